@@ -4,47 +4,33 @@ Each runs the real core through the disk in virtual time and the real commands o
 test_replay_identical.py, S26 in test_network_guard.py.
 """
 
-import gc
 import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
+from day_of_feed import Held
+from end_checks import check_ordered_end
 from msgspec.structs import replace
 from replaying import QUOTER, first_record
 
 from engine.apply.batch import Batch
 from engine.kernel import kernel_of
-from engine.mode_reasons import Mode
 from engine.session_record import SECOND_NS, StrategySettings, new_engine_settings
-from engine.sim.feeds.sim_market import (
-    DepthDiff,
-    DepthSnapshot,
-    Line,
-    SimQuote,
-    TradePrint,
-    combined,
-    diff_data,
-    quote_data,
-    snapshot_data,
-    trade_data,
-)
-from engine.sim.units import ONE
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
-from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.cli import main
 from verbatim.exit_codes import BAD_INPUT, DIFFERS
-from verbatim.testing import START_NS, VirtualSession, VirtualVenue, from_sources
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 ROOT = Path(__file__).resolve().parent.parent
 BTCUSDT = "binance_spot:BTCUSDT"
@@ -68,24 +54,8 @@ def recorded(folder: Path, strategy: StrategySettings, *, seconds: float = 5, **
     engine = replace(new_engine_settings(), checkpoint_every=100)
     running = VirtualSession(venue, folder, strategies=[strategy], engine=engine).run(seconds)
     running.stop()
-    check_end(running)
+    check_ordered_end(running)
     return folder
-
-
-def check_end(session: VirtualSession) -> None:
-    """Check the journal, its replay, and our account against the venue's own books after an ordered end."""
-    assert verify(session.folder).problems == []
-    verdict = replay_session(session.folder)
-    assert verdict.identical, verdict.text()
-    theirs = session.venue.get("/sim/state")
-    assert theirs["open_orders"] == []
-    assert set(theirs["client_order_ids"].values()) <= {1}
-    booked = sorted(fill_id for order in session.state.account.orders.all() for fill_id in order.fill_ids)
-    assert set(booked) <= {str(fill["trade_id"]) for fill in theirs["fills"]}
-    for asset, held in theirs["balances"]["test"].items():
-        if asset in session.state.account.balances.by_asset:
-            ours = session.state.account.balances.get(asset)
-            assert (ours.free, ours.locked) == (Decimal(held["free"]), Decimal(held["locked"])), asset
 
 
 # ---- S21: "the signal was there a minute ago" -----------------------------------------------------------
@@ -487,123 +457,8 @@ def _terms(record: Record) -> Any:
 
 # ---- S29: memory grows until the kill -------------------------------------------------------------------
 
-DAY_S = 86_400
-BEAT_NS = 3 * SECOND_NS  # between two rounds of messages: 86,400 messages a day
-PRICE, CENT, LOT = 60_000 * ONE, ONE // 100, ONE // 100_000
-ORDERED_EVERY_MS = 120_000
-
-STEADY = f"""
-from dataclasses import dataclass
-from decimal import Decimal
-
-from verbatim import Cancel, Every, OrderType, Place, Side
-
-
-class Steady:
-    version = "1"
-    instruments = ("BTCUSDT",)
-    cadence = Every(ms={ORDERED_EVERY_MS})
-    bars_s = (60,)
-
-    @dataclass
-    class Parameters:
-        pass
-
-    @dataclass
-    class State:
-        turns: int = 0
-
-    @staticmethod
-    def decide(view, state, parameters):
-        quote = view.quote("BTCUSDT")
-        if quote is None:
-            return
-        state.turns += 1
-        for order in view.orders("BTCUSDT"):
-            yield Cancel(order.client_order_id)
-        side = Side.BUY if view.position("BTCUSDT").quantity <= 0 else Side.SELL
-        if state.turns % 2:
-            yield Place("BTCUSDT", side, Decimal("0.001"), type=OrderType.MARKET)
-        else:
-            yield Place("BTCUSDT", Side.BUY, Decimal("0.001"), quote.bid - 50)
-"""
-
-
-class SparseMarket:
-    """A market of one symbol for a whole day: each beat a trade, a quote and a diff that moves one level."""
-
-    symbols = ("BTCUSDT",)
-    streams = frozenset({"btcusdt@trade", "btcusdt@bookTicker", "btcusdt@depth@100ms"})
-
-    def __init__(self, start_ns: int) -> None:
-        levels = [(PRICE - CENT * level, 40_000 * LOT) for level in range(1, 60)]
-        asks = [(PRICE + CENT * level, 40_000 * LOT) for level in range(1, 60)]
-        self._lines = [Line(start_ns, "", "BTCUSDT", snapshot_data(DepthSnapshot(1_000, levels, asks)))]
-        self._beat, self._begin_ns = 0, start_ns
-        self.messages = 0
-
-    @property
-    def next_due_ns(self) -> int:
-        return self._filled()[0].due_ns
-
-    def next_line(self) -> Line:
-        self.messages += 1
-        return self._filled().pop(0)
-
-    def is_snapshot_next(self) -> bool:
-        return not self._filled()[0].stream
-
-    def shift(self, ns: int) -> None:
-        self._begin_ns += ns
-        self._lines = [line._replace(due_ns=line.due_ns + ns) for line in self._lines]
-
-    def _filled(self) -> list[Line]:
-        if not self._lines:
-            self._beat += 1
-            at_ns, update = self._begin_ns + self._beat * BEAT_NS, 1_000 + self._beat
-            size = (40_000 + self._beat % 7) * LOT
-            trade = TradePrint(self._beat, PRICE + CENT, LOT, at_ns, buyer_is_maker=False)
-            quote = SimQuote(update, PRICE - CENT, size, PRICE + CENT, size)
-            diff = DepthDiff(update, update, [(PRICE - CENT, size)], [(PRICE + CENT, size)])
-            for stream, data in (
-                ("btcusdt@trade", trade_data("BTCUSDT", trade)),
-                ("btcusdt@bookTicker", quote_data("BTCUSDT", quote)),
-                ("btcusdt@depth@100ms", diff_data("BTCUSDT", diff, at_ns)),
-            ):
-                self._lines.append(Line(at_ns, stream, "BTCUSDT", combined(stream, data)))
-        return self._lines
-
-
-class DaySession(VirtualSession):
-    """A session that keeps no records in memory beside its journal, as a live one."""
-
-    written = 0
-
-    def _append(self, records: Sequence[Record], *, urgent: bool) -> None:
-        self.records = list(records)
-        self.written += len(records)
-        self.writer.append_step(records, urgent=urgent)
-
-
-class Held(NamedTuple):
-    """What a process holds."""
-
-    blocks: int  # of Python memory
-    resident_kb: int
-    descriptors: int
-
-
 BLOCKS_PER_ORDER_MAX = 40  # of the simulated venue; 17 were measured
 RESIDENT_KB_MAX = 6_000  # 1,000 were measured, of 243,000
-
-
-def held_by_process(session: DaySession) -> Held:
-    """Measure this process once the journal's writer is idle."""
-    session.writer.wait_durable(session.records[-1].seq, 60)
-    gc.collect()
-    status = Path("/proc/self/status").read_text()
-    resident_kb = int(status.split("VmRSS:")[1].split()[0])
-    return Held(sys.getallocatedblocks(), resident_kb, len(list(Path("/proc/self/fd").iterdir())))
 
 
 @pytest.mark.slow
@@ -613,26 +468,21 @@ def test_s29_a_day_of_feed_leaves_memory_flat(tmp_path: Path) -> None:
     The simulated venue is in the same process and keeps every order for ever: some blocks per order are its own. What
     grew with messages or records would exceed the bound many times.
     """
-    market = SparseMarket(START_NS)
-    venue = VirtualVenue(market=market, balances={"USDT": "1000000", "BTC": "20"})
-    strategy = from_sources({"steady": STEADY}, "steady", "Steady")
-    session = DaySession(venue, tmp_path / "day", strategies=[strategy])
-    seen: list[tuple[int, int, Held]] = []
-    for share in (25, 50, 100):
-        session.run(DAY_S * share / 100 - (venue.now_ns - START_NS) / SECOND_NS)
-        assert session.state.account.modes.mode is Mode.RUNNING
-        assert len(session.state.account.orders.all()) < 10, "closed orders leave the state"
-        seen.append((market.messages, len(venue.sim.exchange.orders), held_by_process(session)))
-    assert market.messages > 80_000
-    assert len(venue.sim.exchange.orders) > 700, "it traded all day"
-    (_, _, warm), _, _ = seen
-    for (messages, orders, before), (messages_later, orders_later, after) in pairwise(seen):
-        more = after.blocks - before.blocks
-        assert more < BLOCKS_PER_ORDER_MAX * (orders_later - orders) < (messages_later - messages) / 2, (before, after)
+    command = [sys.executable, ROOT / "tests" / "day_of_feed.py", tmp_path / "day"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert told.returncode == 0, told.stderr
+    warm, half, whole = (msgspec.json.decode(line, type=Held) for line in told.stdout.splitlines())
+    assert whole.messages > 80_000
+    assert whole.orders > 700, "it traded all day"
+    for before, after in ((warm, half), (half, whole)):
+        more, orders, messages = (
+            after.blocks - before.blocks,
+            after.orders - before.orders,
+            after.messages - before.messages,
+        )
+        assert more < BLOCKS_PER_ORDER_MAX * orders < messages / 2, (before, after)
         assert after.resident_kb - warm.resident_kb < RESIDENT_KB_MAX, (warm, after)
         assert after.descriptors == warm.descriptors
-    session.stop()
-    check_end(session)
 
 
 # ---- S30: a bug seen once -------------------------------------------------------------------------------
