@@ -17,6 +17,7 @@ class IntentKind(StrEnum):
 
     PLACE = "place"
     CANCEL = "cancel"
+    AMEND = "amend"
 
 
 class CommandName(StrEnum):
@@ -56,13 +57,14 @@ class NoteLevel(StrEnum):
 
 
 class IntentBody(msgspec.Struct, frozen=True):
-    """A strategy's intent: place an order, or cancel one."""
+    """A strategy's intent: place an order, amend one, or cancel one."""
 
     intent: IntentKind
     strategy: str
     version: str
-    order: NewOrder | None = None
+    order: NewOrder | None = None  # of an amendment: the order with the new quantity
     cancels: str = ""  # client order id
+    amends: str = ""  # client order id
     rationale: dict[str, Any] = {}  # what the strategy decided on
 
 

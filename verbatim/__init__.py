@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
     from engine.state.orders import Order as Order
+    from engine.strategy.api import Amend as Amend
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import View as View
 
 _HOMES = {
+    "Amend": "engine.strategy.api",
     "Average": "engine.strategy.api",
     "Bar": "engine.market.views",
     "Bars": "engine.market.views",

@@ -12,7 +12,15 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
-from engine.venues.venue import DeadManSwitch, OrderFills, ProbesPrivateLink, Resubscribes, SizedSnapshots, Venue
+from engine.venues.venue import (
+    AmendsOrders,
+    DeadManSwitch,
+    OrderFills,
+    ProbesPrivateLink,
+    Resubscribes,
+    SizedSnapshots,
+    Venue,
+)
 
 
 class RequestFactory:
@@ -101,6 +109,35 @@ class RequestFactory:
             cause=cause,
             instrument=instrument.id,
             client_order_id=client_order_id,
+        )
+
+    def amend(
+        self, step: StepContext, *, client_order_id: str, order: NewOrder, instrument: Instrument, cause: int
+    ) -> int:
+        """Emit the request that gives an open order another quantity; return its seq.
+
+        Args:
+            step: The current step.
+            client_order_id: Our id of the order.
+            order: The order with the new quantity.
+            instrument: Its instrument.
+            cause: The seq of the verdict.
+
+        """
+        account = self.venue.account
+        assert isinstance(account, AmendsOrders), f"{self.venue.name} states the capability and cannot amend"
+        unsigned = account.amend(
+            instrument, client_order_id, order.quantity, self._venue_order_id(step, client_order_id)
+        )
+        return self._ask(
+            step,
+            Purpose.AMEND,
+            unsigned,
+            mutates=True,
+            cause=cause,
+            instrument=instrument.id,
+            client_order_id=client_order_id,
+            order=order,
         )
 
     @property

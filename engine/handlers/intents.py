@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
+from engine.handlers.amendments import review_amendment
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.freshness import venue_lag_ns
 from engine.handlers.losses_of_day import loss_reason
@@ -17,7 +18,7 @@ from engine.risk.exits import exit_quantity
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Close, Intent, Place
+from engine.strategy.api import Amend, Cancel, Close, Intent, Place
 
 
 class ApprovedIntent(NamedTuple):
@@ -26,7 +27,7 @@ class ApprovedIntent(NamedTuple):
     client_order_id: str
     strategy: str
     instrument: Instrument
-    order: Approved | None  # None: a cancel
+    order: Approved | NewOrder | None  # NewOrder: an order of ours is amended to it; None: one is cancelled
     verdict_seq: int
 
 
@@ -34,6 +35,9 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
     """Emit an intent and its verdict. Return the intent if it is approved."""
     if isinstance(intent, Cancel):
         return _review_cancel(session, step, strategy, intent)
+    if isinstance(intent, Amend):
+        amended = review_amendment(session, step, strategy, intent)
+        return None if amended is None else ApprovedIntent(intent.client_order_id, strategy, *amended)
     version = session.strategies[strategy].settings.version
     instrument = session.instrument_by_name.get(intent.instrument)
     venue = session.venues[instrument.venue] if instrument else next(iter(session.venues.values()))
@@ -127,6 +131,8 @@ def emit_request(session: SessionContext, step: StepContext, approved: ApprovedI
     requests = session.requests[instrument.venue]
     if order is None:
         requests.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
+    elif isinstance(order, NewOrder):
+        requests.amend(step, client_order_id=name, order=order, instrument=instrument, cause=verdict_seq)
     else:
         requests.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
 

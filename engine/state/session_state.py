@@ -196,6 +196,7 @@ _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
+    Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),

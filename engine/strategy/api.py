@@ -14,7 +14,7 @@ A strategy knows no venue, clock or file. It is a class:
         class State: quotes: int = 0
 
         @staticmethod
-        def decide(view, state, parameters): ...   # -> iterable of Place, Close and Cancel
+        def decide(view, state, parameters): ...   # -> iterable of Place, Close, Amend and Cancel
 
 Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision
 that changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
@@ -142,7 +142,18 @@ class Cancel(msgspec.Struct, frozen=True):
         _one_rationale(self)
 
 
-Intent = Place | Close | Cancel
+class Amend(msgspec.Struct, frozen=True):
+    """An intent to reduce one of the strategy's own open orders, which keeps its place in the queue.
+
+    `quantity` is the whole order, its fills included, and smaller than before. For more, place another order.
+    """
+
+    client_order_id: str
+    quantity: Decimal
+    rationale: Mapping[str, Any] = MappingProxyType({})
+
+
+Intent = Place | Close | Cancel | Amend
 
 
 def _one_rationale(intent: Place | Cancel) -> None:

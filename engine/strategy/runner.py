@@ -20,7 +20,7 @@ from engine.order_terms import TERMS
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Close, Decision, Intent, Place, View, state_from, state_values
+from engine.strategy.api import Amend, Cancel, Close, Decision, Intent, Place, View, state_from, state_values
 from engine.strategy.loading import LoadedStrategy, predicate_name
 from journal.record import canonical
 
@@ -29,6 +29,7 @@ INTENTS_MAX = 32  # of one decision: a loop that never ends is a mistake
 PLACE_FIELDS: Final = (
     ("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce), ("reduce_only", bool),
 )  # fmt: skip
+AMEND_FIELDS: Final = (("client_order_id", str),)
 CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
 
 
@@ -261,6 +262,9 @@ def _check(intent: Intent) -> None:
     elif isinstance(intent, Close):
         _check_fields(intent, CLOSE_FIELDS)
         _check_numbers(intent, "price")
+    elif isinstance(intent, Amend):
+        _check_fields(intent, AMEND_FIELDS)
+        _check_numbers(intent, "quantity")
     elif not isinstance(intent, Cancel):
         raise TypeError(f"a wish is Place or Cancel, not {intent!r}")
     elif not isinstance(intent.client_order_id, str):
