@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from engine.facts import NewOrder
+from engine.plan_terms import PlanTerms
 from engine.requests import LinkPlan, Purpose, Unsigned
 
 
@@ -18,6 +19,7 @@ class IntentKind(StrEnum):
     PLACE = "place"
     CANCEL = "cancel"
     AMEND = "amend"
+    RUN = "run"  # an execution plan
 
 
 class CommandName(StrEnum):
@@ -65,6 +67,8 @@ class IntentBody(msgspec.Struct, frozen=True):
     order: NewOrder | None = None  # of an amendment: the order with the new quantity
     cancels: str = ""  # client order id
     amends: str = ""  # client order id
+    plan: PlanTerms | None = None  # the plan to run
+    plan_id: str = ""  # of the plan whose order this is
     rationale: dict[str, Any] = {}  # what the strategy decided on
 
 
@@ -95,6 +99,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     order: NewOrder | None = None
     clock_offset_ns: int = 0  # what the shell adds to its clock for the timestamp
     round: int = 0  # number of its reconciliation; 0: none
+    plan_id: str = ""  # the execution plan whose order it places
 
 
 class TimerBody(msgspec.Struct, frozen=True):

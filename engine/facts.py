@@ -15,6 +15,7 @@ from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.order_terms import TERMS, RecordedTerms, Terms
+from engine.plan_terms import PlanTerms
 
 
 class CloseReason(StrEnum):
@@ -441,6 +442,44 @@ class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily
     limit: Decimal
 
 
+class PlanPhase(StrEnum):
+    """Phases of an execution plan."""
+
+    WORKING = "working"
+    CANCELLING = "cancelling"  # its live orders must end before it goes on
+    PROTECTING = "protecting"  # a bracket whose entry has ended
+    EXITING = "exiting"  # a bracket or a trailing stop that closes its position
+    STOPPING = "stopping"  # it was ordered to end, and its live orders are cancelled
+
+
+class PlanStarted(msgspec.Struct, frozen=True, tag_field="fact", tag="plan_started"):
+    """An execution plan runs from here on."""
+
+    plan_id: str
+    strategy: str
+    version: str
+    terms: PlanTerms
+
+
+class PlanMoved(msgspec.Struct, frozen=True, tag_field="fact", tag="plan_moved"):
+    """An execution plan reached another phase, or counted on."""
+
+    plan_id: str
+    phase: PlanPhase
+    count: int = 0  # of its replacements or slices
+    mark: Decimal = Decimal(0)  # best price of a trailing stop
+    next_ns: int = 0  # session time at which it acts without any other event; 0: never
+    refusals: int = 0  # of its orders in a row
+
+
+class PlanEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="plan_ended"):
+    """An execution plan is over."""
+
+    plan_id: str
+    reason: str
+    filled: Decimal  # of its side
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -480,4 +519,7 @@ Fact = (
     | SafetyOrderEnded
     | DayBegan
     | DailyLossReached
+    | PlanStarted
+    | PlanMoved
+    | PlanEnded
 )

@@ -53,6 +53,7 @@ class RequestFactory:
         strategy: str = "",
         order: NewOrder | None = None,
         reconcile_round: int = 0,
+        plan_id: str = "",
     ) -> int:
         window_ns = self.venue.recv_window_ms * 1_000_000
         request = RequestBody(
@@ -69,6 +70,7 @@ class RequestFactory:
             order=order,
             clock_offset_ns=step.account.limits.get(self.venue.name).clock_offset_ns,
             round=reconcile_round,
+            plan_id=plan_id,
         )
         return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
 
@@ -81,8 +83,9 @@ class RequestFactory:
         strategy: str,
         instrument: Instrument,
         cause: int,
+        plan_id: str = "",
     ) -> int:
-        """Emit the request that places an approved order; return its seq."""
+        """Emit the request that places an approved order, perhaps one of an execution plan; return its seq."""
         order = approved.order
         unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
         return self._ask(
@@ -95,6 +98,7 @@ class RequestFactory:
             client_order_id=client_order_id,
             strategy=strategy,
             order=order,
+            plan_id=plan_id,
         )
 
     def cancel(

@@ -18,7 +18,7 @@ from engine.risk.exits import exit_quantity
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
-from engine.strategy.api import Amend, Cancel, Close, Intent, Place
+from engine.strategy.api import Amend, Cancel, Close, Place
 
 
 class ApprovedIntent(NamedTuple):
@@ -31,7 +31,9 @@ class ApprovedIntent(NamedTuple):
     verdict_seq: int
 
 
-def review_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> ApprovedIntent | None:
+def review_intent(
+    session: SessionContext, step: StepContext, strategy: str, intent: Place | Close | Cancel | Amend
+) -> ApprovedIntent | None:
     """Emit an intent and its verdict. Return the intent if it is approved."""
     if isinstance(intent, Cancel):
         return _review_cancel(session, step, strategy, intent)
@@ -54,6 +56,21 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         rules = {"instrument": f"{intent.instrument} is not traded here"}
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
+    return review_order(session, step, strategy, order, quote=quote, order_id=order_id, cause=seq)
+
+
+def review_order(
+    session: SessionContext,
+    step: StepContext,
+    strategy: str,
+    order: NewOrder,
+    *,
+    quote: Quote | None,
+    order_id: str,
+    cause: int,
+) -> ApprovedIntent | None:
+    """Emit risk's verdict on a new order. Return the order if it is approved."""
+    instrument = session.instruments[order.instrument]
     context = risk_context(session, step, strategy, order, quote)
     if step.rules.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
         # as long as it is under way, the order locks what it is now estimated to cost
@@ -61,7 +78,7 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
     verdict, approved = review(context, session.risk_rules)
     if approved is None and session.safeguards.refusals_max:
         verdict = replace(verdict, strategy=strategy, instrument=order.instrument)
-    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
+    seq = step.emit(verdict, source="risk", key=order_id, cause=cause)
     return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
 
 
@@ -125,8 +142,8 @@ def risk_context(
     )
 
 
-def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
-    """Emit the request of an approved intent."""
+def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent, *, plan_id: str = "") -> None:
+    """Emit the request of an approved intent. `plan_id`: the execution plan whose order it is."""
     name, strategy, instrument, order, verdict_seq = approved
     requests = session.requests[instrument.venue]
     if order is None:
@@ -134,7 +151,15 @@ def emit_request(session: SessionContext, step: StepContext, approved: ApprovedI
     elif isinstance(order, NewOrder):
         requests.amend(step, client_order_id=name, order=order, instrument=instrument, cause=verdict_seq)
     else:
-        requests.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
+        requests.place(
+            step,
+            order,
+            client_order_id=name,
+            strategy=strategy,
+            instrument=instrument,
+            cause=verdict_seq,
+            plan_id=plan_id,
+        )
 
 
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:
