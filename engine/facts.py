@@ -446,7 +446,7 @@ class PlanPhase(StrEnum):
     """Phases of an execution plan."""
 
     WORKING = "working"
-    CANCELLING = "cancelling"  # its live orders must end before it goes on
+    CANCELLING = "cancelling"  # its live orders must end before it continues
     PROTECTING = "protecting"  # a bracket whose entry has ended
     EXITING = "exiting"  # a bracket or a trailing stop that closes its position
     STOPPING = "stopping"  # it was ordered to end, and its live orders are cancelled

@@ -20,9 +20,9 @@ from engine.errors import CoreError
 from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
-from engine.handlers.plans import handle_plan_intent, is_plan
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
+from engine.handlers.run_plans import handle_plan_intent, is_plan
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
 from engine.handlers.trip_breakers import drops_intent, trip_breakers

@@ -17,7 +17,7 @@ CHECK_MS_MIN = 10
 ORDERS_MAX = 1_000  # of one plan
 
 
-def _require(is_met: bool, text: str) -> None:  # noqa: FBT001 - a condition and its text, in this order
+def _require(is_met: object, text: str) -> None:
     if not is_met:
         raise ValueError(text)
 
@@ -36,7 +36,7 @@ class MarketLimits(msgspec.Struct, frozen=True):
         return bool(self.slippage_max)
 
 
-class _Plan(msgspec.Struct, frozen=True, tag_field="plan"):
+class _PlanTerms(msgspec.Struct, frozen=True, tag_field="plan"):
     instrument: str
     side: Side
     quantity: Decimal
@@ -58,7 +58,7 @@ class _Plan(msgspec.Struct, frozen=True, tag_field="plan"):
         """Raise ValueError if the fields contradict each other."""
 
 
-class Timed(_Plan, frozen=True, tag="timed"):
+class Timed(_PlanTerms, frozen=True, tag="timed"):
     """Good till a time: a limit order that is cancelled after `lasts_ms` unless it is filled before."""
 
     price: Decimal
@@ -81,7 +81,7 @@ class Timed(_Plan, frozen=True, tag="timed"):
         _require(self.lasts_ms > 0, f"lasts_ms must be above 0, not {self.lasts_ms}")
 
 
-class Chase(_Plan, frozen=True, tag="chase"):
+class Chase(_PlanTerms, frozen=True, tag="chase"):
     """Follow the market with a limit order: every `every_ms` it is replaced where the touch has moved away.
 
     `offset` is the distance from the own touch (a buy's is the bid), away from the market. After `replacements_max`
@@ -113,7 +113,7 @@ class Chase(_Plan, frozen=True, tag="chase"):
         _require(self.offset >= 0, f"offset must not be negative, but is {self.offset}")
 
 
-class Twap(_Plan, frozen=True, tag="twap"):
+class Twap(_PlanTerms, frozen=True, tag="twap"):
     """Trade in `slices` equal parts, one every `every_ms`; each part that is not filled at once joins the next.
 
     Each slice is a limit order, immediate or cancel, at most `slippage_max` beyond the far touch.
@@ -143,7 +143,7 @@ class Level(msgspec.Struct, frozen=True):
     quantity: Decimal
 
 
-class Scale(_Plan, frozen=True, tag="scale"):
+class Scale(_PlanTerms, frozen=True, tag="scale"):
     """Scale in or out: a resting order at each level. The plan ends when all have ended, or after `lasts_ms`.
 
     `quantity` is the sum of all levels.
@@ -177,7 +177,7 @@ class Scale(_Plan, frozen=True, tag="scale"):
         )
 
 
-class Bracket(_Plan, frozen=True, tag="bracket"):
+class Bracket(_PlanTerms, frozen=True, tag="bracket"):
     """Enter, and protect what was filled: a stop order rests at the venue until the stop or the target is reached.
 
     `protected_by` of the plan says whose duty the protection is. Of a venue without stop orders, the engine's.
@@ -206,7 +206,7 @@ class Bracket(_Plan, frozen=True, tag="bracket"):
         )
 
 
-class Trail(_Plan, frozen=True, tag="trail"):
+class Trail(_PlanTerms, frozen=True, tag="trail"):
     """A trailing stop that the engine holds: close at market once the market turned by a distance from its best price.
 
     `side` is that of the exit: SELL protects a long position. Exactly one of `amount` and `basis_points` is given.

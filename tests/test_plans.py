@@ -13,8 +13,8 @@ from tiers import first_is_quick
 from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
 from engine.session_record import SECOND_NS, StrategySettings
+from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
-from engine.state.plans import EndedPlan, Plan
 from journal.record import Kind
 from replay.rebuild import rebuild
 from replay.replay import replay_session
@@ -69,7 +69,7 @@ def start(tmp_path: Path, plan: str, *, venue: VirtualVenue | None = None, **par
     return VirtualSession(venue or VirtualVenue(), tmp_path / "s", strategies=[planner(plan, **parameters)])
 
 
-def running(session: VirtualSession) -> list[Plan]:
+def running(session: VirtualSession) -> list[ExecutionPlan]:
     return session.state.account.plans.by_age()
 
 
@@ -112,9 +112,7 @@ def test_a_scale_rests_at_every_level_and_ends_when_all_are_filled(tmp_path: Pat
 
 
 def test_a_chase_follows_the_touch_and_never_buys_more(tmp_path: Path) -> None:
-    session = start(
-        tmp_path, 'Chase("BTCUSDT", Side.BUY, D("0.01"), offset=D(2), every_ms=500, replacements_max=900)'
-    )
+    session = start(tmp_path, 'Chase("BTCUSDT", Side.BUY, D("0.01"), offset=D(2), every_ms=500, replacements_max=900)')
     session.run(900, until=lambda s: bool(ended(s)))
     assert (ended(session)[0].reason, ended(session)[0].filled) == ("filled", D("0.01"))
     assert sum(order.filled_quantity for order in orders(session)) == D("0.01")

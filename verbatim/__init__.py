@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from engine.plan_terms import Twap as Twap
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
+    from engine.state.execution_plans import EndedPlan as EndedPlan
+    from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
-    from engine.state.plans import EndedPlan as EndedPlan
-    from engine.state.plans import Plan as Plan
     from engine.strategy.api import Amend as Amend
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
@@ -61,7 +61,7 @@ _HOMES = {
     "Chase": "engine.plan_terms",
     "Close": "engine.strategy.api",
     "CrossOver": "engine.strategy.api",
-    "EndedPlan": "engine.state.plans",
+    "EndedPlan": "engine.state.execution_plans",
     "Every": "engine.strategy.api",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
@@ -73,7 +73,7 @@ _HOMES = {
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
-    "Plan": "engine.state.plans",
+    "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",

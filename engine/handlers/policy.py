@@ -6,7 +6,7 @@ from typing import Any
 from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
-from engine.handlers.plans import advance_plans
+from engine.handlers.run_plans import advance_plans
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
 from engine.handlers.trip_breakers import trip_breakers

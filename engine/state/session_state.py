@@ -23,6 +23,7 @@ from engine.state import (
     breakers,
     cancel_attempts,
     day_pnl,
+    execution_plans,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -33,7 +34,6 @@ from engine.state import (
     order_blocks,
     orders,
     pending_requests,
-    plans,
     positions,
     private_seen,
     rate_budgets,
@@ -58,6 +58,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.day_pnl import DayPnl
+from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -68,7 +69,6 @@ from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
-from engine.state.plans import Plans
 from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets
@@ -142,7 +142,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
-    "plans": plans.reduce,
+    "plans": execution_plans.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks

@@ -37,8 +37,8 @@ from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.plan_terms import PlanTerms
 from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
-from engine.state.plans import EndedPlan, Plan
 from engine.state.session_state import Account
 from engine.strategy.plain_figures import plain_figure, plain_order, plain_position
 
@@ -272,7 +272,7 @@ class View:
         ]
         return [plain_order(order) for order in own] if self._is_plain else own
 
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[ExecutionPlan]:
         """Return the strategy's execution plans that run, oldest first."""
         return [plan for plan in self._account.plans.by_age() if plan.strategy == self._name]
 

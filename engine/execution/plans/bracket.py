@@ -1,4 +1,4 @@
-"""A bracket: an entry, and a stop order at the venue for whatever of it was filled, until stop or target is reached.
+"""A bracket: an entry, and a stop order at the venue for the filled part of it, until stop or target is reached.
 
 Spot funds back one exit order at a time, so the engine watches the target: when it is reached, the stop is cancelled
 and the position is closed at the target or better. If the market falls back meanwhile, the stop is placed again.
@@ -9,7 +9,7 @@ from decimal import Decimal
 from engine.execution.plans.seen import (
     MILLISECOND_NS,
     NOTHING,
-    Move,
+    PlanMove,
     Seen,
     aggressive,
     cancellable,
@@ -27,19 +27,19 @@ from engine.state.orders import Order
 CHECK_NS = 100 * MILLISECOND_NS  # how often the target is compared, and the stop where the venue holds none
 
 
-def advance(seen: Seen) -> Move:
+def advance(seen: Seen) -> PlanMove:
     """Return the next move. `count` is 1 once the entry was placed."""
     plan, terms = seen.plan, seen.plan.terms
     assert isinstance(terms, Bracket)
     if not plan.count:
-        return Move((_entry(seen, terms),), counted=1, next_ns=seen.time_ns + CHECK_NS)
+        return PlanMove((_entry(seen, terms),), counted=1, next_ns=seen.time_ns + CHECK_NS)
     exit_side = Side.SELL if terms.side is Side.BUY else Side.BUY
     entries = tuple(order for order in seen.live if order.order.side is terms.side)
     exits = tuple(order for order in seen.live if order.order.side is exit_side)
     left = min(seen.filled(terms.side) - seen.filled(exit_side), seen.position * terms.side.sign)
     uncovered = lots(seen, left - sum((order.leaves_quantity for order in exits), ZERO))
     if not entries and not exits and not lots(seen, left):
-        return Move(ended="closed" if seen.filled(exit_side) else "the entry is not filled")
+        return PlanMove(ended="closed" if seen.filled(exit_side) else "the entry is not filled")
     cancels = _late_entries(seen, terms, entries)
     if plan.phase is PlanPhase.EXITING:
         return _exit(seen, terms, exit_side, exits=exits, uncovered=uncovered, cancels=cancels)
@@ -48,10 +48,12 @@ def advance(seen: Seen) -> Move:
     if _is_reached(seen, terms.target_price, terms.side, is_stop=False) or (
         not seen.has_stops and _is_reached(seen, terms.stop_price, terms.side, is_stop=True)
     ):
-        return Move(cancel=(*cancellable(entries), *cancellable(exits)), phase=PlanPhase.EXITING, next_ns=_next(seen))
+        return PlanMove(
+            cancel=(*cancellable(entries), *cancellable(exits)), phase=PlanPhase.EXITING, next_ns=_next(seen)
+        )
     if uncovered and seen.has_stops:
-        return Move((_stop(seen, terms, exit_side, uncovered),), cancels, PlanPhase.PROTECTING, next_ns=_next(seen))
-    return Move(cancel=cancels, next_ns=_next(seen)) if cancels or seen.is_due() else NOTHING
+        return PlanMove((_stop(seen, terms, exit_side, uncovered),), cancels, PlanPhase.PROTECTING, next_ns=_next(seen))
+    return PlanMove(cancel=cancels, next_ns=_next(seen)) if cancels or seen.is_due() else NOTHING
 
 
 def _next(seen: Seen) -> int:
@@ -105,17 +107,17 @@ def _exit(
     exits: tuple[Order, ...],
     uncovered: Decimal,
     cancels: tuple[Order, ...],
-) -> Move:
+) -> PlanMove:
     """Close at the target once the stop has ended; go back to the stop if the market fell back meanwhile."""
     stops = tuple(order for order in exits if order.order.terms.trigger is not None and order.status in LIVE)
     if stops or exits:
-        return Move(cancel=(*cancels, *cancellable(stops)), next_ns=_next(seen)) if stops else NOTHING
+        return PlanMove(cancel=(*cancels, *cancellable(stops)), next_ns=_next(seen)) if stops else NOTHING
     if not uncovered:
-        return Move(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))
+        return PlanMove(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))
     if not seen.has_stops and _is_reached(seen, terms.stop_price, terms.side, is_stop=True):
-        return Move((market_order(seen, side, uncovered, reduce_only=True),), cancels, next_ns=_next(seen))
+        return PlanMove((market_order(seen, side, uncovered, reduce_only=True),), cancels, next_ns=_next(seen))
     if _is_reached(seen, terms.target_price, terms.side, is_stop=False):
         price = aggressive(seen, terms.target_price * (1 + side.sign * terms.exit_slippage_max), side)
         order = limit_order(seen, side, uncovered, price, time_in_force=TimeInForce.IOC, reduce_only=True)
-        return Move((order,), cancels, next_ns=_next(seen))
-    return Move(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))
+        return PlanMove((order,), cancels, next_ns=_next(seen))
+    return PlanMove(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))

@@ -5,7 +5,7 @@ from decimal import Decimal
 from engine.execution.plans.seen import (
     MILLISECOND_NS,
     NOTHING,
-    Move,
+    PlanMove,
     Seen,
     cancellable,
     is_beyond,
@@ -18,7 +18,7 @@ from engine.facts import PlanPhase
 from engine.plan_terms import Chase, MarketLimits
 
 
-def advance(seen: Seen) -> Move:
+def advance(seen: Seen) -> PlanMove:
     """Return the next move: place, wait, cancel for a replacement, or end.
 
     `count` is the number of orders placed. An order is replaced only after its cancel is final and its fills are known,
@@ -32,20 +32,22 @@ def advance(seen: Seen) -> Move:
         is_spent = plan.count > terms.replacements_max
         is_off = price is not None and any(order.order.price != price for order in seen.live)
         if plan.phase is PlanPhase.CANCELLING or (seen.is_due() and (is_off or is_spent)):
-            return Move(cancel=cancellable(seen.live), phase=PlanPhase.CANCELLING, next_ns=0)
-        return Move(next_ns=_next(seen, terms)) if seen.is_due() else NOTHING
+            return PlanMove(cancel=cancellable(seen.live), phase=PlanPhase.CANCELLING, next_ns=0)
+        return PlanMove(next_ns=_next(seen, terms)) if seen.is_due() else NOTHING
     if not left:
-        return Move(ended="filled" if seen.filled(terms.side) >= terms.quantity else "the rest is too small to order")
+        return PlanMove(
+            ended="filled" if seen.filled(terms.side) >= terms.quantity else "the rest is too small to order"
+        )
     if plan.count > terms.replacements_max:
         return _finish(seen, terms, left)
     if plan.count and not seen.is_due() and plan.phase is not PlanPhase.CANCELLING:
         return (
-            NOTHING if plan.next_ns else Move(next_ns=_next(seen, terms))
+            NOTHING if plan.next_ns else PlanMove(next_ns=_next(seen, terms))
         )  # the venue ended it: post-only, or a person
     if price is None:
-        return Move(phase=PlanPhase.WORKING, next_ns=_next(seen, terms))
+        return PlanMove(phase=PlanPhase.WORKING, next_ns=_next(seen, terms))
     order = limit_order(seen, terms.side, left, price, order_type=terms.type, reduce_only=terms.reduce_only)
-    return Move((order,), phase=PlanPhase.WORKING, counted=plan.count + 1, next_ns=_next(seen, terms))
+    return PlanMove((order,), phase=PlanPhase.WORKING, counted=plan.count + 1, next_ns=_next(seen, terms))
 
 
 def _next(seen: Seen, terms: Chase) -> int:
@@ -63,14 +65,14 @@ def _price(seen: Seen, terms: Chase) -> Decimal | None:
     return price
 
 
-def _finish(seen: Seen, terms: Chase, left: Decimal) -> Move:
+def _finish(seen: Seen, terms: Chase, left: Decimal) -> PlanMove:
     """Place the rest at market once, if the limits allow it; end otherwise."""
     if terms.market is None or seen.plan.phase is PlanPhase.EXITING:
-        return Move(ended=f"{left} is not filled after {terms.replacements_max} replacements")
+        return PlanMove(ended=f"{left} is not filled after {terms.replacements_max} replacements")
     if reason := market_reason(seen, terms.market, left):
-        return Move(ended=f"{left} is not filled after {terms.replacements_max} replacements, and {reason}")
+        return PlanMove(ended=f"{left} is not filled after {terms.replacements_max} replacements, and {reason}")
     order = market_order(seen, terms.side, left, reduce_only=terms.reduce_only)
-    return Move((order,), phase=PlanPhase.EXITING, next_ns=0)
+    return PlanMove((order,), phase=PlanPhase.EXITING, next_ns=0)
 
 
 def market_reason(seen: Seen, limits: MarketLimits, quantity: Decimal) -> str:

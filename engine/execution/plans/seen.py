@@ -9,8 +9,8 @@ from engine.lifecycle import LIVE, Status
 from engine.market.views import BookTop
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
+from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
-from engine.state.plans import Plan
 
 MILLISECOND_NS = 1_000_000
 
@@ -18,7 +18,7 @@ MILLISECOND_NS = 1_000_000
 class Seen(NamedTuple):
     """The account and the market as a plan sees them."""
 
-    plan: Plan
+    plan: ExecutionPlan
     time_ns: int
     instrument: Instrument
     bid: Decimal
@@ -50,7 +50,7 @@ class Seen(NamedTuple):
         return 0 < self.plan.next_ns <= self.time_ns
 
 
-class Move(NamedTuple):
+class PlanMove(NamedTuple):
     """The decision of a plan. The fields that are not given stay as they are."""
 
     place: tuple[NewOrder, ...] = ()
@@ -62,11 +62,11 @@ class Move(NamedTuple):
     ended: str = ""  # the reason why the plan is over
 
 
-NOTHING = Move()
+NOTHING = PlanMove()
 
 
 def is_settled(order: Order) -> bool:
-    """Return True if an order has ended and all its fills are recorded: only then is its rest known."""
+    """Return True if an order has ended and all its fills are recorded, so that its rest is known."""
     return order.status not in LIVE and order.filled_reported <= order.filled_quantity
 
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from engine.execution.plans.seen import MILLISECOND_NS, NOTHING, Move, Seen, lots, market_order
+from engine.execution.plans.seen import MILLISECOND_NS, NOTHING, PlanMove, Seen, lots, market_order
 from engine.facts import PlanPhase
 from engine.model import Side
 from engine.money import ZERO
@@ -11,7 +11,7 @@ from engine.plan_terms import Trail
 BASIS = Decimal(10_000)
 
 
-def advance(seen: Seen) -> Move:
+def advance(seen: Seen) -> PlanMove:
     """Return the next move. `mark` is the best price since the activation: of the bid for a sale, the ask for a buy."""
     plan, terms = seen.plan, seen.plan.terms
     assert isinstance(terms, Trail)
@@ -22,17 +22,17 @@ def advance(seen: Seen) -> Move:
     if seen.live:
         return NOTHING
     if not quantity:
-        return Move(ended="closed" if filled else "there is no position to protect")
+        return PlanMove(ended="closed" if filled else "there is no position to protect")
     price = seen.far_touch(terms.side)
     if plan.phase is PlanPhase.EXITING:  # an exit that did not fill whole is repeated
-        return Move((market_order(seen, terms.side, quantity, reduce_only=True),), next_ns=next_ns)
+        return PlanMove((market_order(seen, terms.side, quantity, reduce_only=True),), next_ns=next_ns)
     if not price or (plan.next_ns and not seen.is_due()):
-        return NOTHING if plan.next_ns else Move(next_ns=next_ns)
+        return NOTHING if plan.next_ns else PlanMove(next_ns=next_ns)
     mark = _mark(plan.mark, price, terms)
     if mark and (mark - price) * -terms.side.sign >= _distance(mark, terms):
         order = market_order(seen, terms.side, quantity, reduce_only=True)
-        return Move((order,), phase=PlanPhase.EXITING, mark=mark, next_ns=next_ns)
-    return Move(mark=mark, next_ns=next_ns)
+        return PlanMove((order,), phase=PlanPhase.EXITING, mark=mark, next_ns=next_ns)
+    return PlanMove(mark=mark, next_ns=next_ns)
 
 
 def _mark(mark: Decimal, price: Decimal, terms: Trail) -> Decimal:

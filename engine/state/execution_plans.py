@@ -1,4 +1,4 @@
-"""Execution plans that run: what each is to do, its orders and how far it is. engine/execution/plans decides.
+"""Execution plans that run: terms, orders and progress of each. engine/execution/plans decides.
 
 Invariants: an order belongs to one plan at most; a plan that has ended places nothing.
 """
@@ -17,7 +17,7 @@ from engine.state.changes import Change, Requested, Stamp
 ENDED_MAX = 64  # plans that have ended and stay in state, for strategies to read
 
 
-class Plan(msgspec.Struct, frozen=True):
+class ExecutionPlan(msgspec.Struct, frozen=True):
     """One execution plan that runs."""
 
     plan_id: str
@@ -46,10 +46,10 @@ class EndedPlan(msgspec.Struct, frozen=True):
 class Plans(msgspec.Struct, frozen=True):
     """The plans that run, and the newest that have ended."""
 
-    running: dict[str, Plan] = {}
+    running: dict[str, ExecutionPlan] = {}
     ended: tuple[EndedPlan, ...] = ()  # oldest first
 
-    def by_age(self) -> list[Plan]:
+    def by_age(self) -> list[ExecutionPlan]:
         """Return the plans that run, oldest first. Outputs follow this order."""
         return sorted(self.running.values(), key=lambda plan: (plan.started_ns, len(plan.plan_id), plan.plan_id))
 
@@ -58,7 +58,7 @@ def reduce(plans: Plans, change: Change, at: Stamp) -> Plans:
     """Fold the start, the moves, the orders and the end of plans."""
     match change:
         case PlanStarted():
-            plan = Plan(change.plan_id, change.strategy, change.version, change.terms, at.time_ns)
+            plan = ExecutionPlan(change.plan_id, change.strategy, change.version, change.terms, at.time_ns)
             return _put(plans, plan)
         case PlanMoved() if change.plan_id in plans.running:
             return _put(
@@ -84,5 +84,5 @@ def reduce(plans: Plans, change: Change, at: Stamp) -> Plans:
             return plans
 
 
-def _put(plans: Plans, plan: Plan) -> Plans:
+def _put(plans: Plans, plan: ExecutionPlan) -> Plans:
     return Plans({**plans.running, plan.plan_id: plan}, plans.ended)

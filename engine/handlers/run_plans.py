@@ -1,14 +1,14 @@
 """Execution plans: start them, perform their moves through risk, and end them.
 
-engine/execution/plans decides, engine/state/plans.py keeps them. A plan acts while the session is RUNNING; one that is
-ordered to end cancels its orders in any mode.
+engine/execution/plans decides, engine/state/execution_plans.py keeps them. A plan acts while the session is RUNNING;
+one that is ordered to end cancels its orders in any mode.
 """
 
 from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
-from engine.execution.plans.seen import NOTHING, Move, Seen, cancellable
+from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
 from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.intents import emit_request, review_order
@@ -20,8 +20,8 @@ from engine.plan_terms import PlanTerms
 from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
+from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
-from engine.state.plans import Plan
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Run
 
@@ -87,7 +87,7 @@ def _end_for_strategy(session: SessionContext, step: StepContext, strategy: str,
         _stop(step, plan)
 
 
-def _stop(step: StepContext, plan: Plan) -> None:
+def _stop(step: StepContext, plan: ExecutionPlan) -> None:
     step.emit(PlanMoved(plan.plan_id, PlanPhase.STOPPING, plan.count, plan.mark), source=SOURCE, key=plan.plan_id)
 
 
@@ -99,20 +99,20 @@ def advance_plans(session: SessionContext, step: StepContext) -> None:
         if instrument is None:
             continue  # this session does not trade it
         is_over = modes.stopping_since_ns and not plan.terms.protects
-        if plan.phase is not PlanPhase.STOPPING and (is_over or step.account.safety.is_pausing(plan.strategy)):
-            _stop(step, plan)
-            plan = step.account.plans.running[plan.plan_id]  # noqa: PLW2901 - its newest value
         if plan.phase is PlanPhase.STOPPING:
             _advance_stop(session, step, plan)
+        elif is_over or step.account.safety.is_pausing(plan.strategy):
+            _stop(step, plan)
+            _advance_stop(session, step, step.account.plans.running[plan.plan_id])
         elif modes.mode is Mode.RUNNING and not modes.stopping_since_ns and plan.strategy in session.strategies:
             _advance(session, step, plan, instrument)
 
 
-def _orders(step: StepContext, plan: Plan) -> tuple[Order, ...]:
+def _orders(step: StepContext, plan: ExecutionPlan) -> tuple[Order, ...]:
     return tuple(step.account.orders.known(name) for name in plan.orders)
 
 
-def _advance_stop(session: SessionContext, step: StepContext, plan: Plan) -> None:
+def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPlan) -> None:
     """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
     seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
     for order in cancellable(seen.live):
@@ -121,7 +121,7 @@ def _advance_stop(session: SessionContext, step: StepContext, plan: Plan) -> Non
         _end(step, seen, "ordered to end")
 
 
-def _seen(session: SessionContext, step: StepContext, plan: Plan, instrument: Instrument) -> Seen:
+def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> Seen:
     index = session.indexes[instrument.id]
     quote = step.market.quote(index)
     return Seen(
@@ -137,7 +137,7 @@ def _seen(session: SessionContext, step: StepContext, plan: Plan, instrument: In
     )
 
 
-def _advance(session: SessionContext, step: StepContext, plan: Plan, instrument: Instrument) -> None:
+def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> None:
     seen = _seen(session, step, plan, instrument)
     move = PLANS[type(plan.terms)](seen)
     if move == NOTHING:
@@ -149,7 +149,7 @@ def _advance(session: SessionContext, step: StepContext, plan: Plan, instrument:
         return
     if move.place and (wait_ns := _wait_ns(step, seen)):
         if plan.next_ns != wait_ns:
-            step.emit(_moved(plan, Move(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
+            step.emit(_moved(plan, PlanMove(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
         return
     for placed, order in enumerate(move.place):
         if not _place(session, step, plan, order, instrument):
@@ -160,7 +160,7 @@ def _advance(session: SessionContext, step: StepContext, plan: Plan, instrument:
         step.emit(moved, source=SOURCE, key=plan.plan_id)
 
 
-def _moved(plan: Plan, move: Move, *, refusals: int = 0) -> PlanMoved:
+def _moved(plan: ExecutionPlan, move: PlanMove, *, refusals: int = 0) -> PlanMoved:
     """Return a plan's state after a move."""
     return PlanMoved(
         plan_id=plan.plan_id,
@@ -188,7 +188,9 @@ def _wait_ns(step: StepContext, seen: Seen) -> int:
     return wait_ns if step.time_ns < wait_ns else 0
 
 
-def _place(session: SessionContext, step: StepContext, plan: Plan, order: NewOrder, instrument: Instrument) -> bool:
+def _place(
+    session: SessionContext, step: StepContext, plan: ExecutionPlan, order: NewOrder, instrument: Instrument
+) -> bool:
     """Place one order of a plan. Return False if risk or a pause refuses it."""
     if not order.reduce_only and _is_paused(step, plan, instrument):
         return False
@@ -212,7 +214,7 @@ def _place(session: SessionContext, step: StepContext, plan: Plan, order: NewOrd
     return True
 
 
-def _is_paused(step: StepContext, plan: Plan, instrument: Instrument) -> bool:
+def _is_paused(step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> bool:
     breakers = step.account.breakers
     subjects = ((BreakerScope.INSTRUMENT, instrument.id), (BreakerScope.STRATEGY, plan.strategy))
     return bool(breakers.pauses) and any(
@@ -220,11 +222,11 @@ def _is_paused(step: StepContext, plan: Plan, instrument: Instrument) -> bool:
     )
 
 
-def _count_refusal(step: StepContext, plan: Plan, placed: int) -> None:
+def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:
     """Wait longer after each refusal in a row. A plan that protects a position never gives up, and raises an alarm."""
     refusals = plan.refusals + 1
     wait_ns = min(SECOND_NS << min(refusals - 1, 10), WAIT_NS_MAX)
-    move = Move(counted=plan.count + placed, next_ns=step.time_ns + wait_ns)
+    move = PlanMove(counted=plan.count + placed, next_ns=step.time_ns + wait_ns)
     if plan.terms.protects:
         text = f"plan {plan.plan_id} could not place its order ({refusals} times in a row): its position is unprotected"
         step.note(NoteLevel.ALARM if plan.count else NoteLevel.WARNING, text, key=plan.plan_id)
