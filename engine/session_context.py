@@ -81,7 +81,7 @@ class SessionContext:
             venue = make_venue(settings, own)
             self.venues[venue.name] = venue
             self.rate_limits[venue.name] = settings.rate_limits
-        self.requests = {
+        self.factories = {
             name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
         }
         self._venue_of_source: dict[str, Venue] = {}

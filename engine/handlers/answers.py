@@ -104,7 +104,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
     _count_changes(step, pending, account, first)
-    reconciliation.query_missing_fills(step, session.requests, session.instruments)
+    reconciliation.query_missing_fills(step, session.factories, session.instruments)
 
 
 def _count_changes(step: StepContext, pending: PendingRequest, before: Account, first: int) -> None:
@@ -139,7 +139,7 @@ def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: P
         may_query = not is_blocked(step, venue) and not step.account.access.is_refused(venue, step.time_ns)
         if order.venue_order_id and not order.query_seq and may_query:
             instrument = session.instruments[order.order.instrument]
-            session.requests[instrument.venue].query_order(
+            session.factories[instrument.venue].query_order(
                 step, instrument=instrument, client_order_id=name, venue_order_id=order.venue_order_id
             )
             return
@@ -150,17 +150,17 @@ def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: P
 def _handle_report(
     session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest, event: Event
 ) -> None:
-    requests, venue = session.requests[pending.request.venue], pending.request.venue
+    factory, venue = session.factories[pending.request.venue], pending.request.venue
     match event:
         case OpenOrdersReport():
-            reconciliation.open_orders(step, requests, session.instruments, pending, event, is_own=session.is_own_order)
+            reconciliation.open_orders(step, factory, session.instruments, pending, event, is_own=session.is_own_order)
         case AccountReport():
             reconciliation.balances(step, pending, event, session.assets)
             apply_permission(session, step, venue, is_allowed=event.can_trade)
         case InstrumentsReport():
             apply_metadata(session, step, venue, event)
         case FillsReport():
-            recorded = reconciliation.fills(step, requests, session.instruments, pending, event)
+            recorded = reconciliation.fills(step, factory, session.instruments, pending, event)
             _check_silent_stream(session, step, venue, recorded)
         case ServerTime() if applied.sent_ns:
             middle_ns = (applied.sent_ns + step.time_ns) // 2
@@ -186,7 +186,7 @@ def _handle_queried_order(
     name = request.instrument
     if is_orphan and not reconciliation.queries_orphans(step, name):
         # the orders of the unknown fills are known now, so the fills can be recorded
-        session.requests[request.venue].fills(
+        session.factories[request.venue].fills(
             step,
             instrument=session.instruments[name],
             after=step.account.reconciling.confirmed_cursor(name) or step.fill_cursor(request.venue).start,

@@ -124,11 +124,11 @@ def risk_context(
 def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
     """Emit the request of an approved intent."""
     name, strategy, instrument, order, verdict_seq = approved
-    requests = session.requests[instrument.venue]
+    factory = session.factories[instrument.venue]
     if order is None:
-        requests.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
+        factory.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
     else:
-        requests.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
+        factory.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
 
 
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:

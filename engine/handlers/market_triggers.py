@@ -62,7 +62,7 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
         if is_lost and session.venues[instrument.venue].snapshots is None:
             disconnect(session, step, session.link_of(index, Stream.BOOK))
             continue
-        may_query = session.requests[instrument.venue].may_query(step)
+        may_query = session.factories[instrument.venue].may_query(step)
         is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
         if (
             is_lost
@@ -70,7 +70,7 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
             and not is_waiting
             and step.account.requests.find(Purpose.DEPTH, instrument=name) is None
         ):
-            session.requests[instrument.venue].depth(step, instrument=instrument)
+            session.factories[instrument.venue].depth(step, instrument=instrument)
 
 
 def halt(step: StepContext, reason: ModeReason) -> None:
