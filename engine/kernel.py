@@ -87,7 +87,7 @@ class Kernel:
         """Return the outputs of the SESSION record: pending orders become UNKNOWN, and links are requested."""
         session = self.session
         with localcontext(MONEY):
-            step = StepContext(state, record, session.rules)
+            step = StepContext(state, record, session.reducer_settings)
             for order in state.account.orders.live.values():
                 if order.status is Status.PENDING:
                     venue = session.venues[session.instruments[order.order.instrument].venue]
@@ -147,7 +147,7 @@ class Kernel:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
-            step = StepContext(state, record, session.rules)
+            step = StepContext(state, record, session.reducer_settings)
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
@@ -189,7 +189,7 @@ class Kernel:
             f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
         )
         state.account = account
-        step = StepContext(state, record, self.session.rules)
+        step = StepContext(state, record, self.session.reducer_settings)
         if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
                 step.note(NoteLevel.ALARM, text)
@@ -226,7 +226,9 @@ class Kernel:
                 state.restart_hash(state.input_hash)
             return  # intents, notes and the verdicts that no breaker counts change nothing
         with localcontext(MONEY):
-            state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.session.rules)
+            state.account = fold(
+                state.account, change, Stamp(record.seq, record.time_ns), self.session.reducer_settings
+            )
 
 
 def rebuilder_of(record: Record) -> Kernel:

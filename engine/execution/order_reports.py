@@ -221,7 +221,7 @@ def record_fill(
     )
     seq = step.emit(fact, key=name)
     position = step.account.positions.get(order.strategy, fill.instrument)
-    keeps_unvalued = step.rules.settings.accounting > 1
+    keeps_unvalued = step.settings.accounting > 1
     step.emit(after_fill(position, fact, instrument, keeps_unvalued=keeps_unvalued), key=name, cause=seq)
     return True
 
@@ -229,7 +229,7 @@ def record_fill(
 def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
     """Return the rate that values a fee in a third asset, or 0: the mid of a spot market of the session."""
     quote_asset = asset_of(instrument)
-    if step.rules.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
+    if step.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
         return ZERO
     if not instrument.contract and fill.fee_asset == instrument.base:
         return ZERO  # the fill's own price values it
