@@ -36,9 +36,9 @@ from engine.model import Instrument, RateLimits
 from engine.record_codec import read_link, read_request
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
-from engine.venues.binance_common.futures import DEPTH_WEIGHTS, BinanceFutures
-from engine.venues.binance_common.futures_metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_common.public import DepthSnapshots
+from engine.venues.binance_futures import DEPTH_WEIGHTS, BinanceFutures
+from engine.venues.binance_futures.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_usdm import BinanceUsdm
 from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
