@@ -43,6 +43,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "model": set(),
     "money": set(),
     "requests": set(),
+    "suggestions": set(),
     "timer_names": set(),
     "upcast": set(),
     "contracts": {"model", "money"},

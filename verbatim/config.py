@@ -7,11 +7,11 @@ file or in the environment, are errors.
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
 from pydantic import Field, SecretStr, StringConstraints, ValidationError
@@ -29,6 +29,7 @@ from engine.session_record import (
     VenueSettings,
 )
 from engine.strategy.rule_loading import recorded_rules
+from engine.suggestions import suggestion
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import Endpoints, Network, RequestSigner
 from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
@@ -144,9 +145,21 @@ def _first_error(error: ValidationError) -> str:
     """Return the first error without its input, which may be a misplaced secret."""
     errors = error.errors(include_input=False, include_url=False, include_context=False)
     key = ".".join(str(name) for name in errors[0]["loc"])
-    reason = "unknown name" if errors[0]["type"] == "extra_forbidden" else errors[0]["msg"]
+    reason = errors[0]["msg"]
+    if errors[0]["type"] == "extra_forbidden":
+        *sections, name = errors[0]["loc"]
+        reason = f"unknown name{suggestion(str(name), _names_of(sections))}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{key}: {reason}{more}"
+
+
+def _names_of(sections: Sequence[int | str]) -> list[str]:
+    """Return the names that a section of the configuration may hold."""
+    found: Any = Config
+    for name in sections:
+        is_table = get_origin(found) is dict  # of sections under names of the user's choice
+        found = get_args(found)[1] if is_table else found.model_fields[name].annotation
+    return list(getattr(found, "model_fields", ()))
 
 
 def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
@@ -165,7 +178,9 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX) or name in (*CREDENTIALS, PASSPHRASE) or name in OTHER_VARIABLES:
             continue
         if name.removeprefix(PREFIX).lower().split("__")[0] not in Config.model_fields:
-            raise ConfigError(f"environment: {name}: unknown name")
+            known = [PREFIX + field.upper() for field in Config.model_fields]
+            hint = suggestion(name, (*CREDENTIALS, PASSPHRASE, *OTHER_VARIABLES, *known))
+            raise ConfigError(f"environment: {name}: unknown name{hint}")
 
 
 # ---- credentials -------------------------------------------------------------------------------
