@@ -193,7 +193,7 @@ class Kernel:
         if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
                 step.note(NoteLevel.ALARM, text)
-                step.emit(facts.ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.CORE_FAILED, text),)))
+                step.halt(ModeReason(ReasonCode.CORE_FAILED, text))
                 cancel_after_failure(self.session, step)
             state.seq = step.next_seq - 1
         return CoreError(text, records=records, outputs=[output.record for output in step.outputs])

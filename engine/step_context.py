@@ -8,8 +8,9 @@ from typing import Final
 import msgspec
 
 from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
-from engine.facts import Fact
+from engine.facts import Fact, ModeChanged
 from engine.market.market_state import Market
+from engine.mode_reasons import Mode, ModeReason
 from engine.record_codec import text_of
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Requested, Stamp
@@ -93,6 +94,10 @@ class StepContext:
     def fill_cursor(self, venue: str) -> FillCursor:
         """Return how a venue orders its fills."""
         return self.reducer_settings.cursors.get(venue, NUMBERED_FILLS)
+
+    def halt(self, reason: ModeReason, *, key: str | None = None, source: str = "engine") -> None:
+        """Halt until a person resumes. Every halt by the core goes through here."""
+        self.emit(ModeChanged(Mode.HALTED, (reason,)), source=source, key=key)
 
     def note(self, level: NoteLevel, text: str, *, key: str | None = None) -> None:
         """Add a remark for people."""

@@ -303,6 +303,19 @@ def test_every_change_has_a_claimant() -> None:
     )
 
 
+def test_the_core_halts_in_one_place() -> None:
+    """`StepContext.halt`: each reason to halt has a code and a text, and no other code makes the fact."""
+    makers = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources("engine")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] == "ModeChanged"
+        and ast.unparse(node.args[0]) == "Mode.HALTED"
+    ]
+    assert [maker.partition(":")[0] for maker in makers] == ["engine/step_context.py"], makers
+
+
 def test_every_part_is_carried_or_fresh() -> None:
     assert sorted((*session_state.CARRIED, *session_state.FRESH)) == sorted(session_state.Account.__struct_fields__)
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Final
 
 from engine.bodies import NoteLevel
-from engine.facts import BalanceDrift, ModeChanged
+from engine.facts import BalanceDrift
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined
+from engine.mode_reasons import ModeReason, ReasonCode, joined
 from engine.money import ZERO
 from engine.session_record import DriftAction, RiskSettings
 from engine.state.ledger import AssetLedger, BalanceReading, difference
@@ -79,7 +79,7 @@ def halt_for_drift(step: StepContext) -> None:
         return
     reasons = [drift_reason(asset, account.ledger.by_asset[asset]) for asset in account.ledger.drifted]
     if reasons and account.links.has_account:
-        step.emit(ModeChanged(Mode.HALTED, (joined(reasons),)), source="ledger")
+        step.halt(joined(reasons), source="ledger")
 
 
 def is_unexplained(step: StepContext) -> bool:

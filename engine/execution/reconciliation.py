@@ -12,9 +12,9 @@ from engine.execution.doubts import ENDED
 from engine.execution.order_fills import query_by_order, record_of_order
 from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
 from engine.execution.request_factory import RequestFactory
-from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
+from engine.facts import BalanceChanged, FillsConfirmed, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import LinkPhase, LinkRole, Purpose
@@ -216,7 +216,7 @@ def _contradicted(step: StepContext, known: Order, pending: PendingRequest, *, g
         step.note(NoteLevel.ALARM, text, key=known.client_order_id)
     else:
         reason = ModeReason(ReasonCode.ORDER_CONTRADICTED, text, known.client_order_id)
-        step.emit(ModeChanged(Mode.HALTED, (reason,)), key=known.client_order_id)
+        step.halt(reason, key=known.client_order_id)
 
 
 def balance(step: StepContext, report: BalanceReport) -> None:

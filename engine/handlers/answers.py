@@ -22,7 +22,6 @@ from engine.execution import doubts, order_reports, reconciliation
 from engine.facts import (
     BalanceChanged,
     ClockMeasured,
-    ModeChanged,
     OrderAccepted,
     OrderAdopted,
     OrderAmended,
@@ -39,7 +38,7 @@ from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.order_queries import query_order
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -217,7 +216,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
     if is_old and session.settings.order_rules:
         doubts.doubt(step, step.account.orders.live[name], text)
     elif is_old:
-        step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name),)))
+        step.halt(ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name))
     else:
         step.note(NoteLevel.WARNING, text, key=name)
 
