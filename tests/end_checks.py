@@ -1,4 +1,4 @@
-"""Checks of a session in virtual time that has ended: its journal, its replay, and its books beside the venue's."""
+"""Checks of an ended session in virtual time: its journal, its replay, and its books beside the venue's."""
 
 from decimal import Decimal
 
