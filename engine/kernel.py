@@ -135,14 +135,16 @@ class Kernel:
             is_checkpoint = state.inputs % session.settings.checkpoint_every == 0
             if not records or not (applied.has_effect or is_checkpoint):
                 return StepResult(records, ())
-            return StepResult(records, self._decide(state, records[-1], applied, decisions, is_due=is_checkpoint))
+            return StepResult(
+                records, self._decide(state, records[-1], applied, decisions, is_checkpoint=is_checkpoint)
+            )
         except Exception as error:
             if not (records := records or batch.records):
                 raise  # the rows have no record yet, so no input can be blamed
             raise self._halted(state, records, account, error) from error
 
     def _decide(
-        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_due: bool
+        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_checkpoint: bool
     ) -> list[Output]:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
@@ -157,7 +159,7 @@ class Kernel:
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)
-            if is_due or step.account.modes.closing is not was_closing:  # the last one proves the whole session
+            if is_checkpoint or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))
                 state.restart_hash(state.input_hash)
         if step.outputs:

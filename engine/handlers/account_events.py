@@ -22,7 +22,7 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             _handle_order_report(session, step, event)
             reconciliation.query_missing_fills(step, session.factories, session.instruments)
         case BalanceReport():
-            reconciliation.balance(step, event)
+            reconciliation.apply_balance(step, event)
         case Subscribed() if step.record.kind is Kind.BROKER:
             step.emit(LinkReady(step.record.source))
         case StreamEnded():
@@ -41,8 +41,9 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
 
 
 def _handle_order_report(session: SessionContext, step: StepContext, event: OrderReport) -> None:
-    """Apply a report. If its order bears our mark and is unknown here, query it: it is long closed, or records were
-    lost.
+    """Apply a report, or query an order that bears our mark and is unknown here.
+
+    Such an order closed long ago, or its records were lost. Only the venue's answer to the query shows which.
     """
     instrument = session.instruments.get(event.instrument)
     if instrument is None or not order_reports.is_lost_order(step, event, session.is_own_order):

@@ -152,14 +152,16 @@ def _handle_report(
     factory, venue = session.factories[pending.request.venue], pending.request.venue
     match event:
         case OpenOrdersReport():
-            reconciliation.open_orders(step, factory, session.instruments, pending, event, is_own=session.is_own_order)
+            reconciliation.apply_open_orders(
+                step, factory, session.instruments, pending, event, is_own=session.is_own_order
+            )
         case AccountReport():
-            reconciliation.balances(step, pending, event, session.assets)
+            reconciliation.apply_balances(step, pending, event, session.assets)
             apply_permission(session, step, venue, is_allowed=event.can_trade)
         case InstrumentsReport():
             apply_metadata(session, step, venue, event)
         case FillsReport():
-            recorded = reconciliation.fills(step, factory, session.instruments, pending, event)
+            recorded = reconciliation.apply_fills(step, factory, session.instruments, pending, event)
             _check_silent_stream(session, step, venue, recorded)
         case ServerTime() if applied.sent_ns:
             middle_ns = (applied.sent_ns + step.time_ns) // 2
