@@ -49,7 +49,8 @@ from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.commands.record import command
-from verbatim.config import ConfigError, make_config, session_config
+from verbatim.config import make_config, session_config
+from verbatim.config_sections import ConfigError
 
 BTC = Instrument(
     "binance_usdm:BTCUSDT", "binance_usdm", "BTCUSDT", "BTC", "USDT", 2, 3, Decimal("0.1"), Decimal("0.001")

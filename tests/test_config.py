@@ -11,7 +11,9 @@ from engine.session_record import SAFETY, SECOND_NS, SafetySettings, read_sessio
 from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from replay.overrides import apply_overrides
-from verbatim.config import ConfigError, read_config, read_key, read_secret_file, recording_config, session_config
+from verbatim.config import read_config, read_key, recording_config, session_config
+from verbatim.config_sections import ConfigError
+from verbatim.secret_files import read_secret_file
 from verbatim.strategy_files import read_strategy
 
 ROOT = Path(__file__).resolve().parent.parent

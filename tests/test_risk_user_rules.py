@@ -19,7 +19,8 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.overrides import UnknownOverrideError, apply_overrides
 from replay.replay import replay_session
-from verbatim.config import ConfigError, read_config, session_config
+from verbatim.config import read_config, session_config
+from verbatim.config_sections import ConfigError
 from verbatim.strategy_files import read_rule
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 

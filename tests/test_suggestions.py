@@ -12,7 +12,8 @@ from engine.suggestions import nearest, suggestion
 from engine.venues.venue_lookup import UnknownVenueError, venue_class
 from replay.resim.venue_model import UnknownSettingError, VenueModel, with_settings
 from verbatim.cli import main
-from verbatim.config import ConfigError, make_config
+from verbatim.config import make_config
+from verbatim.config_sections import ConfigError
 from verbatim.strategy_files import check_instruments, read_strategy
 
 ONCE = Path(__file__).parent / "strategies" / "once.py"

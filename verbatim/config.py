@@ -5,7 +5,6 @@ file or in the environment, are errors.
 """
 
 import os
-import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
@@ -33,32 +32,28 @@ from engine.suggestions import suggestion
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import Endpoints, Network, RequestSigner
 from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
-from journal.signing import BadKeyError, Signer
+from journal.signing import Signer
 from verbatim.config_sections import (
     RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
+    ConfigError,
     EngineSection,
     RecordSection,
     RiskSection,
     RuleSection,
     SafeguardsSection,
-    Section,
     SessionSection,
     StrategySection,
     VenueSection,
 )
+from verbatim.secret_files import read_secret_file, read_signing_key
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
 OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
-SECRET_BYTES_MAX = 64 * 1024
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the text names the key and the reason."""
 
 
 class Config(BaseSettings):
@@ -90,14 +85,6 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in order of precedence: the environment, then the file."""
         return env_settings, init_settings
-
-
-class SecretFile(Section):
-    """The content of a secret file."""
-
-    api_key: SecretStr
-    api_secret: SecretStr  # an HMAC secret, or the text of a private key in PEM
-    api_passphrase: SecretStr = SecretStr("")
 
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -218,55 +205,6 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
         return None
     path = config.session.signing_key.expanduser()
     return read_signing_key(path if path.is_absolute() or base is None else base / path)
-
-
-def read_signing_key(path: Path) -> Signer:
-    """Read an Ed25519 private key from a file that only its owner can read.
-
-    Raises:
-        ConfigError: the file or the key cannot be used.
-    """
-    try:
-        return Signer.from_pem(_read_private_file(path))
-    except BadKeyError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def _read_private_file(path: Path) -> bytes:
-    """Read a file that only its owner can read.
-
-    Raises:
-        ConfigError: others can read it, or it cannot be read.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - the mode is checked on the opened file, not on its name
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise ConfigError(f"{path} can be read by other users. What to do: chmod 600 {path}")
-            return file.read(SECRET_BYTES_MAX)
-    except OSError as error:
-        raise ConfigError(f"cannot read the secret file {path}: {error.strerror or error}") from None
-
-
-def read_secret_file(path: Path) -> Credentials:
-    """Read api_key, api_secret and, if the venue has one, api_passphrase from a TOML file that only its owner can read.
-
-    Raises:
-        ConfigError: the file cannot be used.
-    """
-    content = _read_private_file(path)
-    try:
-        secrets = SecretFile(**tomllib.loads(content.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
-        # the library's text is left out, since it may quote the file
-        raise ConfigError(
-            f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
-        ) from None
-    return Credentials(
-        secrets.api_key.get_secret_value(),
-        secrets.api_secret.get_secret_value(),
-        secrets.api_passphrase.get_secret_value(),
-    )
 
 
 def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> SecretKey:
