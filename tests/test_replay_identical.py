@@ -12,8 +12,9 @@ from engine.session_record import RiskSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.verify import verify
+from replay.code_trust import UntrustedSourceError
 from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
-from replay.replay import ReplayResult, UntrustedSourceError, replay_session
+from replay.replay import ReplayResult, replay_session
 from tests.replaying import QUOTER, first_record, killed_in_second_frame, reseal, sealed, session
 from verbatim.testing import from_sources
 
