@@ -72,7 +72,7 @@ def review_order(
     """Emit risk's verdict on a new order. Return the order if it is approved."""
     instrument = session.instruments[order.instrument]
     context = risk_context(session, step, strategy, order, quote)
-    if step.rules.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
+    if step.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
         # as long as it is under way, the order locks what it is now estimated to cost
         context = replace(context, order=replace(order, market_price=context.worst_price))
     verdict, approved = review(context, session.risk_rules)
@@ -145,13 +145,13 @@ def risk_context(
 def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent, *, plan_id: str = "") -> None:
     """Emit the request of an approved intent. `plan_id`: the execution plan whose order it is."""
     name, strategy, instrument, order, verdict_seq = approved
-    requests = session.requests[instrument.venue]
+    factory = session.factories[instrument.venue]
     if order is None:
-        requests.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
+        factory.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
     elif isinstance(order, NewOrder):
-        requests.amend(step, client_order_id=name, order=order, instrument=instrument, cause=verdict_seq)
+        factory.amend(step, client_order_id=name, order=order, instrument=instrument, cause=verdict_seq)
     else:
-        requests.place(
+        factory.place(
             step,
             order,
             client_order_id=name,

@@ -240,7 +240,7 @@ def _cancel(session: SessionContext, step: StepContext, order: Order) -> None:
     instrument = session.instruments[order.order.instrument]
     rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
     if not any(rules.values()):
-        session.requests[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+        session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
 
 
 def _end(step: StepContext, seen: Seen, reason: str) -> None:
