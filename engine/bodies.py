@@ -4,7 +4,7 @@ Values only. engine/record_codec.py reads and writes them.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -84,6 +84,8 @@ class VerdictBody(msgspec.Struct, frozen=True):
 
 class RequestBody(msgspec.Struct, frozen=True):
     """A task that the shell performs once. It carries `unsigned` or `link`; a disconnect carries neither."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id"})
 
     purpose: Purpose
     venue: str
