@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checked_sessions import begin
 from power_cuts import record
 
 from engine.sim.faults import Faults, Rule, ScriptedFault
 from journal.writer import JournalWriter
 
+__all__ = ["begin"]  # a fixture
 ROOT = Path(__file__).resolve().parent.parent
 
 
