@@ -3,7 +3,7 @@ faults.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,20 @@ from journal.writer import JournalWriter
 
 __all__ = ["begin"]  # a fixture
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test that is marked so, its fixtures included, without the tracer of coverage."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    coverage = None if plugin is None else plugin.cov_controller
+    if coverage is None or item.get_closest_marker("untraced") is None:
+        return (yield)
+    coverage.pause()
+    try:
+        return (yield)
+    finally:
+        coverage.resume()
 
 
 @pytest.fixture(scope="session")
