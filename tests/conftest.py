@@ -78,7 +78,7 @@ def crashed(tmp_path: Path) -> Path:
     writer = JournalWriter.create(tmp_path / "crashed")
     for at in range(0, 9, 3):
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
-        writer.wait_durable(at + 2, 5)
+        writer.wait_durable(at + 2, 60)
     writer.abandon()
     return tmp_path / "crashed"
 

@@ -37,7 +37,7 @@ def session(disk: ForgetfulDisk, *, segment_bytes: int = 1 << 20, records: list[
     writer = JournalWriter.create(FOLDER, disk=disk, segment_bytes=segment_bytes)
     for at in range(0, 9, 3):
         writer.append_step(records[at : at + 3], urgent=True)
-        writer.wait_durable(at + 2, 5)
+        writer.wait_durable(at + 2, 60)
     writer.close()
     return disk
 

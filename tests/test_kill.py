@@ -82,7 +82,7 @@ def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: st
             until(lambda: len(open_at(ready)) == 15 and held_btc(ready) > before, 60)
             os.kill(process.pid, signal.SIGKILL if end == "killed" else signal.SIGSTOP)
             if end == "killed":
-                process.wait(10)
+                process.wait(60)
             add_fault(ready, action="reject", method="DELETE", status=503, code=-1000, msg="x", times=3)
             ended = kill(config, "--flatten")
             assert open_at(ready) == ["another-bot-1"], ended.stderr
@@ -105,7 +105,7 @@ def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
             process.kill()
-            process.wait(10)
+            process.wait(60)
         add_fault(ready, action="reject", method="DELETE", status=503, code=-1000, msg="x", times=0)
         ended = kill(config, "--timeout", "5")
         assert ended.returncode == 4

@@ -292,7 +292,7 @@ def test_a_strategy_that_fails_costs_only_its_own_step(begin: CheckedSessions) -
 def test_rebuilding_gives_the_state_of_every_checkpoint(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "pair", engine=EngineSettings(checkpoint_every=300)).run(20)
-    session.writer.wait_durable(session.records[-1].seq, 10)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     records = list(Journal.open(session.folder).records())
     kernel = kernel_of(records[0])
     state, compared = kernel.begin(records[0]), 0
