@@ -2,6 +2,8 @@
 faults.
 """
 
+import gc
+import mmap
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from engine.sim.faults import Faults, Rule, ScriptedFault
 from journal.writer import JournalWriter
 
 __all__ = ["begin"]  # a fixture
+GARBAGE_BYTES_MAX = 100_000_000
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -29,6 +32,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         coverage.resume()
+
+
+class Resident:
+    """The resident memory of this process after the last collection of garbage."""
+
+    bytes = 0
+
+
+def pytest_runtest_logfinish() -> None:
+    """Collect garbage once it may hold much memory.
+
+    An ended session is in cycles: few objects, which Python collects late, and 5 MB of arrays for each instrument.
+    """
+    if resident_bytes() - Resident.bytes > GARBAGE_BYTES_MAX:
+        gc.collect()
+        Resident.bytes = resident_bytes()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
 
 
 @pytest.fixture(scope="session")

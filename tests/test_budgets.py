@@ -14,6 +14,7 @@ import pytest
 from checked_sessions import CheckedSessions, mode, notes
 from msgspec.structs import replace
 from strategies.each import Each
+from tiers import first_is_quick
 
 from engine.mode_reasons import Mode
 from engine.session_record import SAFEGUARDS, SECOND_NS, EngineSettings, RiskSettings, new_engine_settings
@@ -77,6 +78,7 @@ def test_order_count_limit_is_not_hammered(begin: CheckedSessions) -> None:
     assert len(session.kinds(Kind.VERDICT)) < 100, "a refusal of each quote would be 1,000"
 
 
+@pytest.mark.slow
 def test_order_count_limit_of_ten_seconds_is_kept_without_asking(begin: CheckedSessions) -> None:
     """Our own count stops new orders before the venue does; the venue counts each account's orders."""
     venue = VirtualVenue(limits={"orders_10s_max": 8})
@@ -87,6 +89,7 @@ def test_order_count_limit_of_ten_seconds_is_kept_without_asking(begin: CheckedS
     assert {order.status.value for order in session.state.account.orders.all()} == {"open"}
 
 
+@pytest.mark.slow
 def test_order_count_limit_of_a_day_follows_the_venues_own_count(begin: CheckedSessions) -> None:
     venue = VirtualVenue(limits={"orders_day_max": 12})
     session = begin(venue, "spam", limits={"orders_day_max": 12}).run(60)
@@ -95,6 +98,7 @@ def test_order_count_limit_of_a_day_follows_the_venues_own_count(begin: CheckedS
     assert session.facts("orders_blocked") == []
 
 
+@pytest.mark.slow
 def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: CheckedSessions) -> None:
     """The venue states no wait with -1015, also where another program used the limit up."""
     venue = VirtualVenue(limits={"orders_10s_max": 8})
@@ -113,6 +117,7 @@ def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: Ch
 # ---- request weight and bans -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: CheckedSessions) -> None:
     """429, then 418: the second one's wait counts, and the private link is not opened either."""
     venue = VirtualVenue()
@@ -159,11 +164,13 @@ def test_s11_cancels_keep_their_budget(begin: CheckedSessions) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "text"),
-    [
-        (400, -1013, "Market is closed."),
-        (400, -2010, "This action is disabled on this account."),
-        (400, -1013, "Filter failure: NOTIONAL"),
-    ],
+    first_is_quick(
+        [
+            (400, -1013, "Market is closed."),
+            (400, -2010, "This action is disabled on this account."),
+            (400, -1013, "Filter failure: NOTIONAL"),
+        ]
+    ),
 )
 def test_refused_for_ever_pauses_the_instrument(begin: CheckedSessions, status: int, code: int, text: str) -> None:
     """601 orders a minute before; now ten, and one after each pause, which doubles."""

@@ -159,6 +159,7 @@ def test_emergency_cancel_after_a_failed_journal(tmp_path: Path, fault: dict[str
         assert not fault or min(struck(ready)) > 0
 
 
+@pytest.mark.slow
 def test_emergency_cancel_reports_as_an_error_what_stays_open(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         with running(configured(tmp_path, ready)) as process:
@@ -173,6 +174,7 @@ def test_emergency_cancel_reports_as_an_error_what_stays_open(tmp_path: Path) ->
         assert min(struck(ready)) > 14, "each cancel was repeated"
 
 
+@pytest.mark.slow
 def test_a_failed_journal_leaves_orders_if_the_configuration_says_so(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         config = configured(tmp_path, ready, session='on_journal_failure = "leave"')
@@ -184,7 +186,8 @@ def test_a_failed_journal_leaves_orders_if_the_configuration_says_so(tmp_path: P
         assert len(open_at(ready)) == 14
 
 
-@pytest.mark.parametrize("choice", first_is_quick(["cancel", "leave"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["cancel", "leave"])
 def test_emergency_cancel_after_a_failed_core_is_recorded(tmp_path: Path, choice: str) -> None:
     (tmp_path / "poisoned.py").write_text(POISONED)
     with venue("--symbol", "BTCUSDT") as ready:

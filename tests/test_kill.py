@@ -72,6 +72,7 @@ def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) 
     replays(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "hangs"])
 def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: str) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
@@ -99,6 +100,7 @@ def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: st
     replays(tmp_path)
 
 
+@pytest.mark.slow
 def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         config = configured(tmp_path, ready)
@@ -142,6 +144,7 @@ def guarding(config: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "hangs"])
 def test_a_guard_cancels_when_the_trader_is_killed_or_hangs(tmp_path: Path, end: str) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
@@ -157,6 +160,7 @@ def test_a_guard_cancels_when_the_trader_is_killed_or_hangs(tmp_path: Path, end:
     replays(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_guard_leaves_a_session_alone_that_trades_or_ended_in_order(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         config = configured(tmp_path, ready)
