@@ -61,6 +61,7 @@ def test_order_count_limit_stops_new_orders_alone(begin: CheckedSessions) -> Non
     assert session.facts("rate_blocked") == []
 
 
+@pytest.mark.slow
 def test_order_count_limit_is_not_hammered(begin: CheckedSessions) -> None:
     """c2_1015: 44 orders a minute and a reconciliation after each; now the wait doubles, and everything else is idle."""
     venue = VirtualVenue()
@@ -348,6 +349,7 @@ def test_an_account_that_may_not_trade_is_not_running(begin: CheckedSessions) ->
 # ---- many instruments --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: CheckedSessions) -> None:
     """40 snapshots of 250 are more than a minute's 6,000: they are as deep as fits, and the rest is not touched."""
     venue = VirtualVenue(symbols=Each.instruments)
@@ -363,6 +365,7 @@ def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: Ch
     assert session.facts("rate_blocked") == []
 
 
+@pytest.mark.slow
 def test_instruments_trade_each_as_it_becomes_ready(begin: CheckedSessions) -> None:
     """Where a minute's budget holds no more snapshots, those that are ready trade while others wait their turn."""
     names = Each.instruments[:12]

@@ -247,6 +247,7 @@ def journalled(folder: Path, kind: Kind, text: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_session_with_real_money_and_no_limits_does_not_start(tmp_path: Path, ready: Ready) -> None:
     process = run(write(tmp_path, ready, limits=""))
     _, errors = process.communicate(timeout=60)

@@ -81,6 +81,7 @@ def test_a_loss_at_the_limit_cancels_and_allows_only_orders_that_reduce(buyer: B
     live.stop()
 
 
+@pytest.mark.slow
 def test_a_restart_forgets_no_loss_and_a_new_day_begins_at_nothing(buyer: Begin) -> None:
     venue = VirtualVenue(start_ns=MIDNIGHT_NS - 120 * SECOND_NS)
     first = buyer(venue).run(until=lambda s: bool(s.facts("daily_loss_reached")))

@@ -48,6 +48,7 @@ def kill(config: Path, *options: object) -> subprocess.CompletedProcess[str]:
     return verbatim("kill", "--config", config, *options, seconds=120)
 
 
+@pytest.mark.slow
 def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")

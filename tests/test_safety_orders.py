@@ -118,6 +118,7 @@ def test_resume_withdraws_a_safety_order_that_is_not_done(begin: CheckedSessions
     assert len(open_at(venue)) == 14
 
 
+@pytest.mark.slow
 def test_s10_a_cancel_that_is_refused_for_ever_is_repeated_ever_more_seldom_with_an_alarm(
     begin: CheckedSessions,
 ) -> None:
@@ -273,6 +274,7 @@ def test_a_blind_session_leaves_its_orders_if_the_configuration_says_so(begin: C
     assert len(open_at(venue)) == 14
 
 
+@pytest.mark.slow
 def test_a_session_that_sees_again_trades_again(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "requote", safety=replace(SAFETY, blind_after_ns=20 * SECOND_NS)).run(10)

@@ -202,6 +202,7 @@ def test_s12_seeing_everything_twice_changes_nothing(begin: CheckedSessions) -> 
     assert set(fills.values()) == {1}
 
 
+@pytest.mark.slow
 def test_s15_a_fill_that_comes_while_a_query_is_on_its_way_is_not_undone(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="delay_answer", method="GET", path="/api/v3/account", ms=900, times=0)
@@ -238,6 +239,7 @@ def test_s13_s17_a_restart_anywhere_books_nothing_twice(begin: CheckedSessions, 
     check_books(session)
 
 
+@pytest.mark.slow
 def test_s18_a_cancel_races_a_fill_and_the_fill_wins(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="delay_events", event="executionReport", ms=400, times=0)

@@ -139,6 +139,7 @@ def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(
 # ---- fills that are listed late or share an id -----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lost_fill_forever_is_found_once_the_venue_lists_it(begin: CheckedSessions) -> None:
     """A market order fills in two parts; the stream delivers nothing, and the first part is listed last."""
     venue = VirtualVenue()
@@ -204,6 +205,7 @@ def test_firewall_403_is_waited_out(begin: CheckedSessions) -> None:
     check_books(session)
 
 
+@pytest.mark.slow
 def test_a_firewall_that_stays_halts(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = resting(begin, venue)
@@ -264,6 +266,7 @@ def test_s4_not_found_right_after_placing_halts_nothing_however_often(begin: Che
     check_books(session)
 
 
+@pytest.mark.slow
 def test_s5_the_instrument_is_blocked_a_person_is_told_and_an_answer_ends_it(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **ORDER)
@@ -297,6 +300,7 @@ def test_s12_the_same_round_twice_changes_nothing_the_second_time(begin: Checked
     check_books(session)
 
 
+@pytest.mark.slow
 def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: CheckedSessions) -> None:
     """Fills arrive while slow queries are on their way; each answer is of a time before them."""
     venue = VirtualVenue()
