@@ -1,7 +1,7 @@
 """Tiers of tests: the quick one is `pytest -m "not slow"`, and CI runs all.
 
-Under the tracer of coverage a test takes three times as long. A case that repeats another one, and a test of which others
-cover the lines, runs without it: `@pytest.mark.untraced`.
+Under the tracer of coverage a test takes three times as long. A case that repeats another one runs without it, and so does
+a test whose lines other tests cover: `@pytest.mark.untraced`.
 """
 
 from collections.abc import Iterable
