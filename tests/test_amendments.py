@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_checks import check_ordered_end
+from checked_sessions import check_ordered_end
 
 from engine.lifecycle import Status
 from engine.session_record import StrategySettings

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_checks import check_ordered_end
+from checked_sessions import check_ordered_end
 from tiers import first_is_quick
 
 from engine.lifecycle import LIVE, Status
