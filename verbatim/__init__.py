@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.bodies import NoteLevel as NoteLevel
     from engine.facts import NewOrder as NewOrder
     from engine.facts import Position as Position
+    from engine.facts.plan_facts import PlanPhase as PlanPhase
     from engine.lifecycle import Status as Status
     from engine.market.predicates import MarketTick as MarketTick
     from engine.market.views import Bar as Bar
@@ -36,21 +38,41 @@ if TYPE_CHECKING:
     from engine.state.execution_plans import EndedPlan as EndedPlan
     from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
+    from engine.state.strategy_events import OwnFill as OwnFill
+    from engine.state.strategy_events import Refusal as Refusal
     from engine.strategy.api import Amend as Amend
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
-    from engine.strategy.api import CrossOver as CrossOver
-    from engine.strategy.api import Every as Every
     from engine.strategy.api import Indicator as Indicator
-    from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
-    from engine.strategy.api import Predicate as Predicate
-    from engine.strategy.api import PriceMove as PriceMove
     from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
+    from engine.strategy.cadences import CrossOver as CrossOver
+    from engine.strategy.cadences import Every as Every
+    from engine.strategy.cadences import OnBook as OnBook
+    from engine.strategy.cadences import OnFill as OnFill
+    from engine.strategy.cadences import OnMode as OnMode
+    from engine.strategy.cadences import OnOrderEnd as OnOrderEnd
+    from engine.strategy.cadences import OnQuote as OnQuote
+    from engine.strategy.cadences import OnRefusal as OnRefusal
+    from engine.strategy.cadences import OnTrade as OnTrade
+    from engine.strategy.cadences import Predicate as Predicate
+    from engine.strategy.cadences import PriceMove as PriceMove
+    from engine.trigger_kinds import TriggerKind as TriggerKind
 
 _HOMES = {
+    "PlanPhase": "engine.facts.plan_facts",
+    "TriggerKind": "engine.trigger_kinds",
+    "NoteLevel": "engine.bodies",
+    "OwnFill": "engine.state.strategy_events",
+    "Refusal": "engine.state.strategy_events",
+    "OnMode": "engine.strategy.cadences",
+    "OnRefusal": "engine.strategy.cadences",
+    "OnOrderEnd": "engine.strategy.cadences",
+    "OnFill": "engine.strategy.cadences",
+    "OnBook": "engine.strategy.cadences",
+    "OnTrade": "engine.strategy.cadences",
     "Amend": "engine.strategy.api",
     "Average": "engine.strategy.api",
     "Bar": "engine.market.views",
@@ -60,23 +82,23 @@ _HOMES = {
     "Cancel": "engine.strategy.api",
     "Chase": "engine.plan_terms",
     "Close": "engine.strategy.api",
-    "CrossOver": "engine.strategy.api",
+    "CrossOver": "engine.strategy.cadences",
     "EndedPlan": "engine.state.execution_plans",
-    "Every": "engine.strategy.api",
+    "Every": "engine.strategy.cadences",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
     "Level": "engine.plan_terms",
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
-    "OnQuote": "engine.strategy.api",
+    "OnQuote": "engine.strategy.cadences",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
     "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
-    "Predicate": "engine.strategy.api",
-    "PriceMove": "engine.strategy.api",
+    "Predicate": "engine.strategy.cadences",
+    "PriceMove": "engine.strategy.cadences",
     "Quote": "engine.market.views",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",

@@ -4,12 +4,13 @@ Live, replay and rebuilding all apply inputs here and nowhere else. It knows str
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
 
-from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch
+from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch, Fired
 from engine.apply.messages import apply_change, apply_events, apply_message
 from engine.bodies import LinkEvent
 from engine.events import Event
@@ -25,8 +26,10 @@ from engine.state.fill_cursor import NUMBERED_FILLS
 from engine.state.orders import Order, forget_closed
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
+from engine.trigger_kinds import TriggerKind, split_trigger
 from journal.record import Kind, Record
 
+NONE_FIRED: Final[Mapping[str, Fired]] = {}
 OWN_SPEED = frozenset({LinkEvent.LATE, LinkEvent.CAUGHT_UP, LinkEvent.OVERRUN})  # no link's
 
 
@@ -64,7 +67,7 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     if flags in (0, layout.DUE):
         return NO_EFFECT
     time_ns = int(rows[end - 1, r.TIME_NS])
-    strategies = market.evaluated(triggers, time_ns) if triggers else ()
+    strategies = session.fired(market.evaluated(triggers, time_ns)) if triggers else NONE_FIRED
     only_strategies = bool(triggers) and not flags & ~STRATEGY_FLAGS
     return Applied(market_flags=flags, strategies=strategies, only_strategies=only_strategies, time_ns=time_ns)
 
@@ -132,14 +135,27 @@ def _apply_link(session: SessionContext, state: State, record: Record) -> Applie
 
 def _apply_timer(session: SessionContext, state: State, record: Record) -> Applied:
     body = read_timer(record.body or "")
-    apply_change(session, state, TimerFired(body), record)
     timer = TimerName.parse(body.timer)
-    strategy = timer.strategy
+    strategies = triggered_by_timer(state, timer)
+    apply_change(session, state, TimerFired(body), record)
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
     elif timer.kind is TimerKind.THROTTLE:
-        state.market.note_evaluated(session.trigger_names.index(strategy), record.time_ns)
-    return Applied(body=body, strategies=(strategy,) if strategy else ())
+        state.market.note_evaluated(session.trigger_names.index(timer.subject), record.time_ns)
+    return Applied(body=body, strategies=strategies)
+
+
+def triggered_by_timer(state: State, timer: TimerName) -> Mapping[str, Fired]:
+    """Return the strategy that a timer triggers, with the kinds of triggers: before the timer is applied."""
+    if timer.kind is TimerKind.THROTTLE:
+        strategy, kind = split_trigger(timer.subject)
+        return {strategy: (kind,)}
+    if timer.kind is TimerKind.DECIDE:
+        return {timer.subject: (TriggerKind.TIMER,)}
+    if timer.kind is TimerKind.EVENT:
+        waiting = state.account.events.waiting.get(timer.subject)
+        return {timer.subject: tuple(map(TriggerKind, waiting))} if waiting else NONE_FIRED
+    return NONE_FIRED
 
 
 def _apply_command(session: SessionContext, state: State, record: Record) -> Applied:

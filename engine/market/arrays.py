@@ -15,7 +15,7 @@ from engine.market import rows as r
 from engine.market.fold.dense_book import N_FAR, levels_of, needs_window, rebuild_window, room_of, widen
 from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.rows import Floats, Rows
-from engine.market.views import BarSpec, CrossOverSpec, PredicateSpec, PriceMoveSpec, TriggerSpec
+from engine.market.views import BarSpec, CrossOverSpec, PredicateSpec, PriceMoveSpec, Stream, StreamSpec, TriggerSpec
 from engine.model import Instrument
 
 N = TypeVar("N", np.int64, np.float64)
@@ -45,7 +45,7 @@ class MarketArrays:
             (w, spec)
             for w, trigger in enumerate(self.triggers)
             for spec in trigger.conditions
-            if isinstance(spec, CrossOverSpec | PriceMoveSpec)
+            if isinstance(spec, CrossOverSpec | PriceMoveSpec | StreamSpec)
         ]
         predicates = [
             (w, spec)
@@ -126,12 +126,15 @@ class MarketArrays:
             self.indicator_values[k, at.I_DIVISOR] = 2.0 * 10 ** self.instruments[i].price_scale
             self.indicator_values[k, at.I_OWN : at.I_OWN + len(own)] = own
 
-    def _set_conditions(self, conditions: Sequence[tuple[int, CrossOverSpec | PriceMoveSpec]]) -> None:
+    def _set_conditions(self, conditions: Sequence[tuple[int, CrossOverSpec | PriceMoveSpec | StreamSpec]]) -> None:
         for k, (w, spec) in enumerate(conditions):
             i = self.index[spec.instrument_id]
             if isinstance(spec, CrossOverSpec):
                 warm = max(self.indicator_specs[index].warm_count for index in (spec.first, spec.second))
                 self.condition_state[k] = w, i, at.CROSS, spec.first, spec.second, warm, 0, 0, 0
+            elif isinstance(spec, StreamSpec):
+                kind = at.TRADED if spec.stream is Stream.TRADE else at.BOOK_MOVED
+                self.condition_state[k] = w, i, kind, 0, 0, 0, 0, 0, 0
             else:
                 self.condition_state[k] = w, i, at.MOVE, 0, 0, 0, 0, spec.ppm, 0
 

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine import facts
 from engine.bodies import VerdictBody
 from engine.market.market_state import Market
+from engine.mode_reasons import Mode
 from engine.requests import Purpose
 from engine.state import (
     access,
@@ -39,6 +40,7 @@ from engine.state import (
     rate_budgets,
     reconcile_rounds,
     safety_orders,
+    strategy_events,
     strategy_states,
     timers,
 )
@@ -75,6 +77,7 @@ from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
+from engine.state.strategy_events import StrategyEvents
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from journal.record import Record, canonical
@@ -109,16 +112,17 @@ class Account(msgspec.Struct, frozen=True):
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
     plans: Plans = Plans()
+    events: StrategyEvents = StrategyEvents()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl", "plans",
+    "blocks", "safety", "ledger", "day_pnl", "plans", "events",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
+    "access", "blocks", "breakers", "cancels", "day_pnl", "events", "instruments", "lateness", "ledger", "order_blocks",
     "plans", "private_seen", "safety",
 })  # fmt: skip
 
@@ -148,10 +152,10 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers"),
-    facts.OrderFilled: ("orders", "cancels", "ledger"),
-    facts.OrderClosed: ("orders", "breakers", "cancels"),
+    facts.OrderFilled: ("orders", "cancels", "ledger", "events"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "events"),
     facts.OrderUnknown: ("orders", "timers", "breakers"),
-    facts.OrderNotPlaced: ("orders",),
+    facts.OrderNotPlaced: ("orders", "events"),
     facts.OrderAdopted: ("orders",),
     facts.CancelSettled: ("orders", "cancels"),
     facts.Position: ("positions",),
@@ -161,7 +165,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BalanceDrift: ("ledger",),
     facts.Reconciled: ("reconciling", "timers", "ledger"),
     facts.ReconcileFailed: ("reconciling", "timers", "ledger"),
-    facts.ModeChanged: ("modes", "safety"),
+    facts.ModeChanged: ("modes", "safety", "events"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
     facts.MarketGap: ("gaps",),
@@ -180,7 +184,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BreakerTripped: ("breakers",),
     facts.InstrumentChanged: ("instruments",),
     facts.TradingAllowed: ("instruments",),
-    VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
+    VerdictBody: ("breakers", "events"),  # a refusal with its strategy; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
@@ -204,7 +208,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
-    TimerFired: ("timers",),
+    TimerFired: ("timers", "events"),
     PrivateFrame: ("private_seen",),
     Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
 }
@@ -259,9 +263,28 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
+        elif name == "events":
+            if settings.engine.events_kept:
+                moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
         elif name != "safety" or settings.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
+
+
+def _fold_events(
+    account: Account, change: Change, at: Stamp, settings: ReducerSettings, after: Timers
+) -> dict[str, Any]:
+    """Return the events of the strategies, and the timers that make them decide."""
+    before, mode_before, wanted = account.events, account.modes.mode, settings.wanted_events
+    events = strategy_events.reduce(
+        before, change, at, orders=account.orders, mode=mode_before, kept=settings.engine.events_kept, wanted=wanted
+    )
+    mode_after = change.mode if isinstance(change, facts.ModeChanged) else mode_before
+    is_running = mode_after is Mode.RUNNING
+    due = strategy_events.due(
+        before, events, runs=is_running, began=is_running and mode_before is not mode_after, wanted=wanted
+    )
+    return {"events": events, "timers": timers.with_events_due(after, due, at)}
 
 
 class State:

@@ -30,64 +30,25 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from engine.bodies import NoteBody, NoteLevel
 from engine.facts import Position
+from engine.lifecycle import LIVE
 from engine.market.market_state import Market
 from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.plan_terms import PlanTerms
-from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
 from engine.state.session_state import Account
-from engine.strategy.plain_figures import plain_figure, plain_order, plain_position
+from engine.state.strategy_events import OwnFill, Refusal
+from engine.strategy.cadences import Cadence
+from engine.strategy.plain_figures import plain_figure, plain_fill, plain_order, plain_position
+from engine.trigger_kinds import TriggerKind
 
-
-class CrossOver(msgspec.Struct, frozen=True):
-    """Two declared averages of an instrument change their order; the first time that they differ counts too."""
-
-    first: str
-    second: str
-
-
-class PriceMove(msgspec.Struct, frozen=True):
-    """The mid price has moved by more than `ppm` millionths since the last such move; the first quote counts too."""
-
-    ppm: int
-
-
-class Predicate(msgspec.Struct, frozen=True):
-    """The strategy's own function `should_decide(now, parameters)` returns True.
-
-    It gets a MarketTick and the parameters that are numbers. The engine compiles it into the fold, which calls it at
-    each change of a quote or of the book's top and at each trade. `wants` is its old name.
-    """
-
-
-class OnQuote(msgspec.Struct, frozen=True):
-    """Decide when the best bid or ask of an instrument changes, at most every `throttle_ms`.
-
-    With `when`, decide only if that condition is true. The compiled fold checks it, so Python runs only for decisions.
-    """
-
-    throttle_ms: int = 0
-    when: CrossOver | PriceMove | Predicate | None = None
-
-    @property
-    def throttle_ns(self) -> int:
-        """The throttle in nanoseconds."""
-        return self.throttle_ms * MILLISECOND_NS
-
-
-class Every(msgspec.Struct, frozen=True):
-    """Decide at a fixed interval of session time."""
-
-    ms: int
-
-    @property
-    def period_ns(self) -> int:
-        """The period in nanoseconds."""
-        return self.ms * MILLISECOND_NS
+NOTES_MAX = 8  # of one decision
+NOTE_CHARS_MAX = 500
 
 
 class Average(msgspec.Struct, frozen=True):
@@ -180,9 +141,10 @@ class Decision(NamedTuple):
 
     changed: dict[str, Any]  # the fields of its state
     intents: list[Intent]
+    notes: list[NoteBody]  # its remarks for people
 
     def __bool__(self) -> bool:
-        return bool(self.changed or self.intents)
+        return bool(self.changed or self.intents or self.notes)
 
 
 class Strategy(Protocol):
@@ -193,7 +155,7 @@ class Strategy(Protocol):
 
     version: str
     instruments: tuple[str, ...]
-    cadence: OnQuote | Every
+    cadence: Cadence | tuple[Cadence, ...]
     Parameters: type[Any]
     State: type[Any]
 
@@ -205,7 +167,17 @@ class Strategy(Protocol):
 class View:
     """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
-    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "time_ns")
+    __slots__ = (
+        "_account",
+        "_indicators",
+        "_instruments",
+        "_is_plain",
+        "_market",
+        "_name",
+        "_notes",
+        "time_ns",
+        "triggers",
+    )
 
     def __init__(
         self,
@@ -216,6 +188,8 @@ class View:
         time_ns: int,
         instruments: Mapping[str, tuple[int, Instrument]],
         indicators: Mapping[tuple[str, str], int],
+        triggers: tuple[TriggerKind, ...] = (),
+        notes: list[NoteBody] | None = None,  # gets what `log` records
         is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
     ) -> None:
         self._is_plain = is_plain
@@ -224,10 +198,26 @@ class View:
         self._market = market
         self._instruments = instruments
         self._indicators = indicators
+        self._notes = [] if notes is None else notes
         self.time_ns = time_ns
+        self.triggers = triggers  # all that fired at this record, in the order of `cadence`
 
     def __repr__(self) -> str:
         return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
+
+    @property
+    def trigger(self) -> TriggerKind:
+        """What fired: "quote", "trade", "book", "bar", "timer", "fill", "order_end", "refusal" or "mode".
+
+        `triggers` has all that fired at this record.
+        """
+        return self.triggers[0]
+
+    def log(self, text: str, level: NoteLevel = NoteLevel.INFO) -> None:
+        """Record a remark for people as a NOTE: 500 characters at most, and 8 remarks a decision."""
+        if len(self._notes) >= NOTES_MAX:
+            raise ValueError(f"more than {NOTES_MAX} remarks in one decision")
+        self._notes.append(NoteBody(NoteLevel(level), _note_text(str(text))))
 
     def instrument(self, name: str) -> Instrument:
         """Return the trading rules of an instrument."""
@@ -272,6 +262,53 @@ class View:
         ]
         return [plain_order(order) for order in own] if self._is_plain else own
 
+    def closed_orders(self, name: str | None = None) -> list[Order]:
+        """Return the strategy's orders that ended in the last 5 minutes, oldest first."""
+        instrument_id = None if name is None else self.instrument(name).id
+        own = [
+            order
+            for order in self._account.orders.all()
+            if order.status not in LIVE
+            and order.strategy == self._name
+            and instrument_id in (None, order.order.instrument)
+        ]
+        return [plain_order(order) for order in own] if self._is_plain else own
+
+    def fills(self, name: str | None = None) -> list[OwnFill]:
+        """Return the strategy's newest fills, oldest first: at most 50."""
+        instrument_id = None if name is None else self.instrument(name).id
+        own = self._account.events.fills.get(self._name, ())
+        own = tuple(fill for fill in own if instrument_id in (None, fill.instrument))
+        return [plain_fill(fill) for fill in own]
+
+    def refusals(self) -> list[Refusal]:
+        """Return the newest refusals by risk and rejections by the venue with their reasons, oldest first."""
+        return list(self._account.events.refusals.get(self._name, ()))
+
+    def age_ns(self, event: Order | OwnFill | Refusal | Trade | BookTop) -> int:
+        """Return the session time since an order was made, or since anything else that a view returns came."""
+        return self.time_ns - (event.created_ns if isinstance(event, Order) else event.time_ns)
+
+    def equity(self, asset: str) -> Decimal | None:
+        """Return the account's worth in an asset: its balance, and each other one at the mid of its instrument here.
+
+        Locked balances count. Assets without an instrument of the strategy that is quoted in `asset` do not, nor do
+        contracts. None while a quote that it needs is missing.
+        """
+        total = self._held(asset)
+        for index, instrument in dict(self._instruments.values()).items():
+            if instrument.contract or instrument.quote != asset or not (held := self._held(instrument.base)):
+                continue
+            quote = self._market.quote(index, self.time_ns)
+            if quote is None or not quote.bid or not quote.ask:
+                return None
+            total += held * (quote.bid + quote.ask) / 2
+        return plain_figure(total)
+
+    def _held(self, asset: str) -> Decimal:
+        balance = self._account.balances.get(asset)
+        return balance.free + balance.locked
+
     def plans(self) -> list[ExecutionPlan]:
         """Return the strategy's execution plans that run, oldest first."""
         return [plan for plan in self._account.plans.by_age() if plan.strategy == self._name]
@@ -301,6 +338,13 @@ class View:
     def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
         """Round a quantity down to the lot."""
         return down_to_grid(quantity, self.instrument(name).lot_size)
+
+
+def _note_text(text: str) -> str:
+    """Return a remark as its record has it: bounded, and each character that is not printable as its escape."""
+    if len(text) > NOTE_CHARS_MAX:
+        text = text[: NOTE_CHARS_MAX - 1] + "…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def state_from(kind: type[Any], values: Mapping[str, Any]) -> Any:

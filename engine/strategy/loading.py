@@ -14,18 +14,19 @@ import msgspec
 
 from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import Declared, StrategySettings
+from engine.session_record import MILLISECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
-from engine.strategy.api import (
-    Average,
+from engine.strategy.api import Average, Indicator, state_from, state_values
+from engine.strategy.cadences import (
+    Cadence,
     CrossOver,
     Every,
-    Indicator,
     OnQuote,
     Predicate,
     PriceMove,
-    state_from,
-    state_values,
+    declared_cadences,
+    read_cadences,
+    recorded_triggers,
 )
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 from engine.suggestions import suggestion
@@ -38,7 +39,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
 
     settings: StrategySettings
     cls: Any
-    cadence: OnQuote | Every
+    cadences: tuple[Cadence, ...]
     instruments: tuple[str, ...]
     averages: tuple[Average, ...]
     indicators: tuple[Indicator, ...]
@@ -46,6 +47,16 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     parameters: Any
     outside: "ModuleGuard | None" = None
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
+
+    @property
+    def on_quote(self) -> OnQuote | None:
+        """The cadence by quotes, if it has one."""
+        return next((cadence for cadence in self.cadences if isinstance(cadence, OnQuote)), None)
+
+    @property
+    def period_ns(self) -> int:
+        """The fixed period at which it decides; 0: it has none."""
+        return next((cadence.period_ns for cadence in self.cadences if isinstance(cadence, Every)), 0)
 
     def changed_outside(self) -> str:
         """Return the name in the strategy's modules that a decision changed, or ""."""
@@ -59,18 +70,19 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
 def as_recorded(draft: StrategySettings) -> StrategySettings:
     """Return the settings for the SESSION record, with version and declarations of the class. Runs the source."""
     loaded = load(draft)
-    cadence = loaded.cadence
-    when = cadence.when if isinstance(cadence, OnQuote) else None
+    triggers, on_quote = recorded_triggers(loaded.cadences), loaded.on_quote
+    when = on_quote.when if on_quote else None
     declared = Declared(
         instruments=loaded.instruments,
-        every_ms=cadence.ms if isinstance(cadence, Every) else 0,
-        throttle_ms=cadence.throttle_ms if isinstance(cadence, OnQuote) else 0,
+        every_ms=0 if triggers else loaded.period_ns // MILLISECOND_NS,
+        throttle_ms=on_quote.throttle_ms if on_quote and not triggers else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
         indicators=tuple((each.name, each.kind, dict(each.parameters)) for each in loaded.indicators),
         bars_s=loaded.bars_s,
         cross_over=(when.first, when.second) if isinstance(when, CrossOver) else None,
         price_move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
         has_predicate=isinstance(when, Predicate),
+        triggers=triggers,
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
 
@@ -85,21 +97,13 @@ def declared_only(settings: StrategySettings) -> LoadedStrategy:
     return LoadedStrategy(
         settings=settings,
         cls=None,
-        cadence=Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms, _when(declared)),
+        cadences=declared_cadences(declared),
         instruments=declared.instruments,
         averages=tuple(Average(name, length) for name, length in declared.averages),
         indicators=tuple(Indicator(*each) for each in declared.indicators),
         bars_s=declared.bars_s,
         parameters=None,
     )
-
-
-def _when(declared: Declared) -> CrossOver | PriceMove | Predicate | None:
-    if declared.has_predicate:
-        return Predicate()
-    if declared.cross_over is not None:
-        return CrossOver(*declared.cross_over)
-    return PriceMove(declared.price_move_ppm) if declared.price_move_ppm else None
 
 
 def load(settings: StrategySettings) -> LoadedStrategy:
@@ -138,15 +142,10 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
     for name in ("version", "instruments", "cadence", "Parameters", "State", "decide"):
         if not hasattr(cls, name):
             raise StrategyError(f"{where} declares no {name!r} (docs/strategies.md says what a strategy declares)")
-    if not isinstance(cls.cadence, OnQuote | Every):
-        raise StrategyError(f"{where}: cadence is OnQuote(...) or Every(...), not {cls.cadence!r}")
-    if isinstance(cls.cadence, Every) and not (type(cls.cadence.ms) is int and cls.cadence.ms > 0):
-        raise StrategyError(f"{where}: Every takes a whole number of milliseconds above 0, not {cls.cadence.ms!r}")
-    if isinstance(cls.cadence, OnQuote) and not (type(cls.cadence.throttle_ms) is int and cls.cadence.throttle_ms >= 0):
-        raise StrategyError(f"{where}: throttle_ms is a whole number of milliseconds, not {cls.cadence.throttle_ms!r}")
+    cadences = read_cadences(where, cls.cadence)
+    when = next((cadence.when for cadence in cadences if isinstance(cadence, OnQuote)), None)
     indicators = _declared_indicators(where, cls)
-    if isinstance(cls.cadence, OnQuote):
-        _check_when(where, cls.cadence.when, {each.name for each in (*getattr(cls, "averages", ()), *indicators)})
+    _check_when(where, when, {each.name for each in (*getattr(cls, "averages", ()), *indicators)})
     if settings.name == EXTERNAL:
         raise StrategyError(f"{where}: {EXTERNAL!r} is the name under which orders of others on the account are kept")
     for part in (cls.Parameters, cls.State):
@@ -171,15 +170,13 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
     return LoadedStrategy(
         settings=settings,
         cls=cls,
-        cadence=cls.cadence,
+        cadences=cadences,
         instruments=tuple(cls.instruments),
         averages=tuple(getattr(cls, "averages", ())),
         indicators=indicators,
         bars_s=tuple(getattr(cls, "bars_s", ())),
         parameters=parameters,
-        predicate=_compiled(where, cls, parameters)
-        if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Predicate)
-        else None,
+        predicate=_compiled(where, cls, parameters) if isinstance(when, Predicate) else None,
     )
 
 
