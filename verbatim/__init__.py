@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
     from engine.strategy.api import Indicator as Indicator
+    from engine.strategy.api import OnBar as OnBar
     from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Predicate as Predicate
     from engine.strategy.api import PriceMove as PriceMove
+    from engine.strategy.api import Range as Range
     from engine.strategy.api import View as View
 
 _HOMES = {
@@ -51,6 +53,7 @@ _HOMES = {
     "Instrument": "engine.model",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
+    "OnBar": "engine.strategy.api",
     "OnQuote": "engine.strategy.api",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
@@ -59,6 +62,7 @@ _HOMES = {
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
     "Quote": "engine.market.views",
+    "Range": "engine.strategy.api",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Side": "engine.model",
