@@ -12,7 +12,6 @@ from engine.facts import NewOrder
 from engine.market import views
 from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import TRADE, IndicatorSpec
-from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
@@ -92,11 +91,7 @@ class SessionContext:
             asset for each in body.instruments for asset in (each.base, each.quote, each.margin or each.quote)
         )
         self._declared = self._declared_indicators()
-        # a spec for each of the market's indicators: those over quotes, over trades, over bars
-        specs = [spec for _, spec in self._declared]
-        if self.settings.bar_close_after_ns:
-            specs = list(dict.fromkeys(specs))  # equal ones are one
-        self._indicators = sorted(specs, key=lambda spec: (spec.interval_ns > 0, spec.followed == TRADE))
+        self._indicators = self._market_indicators()
         self._bars = self._declared_bars()
         self.timer_periods_ns = periods(
             body.engine,
@@ -207,7 +202,7 @@ class SessionContext:
     def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
         """Return ((strategy, indicator, instrument as declared), spec) of all strategies."""
         return [
-            ((strategy, each.name, name), indicator_spec(each.kind, instrument.id, each.all_parameters()))
+            ((strategy, each.name, name), each.spec(instrument.id))
             for strategy, loaded in self.strategies.items()
             for each in (
                 *(Indicator(average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
@@ -216,6 +211,13 @@ class SessionContext:
             for name in loaded.instruments
             if (instrument := self.instrument_by_name.get(name)) is not None
         ]
+
+    def _market_indicators(self) -> list[IndicatorSpec]:
+        """Return the market's indicators: those over quotes, then those over trades, then those over bars."""
+        specs = [spec for _, spec in self._declared]
+        if self.settings.bar_close_after_ns:
+            specs = list(dict.fromkeys(specs))  # equal ones are one
+        return sorted(specs, key=lambda spec: (spec.interval_ns > 0, spec.followed == TRADE))
 
     def _indexes_of_indicators(self) -> dict[tuple[str, str, str], int]:
         """Return the index in the market of each declared indicator. Several have the same if equal ones are one."""

@@ -148,8 +148,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
-    # a bar closes by a TIMER so long after its end, where nobody traded too, and equal indicators of several strategies
-    # are one; 0: the next trade closes it, as in sessions recorded before
+    # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
+    # are one; 0: the next trade closes a bar, as in sessions recorded before
     bar_close_after_ns: int = 0
     plain_figures: bool = False  # figures that strategies read have no trailing zeros, live as rebuilt
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts

@@ -1,10 +1,9 @@
-"""Every indicator on the real BTC capture: against TA-Lib, and against numpy where TA-Lib has no such function.
+"""Every indicator on the real BTC capture: against TA-Lib, and against numpy where TA-Lib lacks the function.
 
 Each value that a strategy could read is compared, from the first one that is warm, to one part in 10^9.
 """
 
 import gzip
-import json
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled_and_plain import both_ways
 from numpy.typing import NDArray
 
 from engine.market import layout as at
@@ -128,7 +126,13 @@ def inputs(run: Recorded, source: str) -> dict[str, Series]:
     if source == "mid":
         bid, bid_size, ask, ask_size = np.array(run.quotes, np.float64).T
         mid = (bid + ask) / 200
-        return {"close": mid, "bid": bid / 100, "ask": ask / 100, "bid_size": bid_size / 1e8, "ask_size": ask_size / 1e8}
+        return {
+            "close": mid,
+            "bid": bid / 100,
+            "ask": ask / 100,
+            "bid_size": bid_size / 1e8,
+            "ask_size": ask_size / 1e8,
+        }
     if source == "trade":
         price, size, _ = np.array(run.trades, np.float64).T
         day = np.array([venue_ns // DAY_NS for *_, venue_ns in run.trades])
@@ -158,7 +162,7 @@ def each_window(function: Callable[[Series], Any], series: Series, length: int) 
     return np.concatenate([np.full((length - 1, len(found[0])), np.nan), found])
 
 
-def reference(kind: str, parameters: dict[str, Any], data: dict[str, Series]) -> dict[str, Series]:  # noqa: C901 - a table of cases
+def reference(kind: str, parameters: dict[str, Any], data: dict[str, Series]) -> dict[str, Series]:
     """Return an indicator's values by TA-Lib or numpy, nan before it is warm."""
     length = parameters.get("length", 0)
     is_bars = parameters.get("source", "mid").startswith("bars")
@@ -180,7 +184,9 @@ def reference(kind: str, parameters: dict[str, Any], data: dict[str, Series]) ->
             found = talib.MACD(series, parameters["fast"], parameters["slow"], parameters["signal"])
             return dict(zip(("", "signal", "histogram"), found, strict=True))
         case "bollinger":
-            found = each_window(lambda low: talib.BBANDS(low, length, parameters["width"], parameters["width"]), series, length)
+            found = each_window(
+                lambda low: talib.BBANDS(low, length, parameters["width"], parameters["width"]), series, length
+            )
             start = late(windows(series, length)[:, 0], length)
             return {name: found[:, k] + start for k, name in enumerate(("upper", "", "lower"))}
         case "stddev":

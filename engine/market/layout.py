@@ -163,7 +163,7 @@ M_TIME_NS: Final = 71
 M_VENUE_NS: Final = 72
 M_COUNT: Final = 73
 M_END: Final = 74
-# What is known of an instrument's trades, for the completeness of its bars
+# The gaps in an instrument's trades, for the completeness of its bars
 L_SINCE_NS: Final = 74  # time since which no trade can be missing; NEVER while the link is down
 L_BEFORE_NS: Final = 75  # that time as it was when the link went down, until a trade shows whether ids are missing
 T_FIELDS: Final = 76

@@ -54,7 +54,7 @@ class Market(MarketReader):
         *,
         bars_by_time: bool = False,
     ) -> Self:
-        """Make a market before its first record. `bars_by_time`: `close_bars` closes bars where nobody trades."""
+        """Make a market before its first record. `bars_by_time`: `close_bars` closes bars without a trade too."""
         return cls(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time)
 
     # ---- folding

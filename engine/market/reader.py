@@ -209,9 +209,12 @@ class MarketReader(MarketArrays):
         """Return a value of the k-th indicator; None before its first update, or until it is warm.
 
         Raises:
-            KeyError: the indicator has no such output.
+            LookupError: the output is unknown.
         """
         spec = self.indicator_specs[k]
+        if output and output not in spec.outputs:
+            known = ", ".join(spec.outputs) or "none"
+            raise LookupError(f"{spec.name} has the outputs {known} beside its value, not {output!r}")
         column = at.I_OWN + spec.outputs[output] if output else at.I_VALUE
         count = self.indicator_state[k, at.I_COUNT]
         if not count or (warm_only and count < spec.warm_count):

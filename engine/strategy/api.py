@@ -33,7 +33,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from engine.facts import Position
-from engine.market.indicators.indicator import BARS
+from engine.market.indicators.indicator import BARS, IndicatorSpec
+from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
 from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -127,6 +128,15 @@ class Indicator(msgspec.Struct, frozen=True):
     parameters: Mapping[str, int | float | str] = MappingProxyType({})
     bars_s: int = 0
     source: str = ""  # "": the default of the kind
+
+    def spec(self, instrument_id: str) -> IndicatorSpec:
+        """Return the indicator of an instrument as the market knows it.
+
+        Raises:
+            UnknownIndicatorError: the kind is unknown.
+            TypeError, ValueError: the kind does not accept the parameters.
+        """
+        return indicator_spec(self.kind, instrument_id, self.all_parameters())
 
     def all_parameters(self) -> dict[str, int | float | str]:
         """Return the parameters with the source, as a SESSION record has them. Raises ValueError."""

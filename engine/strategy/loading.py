@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import Declared, StrategySettings
+from engine.session_record import SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
 from engine.strategy.api import (
     Average,
@@ -29,6 +29,8 @@ from engine.strategy.api import (
 )
 from engine.strategy.needs import read_needs, read_parameters
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
+
+DAY_S = 86_400
 
 
 class LoadedStrategy(msgspec.Struct, frozen=True):
@@ -58,6 +60,8 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
     """Return the settings for the SESSION record, with version and declarations of the class. Runs the source."""
     loaded = load(draft)
     cadence = loaded.cadence
+    if draft.declared is None:
+        check_bars(f"{draft.module}.py:{draft.cls}", loaded)
     when = cadence.when if isinstance(cadence, OnQuote) else None
     declared = Declared(
         instruments=loaded.instruments,
@@ -72,6 +76,19 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
         has_predicate=isinstance(when, Predicate),
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
+
+
+def check_bars(where: str, loaded: LoadedStrategy) -> None:
+    """Check that the bars of a new session end at the same times each day. Raises StrategyError."""
+    named = [*loaded.bars_s, *([loaded.cadence.seconds] if isinstance(loaded.cadence, OnBar) else [])]
+    named += [ns // SECOND_NS for ns in (each.spec("").interval_ns for each in loaded.indicators) if ns]
+    for seconds in named:
+        if type(seconds) is not int or seconds < 1:
+            raise StrategyError(f"{where}: the length of bars is a whole number of seconds, not {seconds!r}")
+        if DAY_S % seconds and seconds % DAY_S:
+            raise StrategyError(
+                f"{where}: bars of {seconds} seconds do not divide a day: they would end at other times each day"
+            )
 
 
 def declared_only(settings: StrategySettings) -> LoadedStrategy:

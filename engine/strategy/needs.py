@@ -43,15 +43,17 @@ def read_parameters(where: str, settings: StrategySettings, cls: type[Any]) -> A
         raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}; known: {', '.join(sorted(known)) or 'none'}")
     hints = get_type_hints(cls.Parameters, include_extras=True)
     for name, value in settings.parameters.items():
+        what = f"{where}: parameter {name!r} of strategy {settings.name}"
         try:
-            msgspec.convert(value, type=hints[name], strict=False)
+            given = msgspec.convert(value, type=hints[name], strict=False)
         except (msgspec.ValidationError, TypeError) as error:
-            raise StrategyError(f"{where}: parameter {name!r} of strategy {settings.name}: {error}") from None
+            raise StrategyError(f"{what}: {error}") from None
+        _check_range(what, hints[name], given)
     try:
         parameters = msgspec.convert(settings.parameters, type=cls.Parameters, strict=False)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise StrategyError(f"{where}: parameters of strategy {settings.name}: {error}") from None
-    for name in known:
+    for name in known:  # the defaults too
         _check_range(f"{where}: parameter {name!r} of strategy {settings.name}", hints[name], getattr(parameters, name))
     return parameters
 
@@ -102,7 +104,7 @@ def _declared(where: str, cls: type[Any], name: str, parameters: Any) -> Any:
         return value
     try:
         return value(parameters)
-    except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise StrategyError(f"{where}: `{name}` raises {type(error).__name__}: {error}") from None
 
 
@@ -135,7 +137,7 @@ def _checked_indicators(
         if each.name in specs:
             raise StrategyError(f"{where}: two indicators have the name {each.name!r}")
         try:
-            specs[each.name] = indicator_spec(each.kind, "", each.all_parameters())
+            specs[each.name] = each.spec("")
         except (UnknownIndicatorError, TypeError, ValueError) as error:
             raise StrategyError(f"{where}: indicator {each.name!r}: {error}") from None
     return specs

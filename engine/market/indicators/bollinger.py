@@ -4,7 +4,7 @@ from math import sqrt
 from typing import ClassVar, Final
 
 from engine.market.indicators.indicator import INPUT, MID, OWN, IndicatorSpec, Numbers
-from engine.market.indicators.window import VARIANCE, slide_variance
+from engine.market.indicators.sliding_sums import VARIANCE, slide_variance
 
 WIDTH: Final = OWN
 UPPER: Final = OWN + 1

@@ -111,10 +111,10 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
         source = self.followed
         seconds = source.removeprefix(BARS)
         is_bars = source.startswith(BARS) and seconds.isascii() and seconds.isdigit() and int(seconds) > 0
-        if source not in (MID, TRADE) and not is_bars:
-            raise ValueError(f"source is {MID!r}, {TRADE!r} or {BARS + 'SECONDS'!r}, not {source!r}")
         if self.needs_bars and not is_bars:
             raise ValueError(f"{self.name} needs bars: give bars_s")
+        if source not in (MID, TRADE) and not is_bars:
+            raise ValueError(f"source is {MID!r}, {TRADE!r} or {BARS + 'SECONDS'!r}, not {source!r}")
         if self.needs_quotes and source != MID:
             raise ValueError(f"{self.name} needs quotes: its source is {MID!r}, not {source!r}")
         if self.needs_trades and source == MID:

@@ -4,7 +4,7 @@ from math import sqrt
 from typing import Final
 
 from engine.market.indicators.indicator import INPUT, MID, OWN, IndicatorSpec, Numbers
-from engine.market.indicators.window import SUM, slide_sum
+from engine.market.indicators.sliding_sums import SUM, slide_sum
 from engine.market.jit import compiled
 
 PREVIOUS: Final = OWN

@@ -1,7 +1,7 @@
 """Simple moving average."""
 
 from engine.market.indicators.indicator import INPUT, MID, OWN, IndicatorSpec, Numbers
-from engine.market.indicators.window import SUM, slide_sum
+from engine.market.indicators.sliding_sums import SUM, slide_sum
 
 
 def update_sma(numbers: Numbers, count: int, length: int) -> float:

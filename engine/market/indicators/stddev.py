@@ -3,7 +3,7 @@
 from math import sqrt
 
 from engine.market.indicators.indicator import INPUT, MID, OWN, IndicatorSpec, Numbers
-from engine.market.indicators.window import VARIANCE, slide_variance
+from engine.market.indicators.sliding_sums import VARIANCE, slide_variance
 
 
 def update_stddev(numbers: Numbers, count: int, length: int) -> float:

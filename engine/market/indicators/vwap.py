@@ -15,7 +15,7 @@ from engine.market.indicators.indicator import (
     Numbers,
     check_length,
 )
-from engine.market.indicators.window import SUM, slide_sum
+from engine.market.indicators.sliding_sums import SUM, slide_sum
 
 IS_BARS: Final = OWN
 DAY: Final = OWN + 1
@@ -24,7 +24,7 @@ DAY_S: Final = 86_400.0
 
 
 def update_vwap(numbers: Numbers, count: int, length: int) -> float:
-    """Return the mean price of what was traded; a bar's price is the mean of its high, low and close."""
+    """Return the mean price of the traded volume; a bar's price is the mean of its high, low and close."""
     price = numbers[CLOSE]
     if numbers[IS_BARS] > 0.0:
         price = (numbers[HIGH] + numbers[LOW] + numbers[CLOSE]) / 3.0

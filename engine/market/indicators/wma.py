@@ -1,7 +1,7 @@
 """Linearly weighted moving average."""
 
 from engine.market.indicators.indicator import INPUT, MID, OWN, IndicatorSpec, Numbers
-from engine.market.indicators.window import WEIGHTED, slide_weighted
+from engine.market.indicators.sliding_sums import WEIGHTED, slide_weighted
 
 
 def update_wma(numbers: Numbers, count: int, length: int) -> float:

@@ -1,7 +1,7 @@
 """Sums over the last values, for the indicators that need them. Compiled.
 
 A window is a part of an indicator's own numbers: sums, then a ring of the last `length` values. Once a round the sums
-are made anew from the ring: roundings do not add up over a session, and the state stays that of the last values.
+are made again from the ring: roundings do not add up over a session, and the state stays that of the last values.
 """
 
 from typing import Final
@@ -60,7 +60,7 @@ def slide_variance(numbers: Numbers, begin: int, count: int, length: int, value:
     """Return mean and variance of the last `length` values. The window is a reference, three sums and the ring.
 
     The sums are of differences to a recent value: sums of squared prices would lose the digits that differ. The third
-    is the largest sum of squares so far: what is left of a large one is made anew, so quiet prices have a variance of 0.
+    is the largest sum of squares so far: the little that is left of a large one is inexact, and made again.
     """
     ring = begin + VARIANCE
     slot = count % length
