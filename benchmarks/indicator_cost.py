@@ -27,7 +27,7 @@ SECOND_NS = 1_000_000_000
 
 
 def rows_of(source: str) -> Rows:
-    """Return a random walk of quotes, of trades, or of trades each of which closes a bar."""
+    """Return a random walk of quotes, of trades, or of trades that close a bar each."""
     draw = np.random.default_rng(1)
     price = 6_000_000 + np.cumsum(draw.integers(-200, 201, ROWS))
     table: Rows = np.zeros((ROWS, r.COLUMNS), np.int64)

@@ -109,12 +109,21 @@ if JIT:
         Functions are inlined into their callers, because passing arrays costs more than most of them do. Constant
         arguments are typed as plain integers, because Numba would compile one version for each constant.
         """
-        made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
+        return _made(function, inlined=True)
+
+    def _made(function: F, *, inlined: bool) -> F:
+        made: F = numba.njit(  # type: ignore[call-overload]  # flags of the compiler that the stubs leave out
+            function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=inlined
+        )
         if _folder is not None:
             check_cache_files(made)
         template = made.get_call_template  # type: ignore[attr-defined]  # an attribute of Numba's dispatcher
         made.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)  # type: ignore[attr-defined]  # as above
         return made
+
+    def compiled_apart(function: F) -> F:
+        """Compile a function as `compiled` does, but once, apart from its callers: for code that few rows need."""
+        return _made(function, inlined=False)
 
     def strictly_compiled(function: F) -> F:
         """Compile a strategy's function for its argument types, without a cache: its source is not a file."""
@@ -213,6 +222,10 @@ if JIT:
 else:
 
     def compiled(function: F) -> F:
+        """Return the function unchanged."""
+        return function
+
+    def compiled_apart(function: F) -> F:
         """Return the function unchanged."""
         return function
 

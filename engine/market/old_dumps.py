@@ -53,10 +53,17 @@ def as_today(parts: dict[str, Any], s: Sequence[int]) -> dict[str, Any]:
         "version": 7,
         "s": parts["s"] + np.array(s[s_fields:], np.int64).tobytes(),
         "t": np.column_stack([_table(parts["t"], t_fields), known_since]).tobytes(),
-        "bars": _wider(parts["bars"], bar_fields, at.BAR_FIELDS),
+        "bars": _begun(_wider(parts["bars"], bar_fields, at.BAR_FIELDS)),
         "closed": [_wider(closed, bar_numbers, at.CLOSED_NUMBERS) for closed in parts["closed"]],
         "indicators": _table(parts["indicators"], 3)[:, : at.I_DIGESTED].tobytes(),
     }
+
+
+def _begun(bars: bytes) -> bytes:
+    """Return the forming bars, marked as begun if they have a trade."""
+    table = _table(bars, at.BAR_FIELDS).copy()
+    table[:, at.BAR_BEGUN] = table[:, at.BAR_TRADES] > 0
+    return bytes(table.tobytes())
 
 
 def _table(numbers: bytes, columns: int) -> Any:

@@ -312,9 +312,10 @@ def _restore_bars(market: "Market", bars: Iterable[Mapping[str, Any]], same_scal
             market.bar_state[k, at.BAR_LATE] = bar["late"]
             closed = np.zeros((len(bar["closed"]), at.CLOSED_NUMBERS), np.int64)
             closed[:, : at.BAR_NUMBERS] = np.array(bar["closed"], np.int64).reshape(-1, at.BAR_NUMBERS)
+            market.bar_state[k, at.BAR_BEGUN] = bar["forming"][at.BAR_TRADES] > 0
             if market.bars_by_time:  # those of an older session may be incomplete
                 closed[:, at.CLOSED_COMPLETE] = bar.get("complete", 0)
-                market.bar_state[k, at.BAR_BEGUN] = bar.get("begun", int(bar["forming"][at.BAR_TRADES] > 0))
+                market.bar_state[k, at.BAR_BEGUN] |= bar.get("begun", 0)
                 market.t[market.bar_state[k, at.BAR_INSTRUMENT], at.L_BEFORE_NS] = bar.get("since_ns", at.NEVER)
             _restore_closed(market, k, closed)
     return dropped

@@ -2,7 +2,7 @@
 
 from engine.market import rows as r
 from engine.market.fold.indicator_inputs import update_with_bar
-from engine.market.jit import compiled
+from engine.market.jit import compiled, compiled_apart
 from engine.market.layout import (
     BAR_ANCHOR_NS,
     BAR_BEGUN,
@@ -33,43 +33,40 @@ from engine.market.layout import (
 from engine.market.rows import Floats, Rows
 
 
-@compiled
-def close_bar(k: int, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats) -> int:
-    """Close the forming bar of a specification and update its indicators; return the flags raised."""
-    bar = bars[k]
-    i = bar[BAR_INSTRUMENT]
-    slot = bar[BAR_CLOSED_COUNT] % BARS_KEPT
-    for n in range(BAR_NUMBERS):
-        closed[k, slot, n] = bar[n]
-    closed[k, slot, CLOSED_COMPLETE] = 1 if t[i, L_SINCE_NS] <= bar[BAR_START_NS] else 0
-    bar[BAR_CLOSED_COUNT] += 1
-    update_with_bar(k, bar, s, indicators, values)
-    s[S_CHANGED] |= bar[BAR_TRIGGERS] | t[i, X_BAR_TRIGGERS]
-    return BAR_CLOSED if t[i, X_BAR_TRIGGERS] != 0 else 0
-
-
-@compiled
+@compiled_apart
 def close_until(
-    end_ns: int, k: int, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats
+    end_ns: int, first: int, end: int, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats
 ) -> int:
-    """Close the bars that end at or before `end_ns`, those without a trade too; return the flags raised.
+    """Close the bars of indexes `first` to `end` that end at or before `end_ns`; return the flags raised.
 
-    A bar without a trade has the last close as its four prices. Of a long gap only the bars that are kept are made.
+    If bars close by time, those without a trade close too. Such a bar has the last close as its four prices. Of a long
+    gap only the bars that are kept are made.
     """
-    bar = bars[k]
-    interval_ns = bar[BAR_INTERVAL_NS]
     flags = 0
-    while bar[BAR_BEGUN] != 0 and bar[BAR_START_NS] + interval_ns <= end_ns:
-        flags |= close_bar(k, s, t, bars, closed, indicators, values)
-        first_ns = end_ns - BARS_KEPT * interval_ns
-        first_ns -= (first_ns - bar[BAR_ANCHOR_NS]) % interval_ns
-        bar[BAR_START_NS] = max(bar[BAR_START_NS] + interval_ns, first_ns)
-        bar[BAR_OPEN] = bar[BAR_CLOSE]
-        bar[BAR_HIGH] = bar[BAR_CLOSE]
-        bar[BAR_LOW] = bar[BAR_CLOSE]
-        bar[BAR_VOLUME_1] = 0
-        bar[BAR_VOLUME_0] = 0
-        bar[BAR_TRADES] = 0
+    for k in range(first, end):
+        bar = bars[k]
+        i = bar[BAR_INSTRUMENT]
+        interval_ns = bar[BAR_INTERVAL_NS]
+        while bar[BAR_BEGUN] != 0 and bar[BAR_START_NS] + interval_ns <= end_ns:
+            slot = bar[BAR_CLOSED_COUNT] % BARS_KEPT
+            for n in range(BAR_NUMBERS):
+                closed[k, slot, n] = bar[n]
+            closed[k, slot, CLOSED_COMPLETE] = 1 if t[i, L_SINCE_NS] <= bar[BAR_START_NS] else 0
+            bar[BAR_CLOSED_COUNT] += 1
+            update_with_bar(k, bar, s, indicators, values)
+            s[S_CHANGED] |= bar[BAR_TRIGGERS] | t[i, X_BAR_TRIGGERS]
+            if t[i, X_BAR_TRIGGERS] != 0:
+                flags = BAR_CLOSED
+            bar[BAR_BEGUN] = s[S_BARS_BY_TIME]
+            bar[BAR_TRADES] = 0
+            first_ns = end_ns - BARS_KEPT * interval_ns
+            first_ns -= (first_ns - bar[BAR_ANCHOR_NS]) % interval_ns
+            bar[BAR_START_NS] = max(bar[BAR_START_NS] + interval_ns, first_ns)
+            bar[BAR_OPEN] = bar[BAR_CLOSE]
+            bar[BAR_HIGH] = bar[BAR_CLOSE]
+            bar[BAR_LOW] = bar[BAR_CLOSE]
+            bar[BAR_VOLUME_1] = 0
+            bar[BAR_VOLUME_0] = 0
     return flags
 
 
@@ -79,22 +76,18 @@ def fold_bar(
 ) -> int:
     """Add a trade to its bar by the venue's time, after closing the bars before it; return the flags raised."""
     bar = bars[k]
-    start_ns = venue_ns - (venue_ns - bar[BAR_ANCHOR_NS]) % bar[BAR_INTERVAL_NS]
     price = row[r.TRADE_PRICE]
-    has_begun = bar[BAR_BEGUN] != 0 if s[S_BARS_BY_TIME] != 0 else bar[BAR_TRADES] > 0
     flags = 0
-    if has_begun and start_ns < bar[BAR_START_NS]:
-        bar[BAR_LATE] += 1
-        return 0
-    if has_begun and start_ns > bar[BAR_START_NS]:
-        if s[S_BARS_BY_TIME] != 0:
-            flags = close_until(start_ns, k, s, t, bars, closed, indicators, values)
-        else:
-            flags = close_bar(k, s, t, bars, closed, indicators, values)
-            bar[BAR_TRADES] = 0
+    if bar[BAR_BEGUN] != 0:
+        if venue_ns < bar[BAR_START_NS]:
+            bar[BAR_LATE] += 1
+            return 0
+        if venue_ns - bar[BAR_START_NS] >= bar[BAR_INTERVAL_NS]:
+            start_ns = venue_ns - (venue_ns - bar[BAR_ANCHOR_NS]) % bar[BAR_INTERVAL_NS]
+            flags = close_until(start_ns, k, k + 1, s, t, bars, closed, indicators, values)
     if bar[BAR_TRADES] == 0:
-        bar[BAR_BEGUN] = s[S_BARS_BY_TIME]
-        bar[BAR_START_NS] = start_ns
+        bar[BAR_BEGUN] = 1
+        bar[BAR_START_NS] = venue_ns - (venue_ns - bar[BAR_ANCHOR_NS]) % bar[BAR_INTERVAL_NS]
         bar[BAR_OPEN] = price
         bar[BAR_HIGH] = price
         bar[BAR_LOW] = price
@@ -107,13 +100,4 @@ def fold_bar(
     bar[BAR_VOLUME_0] = total & WORD_MASK
     bar[BAR_VOLUME_1] += total >> WORD_BITS
     bar[BAR_TRADES] += 1
-    return flags
-
-
-@compiled
-def fold_clock(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats) -> int:
-    """Close every bar that ends at or before the row's time; return the flags raised."""
-    flags = 0
-    for k in range(bars.shape[0]):
-        flags |= close_until(row[r.CLOCK_END_NS], k, s, t, bars, closed, indicators, values)
     return flags

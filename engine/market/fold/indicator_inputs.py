@@ -42,45 +42,37 @@ WORD = float(2**WORD_BITS)
 
 
 @compiled
-def update_indicator(k: int, indicators: Rows, values: Floats) -> None:
-    """Update an indicator whose input is set."""
-    count = indicators[k, I_COUNT]
-    values[k, I_VALUE] = call_update(indicators[k, I_ADDRESS], values, k, count, indicators[k, I_LENGTH])
-    indicators[k, I_COUNT] = count + 1
-
-
-@compiled
-def update_with_quote(row: Rows, s: Rows, indicators: Rows, values: Floats) -> None:
-    """Update the indicators over the quotes of an instrument. Only their prices are halved: the divisor is doubled."""
-    for k in range(s[S_TRADE_INDICATORS]):
+def update_with_row(row: Rows, s: Rows, indicators: Rows, values: Floats) -> None:
+    """Update the indicators that follow an instrument's quotes or trades. A divisor is doubled, and so are prices."""
+    is_trade = row[r.TYPE] == r.TRADE
+    begin = s[S_TRADE_INDICATORS] if is_trade else 0
+    end = s[S_BAR_INDICATORS] if is_trade else s[S_TRADE_INDICATORS]
+    for k in range(begin, end):
         if indicators[k, I_INSTRUMENT] == row[r.INSTRUMENT]:
             divisor = values[k, I_DIVISOR]
-            values[k, I_INPUT] = float(row[r.QUOTE_BID] + row[r.QUOTE_ASK]) / divisor
-            values[k, I_TIME_S] = float(row[r.TIME_NS]) / SECOND_NS
-            values[k, I_BID] = float(2 * row[r.QUOTE_BID]) / divisor
-            values[k, I_ASK] = float(2 * row[r.QUOTE_ASK]) / divisor
-            values[k, I_BID_SIZE] = float(row[r.QUOTE_BID_SIZE]) / values[k, I_SIZE_DIVISOR]
-            values[k, I_ASK_SIZE] = float(row[r.QUOTE_ASK_SIZE]) / values[k, I_SIZE_DIVISOR]
-            update_indicator(k, indicators, values)
+            if is_trade:
+                time_ns = row[r.VENUE_NS] if row[r.VENUE_NS] > 0 else row[r.TIME_NS]
+                values[k, I_CLOSE] = float(2 * row[r.TRADE_PRICE]) / divisor
+                values[k, I_VOLUME] = float(row[r.TRADE_SIZE]) / values[k, I_SIZE_DIVISOR]
+                values[k, I_INPUT] = values[k, indicators[k, I_FIELD]]
+            else:
+                time_ns = row[r.TIME_NS]
+                values[k, I_BID] = float(2 * row[r.QUOTE_BID]) / divisor
+                values[k, I_ASK] = float(2 * row[r.QUOTE_ASK]) / divisor
+                values[k, I_BID_SIZE] = float(row[r.QUOTE_BID_SIZE]) / values[k, I_SIZE_DIVISOR]
+                values[k, I_ASK_SIZE] = float(row[r.QUOTE_ASK_SIZE]) / values[k, I_SIZE_DIVISOR]
+                values[k, I_INPUT] = float(row[r.QUOTE_BID] + row[r.QUOTE_ASK]) / divisor
+            values[k, I_TIME_S] = float(time_ns) / SECOND_NS
+            count = indicators[k, I_COUNT]
+            values[k, I_VALUE] = call_update(indicators[k, I_ADDRESS], values, k, count, indicators[k, I_LENGTH])
+            indicators[k, I_COUNT] = count + 1
 
 
 @compiled
-def update_with_trade(row: Rows, s: Rows, venue_ns: int, indicators: Rows, values: Floats) -> None:
-    """Update the indicators over the trades of an instrument."""
-    for k in range(s[S_TRADE_INDICATORS], s[S_BAR_INDICATORS]):
-        if indicators[k, I_INSTRUMENT] == row[r.INSTRUMENT]:
-            values[k, I_TIME_S] = float(venue_ns) / SECOND_NS
-            values[k, I_CLOSE] = float(2 * row[r.TRADE_PRICE]) / values[k, I_DIVISOR]
-            values[k, I_VOLUME] = float(row[r.TRADE_SIZE]) / values[k, I_SIZE_DIVISOR]
-            values[k, I_INPUT] = values[k, indicators[k, I_FIELD]]
-            update_indicator(k, indicators, values)
-
-
-@compiled
-def update_with_bar(bars_index: int, bar: Rows, s: Rows, indicators: Rows, values: Floats) -> None:
-    """Update the indicators over bars that a bar now closed."""
+def update_with_bar(index: int, bar: Rows, s: Rows, indicators: Rows, values: Floats) -> None:
+    """Update the indicators that follow the bars of this index with a bar now closed."""
     for k in range(s[S_BAR_INDICATORS], indicators.shape[0]):
-        if indicators[k, I_BARS] == bars_index:
+        if indicators[k, I_BARS] == index:
             divisor = values[k, I_DIVISOR]
             values[k, I_TIME_S] = float(bar[BAR_START_NS] + bar[BAR_INTERVAL_NS]) / SECOND_NS
             values[k, I_OPEN] = float(2 * bar[BAR_OPEN]) / divisor
@@ -90,4 +82,6 @@ def update_with_bar(bars_index: int, bar: Rows, s: Rows, indicators: Rows, value
             volume = float(bar[BAR_VOLUME_1]) * WORD + float(bar[BAR_VOLUME_0])
             values[k, I_VOLUME] = volume / values[k, I_SIZE_DIVISOR]
             values[k, I_INPUT] = values[k, indicators[k, I_FIELD]]
-            update_indicator(k, indicators, values)
+            count = indicators[k, I_COUNT]
+            values[k, I_VALUE] = call_update(indicators[k, I_ADDRESS], values, k, count, indicators[k, I_LENGTH])
+            indicators[k, I_COUNT] = count + 1

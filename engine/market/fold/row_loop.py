@@ -7,10 +7,10 @@ never changes a result.
 """
 
 from engine.market import rows as r
-from engine.market.fold.bars import fold_clock
+from engine.market.fold.bars import close_until
 from engine.market.fold.book_rows import finish_book, fold_book, note_touched
 from engine.market.fold.books import apply_levels, drop_unreadable
-from engine.market.fold.indicator_inputs import update_with_quote
+from engine.market.fold.indicator_inputs import update_with_row
 from engine.market.fold.quotes import fold_mark, fold_quote
 from engine.market.fold.trades import fold_trade
 from engine.market.fold.trigger_flags import check_conditions, evaluate_predicates, fire_changed, raise_flags
@@ -161,7 +161,7 @@ def fold_rows(
         flags = 0
         if kind == r.QUOTE:
             if fold_quote(row, s, t) and row[r.QUOTE_BID] != 0 and row[r.QUOTE_ASK] != 0:  # one side alone has no mid
-                update_with_quote(row, s, indicators, values)
+                update_with_row(row, s, indicators, values)
                 if s[S_CONDITIONS] > 0:
                     check_conditions(row, s, indicators, values, conditions)
         elif kind == r.TRADE:
@@ -169,7 +169,7 @@ def fold_rows(
         elif kind == r.MARK:
             fold_mark(row, t)
         elif kind == r.CLOCK:
-            flags = fold_clock(row, s, t, bars, closed, indicators, values)
+            flags = close_until(row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values)
         elif kind == r.BAD_VALUE:
             flags = fold_bad_value(row, s, t, sides)
         else:

@@ -3,7 +3,7 @@
 from engine.market import rows as r
 from engine.market.fold.bars import fold_bar
 from engine.market.fold.id_gaps import note_gap
-from engine.market.fold.indicator_inputs import update_with_trade
+from engine.market.fold.indicator_inputs import update_with_row
 from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
@@ -71,25 +71,17 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators
     note_inputs_changed(s, i)
     add_to_sums(t, i, row[r.TRADE_PRICE], row[r.TRADE_SIZE])
     venue_ns = row[r.VENUE_NS] if row[r.VENUE_NS] > 0 else row[r.TIME_NS]
-    note_completeness(t, i, venue_ns, flags)
+    if flags != 0 or t[i, L_BEFORE_NS] != NEVER or t[i, L_SINCE_NS] == NEVER:
+        # after a lost link, an id that follows the last one shows that no trade was missed
+        follows = flags == 0 and t[i, L_BEFORE_NS] != NEVER
+        t[i, L_SINCE_NS] = t[i, L_BEFORE_NS] if follows else venue_ns + 1
+        t[i, L_BEFORE_NS] = NEVER
     for k in range(bars.shape[0]):
         if bars[k, BAR_INSTRUMENT] == i:
             flags |= fold_bar(row, venue_ns, k, s, t, bars, closed, indicators, values)
     if s[S_TRADE_INDICATORS] < s[S_BAR_INDICATORS]:
-        update_with_trade(row, s, venue_ns, indicators, values)
+        update_with_row(row, s, indicators, values)
     return flags
-
-
-@compiled
-def note_completeness(t: Rows, i: int, venue_ns: int, missed: int) -> None:
-    """Note the time since which no trade is missing: a trade has come, and ids before it are missing or not."""
-    if missed != 0:
-        t[i, L_SINCE_NS] = venue_ns + 1
-    elif t[i, L_BEFORE_NS] != NEVER:  # the link was down, and yet this trade's id follows the last one
-        t[i, L_SINCE_NS] = t[i, L_BEFORE_NS]
-    elif t[i, L_SINCE_NS] == NEVER:
-        t[i, L_SINCE_NS] = venue_ns + 1
-    t[i, L_BEFORE_NS] = NEVER
 
 
 @compiled

@@ -79,14 +79,14 @@ def slide_variance(numbers: Numbers, begin: int, count: int, length: int, value:
     mean = numbers[begin + 1] / float(size)
     rest = numbers[begin + 2] - numbers[begin + 1] * mean  # the sum of squared differences to the mean
     if slot == 0 or rest < SMALL * numbers[begin + 3]:
-        sum_anew(numbers, begin, size, value)
+        sum_again(numbers, begin, size, value)
         mean = numbers[begin + 1] / float(size)
         rest = numbers[begin + 2] - numbers[begin + 1] * mean
     return numbers[begin] + mean, max(rest / float(size), 0.0)
 
 
 @compiled
-def sum_anew(numbers: Numbers, begin: int, size: int, reference: float) -> None:
+def sum_again(numbers: Numbers, begin: int, size: int, reference: float) -> None:
     """Make the sums of a window of variance from its ring."""
     total = 0.0
     squares = 0.0
