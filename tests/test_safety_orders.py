@@ -4,53 +4,32 @@ Each run goes through the disk; its journal replays identically. Each fault must
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from by_hand import ByHand, row, shown, trade
 from msgspec.structs import replace
 from test_scenarios import agrees, orders
+from virtual_start import Start, starting
 
+from engine.live.session_end import deadline_reason
 from engine.mode_reasons import ReasonCode
 from engine.session_record import SAFETY, SECOND_NS
 from journal.record import Kind
-from journal.recover import recover
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, VirtualVenue
 
 STRATEGIES = Path(__file__).parent / "strategies"
 PLACE = {"method": "POST", "path": "/api/v3/order"}
 LEAVE = replace(SAFETY, blind_after_ns=0, cancels_on_failure=False)
-Start = Callable[..., VirtualSession]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Return a function that starts a session. At the end each journal is replayed and compared."""
-    started: list[VirtualSession] = []
-
-    def begin(
-        venue: VirtualVenue, *names: str, parameters: dict[str, Any] | None = None, **settings: Any
-    ) -> VirtualSession:
-        chosen = [
-            strategy_settings(STRATEGIES / f"{name}.py", name.capitalize(), parameters=parameters if not place else {})
-            for place, name in enumerate(names)
-        ]
-        name = "abcdefghij"[len(started)] * 8
-        session = VirtualSession(venue, tmp_path / name, strategies=chosen, session=name, **settings)
-        started.append(session)
-        return session
-
-    yield begin
-    for session in started:
-        session.writer.wait_durable(session.records[-1].seq, 30)
-        session.writer.abandon()
-        recover(session.folder)
-        verdict = replay_session(session.folder)
-        assert verdict.identical, verdict.text()
+    with starting(tmp_path) as begin:
+        yield begin
 
 
 def open_at(venue: VirtualVenue) -> list[str]:
@@ -228,6 +207,34 @@ def test_orders_of_other_programs_are_spared(start: Start) -> None:
     session.command("cancel_all").run(30)
     assert open_at(venue) == [foreign]
     assert session.state.account.safety.active == ()
+
+
+@pytest.mark.parametrize("end", ["stop", "cancel_all", "deadline"])
+def test_a_stop_cancels_the_orders_of_the_session_before_even_if_this_journal_only_adopted_them(
+    start: Start, end: str
+) -> None:
+    """The session before left its orders, and its state was not carried over; an order of another program stays."""
+    venue = VirtualVenue()
+    before = start(venue, "ladder").run(10)
+    terms = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001", "price": "30000"}
+    status, _ = venue.by_hand("POST", "/api/v3/order", symbol="BTCUSDT", newClientOrderId="another-bot-1", **terms)
+    assert status == 200
+    before.kill()
+    assert len(open_at(venue)) == 15
+    session = start(venue, previous=before).run(10)
+    assert {order.strategy for order in session.state.account.orders.live.values()} == {"external"}
+    if end == "stop":
+        session.stop()
+    elif end == "cancel_all":
+        session.command("cancel_all").run(30)
+    else:
+        venue.fault(action="reject", method="DELETE", status=503, code=-1000, msg="x", times=0)
+        session.command("stop").run(60)
+        ours = deadline_reason(session.sequencer.kernel.session, session.state.account)
+        assert "14 orders may still be open" in ours
+        assert venue.unstruck_faults() == []
+        return
+    assert open_at(venue) == ["another-bot-1"]
 
 
 # ---- flatten

@@ -55,7 +55,7 @@ def cancel_paused(session: SessionContext, step: StepContext) -> None:
     if not step.account.breakers.pauses:
         return
     for order in step.account.orders.live_by_age():
-        if order.adopted or step.account.breakers.may_run(order.strategy, step.time_ns):
+        if step.account.breakers.may_run(order.strategy, step.time_ns):
             continue
         instrument = session.instruments[order.order.instrument]
         rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)

@@ -23,6 +23,7 @@ CLIENTS_MAX = 16  # connected; one more drops the client that has been silent fo
 LINE_SECONDS = 5.0  # for a client to send its line
 ANSWER_SECONDS = 10.0
 ACCEPT_RETRY_SECONDS = 0.1
+ANSWER_BYTES_MAX = 2**20  # the status of a session with many blocked instruments is long
 
 
 class ControlError(Exception):
@@ -180,7 +181,7 @@ def send_command(
             asked = {"command": command, "by": by, "reason": reason, **({"about": about} if about else {})}
             client.sendall(json.dumps(asked).encode() + b"\n")
             with client.makefile("rb") as answers:
-                line = answers.readline(LINE_BYTES_MAX * 4)
+                line = answers.readline(ANSWER_BYTES_MAX)
         except OSError as error:
             raise ControlError(f"no session listens at {path} ({error.strerror or error}); is it running?") from error
     if not line:

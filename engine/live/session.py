@@ -233,8 +233,8 @@ class Session:
         emergency = EmergencyCancel(session, account, self._gateway.send_now, self._clock.seconds, recorded=recorded)
         with trio.CancelScope(shield=True):
             await emergency.run()
-        if emergency.open:
-            self._end.reason += f"; {len(emergency.open)} orders may still be open: {', '.join(sorted(emergency.open))}"
+        if left := emergency.left():
+            self._end.reason += f"; {left}"
 
     async def _durable_cancels(self) -> set[str] | None:
         """Wait until the cancels that the failed core recorded are durable, and return their orders' ids."""
@@ -279,8 +279,7 @@ class Session:
         elif self._writer.failed is not None:
             self._end.set(EndedBy.JOURNAL, str(self._writer.failed))
         elif self._outputs.close_reason is CloseReason.DEADLINE:
-            cancels_on_stop = self.plan.body.engine.cancel_on_stop
-            self._end.set(EndedBy.DEADLINE, deadline_reason(self.state.account, cancels_on_stop=cancels_on_stop))
+            self._end.set(EndedBy.DEADLINE, deadline_reason(self.kernel.session, self.state.account))
         else:
             self._end.set(EndedBy.CLOSED, "stopped in order")
         self._gateway.close()

@@ -131,7 +131,7 @@ def _end_session(plan: StartPlan, parent: int, silent_s: float) -> None:
     outcome = "the cancel failed: its orders may still be open"
     try:
         left = trio.run(_cancel, plan)
-        outcome = f"orders may still be open: {', '.join(left)}" if left else "the venue shows no open order of ours"
+        outcome = left or "the venue shows no open order of ours"
     finally:
         _write(f"verbatim: session {session}: {outcome}; its journal ends before the decision that did not return")
 
@@ -141,8 +141,8 @@ def _write(line: str) -> None:
         os.write(2, f"{line}\n".encode())
 
 
-async def _cancel(plan: StartPlan) -> list[str]:
-    """Cancel the open orders that bear the session's mark. Return those that may still be open."""
+async def _cancel(plan: StartPlan) -> str:
+    """Cancel the open orders that bear the session's mark. Return what may still be open, or ""."""
     config: SessionConfig = plan.wanted
     first = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
     context = rebuilder_of(first).session  # it runs no strategy's code
@@ -161,4 +161,4 @@ async def _cancel(plan: StartPlan) -> list[str]:
 
     emergency = EmergencyCancel(context, Account(), send, config.clock.seconds)
     await emergency.run()
-    return sorted(emergency.open)
+    return emergency.left()
