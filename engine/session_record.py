@@ -187,6 +187,8 @@ def new_engine_settings() -> EngineSettings:
 class SafeguardSettings(msgspec.Struct, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits"})
+
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
     order_backoff_max_ns: int = 0
@@ -201,6 +203,7 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+    paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
 SAFEGUARDS = SafeguardSettings(  # of new sessions
@@ -212,6 +215,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     metadata_every_ns=3600 * SECOND_NS,
     snapshot_percent=60,
     own_open_orders=True,
+    paused_exits=True,
 )
 
 

@@ -198,6 +198,7 @@ class SafeguardsSection(Section):
     metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
     snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
     own_open_orders: bool = SAFEGUARDS.own_open_orders
+    paused_exits: bool = SAFEGUARDS.paused_exits
 
     def settings(self) -> SafeguardSettings:
         """Return the settings in nanoseconds."""
