@@ -1,4 +1,4 @@
-"""Kill, guard and safety orders while the venue refuses or does not answer: what is left is named, and nothing hammers.
+"""Kill, guard and safety orders while the venue refuses or does not answer: open orders are named, and nothing hammers.
 
 The first tests run in virtual time; the others run real processes, whose venue's own books are read.
 """
@@ -131,7 +131,7 @@ def test_kill_with_a_refused_key_names_what_the_journal_knows_within_its_time(
         killing = list(Journal.open(list_sessions(tmp_path / "journals")[-1].path).records())
         assert killing[-1].time_ns - killing[0].time_ns <= 8 * SECOND_NS
         assert ended.returncode == 4, ended.stderr
-        assert "the venue could not be asked: binance_spot refused access" in ended.stderr
+        assert "the venue could not be queried: binance_spot refused access" in ended.stderr
         assert named_orders(ended) == 14
         assert sum(struck(ready)) <= 20
         assert len(open_at(ready)) == 14
@@ -157,7 +157,7 @@ def test_kill_at_a_venue_that_answers_nothing_names_what_the_journal_knows(
         ended = verbatim("kill", "--config", config, "--timeout", "6", seconds=60)
         assert time.monotonic() - began < 6 + 8, "its start comes on top"
         assert ended.returncode == 4, ended.stderr
-        assert "the venue could not be asked: " in ended.stderr
+        assert "the venue could not be queried: " in ended.stderr
         assert named_orders(ended) == 14
         assert 2 <= sum(struck(ready)) <= 5, "it was tried again, ever more seldom"
     assert len(list_sessions(tmp_path / "journals")) == 1

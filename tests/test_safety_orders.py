@@ -286,6 +286,24 @@ def test_a_strategy_that_stops_leaves_no_order(start: Start) -> None:
     agrees(session)
 
 
+def test_the_cancel_for_a_stopped_strategy_ends_with_the_venues_own_list_while_others_trade(start: Start) -> None:
+    venue = VirtualVenue()
+    venue.fault(action="reject", method="GET", path="/api/v3/openOrders", status=503, code=-1000, msg="x", nth=2)
+    session = start(venue, "requote", "each", parameters={"fail_at": 40}).run(
+        until=lambda s: bool(s.facts("safety_order_ended"))
+    )
+    facts = [json.loads(r.body or "")["fact"] for r in session.kinds(Kind.FACT)]
+    ordered = facts.index("safety_ordered")
+    assert "reconcile_failed" in facts[ordered:], "the first list was refused"
+    assert facts[ordered:].index("reconciled") < facts[ordered:].index("safety_order_ended")
+    assert not [name for name in open_at(venue) if "-requote-" in name]
+    assert venue.unstruck_faults() == []
+    session.run(20)
+    rounds = [r for r in session.kinds(Kind.REQUEST) if '"purpose":"open_orders"' in (r.body or "")]
+    assert len(rounds) <= 6, "orders of the other strategy do not ask for more"
+    agrees(session)
+
+
 def test_a_stopped_strategys_orders_stay_if_the_configuration_says_leave(start: Start) -> None:
     venue = VirtualVenue()
     session = start(venue, "requote", parameters={"fail_at": 40}, safety=LEAVE).run(

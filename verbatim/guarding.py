@@ -24,7 +24,7 @@ from verbatim.kill_session import KillError, kill
 
 BEAT_SECONDS = 1.0  # between two checks of the heartbeat
 ANSWER_SECONDS = 2.0
-WAIT_SECONDS_MAX = 300.0  # between two kills, of which the first left something: each wait is twice the one before
+WAIT_SECONDS_MAX = 300.0  # between two kills after one that left something: each wait is twice the one before
 LAST_RECORDS = 200  # of a session, in which its last word is
 
 log = structlog.get_logger()
@@ -130,7 +130,7 @@ class Guard:
                 "orders may still be open; the guard tries again",
                 orders=left["orders"],
                 positions=left["left"],
-                unasked=killed.unasked,
+                unconfirmed=killed.unconfirmed,
             )
         if killed.warning:
             log.error(killed.warning)
@@ -138,7 +138,7 @@ class Guard:
 
 
 def _is_over(journal: Journal) -> bool:
-    """Return True if a session ended in order, and the venue answered whatever it still wanted to know."""
+    """Return True if a session ended in order, and the venue answered its last queries."""
     if not journal.closed:
         return False
     last_seq = journal.last_seq

@@ -57,9 +57,9 @@ class Killed(msgspec.Struct, frozen=True):
     folder: str = ""  # of the new session that cancelled, if there is one
 
     @property
-    def unasked(self) -> str:
-        """Return why the venue could not be asked what is open, or "". The exposure is then the journal's."""
-        return str(self.exposure["unasked"])
+    def unconfirmed(self) -> str:
+        """Return why the venue could not be queried what is open, or "". The exposure is then the journal's."""
+        return str(self.exposure["unconfirmed"])
 
 
 class KillError(Exception):
@@ -108,9 +108,9 @@ def kill(
         return Killed("journal", left, is_done=False, warning=warning)
     left = killing.session.exposure()
     if not killing.is_ordered:
-        left["unasked"] = killing.problem
-    elif not (killing.is_done or left["orders"] or left["unasked"]):
-        left["unasked"] = "the time was over before it confirmed that no order of ours is open"
+        left["unconfirmed"] = killing.problem
+    elif not (killing.is_done or left["orders"] or left["unconfirmed"]):
+        left["unconfirmed"] = "the time was over before it confirmed that no order of ours is open"
     is_done = killing.is_done and not left["safety"] and not left["left"] and not left["orders"]
     return Killed("venue", left, is_done, warning, str(killing.session.plan.folder))
 
@@ -124,7 +124,7 @@ class _Killing:
         self.session: Session | None = None  # once it began
         self.is_ordered = False  # the session got its orders
         self.is_done = False  # two answers of the venue, apart in time, show that none of ours is open
-        self.problem = "the time was over before it was asked"  # why it did not begin
+        self.problem = "the time was over before it was queried"  # why it did not begin
         self._wanted = wanted
         self._before = before
         self._order = order
@@ -142,7 +142,7 @@ class _Killing:
                     )
                 except StartError as error:
                     self.problem = str(error)
-                    log.warning("the venue could not be asked", reason=self.problem)
+                    log.warning("the venue could not be queried", reason=self.problem)
                 else:
                     return
                 await trio.sleep(wait_s)
@@ -224,7 +224,7 @@ def _left_in_journal(folder: Path, problem: str) -> dict[str, Any]:
         raise
     except Exception as error:
         raise KillError(f"{problem}; and the journal cannot be read: {type(error).__name__}: {error}") from error
-    return {**exposure(rebuilder_of(journal.session_record()).session, state), "unasked": problem}
+    return {**exposure(rebuilder_of(journal.session_record()).session, state), "unconfirmed": problem}
 
 
 def _config_of(folder: Path, body: SessionBody, environment: Mapping[str, str]) -> SessionConfig:

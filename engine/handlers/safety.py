@@ -76,16 +76,15 @@ def _pursue(session: SessionContext, step: StepContext, order: SafetyOrder) -> N
         cancel_when_due(session, step, each)
     if orders:
         return
+    if not order.strategy and any(pending.request.mutates for pending in step.account.requests.by_seq.values()):
+        return
+    if not _is_confirmed(session, step, order):
+        return
     left: tuple[str, ...] = ()
-    if not order.strategy:
-        if any(pending.request.mutates for pending in step.account.requests.by_seq.values()):
+    if order.kind is SafetyKind.FLATTEN and not order.strategy:
+        is_waiting, left = flatten_positions(session, step, order)
+        if is_waiting:
             return
-        if not _is_confirmed(session, step, order):
-            return
-        if order.kind is SafetyKind.FLATTEN:
-            is_waiting, left = flatten_positions(session, step, order)
-            if is_waiting:
-                return
     step.emit(SafetyOrderEnded(order.number, left), source=SOURCE)
     whose = f"order of strategy {order.strategy}" if order.strategy else "own order"
     text = f"{order.title}, for {order.by}: no {whose} is open"
@@ -164,9 +163,11 @@ def name_waiting(session: SessionContext, step: StepContext) -> None:
 
 
 def _is_confirmed(session: SessionContext, step: StepContext, order: SafetyOrder) -> bool:
-    """Return True if a reconciliation began after the last change of an own order; start it otherwise."""
+    """Return True if a reconciliation began after the last change of an order that it concerns; start it otherwise."""
     rounds = step.account.reconciling
-    ended_seq = max((closed.updated_seq for closed in step.account.orders.closed.values()), default=-1)
+    closed_orders = step.account.orders.closed.values()
+    ended = (closed.updated_seq for closed in closed_orders if order.strategy in ("", closed.strategy))
+    ended_seq = max(ended, default=-1)
     if rounds.done_started_seq > max(order.since_seq, ended_seq):
         return True
     if not rounds.failures:  # after a failure a timer starts the next round

@@ -1,9 +1,9 @@
 """Breakers: pause an instrument or a strategy whose orders are refused again and again, and say so.
 
-A paused strategy runs for its exits alone: what reduces a position leaves, live orders that protect one stay, and its
-other orders are cancelled. Where it only exceeded a rate, its orders stay. A paused instrument gets no new orders but
-exits. Other intents to place leave no record, and the journal does not grow. Before `safeguards.paused_exits`, a paused
-strategy did not run. engine/state/breakers.py counts.
+A paused strategy runs for its exits alone: orders that reduce a position leave, live orders that protect one stay, and
+its other orders are cancelled. Where it only exceeded a rate, its orders stay. A paused instrument gets no new orders
+but exits. Other intents to place leave no record, and the journal does not grow. Before `safeguards.paused_exits`, a
+paused strategy did not run. engine/state/breakers.py counts.
 """
 
 from decimal import Decimal

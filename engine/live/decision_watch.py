@@ -1,7 +1,7 @@
 """The time budget of decisions: measured, and enforced while a decision does not return.
 
 A decision runs in the main thread, so the session's tasks wait meanwhile. A second thread interrupts a decision that
-exceeds its budget, or that keeps a signal or a command to stop waiting, whatever its budget: it sends SIGURG to the
+exceeds its budget, or that keeps a signal or a command to stop waiting, with any budget: it sends SIGURG to the
 main thread, whose handler raises DecisionCutError inside the decision. The strategy is then stopped by record. A
 decision that cannot be interrupted ends the signs of life: then another process ends this one
 (engine/live/stuck_guard.py).
@@ -57,7 +57,7 @@ class DecisionWatch:
         self._cut: tuple[int, str] = (0, "")  # (when the decision began that is void, why)
         self._raised_ns = 0
         self._signalled_ns = 0
-        self.is_command_waiting: Callable[[], bool] = lambda: False  # asked by the watch's thread
+        self.is_command_waiting: Callable[[], bool] = lambda: False  # called by the watch's thread
         self._commanded: tuple[int, int] = (0, 0)  # (when the decision began, when a command first waited for it)
         self._spent_ns: dict[str, int] = {}  # strategy -> in slow decisions since `busiest`
         self._is_over = threading.Event()

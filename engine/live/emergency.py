@@ -109,7 +109,7 @@ class EmergencyCancel:
                     return
             names = self._names(venue)
             if answer.outcome is Outcome.AUTH:
-                names = names[:1]  # a probe: the venue refuses all of them alike
+                names = names[:1]  # a probe: the venue refuses each of them
             if answer.outcome is not Outcome.RATE_LIMITED:  # else every request makes the wait longer
                 await self._cancel_all(venue, names)
             wait_s = self._seconds_of(answer.retry_after_ns) if answer.outcome is Outcome.RATE_LIMITED else 0

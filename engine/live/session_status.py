@@ -131,11 +131,11 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
             for _, held in sorted(account.positions.by_key.items())
             if held.quantity and held.strategy != EXTERNAL
         ],
-        "unasked": unasked_reason(state),
+        "unconfirmed": unconfirmed_reason(state),
     }
 
 
-def unasked_reason(state: State) -> str:
+def unconfirmed_reason(state: State) -> str:
     """Return why the venue did not state yet what is open, or "" if no safety order waits for its statement."""
     account = state.account
     since_seq = max((order.since_seq for order in account.safety.active), default=None)
@@ -143,7 +143,7 @@ def unasked_reason(state: State) -> str:
         return ""
     refused = [f"{venue} refused access: {found.reason}" for venue, found in sorted(account.access.by_venue.items())]
     blocked = [
-        f"{venue} asked us to wait: {budget.reason}"
+        f"{venue} demands a wait: {budget.reason}"
         for venue, budget in sorted(account.limits.by_venue.items())
         if state.time_ns < budget.blocked_until_ns
     ]

@@ -77,8 +77,8 @@ def command(
         _report(killed)
     if killed.warning:
         stop(killed.warning, FAILED)
-    if killed.unasked:
-        stop(f"the venue could not be asked: {killed.unasked}. Run it again, and check at the venue", FAILED)
+    if killed.unconfirmed:
+        stop(f"the venue could not be queried: {killed.unconfirmed}. Run it again, and check at the venue", FAILED)
     if not killed.is_done:
         stop("not everything is closed; run it again, and check at the venue", FAILED)
 
@@ -91,7 +91,7 @@ def _report(killed: "Killed") -> None:
     left = killed.exposure
     by = {"session": "by the running session", "venue": f"by the session {killed.folder}"}
     console.print(f"mode {left['mode']}; {by.get(killed.way, 'nothing could be done')}")
-    source = ", as the journal knows them" if killed.unasked else ""
+    source = ", as the journal knows them" if killed.unconfirmed else ""
     console.print(f"own orders that may be open{source}: {', '.join(left['orders']) or 'none'}")
     held = [f"{each['quantity']} {each['instrument']} ({each['strategy']})" for each in left["positions"]]
     console.print(f"positions: {', '.join(held) or 'none'}")
