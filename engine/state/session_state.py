@@ -182,6 +182,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.PositionEnteredDay: ("day_pnl",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
