@@ -171,9 +171,9 @@ def new_engine_settings() -> EngineSettings:
         halt_on_rival=True,
         accounting=ACCOUNTING,
         quote_age_max_ns=10 * SECOND_NS,
-        venue_lag_max_ns=5 * SECOND_NS,
+        venue_lag_max_ns=3 * SECOND_NS,  # the bounds are measured: docs/internals.md, benchmarks/freshness.py
         stream_silence_max_ns=10 * SECOND_NS,
-        stream_behind_max_ns=3 * SECOND_NS,
+        stream_behind_max_ns=5 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
         late_after_ns=2 * SECOND_NS,
         late_over_ns=SECOND_NS,

@@ -155,7 +155,7 @@ def test_kill_at_a_venue_that_answers_nothing_names_what_the_journal_knows(
         add_fault(ready, **fault, times=0)
         began = time.monotonic()
         ended = verbatim("kill", "--config", config, "--timeout", "6", seconds=60)
-        assert time.monotonic() - began < 6 + 8, "its start comes on top"
+        assert time.monotonic() - began < 6 + 30, "the start of its process comes on top"
         assert ended.returncode == 4, ended.stderr
         assert "the venue could not be queried: " in ended.stderr
         assert named_orders(ended) == 14
