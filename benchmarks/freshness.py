@@ -3,7 +3,7 @@
     python benchmarks/freshness.py [--json]
 
 For each capture it repeats the check of each second (engine/handlers/freshness.py) on the receive times: the silence of
-the instrument, how far its quotes and its book are apart, and how far a message's age by the venue's stamp lies above
+the instrument, how far its quotes and its book are apart, and how far a message's age by the venue's stamp is above
 the median (a session measures that median as the offset of the venue's clock). Captures are short, so beyond the longest
 value it extrapolates: values over the 99th percentile of all gaps decay exponentially with their mean excess. That
 holds for a market that trades as these do; an instrument with a trade a minute is silent for a minute in health.
