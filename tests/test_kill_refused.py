@@ -191,7 +191,7 @@ def test_a_guard_that_was_refused_tries_again_until_nothing_is_open(tmp_path: Pa
             process.wait(10)
         for path in PRIVATE_PATHS:
             add_fault(ready, **REFUSED, path=path, times=0)
-        verbatim("kill", "--config", config, "--timeout", "4", seconds=60)
+        verbatim("kill", "--config", config, "--timeout", "15", seconds=90)
         assert Journal.open(list_sessions(tmp_path / "journals")[-1].path).closed
         assert len(open_at(ready)) == 14
         urllib.request.urlopen(urllib.request.Request(f"{ready['listening']}/sim/faults", method="DELETE")).close()
