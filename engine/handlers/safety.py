@@ -109,7 +109,7 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
         or (step.account.access.by_venue and waits_for_access(step, instrument.venue, own_live(session, step)))
     ):
         return
-    session.requests[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+    session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
 
 
 def _probe_refused(session: SessionContext, step: StepContext) -> None:
@@ -124,7 +124,7 @@ def _probe_refused(session: SessionContext, step: StepContext) -> None:
     for venue in sorted(step.account.access.by_venue.keys() - with_orders - asked):
         tries = step.account.safety.tries.get(probe_name(venue))
         if is_probe_due(step, venue, 0 if tries is None else tries.last_ns):
-            session.requests[venue].open_orders(step, reconcile_round=0)
+            session.factories[venue].open_orders(step, reconcile_round=0)
 
 
 def _cancels_pending(step: StepContext) -> int:
@@ -141,7 +141,7 @@ def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
         if instrument is None or order.cancel_seq:
             continue
         try:
-            session.requests[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
+            session.factories[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
         except Exception as error:  # noqa: BLE001 - the failed code may be the one that cancels
             step.note(NoteLevel.ALARM, f"order {name} is not cancelled: {type(error).__name__}: {error}", key=name)
 
@@ -171,7 +171,7 @@ def _is_confirmed(session: SessionContext, step: StepContext, order: SafetyOrder
     if rounds.done_started_seq > max(order.since_seq, ended_seq):
         return True
     if not rounds.failures:  # after a failure a timer starts the next round
-        reconciliation.request(step, session.requests, session.instruments)
+        reconciliation.request(step, session.factories, session.instruments)
     return False
 
 
