@@ -86,9 +86,10 @@ def cancel_paused(session: SessionContext, step: StepContext) -> None:
         return
     for order in step.account.orders.live_by_age():
         pause = breakers.active(BreakerScope.STRATEGY, order.strategy, step.time_ns)
-        if pause is None or (pause.may_run and not pause.exits_only):
+        is_exits_only = pause is not None and pause.exits_only
+        if breakers.may_run(order.strategy, step.time_ns) and not is_exits_only:
             continue
-        if pause.exits_only and _protects(step, order, protected):
+        if is_exits_only and _protects(step, order, protected):
             continue
         instrument = session.instruments[order.order.instrument]
         rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
