@@ -39,7 +39,7 @@ from verbatim.runner import run_session_config
 
 ANSWER_SECONDS = 5.0  # a living session that does not answer so long is passed by
 POLL_SECONDS = 0.2
-STOP_SECONDS = 2.0  # of the time to wait, for the end of the session that cancels
+STOP_SECONDS = 2.0  # of the time to wait, for the end of the session that cancels: half for the venue, half to seal
 RETRY_SECONDS_MAX = 10.0  # between two attempts to reach a venue that does not describe the instruments
 OURS_MAX = 200  # the newest sessions of the folder whose orders are cancelled too
 
@@ -184,7 +184,7 @@ def replace_safety(wanted: SessionConfig, marks: tuple[str, ...]) -> SessionConf
         free_bytes_min=0,
         carry=True,
         engine=msgspec.structs.replace(
-            wanted.engine, cancel_on_stop=True, stop_timeout_ns=int(STOP_SECONDS * SECOND_NS) * wanted.clock.speed
+            wanted.engine, cancel_on_stop=True, stop_timeout_ns=int(STOP_SECONDS / 2 * SECOND_NS) * wanted.clock.speed
         ),
     )
 
