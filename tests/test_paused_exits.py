@@ -6,9 +6,9 @@ The strategy buys, protects its position by a stop, and then places orders that 
 from decimal import Decimal
 
 import pytest
-from checked_sessions import CheckedSessions
+from checked_sessions import CheckedSessions, check_books
 from msgspec.structs import replace
-from test_safety_orders import agrees, open_at
+from test_safety_orders import open_at
 
 from engine.facts import BreakerScope
 from engine.lifecycle import LIVE
@@ -46,7 +46,7 @@ def test_a_paused_strategy_keeps_its_protection_and_may_close(start: CheckedSess
     assert live(session) == {}
     assert open_at(venue) == []
     assert session.state.account.positions.get("exiting", BTC).quantity < Decimal("0.0001")
-    agrees(session)
+    check_books(session)
 
 
 def test_without_paused_exits_a_pause_cancels_everything_and_the_strategy_does_not_run(start: CheckedSessions) -> None:
