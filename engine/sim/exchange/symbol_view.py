@@ -149,6 +149,7 @@ class SymbolMarket:
     def rest(self, order: SimOrder) -> None:
         """Put an order at the end of its queue."""
         order.on_book = True
+        order.shown = min(order.iceberg_quantity, order.leaves)
         order.queue_ahead = order.queue_shown = self.quantity(order.side, order.price)
         order.queue_front = float(order.queue_ahead)
         self._books.rest(order)
