@@ -27,7 +27,7 @@ from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
-from engine.sim.venue_config import VenueConfig, open_accounts
+from engine.sim.venue_config import VenueConfig, minutes_of, open_accounts
 from engine.sim.wire import HttpRequest, Outgoing
 
 STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
@@ -66,6 +66,8 @@ class SimVenue:
             rules[symbol] = msgspec.structs.replace(rules[symbol], **changes)
         accounts, keys = open_accounts(config, rules)
         self.exchange = Exchange(rules, accounts)
+        for symbol, candles in config.history.items():
+            self.exchange.markets[symbol].history = minutes_of(candles)
         self.faults = Faults()
         self.limits = RequestLimits(
             weight_max=config.weight_max, orders_10s_max=config.orders_10s_max, orders_day_max=config.orders_day_max

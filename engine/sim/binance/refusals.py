@@ -185,6 +185,11 @@ def invalid_symbol_status() -> VenueRefusalError:
     return _bad(-1122, "Invalid symbolStatus.")
 
 
+def duplicate_symbols() -> VenueRefusalError:
+    """Return the refusal of a list that names a symbol twice."""
+    return _bad(-1151, "Symbol is present multiple times in the list.")
+
+
 def invalid_ticker_type() -> VenueRefusalError:
     """Return the refusal of an unknown ticker type."""
     return _bad(-1139, "Invalid ticker type.")

@@ -7,7 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sim.binance import endpoints_account, endpoints_lists, endpoints_market, endpoints_orders, refusals
+from engine.sim.binance import (
+    endpoints_account,
+    endpoints_lists,
+    endpoints_market,
+    endpoints_orders,
+    endpoints_tickers,
+    refusals,
+)
 from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer
 from engine.sim.binance.key_ring import KeyRing, rest_payload, ws_payload
 from engine.sim.binance.known_params import UNBUILT, check_names
@@ -21,6 +28,7 @@ from engine.sim.wire import HttpAnswer, HttpRequest
 MS: Final = 1_000_000
 ROUTES: Final[dict[tuple[str, str], Endpoint]] = {
     **endpoints_market.ENDPOINTS,
+    **endpoints_tickers.ENDPOINTS,
     **endpoints_orders.ENDPOINTS,
     **endpoints_lists.ENDPOINTS,
     **endpoints_account.ENDPOINTS,
