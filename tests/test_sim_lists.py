@@ -111,6 +111,19 @@ def test_a_buy_oco_locks_the_larger_amount_and_frees_it_with_the_order_that_need
     assert client.balances()["USDT"] == ("9902", "49")
 
 
+def test_an_amended_pair_still_locks_what_its_dearer_order_needs() -> None:
+    client = listening()
+    client.order_list(
+        "oco", side="BUY", quantity="1", aboveType="STOP_LOSS_LIMIT", abovePrice="90", aboveStopPrice="104",
+        aboveTimeInForce="GTC", aboveClientOrderId="stop", belowType="LIMIT_MAKER", belowPrice="98",
+    )  # fmt: skip
+    assert client.balances()["USDT"] == ("9902", "98")
+    client.amend("stop", "0.5", newClientOrderId="stop")
+    assert client.balances()["USDT"] == ("9951", "49")
+    client.market_trade("104", "1", sells=False)
+    assert client.balances()["USDT"] == ("9955", "45")  # the dearer order expired
+
+
 def test_a_take_profit_can_stand_for_the_limit_order_and_a_stop_can_trail() -> None:
     client = listening()
     client.order_list(

@@ -1,6 +1,6 @@
 """The order lists of the simulated exchange: which order ends which, what they lock together, and their reports.
 
-A pair (OCO) locks the larger of its two amounts once. One order of it holds the lock, and hands it over when it ends.
+A pair (OCO) locks the larger of its two amounts once. One order of it holds the lock, until the other trades.
 The orders of an OTO lock their amounts at placement, pending ones too, unless the working order pays for them.
 """
 
@@ -90,29 +90,19 @@ class ListLedger(OrderLedger):
         own = super()._needed(order)
         return own if sibling is None else max(own, super()._needed(sibling))
 
-    def _hand_over_lock(self, source: SimOrder, target: SimOrder) -> None:
-        target.locked += source.locked
-        source.locked = 0
-
-    def _close(self, order: SimOrder) -> None:
-        sibling = self._sibling(order)
-        if sibling is not None:
-            self._hand_over_lock(order, sibling)
-        super()._close(order)
-        if sibling is not None:
-            self._unlock_excess(sibling)
-
     def _end_sibling(self, order: SimOrder, now_ns: int) -> None:
         """Expire the other order of a pair: this one trades or was triggered."""
         sibling = self._sibling(order)
         if sibling is not None:
             self._expire_together(self.lists[order.list_id], [sibling], OCO_TRIGGER, now_ns)
+            self._unlock_excess(order)
 
     def _move_pair_lock(self, order: SimOrder) -> None:
         """Move the lock of a pair to the order that pays from it now."""
         sibling = self._sibling(order)
         if sibling is not None:
-            self._hand_over_lock(sibling, order)
+            order.locked += sibling.locked
+            sibling.locked = 0
 
     def _after_fill(self, order: SimOrder, fill: SimFill, now_ns: int) -> None:
         """End the other order of a pair, and lock what a working order brings for the orders that it pays."""
