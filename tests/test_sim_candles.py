@@ -1,10 +1,12 @@
 """Klines and tickers of the simulated venue: intervals, time zones, paging, a history before the market (rest-api.md)."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 from sim_transcript import START_NS, Client
+
+from engine.sim.binance.candles import Interval
 
 MINUTE_MS = 60_000
 DAY_MS = 1_440 * MINUTE_MS
@@ -48,6 +50,17 @@ def test_intervals_begin_where_their_zone_says(interval: str, zone: str, starts:
     rows = client.get("klines", f"symbol=BTCUSDT&interval={interval}&timeZone={zone}&limit={len(starts)}")
     assert [date(row[0]) for row in rows] == starts
     assert all(row[6] == following[0] - 1 for row, following in pairwise(rows))
+
+
+def test_months_are_those_of_the_calendar() -> None:
+    month = Interval("1M", 0)
+    first = datetime(1999, 12, 1, tzinfo=UTC)
+    start_ns = int(first.timestamp()) * 10**9
+    for _ in range(2_000):
+        assert month.start_ns(start_ns + 10**9) == start_ns
+        first = (first + timedelta(days=32)).replace(day=1)
+        assert month.end_ns(start_ns) == int(first.timestamp()) * 10**9
+        start_ns = month.end_ns(start_ns)
 
 
 def test_a_walk_over_pages_gives_each_minute_once_and_minutes_without_trades_too() -> None:

@@ -235,7 +235,7 @@ class VenueLife(RuleBasedStateMachine):
         return list(found.values())
 
     def _need(self, order: SimOrder) -> int | None:
-        """Return what an open order must lock; None where its working order pays or an estimate is locked."""
+        """Return the amount that an open order must lock. Return None if it is paid by another or locks an estimate."""
         own = self.exchange.lists[order.list_id] if order.list_id >= 0 else None
         if (own and own.is_paid_by_working and order.is_pending) or (order.side is Side.BUY and not order.price):
             return None

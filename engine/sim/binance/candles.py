@@ -7,7 +7,6 @@ time zone, weeks on Monday, months on the first; three days count from 1970-01-0
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from typing import Any, Final
 
@@ -57,14 +56,14 @@ class Interval:
         local_ns = time_ns + self._shift_ns
         if not self._is_month:
             return local_ns - local_ns % self._length_ns - self._shift_ns
-        return _ns(_date(local_ns).replace(day=1)) - self._shift_ns
+        return _month_start(local_ns // DAY_NS) * DAY_NS - self._shift_ns
 
     def end_ns(self, start_ns: int) -> int:
         """Return the start of the candle after the one with this start."""
         if not self._is_month:
             return start_ns + self._length_ns
-        following = (_date(start_ns + self._shift_ns) + timedelta(days=32)).replace(day=1)
-        return _ns(following) - self._shift_ns
+        following = _month_start((start_ns + self._shift_ns) // DAY_NS + 32)
+        return following * DAY_NS - self._shift_ns
 
     def candles(self, minutes: Sequence[MinuteBar], now_ns: int, first_ns: int, last_ns: int) -> Iterator[list[Any]]:
         """Yield the candles that begin between two times and not after now, oldest first."""
@@ -126,9 +125,10 @@ class Interval:
         ]
 
 
-def _date(time_ns: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=time_ns // DAY_NS)
-
-
-def _ns(date: datetime) -> int:
-    return (date - datetime(1970, 1, 1, tzinfo=UTC)).days * DAY_NS
+def _month_start(day: int) -> int:
+    """Return the first day of a day's month, both counted from 1970-01-01 (the Gregorian calendar by arithmetic)."""
+    of_era = (day + 719_468) % 146_097  # days since March 1 of a year that 400 divides
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    return day - (of_year - (153 * month + 2) // 5)
