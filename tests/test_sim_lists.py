@@ -4,10 +4,15 @@ Source: Binance Spot API, "Order lists", user-data-stream.md and faqs/opo.md. do
 assumptions where Binance documents nothing.
 """
 
+import json
 from typing import Any
 
 import pytest
 from sim_transcript import OTHER_KEY, OTHER_SECRET, PRIVATE, Client, quiet, short
+
+from engine.events import Answer, OrderReport, Outcome, Unrecognised, VenueStatus
+from engine.requests import Transport, Unsigned
+from engine.venues.binance_spot.account import SpotAccount, decode_answer
 
 SELL_PAIR = {
     "side": "SELL", "quantity": "1", "aboveType": "LIMIT_MAKER", "abovePrice": "102", "aboveClientOrderId": "target",
@@ -494,3 +499,44 @@ def test_two_legs_never_trade_together_and_an_own_taker_cannot_revive_a_list() -
     assert client.order("SELL LIMIT 1 @ 99.5 as theirs")["status"] == "FILLED"
     client.key, client.secret = "first-key", "first-secret"
     assert statuses(client, "entry", "stop", "target") == ["FILLED", "NEW", "NEW"]
+
+
+# ---- the engine reads them -------------------------------------------------------------------------
+
+
+def read(method: str, path: str, body: bytes) -> tuple[Any, ...]:
+    unsigned = Unsigned(Transport.REST, method, f"/api/v3/{path}", (), signed=True)
+    answer, *reports = decode_answer(unsigned, "binance_spot:BTCUSDT", 200, {}, body)
+    assert isinstance(answer, Answer)
+    assert answer.outcome is Outcome.DONE, (answer, reports)
+    return tuple(reports)
+
+
+def test_the_engine_reads_the_answers_and_events_of_lists() -> None:
+    client = listening()
+    client.order_list("oco", **SELL_PAIR)
+    [opened] = read("GET", "openOrders", client.signed("GET", "openOrders").body)
+    assert [order.client_order_id for order in opened.orders] == ["stop", "target"]
+    canceled = client.signed("DELETE", "order", "symbol=BTCUSDT&origClientOrderId=stop")
+    reports = read("DELETE", "order", canceled.body)
+    assert [(order.client_order_id, order.status) for order in reports] == [
+        ("stop", VenueStatus.CANCELED), ("target", VenueStatus.CANCELED),
+    ]  # fmt: skip
+    client.order_list("opoco", **ENTRY, **PENDING_PAIR)
+    client.order("SELL STOP_LOSS 0.1 as trailing", trailingDelta=100)
+    [opened] = read("GET", "openOrders", client.signed("GET", "openOrders").body)
+    assert {order.status for order in opened.orders} == {VenueStatus.OPEN}
+    assert len(read("DELETE", "openOrders", client.signed("DELETE", "openOrders", "symbol=BTCUSDT").body)) == 4
+    client.order_list("otoco", **ENTRY, **PENDING_PAIR, pendingQuantity="1")
+    client.market_trade("99", "1", sells=True)
+    client.market_trade("96", "1", sells=True)
+    codec = SpotAccount()
+    frames = [frame for frame in client.frames(PRIVATE) if "event" in frame]
+    events = [event for frame in frames for event in codec.decode_private(json.dumps(frame).encode())]
+    assert not [event for event in events if isinstance(event, Unrecognised)]
+    last = {event.client_order_id: event.status for event in events if isinstance(event, OrderReport)}
+    assert (last["entry"], last["stop"], last["target"]) == (
+        VenueStatus.FILLED,
+        VenueStatus.FILLED,
+        VenueStatus.EXPIRED,
+    )
