@@ -22,6 +22,7 @@ from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
+from engine.handlers.run_plans import handle_plan_intent, is_plan
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
 from engine.handlers.trip_breakers import drops_intent, trip_breakers
@@ -36,6 +37,7 @@ from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
 from engine.state.timers import Timers, first_due_ns, timer_name
 from engine.step_context import Output, StepContext
+from engine.strategy.api import Cancel, Run
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
 from engine.strategy.runner import CutOff, Decided
@@ -90,7 +92,7 @@ class Kernel:
         """Return the outputs of the SESSION record: pending orders become UNKNOWN, and links are requested."""
         session = self.session
         with localcontext(MONEY):
-            step = StepContext(state, record, session.rules)
+            step = StepContext(state, record, session.reducer_settings)
             for order in state.account.orders.live.values():
                 if order.status is Status.PENDING:
                     venue = session.venues[session.instruments[order.order.instrument].venue]
@@ -138,19 +140,21 @@ class Kernel:
             is_checkpoint = state.inputs % session.settings.checkpoint_every == 0
             if not records or not (applied.has_effect or is_checkpoint):
                 return StepResult(records, ())
-            return StepResult(records, self._decide(state, records[-1], applied, decisions, is_due=is_checkpoint))
+            return StepResult(
+                records, self._decide(state, records[-1], applied, decisions, is_checkpoint=is_checkpoint)
+            )
         except Exception as error:
             if not (records := records or batch.records):
                 raise  # the rows have no record yet, so no input can be blamed
             raise self._halted(state, records, account, error) from error
 
     def _decide(
-        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_due: bool
+        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_checkpoint: bool
     ) -> list[Output]:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
-            step = StepContext(state, record, session.rules)
+            step = StepContext(state, record, session.reducer_settings)
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
@@ -160,7 +164,7 @@ class Kernel:
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)
-            if is_due or step.account.modes.closing is not was_closing:  # the last one proves the whole session
+            if is_checkpoint or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))
                 state.restart_hash(state.input_hash)
         if step.outputs:
@@ -179,6 +183,9 @@ class Kernel:
         for intent in session.runner.decide(step, name, decisions):  # strategies
             if drops_intent(session, step, name, intent):
                 continue
+            if isinstance(intent, Run) or (isinstance(intent, Cancel) and is_plan(step, intent.client_order_id)):
+                handle_plan_intent(session, step, name, intent)  # an execution plan
+                continue
             approved = review_intent(session, step, name, intent)  # risk
             if approved is not None and not session.body.read_only:
                 emit_request(session, step, approved)  # execution
@@ -192,11 +199,11 @@ class Kernel:
             f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
         )
         state.account = account
-        step = StepContext(state, record, self.session.rules)
+        step = StepContext(state, record, self.session.reducer_settings)
         if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
                 step.note(NoteLevel.ALARM, text)
-                step.emit(facts.ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.CORE_FAILED, text),)))
+                step.halt(ModeReason(ReasonCode.CORE_FAILED, text))
                 cancel_after_failure(self.session, step)
             state.seq = step.next_seq - 1
         return CoreError(text, records=records, outputs=[output.record for output in step.outputs])
@@ -229,7 +236,9 @@ class Kernel:
                 state.restart_hash(state.input_hash)
             return  # intents, notes and the verdicts that no breaker counts change nothing
         with localcontext(MONEY):
-            state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.session.rules)
+            state.account = fold(
+                state.account, change, Stamp(record.seq, record.time_ns), self.session.reducer_settings
+            )
 
 
 def rebuilder_of(record: Record) -> Kernel:

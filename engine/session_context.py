@@ -19,7 +19,7 @@ from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.timers import periods
 from engine.strategy.api import Every, Indicator, OnBar, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
@@ -80,7 +80,7 @@ class SessionContext:
             venue = make_venue(settings, own)
             self.venues[venue.name] = venue
             self.rate_limits[venue.name] = settings.rate_limits
-        self.requests = {
+        self.factories = {
             name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
         }
         self._venue_of_source: dict[str, Venue] = {}
@@ -99,7 +99,7 @@ class SessionContext:
             body.safeguards,
             {bars.interval_ns for bars in self._bars},
         )
-        self.rules = self._rules()
+        self.reducer_settings = self._reducer_settings()
         self.trigger_names = [name for name, each in loaded.items() if not isinstance(each.cadence, Every)]
         self._indicator_index = self._indexes_of_indicators()
         self.runner = StrategyRunner(
@@ -113,10 +113,10 @@ class SessionContext:
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
-    def _rules(self) -> Rules:
+    def _reducer_settings(self) -> ReducerSettings:
         """Return the settings that reducers need."""
         body = self.body
-        return Rules(
+        return ReducerSettings(
             body.engine,
             self.timer_periods_ns,
             body.seed,
@@ -263,11 +263,22 @@ class SessionContext:
             venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
         return venue
 
+    def bears_mark(self, instrument: str, client_order_id: str) -> bool:
+        """Return True if this session, the one before, or one that it cancels for made a client order id."""
+        found = self.instruments.get(instrument)
+        venue = None if found is None else self.venues.get(found.venue)
+        return venue is not None and venue.order_ids.session_of(client_order_id) in self.own_sessions
+
+    def is_ours(self, order: Order) -> bool:
+        """Return True for an order that this journal placed, and for an adopted one that bears our mark.
+
+        Every cancel of "our orders" follows this rule: a stop, safety orders, kill, the guard and the emergency cancel.
+        """
+        return not order.adopted or self.bears_mark(order.order.instrument, order.client_order_id)
+
     def is_own_order(self, report: OrderReport) -> bool:
-        """Return True if this session or the one before it made the client order id of a reported order."""
-        instrument = self.instruments.get(report.instrument)
-        venue = None if instrument is None else self.venues.get(instrument.venue)
-        return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_sessions
+        """Return True for a reported order that bears our mark."""
+        return self.bears_mark(report.instrument, report.client_order_id)
 
     def rival_of(self, order: NewOrder, client_order_id: str) -> str:
         """Return the session of another engine of ours that made an order's id, or "" for any other order."""
@@ -277,15 +288,6 @@ class SessionContext:
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker
-
-    def is_ours(self, order: Order) -> bool:
-        """Return True for an order of this journal, and for an adopted one whose id another session of ours made."""
-        if not order.adopted:
-            return True
-        instrument = self.instruments.get(order.order.instrument)
-        if instrument is None:
-            return False
-        return self.venues[instrument.venue].order_ids.session_of(order.client_order_id) in self.own_sessions
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""

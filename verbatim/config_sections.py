@@ -23,6 +23,10 @@ RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names the key and the reason."""
+
+
 class Section(BaseModel):
     """A table of the configuration: it is frozen, and it refuses unknown keys."""
 
@@ -167,9 +171,9 @@ class EngineSection(Section):
     access_halt_refusals: int = Field(default=20, gt=0)
     block_instruments: bool = True
     quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
-    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
+    venue_lag_max_s: Decimal = Field(default=Decimal(3), ge=0)
     stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
-    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
+    stream_behind_max_s: Decimal = Field(default=Decimal(5), ge=0)
     private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
     halt_on_rival: bool = True
     late_after_s: Decimal = Field(default=Decimal(2), ge=0)
@@ -199,6 +203,7 @@ class SafeguardsSection(Section):
     metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
     snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
     own_open_orders: bool = SAFEGUARDS.own_open_orders
+    paused_exits: bool = SAFEGUARDS.paused_exits
 
     def settings(self) -> SafeguardSettings:
         """Return the settings in nanoseconds."""

@@ -5,6 +5,7 @@ silent.
 """
 
 from collections import deque
+from collections.abc import Collection
 
 import msgspec
 import trio
@@ -92,6 +93,10 @@ class Ingress:
         self._waker.set()
         return True
 
+    def has_command(self, names: Collection[CommandName]) -> bool:
+        """Return True if one of these commands waits. Safe to call from another thread."""
+        return any(command.name in names for command in list(self._commands))
+
     def next(self) -> Command | FrameBatch | LinkDown | Arrival | None:
         """Remove and return the next item: commands first, then the oldest arrival; None if the queue is empty."""
         if self._commands:
@@ -103,8 +108,8 @@ class Ingress:
             self.waiting -= len(item.payloads)
         return item
 
-    async def was_read_out(self) -> bool:
-        """Return True if nothing waits in the sockets either: each was read once, and nothing came."""
+    async def read_out_sockets(self) -> bool:
+        """Let each reader read its socket once. Return True if nothing came."""
         for _ in range(2):  # a reader that runs because of the first has run after the second
             await trio.lowlevel.checkpoint()
         return self.is_empty

@@ -23,6 +23,7 @@ from engine.state import (
     breakers,
     cancel_attempts,
     day_pnl,
+    execution_plans,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -57,6 +58,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.day_pnl import DayPnl
+from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -71,7 +73,7 @@ from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
@@ -106,17 +108,18 @@ class Account(msgspec.Struct, frozen=True):
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
+    plans: Plans = Plans()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl",
+    "blocks", "safety", "ledger", "day_pnl", "plans",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
-    "private_seen", "safety",
+    "plans", "private_seen", "safety",
 })  # fmt: skip
 
 
@@ -139,6 +142,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
+    "plans": execution_plans.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -182,20 +186,36 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
+    facts.PositionEnteredDay: ("day_pnl",),
+    facts.PlanStarted: ("plans",),
+    facts.PlanMoved: ("plans", "timers"),
+    facts.PlanEnded: ("plans", "timers"),
+    Requested: (
+        "orders",
+        "links",
+        "requests",
+        "reconciling",
+        "limits",
+        "timers",
+        "breakers",
+        "safety",
+        "ledger",
+        "plans",
+    ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
+    Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
@@ -213,7 +233,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
 }
 
 
-def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
+def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings) -> Account:
     """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
@@ -222,25 +242,25 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
                 account.timers,
                 change,
                 at,
-                settings=rules.settings,
-                recurring=rules.recurring,
-                seed=rules.seed,
-                metadata_retry_ns=rules.safeguards.metadata_retry_ns,
+                settings=settings.engine,
+                recurring=settings.recurring,
+                seed=settings.seed,
+                metadata_retry_ns=settings.safeguards.metadata_retry_ns,
             )
         elif name == "limits":
-            moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
+            moved[name] = rate_budgets.reduce(account.limits, change, at, settings.rates)
         elif name == "breakers":
             moved[name] = breakers.reduce(
-                account.breakers, change, at, orders=account.orders, settings=rules.safeguards
+                account.breakers, change, at, orders=account.orders, settings=settings.safeguards
             )
         elif name == "ledger":
-            if rules.has_ledger:
-                moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
+            if settings.has_ledger:
+                moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
         elif name == "orders":
-            moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
+            moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
-            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=rules.settings.order_rules > 0)
-        elif name != "safety" or rules.safety.pursues:
+            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
+        elif name != "safety" or settings.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
@@ -384,10 +404,10 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
         ledger=ledger.carried(account.ledger),
-        blocks=instrument_blocks.carried(account.blocks),
+        blocks=InstrumentBlocks(),  # they end by themselves
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
         safety=safety_orders.restored(account.safety),
     )
 
 
-__all__ = ["CARRIED", "FRESH", "Account", "Rules", "State", "carry_over", "digest", "fold", "restore_opening"]
+__all__ = ["CARRIED", "FRESH", "Account", "ReducerSettings", "State", "carry_over", "digest", "fold", "restore_opening"]

@@ -29,6 +29,7 @@ from engine.strategy.api import (
 )
 from engine.strategy.needs import read_needs, read_parameters
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
+from engine.suggestions import suggestion
 
 DAY_S = 86_400
 
@@ -149,7 +150,8 @@ def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> Loade
             name for name, value in vars(module).items() if isinstance(value, type) and "decide" in vars(value)
         )
         raise StrategyError(
-            f"{settings.module}.py has no class {settings.cls}; strategies in it: {', '.join(classes) or 'none'}"
+            f"{settings.module}.py has no class {settings.cls}{suggestion(settings.cls, classes)}; "
+            f"strategies in it: {', '.join(classes) or 'none'}"
         )
     return _declared(settings, cls)
 

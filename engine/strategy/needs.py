@@ -17,6 +17,7 @@ from engine.market.indicators.registry import UnknownIndicatorError, indicator_s
 from engine.session_record import StrategySettings
 from engine.strategy.api import Average, CrossOver, Every, Indicator, OnBar, OnQuote, Predicate, PriceMove, Range
 from engine.strategy.source_guard import StrategyError
+from engine.suggestions import suggestion
 
 PPM_MAX = 1_000_000
 
@@ -40,7 +41,10 @@ def read_parameters(where: str, settings: StrategySettings, cls: type[Any]) -> A
     known = [field.name for field in fields(cls.Parameters)]
     unknown = sorted(set(settings.parameters) - set(known))
     if unknown:
-        raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}; known: {', '.join(sorted(known)) or 'none'}")
+        hint = suggestion(unknown[0], known)
+        raise StrategyError(
+            f"{where}: unknown parameter {unknown[0]!r}{hint}; known: {', '.join(sorted(known)) or 'none'}"
+        )
     hints = get_type_hints(cls.Parameters, include_extras=True)
     for name, value in settings.parameters.items():
         what = f"{where}: parameter {name!r} of strategy {settings.name}"
@@ -149,7 +153,8 @@ def _check_when(where: str, when: Any, specs: Mapping[str, IndicatorSpec]) -> No
             if name not in specs:
                 known = ", ".join(sorted(specs)) or "none"
                 raise StrategyError(
-                    f"{where}: CrossOver names the average {name!r}; declared under `averages`: {known}"
+                    f"{where}: CrossOver names the average {name!r}{suggestion(name, specs)}; "
+                    f"declared under `averages`: {known}"
                 )
         if specs[when.first].followed != specs[when.second].followed:
             raise StrategyError(

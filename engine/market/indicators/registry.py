@@ -8,6 +8,7 @@ from typing import Any, Final
 from engine.market import indicators
 from engine.market.indicators.indicator import IndicatorSpec, Update
 from engine.market.jit import Callback, update_callback
+from engine.suggestions import suggestion
 
 
 def discovered() -> dict[type[IndicatorSpec], Update]:
@@ -35,7 +36,9 @@ def indicator_spec(kind: str, instrument_id: str, parameters: Mapping[str, Any])
         TypeError, ValueError: the spec does not accept the parameters.
     """
     if kind not in SPECS:
-        raise UnknownIndicatorError(f"no indicator {kind!r}; known: {', '.join(sorted(SPECS))}")
+        raise UnknownIndicatorError(
+            f"no indicator {kind!r}{suggestion(kind, SPECS)}; known: {', '.join(sorted(SPECS))}"
+        )
     return SPECS[kind](instrument_id=instrument_id, **parameters)
 
 
