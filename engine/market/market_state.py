@@ -97,7 +97,7 @@ class Market(MarketReader):
     # ---- bars by time
 
     def close_bars(self, end_ns: int, *, seq: int, time_ns: int) -> None:
-        """Close the bars that end at or before `end_ns`, as the record `seq` says; flags and triggers as of a fold."""
+        """Close the bars that end at or before `end_ns`; raise flags and fire triggers as a fold does."""
         row = np.zeros((1, r.COLUMNS), np.int64)
         row[0, [r.TYPE, r.SEQ, r.TIME_NS, r.LAST, r.CLOCK_END_NS]] = r.CLOCK, seq, time_ns, 1, end_ns
         self.fold(row)
