@@ -11,8 +11,7 @@ from engine.execution.request_factory import RequestFactory
 from engine.facts import NewOrder
 from engine.market import views
 from engine.market.indicators.ema import EmaSpec
-from engine.market.indicators.indicator import IndicatorSpec
-from engine.market.indicators.registry import indicator_spec
+from engine.market.indicators.indicator import TRADE, IndicatorSpec
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
@@ -22,7 +21,8 @@ from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.timers import periods
-from engine.strategy.cadences import OnBook, OnQuote, OnTrade, Predicate, PriceMove, kind_of
+from engine.strategy.api import Indicator
+from engine.strategy.cadences import OnBar, OnBook, OnQuote, OnTrade, Predicate, PriceMove, kind_of
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
@@ -92,25 +92,24 @@ class SessionContext:
         self.assets = frozenset(
             asset for each in body.instruments for asset in (each.base, each.quote, each.margin or each.quote)
         )
+        self._declared = self._declared_indicators()
+        self._indicators = self._market_indicators()
+        self._bars = self._declared_bars()
         self.timer_periods_ns = periods(
             body.engine,
             {name: each.period_ns for name, each in loaded.items() if each.period_ns},
             body.safeguards,
+            {bars.interval_ns for bars in self._bars},
         )
         self.reducer_settings = self._reducer_settings()
-        self.trigger_names = [
-            trigger_name(name, kind_of(cadence))
-            for name, each in loaded.items()
-            for cadence in each.cadences
-            if isinstance(cadence, OnQuote | OnTrade | OnBook)
-        ]
+        self.trigger_names = self._market_triggers()
         self._fired: dict[tuple[str, ...], dict[str, tuple[TriggerKind, ...]]] = {}
-        self._indicators = self._declared_indicators()
+        self._indicator_index = self._indexes_of_indicators()
         self.runner = StrategyRunner(
             strategies=loaded,
             instruments=self.instrument_by_name,
             indexes=self.indexes,
-            indicators={key: index for index, (key, _) in enumerate(self._indicators)},
+            indicators=self._indicator_index,
             triggers={name: number for number, name in enumerate(self.trigger_names)},
             is_plain=self.settings.plain_figures,
         )
@@ -145,6 +144,15 @@ class SessionContext:
             self._fired[triggers] = found
         return found
 
+    def _market_triggers(self) -> list[str]:
+        """Return the names of the triggers that the market fires, in the order of their bits."""
+        return [
+            trigger_name(name, kind_of(cadence))
+            for name, each in self.strategies.items()
+            for cadence in each.cadences
+            if isinstance(cadence, OnQuote | OnTrade | OnBook | OnBar)
+        ]
+
     @property
     def names_refused(self) -> bool:
         """True if a refusal by risk names its strategy: a breaker counts it, or its view has it."""
@@ -164,15 +172,19 @@ class SessionContext:
         for name in self.trigger_names:
             strategy, kind = split_trigger(name)
             [cadence] = (each for each in self.strategies[strategy].cadences if kind_of(each) is kind)
-            assert isinstance(cadence, OnQuote | OnTrade | OnBook), name
+            assert isinstance(cadence, OnQuote | OnTrade | OnBook | OnBar), name
             ids = tuple(instrument.id for _, instrument in self.runner.instruments_of(strategy))
+            if isinstance(cadence, OnBar):
+                triggers.append(TriggerSpec(name, ids, bars_ns=(cadence.seconds * SECOND_NS,)))
+                continue
             conditions = self._conditions(strategy, cadence, ids)
             triggers.append(TriggerSpec(name, ids, cadence.throttle_ns, conditions=conditions))
         market = Market.empty(
             list(self.instruments.values()),
-            bars=self._declared_bars(),
-            indicators=[spec for _, spec in self._indicators],
+            bars=self._bars,
+            indicators=self._indicators,
             triggers=triggers,
+            bars_by_time=self.settings.bar_close_after_ns > 0,
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].predicate
@@ -195,16 +207,14 @@ class SessionContext:
         if isinstance(when, Predicate):
             indexes_of = {
                 name: tuple(
-                    k
-                    for k, ((owner, _, _), spec) in enumerate(self._indicators)
-                    if (owner, spec.instrument_id) == (strategy, name)
+                    self._indicator_index[key]
+                    for key, spec in self._declared
+                    if (key[0], spec.instrument_id) == (strategy, name)
                 )
                 for name in ids
             }
             return tuple(views.PredicateSpec(name, which, indexes_of[name]) for which, name in enumerate(ids))
-        index_of = {
-            (owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._indicators)
-        }
+        index_of = {(key[0], key[1], spec.instrument_id): self._indicator_index[key] for key, spec in self._declared}
         return tuple(
             views.CrossOverSpec(name, index_of[strategy, when.first, name], index_of[strategy, when.second, name])
             for name in ids
@@ -216,22 +226,39 @@ class SessionContext:
             for loaded in self.strategies.values()
             for name in loaded.instruments
             if (instrument := self.instrument_by_name.get(name)) is not None
-            for seconds in loaded.bars_s
-        }
+            for seconds in (
+                *loaded.bars_s,
+                *((loaded.on_bar_s,) if loaded.on_bar_s else ()),
+            )
+        } | {(spec.instrument_id, spec.interval_ns) for spec in self._indicators if spec.interval_ns}
         return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(declared)]
 
     def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
-        """Return ((strategy, indicator, instrument as declared), spec), in the order of the market's indicators."""
+        """Return ((strategy, indicator, instrument as declared), spec) of all strategies."""
         return [
-            ((strategy, indicator_name, name), indicator_spec(kind, instrument.id, parameters))
+            ((strategy, each.name, name), each.spec(instrument.id))
             for strategy, loaded in self.strategies.items()
-            for indicator_name, kind, parameters in (
-                *((average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
-                *((indicator.name, indicator.kind, indicator.parameters) for indicator in loaded.indicators),
+            for each in (
+                *(Indicator(average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
+                *loaded.indicators,
             )
             for name in loaded.instruments
             if (instrument := self.instrument_by_name.get(name)) is not None
         ]
+
+    def _market_indicators(self) -> list[IndicatorSpec]:
+        """Return the market's indicators: those over quotes, then those over trades, then those over bars."""
+        specs = [spec for _, spec in self._declared]
+        if self.settings.bar_close_after_ns:
+            specs = list(dict.fromkeys(specs))  # equal ones are one
+        return sorted(specs, key=lambda spec: (spec.interval_ns > 0, spec.followed == TRADE))
+
+    def _indexes_of_indicators(self) -> dict[tuple[str, str, str], int]:
+        """Return the index in the market of each declared indicator. Several have the same if equal ones are one."""
+        left: dict[IndicatorSpec, list[int]] = {}
+        for k, spec in reversed(list(enumerate(self._indicators))):
+            left.setdefault(spec, []).append(k)
+        return {key: left[spec].pop() if len(left[spec]) > 1 else left[spec][0] for key, spec in self._declared}
 
     def links(self, venue: str) -> tuple[LinkPlan, ...]:
         """Return the links of this session to a venue: market links only if the session has no account."""
@@ -270,11 +297,22 @@ class SessionContext:
             venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
         return venue
 
+    def bears_mark(self, instrument: str, client_order_id: str) -> bool:
+        """Return True if this session, the one before, or one that it cancels for made a client order id."""
+        found = self.instruments.get(instrument)
+        venue = None if found is None else self.venues.get(found.venue)
+        return venue is not None and venue.order_ids.session_of(client_order_id) in self.own_sessions
+
+    def is_ours(self, order: Order) -> bool:
+        """Return True for an order that this journal placed, and for an adopted one that bears our mark.
+
+        Every cancel of "our orders" follows this rule: a stop, safety orders, kill, the guard and the emergency cancel.
+        """
+        return not order.adopted or self.bears_mark(order.order.instrument, order.client_order_id)
+
     def is_own_order(self, report: OrderReport) -> bool:
-        """Return True if this session or the one before it made the client order id of a reported order."""
-        instrument = self.instruments.get(report.instrument)
-        venue = None if instrument is None else self.venues.get(instrument.venue)
-        return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_sessions
+        """Return True for a reported order that bears our mark."""
+        return self.bears_mark(report.instrument, report.client_order_id)
 
     def rival_of(self, order: NewOrder, client_order_id: str) -> str:
         """Return the session of another engine of ours that made an order's id, or "" for any other order."""
@@ -284,15 +322,6 @@ class SessionContext:
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker
-
-    def is_ours(self, order: Order) -> bool:
-        """Return True for an order of this journal, and for an adopted one whose id another session of ours made."""
-        if not order.adopted:
-            return True
-        instrument = self.instruments.get(order.order.instrument)
-        if instrument is None:
-            return False
-        return self.venues[instrument.venue].order_ids.session_of(order.client_order_id) in self.own_sessions
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""

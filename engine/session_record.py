@@ -42,7 +42,7 @@ class VenueSettings(msgspec.Struct, frozen=True):
 class Declared(msgspec.Struct, frozen=True):
     """The declarations of a strategy's class. They are recorded, so a rebuild of its session never runs its code."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"triggers"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"triggers", "on_bar_s"})
 
     instruments: tuple[str, ...]
     every_ms: int = 0  # 0: decides when a quote changes
@@ -52,8 +52,9 @@ class Declared(msgspec.Struct, frozen=True):
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
     cross_over: tuple[str, str] | None = None  # decides when these averages change their order
     price_move_ppm: int = 0  # decides when the mid has moved by so much; 0: no condition
+    on_bar_s: int = 0  # decides when a bar of so many seconds ends
     has_predicate: bool = False  # decides when its own compiled function returns True
-    # (trigger_kinds.TriggerKind, its throttle or period in ms) of each; (): every_ms or throttle_ms says it
+    # (trigger_kinds.TriggerKind, its throttle or period in ms, or seconds of bars); (): the older fields say it
     triggers: tuple[tuple[str, int], ...] = ()
 
 
@@ -117,6 +118,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
         "events_kept",
+        "bar_close_after_ns",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -152,6 +154,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
+    # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
+    # are one; 0: the next trade closes a bar, as in sessions recorded before
+    bar_close_after_ns: int = 0
     plain_figures: bool = False  # figures that strategies read have no trailing zeros, live as rebuilt
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
@@ -165,6 +170,7 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
     return replace(
         settings,
         order_rules=ORDER_RULES,
+        bar_close_after_ns=settings.bar_close_after_ns or SECOND_NS,
         plain_figures=True,
         access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
@@ -180,9 +186,9 @@ def new_engine_settings() -> EngineSettings:
         halt_on_rival=True,
         accounting=ACCOUNTING,
         quote_age_max_ns=10 * SECOND_NS,
-        venue_lag_max_ns=5 * SECOND_NS,
+        venue_lag_max_ns=3 * SECOND_NS,  # the bounds are measured: docs/internals.md, benchmarks/freshness.py
         stream_silence_max_ns=10 * SECOND_NS,
-        stream_behind_max_ns=3 * SECOND_NS,
+        stream_behind_max_ns=5 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
         late_after_ns=2 * SECOND_NS,
         late_over_ns=SECOND_NS,
@@ -195,6 +201,8 @@ def new_engine_settings() -> EngineSettings:
 
 class SafeguardSettings(msgspec.Struct, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits"})
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
@@ -210,6 +218,7 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+    paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
 SAFEGUARDS = SafeguardSettings(  # of new sessions
@@ -221,6 +230,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     metadata_every_ns=3600 * SECOND_NS,
     snapshot_percent=60,
     own_open_orders=True,
+    paused_exits=True,
 )
 
 

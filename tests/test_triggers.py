@@ -32,9 +32,10 @@ def test_a_strategy_learns_what_fired(begin: CheckedSessions) -> None:
     """All kinds at once: it trades on `mode`, is run for the fill and the order's end, and then only for the market."""
     session = begin(VirtualVenue(), "listener").run(20)
     runs = declared_state(session)["runs"]
-    assert runs.keys() == {"quote", "trade", "book", "timer", "fill", "order_end", "mode"}
+    assert runs.keys() == {"quote", "trade", "book", "bar", "timer", "fill", "order_end", "mode"}
     assert (runs["mode"], runs["fill"], runs["order_end"]) == (1, 1, 1)
     assert 30 <= runs["timer"] <= 40
+    assert 7 <= runs["bar"] <= 11
     assert 20 < runs["quote"] <= 100
     assert 5 < runs["trade"] <= 66
     assert declared_state(session)["order"] == ["mode", "fill+order_end"]
@@ -125,7 +126,7 @@ def test_a_recorded_declaration_gives_its_cadences() -> None:
     ("cadence", "fault"),
     [
         ((), "`cadence` is empty"),
-        (OnFill, "cadence is OnQuote, OnTrade"),
+        (OnFill, "cadence is OnQuote, OnBar, OnTrade"),
         ((OnFill(), OnFill()), "`cadence` has OnFill twice"),
         ((OnQuote(), Every(ms=0)), "Every takes a whole number of milliseconds above 0, not 0"),
         (OnTrade(throttle_ms=-1), "throttle_ms is a whole number of milliseconds, not -1"),

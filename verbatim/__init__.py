@@ -46,10 +46,12 @@ if TYPE_CHECKING:
     from engine.strategy.api import Close as Close
     from engine.strategy.api import Indicator as Indicator
     from engine.strategy.api import Place as Place
+    from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
     from engine.strategy.cadences import CrossOver as CrossOver
     from engine.strategy.cadences import Every as Every
+    from engine.strategy.cadences import OnBar as OnBar
     from engine.strategy.cadences import OnBook as OnBook
     from engine.strategy.cadences import OnFill as OnFill
     from engine.strategy.cadences import OnMode as OnMode
@@ -91,6 +93,7 @@ _HOMES = {
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
+    "OnBar": "engine.strategy.cadences",
     "OnQuote": "engine.strategy.cadences",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
@@ -100,6 +103,7 @@ _HOMES = {
     "Predicate": "engine.strategy.cadences",
     "PriceMove": "engine.strategy.cadences",
     "Quote": "engine.market.views",
+    "Range": "engine.strategy.api",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Run": "engine.strategy.api",

@@ -56,6 +56,12 @@ class Every(msgspec.Struct, frozen=True):
         return self.ms * MILLISECOND_NS
 
 
+class OnBar(msgspec.Struct, frozen=True):
+    """Decide when a bar of so many seconds ends, of any of the instruments."""
+
+    seconds: int
+
+
 class OnTrade(msgspec.Struct, frozen=True):
     """Decide when the market trades in an instrument, at most every `throttle_ms`."""
 
@@ -94,10 +100,11 @@ class OnMode(msgspec.Struct, frozen=True):
     """Decide when the session begins to trade, and again after each pause. Outside RUNNING no strategy decides."""
 
 
-Cadence = OnQuote | Every | OnTrade | OnBook | OnFill | OnOrderEnd | OnRefusal | OnMode
+Cadence = OnQuote | OnBar | Every | OnTrade | OnBook | OnFill | OnOrderEnd | OnRefusal | OnMode
 KINDS: dict[type, TriggerKind] = {
     OnQuote: TriggerKind.QUOTE,
     Every: TriggerKind.TIMER,
+    OnBar: TriggerKind.BAR,
     OnTrade: TriggerKind.TRADE,
     OnBook: TriggerKind.BOOK,
     OnFill: TriggerKind.FILL,
@@ -106,7 +113,7 @@ KINDS: dict[type, TriggerKind] = {
     OnMode: TriggerKind.MODE,
 }
 _OF_KIND = {kind: each for each, kind in KINDS.items()}
-_NAMES = "OnQuote, OnTrade, OnBook, Every, OnFill, OnOrderEnd, OnRefusal or OnMode"
+_NAMES = "OnQuote, OnBar, OnTrade, OnBook, Every, OnFill, OnOrderEnd, OnRefusal or OnMode"
 
 
 def kind_of(cadence: Cadence) -> TriggerKind:
@@ -133,6 +140,8 @@ def _check(where: str, cadence: Any) -> None:
         raise StrategyError(f"{where}: cadence is {_NAMES}, or a tuple of these, not {cadence!r}")
     if isinstance(cadence, Every) and not (type(cadence.ms) is int and cadence.ms > 0):
         raise StrategyError(f"{where}: Every takes a whole number of milliseconds above 0, not {cadence.ms!r}")
+    if isinstance(cadence, OnBar) and not (type(cadence.seconds) is int and cadence.seconds > 0):
+        raise StrategyError(f"{where}: OnBar takes a whole number of seconds above 0, not {cadence.seconds!r}")
     if isinstance(cadence, OnQuote | OnTrade | OnBook) and not (
         type(cadence.throttle_ms) is int and cadence.throttle_ms >= 0
     ):
@@ -140,8 +149,8 @@ def _check(where: str, cadence: Any) -> None:
 
 
 def recorded_triggers(cadences: tuple[Cadence, ...]) -> tuple[tuple[str, int], ...]:
-    """Return the cadences as Declared.triggers has them: () for one OnQuote or Every, which older fields state."""
-    if len(cadences) == 1 and isinstance(cadences[0], OnQuote | Every):
+    """Return the cadences as Declared.triggers has them: () for a single one of the older kinds."""
+    if len(cadences) == 1 and isinstance(cadences[0], OnQuote | OnBar | Every):
         return ()
     return tuple((str(kind_of(cadence)), _number_of(cadence)) for cadence in cadences)
 
@@ -149,12 +158,16 @@ def recorded_triggers(cadences: tuple[Cadence, ...]) -> tuple[tuple[str, int], .
 def _number_of(cadence: Cadence) -> int:
     if isinstance(cadence, Every):
         return cadence.ms
+    if isinstance(cadence, OnBar):
+        return cadence.seconds
     return cadence.throttle_ms if isinstance(cadence, OnQuote | OnTrade | OnBook) else 0
 
 
 def declared_cadences(declared: Declared) -> tuple[Cadence, ...]:
     """Return the cadences of a recorded declaration."""
     when = _when(declared)
+    if declared.on_bar_s:
+        return (OnBar(declared.on_bar_s),)
     if not declared.triggers:
         return (Every(declared.every_ms),) if declared.every_ms else (OnQuote(declared.throttle_ms, when),)
     cadences: list[Cadence] = []

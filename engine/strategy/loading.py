@@ -12,26 +12,26 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import MILLISECOND_NS, Declared, StrategySettings
+from engine.session_record import MILLISECOND_NS, SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
 from engine.strategy.api import Average, Indicator, state_from, state_values
 from engine.strategy.cadences import (
     Cadence,
     CrossOver,
     Every,
+    OnBar,
     OnQuote,
     Predicate,
     PriceMove,
     declared_cadences,
-    read_cadences,
     recorded_triggers,
 )
+from engine.strategy.needs import read_needs, read_parameters
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 from engine.suggestions import suggestion
 
-PPM_MAX = 1_000_000
+DAY_S = 86_400
 
 
 class LoadedStrategy(msgspec.Struct, frozen=True):
@@ -54,6 +54,11 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
         return next((cadence for cadence in self.cadences if isinstance(cadence, OnQuote)), None)
 
     @property
+    def on_bar_s(self) -> int:
+        """The length in seconds of the bars on whose end it decides; 0: it does not."""
+        return next((cadence.seconds for cadence in self.cadences if isinstance(cadence, OnBar)), 0)
+
+    @property
     def period_ns(self) -> int:
         """The fixed period at which it decides; 0: it has none."""
         return next((cadence.period_ns for cadence in self.cadences if isinstance(cadence, Every)), 0)
@@ -72,19 +77,35 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
     loaded = load(draft)
     triggers, on_quote = recorded_triggers(loaded.cadences), loaded.on_quote
     when = on_quote.when if on_quote else None
+    if draft.declared is None:
+        check_bars(f"{draft.module}.py:{draft.cls}", loaded)
     declared = Declared(
         instruments=loaded.instruments,
         every_ms=0 if triggers else loaded.period_ns // MILLISECOND_NS,
         throttle_ms=on_quote.throttle_ms if on_quote and not triggers else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
-        indicators=tuple((each.name, each.kind, dict(each.parameters)) for each in loaded.indicators),
+        indicators=tuple((each.name, each.kind, each.all_parameters()) for each in loaded.indicators),
         bars_s=loaded.bars_s,
         cross_over=(when.first, when.second) if isinstance(when, CrossOver) else None,
         price_move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
+        on_bar_s=0 if triggers else loaded.on_bar_s,
         has_predicate=isinstance(when, Predicate),
         triggers=triggers,
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
+
+
+def check_bars(where: str, loaded: LoadedStrategy) -> None:
+    """Check that the bars of a new session end at the same times each day. Raises StrategyError."""
+    named = [*loaded.bars_s, *([loaded.on_bar_s] if loaded.on_bar_s else [])]
+    named += [ns // SECOND_NS for ns in (each.spec("").interval_ns for each in loaded.indicators) if ns]
+    for seconds in named:
+        if type(seconds) is not int or seconds < 1:
+            raise StrategyError(f"{where}: the length of bars is a whole number of seconds, not {seconds!r}")
+        if DAY_S % seconds and seconds % DAY_S:
+            raise StrategyError(
+                f"{where}: bars of {seconds} seconds do not divide a day: they would end at other times each day"
+            )
 
 
 def declared_only(settings: StrategySettings) -> LoadedStrategy:
@@ -142,15 +163,30 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
     for name in ("version", "instruments", "cadence", "Parameters", "State", "decide"):
         if not hasattr(cls, name):
             raise StrategyError(f"{where} declares no {name!r} (docs/strategies.md says what a strategy declares)")
-    cadences = read_cadences(where, cls.cadence)
-    when = next((cadence.when for cadence in cadences if isinstance(cadence, OnQuote)), None)
-    indicators = _declared_indicators(where, cls)
-    _check_when(where, when, {each.name for each in (*getattr(cls, "averages", ()), *indicators)})
     if settings.name == EXTERNAL:
         raise StrategyError(f"{where}: {EXTERNAL!r} is the name under which orders of others on the account are kept")
     for part in (cls.Parameters, cls.State):
         if not is_dataclass(part):
             raise StrategyError(f"{where}: {part.__name__} must be a dataclass")
+    _check_state(where, cls)
+    parameters = read_parameters(where, settings, cls)
+    needs = read_needs(where, cls, parameters)
+    return LoadedStrategy(
+        settings=settings,
+        cls=cls,
+        cadences=needs.cadences,
+        instruments=needs.instruments,
+        averages=needs.averages,
+        indicators=needs.indicators,
+        bars_s=needs.bars_s,
+        parameters=parameters,
+        predicate=_compiled(where, cls, parameters, len(needs.averages) + len(needs.indicators))
+        if any(isinstance(cadence, OnQuote) and isinstance(cadence.when, Predicate) for cadence in needs.cadences)
+        else None,
+    )
+
+
+def _check_state(where: str, cls: type[Any]) -> None:
     hints = get_type_hints(cls.State)
     for field in fields(cls.State):
         if not _is_data(hints[field.name]):
@@ -158,69 +194,9 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
                 f"{where}: State.{field.name} is {hints[field.name]!r}; state is declared data: {_DATA}"
             )
     try:
-        parameters = msgspec.convert(settings.parameters, type=cls.Parameters, strict=False)
-        known = {field.name for field in fields(cls.Parameters)}
-        unknown = sorted(set(settings.parameters) - known)
-        if unknown:
-            hint = suggestion(unknown[0], known)
-            raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}{hint}; known: {', '.join(sorted(known))}")
         state_from(cls.State, state_values(cls.State()))
     except (msgspec.ValidationError, TypeError) as error:
         raise StrategyError(f"{where}: {error}") from None
-    return LoadedStrategy(
-        settings=settings,
-        cls=cls,
-        cadences=cadences,
-        instruments=tuple(cls.instruments),
-        averages=tuple(getattr(cls, "averages", ())),
-        indicators=indicators,
-        bars_s=tuple(getattr(cls, "bars_s", ())),
-        parameters=parameters,
-        predicate=_compiled(where, cls, parameters) if isinstance(when, Predicate) else None,
-    )
-
-
-def _declared_indicators(where: str, cls: type[Any]) -> tuple[Indicator, ...]:
-    """Return the declared indicators, each with a known kind and parameters that its spec accepts."""
-    indicators = tuple(getattr(cls, "indicators", ()))
-    names = set()
-    for average in getattr(cls, "averages", ()):
-        if not isinstance(average, Average):
-            raise StrategyError(f"{where}: `averages` has {average!r}; write Average(name, length)")
-        names.add(average.name)
-        try:
-            indicator_spec("ema", "", {"length": average.length})
-        except ValueError as error:
-            raise StrategyError(f"{where}: average {average.name!r}: {error}") from None
-    for each in indicators:
-        if not isinstance(each, Indicator):
-            raise StrategyError(f"{where}: `indicators` has {each!r}; write Indicator(name, kind, parameters)")
-        if each.name in names:
-            raise StrategyError(f"{where}: two indicators have the name {each.name!r}")
-        names.add(each.name)
-        try:
-            indicator_spec(each.kind, "", each.parameters)
-        except (UnknownIndicatorError, TypeError, ValueError) as error:
-            raise StrategyError(f"{where}: indicator {each.name!r}: {error}") from None
-    return indicators
-
-
-def _check_when(where: str, when: Any, averages: set[str]) -> None:
-    if isinstance(when, CrossOver):
-        for name in (when.first, when.second):
-            if name not in averages:
-                known = ", ".join(sorted(averages)) or "none"
-                raise StrategyError(
-                    f"{where}: CrossOver names the average {name!r}{suggestion(name, averages)}; "
-                    f"declared under `averages`: {known}"
-                )
-    elif isinstance(when, PriceMove):
-        if not (type(when.ppm) is int and 0 < when.ppm <= PPM_MAX):
-            raise StrategyError(
-                f"{where}: PriceMove takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}"
-            )
-    elif when is not None and not isinstance(when, Predicate):
-        raise StrategyError(f"{where}: `when` is CrossOver(...), PriceMove(...) or Predicate(), not {when!r}")
 
 
 PREDICATE_NAMES = ("should_decide", "wants")  # the second is the old spelling
@@ -235,7 +211,7 @@ def predicate_name(cls: type[Any]) -> str:
     return PREDICATE_NAMES[0]
 
 
-def _compiled(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
+def _compiled(where: str, cls: type[Any], parameters: Any, indicators: int) -> CompiledPredicate:
     """Compile the class's `should_decide`. Raises StrategyError."""
     name = predicate_name(cls)
     predicate = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
@@ -250,8 +226,7 @@ def _compiled(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
             for field in fields(parameters)
             if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
         }
-        declared = (*getattr(cls, "averages", ()), *getattr(cls, "indicators", ()))
-        return compile_predicate(predicate.__func__, numbers, len(declared))
+        return compile_predicate(predicate.__func__, numbers, indicators)
     except CannotCompileError as error:
         raise StrategyError(f"{where}: `{name}` cannot be compiled: {error}") from None
     except OverflowError:

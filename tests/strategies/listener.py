@@ -3,7 +3,20 @@
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from verbatim import Every, OnBook, OnFill, OnMode, OnOrderEnd, OnQuote, OnRefusal, OnTrade, OrderType, Place, Side
+from verbatim import (
+    Every,
+    OnBar,
+    OnBook,
+    OnFill,
+    OnMode,
+    OnOrderEnd,
+    OnQuote,
+    OnRefusal,
+    OnTrade,
+    OrderType,
+    Place,
+    Side,
+)
 
 
 class Listener:
@@ -13,6 +26,7 @@ class Listener:
         OnQuote(throttle_ms=200),
         OnTrade(throttle_ms=300),
         OnBook(),
+        OnBar(seconds=2),
         Every(ms=500),
         OnFill(),
         OnOrderEnd(),
