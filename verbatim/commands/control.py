@@ -7,7 +7,8 @@ import click
 from verbatim.terminal import echo
 
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
-ABOUT_ONE = ("accept-balance", "resume-instrument", "resume-strategy")  # these concern the object that they name
+# these concern the object that they name
+ABOUT_ONE = ("accept-balance", "resume-instrument", "pause-strategy", "resume-strategy")
 
 
 @click.command("control")
@@ -23,7 +24,8 @@ def command(session: str, order: str, about: str, reason: str, journals: Path, *
     `accept-balance ASSET --reason TEXT` records a deposit, a withdrawal or a trade of your own: from then on the
     engine's records follow the venue's balance of ASSET, and a halt for its drift ends.
 
-    `resume-instrument NAME` and `resume-strategy NAME` end a pause that equal refusals led to.
+    `pause-strategy NAME` pauses one strategy: its orders are cancelled, but not those that protect a position.
+    `resume-strategy NAME` ends that pause. It and `resume-instrument NAME` end one that equal refusals led to.
     """
     import getpass
     import json
