@@ -17,14 +17,14 @@ from engine.apply.batch import NO_EFFECT, Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
-from engine.handlers.intents import emit_request, review_intent
+from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
-from engine.handlers.trip_breakers import drops_intent, trip_breakers
+from engine.handlers.trip_breakers import trip_breakers
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
@@ -204,6 +204,7 @@ class Kernel:
         """Fold a record of the journal, input or output. Nothing is decided."""
         assert record.seq == state.seq + 1, (record.seq, state.seq)
         disable(state)
+        state.quiet_parts = ()
         state.seq, state.time_ns = record.seq, record.time_ns
         if record.kind in APPLIERS:
             batch = Batch((record,), until_ns=None)

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, VerdictBody
-from engine.facts import NewOrder
-from engine.handlers.cancel_rules import cancel_rules
+from engine.facts import BreakerScope, NewOrder
+from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
 from engine.handlers.freshness import venue_lag_ns
 from engine.handlers.losses_of_day import loss_reason
 from engine.market.views import Quote
@@ -28,6 +28,18 @@ class ApprovedIntent(NamedTuple):
     instrument: Instrument
     order: Approved | None  # None: a cancel
     verdict_seq: int
+
+
+def drops_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> bool:
+    """Return True for a new order that a pause forbids, and for a cancel that repeats one under way."""
+    if isinstance(intent, Cancel):
+        return repeats_cancel(step, intent.client_order_id)
+    if not step.account.breakers.pauses:
+        return False
+    instrument = session.instrument_by_name.get(intent.instrument)
+    name = intent.instrument if instrument is None else instrument.id
+    subjects = ((BreakerScope.INSTRUMENT, name), (BreakerScope.STRATEGY, strategy))
+    return any(step.account.breakers.pause_reason(scope, subject, step.time_ns) for scope, subject in subjects)
 
 
 def review_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> ApprovedIntent | None:
@@ -93,7 +105,9 @@ def risk_context(
     session: SessionContext, step: StepContext, strategy: str, order: NewOrder, quote: Quote | None
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
-    instrument = step.account.instruments.current(session.instruments[order.instrument])
+    instrument = session.instruments[order.instrument]
+    if step.account.instruments.by_id:
+        instrument = step.account.instruments.current(instrument)
     limits, terms = session.body.risk, order.terms
     settings, index = session.settings, session.indexes[instrument.id]
     venue = session.venues[instrument.venue]

@@ -7,12 +7,11 @@ engine/state/breakers.py counts.
 
 from engine.bodies import CommandBody, NoteLevel
 from engine.facts import BreakerScope, BreakerTripped
-from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
+from engine.handlers.cancel_rules import cancel_rules
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.breakers import COMMAND_SCOPES, is_of_rates, next_pause_ns
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Intent
 
 SOURCE = "breakers"
 
@@ -36,18 +35,6 @@ def trip_breakers(session: SessionContext, step: StepContext) -> None:
         step.note(NoteLevel.WARNING if is_short else NoteLevel.ALARM, text)
         if tripped.scope is BreakerScope.STRATEGY:
             cancel_paused(session, step)
-
-
-def drops_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> bool:
-    """Return True for a new order that a pause forbids, and for a cancel that repeats one under way."""
-    if isinstance(intent, Cancel):
-        return repeats_cancel(step, intent.client_order_id)
-    if not step.account.breakers.pauses:
-        return False
-    instrument = session.instrument_by_name.get(intent.instrument)
-    name = intent.instrument if instrument is None else instrument.id
-    subjects = ((BreakerScope.INSTRUMENT, name), (BreakerScope.STRATEGY, strategy))
-    return any(step.account.breakers.pause_reason(scope, subject, step.time_ns) for scope, subject in subjects)
 
 
 def cancel_paused(session: SessionContext, step: StepContext) -> None:

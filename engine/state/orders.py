@@ -123,7 +123,7 @@ class Orders(msgspec.Struct, frozen=True):
         another instrument. But an order of ours without a venue id is found by ours first:
         a venue that was reset, as testnets are, gives old ids to new orders.
         """
-        own = self.get(client_order_id)
+        own = self.live.get(client_order_id) or self.closed.get(client_order_id)
         if own is not None and own.order.instrument != instrument:
             own = None
         if own is not None and not own.venue_order_id:

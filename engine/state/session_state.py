@@ -141,6 +141,8 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "day_pnl": day_pnl.reduce,
 }
 
+PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
+
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers"),
@@ -217,7 +219,9 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
     """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
-        if name == "timers":
+        if name in PLAIN:
+            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif name == "timers":
             moved[name] = timers.reduce(
                 account.timers,
                 change,
@@ -240,8 +244,8 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=rules.settings.order_rules > 0)
-        elif name != "safety" or rules.safety.pursues:
-            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif rules.safety.pursues:
+            moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account
 
 
@@ -257,7 +261,7 @@ class State:
         "market",
         "predicate_parts",
         "quiescent",
-        "running_parts",
+        "quiet_parts",
         "seq",
         "time_ns",
     )
@@ -271,7 +275,7 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
-        self.running_parts: tuple[Any, ...] = ()  # the parts of the account with which the mode was last RUNNING
+        self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None

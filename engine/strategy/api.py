@@ -103,6 +103,16 @@ class Indicator(msgspec.Struct, frozen=True):
     parameters: Mapping[str, int | float | str] = MappingProxyType({})
 
 
+def _one_rationale(intent: "Place | Cancel") -> None:
+    """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
+    if intent.because and intent.rationale and intent.because != intent.rationale:
+        raise ValueError("`because` is the old spelling of `rationale`: give one of them")
+    if intent.because and not intent.rationale:
+        msgspec.structs.force_setattr(intent, "rationale", intent.because)
+    else:
+        msgspec.structs.force_setattr(intent, "because", intent.rationale)
+
+
 class Place(msgspec.Struct, frozen=True):
     """An intent to place an order. `rationale` holds the values behind it; `because` is its old spelling."""
 
@@ -118,8 +128,7 @@ class Place(msgspec.Struct, frozen=True):
     # True: cut to the rest of the strategy's position, its open orders of that side counted
     reduce_only: bool = False
 
-    def __post_init__(self) -> None:
-        _one_rationale(self)
+    __post_init__ = _one_rationale
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -138,21 +147,10 @@ class Cancel(msgspec.Struct, frozen=True):
     rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
 
-    def __post_init__(self) -> None:
-        _one_rationale(self)
+    __post_init__ = _one_rationale
 
 
 Intent = Place | Close | Cancel
-
-
-def _one_rationale(intent: Place | Cancel) -> None:
-    """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
-    if intent.because and intent.rationale and intent.because != intent.rationale:
-        raise ValueError("`because` is the old spelling of `rationale`: give one of them")
-    if intent.because and not intent.rationale:
-        msgspec.structs.force_setattr(intent, "rationale", intent.because)
-    else:
-        msgspec.structs.force_setattr(intent, "because", intent.rationale)
 
 
 class Decision(NamedTuple):
