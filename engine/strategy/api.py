@@ -103,16 +103,6 @@ class Indicator(msgspec.Struct, frozen=True):
     parameters: Mapping[str, int | float | str] = MappingProxyType({})
 
 
-def _one_rationale(intent: "Place | Cancel") -> None:
-    """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
-    if intent.because and intent.rationale and intent.because != intent.rationale:
-        raise ValueError("`because` is the old spelling of `rationale`: give one of them")
-    if intent.because and not intent.rationale:
-        msgspec.structs.force_setattr(intent, "rationale", intent.because)
-    else:
-        msgspec.structs.force_setattr(intent, "because", intent.rationale)
-
-
 class Place(msgspec.Struct, frozen=True):
     """An intent to place an order. `rationale` holds the values behind it; `because` is its old spelling."""
 
@@ -128,7 +118,8 @@ class Place(msgspec.Struct, frozen=True):
     # True: cut to the rest of the strategy's position, its open orders of that side counted
     reduce_only: bool = False
 
-    __post_init__ = _one_rationale
+    def __post_init__(self) -> None:
+        _one_rationale(self)
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -147,10 +138,21 @@ class Cancel(msgspec.Struct, frozen=True):
     rationale: Mapping[str, Any] = MappingProxyType({})
     because: Mapping[str, Any] = MappingProxyType({})
 
-    __post_init__ = _one_rationale
+    def __post_init__(self) -> None:
+        _one_rationale(self)
 
 
 Intent = Place | Close | Cancel
+
+
+def _one_rationale(intent: Place | Cancel) -> None:
+    """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
+    if intent.because and intent.rationale and intent.because != intent.rationale:
+        raise ValueError("`because` is the old spelling of `rationale`: give one of them")
+    if intent.because and not intent.rationale:
+        msgspec.structs.force_setattr(intent, "rationale", intent.because)
+    else:
+        msgspec.structs.force_setattr(intent, "because", intent.rationale)
 
 
 class Decision(NamedTuple):
