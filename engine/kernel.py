@@ -152,7 +152,8 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
-                if session.settings.halt_on_rival:
+                made = [type(output.body) for output in step.outputs]
+                if session.settings.halt_on_rival and facts.OrderAdopted in made:
                     halt_for_rivals(session, step)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)

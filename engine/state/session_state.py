@@ -238,7 +238,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
                 account.breakers, change, at, orders=account.orders, settings=rules.safeguards
             )
         elif name == "ledger":
-            if rules.has_ledger:
+            if rules.settings.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
         elif name == "orders":
             moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
