@@ -39,7 +39,7 @@ class _BodyWriters(dict[type, Callable[[Any], str]]):
 
 @lru_cache(maxsize=16)
 def _passed(rules: tuple[str, ...]) -> tuple[VerdictBody, str]:
-    """Return the verdict to which none of these rules objects, and its text."""
+    """Return the verdict that these rules approve, and its text."""
     verdict = VerdictBody(approved=True, rules=dict.fromkeys(rules, ""))
     return verdict, _write_verdict(verdict)
 

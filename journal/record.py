@@ -141,7 +141,7 @@ def struct_writer(
             lines.append(f" if (item := struct.{name}) is not {default}{differs}:")
             lines.append(f"  text += f',\"{name}\":{{WRITERS[type(item)](item)}}'")
     lines.append(" return f'{{{text[1:]}}}'")
-    exec("\n".join(lines), scope)  # noqa: S102 - the text is ours: names of fields
+    exec("\n".join(lines), scope)
     writer: Callable[[Any], str] = scope["write"]
     return writer
 
