@@ -150,7 +150,10 @@ class _Writers(dict[type, Callable[[Any], str]]):
     """The writer of each type, created on first use, because requests are encoded while an order waits to leave."""
 
     def __missing__(self, kind: type) -> Callable[[Any], str]:
-        if issubclass(kind, msgspec.Struct):
+        config: Any = getattr(kind, "__struct_config__", None)
+        if getattr(kind, "WRITES_TAG", False):  # a member of a union that is a field
+            self[kind] = struct_writer(kind, {}, tag={str(config.tag_field): str(config.tag)})
+        elif issubclass(kind, msgspec.Struct):
             self[kind] = struct_writer(kind, late_defaults(kind))
         elif issubclass(kind, StrEnum):
             self[kind] = _string  # it is its value

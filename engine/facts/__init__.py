@@ -30,6 +30,7 @@ from engine.facts.order_facts import (
     OrderNotPlaced,
     OrderUnknown,
 )
+from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
 from engine.facts.session_facts import (
     BreakerScope,
     BreakerTripped,
@@ -61,7 +62,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | AccountFact | VenueFact | SessionFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact
 
 __all__ = [
     "AccessRefused",
@@ -95,6 +96,11 @@ __all__ = [
     "OrderNotPlaced",
     "OrderUnknown",
     "OrdersBlocked",
+    "PlanEnded",
+    "PlanFact",
+    "PlanMoved",
+    "PlanPhase",
+    "PlanStarted",
     "Pnl",
     "Position",
     "RateBlocked",

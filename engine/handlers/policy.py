@@ -6,6 +6,7 @@ from typing import Any
 from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
+from engine.handlers.run_plans import advance_plans
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
 from engine.handlers.trip_breakers import trip_breakers
@@ -26,12 +27,14 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         liveness of a market changes. Only then may a step skip it.
 
     """
-    if _is_quiet(session, step):
+    if _is_quiet(session, step):  # a further stage below must be added there
         return True
     if step.account.breakers.due:
         trip_breakers(session, step)
     # the mode comes before the round: one that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
+    if step.account.plans.running:
+        advance_plans(session, step)
     account = step.account
     is_safe = not advance_safety(session, step)
     is_round_due = reconciliation.advance(step, session.factories, session.instruments)
@@ -74,7 +77,7 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     if not known or not all(map(is_, _quiet_parts(account), known)):
         return False
     orders = account.orders
-    if orders.missing_fills or orders.doubted or account.breakers.due:
+    if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
         return False
     if RECONCILE not in account.timers.due_ns:
         return False

@@ -23,6 +23,7 @@ from engine.state import (
     breakers,
     cancel_attempts,
     day_pnl,
+    execution_plans,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -57,6 +58,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.day_pnl import DayPnl
+from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -106,17 +108,18 @@ class Account(msgspec.Struct, frozen=True):
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
+    plans: Plans = Plans()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl",
+    "blocks", "safety", "ledger", "day_pnl", "plans",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
-    "private_seen", "safety",
+    "plans", "private_seen", "safety",
 })  # fmt: skip
 
 
@@ -139,6 +142,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
+    "plans": execution_plans.reduce,
 }
 
 PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
@@ -184,7 +188,21 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
+    facts.PlanStarted: ("plans",),
+    facts.PlanMoved: ("plans", "timers"),
+    facts.PlanEnded: ("plans", "timers"),
+    Requested: (
+        "orders",
+        "links",
+        "requests",
+        "reconciling",
+        "limits",
+        "timers",
+        "breakers",
+        "safety",
+        "ledger",
+        "plans",
+    ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
@@ -196,8 +214,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
+    Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
