@@ -186,6 +186,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
     facts.PlanEnded: ("plans", "timers"),
@@ -206,7 +207,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -403,7 +404,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
         ledger=ledger.carried(account.ledger),
-        blocks=instrument_blocks.carried(account.blocks),
+        blocks=InstrumentBlocks(),  # they end by themselves
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
         safety=safety_orders.restored(account.safety),
     )

@@ -28,7 +28,11 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
     if late:
         call.faults.count(Action.LIST_LAG)
     found = sorted((*found, *late), key=lambda order: order.order_id)
-    return [venue_messages.order_query(o) for o in found if not call.hidden(o.client_order_id, call.now_ns)]
+    behind_ns = call.faults.list_behind_ns
+    listed = [order for order in found if not behind_ns or order.created_ns <= call.now_ns - behind_ns]
+    if len(listed) < len(found):
+        call.faults.count(Action.LIST_BEHIND)
+    return [venue_messages.order_query(o) for o in listed if not call.hidden(o.client_order_id, call.now_ns)]
 
 
 def _page(found: list[Any], limit: int, *, oldest_first: bool) -> list[Any]:
