@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.plan_terms import Chase as Chase
     from engine.plan_terms import Level as Level
     from engine.plan_terms import MarketLimits as MarketLimits
+    from engine.plan_terms import Oco as Oco
     from engine.plan_terms import Scale as Scale
     from engine.plan_terms import Timed as Timed
     from engine.plan_terms import Trail as Trail
@@ -70,6 +71,7 @@ _HOMES = {
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
+    "Oco": "engine.plan_terms",
     "OnQuote": "engine.strategy.api",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
