@@ -35,7 +35,7 @@ from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
-from engine.state.timers import Timers, timer_name
+from engine.state.timers import Timers, first_due_ns, timer_name
 from engine.step_context import Output, StepContext
 from engine.strategy.api import Cancel, Run
 from engine.strategy.loading import LoadedStrategy, declared_only
@@ -72,7 +72,10 @@ class Kernel:
         account = restore_opening(opening) if opening else Account()
         for venue, limits in session.rate_limits.items():
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
-        due_ns = {name: record.time_ns + period_ns for name, period_ns in session.timer_periods_ns.items()}
+        due_ns = {
+            name: first_due_ns(name, period_ns, session.settings, record.time_ns)
+            for name, period_ns in session.timer_periods_ns.items()
+        }
         due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.check_interval_ns
         for venue, budget in account.limits.by_venue.items():
             if budget.blocked_until_ns > record.time_ns:  # a ban outlives a restart, and its end opens the links

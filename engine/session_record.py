@@ -50,6 +50,7 @@ class Declared(msgspec.Struct, frozen=True):
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
     cross_over: tuple[str, str] | None = None  # decides when these averages change their order
     price_move_ppm: int = 0  # decides when the mid has moved by so much; 0: no condition
+    on_bar_s: int = 0  # decides when a bar of so many seconds ends
     has_predicate: bool = False  # decides when its own compiled function returns True
 
 
@@ -111,6 +112,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+        "bar_close_after_ns",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -146,6 +148,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
+    # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
+    # are one; 0: the next trade closes a bar, as in sessions recorded before
+    bar_close_after_ns: int = 0
     plain_figures: bool = False  # figures that strategies read have no trailing zeros, live as rebuilt
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
@@ -157,6 +162,7 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
     return replace(
         settings,
         order_rules=ORDER_RULES,
+        bar_close_after_ns=settings.bar_close_after_ns or SECOND_NS,
         plain_figures=True,
         access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,

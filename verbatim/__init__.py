@@ -45,10 +45,12 @@ if TYPE_CHECKING:
     from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
     from engine.strategy.api import Indicator as Indicator
+    from engine.strategy.api import OnBar as OnBar
     from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Predicate as Predicate
     from engine.strategy.api import PriceMove as PriceMove
+    from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
 
@@ -72,6 +74,7 @@ _HOMES = {
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
     "Oco": "engine.plan_terms",
+    "OnBar": "engine.strategy.api",
     "OnQuote": "engine.strategy.api",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
@@ -82,6 +85,7 @@ _HOMES = {
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
     "Quote": "engine.market.views",
+    "Range": "engine.strategy.api",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Run": "engine.strategy.api",

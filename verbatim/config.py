@@ -392,6 +392,7 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         stream_silence_max_ns=settings.stream_silence_max_ns * speed,
         stream_behind_max_ns=settings.stream_behind_max_ns * speed,
         private_probe_after_ns=settings.private_probe_after_ns * speed,
+        bar_close_after_ns=settings.bar_close_after_ns * speed,
         late_after_ns=settings.late_after_ns * speed,
         late_over_ns=settings.late_over_ns * speed,
         decision_warn_ns=settings.decision_warn_ns * speed,

@@ -165,6 +165,7 @@ class EngineSection(Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    bar_close_after_s: Decimal = Field(default=Decimal(1), gt=0)
     access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
     access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
     access_halt_refusals: int = Field(default=20, gt=0)

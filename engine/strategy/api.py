@@ -16,6 +16,8 @@ A strategy knows no venue, clock or file. It is a class:
         @staticmethod
         def decide(view, state, parameters): ...   # -> iterable of Place, Close, Amend, Cancel, Run
 
+`instruments`, `cadence`, `averages`, `indicators` and `bars_s` may also be static methods of the parameters.
+
 Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision
 that changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
 Sort a set of strings before a loop over it: its order differs between processes.
@@ -31,6 +33,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from engine.facts import Position
+from engine.market.indicators.indicator import BARS, IndicatorSpec
+from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
 from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -90,6 +94,24 @@ class Every(msgspec.Struct, frozen=True):
         return self.ms * MILLISECOND_NS
 
 
+class OnBar(msgspec.Struct, frozen=True):
+    """Decide when a bar of so many seconds ends, of any of the instruments."""
+
+    seconds: int
+
+
+class Range(msgspec.Struct, frozen=True):
+    """The values that a parameter may have, both ends included: `length: Annotated[int, Range(2, 500)] = 20`."""
+
+    least: int | float | Decimal | str
+    most: int | float | Decimal | str
+
+    def allows(self, value: float | Decimal) -> bool:
+        """Return True for a number in the range."""
+        least, most, number = (Decimal(str(each)) for each in (self.least, self.most, value))
+        return number.is_finite() and least <= number <= most
+
+
 class Average(msgspec.Struct, frozen=True):
     """An exponential moving average of the mid price, updated by the compiled fold at every quote."""
 
@@ -98,11 +120,36 @@ class Average(msgspec.Struct, frozen=True):
 
 
 class Indicator(msgspec.Struct, frozen=True):
-    """Any indicator of engine/market/indicators, by its kind: `Indicator("slow", "ema", {"length": 50})`."""
+    """Any indicator of engine/market/indicators, by its kind: `Indicator("slow", "ema", {"length": 50}, bars_s=60)`.
+
+    It follows closed bars of `bars_s` seconds, or the source: "mid" (changes of the quote) or "trade".
+    """
 
     name: str
     kind: str
     parameters: Mapping[str, int | float | str] = MappingProxyType({})
+    bars_s: int = 0
+    source: str = ""  # "": the default of the kind
+
+    def spec(self, instrument_id: str) -> IndicatorSpec:
+        """Return the indicator of an instrument as the market knows it.
+
+        Raises:
+            UnknownIndicatorError: the kind is unknown.
+            TypeError, ValueError: the kind does not accept the parameters.
+        """
+        return indicator_spec(self.kind, instrument_id, self.all_parameters())
+
+    def all_parameters(self) -> dict[str, int | float | str]:
+        """Return the parameters with the source, as a SESSION record has them. Raises ValueError."""
+        source = self.source
+        if self.bars_s:
+            if source or type(self.bars_s) is not int or self.bars_s < 1:
+                raise ValueError(f"bars_s is a whole number of seconds, without a source, not {self.bars_s!r}")
+            source = f"{BARS}{self.bars_s}"
+        if source and "source" in self.parameters:
+            raise ValueError("the source is given twice")
+        return dict(self.parameters) | ({"source": source} if source else {})
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -188,12 +235,13 @@ class Decision(NamedTuple):
 class Strategy(Protocol):
     """The shape of a strategy class (see the module's head).
 
-    `averages`, `indicators` and `bars_s` (lengths in seconds) are optional.
+    `averages`, `indicators` and `bars_s` (lengths in seconds) are optional. These and `instruments` and `cadence` may
+    be static methods that return the value for some parameters.
     """
 
     version: str
     instruments: tuple[str, ...]
-    cadence: OnQuote | Every
+    cadence: OnQuote | OnBar | Every
     Parameters: type[Any]
     State: type[Any]
 
@@ -229,6 +277,11 @@ class View:
     def __repr__(self) -> str:
         return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
 
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """The names of the strategy's instruments, in their order."""
+        return tuple(self._instruments)
+
     def instrument(self, name: str) -> Instrument:
         """Return the trading rules of an instrument."""
         return self._instruments[name][1]
@@ -257,10 +310,10 @@ class View:
         """Return a declared average; None until the quote has changed as often as its length."""
         return self.indicator(name, instrument)
 
-    def indicator(self, name: str, instrument: str) -> float | None:
-        """Return the value of a declared average or indicator; None until it is warm."""
+    def indicator(self, name: str, instrument: str, output: str = "") -> float | None:
+        """Return the value of a declared average or indicator, or another output of it; None until it is warm."""
         index = self._indicators[name, instrument]
-        return self._market.indicator(index, warm_only=True)
+        return self._market.indicator(index, warm_only=True, output=output)
 
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""
