@@ -72,6 +72,14 @@ class DriftAction(StrEnum):
     NOTE = "note"  # an alarm, and trading continues
 
 
+class MarkChoice(StrEnum):
+    """Prices at which open quantities count."""
+
+    MID = "mid"  # the middle of the last quote
+    MARK = "mark"  # the venue's mark price of a contract; the mid of any other instrument
+    TOUCH = "touch"  # the price that closing would get: a long counts at the bid, a short at the ask
+
+
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
@@ -111,6 +119,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+        "reporting_currency", "pnl_mark",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -130,7 +139,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
-    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote
+    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
+    # and instrument in a reporting currency, at rates that each fill records
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -150,6 +160,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
     access_halt_refusals: int = 0  # so many refusals in a row halt
+    reporting_currency: str = ""  # of P&L and equity; "": the asset of the first instrument's P&L
+    pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:

@@ -46,6 +46,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "timer_names": set(),
     "upcast": set(),
     "contracts": {"model", "money"},
+    "valuation": {"money"},
     "events": {"model", "order_terms"},
     "order_terms": {"model", "money"},
     "session_record": {"model", "upcast"},

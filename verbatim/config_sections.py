@@ -13,6 +13,7 @@ from engine.session_record import (
     SECOND_NS,
     DriftAction,
     EngineSettings,
+    MarkChoice,
     SafeguardSettings,
     newest_rules,
 )
@@ -176,6 +177,8 @@ class EngineSection(Section):
     late_waiting_max: int = Field(default=50_000, ge=0)
     decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
     decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
+    reporting_currency: str = Field(default="", pattern=r"^[A-Z0-9]{0,20}$")
+    pnl_mark: MarkChoice = MarkChoice.MID
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
