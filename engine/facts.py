@@ -49,6 +49,15 @@ class SequencedStream(StrEnum):
     DEPTH = "depth"
 
 
+class CashReason(StrEnum):
+    """Why a wallet or a position of contracts changed."""
+
+    ORDER = "order"  # a fill
+    FUNDING = "funding"
+    TRANSFER = "transfer"  # a deposit or withdrawal
+    OTHER = "other"
+
+
 class NewOrder(msgspec.Struct, frozen=True):
     """An order as it is placed, or as another program placed it. `terms` says what its type means."""
 
@@ -104,6 +113,8 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
     venue_ns: int
     late: bool  # it came after the order had ended here
     fee_rate: Decimal = Decimal(0)  # mid of the fee's asset in the quote asset; 0: not needed, or not known
+    # rate of the instrument's P&L in the reporting currency; 0: the same asset, or not known
+    report_rate: Decimal = Decimal(0)
 
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
@@ -177,6 +188,10 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     fees_quote: Decimal
     fees_unvalued: dict[str, Decimal] = {}  # by asset: not contained in `fees_quote`
     is_marked: bool = True  # False: no quote is known, so the unrealised P&L is not known and counts as 0
+    # from accounting 3 on
+    funding: Decimal = Decimal(0)  # received, in the asset of the P&L
+    asset: str = ""  # of the amounts
+    report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):
@@ -441,6 +456,61 @@ class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily
     limit: Decimal
 
 
+class FundingPaid(msgspec.Struct, frozen=True, tag_field="fact", tag="funding_paid"):
+    """A funding was settled: a strategy's share of it."""
+
+    strategy: str
+    instrument: str
+    asset: str
+    amount: Decimal  # received; negative: paid
+    quantity: Decimal  # that was held
+    venue_ns: int
+    rate: Decimal = Decimal(0)  # of the funding; 0: the venue stated the amount alone
+    mark: Decimal = Decimal(0)  # price that valued the quantity
+    report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
+
+
+class WalletReported(msgspec.Struct, frozen=True, tag_field="fact", tag="wallet"):
+    """A wallet of a venue of contracts, as the venue reports it."""
+
+    asset: str
+    wallet: Decimal
+    change: Decimal  # what neither the P&L nor the fee of a fill explains
+    reason: CashReason
+    venue_ns: int
+
+
+class ContractReported(msgspec.Struct, frozen=True, tag_field="fact", tag="contract_position"):
+    """The account's net position in a contract, as the venue reports it."""
+
+    instrument: str
+    quantity: Decimal
+    entry_price: Decimal
+    reason: CashReason
+    venue_ns: int
+
+
+class PortfolioPnl(msgspec.Struct, frozen=True, tag_field="fact", tag="portfolio_pnl"):
+    """The P&L of all strategies and the account's equity in the reporting currency."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unrated"})
+
+    currency: str
+    mark: str  # engine.session_record.MarkChoice: the price at which open quantities count
+    realised: Decimal  # before fees, at the rates of their moments
+    unrealised: Decimal  # at the current rate
+    fees: Decimal
+    funding: Decimal
+    equity: Decimal  # balances as the venue reports them, and unrealised P&L of contracts
+    missing: tuple[str, ...] = ()  # assets without a rate and instruments without a mark: some sum lacks them
+    unrated: dict[str, Decimal] = {}  # by asset: P&L that no sum contains, because its rate was not known
+
+    @property
+    def total(self) -> Decimal:
+        """P&L after fees."""
+        return self.realised + self.unrealised + self.funding - self.fees
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -480,4 +550,8 @@ Fact = (
     | SafetyOrderEnded
     | DayBegan
     | DailyLossReached
+    | FundingPaid
+    | PortfolioPnl
+    | WalletReported
+    | ContractReported
 )

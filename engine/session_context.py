@@ -106,6 +106,7 @@ class SessionContext:
             indicators={key: index for index, (key, _) in enumerate(self._indicators)},
             triggers={name: number for number, name in enumerate(self.trigger_names)},
             is_plain=self.settings.plain_figures,
+            rules=self.rules,
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)

@@ -109,7 +109,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
 ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
 
 

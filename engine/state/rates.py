@@ -7,10 +7,11 @@ from decimal import Decimal
 
 from engine import contracts
 from engine.market.market_state import Market
+from engine.model import Instrument
 from engine.money import MONEY, ZERO
 from engine.session_record import MarkChoice
 from engine.state.session_state import Account
-from engine.valuation import QuotedPair, Valuation, find_rate, value_in
+from engine.valuation import ONE, QuotedPair, Valuation, find_rate, value_in
 
 TWO = Decimal(2)
 
@@ -18,18 +19,24 @@ TWO = Decimal(2)
 def recorded_rate(market: Market, asset: str, currency: str) -> Decimal | None:
     """Return how much of `currency` a unit of `asset` is worth by the last quotes, or None if no quote gives it."""
     if asset == currency:
-        return Decimal(1)
-    return find_rate(asset, currency, _quoted_pairs(market))
+        return ONE
+    wanted = {asset, currency}
+    spot = [(index, each) for index, each in enumerate(market.instruments) if not each.contract]
+    direct = [(index, each) for index, each in spot if {each.base, each.quote} == wanted]
+    near = [(index, each) for index, each in spot if not wanted.isdisjoint((each.base, each.quote))]
+    for group in (direct, near):  # quotes become Decimals here, so only those that matter are read
+        pairs = [pair for index, each in group if (pair := _quoted_pair(market, index, each)) is not None]
+        rate = find_rate(asset, currency, pairs)
+        if rate is not None:
+            return rate
+    return None
 
 
-def _quoted_pairs(market: Market) -> list[QuotedPair]:
-    pairs = []
-    for index, instrument in enumerate(market.instruments):
-        quote = None if instrument.contract else market.quote(index)
-        if quote is not None and quote.bid and quote.ask:
-            mid = MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO)
-            pairs.append(QuotedPair(instrument.base, instrument.quote, mid))
-    return pairs
+def _quoted_pair(market: Market, index: int, instrument: Instrument) -> QuotedPair | None:
+    quote = market.quote(index)
+    if quote is None or not (quote.bid and quote.ask):
+        return None
+    return QuotedPair(instrument.base, instrument.quote, MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO))
 
 
 def mark_price(market: Market, index: int, quantity: Decimal, choice: MarkChoice) -> Decimal | None:

@@ -33,6 +33,7 @@ from engine.state import (
     order_blocks,
     orders,
     pending_requests,
+    pnl_lines,
     positions,
     private_seen,
     rate_budgets,
@@ -40,6 +41,7 @@ from engine.state import (
     safety_orders,
     strategy_states,
     timers,
+    wallets,
 )
 from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
@@ -67,6 +69,7 @@ from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
+from engine.state.pnl_lines import PnlLines
 from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets
@@ -75,6 +78,7 @@ from engine.state.reducer_settings import Rules
 from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
+from engine.state.wallets import Wallets
 from journal.record import Record, canonical
 
 PART_VERSION = 2
@@ -106,17 +110,19 @@ class Account(msgspec.Struct, frozen=True):
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
+    pnl: PnlLines = PnlLines()
+    wallets: Wallets = Wallets()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl",
+    "blocks", "safety", "ledger", "day_pnl", "pnl", "wallets",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
-    "private_seen", "safety",
+    "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -144,7 +150,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers"),
-    facts.OrderFilled: ("orders", "cancels", "ledger"),
+    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets"),
     facts.OrderClosed: ("orders", "breakers", "cancels"),
     facts.OrderUnknown: ("orders", "timers", "breakers"),
     facts.OrderNotPlaced: ("orders",),
@@ -182,6 +188,10 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.FundingPaid: ("pnl",),
+    facts.WalletReported: ("wallets",),
+    facts.ContractReported: ("wallets",),
+    facts.PortfolioPnl: (),  # a report: it moves nothing
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -236,6 +246,19 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
         elif name == "ledger":
             if rules.has_ledger:
                 moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
+        elif name == "pnl":
+            if rules.has_pnl:
+                moved[name] = pnl_lines.reduce(
+                    account.pnl,
+                    change,
+                    at,
+                    positions=account.positions,
+                    instruments=rules.instruments,
+                    currency=rules.reporting_currency,
+                )
+        elif name == "wallets":
+            if rules.has_pnl:
+                moved[name] = wallets.reduce(account.wallets, change, at, rules.instruments)
         elif name == "orders":
             moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
         elif name == "modes":

@@ -1,4 +1,5 @@
-"""The market data of Binance's futures without socket or clock: what USD-M and COIN-M share. No account, no orders.
+"""Binance's futures without socket or clock: what USD-M and COIN-M share. Market data and an account's messages, no
+orders.
 
 A market is a table of `Facts`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026). Frames
 are read in futures_market.py, metadata in futures_metadata.py.
@@ -12,6 +13,7 @@ from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_common.dialect import BinanceVenue
+from engine.venues.binance_common.futures_account import FuturesMessages
 from engine.venues.binance_common.futures_market import SPELLING
 from engine.venues.binance_common.futures_metadata import read_metadata
 from engine.venues.binance_common.http_answers import read_answer, read_nothing, read_time
@@ -59,6 +61,7 @@ class BinanceFutures(BinanceVenue):
         self.snapshots: RestSnapshots = DepthSnapshots(self.facts.prefix, DEPTH_WEIGHTS)
         self.metadata: MetadataReader = ExchangeInfo(self.facts.prefix, self._read_metadata)
         self._market = BinanceMarket(SPELLING, self.instruments)
+        self._account = FuturesMessages(self.name)
         self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.facts.routes)
 
     @property
@@ -68,8 +71,8 @@ class BinanceFutures(BinanceVenue):
 
     @property
     def account(self) -> AccountCodec:
-        """Raise LookupError: futures cannot be traded yet."""
-        raise LookupError(f"only market data is built of {self.name}")
+        """Read the account's messages; its calls raise LookupError, because futures cannot be traded yet."""
+        return self._account
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return as many connections for each route as its limit of streams needs."""
