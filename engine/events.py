@@ -87,7 +87,7 @@ class BalanceReport(msgspec.Struct, frozen=True):
 
 
 class WalletReport(msgspec.Struct, frozen=True):
-    """A wallet of a venue of contracts, right after a change: what was deposited and earned, without open P&L."""
+    """A wallet of a venue of contracts, right after a change: deposits and earnings, without open P&L."""
 
     asset: str
     wallet: Decimal

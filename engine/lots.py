@@ -17,7 +17,7 @@ from engine.money import MONEY, ZERO, to_ledger
 class CostMethod(StrEnum):
     """Which lots a fill closes first."""
 
-    AVERAGE = "average"  # all of them alike: there is one lot, at the average cost
+    AVERAGE = "average"  # each lot in proportion: there is one, at the average cost
     FIFO = "fifo"  # the oldest
     LIFO = "lifo"  # the newest
 

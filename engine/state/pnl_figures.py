@@ -30,7 +30,7 @@ class PnlFigures(msgspec.Struct, frozen=True):
     fees: Decimal = ZERO
     funding: Decimal = ZERO  # received
     missing: tuple[str, ...] = ()
-    unrated: dict[str, Decimal] = {}  # by asset: amounts in no sum
+    unrated: dict[str, Decimal] = {}  # by asset: amounts in no sum; fees are negative
 
     @property
     def total(self) -> Decimal:
@@ -70,7 +70,8 @@ def own_figures(marked: MarkedLine, rules: Rules) -> PnlFigures:
     is_unmarked = marked.mark is None and marked.line.quantity
     return PnlFigures(
         contracts.asset_of(marked.instrument), rules.settings.pnl_mark, own.realised, marked.unrealised, own.fees,
-        own.funding, (marked.instrument.id,) if is_unmarked else (), dict(marked.line.unvalued),
+        own.funding, (marked.instrument.id,) if is_unmarked else (),
+        {asset: -fee for asset, fee in marked.line.unvalued.items()},
     )  # fmt: skip
 
 
@@ -85,9 +86,8 @@ def total_figures(account: Account, market: Market, rules: Rules, *, strategy: s
         if strategy is not None and line.strategy != strategy:
             continue
         sums += line.reported
-        for amounts in (line.unvalued, line.unrated):
-            for asset, amount in amounts.items():
-                unrated[asset] = unrated.get(asset, ZERO) + amount
+        for asset, amount in line.lacking.items():
+            unrated[asset] = unrated.get(asset, ZERO) + amount
         if not line.quantity:
             continue
         asset = contracts.asset_of(marked.instrument)

@@ -61,6 +61,14 @@ class PnlLine(msgspec.Struct, frozen=True):
         """The signed quantity by the fills."""
         return quantity_of(self.lots)
 
+    @property
+    def lacking(self) -> dict[str, Decimal]:
+        """The amounts that `reported` lacks, by asset; fees are negative."""
+        amounts = dict(self.unrated)
+        for asset, fee in self.unvalued.items():
+            amounts[asset] = amounts.get(asset, ZERO) - fee
+        return amounts
+
 
 class PnlLines(msgspec.Struct, frozen=True):
     """The lines of all strategies."""
