@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from engine.kernel import Kernel
+from engine.lots import quantity_of
 from engine.model import Instrument
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import ClockSettings, RiskSettings, SessionBody, VenueSettings, new_engine_settings
@@ -83,7 +84,7 @@ class UserStream:
 class Known(NamedTuple):
     """What MANIFEST.md says of a session, beside binance_usdm_sessions.json."""
 
-    # fills whose message names no commission: what the wallet paid all the same
+    # that the wallet paid for a fill whose message names no commission
     unnamed_fee: Decimal = D(0)
     has_unreadable_wallet: bool = False
 
@@ -143,7 +144,7 @@ def test_a_real_account_session_gives_the_exchanges_own_wallet_and_realised_pnl(
 
 
 def test_the_examples_of_the_user_stream_never_raise(shared_data: Path) -> None:
-    """27 events of spot and futures, some renamed by a client's library: what is not readable is said so."""
+    """27 events of spot and futures, some renamed by a client's library: those are Unrecognised."""
     codec = FuturesMessages("binance_usdm")
     lines = (shared_data / "private" / "binance-usdm" / "user-stream-examples.jsonl").read_text().splitlines()
     read = [codec.decode_private(json.dumps(json.loads(line)["message"]).encode()) for line in lines]
@@ -177,6 +178,19 @@ def held_long(stream: UserStream) -> UserStream:
     stream.frame(account_update("ORDER", 2_000, "999.92", BNBUSDT="2"))
     stream.frame(fill_of(1, 2_000, "BUY 2 100", "0.08"))
     return stream
+
+
+def test_a_first_report_may_contain_the_next_fill_of_its_time() -> None:
+    """The recording begins with the report of a fill that follows it, and not with the wallet before."""
+    stream = UserStream()
+    stream.frame(account_update("ORDER", 2_000, "999.92", BNBUSDT="2"))
+    stream.frame(fill_of(1, 2_000, "BUY 2 100", "0.08"))
+    assert (stream.wallet.expected, stream.wallet.difference) == (D("999.92"), 0)
+    assert quantity_of(stream.account.wallets.by_instrument[BNB.id].lots) == 2
+    stream.frame(account_update("ORDER", 2_000, "999.88", BNBUSDT="3"))
+    stream.frame(fill_of(2, 2_000, "BUY 1 100", "0.04"))
+    assert stream.wallet.difference == 0, "one fill of that time, and no more"
+    assert quantity_of(stream.account.wallets.by_instrument[BNB.id].lots) == 3
 
 
 def test_j3_a_funding_is_in_the_wallet_and_in_the_strategys_pnl_and_no_part_of_realised_pnl(tmp_path: Path) -> None:

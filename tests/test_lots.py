@@ -1,6 +1,6 @@
 """Average cost, FIFO and LIFO over the same fills, by hand arithmetic, and what all three must agree on."""
 
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from by_hand import BTC
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from engine.contracts import worth
 from engine.lots import CostMethod, Lots, cost_of, entry_price, opened_at, quantity_of, trade, unrealised
 from engine.model import Instrument
-from engine.money import ZERO, to_ledger
+from engine.money import MONEY, ZERO, to_ledger
 
 D = Decimal
 LINEAR = replace(BTC, id="usdm:BTCUSDT", contract="PERPETUAL", contract_size=D(10), margin="USDT")
@@ -63,6 +63,12 @@ def test_a_contract_counts_its_size_and_an_inverse_one_its_base() -> None:
     assert entry_price(INVERSE, lots) == 50
 
 
+def test_the_parts_of_a_fill_add_up_to_its_worth() -> None:
+    """2 inverse contracts of 100 sold at 3 are 66.6666666666666667; each alone would be 33.3333333333333333."""
+    lots, realised = traded(INVERSE, CostMethod.FIFO, ("1", "4"), ("1", "4"), ("-2", "3"))
+    assert (lots, realised) == ((), 50 - D("66.6666666666666667"))
+
+
 def test_a_position_that_was_carried_over_is_one_lot() -> None:
     [lot] = opened_at(BTC, D(-2), D(90))
     assert (lot.quantity, lot.cost, opened_at(BTC, ZERO, ZERO)) == (-2, -180, ())
@@ -83,7 +89,12 @@ FILLS = st.lists(st.tuples(st.booleans(), AMOUNTS, AMOUNTS), min_size=1, max_siz
 def test_realised_and_unrealised_are_the_same_sum_to_the_last_digit_under_each_method(
     fills: list[tuple[bool, Decimal, Decimal]], mark: Decimal, instrument: Instrument
 ) -> None:
-    """It is the worth of what is held at the mark, less the worth of every fill; the sign is turned if inverse."""
+    """It is the worth of the open quantity at the mark, less the worth of every fill; the sign is turned if inverse."""
+    with localcontext(MONEY):  # as the kernel and the readers of a journal
+        _check_sums(fills, mark, instrument)
+
+
+def _check_sums(fills: list[tuple[bool, Decimal, Decimal]], mark: Decimal, instrument: Instrument) -> None:
     texts = [(str(quantity if is_buy else -quantity), str(price)) for is_buy, quantity, price in fills]
     spent = sum((to_ledger(worth(instrument, D(signed), D(price))) for signed, price in texts), ZERO)
     for method in CostMethod:

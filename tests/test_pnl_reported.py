@@ -130,6 +130,12 @@ def test_a_fee_in_base_is_base_given_away_at_the_fills_price() -> None:
     assert hand.facts("pnl")[-1]["quantity"] == "0.99"
 
 
+def test_a_fee_in_base_realises_the_gain_of_what_is_given_away() -> None:
+    """2 at 90, then 1 at 96 less 0.1 BTC: average 92, so 0.1 * 4 realised, 2.9 * 8 open, 0.1 * 96 of fees."""
+    hand = traded("BTC BUY 2 90", "BTC BUY 1 96 fee 0.1 BTC")
+    assert amounts(portfolio(hand)) == (D("0.4"), D("23.2"), D("9.6"), 0)
+
+
 @pytest.mark.parametrize(
     ("choice", "long", "short"),
     [(MarkChoice.MID, "10", "10"), (MarkChoice.TOUCH, "9", "9"), (MarkChoice.MARK, "10", "10")],

@@ -17,7 +17,7 @@ TWO = Decimal(2)
 
 
 def recorded_rate(market: Market, asset: str, currency: str) -> Decimal | None:
-    """Return how much of `currency` a unit of `asset` is worth by the last quotes, or None if no quote gives it."""
+    """Return the worth of one unit of `asset` in `currency` by the last quotes, or None."""
     if asset == currency:
         return ONE
     wanted = {asset, currency}

@@ -248,14 +248,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
                 moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
         elif name == "pnl":
             if rules.has_pnl:
-                moved[name] = pnl_lines.reduce(
-                    account.pnl,
-                    change,
-                    at,
-                    positions=account.positions,
-                    instruments=rules.instruments,
-                    currency=rules.reporting_currency,
-                )
+                moved[name] = pnl_lines.reduce(account.pnl, change, at, positions=account.positions, rules=rules)
         elif name == "wallets":
             if rules.has_pnl:
                 moved[name] = wallets.reduce(account.wallets, change, at, rules.instruments)

@@ -33,7 +33,7 @@ class Wallet(msgspec.Struct, frozen=True):
 
     @property
     def difference(self) -> Decimal:
-        """What the venue reported less our number."""
+        """The venue's wallet less our number."""
         return self.reported - self.expected
 
 

@@ -4,6 +4,7 @@ Folds the recorded fills and fundings with the engine's own reducer (engine/stat
 at the last recorded mark, and every amount in the session's reporting currency at a recorded rate.
 """
 
+import json
 from collections.abc import Iterable
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -26,7 +27,7 @@ from engine.state.positions import Positions
 from engine.state.reducer_settings import Rules
 from engine.state.session_state import restore_opening
 from journal.reader import Journal
-from journal.record import Kind, Record, plain
+from journal.record import Kind, Record, canonical, plain
 
 
 class Grouping(StrEnum):
@@ -70,7 +71,7 @@ class ReportedSum(msgspec.Struct, frozen=True):
 
 
 class SessionPnl(msgspec.Struct, frozen=True):
-    """The P&L of a session, from its beginning and from what it carried over."""
+    """The P&L of a session and of the positions that it carried over."""
 
     session: str
     account: str
@@ -114,7 +115,7 @@ def session_pnl(folder: Path, method: CostMethod = CostMethod.AVERAGE) -> Sessio
 
 
 def fold_pnl(records: Iterable[Record], method: CostMethod) -> SessionPnl:
-    """Return the P&L of records, the first of which is the SESSION record. Must run in the context MONEY."""
+    """Return the P&L of a SESSION record and its facts. Must run in the context MONEY."""
     stream = iter(records)
     folder = PnlFolder(read_session(next(stream).body or ""), method)
     for record in stream:
@@ -148,14 +149,9 @@ class PnlFolder:
             self.marks[fact.instrument] = fact
             self.marked_seq = record.seq
         elif not isinstance(fact, Position):
+            stamp, positions = Stamp(record.seq, record.time_ns), self.positions
             self.lines = pnl_lines.reduce(
-                self.lines,
-                fact,
-                Stamp(record.seq, record.time_ns),
-                positions=self.positions,
-                instruments=self.instruments,
-                currency=self.currency,
-                method=self.method,
+                self.lines, fact, stamp, positions=positions, rules=self._rules, method=self.method
             )
             if isinstance(fact, OrderFilled) and fact.instrument not in self.marks:
                 self.marks[fact.instrument] = Pnl(
@@ -244,7 +240,12 @@ def _number(amount: Decimal) -> str:
 
 def pnl_json(found: SessionPnl, by: Grouping) -> dict[str, Any]:
     """Return the P&L as JSON values, with every digit."""
-    fields: dict[str, Any] = msgspec.to_builtins(found)
+    fields: dict[str, Any] = plain_values(found)
     del fields["lines"]
-    groups = msgspec.to_builtins([*found.sums(by)])
-    return fields | {"by": by.value, "groups": groups, "portfolio": msgspec.to_builtins(found.portfolio)}
+    groups, portfolio = plain_values(found.sums(by)), plain_values(found.portfolio)
+    return fields | {"by": by.value, "groups": groups, "portfolio": portfolio}
+
+
+def plain_values(value: Any) -> Any:
+    """Return a struct, or a list of them, as JSON values; numbers as texts without trailing zeros."""
+    return json.loads(canonical(msgspec.to_builtins(value, builtin_types=(Decimal,))))
