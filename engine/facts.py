@@ -511,6 +511,21 @@ class PortfolioPnl(msgspec.Struct, frozen=True, tag_field="fact", tag="portfolio
         return self.realised + self.unrealised + self.funding - self.fees
 
 
+class BooksCompared(msgspec.Struct, frozen=True, tag_field="fact", tag="books_compared"):
+    """Equity and positions at the end of a round, by our records and by the venue."""
+
+    round: int
+    currency: str
+    expected: Decimal  # equity by our records
+    reported: Decimal  # by the venue, at the same rates
+    drift: Decimal  # reported less expected
+    limit: Decimal  # risk.equity_drift_max; 0: none
+    positions: int  # that were compared with the sums of their fills
+    missing: tuple[str, ...] = ()  # assets without a rate: both sums lack them
+    wrong: tuple[str, ...] = ()  # positions that differ, in words
+    is_settled: bool = True  # False: fills were missing or orders unknown, so equity was not compared
+
+
 Fact = (
     OrderAccepted
     | OrderFilled
@@ -554,4 +569,5 @@ Fact = (
     | PortfolioPnl
     | WalletReported
     | ContractReported
+    | BooksCompared
 )

@@ -84,7 +84,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max"}
+        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "equity_drift_max"}
     )
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -97,6 +97,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
+    # between the venue's equity and ours, in the reporting currency: beyond it the session halts
+    equity_drift_max: Decimal = Decimal(0)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -213,6 +215,7 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+    error_burst_max: int = 0  # so many errors of orders within `window_ns` start a reconciliation
 
 
 SAFEGUARDS = SafeguardSettings(  # of new sessions
@@ -224,6 +227,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     metadata_every_ns=3600 * SECOND_NS,
     snapshot_percent=60,
     own_open_orders=True,
+    error_burst_max=5,
 )
 
 

@@ -296,7 +296,7 @@ def test_every_change_has_a_claimant() -> None:
     changes = set(get_args(Change)) | set(get_args(Fact))
     assert set(session_state.CLAIMS) == changes
     views = {kind.__name__ for kind, parts in session_state.CLAIMS.items() if not parts}
-    assert views == {"Pnl", "PortfolioPnl", "StrategyTriggered"}, (
+    assert views == {"BooksCompared", "Pnl", "PortfolioPnl", "StrategyTriggered"}, (
         "a view at one moment moves nothing, and what a strategy was woken by is the market's (kernel.py)"
     )
 

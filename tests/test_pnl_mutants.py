@@ -1,4 +1,4 @@
-"""A fault in each formula of lots, P&L lines, wallets, rates and the bridge: a named test must notice.
+"""A fault in each formula of lots, P&L lines, wallets, rates, the bridge and the round: a named test must notice.
 
 tests/test_core_mutants.py does the same for positions.
 """
@@ -14,15 +14,17 @@ import test_futures_account as futures
 import test_lots as lots_test
 import test_pnl_bridge as bridge_test
 import test_pnl_reported as reported
+import test_reconcile_rounds as rounds
 import test_valuation as valuation_test
 from test_core_mutants import must_notice
 from tiers import first_is_quick
 
 from engine import lots, valuation
-from engine.execution import order_reports, wallet_reports
+from engine.execution import books_check, order_reports, wallet_reports
+from engine.handlers import watch_errors
 from engine.lots import CostMethod
 from engine.session_record import MarkChoice
-from engine.state import pnl_figures, pnl_lines, rates, wallets
+from engine.state import error_bursts, pnl_figures, pnl_lines, rates, session_state, wallets
 from replay.study import pnl_bridge, pnl_orders
 
 
@@ -44,6 +46,7 @@ TOUCH = (MarkChoice.TOUCH, "9", "9")
 FIFO = (CostMethod.FIFO,)
 CAUSE = (("2 89 fee 0.1", *bridge_test.DAY[1:]), bridge_test.Cause.PRICES, "2", FOLDER)
 DEARER = (("2 90 fee 0.15", *bridge_test.DAY[1:]), bridge_test.Cause.FEES, "-0.05", FOLDER)
+BURST = (3, 3, True, FOLDER)
 LESS = ((bridge_test.DAY[0], "1.5 110 fee 0.2", bridge_test.DAY[2]), bridge_test.Cause.QUANTITIES, "-5", FOLDER)
 FAULTS = [
     # lots
@@ -92,6 +95,17 @@ FAULTS = [
     Fault(pnl_bridge._market_moves, "and ours.is_taker", "", bridge_test.test_s28_an_order_that_rests_pays_no_latency, (FOLDER,)),
     Fault(pnl_orders._add, "share.fees += fill.fee", "pass", bridge_test.test_s28_each_cause_alone_has_its_amount, DEARER),
     Fault(pnl_orders.touches, "quote.ask if share.sign > 0 else quote.bid", "quote.bid", bridge_test.test_s28_an_order_that_arrives_later_pays_the_moved_market_as_latency_and_the_rest_as_price, (FOLDER,)),
+    # the round
+    Fault(books_check.compare_books, "abs(fact.drift) > limit", "abs(fact.drift) >= limit", rounds.test_an_equity_at_its_limit_is_no_drift),
+    Fault(books_check.compare_books, "drift=reported - expected", "drift=expected - reported", rounds.test_an_equity_at_its_limit_is_no_drift),
+    Fault(books_check.compare_books, "if is_settled else", "if True else", rounds.test_equity_is_not_compared_while_fills_are_missing),
+    Fault(books_check._wrong_positions, "if held != filled", "if False", rounds.test_g13_a_position_that_is_not_the_sum_of_its_fills_halts, (FOLDER,)),
+    Fault(books_check._wrong_positions, "if theirs != ours", "if False", rounds.test_g3_a_contract_position_that_the_venue_holds_and_our_fills_do_not_explain_halts),
+    Fault(books_check._halt, "if not any(", "if not all(", rounds.test_g9_differences_that_each_balance_tolerates_reach_the_limit_of_equity_together, (FOLDER,)),
+    Fault(error_bursts.reduce, "change.status is Report.REJECTED", "False", rounds.test_g7_a_burst_of_errors_starts_a_round, BURST),
+    Fault(error_bursts.reduce, "return ErrorBursts()", "return errors", rounds.test_g7_a_burst_of_errors_starts_a_round, BURST),
+    Fault(watch_errors.watch_errors, "found < limit", "found <= limit", rounds.test_g7_a_burst_of_errors_starts_a_round, BURST),
+    Fault(watch_errors.watch_errors, "step.time_ns - session.safeguards.window_ns", "0", rounds.test_errors_that_are_far_apart_are_no_burst),
 ]  # fmt: skip
 
 
@@ -107,4 +121,7 @@ def test_a_fault_in_a_formula_of_pnl_fails_its_test(
     for each in list(sys.modules.values()):  # wherever it is imported
         if getattr(each, "__dict__", {}).get(name) is fault.function:
             monkeypatch.setattr(each, name, made[name])
+    for part, reducer in session_state.REDUCERS.items():
+        if reducer is fault.function:
+            monkeypatch.setitem(session_state.REDUCERS, part, made[name])
     must_notice(fault.test, *(tmp_path if each is FOLDER else each for each in fault.given))

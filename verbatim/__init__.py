@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from engine.model import TimeInForce as TimeInForce
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
+    from engine.session_record import MarkChoice as MarkChoice
     from engine.state.orders import Order as Order
+    from engine.state.pnl_figures import PnlFigures as PnlFigures
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import Predicate as Predicate
     from engine.strategy.api import PriceMove as PriceMove
     from engine.strategy.api import View as View
+    from engine.valuation import Valuation as Valuation
 
 _HOMES = {
     "Average": "engine.strategy.api",
@@ -49,12 +52,14 @@ _HOMES = {
     "Every": "engine.strategy.api",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
+    "MarkChoice": "engine.session_record",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
     "OnQuote": "engine.strategy.api",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
+    "PnlFigures": "engine.state.pnl_figures",
     "Position": "engine.facts",
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
@@ -65,6 +70,7 @@ _HOMES = {
     "Status": "engine.lifecycle",
     "TimeInForce": "engine.model",
     "Trade": "engine.market.views",
+    "Valuation": "engine.valuation",
     "View": "engine.strategy.api",
 }
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed

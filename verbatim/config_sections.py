@@ -121,6 +121,7 @@ class RiskSection(Section):
     on_drift: DriftAction = DriftAction.HALT
     balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
+    equity_drift_max: Decimal = Field(default=Decimal(0), ge=0)
 
 
 class RuleSection(Section):
@@ -201,6 +202,7 @@ class SafeguardsSection(Section):
     metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
     snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
     own_open_orders: bool = SAFEGUARDS.own_open_orders
+    error_burst_max: int = Field(default=SAFEGUARDS.error_burst_max, ge=0)
 
     def settings(self) -> SafeguardSettings:
         """Return the settings in nanoseconds."""

@@ -23,6 +23,7 @@ from engine.state import (
     breakers,
     cancel_attempts,
     day_pnl,
+    error_bursts,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -59,6 +60,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.day_pnl import DayPnl
+from engine.state.error_bursts import ErrorBursts
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -112,16 +114,28 @@ class Account(msgspec.Struct, frozen=True):
     day_pnl: DayPnl = DayPnl()
     pnl: PnlLines = PnlLines()
     wallets: Wallets = Wallets()
+    errors: ErrorBursts = ErrorBursts()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
     "blocks", "safety", "ledger", "day_pnl", "pnl", "wallets",
 )  # fmt: skip
-FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
+FRESH = (
+    "cancels",
+    "gaps",
+    "instruments",
+    "links",
+    "requests",
+    "timers",
+    "access",
+    "private_seen",
+    "lateness",
+    "errors",
+)
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
+    "access", "blocks", "breakers", "cancels", "day_pnl", "errors", "instruments", "lateness", "ledger", "order_blocks",
     "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
@@ -145,17 +159,18 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
+    "errors": error_bursts.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers"),
     facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets"),
-    facts.OrderClosed: ("orders", "breakers", "cancels"),
-    facts.OrderUnknown: ("orders", "timers", "breakers"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "errors"),
+    facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
     facts.OrderNotPlaced: ("orders",),
     facts.OrderAdopted: ("orders",),
-    facts.CancelSettled: ("orders", "cancels"),
+    facts.CancelSettled: ("orders", "cancels", "errors"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
     facts.BalanceChanged: ("balances", "ledger"),
@@ -191,8 +206,20 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.FundingPaid: ("pnl",),
     facts.WalletReported: ("wallets",),
     facts.ContractReported: ("wallets",),
+    facts.BooksCompared: (),  # a report too
     facts.PortfolioPnl: (),  # a report: it moves nothing
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
+    Requested: (
+        "orders",
+        "links",
+        "requests",
+        "reconciling",
+        "limits",
+        "timers",
+        "breakers",
+        "safety",
+        "ledger",
+        "errors",
+    ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
@@ -207,7 +234,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
-    Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
+    Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
     Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
@@ -256,7 +283,7 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=rules.settings.order_rules > 0)
-        elif name != "safety" or rules.safety.pursues:
+        elif rules.keeps(name):
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
