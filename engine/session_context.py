@@ -20,7 +20,7 @@ from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
@@ -81,7 +81,7 @@ class SessionContext:
             venue = make_venue(settings, own)
             self.venues[venue.name] = venue
             self.rate_limits[venue.name] = settings.rate_limits
-        self.requests = {
+        self.factories = {
             name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
         }
         self._venue_of_source: dict[str, Venue] = {}
@@ -96,7 +96,7 @@ class SessionContext:
             {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
             body.safeguards,
         )
-        self.rules = self._rules()
+        self.reducer_settings = self._reducer_settings()
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()
         self.runner = StrategyRunner(
@@ -106,15 +106,15 @@ class SessionContext:
             indicators={key: index for index, (key, _) in enumerate(self._indicators)},
             triggers={name: number for number, name in enumerate(self.trigger_names)},
             is_plain=self.settings.plain_figures,
-            rules=self.rules,
+            settings=self.reducer_settings,
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
-    def _rules(self) -> Rules:
+    def _reducer_settings(self) -> ReducerSettings:
         """Return the settings that reducers need."""
         body = self.body
-        return Rules(
+        return ReducerSettings(
             body.engine,
             self.timer_periods_ns,
             body.seed,

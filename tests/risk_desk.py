@@ -178,7 +178,7 @@ class Desk:
         """Return the context that the kernel makes of its state for an order."""
         session = self.hand.sequencer.kernel.session
         record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
-        step = StepContext(self.hand.state, record, session.rules)
+        step = StepContext(self.hand.state, record, session.reducer_settings)
         return risk_context(session, step, "desk", new, step.market.quote(session.indexes[new.instrument]))
 
     def _time_of(self, what: str) -> int:

@@ -21,7 +21,7 @@ from engine.session_record import ClockSettings, RiskSettings, SessionBody, Venu
 from engine.state.orders import EXTERNAL
 from engine.state.session_state import Account
 from engine.state.wallets import Wallet
-from engine.venues.binance_common.futures_account import FuturesMessages
+from engine.venues.binance_futures.account import FuturesMessages
 from journal.record import Kind, Record
 from journal.verify import verify
 from journal.writer import JournalWriter

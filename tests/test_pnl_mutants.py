@@ -77,7 +77,7 @@ FAULTS = [
     Fault(valuation.find_rate, "pair.mid > 0", "True", valuation_test.test_a_rate_is_a_quote_its_inverse_or_two_quotes_over_a_third_asset),
     Fault(valuation.value_in, "missing.append(asset)", "pass", valuation_test.test_a_sum_names_the_assets_that_it_lacks),
     Fault(pnl_figures.total_figures, "MONEY.multiply(marked.unrealised, rate)", "marked.unrealised", reported.test_j1_the_portfolio_sums_instruments_at_the_rate_of_each_moment, (FOLDER,)),
-    Fault(order_reports.report_rate, "recorded_rate(step.market, asset, step.rules.reporting_currency) or ZERO", "ZERO", reported.test_j1_the_portfolio_sums_instruments_at_the_rate_of_each_moment, (FOLDER,)),
+    Fault(order_reports.report_rate, "recorded_rate(step.market, asset, step.reducer_settings.reporting_currency) or ZERO", "ZERO", reported.test_j1_the_portfolio_sums_instruments_at_the_rate_of_each_moment, (FOLDER,)),
     # wallets
     Fault(wallets._filled, "held.contains_ns == fill.venue_ns", "False", futures.test_a_first_report_may_contain_the_next_fill_of_its_time),
     Fault(wallets._filled, "wallet.contains_ns == fill.venue_ns", "False", futures.test_a_first_report_may_contain_the_next_fill_of_its_time),

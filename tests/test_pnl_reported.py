@@ -100,7 +100,7 @@ def test_j1_the_portfolio_sums_instruments_at_the_rate_of_each_moment(tmp_path: 
     hand = traded("BTC BUY 2 90", "BTC SELL 1 110 fee 0.5 USDT", "ETH BUY 2 90", "ETH SELL 1 91 fee 0.01 BTC")
     assert amounts(portfolio(hand)) == (20 + 100, 10 + 1000, D("0.5") + 1, 0)
     hand.best(BTC, {"b": "199", "B": "1", "a": "201", "A": "1"})
-    figures = total_figures(hand.state.account, hand.state.market, hand.sequencer.kernel.session.rules)
+    figures = total_figures(hand.state.account, hand.state.market, hand.sequencer.kernel.session.reducer_settings)
     assert (figures.realised, figures.unrealised, figures.fees) == (120, 110 + 2000, D("1.5"))
     assert figures.total == D("2228.5")
     assert portfolio(hand)["currency"] == "USDT", "the asset of the first instrument's P&L"

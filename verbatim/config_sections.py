@@ -24,6 +24,10 @@ RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names the key and the reason."""
+
+
 class Section(BaseModel):
     """A table of the configuration: it is frozen, and it refuses unknown keys."""
 

@@ -7,8 +7,8 @@ that a tolerance allows; `risk.equity_drift_max` limits the sum. Texts are recor
 from decimal import Decimal
 
 from engine.bodies import NoteLevel
-from engine.facts import BooksCompared, ModeChanged
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.facts import BooksCompared
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
 from engine.state.ledger import difference
 from engine.state.rates import recorded_rate
@@ -28,14 +28,14 @@ def compare_books(step: StepContext, *, reconcile_round: int, is_settled: bool) 
         is_settled: False if fills are missing or orders are unknown: equity is then not compared.
 
     """
-    if not step.rules.has_pnl:
+    if not step.reducer_settings.has_pnl:
         return
     expected, reported, missing = _equity(step) if is_settled else (ZERO, ZERO, ())
     wrong = _wrong_positions(step)
-    limit = step.rules.risk.equity_drift_max
+    limit = step.reducer_settings.risk.equity_drift_max
     fact = BooksCompared(
         round=reconcile_round,
-        currency=step.rules.reporting_currency,
+        currency=step.reducer_settings.reporting_currency,
         expected=expected,
         reported=reported,
         drift=reported - expected,
@@ -67,8 +67,13 @@ def _equity(step: StepContext) -> tuple[Decimal, Decimal, tuple[str, ...]]:
     for asset, wallet in step.account.wallets.by_asset.items():
         theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
         ours[asset] = ours.get(asset, ZERO) + wallet.expected
-    rates = {asset: recorded_rate(step.market, asset, step.rules.reporting_currency) for asset in sorted(theirs)}
-    sums = [value_in(step.rules.reporting_currency, held, lambda asset, _: rates[asset]) for held in (ours, theirs)]
+    rates = {
+        asset: recorded_rate(step.market, asset, step.reducer_settings.reporting_currency) for asset in sorted(theirs)
+    }
+    sums = [
+        value_in(step.reducer_settings.reporting_currency, held, lambda asset, _: rates[asset])
+        for held in (ours, theirs)
+    ]
     return sums[0].amount, sums[1].amount, tuple(sorted({*sums[0].missing, *sums[1].missing}))
 
 
@@ -78,11 +83,13 @@ def _wrong_positions(step: StepContext) -> list[str]:
     by_fills: dict[str, Decimal] = {}
     for key in sorted({*account.positions.by_key, *account.pnl.by_key}):
         strategy, _, name = key.partition(" ")
-        instrument = step.rules.instruments.get(name)
+        instrument = step.reducer_settings.instruments.get(name)
         if instrument is None:
             continue
         held = account.positions.get(strategy, name).quantity
-        filled = account.pnl.line(account.positions, instrument, strategy, step.rules.reporting_currency).quantity
+        filled = account.pnl.line(
+            account.positions, instrument, strategy, step.reducer_settings.reporting_currency
+        ).quantity
         by_fills[name] = by_fills.get(name, ZERO) + filled
         if held != filled:
             wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
@@ -97,4 +104,4 @@ def _halt(step: StepContext, code: ReasonCode, text: str) -> None:
     """Halt, and raise an alarm, unless this reason halts already."""
     if not any(reason.code is code for reason in step.account.modes.halts):
         step.note(NoteLevel.ALARM, text)
-        step.emit(ModeChanged(Mode.HALTED, (ModeReason(code, text),)), source="reconcile")
+        step.halt(ModeReason(code, text), source="reconcile")

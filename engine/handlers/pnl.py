@@ -17,15 +17,15 @@ def emit_pnl(session: SessionContext, step: StepContext) -> None:
 
     A position without a quote, also of an instrument that the session does not list, counts at its average price.
     """
-    if not step.rules.has_pnl:
+    if not step.reducer_settings.has_pnl:
         _emit_by_position(session, step)
         return
     _emit_unlisted(session, step)
-    lines = list(marked_lines(step.account, step.market, step.rules))
+    lines = list(marked_lines(step.account, step.market, step.reducer_settings))
     for marked in lines:
         step.emit(_line_report(step, marked))
     if lines:
-        figures = total_figures(step.account, step.market, step.rules)
+        figures = total_figures(step.account, step.market, step.reducer_settings)
         worth = equity(step.account, step.market, figures.currency, choice=figures.mark)
         report = PortfolioPnl(
             figures.currency, figures.mark, figures.realised, figures.unrealised, figures.fees, figures.funding,

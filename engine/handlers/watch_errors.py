@@ -13,7 +13,7 @@ def watch_errors(session: SessionContext, step: StepContext) -> None:
         return
     found = step.account.errors.count_since(step.time_ns - session.safeguards.window_ns)
     rounds = step.account.reconciling
-    if found < limit or rounds.running or not reconciliation.may_query(step, session.requests):
+    if found < limit or rounds.running or not reconciliation.may_query(step, session.factories):
         return
     step.note(NoteLevel.WARNING, f"{found} errors of orders in a short time: the account is reconciled")
-    reconciliation.request(step, session.requests, session.instruments)
+    reconciliation.request(step, session.factories, session.instruments)

@@ -16,7 +16,7 @@ from engine.money import MONEY, ZERO, to_ledger
 from engine.session_record import MarkChoice
 from engine.state.pnl_lines import Amounts, PnlLine
 from engine.state.rates import mark_price, recorded_rate
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 
 
@@ -47,41 +47,43 @@ class MarkedLine(NamedTuple):
     unrealised: Decimal  # in the line's own asset; 0 without a mark
 
 
-def marked_lines(account: Account, market: Market, rules: Rules) -> Iterator[MarkedLine]:
+def marked_lines(account: Account, market: Market, settings: ReducerSettings) -> Iterator[MarkedLine]:
     """Yield the line of every position and of every strategy that traded, by name."""
     for key in sorted({*account.positions.by_key, *account.pnl.by_key}):
         strategy, _, instrument_id = key.partition(" ")
         index = market.index.get(instrument_id)
         if index is not None:
-            yield marked_line(account, market, rules, strategy, index)
+            yield marked_line(account, market, settings, strategy, index)
 
 
-def marked_line(account: Account, market: Market, rules: Rules, strategy: str, index: int) -> MarkedLine:
+def marked_line(account: Account, market: Market, settings: ReducerSettings, strategy: str, index: int) -> MarkedLine:
     """Return the line of a strategy in an instrument, marked as the session's settings say."""
     instrument = market.instruments[index]
-    line = account.pnl.line(account.positions, instrument, strategy, rules.reporting_currency)
-    mark = mark_price(market, index, line.quantity, rules.settings.pnl_mark)
+    line = account.pnl.line(account.positions, instrument, strategy, settings.reporting_currency)
+    mark = mark_price(market, index, line.quantity, settings.engine.pnl_mark)
     return MarkedLine(line, instrument, mark, ZERO if mark is None else lots.unrealised(line.lots, instrument, mark))
 
 
-def own_figures(marked: MarkedLine, rules: Rules) -> PnlFigures:
+def own_figures(marked: MarkedLine, settings: ReducerSettings) -> PnlFigures:
     """Return the P&L of one line in the asset of its instrument."""
     own = marked.line.own
     is_unmarked = marked.mark is None and marked.line.quantity
     return PnlFigures(
-        contracts.asset_of(marked.instrument), rules.settings.pnl_mark, own.realised, marked.unrealised, own.fees,
+        contracts.asset_of(marked.instrument), settings.engine.pnl_mark, own.realised, marked.unrealised, own.fees,
         own.funding, (marked.instrument.id,) if is_unmarked else (),
         {asset: -fee for asset, fee in marked.line.unvalued.items()},
     )  # fmt: skip
 
 
-def total_figures(account: Account, market: Market, rules: Rules, *, strategy: str | None = None) -> PnlFigures:
+def total_figures(
+    account: Account, market: Market, settings: ReducerSettings, *, strategy: str | None = None
+) -> PnlFigures:
     """Return the P&L of one strategy, or of all, in the reporting currency."""
-    currency = rules.reporting_currency
+    currency = settings.reporting_currency
     sums, unrealised = Amounts(), ZERO
     missing: set[str] = set()
     unrated: dict[str, Decimal] = {}
-    for marked in marked_lines(account, market, rules):
+    for marked in marked_lines(account, market, settings):
         line = marked.line
         if strategy is not None and line.strategy != strategy:
             continue
@@ -99,6 +101,6 @@ def total_figures(account: Account, market: Market, rules: Rules, *, strategy: s
         else:
             unrealised += to_ledger(MONEY.multiply(marked.unrealised, rate))
     return PnlFigures(
-        currency, rules.settings.pnl_mark, sums.realised, unrealised, sums.fees, sums.funding,
+        currency, settings.engine.pnl_mark, sums.realised, unrealised, sums.fees, sums.funding,
         tuple(sorted(missing)), unrated,
     )  # fmt: skip

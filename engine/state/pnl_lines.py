@@ -20,7 +20,7 @@ from engine.model import Instrument
 from engine.money import MONEY, ZERO, to_ledger
 from engine.state.changes import Change, Stamp
 from engine.state.positions import Positions
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ def reduce(
     at: Stamp,
     *,
     positions: Positions,
-    rules: Rules,
+    settings: ReducerSettings,
     method: CostMethod = CostMethod.AVERAGE,
 ) -> PnlLines:
     """Fold fills and funding.
@@ -99,13 +99,13 @@ def reduce(
         change: What happened.
         at: When.
         positions: The positions before the change: a line without fills opens with them.
-        rules: The session's instruments and reporting currency.
+        settings: The session's instruments and reporting currency.
         method: Which lots a fill closes.
 
     """
     if not isinstance(change, OrderFilled | FundingPaid):
         return lines
-    instrument, currency = rules.instruments.get(change.instrument), rules.reporting_currency
+    instrument, currency = settings.instruments.get(change.instrument), settings.reporting_currency
     if instrument is None:
         return lines
     line = lines.line(positions, instrument, change.strategy, currency)

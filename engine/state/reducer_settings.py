@@ -9,10 +9,10 @@ from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
 
 
-class Rules(msgspec.Struct, frozen=True):
+class ReducerSettings(msgspec.Struct, frozen=True):
     """Settings of the session that reducers need beside the change."""
 
-    settings: EngineSettings
+    engine: EngineSettings
     recurring: dict[str, int]
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
@@ -25,7 +25,7 @@ class Rules(msgspec.Struct, frozen=True):
     @property
     def has_ledger(self) -> bool:
         """True from accounting 2 on."""
-        return self.settings.accounting > 1
+        return self.engine.accounting > 1
 
     def keeps(self, part: str) -> bool:
         """Return True if the session keeps a part of the state that came after the first ones."""
@@ -36,10 +36,10 @@ class Rules(msgspec.Struct, frozen=True):
     @property
     def has_pnl(self) -> bool:
         """True from accounting 3 on: P&L is kept in a reporting currency."""
-        return self.settings.accounting > 2
+        return self.engine.accounting > 2
 
     @property
     def reporting_currency(self) -> str:
         """The currency of P&L and equity; "" without instruments."""
         first = next(iter(self.instruments.values()), None)
-        return self.settings.reporting_currency or ("" if first is None else contracts.asset_of(first))
+        return self.engine.reporting_currency or ("" if first is None else contracts.asset_of(first))

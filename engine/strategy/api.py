@@ -39,7 +39,7 @@ from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.orders import Order
 from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
 from engine.state.rates import equity
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.strategy.plain_figures import plain_figure, plain_order, plain_pnl, plain_position
 from engine.valuation import Valuation
@@ -189,7 +189,7 @@ class Strategy(Protocol):
 class View:
     """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
-    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "_rules", "time_ns")
+    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "_settings", "time_ns")
 
     def __init__(
         self,
@@ -201,9 +201,9 @@ class View:
         instruments: Mapping[str, tuple[int, Instrument]],
         indicators: Mapping[tuple[str, str], int],
         is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
-        rules: Rules | None = None,
+        settings: ReducerSettings | None = None,
     ) -> None:
-        self._rules = rules
+        self._settings = settings
         self._is_plain = is_plain
         self._name = name
         self._account = account
@@ -280,11 +280,11 @@ class View:
             LookupError: The session keeps no P&L: it was recorded before accounting 3.
 
         """
-        rules = self._rules_with_pnl()
+        settings = self._settings_with_pnl()
         if name is None:
-            return plain_pnl(total_figures(self._account, self._market, rules, strategy=self._name))
+            return plain_pnl(total_figures(self._account, self._market, settings, strategy=self._name))
         index = self._instruments[name][0]
-        return plain_pnl(own_figures(marked_line(self._account, self._market, rules, self._name, index), rules))
+        return plain_pnl(own_figures(marked_line(self._account, self._market, settings, self._name, index), settings))
 
     def equity(self) -> Valuation:
         """Return what the account is worth in the reporting currency, and the assets without a rate.
@@ -293,14 +293,14 @@ class View:
             LookupError: The session keeps no P&L: it was recorded before accounting 3.
 
         """
-        rules = self._rules_with_pnl()
-        found = equity(self._account, self._market, rules.reporting_currency, choice=rules.settings.pnl_mark)
+        settings = self._settings_with_pnl()
+        found = equity(self._account, self._market, settings.reporting_currency, choice=settings.engine.pnl_mark)
         return Valuation(plain_figure(found.amount), found.missing)
 
-    def _rules_with_pnl(self) -> Rules:
-        if self._rules is None or not self._rules.has_pnl:
+    def _settings_with_pnl(self) -> ReducerSettings:
+        if self._settings is None or not self._settings.has_pnl:
             raise LookupError("this session keeps no P&L: it was recorded before accounting 3")
-        return self._rules
+        return self._settings
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Round a price down to the tick."""

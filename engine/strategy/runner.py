@@ -17,7 +17,7 @@ from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.order_terms import TERMS
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
@@ -66,7 +66,7 @@ class StrategyRunner:
         indicators: dict[tuple[str, str, str], int],
         triggers: dict[str, int],
         is_plain: bool = False,
-        rules: Rules | None = None,
+        settings: ReducerSettings | None = None,
     ) -> None:
         """Prepare the views of all strategies.
 
@@ -77,7 +77,7 @@ class StrategyRunner:
             indicators: (strategy, indicator, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
             is_plain: Views have plain figures (EngineSettings.plain_figures).
-            rules: How P&L is kept and marked.
+            settings: How P&L is kept and marked.
 
         """
         self.strategies = strategies
@@ -85,7 +85,7 @@ class StrategyRunner:
         self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
         self._triggers = triggers
         self._is_plain = is_plain
-        self._rules = rules
+        self._settings = settings
         self._views = {
             name: {
                 declared: (indexes[instrument.id], instrument)
@@ -230,7 +230,7 @@ class StrategyRunner:
                 instruments=self._current_views(account, name),
                 indicators=self._indicators[name],
                 is_plain=self._is_plain,
-                rules=self._rules,
+                settings=self._settings,
             )
             if loaded.predicate is not None and not market.predicate_holds(
                 self._triggers[name], loaded.predicate, time_ns

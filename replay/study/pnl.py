@@ -24,7 +24,7 @@ from engine.state import pnl_lines
 from engine.state.changes import Stamp
 from engine.state.pnl_lines import Amounts, PnlLine, PnlLines
 from engine.state.positions import Positions
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import restore_opening
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical, plain
@@ -130,8 +130,8 @@ class PnlFolder:
     def __init__(self, body: SessionBody, method: CostMethod) -> None:
         self.body, self.method = body, method
         self.instruments = {each.id: each for each in body.instruments}
-        self._rules = Rules(body.engine, {}, body.seed, instruments=self.instruments)
-        self.currency = self._rules.reporting_currency
+        self._settings = ReducerSettings(body.engine, {}, body.seed, instruments=self.instruments)
+        self.currency = self._settings.reporting_currency
         opening = restore_opening(body.opening) if body.opening else None
         self.positions = Positions() if opening is None else opening.positions
         self.lines = PnlLines() if opening is None else opening.pnl
@@ -151,7 +151,7 @@ class PnlFolder:
         elif not isinstance(fact, Position):
             stamp, positions = Stamp(record.seq, record.time_ns), self.positions
             self.lines = pnl_lines.reduce(
-                self.lines, fact, stamp, positions=positions, rules=self._rules, method=self.method
+                self.lines, fact, stamp, positions=positions, settings=self._settings, method=self.method
             )
             if isinstance(fact, OrderFilled) and fact.instrument not in self.marks:
                 self.marks[fact.instrument] = Pnl(
