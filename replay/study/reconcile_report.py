@@ -30,8 +30,11 @@ from journal.record import INPUTS, Kind, Record, plain
 from replay.moments import iso_time
 from replay.record_text import FrameDecoder, describe, duration_text
 
-# facts that count and close a round: they are no changes
-_BOOKKEEPING = (facts.RoundChanged, facts.Reconciled, facts.ReconcileFailed, facts.BooksCompared)
+# facts that count and close a round, and reports: they are no changes
+_BOOKKEEPING = (
+    facts.RoundChanged, facts.Reconciled, facts.ReconcileFailed, facts.BooksCompared, facts.FillsConfirmed, facts.Pnl,
+    facts.PortfolioPnl, facts.SessionClosing,
+)  # fmt: skip
 
 
 class RoundQuery(msgspec.Struct):
