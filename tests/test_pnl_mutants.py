@@ -100,7 +100,7 @@ FAULTS = [
     Fault(books_check.compare_books, "drift=reported - expected", "drift=expected - reported", rounds.test_an_equity_at_its_limit_is_no_drift),
     Fault(books_check.compare_books, "if is_settled else", "if True else", rounds.test_equity_is_not_compared_while_fills_are_missing),
     Fault(books_check._wrong_positions, "if held != filled", "if False", rounds.test_g13_a_position_that_is_not_the_sum_of_its_fills_halts, (FOLDER,)),
-    Fault(books_check._wrong_positions, "if theirs != ours", "if False", rounds.test_g3_a_contract_position_that_the_venue_holds_and_our_fills_do_not_explain_halts),
+    Fault(books_check._wrong_positions, "and theirs != ours", "and False", rounds.test_g3_a_contract_position_that_the_venue_holds_and_our_fills_do_not_explain_halts),
     Fault(books_check._halt, "if not any(", "if not all(", rounds.test_g9_differences_that_each_balance_tolerates_reach_the_limit_of_equity_together, (FOLDER,)),
     Fault(error_bursts.reduce, "change.status is Report.REJECTED", "False", rounds.test_g7_a_burst_of_errors_starts_a_round, BURST),
     Fault(error_bursts.reduce, "return ErrorBursts()", "return errors", rounds.test_g7_a_burst_of_errors_starts_a_round, BURST),

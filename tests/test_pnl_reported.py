@@ -5,7 +5,7 @@ tests/test_core_mutants.py puts a fault into each formula.
 """
 
 import json
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from risk_desk import DESK
 
 from engine.lots import CostMethod
 from engine.model import Instrument
+from engine.money import MONEY, to_ledger
 from engine.session_record import DriftAction, EngineSettings, MarkChoice, RiskSettings
 from engine.state.pnl_figures import total_figures
 from replay.study.pnl import Grouping, session_pnl
@@ -169,6 +170,24 @@ def test_a_strategy_reads_its_own_pnl_and_the_accounts_equity(tmp_path: Path) ->
     hand.prove(tmp_path / "session")
     older = ByHand(source=WATCHER, cls="Watcher", parameters={}, instruments=(BTC, ETH), accounting=2).run(2)
     assert "keeps no P&L" in older.facts("strategy_stopped")[0]["reason"]
+
+
+def test_an_inverse_contract_earns_its_base_and_is_reported_at_its_rate() -> None:
+    """2 contracts of 100 USD from 90 to 100: 200/90 - 200/100 ETH; one of them closed at 95: 100/90 - 100/95 ETH.
+
+    ETH is the base, and the spot market ETHUSDT quotes it at 100.
+    """
+    inverse = replace(
+        ETH, contract="PERPETUAL", contract_size=D(100), inverse=True, margin="ETH", price_scale=2
+    )  # fmt: skip
+    spot = instrument("ETH", "USDT")
+    hand = traded("ETH BUY 2 90", "ETH SELL 1 95", instruments=(BTC, inverse, spot))
+    realised, unrealised, fees, funding = amounts(portfolio(hand))
+    with localcontext(MONEY):
+        closed, opened = to_ledger(D(100) / 90), to_ledger(D(200) / 90)
+        assert realised == (to_ledger(opened / 2) - to_ledger(D(100) / 95)) * 100
+        assert abs(unrealised - (closed - 1) * 100) < D("1e-12")
+    assert (fees, funding) == (0, 0)
 
 
 # ---- the reader of the journal ------------------------------------------------------------------

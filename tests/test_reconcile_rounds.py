@@ -95,7 +95,7 @@ def test_g13_a_position_that_is_not_the_sum_of_its_fills_halts(tmp_path: Path) -
 
 def test_g3_a_contract_position_that_the_venue_holds_and_our_fills_do_not_explain_halts() -> None:
     hand = session().run(10)
-    there = Wallets(by_instrument={BTC.id: NetContract(reported=D("-1"))})
+    there = Wallets(by_instrument={BTC.id: NetContract(reported=D("-1"), reported_ns=1)})
     hand.sequencer.state.account = replace(hand.state.account, wallets=there)
     again = hand.restart(parameters=NONE, answers=hand.answers, accounting=3).run(5)
     assert codes(again) == [ReasonCode.POSITION_DRIFT]
@@ -124,6 +124,20 @@ def bought(quantity: str) -> ByHand:
     hand.answers["account"] = balances(BTC=str(1 + D(quantity)), USDT=str(1000 - 90 * D(quantity)))
     hand.answers["fills"] = [row(1, quantity)]
     return hand
+
+
+def test_balances_that_contracts_settle_in_are_not_compared() -> None:
+    """A contract of 10 BTC was bought: of the balances only the fee moves, and no fill of spot explains that."""
+    contract = replace(BTC, contract="PERPETUAL", contract_size=D(10), margin="USDT")
+    hand = session(parameters={"size": "2"}, instruments=(contract,))
+    name = hand.order.client_order_id
+    hand.answer(hand.seq_of("place"), shown(name, origQty="2"))
+    hand.private(trade(name, 1, "2", "2", "FILLED", q="2", n="0.4", N="USDT", T=hand.now_ns // 1_000_000))
+    hand.answers |= {"account": balances(BTC="1", USDT="999.6"), "fills": [row(1, "2")]}
+    hand.run(130)
+    assert (hand.mode, hand.facts("balance_drift"), books(hand)["drift"]) == (Mode.RUNNING, [], "0")
+    [line] = [fact for fact in hand.facts("pnl")[-1:] if fact["strategy"] == "hand"]
+    assert (line["unrealised_pnl"], line["fees_quote"]) == ("200", "0.4"), "2 * 10 * (100 - 90)"
 
 
 # ---- when a round begins -------------------------------------------------------------------------

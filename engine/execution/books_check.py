@@ -7,6 +7,7 @@ that a tolerance allows; `risk.equity_drift_max` limits the sum. Texts are recor
 from decimal import Decimal
 
 from engine.bodies import NoteLevel
+from engine.execution.ledger_check import margin_assets
 from engine.facts import BooksCompared
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
@@ -60,10 +61,13 @@ def _equity(step: StepContext) -> tuple[Decimal, Decimal, tuple[str, ...]]:
     """Return the equity by our records, the venue's, and the assets that both lack."""
     ours: dict[str, Decimal] = {}
     theirs: dict[str, Decimal] = {}
+    margins = margin_assets(step)
     for asset, ledger in step.account.ledger.by_asset.items():
         if ledger.compared is not None:
             theirs[asset] = ledger.compared.total
-            ours[asset] = ledger.compared.total - difference(ledger, ledger.compared, tolerance=ZERO)
+            is_compared = asset not in margins
+            drift = difference(ledger, ledger.compared, tolerance=ZERO) if is_compared else ZERO
+            ours[asset] = ledger.compared.total - drift
     for asset, wallet in step.account.wallets.by_asset.items():
         theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
         ours[asset] = ours.get(asset, ZERO) + wallet.expected
@@ -94,8 +98,9 @@ def _wrong_positions(step: StepContext) -> list[str]:
         if held != filled:
             wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
     for name in sorted(account.wallets.by_instrument):
-        theirs, ours = account.wallets.by_instrument[name].reported, by_fills.get(name, ZERO)
-        if theirs != ours:
+        contract = account.wallets.by_instrument[name]
+        theirs, ours = contract.reported, by_fills.get(name, ZERO)
+        if contract.reported_ns and theirs != ours:
             wrong.append(f"{name}: the venue's position is {plain(theirs)}, our fills sum up to {plain(ours)}")
     return wrong
 

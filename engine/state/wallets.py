@@ -44,6 +44,7 @@ class NetContract(msgspec.Struct, frozen=True):
     realised: Decimal = ZERO  # since the opening, before fees
     reported: Decimal = ZERO  # signed quantity by the venue, newest
     reported_entry: Decimal = ZERO
+    reported_ns: int = 0  # venue time of the newest report; 0: none
     contains_ns: int = 0  # as in Wallet
 
 
@@ -81,8 +82,8 @@ def _contract_after(known: NetContract | None, report: ContractReported, instrum
     if known is None:
         contains_ns = report.venue_ns if report.reason is CashReason.ORDER else 0
         opening = opened_at(instrument, report.quantity, report.entry_price)
-        return NetContract(opening, ZERO, report.quantity, report.entry_price, contains_ns)
-    return replace(known, reported=report.quantity, reported_entry=report.entry_price)
+        return NetContract(opening, ZERO, report.quantity, report.entry_price, report.venue_ns, contains_ns)
+    return replace(known, reported=report.quantity, reported_entry=report.entry_price, reported_ns=report.venue_ns)
 
 
 def _filled(wallets: Wallets, fill: OrderFilled, instrument: Instrument) -> Wallets:
