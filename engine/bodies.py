@@ -4,11 +4,12 @@ Values only. engine/record_codec.py reads and writes them.
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from engine.facts import NewOrder
+from engine.plan_terms import PlanTerms
 from engine.requests import LinkPlan, Purpose, Unsigned
 
 
@@ -17,6 +18,8 @@ class IntentKind(StrEnum):
 
     PLACE = "place"
     CANCEL = "cancel"
+    AMEND = "amend"
+    RUN = "run"  # an execution plan
 
 
 class CommandName(StrEnum):
@@ -56,13 +59,16 @@ class NoteLevel(StrEnum):
 
 
 class IntentBody(msgspec.Struct, frozen=True):
-    """A strategy's intent: place an order, or cancel one."""
+    """A strategy's intent: place an order, amend one, or cancel one."""
 
     intent: IntentKind
     strategy: str
     version: str
-    order: NewOrder | None = None
+    order: NewOrder | None = None  # of an amendment: the order with the new quantity
     cancels: str = ""  # client order id
+    amends: str = ""  # client order id
+    plan: PlanTerms | None = None  # the plan to run
+    plan_id: str = ""  # of the plan whose order this is
     rationale: dict[str, Any] = {}  # what the strategy decided on
 
 
@@ -79,6 +85,8 @@ class VerdictBody(msgspec.Struct, frozen=True):
 class RequestBody(msgspec.Struct, frozen=True):
     """A task that the shell performs once. It carries `unsigned` or `link`; a disconnect carries neither."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id"})
+
     purpose: Purpose
     venue: str
     mutates: bool  # True: the shell sends it only after its record is durable (the outbox rule)
@@ -93,6 +101,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     order: NewOrder | None = None
     clock_offset_ns: int = 0  # what the shell adds to its clock for the timestamp
     round: int = 0  # number of its reconciliation; 0: none
+    plan_id: str = ""  # the execution plan whose order it places
 
 
 class TimerBody(msgspec.Struct, frozen=True):

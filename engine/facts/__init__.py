@@ -30,6 +30,7 @@ from engine.facts.order_facts import (
     OrderNotPlaced,
     OrderUnknown,
 )
+from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
 from engine.facts.pnl_facts import (
     BooksCompared,
     CashReason,
@@ -70,7 +71,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | AccountFact | VenueFact | SessionFact | PnlFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact
 
 __all__ = [
     "AccessRefused",
@@ -108,6 +109,11 @@ __all__ = [
     "OrderNotPlaced",
     "OrderUnknown",
     "OrdersBlocked",
+    "PlanEnded",
+    "PlanFact",
+    "PlanMoved",
+    "PlanPhase",
+    "PlanStarted",
     "Pnl",
     "PnlFact",
     "PortfolioPnl",

@@ -9,6 +9,7 @@ import msgspec
 from engine.events import Outcome
 from engine.facts import CancelSettled, OrderClosed, OrderUnknown
 from engine.lifecycle import Report
+from engine.requests import Purpose
 from engine.state.changes import Change, Requested, Stamp
 
 KEPT_MAX = 100
@@ -33,7 +34,7 @@ def reduce(errors: ErrorBursts, change: Change, at: Stamp) -> ErrorBursts:
             is_error = change.status is Report.REJECTED
         case CancelSettled():
             is_error = not change.outcome.startswith(Outcome.DONE)
-        case Requested() if change.request.round:
+        case Requested() if change.request.round and change.request.purpose is Purpose.OPEN_ORDERS:
             return ErrorBursts()
         case _:
             is_error = False

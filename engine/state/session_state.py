@@ -24,6 +24,7 @@ from engine.state import (
     cancel_attempts,
     day_pnl,
     error_bursts,
+    execution_plans,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -61,6 +62,7 @@ from engine.state.changes import (
 )
 from engine.state.day_pnl import DayPnl
 from engine.state.error_bursts import ErrorBursts
+from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -115,11 +117,12 @@ class Account(msgspec.Struct, frozen=True):
     pnl: PnlLines = PnlLines()
     wallets: Wallets = Wallets()
     errors: ErrorBursts = ErrorBursts()
+    plans: Plans = Plans()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl", "pnl", "wallets",
+    "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets",
 )  # fmt: skip
 FRESH = (
     "cancels",
@@ -136,7 +139,7 @@ FRESH = (
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "day_pnl", "errors", "instruments", "lateness", "ledger", "order_blocks",
-    "pnl", "private_seen", "safety", "wallets",
+    "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -160,6 +163,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
     "errors": error_bursts.reduce,
+    "plans": execution_plans.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -208,6 +212,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
     facts.PortfolioPnl: (),  # a report: it moves nothing
+    facts.PlanStarted: ("plans",),
+    facts.PlanMoved: ("plans", "timers"),
+    facts.PlanEnded: ("plans", "timers"),
     Requested: (
         "orders",
         "links",
@@ -219,6 +226,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "safety",
         "ledger",
         "errors",
+        "plans",
     ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -231,8 +239,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
+    Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),

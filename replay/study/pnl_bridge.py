@@ -19,7 +19,7 @@ from engine.session_record import read_session
 from journal.reader import Journal
 from journal.record import plain
 from replay.study.pnl import plain_values
-from replay.study.pnl_orders import OrderKey, OrderShare, Run, read_run, touches
+from replay.study.pnl_orders import OrderKey, OrderShare, PnlRun, read_run, touches
 
 
 class Cause(StrEnum):
@@ -78,7 +78,7 @@ def bridge_sessions(one: Path, other: Path) -> list[PnlBridge]:
         return _bridge(*runs)
 
 
-def _bridge(one: Run, other: Run) -> list[PnlBridge]:
+def _bridge(one: PnlRun, other: PnlRun) -> list[PnlBridge]:
     instruments = {**one.instruments, **other.instruments}
     moved = _market_moves(one, other)
     found: dict[str, list[OrderCause]] = {}
@@ -102,7 +102,7 @@ def _bridge(one: Run, other: Run) -> list[PnlBridge]:
 
 
 def _instrument_causes(
-    one: Run, other: Run, instrument: Instrument, moved: dict[OrderKey, Decimal]
+    one: PnlRun, other: PnlRun, instrument: Instrument, moved: dict[OrderKey, Decimal]
 ) -> list[OrderCause]:
     """Return the causes of one instrument, each with its amount, at the marks of the first session."""
     name = instrument.id
@@ -126,7 +126,7 @@ def _instrument_causes(
     return causes
 
 
-def _opening(run: Run, instrument: Instrument, mark: Decimal) -> Decimal:
+def _opening(run: PnlRun, instrument: Instrument, mark: Decimal) -> Decimal:
     quantity, cost, earned = run.opening.get(instrument.id, (ZERO, ZERO, ZERO))
     if not quantity:
         return earned
@@ -178,7 +178,7 @@ def _price_effect(ours: OrderShare, theirs: OrderShare, instrument: Instrument) 
     return -saved if instrument.inverse else saved
 
 
-def _market_moves(one: Run, other: Run) -> dict[OrderKey, Decimal]:
+def _market_moves(one: PnlRun, other: PnlRun) -> dict[OrderKey, Decimal]:
     """Return how far the touch moved between the two arrivals of each order that took liquidity at another time.
 
     Only of linear instruments, whose P&L is linear in the price.

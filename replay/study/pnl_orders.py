@@ -52,7 +52,7 @@ class OrderShare(msgspec.Struct):
         return -moved if instrument.inverse else moved
 
 
-class Run(msgspec.Struct):
+class PnlRun(msgspec.Struct):
     """One session, as far as its P&L is concerned."""
 
     folder: Path
@@ -74,7 +74,7 @@ class _Decided(NamedTuple):
     time_ns: int
 
 
-def read_run(folder: Path, *, as_source: bool = False) -> Run:
+def read_run(folder: Path, *, as_source: bool = False) -> PnlRun:
     """Read the orders of a session with their fills.
 
     Args:
@@ -116,7 +116,7 @@ def read_run(folder: Path, *, as_source: bool = False) -> Run:
                 share = orders[by_name[fact.client_order_id]]
                 _add(share, fact, pnl.instruments[fact.instrument], record.seq, record.time_ns)
         filled = {key: share for key, share in orders.items() if share.fill_seqs}
-        return Run(folder, pnl.instruments, _marks(pnl), filled, opening, funding, _totals(pnl))
+        return PnlRun(folder, pnl.instruments, _marks(pnl), filled, opening, funding, _totals(pnl))
 
 
 def _opening(pnl: PnlFolder) -> dict[str, tuple[Decimal, Decimal, Decimal]]:
@@ -162,7 +162,7 @@ def _add(share: OrderShare, fill: OrderFilled, instrument: Instrument, seq: int,
         share.fees += to_ledger(fill.fee * fill.fee_rate)
 
 
-def touches(run: Run, wanted: dict[int, OrderShare]) -> dict[int, Decimal]:
+def touches(run: PnlRun, wanted: dict[int, OrderShare]) -> dict[int, Decimal]:
     """Return the price that an order of this side met in the market when each wanted fill was recorded.
 
     Args:
