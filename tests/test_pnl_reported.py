@@ -15,11 +15,15 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 from risk_desk import DESK
 
+from engine.facts import Pnl
 from engine.lots import CostMethod
 from engine.model import Instrument
 from engine.money import MONEY, to_ledger
+from engine.record_codec import read_fact
 from engine.session_record import DriftAction, EngineSettings, MarkChoice, RiskSettings
 from engine.state.pnl_figures import total_figures
+from journal.reader import Journal
+from journal.record import Kind
 from replay.study.pnl import Grouping, session_pnl
 from verbatim.cli import main
 
@@ -230,6 +234,30 @@ def test_the_sums_of_every_grouping_are_equal_to_the_last_digit(session: Path, b
         Grouping.LINE: {f"desk {BTC.id}", f"desk {ETH.id}"}, Grouping.STRATEGY: {"desk"},
         Grouping.INSTRUMENT: {BTC.id, ETH.id}, Grouping.ACCOUNT: {"main"}, Grouping.PORTFOLIO: {"portfolio"},
     }[by]  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [["pnl"], ["diff", "--pnl"]])
+def test_a_slice_has_no_pnl_because_it_lacks_fills(command: list[str]) -> None:
+    part = str(Path(__file__).parent / "golden" / "bundles" / "slice.vbundle")
+    result = CliRunner().invoke(main, [*command, *[part] * len(command)])
+    assert (result.exit_code, "is a slice, which lacks the fills before it" in result.output) == (3, True)
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_session_of_an_older_engine_has_its_pnl(version: int) -> None:
+    """Its own last reports, in the asset of its instrument."""
+    folder = Path(__file__).parent / "golden" / f"v{version}"
+    found = session_pnl(folder)
+    reports = {}
+    for record in Journal.open(folder).records(kinds=(Kind.FACT,)):
+        fact = read_fact(record.body or "")
+        if isinstance(fact, Pnl):
+            reports[f"{fact.strategy} {fact.instrument}"] = fact
+    sums = {row.name: row for row in found.sums(Grouping.LINE)}
+    assert sums.keys() == reports.keys()
+    for name, fact in reports.items():
+        assert abs(sums[name].realised - fact.realised_pnl) < D("1e-14"), name
+        assert abs(sums[name].total - (fact.realised_pnl + fact.unrealised_pnl - fact.fees_quote)) < D("1e-14"), name
 
 
 def test_verbatim_pnl_prints_the_table_and_what_it_lacks(session: Path) -> None:

@@ -26,6 +26,7 @@ from engine.state.pnl_lines import Amounts, PnlLine, PnlLines
 from engine.state.positions import Positions
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import restore_opening
+from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record, canonical, plain
 
@@ -107,9 +108,31 @@ class SessionPnl(msgspec.Struct, frozen=True):
                 return "portfolio"
 
 
+class IncompleteSessionError(JournalError):
+    """A slice of a session lacks the fills before it."""
+
+
+def open_whole(folder: Path) -> Journal:
+    """Open a session whose fills are all there.
+
+    Raises:
+        IncompleteSessionError: It is a slice.
+    """
+    journal = Journal.open(folder)
+    if journal.left_out:
+        raise IncompleteSessionError(
+            f"{folder.name} is a slice, which lacks the fills before it. What to do: name the whole session."
+        )
+    return journal
+
+
 def session_pnl(folder: Path, method: CostMethod = CostMethod.AVERAGE) -> SessionPnl:
-    """Return the P&L of a session."""
-    records = Journal.open(folder).records(kinds=(Kind.SESSION, Kind.FACT))
+    """Return the P&L of a session.
+
+    Raises:
+        IncompleteSessionError: It is a slice.
+    """
+    records = open_whole(folder).records(kinds=(Kind.SESSION, Kind.FACT))
     with localcontext(MONEY):
         return fold_pnl(records, method)
 

@@ -23,7 +23,7 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.snapshots import initial_state
 from replay.study.decisions import DecisionReader
-from replay.study.pnl import PnlFolder
+from replay.study.pnl import PnlFolder, open_whole
 
 OrderKey = tuple[str, str, str]  # origin, strategy, number: equal in two sessions for the same decision
 
@@ -82,7 +82,7 @@ def read_run(folder: Path, *, as_source: bool = False) -> PnlRun:
         as_source: Name origins as sessions do that were resimulated from this one.
 
     """
-    journal = Journal.open(folder)
+    journal = open_whole(folder)
     first = journal.session_record()
     with localcontext(MONEY):
         pnl = PnlFolder(read_session(first.body or ""), CostMethod.AVERAGE)
