@@ -212,6 +212,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
     facts.PortfolioPnl: (),  # a report: it moves nothing
+    facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
     facts.PlanEnded: ("plans", "timers"),
@@ -233,7 +234,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -436,7 +437,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
         ledger=ledger.carried(account.ledger),
-        blocks=instrument_blocks.carried(account.blocks),
+        blocks=InstrumentBlocks(),  # they end by themselves
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
         safety=safety_orders.restored(account.safety),
     )
