@@ -27,12 +27,6 @@ class ReducerSettings(msgspec.Struct, frozen=True):
         """True from accounting 2 on."""
         return self.engine.accounting > 1
 
-    def keeps(self, part: str) -> bool:
-        """Return True if the session keeps a part of the state that came after the first ones."""
-        if part == "safety":
-            return self.safety.pursues
-        return part != "errors" or bool(self.safeguards.error_burst_max)
-
     @property
     def has_pnl(self) -> bool:
         """True from accounting 3 on: P&L is kept in a reporting currency."""

@@ -162,9 +162,10 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
-    "errors": error_bursts.reduce,
     "plans": execution_plans.reduce,
 }
+
+PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
@@ -264,7 +265,9 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
     """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
-        if name == "timers":
+        if name in PLAIN:
+            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif name == "timers":
             moved[name] = timers.reduce(
                 account.timers,
                 change,
@@ -281,7 +284,7 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
                 account.breakers, change, at, orders=account.orders, settings=settings.safeguards
             )
         elif name == "ledger":
-            if settings.has_ledger:
+            if settings.engine.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
         elif name == "pnl":
             if settings.has_pnl:
@@ -293,8 +296,11 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
-        elif settings.keeps(name):
-            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif name == "errors":
+            if settings.safeguards.error_burst_max:
+                moved[name] = error_bursts.reduce(account.errors, change, at)
+        elif settings.safety.pursues:
+            moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account
 
 
@@ -310,7 +316,7 @@ class State:
         "market",
         "predicate_parts",
         "quiescent",
-        "running_parts",
+        "quiet_parts",
         "seq",
         "time_ns",
     )
@@ -324,7 +330,7 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
-        self.running_parts: tuple[Any, ...] = ()  # the parts of the account with which the mode was last RUNNING
+        self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
