@@ -41,6 +41,8 @@ class ReasonCode(StrEnum):
     RIVAL_ENGINE = "rival_engine"  # another engine of ours trades this account: its orders bear a session's mark
     ORDER_CONTRADICTED = "order_contradicted"  # the venue and the journal disagree about an order
     BALANCE_DRIFT = "balance_drift"  # the venue's balance contradicts our records
+    EQUITY_DRIFT = "equity_drift"  # the venue's equity is off ours by more than the limit
+    POSITION_DRIFT = "position_drift"  # a position is not the sum of its fills
     CORE_FAILED = "core_failed"
     UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only
 

@@ -109,6 +109,7 @@ class SessionContext:
             indicators=self._indicator_index,
             triggers={name: number for number, name in enumerate(self.trigger_names)},
             is_plain=self.settings.plain_figures,
+            settings=self.reducer_settings,
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)

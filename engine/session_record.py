@@ -73,11 +73,19 @@ class DriftAction(StrEnum):
     NOTE = "note"  # an alarm, and trading continues
 
 
+class MarkChoice(StrEnum):
+    """Prices at which open quantities count."""
+
+    MID = "mid"  # the middle of the last quote
+    MARK = "mark"  # the venue's mark price of a contract; the mid of any other instrument
+    TOUCH = "touch"  # the price that closing would get: a long counts at the bid, a short at the ask
+
+
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max"}
+        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "equity_drift_max"}
     )
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -90,6 +98,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
+    # between the venue's equity and ours, in the reporting currency: beyond it the session halts
+    equity_drift_max: Decimal = Decimal(0)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -102,7 +112,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
 ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
 
 
@@ -113,6 +123,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
         "bar_close_after_ns",
+        "reporting_currency", "pnl_mark",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -132,7 +143,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
-    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote
+    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
+    # and instrument in a reporting currency, at rates that each fill records
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -155,6 +167,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
     access_halt_refusals: int = 0  # so many refusals in a row halt
+    reporting_currency: str = ""  # of P&L and equity; "": the asset of the first instrument's P&L
+    pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:
@@ -209,6 +223,7 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+    error_burst_max: int = 0  # so many errors of orders within `window_ns` start a reconciliation
     paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
@@ -221,6 +236,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     metadata_every_ns=3600 * SECOND_NS,
     snapshot_percent=60,
     own_open_orders=True,
+    error_burst_max=5,
     paused_exits=True,
 )
 

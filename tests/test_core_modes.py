@@ -9,6 +9,7 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+import test_reconcile_rounds as rounds
 from by_hand import BTC, ETH, PRIVATE, ByHand, report, shown
 
 from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent
@@ -252,6 +253,14 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         test_an_order_that_ended_here_and_stays_open_at_the_venue_halts,
     ),
     ReasonCode.BALANCE_DRIFT: (r"^USDT: the venue reports ", test_a_balance_that_contradicts_our_records_halts),
+    ReasonCode.EQUITY_DRIFT: (
+        r"^equity: the venue's ",
+        rounds.test_g9_differences_that_each_balance_tolerates_reach_the_limit_of_equity_together,
+    ),
+    ReasonCode.POSITION_DRIFT: (
+        r"^fills and positions differ: ",
+        rounds.test_g13_a_position_that_is_not_the_sum_of_its_fills_halts,
+    ),
     ReasonCode.RIVAL_ENGINE: (
         r" bears the mark of session ",
         test_an_order_with_the_mark_of_another_engine_of_ours_halts,

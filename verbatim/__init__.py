@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     from engine.plan_terms import Twap as Twap
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
+    from engine.session_record import MarkChoice as MarkChoice
     from engine.state.execution_plans import EndedPlan as EndedPlan
     from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
+    from engine.state.pnl_figures import PnlFigures as PnlFigures
     from engine.strategy.api import Amend as Amend
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
+    from engine.valuation import Valuation as Valuation
 
 _HOMES = {
     "Amend": "engine.strategy.api",
@@ -69,6 +72,7 @@ _HOMES = {
     "Every": "engine.strategy.api",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
+    "MarkChoice": "engine.session_record",
     "Level": "engine.plan_terms",
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
@@ -80,6 +84,7 @@ _HOMES = {
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
     "PlanPhase": "engine.facts",
+    "PnlFigures": "engine.state.pnl_figures",
     "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
     "Predicate": "engine.strategy.api",
@@ -95,6 +100,7 @@ _HOMES = {
     "TimeInForce": "engine.model",
     "Timed": "engine.plan_terms",
     "Trade": "engine.market.views",
+    "Valuation": "engine.valuation",
     "Trail": "engine.plan_terms",
     "Twap": "engine.plan_terms",
     "View": "engine.strategy.api",

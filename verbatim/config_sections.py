@@ -13,6 +13,7 @@ from engine.session_record import (
     SECOND_NS,
     DriftAction,
     EngineSettings,
+    MarkChoice,
     SafeguardSettings,
     newest_rules,
 )
@@ -124,6 +125,7 @@ class RiskSection(Section):
     on_drift: DriftAction = DriftAction.HALT
     balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
+    equity_drift_max: Decimal = Field(default=Decimal(0), ge=0)
 
 
 class RuleSection(Section):
@@ -181,6 +183,8 @@ class EngineSection(Section):
     late_waiting_max: int = Field(default=50_000, ge=0)
     decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
     decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
+    reporting_currency: str = Field(default="", pattern=r"^[A-Z0-9]{0,20}$")
+    pnl_mark: MarkChoice = MarkChoice.MID
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
@@ -203,6 +207,7 @@ class SafeguardsSection(Section):
     metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
     snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
     own_open_orders: bool = SAFEGUARDS.own_open_orders
+    error_burst_max: int = Field(default=SAFEGUARDS.error_burst_max, ge=0)
     paused_exits: bool = SAFEGUARDS.paused_exits
 
     def settings(self) -> SafeguardSettings:

@@ -35,6 +35,10 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     fees_quote: Decimal
     fees_unvalued: dict[str, Decimal] = {}  # by asset: not contained in `fees_quote`
     is_marked: bool = True  # False: no quote is known, so the unrealised P&L is not known and counts as 0
+    # from accounting 3 on
+    funding: Decimal = Decimal(0)  # received, in the asset of the P&L
+    asset: str = ""  # of the amounts
+    report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):

@@ -23,6 +23,7 @@ from engine.state import (
     breakers,
     cancel_attempts,
     day_pnl,
+    error_bursts,
     execution_plans,
     instrument_blocks,
     instrument_changes,
@@ -34,6 +35,7 @@ from engine.state import (
     order_blocks,
     orders,
     pending_requests,
+    pnl_lines,
     positions,
     private_seen,
     rate_budgets,
@@ -41,6 +43,7 @@ from engine.state import (
     safety_orders,
     strategy_states,
     timers,
+    wallets,
 )
 from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
@@ -58,6 +61,7 @@ from engine.state.changes import (
     TimerFired,
 )
 from engine.state.day_pnl import DayPnl
+from engine.state.error_bursts import ErrorBursts
 from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
@@ -69,6 +73,7 @@ from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
+from engine.state.pnl_lines import PnlLines
 from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets
@@ -77,6 +82,7 @@ from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
+from engine.state.wallets import Wallets
 from journal.record import Record, canonical
 
 PART_VERSION = 2
@@ -108,18 +114,32 @@ class Account(msgspec.Struct, frozen=True):
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
+    pnl: PnlLines = PnlLines()
+    wallets: Wallets = Wallets()
+    errors: ErrorBursts = ErrorBursts()
     plans: Plans = Plans()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl", "plans",
+    "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets",
 )  # fmt: skip
-FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
+FRESH = (
+    "cancels",
+    "gaps",
+    "instruments",
+    "links",
+    "requests",
+    "timers",
+    "access",
+    "private_seen",
+    "lateness",
+    "errors",
+)
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
-    "plans", "private_seen", "safety",
+    "access", "blocks", "breakers", "cancels", "day_pnl", "errors", "instruments", "lateness", "ledger", "order_blocks",
+    "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -150,12 +170,12 @@ PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read n
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers"),
-    facts.OrderFilled: ("orders", "cancels", "ledger"),
-    facts.OrderClosed: ("orders", "breakers", "cancels"),
-    facts.OrderUnknown: ("orders", "timers", "breakers"),
+    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "errors"),
+    facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
     facts.OrderNotPlaced: ("orders",),
     facts.OrderAdopted: ("orders",),
-    facts.CancelSettled: ("orders", "cancels"),
+    facts.CancelSettled: ("orders", "cancels", "errors"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
     facts.BalanceChanged: ("balances", "ledger"),
@@ -188,6 +208,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.FundingPaid: ("pnl",),
+    facts.WalletReported: ("wallets",),
+    facts.ContractReported: ("wallets",),
+    facts.BooksCompared: (),  # a report too
+    facts.PortfolioPnl: (),  # a report: it moves nothing
     facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
@@ -202,6 +227,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "breakers",
         "safety",
         "ledger",
+        "errors",
         "plans",
     ),
     Answered: ("orders", "requests", "limits"),
@@ -219,7 +245,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
-    Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
+    Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
     Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
@@ -260,10 +286,19 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
         elif name == "ledger":
             if settings.engine.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
+        elif name == "pnl":
+            if settings.has_pnl:
+                moved[name] = pnl_lines.reduce(account.pnl, change, at, positions=account.positions, settings=settings)
+        elif name == "wallets":
+            if settings.has_pnl:
+                moved[name] = wallets.reduce(account.wallets, change, at, settings.instruments)
         elif name == "orders":
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
+        elif name == "errors":
+            if settings.safeguards.error_burst_max:
+                moved[name] = error_bursts.reduce(account.errors, change, at)
         elif settings.safety.pursues:
             moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account

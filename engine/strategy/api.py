@@ -43,8 +43,12 @@ from engine.plan_terms import PlanTerms
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
+from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
+from engine.state.rates import equity
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
-from engine.strategy.plain_figures import plain_figure, plain_order, plain_position
+from engine.strategy.plain_figures import plain_figure, plain_order, plain_pnl, plain_position
+from engine.valuation import Valuation
 
 
 class CrossOver(msgspec.Struct, frozen=True):
@@ -253,7 +257,7 @@ class Strategy(Protocol):
 class View:
     """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
-    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "time_ns")
+    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "_settings", "time_ns")
 
     def __init__(
         self,
@@ -265,7 +269,9 @@ class View:
         instruments: Mapping[str, tuple[int, Instrument]],
         indicators: Mapping[tuple[str, str], int],
         is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
+        settings: ReducerSettings | None = None,
     ) -> None:
+        self._settings = settings
         self._is_plain = is_plain
         self._name = name
         self._account = account
@@ -344,6 +350,38 @@ class View:
         """Return the account's free balance of an asset."""
         free = self._account.balances.get(asset).free
         return plain_figure(free) if self._is_plain else free
+
+    def pnl(self, name: str | None = None) -> PnlFigures:
+        """Return the strategy's P&L: realised, unrealised, fees, funding and what the sums lack.
+
+        Args:
+            name: An instrument, for its P&L in its own asset. Without it, all instruments in the reporting currency.
+
+        Raises:
+            LookupError: The session keeps no P&L: it was recorded before accounting 3.
+
+        """
+        settings = self._settings_with_pnl()
+        if name is None:
+            return plain_pnl(total_figures(self._account, self._market, settings, strategy=self._name))
+        index = self._instruments[name][0]
+        return plain_pnl(own_figures(marked_line(self._account, self._market, settings, self._name, index), settings))
+
+    def equity(self) -> Valuation:
+        """Return what the account is worth in the reporting currency, and the assets without a rate.
+
+        Raises:
+            LookupError: The session keeps no P&L: it was recorded before accounting 3.
+
+        """
+        settings = self._settings_with_pnl()
+        found = equity(self._account, self._market, settings.reporting_currency, choice=settings.engine.pnl_mark)
+        return Valuation(plain_figure(found.amount), found.missing)
+
+    def _settings_with_pnl(self) -> ReducerSettings:
+        if self._settings is None or not self._settings.has_pnl:
+            raise LookupError("this session keeps no P&L: it was recorded before accounting 3")
+        return self._settings
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Round a price down to the tick."""
