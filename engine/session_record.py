@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
+from engine.risk_settings import NO_LIMITS, ScopeLimits
 from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
@@ -75,9 +76,10 @@ class DriftAction(StrEnum):
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max"}
-    )
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
+        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "reporting", "instrument",
+        "strategy", "account", "portfolio",
+    })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -89,6 +91,18 @@ class RiskSettings(msgspec.Struct, frozen=True):
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
+    # True: verdicts hold what each limit compared and name only the rules that object; rules without a limit do not run
+    figures: bool = False
+    reporting: str = ""  # the reporting currency; "": none, and no limit is in it
+    instrument: dict[str, ScopeLimits] = {}  # by id or symbol; replaces what it sets of the limits above
+    strategy: dict[str, ScopeLimits] = {}  # by name
+    account: ScopeLimits = NO_LIMITS  # of the account at one venue
+    portfolio: ScopeLimits = NO_LIMITS  # of all accounts together
+
+
+def newest_risk(settings: RiskSettings) -> RiskSettings:
+    """Return the limits with the newest rules, as the configuration of a new session has them."""
+    return replace(settings, figures=True)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):

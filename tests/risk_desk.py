@@ -19,7 +19,7 @@ from engine.handlers.intents import risk_context
 from engine.model import OrderType, RateLimits, Side
 from engine.risk.context import RiskContext
 from engine.risk.review import review
-from engine.session_record import RiskSettings, new_engine_settings
+from engine.session_record import RiskSettings, new_engine_settings, newest_risk
 from engine.step_context import StepContext
 from journal.record import Kind
 
@@ -84,7 +84,7 @@ class Desk:
             parameters={"orders": "; ".join(named)},
             instruments=(msgspec.structs.replace(BTC, **numbers(instrument)), ETH),
             rate_limits=RateLimits(**(venue or {})),
-            risk=RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)}),
+            risk=newest_risk(RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)})),
             **(session or {}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
             engine=new_engine_settings(),
@@ -172,7 +172,7 @@ class Desk:
         new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit, reduce_only="reduce" in rest)
         verdict, approved = review(self.context(new), self.hand.sequencer.kernel.session.risk_rules)
         assert (approved is not None) is verdict.approved
-        return {"approved": verdict.approved, "rules": verdict.rules}
+        return {"approved": verdict.approved, "rules": verdict.rules, "figures": verdict.figures}
 
     def context(self, new: NewOrder) -> RiskContext:
         """Return the context that the kernel makes of its state for an order."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
+    from engine.risk.context import RiskAnswer as RiskAnswer
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
     from engine.state.orders import Order as Order
@@ -59,6 +60,7 @@ _HOMES = {
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
     "Quote": "engine.market.views",
+    "RiskAnswer": "engine.risk.context",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Side": "engine.model",

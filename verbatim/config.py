@@ -24,7 +24,6 @@ from engine.session_record import (
     SECOND_NS,
     DriftAction,
     EngineSettings,
-    RiskSettings,
     SafetySettings,
     VenueSettings,
 )
@@ -293,7 +292,7 @@ def session_config(
             for name, section in config.strategy.items()
         ),
         key=key,
-        risk=RiskSettings(**dict(config.risk)),
+        risk=config.risk.settings(),
         rules=recorded_rules(
             [
                 read_rule(name, section.code, settings=section.settings, base=base)
@@ -310,7 +309,20 @@ def session_config(
     if dry_run or not config.strategy:
         chosen = read_only(chosen)
     check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
+    check_scopes(config)
     return chosen
+
+
+def check_scopes(config: Config) -> None:
+    """Refuse limits of an instrument or a strategy that the session does not have.
+
+    Raises:
+        ConfigError: the text names it.
+    """
+    for kind, known in (("instrument", config.instruments), ("strategy", tuple(config.strategy))):
+        for name in getattr(config.risk, kind):
+            if name not in known:
+                raise ConfigError(f"risk.{kind}.{name}: the session has no {kind} {name}; it has {', '.join(known)}")
 
 
 def require_limits(config: SessionConfig) -> None:

@@ -7,13 +7,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from engine.live.transport.selection import TransportProfile
+from engine.risk_settings import ScopeLimits
 from engine.session_record import (
     ACCOUNTING,
     SAFEGUARDS,
     SECOND_NS,
     DriftAction,
     EngineSettings,
+    RiskSettings,
     SafeguardSettings,
+    newest_risk,
     newest_rules,
 )
 from engine.venues.venue import Network
@@ -107,6 +110,33 @@ class StrategySection(Section):
     parameters: dict[str, Any] = {}
 
 
+Limit = Annotated[Decimal, Field(ge=0)]
+
+
+class PortfolioSection(Section):
+    """Limits of all accounts together, or of one account; engine/risk_settings.py documents each. 0 means no limit."""
+
+    open_orders_max: int = Field(default=0, ge=0)
+    gross_base_max: Limit = Decimal(0)
+    net_base_max: Limit = Decimal(0)
+    gross_quote_max: Limit = Decimal(0)
+    net_quote_max: Limit = Decimal(0)
+    gross_max: Limit = Decimal(0)
+    net_max: Limit = Decimal(0)
+
+    def limits(self) -> ScopeLimits:
+        """Return the limits as a SESSION record has them."""
+        return ScopeLimits(**dict(self))
+
+
+class ScopeSection(PortfolioSection):
+    """Limits of one instrument or of one strategy."""
+
+    order_size_max: Limit = Decimal(0)
+    order_notional_max: Limit = Decimal(0)
+    position_max: Limit = Decimal(0)
+
+
 class RiskSection(Section):
     """Limits; engine/session_record.py documents each. 0 means no limit."""
 
@@ -120,6 +150,32 @@ class RiskSection(Section):
     on_drift: DriftAction = DriftAction.HALT
     balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
+    reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")
+    instrument: dict[str, ScopeSection] = {}
+    strategy: dict[str, ScopeSection] = {}
+    account: PortfolioSection = PortfolioSection()
+    portfolio: PortfolioSection = PortfolioSection()
+
+    @model_validator(mode="after")
+    def _has_reporting_currency(self) -> Self:
+        scopes: dict[str, PortfolioSection] = {"account": self.account, "portfolio": self.portfolio}
+        scopes |= {f"instrument.{name}": scope for name, scope in self.instrument.items()}
+        scopes |= {f"strategy.{name}": scope for name, scope in self.strategy.items()}
+        for name, scope in scopes.items():
+            for limit in ("gross_max", "net_max"):
+                if getattr(scope, limit) and not self.reporting:
+                    raise ValueError(f"{name}.{limit} is in the reporting currency: set risk.reporting_currency")
+        return self
+
+    def settings(self) -> RiskSettings:
+        """Return the limits as a SESSION record has them."""
+        given = dict(self) | {
+            "instrument": {name: scope.limits() for name, scope in self.instrument.items()},
+            "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
+            "account": self.account.limits(),
+            "portfolio": self.portfolio.limits(),
+        }
+        return newest_risk(RiskSettings(**given))
 
 
 class RuleSection(Section):

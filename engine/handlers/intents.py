@@ -1,5 +1,6 @@
 """Intents of strategies: risk reviews each one, and an approved one becomes a request."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -8,7 +9,7 @@ from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.freshness import venue_lag_ns
-from engine.handlers.losses_of_day import loss_reason
+from engine.handlers.losses_of_day import loss_reason, mid_of
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
@@ -94,7 +95,7 @@ def risk_context(
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
     instrument = step.account.instruments.current(session.instruments[order.instrument])
-    limits, terms = session.body.risk, order.terms
+    limits, terms = session.limits_of[instrument.id], order.terms
     settings, index = session.settings, session.indexes[instrument.id]
     venue = session.venues[instrument.venue]
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
@@ -117,6 +118,7 @@ def risk_context(
         rates=venue.rates,
         types=venue.capabilities.types,
         safeguards=session.safeguards,
+        mid_of=partial(mid_of, session, step),
         loss_reason=loss_reason(session, step),
     )
 

@@ -25,6 +25,13 @@ class Worth(NamedTuple):
     unmarked: str
 
 
+def mid_of(session: SessionContext, step: StepContext, instrument: str) -> Decimal:
+    """Return the mid of an instrument's last quote; 0 without one, also for an instrument that the session lacks."""
+    index = session.indexes.get(instrument)
+    quote = None if index is None else step.market.quote(index)
+    return ZERO if quote is None else (quote.bid + quote.ask) / 2
+
+
 def worth(session: SessionContext, step: StepContext) -> Worth:
     """Return the P&L of the positions of all strategies, marked at the mid of the last quote.
 

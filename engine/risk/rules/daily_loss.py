@@ -25,4 +25,4 @@ def _reduces(context: RiskContext) -> bool:
     return held < 0 and open_quantity + order.quantity <= -held
 
 
-RULES = (RiskRule(daily_loss, name="daily_loss"),)
+RULES = (RiskRule(daily_loss, name="daily_loss", is_set=lambda limits: bool(limits.daily_loss_max)),)
