@@ -4,9 +4,17 @@ Every field is omitted from the record at its default, so that a session without
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
+
+
+class PriceReference(StrEnum):
+    """Prices with which a limit price is compared."""
+
+    MID = "mid"  # of the last quote
+    LAST = "last"  # of the last trade
 
 
 class ScopeLimits(msgspec.Struct, frozen=True):
@@ -19,7 +27,7 @@ class ScopeLimits(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "order_size_max", "order_notional_max", "position_max", "open_orders_max", "gross_base_max", "net_base_max",
-        "gross_quote_max", "net_quote_max", "gross_max", "net_max",
+        "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -32,6 +40,7 @@ class ScopeLimits(msgspec.Struct, frozen=True):
     net_quote_max: Decimal = Decimal(0)
     gross_max: Decimal = Decimal(0)  # in the reporting currency
     net_max: Decimal = Decimal(0)
+    price_band_max: Decimal = Decimal(0)  # of an instrument: a share, as in RiskSettings
 
 
 EXPOSURES = ("gross_base_max", "net_base_max", "gross_quote_max", "net_quote_max", "gross_max", "net_max")

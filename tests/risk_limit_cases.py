@@ -8,7 +8,7 @@ from typing import Any
 
 from risk_case import Case, accepted, refused
 
-from engine.risk_settings import ScopeLimits
+from engine.risk_settings import PriceReference, ScopeLimits
 
 
 def scope(**limits: str | int) -> ScopeLimits:
@@ -30,6 +30,8 @@ def account(**limits: str | int) -> dict[str, Any]:
 def portfolio(**limits: str | int) -> dict[str, Any]:
     return {"portfolio": scope(**limits), "reporting": "USDT"}
 
+
+SIDES = {"buy_price_low": "0.2", "buy_price_high": "1.2", "sell_price_low": "0.8", "sell_price_high": "5"}
 
 LIMIT_CASES: list[Case] = [
     # ---- the limits of an instrument replace those of the session, for this instrument alone
@@ -79,4 +81,25 @@ LIMIT_CASES: list[Case] = [
     accepted("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk=portfolio(net_max="101", gross_max="101") | {"reporting": "BTC"}),
     refused("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1.00001 @ 90", because="gross exposure of the portfolio could reach 101.00001 BTC, beyond portfolio.gross_max 101", risk=portfolio(gross_max="101") | {"reporting": "BTC"}),
     refused("exposure_portfolio", "BUY LIMIT 1.00001 @ 90", because="net exposure of the portfolio could reach 100.001 USDT, beyond portfolio.net_quote_max 100", risk=portfolio(net_quote_max="100")),
+    # ---- price band: a share of the mid 100, of the last trade, or of a stop's own trigger
+    accepted("price_band", "BUY LIMIT 1 @ 95", risk={"price_band_max": "0.05"}),
+    refused("price_band", "BUY LIMIT 1 @ 94.99", because="price 94.99 differs from the mid 100 by more than price_band_max 0.05", risk={"price_band_max": "0.05"}),
+    accepted("price_band", "SELL LIMIT 1 @ 105", risk={"price_band_max": "0.05"}),
+    refused("price_band", "SELL LIMIT 1 @ 105.01", because="price 105.01 differs from the mid 100 by more than price_band_max 0.05", risk={"price_band_max": "0.05"}),
+    accepted("price_band", "BUY LIMIT 1 @ 80", risk={"price_band_max": "0.05", **btc(price_band_max="0.2")}),
+    refused("price_band", "BUY LIMIT 1 @ 79.99", because="price 79.99 differs from the mid 100 by more than price_band_max 0.2", risk={"price_band_max": "0.05", **btc(price_band_max="0.2")}),
+    accepted("price_band", "BUY MARKET 1", risk={"price_band_max": "0.001"}),
+    accepted("price_band", "BUY STOP_LIMIT 1 @ 121 from 120", risk={"price_band_max": "0.01"}),
+    refused("price_band", "BUY STOP_LIMIT 1 @ 121.21 from 120", because="price 121.21 differs from the stop price 120 by more than price_band_max 0.01", risk={"price_band_max": "0.01"}),
+    refused("price_band", "BUY LIMIT 1 @ 100", because="no last is known, and price_band_max is 0.05", risk={"price_band_max": "0.05", "price_band_to": PriceReference.LAST}),
+    # ---- the venue's own bounds by side
+    accepted("price_by_side", "BUY LIMIT 1 @ 20", instrument=SIDES),
+    refused("price_by_side", "BUY LIMIT 1 @ 19.99", because="price 19.99 is below 20 % of the mid 100: the venue refuses it", instrument=SIDES),
+    accepted("price_by_side", "BUY LIMIT 1 @ 120", instrument=SIDES),
+    refused("price_by_side", "BUY LIMIT 1 @ 120.01", because="price 120.01 is above 120 % of the mid 100: the venue refuses it", instrument=SIDES),
+    accepted("price_by_side", "SELL LIMIT 1 @ 80", instrument=SIDES),
+    refused("price_by_side", "SELL LIMIT 1 @ 79.99", because="price 79.99 is below 80 % of the mid 100: the venue refuses it", instrument=SIDES),
+    accepted("price_by_side", "SELL LIMIT 1 @ 500", instrument=SIDES),
+    refused("price_by_side", "SELL LIMIT 1 @ 500.01", because="price 500.01 is above 500 % of the mid 100: the venue refuses it", instrument=SIDES),
+    accepted("price_by_side", "SELL MARKET 1", instrument={**SIDES, "sell_price_low": "2"}),
 ]  # fmt: skip

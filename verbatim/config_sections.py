@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from engine.live.transport.selection import TransportProfile
-from engine.risk_settings import ScopeLimits
+from engine.risk_settings import PriceReference, ScopeLimits
 from engine.session_record import (
     ACCOUNTING,
     SAFEGUARDS,
@@ -137,6 +137,12 @@ class ScopeSection(PortfolioSection):
     position_max: Limit = Decimal(0)
 
 
+class InstrumentSection(ScopeSection):
+    """Limits of one instrument."""
+
+    price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
+
+
 class RiskSection(Section):
     """Limits; engine/session_record.py documents each. 0 means no limit."""
 
@@ -151,8 +157,10 @@ class RiskSection(Section):
     balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
     reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")
-    instrument: dict[str, ScopeSection] = {}
+    instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
+    price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
+    price_band_to: PriceReference = PriceReference.MID
     account: PortfolioSection = PortfolioSection()
     portfolio: PortfolioSection = PortfolioSection()
 

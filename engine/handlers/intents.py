@@ -9,7 +9,7 @@ from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.freshness import venue_lag_ns
-from engine.handlers.losses_of_day import loss_reason, mid_of
+from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
@@ -119,6 +119,7 @@ def risk_context(
         types=venue.capabilities.types,
         safeguards=session.safeguards,
         mid_of=partial(mid_of, session, step),
+        last_of=partial(last_of, session, step),
         loss_reason=loss_reason(session, step),
     )
 

@@ -32,6 +32,13 @@ def mid_of(session: SessionContext, step: StepContext, instrument: str) -> Decim
     return ZERO if quote is None else (quote.bid + quote.ask) / 2
 
 
+def last_of(session: SessionContext, step: StepContext, instrument: str) -> Decimal:
+    """Return the price of an instrument's last trade; 0 without one."""
+    index = session.indexes.get(instrument)
+    trade = None if index is None else step.market.last_trade(index)
+    return ZERO if trade is None else trade.price
+
+
 def worth(session: SessionContext, step: StepContext) -> Worth:
     """Return the P&L of the positions of all strategies, marked at the mid of the last quote.
 

@@ -43,6 +43,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     safeguards: SafeguardSettings = SafeguardSettings()
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
     mid_of: Callable[[str], Decimal] = no_price  # instrument -> mid of its last quote, 0 without one
+    last_of: Callable[[str], Decimal] = no_price  # instrument -> price of its last trade, 0 without one
     loss_reason: str = ""  # why the loss of the UTC day allows only orders that reduce a position
 
 

@@ -6,7 +6,7 @@ from engine.model import Instrument
 from engine.risk_settings import NO_LIMITS, ScopeLimits
 from engine.session_record import RiskSettings
 
-REPLACED = ("order_size_max", "order_notional_max", "position_max", "open_orders_max")
+REPLACED = ("order_size_max", "order_notional_max", "position_max", "open_orders_max", "price_band_max")
 
 
 def own_limits(risk: RiskSettings, instrument: Instrument) -> ScopeLimits:
