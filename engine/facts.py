@@ -38,7 +38,7 @@ class SafetyCause(StrEnum):
     BLIND = "blind"  # the session could not be RUNNING for too long
     STRATEGY_STOPPED = "strategy_stopped"
     CORE_FAILED = "core_failed"
-    DAILY_LOSS = "daily_loss"  # the loss of the UTC day reached daily_loss_max
+    DAILY_LOSS = "daily_loss"  # a loss of the day reached its limit
 
 
 class SequencedStream(StrEnum):
@@ -426,19 +426,29 @@ class SafetyOrderEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="safet
 
 
 class DayBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="day_began"):
-    """A UTC day began: the daily loss is counted from here on."""
+    """A day of daily limits began: the daily loss is counted from here on."""
 
-    day: int  # since 1970-01-01
+    day: int  # since 1970-01-01, as its own zone and hour count
     opening: dict[str, Decimal]  # "strategy instrument" -> P&L of all days before: realised and unrealised, less fees
 
 
 class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily_loss_reached"):
-    """The loss of the UTC day reached `daily_loss_max`: orders may only reduce positions until the day ends."""
+    """A loss of the day reached its limit: orders may only reduce positions until the day ends."""
 
     day: int
     asset: str
     loss: Decimal
     limit: Decimal
+    name: str = ""  # of the limit, as in "strategy.quoter.drawdown_max"; "": daily_loss_max
+
+
+class PnlPeak(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl_peak"):
+    """The P&L of the day is at its highest. Emitted when it rose by a hundredth of the limit of its drawdown."""
+
+    day: int
+    name: str  # of the limit
+    asset: str
+    pnl: Decimal
 
 
 Fact = (
@@ -480,4 +490,5 @@ Fact = (
     | SafetyOrderEnded
     | DayBegan
     | DailyLossReached
+    | PnlPeak
 )

@@ -19,12 +19,14 @@ from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
 from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
+from engine.handlers.loss_levels import refresh_levels
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
 from engine.handlers.trip_breakers import drops_intent, trip_breakers
+from engine.handlers.watch_losses import watch_daily_loss
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
@@ -58,6 +60,7 @@ class Kernel:
     def __init__(self, session: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
         """Load a session. `strategies` replaces the recorded ones, for a replay with an edited strategy."""
         self.session = SessionContext(session, strategies)
+        self.watches_losses = session.risk.figures and bool(self.session.loss_limits)
 
     # ---- the first record
 
@@ -116,6 +119,8 @@ class Kernel:
             decisions = {name: CutOff(reason) for name, reason in batch.cut}
         if runner.compiled:
             refresh(runner, state)
+        if self.watches_losses:
+            refresh_levels(session, state)
         records: Sequence[Record] = ()
         try:
             applied = apply(session, state, batch)  # decode, apply
@@ -147,13 +152,15 @@ class Kernel:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
-            step = StepContext(state, record, session.rules)
+            step, positions = StepContext(state, record, session.rules), state.account.positions
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
                 if session.settings.halt_on_rival:
                     halt_for_rivals(session, step)
+                if self.watches_losses and step.account.positions is not positions:
+                    watch_daily_loss(session, step)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
             state.quiescent = advance_policy(session, step)

@@ -17,6 +17,25 @@ class PriceReference(StrEnum):
     LAST = "last"  # of the last trade
 
 
+class LossAction(StrEnum):
+    """Consequences of a loss of the day at its limit, beside the cancel of every own order."""
+
+    REDUCE = "reduce"  # until the day ends orders may only reduce positions
+    HALT = "halt"  # that, and the session halts until a person resumes
+    FLATTEN = "flatten"  # that, and every position is closed
+
+
+class DaySettings(msgspec.Struct, frozen=True):
+    """The day of daily limits: it begins at an hour of a time zone, which the shell resolves."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"zone", "hour", "offsets"})
+
+    zone: str = "UTC"
+    hour: int = 0
+    # (UTC time in seconds from which it holds, seconds east of UTC), oldest first; (): UTC
+    offsets: tuple[tuple[int, int], ...] = ()
+
+
 class ScopeLimits(msgspec.Struct, frozen=True):
     """Limits of one scope: an instrument, a strategy, the account or the whole portfolio. A limit of 0 is not set.
 
@@ -27,7 +46,7 @@ class ScopeLimits(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "order_size_max", "order_notional_max", "position_max", "open_orders_max", "gross_base_max", "net_base_max",
-        "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max",
+        "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max", "daily_loss_max", "drawdown_max",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -41,6 +60,9 @@ class ScopeLimits(msgspec.Struct, frozen=True):
     gross_max: Decimal = Decimal(0)  # in the reporting currency
     net_max: Decimal = Decimal(0)
     price_band_max: Decimal = Decimal(0)  # of an instrument: a share, as in RiskSettings
+    # of the day. Of the account and the portfolio in the reporting currency, else in each asset of P&L
+    daily_loss_max: Decimal = Decimal(0)
+    drawdown_max: Decimal = Decimal(0)  # the fall of the day's P&L from its highest
 
 
 EXPOSURES = ("gross_base_max", "net_base_max", "gross_quote_max", "net_quote_max", "gross_max", "net_max")

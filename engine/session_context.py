@@ -19,6 +19,7 @@ from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
 from engine.risk.limits_of import limits_of
+from engine.risk.loss_limits import loss_limits
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
 from engine.state.reducer_settings import Rules
@@ -75,6 +76,7 @@ class SessionContext:
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
         self.instrument_by_name = _by_name(self.instruments)  # as strategies name them
         self.limits_of = {name: limits_of(body.risk, each) for name, each in self.instruments.items()}
+        self.loss_limits = loss_limits(body.risk, [venue_class(each).name for each in body.venues])
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
         self.rate_limits: dict[str, RateLimits] = {}

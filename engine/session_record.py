@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
-from engine.risk_settings import NO_LIMITS, PriceReference, ScopeLimits
+from engine.risk_settings import NO_LIMITS, DaySettings, LossAction, PriceReference, ScopeLimits
 from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
@@ -78,7 +78,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "reporting", "instrument",
-        "strategy", "account", "portfolio", "price_band_max", "price_band_to",
+        "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -100,6 +100,9 @@ class RiskSettings(msgspec.Struct, frozen=True):
     portfolio: ScopeLimits = NO_LIMITS  # of all accounts together
     price_band_max: Decimal = Decimal(0)  # the share by which a limit price may differ from the reference
     price_band_to: PriceReference = PriceReference.MID
+    drawdown_max: Decimal = Decimal(0)  # the fall of the day's P&L from its highest, in each asset of P&L
+    on_loss: LossAction = LossAction.REDUCE
+    day: DaySettings = DaySettings()
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:

@@ -4,10 +4,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from engine.live.time_zones import find_zone
 from engine.live.transport.selection import TransportProfile
-from engine.risk_settings import PriceReference, ScopeLimits
+from engine.risk_settings import DaySettings, LossAction, PriceReference, ScopeLimits
 from engine.session_record import (
     ACCOUNTING,
     SAFEGUARDS,
@@ -110,6 +111,12 @@ class StrategySection(Section):
     parameters: dict[str, Any] = {}
 
 
+def known_zone(zone: str) -> str:
+    """Return the name of a time zone that this machine knows."""
+    find_zone(zone)
+    return zone
+
+
 Limit = Annotated[Decimal, Field(ge=0)]
 
 
@@ -123,6 +130,8 @@ class PortfolioSection(Section):
     net_quote_max: Limit = Decimal(0)
     gross_max: Limit = Decimal(0)
     net_max: Limit = Decimal(0)
+    daily_loss_max: Limit = Decimal(0)
+    drawdown_max: Limit = Decimal(0)
 
     def limits(self) -> ScopeLimits:
         """Return the limits as a SESSION record has them."""
@@ -143,6 +152,13 @@ class InstrumentSection(ScopeSection):
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
 
 
+class DaySection(Section):
+    """The begin of a day of daily limits."""
+
+    zone: Annotated[str, AfterValidator(known_zone)] = "UTC"  # a name of the tz database, as in "Europe/Berlin"
+    hour: int = Field(default=0, ge=0, le=23)
+
+
 class RiskSection(Section):
     """Limits; engine/session_record.py documents each. 0 means no limit."""
 
@@ -156,6 +172,9 @@ class RiskSection(Section):
     on_drift: DriftAction = DriftAction.HALT
     balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
+    drawdown_max: Limit = Decimal(0)
+    on_loss: LossAction = LossAction.REDUCE
+    day: DaySection = DaySection()
     reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")
     instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
@@ -167,6 +186,9 @@ class RiskSection(Section):
     @model_validator(mode="after")
     def _has_reporting_currency(self) -> Self:
         scopes: dict[str, PortfolioSection] = {"account": self.account, "portfolio": self.portfolio}
+        for name, scope in scopes.items():
+            if (scope.daily_loss_max or scope.drawdown_max) and not self.reporting:
+                raise ValueError(f"losses of {name} are in the reporting currency: set risk.reporting_currency")
         scopes |= {f"instrument.{name}": scope for name, scope in self.instrument.items()}
         scopes |= {f"strategy.{name}": scope for name, scope in self.strategy.items()}
         for name, scope in scopes.items():
@@ -182,6 +204,7 @@ class RiskSection(Section):
             "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
             "account": self.account.limits(),
             "portfolio": self.portfolio.limits(),
+            "day": DaySettings(**dict(self.day)),
         }
         return newest_risk(RiskSettings(**given))
 

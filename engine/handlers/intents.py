@@ -98,6 +98,7 @@ def risk_context(
     limits, terms = session.limits_of[instrument.id], order.terms
     settings, index = session.settings, session.indexes[instrument.id]
     venue = session.venues[instrument.venue]
+    loss = loss_reason(session, step, strategy, instrument)
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
         order=order,
@@ -118,9 +119,11 @@ def risk_context(
         rates=venue.rates,
         types=venue.capabilities.types,
         safeguards=session.safeguards,
-        mid_of=partial(mid_of, session, step),
-        last_of=partial(last_of, session, step),
-        loss_reason=loss_reason(session, step),
+        mid_of=partial(mid_of, session, step.market),
+        last_of=partial(last_of, session, step.market),
+        reporting=limits.reporting,
+        loss_reason=loss[0],
+        loss_figure=loss[1],
     )
 
 

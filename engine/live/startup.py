@@ -19,6 +19,7 @@ from engine.live.machine import software_versions
 from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous
 from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
+from engine.live.time_zones import resolved, tzdata_version
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
@@ -113,11 +114,11 @@ def session_body(
         clock=wanted.clock.settings,
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host="",
-        versions=software_versions(),
+        versions={**software_versions(), **(tzdata_version() if wanted.risk.day.zone != "UTC" else {})},
         venues=(replace(wanted.venue, rate_limits=report.rate_limits),),
         instruments=report.instruments,
         strategies=wanted.strategies,
-        risk=wanted.risk,
+        risk=resolved(wanted.risk, wanted.clock.now_ns()),
         rules=wanted.rules,
         engine=wanted.engine,
         safety=wanted.safety if wanted.account else SafetySettings(),

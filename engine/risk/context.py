@@ -44,7 +44,9 @@ class RiskContext(msgspec.Struct, frozen=True):
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
     mid_of: Callable[[str], Decimal] = no_price  # instrument -> mid of its last quote, 0 without one
     last_of: Callable[[str], Decimal] = no_price  # instrument -> price of its last trade, 0 without one
-    loss_reason: str = ""  # why the loss of the UTC day allows only orders that reduce a position
+    reporting: str = ""  # the reporting currency
+    loss_reason: str = ""  # why the loss of the day allows only orders that reduce a position
+    loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
 
 
 class RiskAnswer(NamedTuple):

@@ -87,9 +87,9 @@ def in_reporting(context: RiskContext) -> Value:
     def value(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | None:
         asset = contracts.asset_of(instrument)
         if asset not in rates:
-            rates[asset] = rate(asset, context.limits.reporting, context.instruments, context.mid_of)
+            rates[asset] = rate(asset, context.reporting, context.instruments, context.mid_of)
         if not rates[asset]:
-            raise UnknownValueError(f"no quote gives the rate of {asset} in {context.limits.reporting}")
+            raise UnknownValueError(f"no quote gives the rate of {asset} in {context.reporting}")
         return contracts.worth(instrument, quantity, price) * rates[asset]
 
     return value

@@ -182,6 +182,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.PnlPeak: ("day_pnl",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -254,6 +255,7 @@ class State:
         "_source",
         "account",
         "inputs",
+        "loss_parts",
         "market",
         "predicate_parts",
         "quiescent",
@@ -271,6 +273,7 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
+        self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
         self.running_parts: tuple[Any, ...] = ()  # the parts of the account with which the mode was last RUNNING
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash

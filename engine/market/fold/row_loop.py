@@ -26,6 +26,7 @@ from engine.market.layout import (
     GROW,
     I_INTEGERS,
     IGNORE,
+    LOSS_LEVEL,
     Q_LIVE,
     S_BARS,
     S_CHANGED,
@@ -98,6 +99,7 @@ def fold_rows(
     sides: Rows,
     pending: Rows,
     inputs: Floats,
+    loss_levels: Rows,
 ) -> tuple[int, int, int, int]:
     """Fold rows from `start` until a record raises a flag.
 
@@ -110,6 +112,8 @@ def fold_rows(
         sides: the levels, one row for each side of each book.
         pending: the diffs kept for a snapshot, by instrument.
         inputs: the floats of the predicates.
+        loss_levels: for each instrument two sums of bid and ask: at or below the first, or at or above the second,
+            the fold stops with LOSS_LEVEL.
 
     Returns:
         (next row, flags, bits of the fired triggers, next due time).
@@ -154,7 +158,10 @@ def fold_rows(
         flags = 0
         if kind == r.QUOTE:
             if fold_quote(row, s, t) and row[r.QUOTE_BID] != 0 and row[r.QUOTE_ASK] != 0:  # one side alone has no mid
-                update_indicators(row[r.INSTRUMENT], row[r.QUOTE_BID] + row[r.QUOTE_ASK], indicators, values)
+                total = row[r.QUOTE_BID] + row[r.QUOTE_ASK]
+                if total <= loss_levels[row[r.INSTRUMENT], 0] or total >= loss_levels[row[r.INSTRUMENT], 1]:
+                    s[S_FLAGS] |= LOSS_LEVEL
+                update_indicators(row[r.INSTRUMENT], total, indicators, values)
                 if s[S_CONDITIONS] > 0:
                     check_conditions(row, s, indicators, values, conditions)
         elif kind == r.TRADE:

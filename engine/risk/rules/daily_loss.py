@@ -1,12 +1,20 @@
-"""The loss of the UTC day stays within the session's limit. engine/handlers/losses_of_day.py computes it."""
+"""The losses of the day stay within their limits. engine/handlers/losses_of_day.py computes them."""
 
 from engine.money import ZERO
-from engine.risk.context import RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.risk.loss_limits import loss_limits
+from engine.session_record import RiskSettings
 
 
-def daily_loss(context: RiskContext) -> str:
-    """Return why the loss of the day forbids the order, or "". An order that only reduces a position is allowed."""
-    return "" if not context.loss_reason or _reduces(context) else context.loss_reason
+def daily_loss(context: RiskContext) -> str | RiskAnswer:
+    """Return why a loss of the day forbids the order, or "". An order that only reduces a position is allowed."""
+    reason = "" if not context.loss_reason or _reduces(context) else context.loss_reason
+    return RiskAnswer(reason, *context.loss_figure) if context.loss_figure else reason
+
+
+def limits_losses(limits: RiskSettings) -> bool:
+    """Return True if a loss of the day is limited."""
+    return bool(loss_limits(limits, ("",)))
 
 
 def _reduces(context: RiskContext) -> bool:
@@ -25,4 +33,4 @@ def _reduces(context: RiskContext) -> bool:
     return held < 0 and open_quantity + order.quantity <= -held
 
 
-RULES = (RiskRule(daily_loss, name="daily_loss", is_set=lambda limits: bool(limits.daily_loss_max)),)
+RULES = (RiskRule(daily_loss, name="daily_loss", is_set=limits_losses),)

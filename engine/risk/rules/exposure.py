@@ -75,7 +75,7 @@ def _answer(context: RiskContext, scope: Scope, limits: ScopeLimits, key: str, o
 
 
 def _asset(context: RiskContext, unit: str) -> str:
-    names = {"base": context.instrument.base, "quote": context.instrument.quote, "": context.limits.reporting}
+    names = {"base": context.instrument.base, "quote": context.instrument.quote, "": context.reporting}
     return names[unit]
 
 
