@@ -1,7 +1,7 @@
-"""A day of trading in virtual time, run in a process of its own: `python tests/day_of_feed.py FOLDER`.
+"""A day of trading in virtual time, run alone in a process: `python tests/day_of_feed.py FOLDER`.
 
 The process prints what it holds after each share of the day, a JSON line each. A process that also ran other tests would
-tell of their memory.
+contain their memory too.
 """
 
 import gc

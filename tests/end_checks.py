@@ -1,4 +1,4 @@
-"""What must hold when a session in virtual time has ended: its journal, its replay, and its books beside the venue's."""
+"""Checks of an ended session in virtual time: its journal, its replay, and its books beside the venue's."""
 
 from decimal import Decimal
 
