@@ -442,6 +442,24 @@ class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily
     name: str = ""  # of the limit, as in "strategy.quoter.drawdown_max"; "": daily_loss_max
 
 
+class CooldownCause(StrEnum):
+    """Setbacks that lead to a cool-down."""
+
+    LOSS = "loss"
+    STOP = "stop"
+    REFUSALS = "refusals"
+
+
+class CooldownBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="cooldown_began"):
+    """A strategy opens no position in an instrument until a time."""
+
+    strategy: str
+    instrument: str
+    cause: CooldownCause
+    reason: str
+    until_ns: int
+
+
 class PnlPeak(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl_peak"):
     """The P&L of the day is at its highest. Emitted when it rose by a hundredth of the limit of its drawdown."""
 
@@ -491,4 +509,5 @@ Fact = (
     | DayBegan
     | DailyLossReached
     | PnlPeak
+    | CooldownBegan
 )

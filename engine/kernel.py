@@ -17,6 +17,7 @@ from engine.apply.batch import NO_EFFECT, Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
+from engine.handlers.begin_cooldowns import begin_cooldowns
 from engine.handlers.intents import emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.loss_levels import refresh_levels
@@ -60,6 +61,7 @@ class Kernel:
     def __init__(self, session: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
         """Load a session. `strategies` replaces the recorded ones, for a replay with an edited strategy."""
         self.session = SessionContext(session, strategies)
+        self.cools_down = session.risk.cooldown.is_set
         self.watches_losses = session.risk.figures and bool(self.session.loss_limits)
 
     # ---- the first record
@@ -161,8 +163,13 @@ class Kernel:
                     halt_for_rivals(session, step)
                 if self.watches_losses and step.account.positions is not positions:
                     watch_daily_loss(session, step)
+            if self.cools_down and step.outputs:
+                begin_cooldowns(session, step, positions, 0)
+            positions, since = step.account.positions, len(step.outputs)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
+            if self.cools_down and len(step.outputs) > since:
+                begin_cooldowns(session, step, positions, since)
             state.quiescent = advance_policy(session, step)
             if is_due or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))

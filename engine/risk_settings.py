@@ -36,6 +36,46 @@ class DaySettings(msgspec.Struct, frozen=True):
     offsets: tuple[tuple[int, int], ...] = ()
 
 
+class CooldownSettings(msgspec.Struct, frozen=True):
+    """How long a strategy opens no position in an instrument after a setback there. 0: not at all."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"after_loss_ns", "loss_min", "after_stop_ns", "after_refusals_ns", "refusals_max"}
+    )
+
+    after_loss_ns: int = 0  # after a fill that closed at a loss, fees included
+    loss_min: Decimal = Decimal(0)  # in the asset of P&L: a smaller or equal loss does not count
+    after_stop_ns: int = 0  # after a fill of a stop order
+    after_refusals_ns: int = 0  # after refusals in a row, by the venue or by risk
+    refusals_max: int = 3  # so many
+
+    @property
+    def is_set(self) -> bool:
+        """True if anything leads to a cool-down."""
+        return bool(self.after_loss_ns or self.after_stop_ns or self.after_refusals_ns)
+
+
+class HoursSettings(msgspec.Struct, frozen=True):
+    """Trading hours. The shell resolves them to windows when the session starts; the core reads the windows alone."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"calendar", "zone", "open", "windows"})
+
+    calendar: str = ""  # of exchange_calendars, as in "XNYS"; "": `open` has the hours
+    zone: str = "UTC"  # of `open`
+    open: tuple[str, ...] = ()  # as in "mon-fri 09:00-17:30"
+    windows: tuple[tuple[int, int], ...] = ()  # (begin, end) in seconds UTC, oldest first
+
+    @property
+    def is_set(self) -> bool:
+        """True if there are hours."""
+        return bool(self.calendar or self.open)
+
+    @property
+    def name(self) -> str:
+        """The hours in a few words, for texts."""
+        return self.calendar or f"{', '.join(self.open)} {self.zone}"
+
+
 class ScopeLimits(msgspec.Struct, frozen=True):
     """Limits of one scope: an instrument, a strategy, the account or the whole portfolio. A limit of 0 is not set.
 
@@ -46,7 +86,7 @@ class ScopeLimits(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "order_size_max", "order_notional_max", "position_max", "open_orders_max", "gross_base_max", "net_base_max",
-        "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max", "daily_loss_max", "drawdown_max",
+        "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max", "daily_loss_max", "drawdown_max", "hours",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -63,6 +103,7 @@ class ScopeLimits(msgspec.Struct, frozen=True):
     # of the day. Of the account and the portfolio in the reporting currency, else in each asset of P&L
     daily_loss_max: Decimal = Decimal(0)
     drawdown_max: Decimal = Decimal(0)  # the fall of the day's P&L from its highest
+    hours: HoursSettings = HoursSettings()  # of an instrument
 
 
 EXPOSURES = ("gross_base_max", "net_base_max", "gross_quote_max", "net_quote_max", "gross_max", "net_max")

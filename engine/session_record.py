@@ -11,7 +11,15 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
-from engine.risk_settings import NO_LIMITS, DaySettings, LossAction, PriceReference, ScopeLimits
+from engine.risk_settings import (
+    NO_LIMITS,
+    CooldownSettings,
+    DaySettings,
+    HoursSettings,
+    LossAction,
+    PriceReference,
+    ScopeLimits,
+)
 from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
@@ -79,6 +87,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "reporting", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
+        "cooldown", "hours",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -103,6 +112,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     drawdown_max: Decimal = Decimal(0)  # the fall of the day's P&L from its highest, in each asset of P&L
     on_loss: LossAction = LossAction.REDUCE
     day: DaySettings = DaySettings()
+    cooldown: CooldownSettings = CooldownSettings()
+    hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:

@@ -108,7 +108,8 @@ class Desk:
             case ["venue:", what]:
                 self._venue(what)
             case ["command:", what]:
-                self.hand.command(what)
+                command, _, about = what.partition(" ")
+                self.hand.command(command, asset=about)
             case ["run", seconds]:
                 self.hand.run(float(seconds))
             case ["at", what]:
@@ -160,6 +161,12 @@ class Desk:
                 hand.answer(hand.seq_of("place"), outcome="timeout")
             case ["canceled"]:
                 hand.private(report(name, "CANCELED", "CANCELED", **wire))
+            case ["rejected"]:
+                hand.answer(hand.seq_of("place"), {"code": -2010, "msg": "Order would be rejected."}, status=400)
+            case ["filled", quantity, "at", price]:
+                self._trades += 1
+                wire = {**wire, "L": price}
+                hand.private(trade(name, self._trades, quantity, quantity, "FILLED", **wire))
             case ["filled", quantity]:
                 self._trades += 1
                 hand.private(trade(name, self._trades, quantity, quantity, "FILLED", **wire))

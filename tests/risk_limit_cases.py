@@ -6,9 +6,10 @@ BTCUSDT and ETHBTC are both quoted 99 to 101, so their mids are 100: one ETH is 
 from decimal import Decimal
 from typing import Any
 
+from by_hand import START_NS
 from risk_case import Case, accepted, refused
 
-from engine.risk_settings import PriceReference, ScopeLimits
+from engine.risk_settings import CooldownSettings, HoursSettings, PriceReference, ScopeLimits
 
 
 def scope(**limits: str | int) -> ScopeLimits:
@@ -32,6 +33,19 @@ def portfolio(**limits: str | int) -> dict[str, Any]:
 
 
 SIDES = {"buy_price_low": "0.2", "buy_price_high": "1.2", "sell_price_low": "0.8", "sell_price_high": "5"}
+
+
+def hours(begin: int, end: int, *more: int) -> dict[str, Any]:
+    """Windows in seconds after the start."""
+    start_s = START_NS // 1_000_000_000
+    windows = ((start_s + begin, start_s + end), *((start_s + each, start_s + each + 10) for each in more))
+    return {"hours": HoursSettings(calendar="XTST", windows=windows)}
+
+
+MINUTE_NS = 60_000_000_000
+COOL = {"cooldown": CooldownSettings(after_loss_ns=MINUTE_NS)}
+REFUSED = {"cooldown": CooldownSettings(after_refusals_ns=MINUTE_NS, refusals_max=2)}
+SOLD = "BUY LIMIT 1 @ 90 | venue: filled 1 | SELL LIMIT 1 @ {0} | venue: filled 1 at {0}"
 
 LIMIT_CASES: list[Case] = [
     # ---- the limits of an instrument replace those of the session, for this instrument alone
@@ -102,4 +116,30 @@ LIMIT_CASES: list[Case] = [
     accepted("price_by_side", "SELL LIMIT 1 @ 500", instrument=SIDES),
     refused("price_by_side", "SELL LIMIT 1 @ 500.01", because="price 500.01 is above 500 % of the mid 100: the venue refuses it", instrument=SIDES),
     accepted("price_by_side", "SELL MARKET 1", instrument={**SIDES, "sell_price_low": "2"}),
+    # ---- cool-down: after 1 BTC bought at 90 is sold at 89.99, for 60 s
+    accepted("cooldown", *SOLD.format("90").split(" | "), "BUY LIMIT 1 @ 90", risk=COOL),
+    refused("cooldown", *SOLD.format("89.99").split(" | "), "BUY LIMIT 1 @ 90", because="desk cools down for another 60 s after a loss of 0.01", risk=COOL),
+    accepted("cooldown", *SOLD.format("89.99").split(" | "), "ETHBTC BUY LIMIT 1 @ 90", risk=COOL),
+    refused("cooldown", *SOLD.format("89.99").split(" | "), "run 59.9", "BUY LIMIT 1 @ 90", because="desk cools down for another 1 s after a loss of 0.01", risk=COOL),
+    accepted("cooldown", *SOLD.format("89.99").split(" | "), "run 60", "BUY LIMIT 1 @ 90", risk=COOL),
+    accepted("cooldown", "BUY LIMIT 2 @ 90", "venue: filled 2", "SELL LIMIT 1 @ 89.99", "venue: filled 1 at 89.99", "SELL LIMIT 1 @ 110", risk=COOL),
+    accepted("cooldown", *SOLD.format("89.99").split(" | "), "BUY LIMIT 1 @ 90", risk={"cooldown": CooldownSettings(after_loss_ns=MINUTE_NS, loss_min=Decimal("0.01"))}),
+    accepted("cooldown", *SOLD.format("89.99").split(" | "), "command: resume_strategy desk", "BUY LIMIT 1 @ 90", risk=COOL),
+    accepted("cooldown", *SOLD.format("89.99").split(" | "), "command: resume_instrument BTCUSDT", "BUY LIMIT 1 @ 90", risk=COOL),
+    # after a stop order that filled
+    refused("cooldown", "BUY LIMIT 1 @ 90", "venue: filled 1", "SELL STOP 1 from 89", "venue: filled 1", "BUY LIMIT 1 @ 90", because="desk cools down for another 60 s after stop order {second} filled", risk={"cooldown": CooldownSettings(after_stop_ns=MINUTE_NS)}),
+    accepted("cooldown", "BUY LIMIT 1 @ 90", "venue: filled 1", "SELL TAKE_PROFIT 1 from 110", "venue: filled 1", "BUY LIMIT 1 @ 90", risk={"cooldown": CooldownSettings(after_stop_ns=MINUTE_NS)}),
+    # after refusals in a row, by the venue or by risk
+    accepted("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 1 @ 90", risk=REFUSED),
+    refused("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 9 @ 90", "BUY LIMIT 1 @ 90", because="desk cools down for another 60 s after 2 refusals in a row", risk={**REFUSED, "order_size_max": "5"}),
+    accepted("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 1 @ 90", "venue: open", "BUY LIMIT 9 @ 90", "BUY LIMIT 1 @ 90", risk={**REFUSED, "order_size_max": "5"}),
+    # ---- trading hours: a window from 10 s after the start for 10 s, and one an hour later
+    accepted("trading_hours", "run 8", "BUY LIMIT 1 @ 90", risk=hours(8, 20)),
+    refused("trading_hours", "run 6", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 3 s", risk=hours(10, 20)),
+    refused("trading_hours", "run 19", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 3581 s", risk=hours(10, 20, 3601)),
+    accepted("trading_hours", "run 19", "BUY LIMIT 1 @ 90", risk=hours(10, 21)),
+    refused("trading_hours", "run 21", "BUY LIMIT 1 @ 90", because="no trading hours of XTST are known for this time: start the session again", risk=hours(10, 20)),
+    refused("trading_hours", "run 6", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 3 s", risk={"instrument": {"BTCUSDT": ScopeLimits(hours=hours(10, 20)["hours"])}}),
+    accepted("trading_hours", "run 6", "ETHBTC BUY LIMIT 1 @ 90", risk={"instrument": {"BTCUSDT": ScopeLimits(hours=hours(10, 20)["hours"])}}),
+    accepted("trading_hours", "run 10", "BUY LIMIT 1 @ 90", "venue: filled 1", "run 10", "SELL LIMIT 1 @ 110", risk=hours(10, 20)),
 ]  # fmt: skip

@@ -257,8 +257,8 @@ def play(case: Case) -> None:
     verdict = (desk.reviewed if reviewed else desk.verdicts())[-1]
     answer = verdict["rules"].get(case.rule, "")
     if case.answer:
-        first = desk.hand.orders[0].client_order_id if desk.hand.orders else ""
-        assert answer == case.answer.format(first=first)
+        first, second, *_ = (*(order.client_order_id for order in desk.hand.orders), "", "")
+        assert answer == case.answer.format(first=first, second=second)
         assert not verdict["approved"]
     else:
         assert answer == ""

@@ -1,5 +1,6 @@
 """Sections of the configuration file: their keys, defaults and bounds. `verbatim/config.py` reads them."""
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -7,8 +8,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from engine.live.time_zones import find_zone
+from engine.live.trading_hours import with_windows
 from engine.live.transport.selection import TransportProfile
-from engine.risk_settings import DaySettings, LossAction, PriceReference, ScopeLimits
+from engine.risk_settings import CooldownSettings, DaySettings, HoursSettings, LossAction, PriceReference, ScopeLimits
 from engine.session_record import (
     ACCOUNTING,
     SAFEGUARDS,
@@ -146,10 +148,35 @@ class ScopeSection(PortfolioSection):
     position_max: Limit = Decimal(0)
 
 
+class HoursSection(Section):
+    """Trading hours: a calendar of exchange_calendars, or hours of the week in a time zone."""
+
+    calendar: str = ""
+    zone: Annotated[str, AfterValidator(known_zone)] = "UTC"
+    open: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_readable(self) -> Self:
+        if self.calendar and self.open:
+            raise ValueError("name a calendar or open hours, not both")
+        if not self.calendar:
+            with_windows(self.settings(), date(2024, 1, 1))
+        return self
+
+    def settings(self) -> HoursSettings:
+        """Return the hours as a SESSION record has them; the shell adds the windows when the session starts."""
+        return HoursSettings(**dict(self))
+
+
 class InstrumentSection(ScopeSection):
     """Limits of one instrument."""
 
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
+    hours: HoursSection = HoursSection()
+
+    def limits(self) -> ScopeLimits:
+        """Return the limits as a SESSION record has them."""
+        return ScopeLimits(**dict(self) | {"hours": self.hours.settings()})
 
 
 class DaySection(Section):
@@ -157,6 +184,20 @@ class DaySection(Section):
 
     zone: Annotated[str, AfterValidator(known_zone)] = "UTC"  # a name of the tz database, as in "Europe/Berlin"
     hour: int = Field(default=0, ge=0, le=23)
+
+
+class CooldownSection(Section):
+    """How long a strategy opens no position in an instrument after a setback there; engine/risk_settings.py."""
+
+    after_loss_s: Limit = Decimal(0)
+    loss_min: Limit = Decimal(0)
+    after_stop_s: Limit = Decimal(0)
+    after_refusals_s: Limit = Decimal(0)
+    refusals_max: int = Field(default=3, gt=0)
+
+    def settings(self) -> CooldownSettings:
+        """Return the settings in nanoseconds."""
+        return CooldownSettings(**_in_nanoseconds(self))
 
 
 class RiskSection(Section):
@@ -175,6 +216,8 @@ class RiskSection(Section):
     drawdown_max: Limit = Decimal(0)
     on_loss: LossAction = LossAction.REDUCE
     day: DaySection = DaySection()
+    cooldown: CooldownSection = CooldownSection()
+    hours: HoursSection = HoursSection()
     reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")
     instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
@@ -204,6 +247,8 @@ class RiskSection(Section):
             "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
             "account": self.account.limits(),
             "portfolio": self.portfolio.limits(),
+            "hours": self.hours.settings(),
+            "cooldown": self.cooldown.settings(),
             "day": DaySettings(**dict(self.day)),
         }
         return newest_risk(RiskSettings(**given))

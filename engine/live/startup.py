@@ -19,7 +19,8 @@ from engine.live.machine import software_versions
 from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous
 from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
-from engine.live.time_zones import resolved, tzdata_version
+from engine.live.time_zones import tzdata_version
+from engine.live.trading_hours import resolved
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
@@ -108,17 +109,21 @@ def session_body(
 ) -> SessionBody:
     """Return the body of the SESSION record."""
     before = before or PreviousJournal()
+    try:
+        risk = resolved(wanted.risk, wanted.clock.now_ns())  # first: it may import a package, whose version is recorded
+    except ValueError as error:
+        raise StartError(f"risk: {error}") from None
     body = SessionBody(
         session=session,
         started_ns=wanted.clock.now_ns(),
         clock=wanted.clock.settings,
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host="",
-        versions={**software_versions(), **(tzdata_version() if wanted.risk.day.zone != "UTC" else {})},
+        versions=software_versions() | (tzdata_version() if risk != wanted.risk else {}),
         venues=(replace(wanted.venue, rate_limits=report.rate_limits),),
         instruments=report.instruments,
         strategies=wanted.strategies,
-        risk=resolved(wanted.risk, wanted.clock.now_ns()),
+        risk=risk,
         rules=wanted.rules,
         engine=wanted.engine,
         safety=wanted.safety if wanted.account else SafetySettings(),

@@ -9,15 +9,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec.structs import replace
 
-from engine.session_record import SECOND_NS, RiskSettings
+from engine.risk_settings import DaySettings
+from engine.session_record import SECOND_NS
 
 DAY_S = 86_400
 SPAN_S = 3 * 366 * DAY_S  # a session that runs for longer keeps the last offset
 
 
-def resolved(risk: RiskSettings, start_ns: int) -> RiskSettings:
-    """Return the limits with the offsets of the day's time zone from the start of the session on."""
-    return replace(risk, day=replace(risk.day, offsets=offsets(risk.day.zone, start_ns // SECOND_NS)))
+def resolved_day(day: DaySettings, start_ns: int) -> DaySettings:
+    """Return a day of daily limits with the offsets of its time zone from the start of the session on."""
+    return replace(day, offsets=offsets(day.zone, start_ns // SECOND_NS))
 
 
 def offsets(zone: str, start_s: int) -> tuple[tuple[int, int], ...]:

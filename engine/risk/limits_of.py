@@ -6,7 +6,7 @@ from engine.model import Instrument
 from engine.risk_settings import NO_LIMITS, ScopeLimits
 from engine.session_record import RiskSettings
 
-REPLACED = ("order_size_max", "order_notional_max", "position_max", "open_orders_max", "price_band_max")
+REPLACED = ("order_size_max", "order_notional_max", "position_max", "open_orders_max", "price_band_max", "hours")
 
 
 def own_limits(risk: RiskSettings, instrument: Instrument) -> ScopeLimits:
@@ -17,5 +17,5 @@ def own_limits(risk: RiskSettings, instrument: Instrument) -> ScopeLimits:
 def limits_of(risk: RiskSettings, instrument: Instrument) -> RiskSettings:
     """Return the limits that an order in the instrument must keep."""
     own = own_limits(risk, instrument)
-    given = {name: getattr(own, name) for name in REPLACED if getattr(own, name)}
+    given = {name: value for name in REPLACED if (value := getattr(own, name)) != getattr(NO_LIMITS, name)}
     return replace(risk, **given) if given else risk

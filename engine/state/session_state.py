@@ -22,6 +22,7 @@ from engine.state import (
     balances,
     breakers,
     cancel_attempts,
+    cooldowns,
     day_pnl,
     instrument_blocks,
     instrument_changes,
@@ -56,6 +57,7 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
@@ -106,17 +108,18 @@ class Account(msgspec.Struct, frozen=True):
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
+    cooldowns: Cooldowns = Cooldowns()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl",
+    "blocks", "safety", "ledger", "day_pnl", "cooldowns",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
-    "private_seen", "safety",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "instruments", "lateness", "ledger",
+    "order_blocks", "private_seen", "safety",
 })  # fmt: skip
 
 
@@ -143,9 +146,9 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
-    facts.OrderAccepted: ("orders", "breakers"),
+    facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
     facts.OrderFilled: ("orders", "cancels", "ledger"),
-    facts.OrderClosed: ("orders", "breakers", "cancels"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns"),
     facts.OrderUnknown: ("orders", "timers", "breakers"),
     facts.OrderNotPlaced: ("orders",),
     facts.OrderAdopted: ("orders",),
@@ -176,20 +179,21 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BreakerTripped: ("breakers",),
     facts.InstrumentChanged: ("instruments",),
     facts.TradingAllowed: ("instruments",),
-    VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
+    VerdictBody: ("breakers", "cooldowns"),  # a refusal that a breaker counts; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
     facts.PnlPeak: ("day_pnl",),
+    facts.CooldownBegan: ("cooldowns",),
     Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness", "cooldowns"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -234,6 +238,9 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
             moved[name] = breakers.reduce(
                 account.breakers, change, at, orders=account.orders, settings=rules.safeguards
             )
+        elif name == "cooldowns":
+            if rules.risk.cooldown.is_set:
+                moved[name] = cooldowns.reduce(account.cooldowns, change, at, orders=account.orders)
         elif name == "ledger":
             if rules.has_ledger:
                 moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
