@@ -17,6 +17,21 @@ class PriceReference(StrEnum):
     LAST = "last"  # of the last trade
 
 
+class Sharing(StrEnum):
+    """Rules for several strategies in one instrument."""
+
+    ALLOW = "allow"  # each trades as if it were alone; limits of the instrument count all
+    NET = "net"  # none opens a position opposite to another's
+    REFUSE = "refuse"  # the instrument belongs to the first that has a position or an order there
+
+
+class SelfTrade(StrEnum):
+    """What happens to an order that would trade with another strategy's order."""
+
+    ALLOW = "allow"  # the venue decides
+    REFUSE = "refuse"
+
+
 class LossAction(StrEnum):
     """Consequences of a loss of the day at its limit, beside the cancel of every own order."""
 
@@ -86,7 +101,8 @@ class ScopeLimits(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "order_size_max", "order_notional_max", "position_max", "open_orders_max", "gross_base_max", "net_base_max",
-        "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max", "daily_loss_max", "drawdown_max", "hours",
+        "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max", "daily_loss_max", "drawdown_max",
+        "hours",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order

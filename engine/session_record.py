@@ -19,6 +19,8 @@ from engine.risk_settings import (
     LossAction,
     PriceReference,
     ScopeLimits,
+    SelfTrade,
+    Sharing,
 )
 from engine.upcast import SCHEMA, session_text
 
@@ -87,7 +89,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "reporting", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours",
+        "cooldown", "hours", "sharing", "self_trade",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -113,12 +115,14 @@ class RiskSettings(msgspec.Struct, frozen=True):
     on_loss: LossAction = LossAction.REDUCE
     day: DaySettings = DaySettings()
     cooldown: CooldownSettings = CooldownSettings()
+    sharing: Sharing = Sharing.ALLOW
+    self_trade: SelfTrade = SelfTrade.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
     """Return the limits with the newest rules, as the configuration of a new session has them."""
-    return replace(settings, figures=True)
+    return replace(settings, figures=True, self_trade=SelfTrade.REFUSE)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):

@@ -134,12 +134,12 @@ LIMIT_CASES: list[Case] = [
     refused("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 9 @ 90", "BUY LIMIT 1 @ 90", because="desk cools down for another 60 s after 2 refusals in a row", risk={**REFUSED, "order_size_max": "5"}),
     accepted("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 1 @ 90", "venue: open", "BUY LIMIT 9 @ 90", "BUY LIMIT 1 @ 90", risk={**REFUSED, "order_size_max": "5"}),
     # ---- trading hours: a window from 10 s after the start for 10 s, and one an hour later
-    accepted("trading_hours", "run 8", "BUY LIMIT 1 @ 90", risk=hours(8, 20)),
-    refused("trading_hours", "run 6", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 3 s", risk=hours(10, 20)),
-    refused("trading_hours", "run 19", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 3581 s", risk=hours(10, 20, 3601)),
-    accepted("trading_hours", "run 19", "BUY LIMIT 1 @ 90", risk=hours(10, 21)),
-    refused("trading_hours", "run 21", "BUY LIMIT 1 @ 90", because="no trading hours of XTST are known for this time: start the session again", risk=hours(10, 20)),
-    refused("trading_hours", "run 6", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 3 s", risk={"instrument": {"BTCUSDT": ScopeLimits(hours=hours(10, 20)["hours"])}}),
+    accepted("trading_hours", "run 10", "BUY LIMIT 1 @ 90", risk=hours(10, 20)),
+    refused("trading_hours", "run 9", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 1 s", risk=hours(10, 20)),
+    refused("trading_hours", "run 20", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 3581 s", risk=hours(10, 20, 3601)),
+    accepted("trading_hours", "run 19", "BUY LIMIT 1 @ 90", risk=hours(10, 20)),
+    refused("trading_hours", "run 20", "BUY LIMIT 1 @ 90", because="no trading hours of XTST are known for this time: start the session again", risk=hours(10, 20)),
+    refused("trading_hours", "run 6", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 4 s", risk={"instrument": {"BTCUSDT": ScopeLimits(hours=hours(10, 20)["hours"])}}),
     accepted("trading_hours", "run 6", "ETHBTC BUY LIMIT 1 @ 90", risk={"instrument": {"BTCUSDT": ScopeLimits(hours=hours(10, 20)["hours"])}}),
     accepted("trading_hours", "run 10", "BUY LIMIT 1 @ 90", "venue: filled 1", "run 10", "SELL LIMIT 1 @ 110", risk=hours(10, 20)),
 ]  # fmt: skip

@@ -47,6 +47,7 @@ def test_a_calendar_without_its_package_is_refused_with_what_to_do(monkeypatch: 
         with_windows(HoursSettings(calendar="XNYS"), date(2024, 1, 1))
 
 
+@pytest.mark.filterwarnings("ignore")  # the package uses what pandas deprecates
 def test_a_calendar_knows_holidays_and_pauses() -> None:
     pytest.importorskip("exchange_calendars")
     york = with_windows(HoursSettings(calendar="XNYS"), date(2024, 7, 3))

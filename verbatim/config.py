@@ -33,6 +33,7 @@ from engine.venues.venue import Endpoints, Network, RequestSigner
 from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
 from journal.signing import BadKeyError, Signer
 from verbatim.config_sections import (
+    OF_VENUES,
     RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
@@ -310,7 +311,23 @@ def session_config(
         chosen = read_only(chosen)
     check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
     check_scopes(config)
+    check_margin(config)
     return chosen
+
+
+def check_margin(config: Config) -> None:
+    """Refuse settings of leverage and margin at a venue that has neither.
+
+    Raises:
+        ConfigError: the text names the setting.
+    """
+    capabilities = make_venue(venue_settings(config), ()).capabilities
+    for name in OF_VENUES:
+        if getattr(config.risk, name) and not capabilities.leverage:
+            raise ConfigError(
+                f"risk.{name}: not at this venue: {config.venue.name} has no leverage and no margin modes. What to do: "
+                "remove it"
+            )
 
 
 def check_scopes(config: Config) -> None:

@@ -179,6 +179,9 @@ class InstrumentSection(ScopeSection):
         return ScopeLimits(**dict(self) | {"hours": self.hours.settings()})
 
 
+OF_VENUES = ("leverage_max", "margin_mode")  # settings of [risk] for venues with leverage
+
+
 class DaySection(Section):
     """The begin of a day of daily limits."""
 
@@ -218,6 +221,10 @@ class RiskSection(Section):
     day: DaySection = DaySection()
     cooldown: CooldownSection = CooldownSection()
     hours: HoursSection = HoursSection()
+    sharing: Sharing = Sharing.ALLOW
+    self_trade: SelfTrade = SelfTrade.REFUSE
+    leverage_max: Decimal = Field(default=Decimal(0), ge=0)
+    margin_mode: Literal["", "cross", "isolated"] = ""
     reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")
     instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
@@ -242,7 +249,7 @@ class RiskSection(Section):
 
     def settings(self) -> RiskSettings:
         """Return the limits as a SESSION record has them."""
-        given = dict(self) | {
+        given = {name: value for name, value in self if name not in OF_VENUES} | {
             "instrument": {name: scope.limits() for name, scope in self.instrument.items()},
             "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
             "account": self.account.limits(),

@@ -1,4 +1,4 @@
-"""Trading hours as windows in UTC, resolved when a session starts: the core needs no calendar, and neither does a replay.
+"""Trading hours as windows in UTC, resolved when a session starts: neither the core nor a replay reads a calendar.
 
 Calendars of exchanges come from the package exchange_calendars (the extra `calendars`), which is imported only if a
 session names one.
@@ -6,6 +6,7 @@ session names one.
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from importlib import import_module
 from typing import Any
 
 from msgspec.structs import replace
@@ -71,13 +72,13 @@ def _weekly_windows(hours: HoursSettings, first: date) -> list[tuple[int, int]]:
 
 def _calendar_windows(name: str, first: date) -> list[tuple[int, int]]:
     try:
-        import exchange_calendars  # noqa: PLC0415 - an extra, which few sessions need
+        package: Any = import_module("exchange_calendars")  # an extra, which few sessions need
     except ImportError:
         text = f"calendar {name!r} needs the package exchange_calendars; install verbatim-trading[calendars]"
         raise ValueError(text) from None
     try:
-        calendar: Any = exchange_calendars.get_calendar(name, start=first, end=first + timedelta(days=DAYS_AHEAD))
-    except (exchange_calendars.errors.CalendarError, ValueError) as error:
+        calendar: Any = package.get_calendar(name, start=first, end=first + timedelta(days=DAYS_AHEAD))
+    except (package.errors.CalendarError, ValueError) as error:
         raise ValueError(f"calendar {name!r} cannot be used: {error}") from None
     windows: list[tuple[int, int]] = []
     for row in calendar.schedule.itertuples():
