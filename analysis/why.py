@@ -4,7 +4,6 @@ Follows an order into the sessions before if it began there. Reads journals only
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from analysis import sql_session
 from analysis.market_rows import decoding_context
 from engine.record_codec import read_request
 from engine.requests import Purpose
+from engine.suggestions import nearest
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -115,7 +115,7 @@ class _Chapter:
         if order in by_name:
             return str(by_name[order])
         near = sorted(name for name in by_name if order and order in name)[:NEAR_MAX]
-        near = near or get_close_matches(order, sorted(by_name), n=NEAR_MAX, cutoff=0.5)
+        near = near or nearest(order, by_name)
         hint = f"near it: {', '.join(near)}" if near else f"there are {len({row[0] for row in known})} orders"
         remedy = f"verbatim sql {self.session} 'FROM orders' lists them"
         raise UnknownOrderError(f"no order {order!r} in session {self.session}; {hint}. What to do: {remedy}.")

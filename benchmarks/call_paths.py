@@ -76,16 +76,17 @@ WALKS = {
     "sending": "The order leaves: from the sync to the transport",
     "fill": "A fill: the kernel",
 }
-INDENT_MAX = 6  # steps of indentation on the page
 WALK_PAGE = ROOT / "docs" / "walk.md"
 ARCHITECTURE = ROOT / "docs" / "ARCHITECTURE.md"
 WALK_BEGINS = "<!-- walk: written by benchmarks/call_paths.py --write -->\n"
 WALK_ENDS = "<!-- /walk -->"
 WALK_HEAD = """# The walk of one quote, one order and one fill
 
-Traced in a live session by `python benchmarks/call_paths.py --write`, which wrote this page: each function once, at the depth of its first call; the
-line above need not be its caller. Before the order leaves, `OutputDispatcher.dispatch` hands it to `Gateway.perform`, which holds it; the journal's thread reports a sync to
-`Session._release_requests`. A test looks up each name of this page in the code.
+`python benchmarks/call_paths.py --write` traced a live session and wrote this page. Each function is there once, indented below the function that called it first.
+Code that is not ours may be between the two: a strategy's `decide`, or a library. A test checks that each function exists and that the one above it calls it.
+
+Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which holds it until the journal's thread has reported a sync to
+`Session._release_requests`.
 """
 
 STRATEGY = '''
@@ -479,16 +480,26 @@ def mermaid_walk(path: CallPath) -> str:
     return "\n".join(lines)
 
 
-def document_walk(kind: str, path: CallPath) -> str:
-    """Draw a path as a section of docs/walk.md: a line a function, in the order of first calls, indented by depth."""
-    lines, seen, first_depth = [], set(), path.calls[0].depth
+def callees(path: CallPath) -> dict[Function | None, list[Function]]:
+    """Return the functions that each function is the first on the path to call, in that order; None calls the first."""
+    found: dict[Function | None, list[Function]] = {None: []}
+    seen: set[Function] = set()
     for call in path.calls:
-        if call.function in seen or "<lambda>" in call.function.name:
-            continue
-        seen.add(call.function)
-        indent = "  " * min(max(call.depth - first_depth, 0), INDENT_MAX)
-        summary = summaries(call.function.file).get(call.function.name, "")
-        lines.append(f"{indent}- `{call.function.name}` ({call.function.file}){': ' if summary else ''}{summary}")
+        if call.function not in seen:
+            seen.add(call.function)
+            found.setdefault(call.caller if call.caller in seen else None, []).append(call.function)
+    return found
+
+
+def document_walk(kind: str, path: CallPath) -> str:
+    """Draw a path as a section of docs/walk.md: a line a function, indented below its first caller."""
+    lines = []
+    waiting = [(function, 0) for function in reversed(callees(path)[None])]
+    while waiting:
+        function, depth = waiting.pop()
+        summary = summaries(function.file).get(function.name, "")
+        lines.append(f"{'  ' * depth}- `{function.name}` ({function.file}){': ' if summary else ''}{summary}")
+        waiting += [(callee, depth + 1) for callee in reversed(callees(path).get(function, []))]
     return (
         f"## {WALKS[kind]}\n\n{len(path.functions)} functions in {len(path.files)} files.\n\n" + "\n".join(lines) + "\n"
     )

@@ -92,7 +92,7 @@ class Kernel:
         """Return the outputs of the SESSION record: pending orders become UNKNOWN, and links are requested."""
         session = self.session
         with localcontext(MONEY):
-            step = StepContext(state, record, session.rules)
+            step = StepContext(state, record, session.reducer_settings)
             for order in state.account.orders.live.values():
                 if order.status is Status.PENDING:
                     venue = session.venues[session.instruments[order.order.instrument].venue]
@@ -142,19 +142,21 @@ class Kernel:
             is_checkpoint = state.inputs % session.settings.checkpoint_every == 0
             if not records or not (applied.has_effect or is_checkpoint):
                 return StepResult(records, ())
-            return StepResult(records, self._decide(state, records[-1], applied, decisions, is_due=is_checkpoint))
+            return StepResult(
+                records, self._decide(state, records[-1], applied, decisions, is_checkpoint=is_checkpoint)
+            )
         except Exception as error:
             if not (records := records or batch.records):
                 raise  # the rows have no record yet, so no input can be blamed
             raise self._halted(state, records, account, error) from error
 
     def _decide(
-        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_due: bool
+        self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_checkpoint: bool
     ) -> list[Output]:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
-            step, positions = StepContext(state, record, session.rules), state.account.positions
+            step, positions = StepContext(state, record, session.reducer_settings), state.account.positions
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
@@ -171,7 +173,7 @@ class Kernel:
             if self.cools_down and len(step.outputs) > since:
                 begin_cooldowns(session, step, positions, since)
             state.quiescent = advance_policy(session, step)
-            if is_due or step.account.modes.closing is not was_closing:  # the last one proves the whole session
+            if is_checkpoint or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))
                 state.restart_hash(state.input_hash)
         if step.outputs:
@@ -203,11 +205,11 @@ class Kernel:
             f"record {record.seq} ({record.kind} from {record.source}) broke the core: {type(error).__name__}: {error}"
         )
         state.account = account
-        step = StepContext(state, record, self.session.rules)
+        step = StepContext(state, record, self.session.reducer_settings)
         if state.seq == record.seq or len(records) == 1:  # else a restart applies them one by one
             with localcontext(MONEY):
                 step.note(NoteLevel.ALARM, text)
-                step.emit(facts.ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.CORE_FAILED, text),)))
+                step.halt(ModeReason(ReasonCode.CORE_FAILED, text))
                 cancel_after_failure(self.session, step)
             state.seq = step.next_seq - 1
         return CoreError(text, records=records, outputs=[output.record for output in step.outputs])
@@ -240,7 +242,9 @@ class Kernel:
                 state.restart_hash(state.input_hash)
             return  # intents, notes and the verdicts that no breaker counts change nothing
         with localcontext(MONEY):
-            state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), self.session.rules)
+            state.account = fold(
+                state.account, change, Stamp(record.seq, record.time_ns), self.session.reducer_settings
+            )
 
 
 def rebuilder_of(record: Record) -> Kernel:

@@ -52,7 +52,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 class Accepted(msgspec.Struct, frozen=True):
     """The result of an arrival."""
 
-    applied: int  # how many of its payloads; the caller brings the rest again
+    applied_count: int  # of its payloads, from the first on; the caller brings the rest again
     outputs: Sequence[Output]
 
 
@@ -82,7 +82,7 @@ class Sequencer:
         return outputs
 
     def accept(self, arrival: Arrival, now_ns: int) -> Accepted:
-        """Fire due TIMERs, then take the arrival through a step.
+        """Fire due TIMERs, then make the arrival's records and step them.
 
         Returns:
             All outputs, oldest first. Of several payloads the first that leads to outputs ends the step.
@@ -106,7 +106,7 @@ class Sequencer:
         return Accepted(len(result.records), [*outputs, *result.outputs] if outputs else result.outputs)
 
     def step(self, batch: Batch) -> StepResult:
-        """Take inputs that have their place through a step: see Kernel.step. Append them and their outputs.
+        """Step a batch of records (see Kernel.step), and append the inputs and their outputs.
 
         Raises:
             CoreError: Our own code failed. The inputs and the HALT are appended.

@@ -22,7 +22,7 @@ from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.timers import periods
 from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
@@ -85,7 +85,7 @@ class SessionContext:
             venue = make_venue(settings, own)
             self.venues[venue.name] = venue
             self.rate_limits[venue.name] = settings.rate_limits
-        self.requests = {
+        self.factories = {
             name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
         }
         self._venue_of_source: dict[str, Venue] = {}
@@ -100,7 +100,7 @@ class SessionContext:
             {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
             body.safeguards,
         )
-        self.rules = self._rules()
+        self.reducer_settings = self._reducer_settings()
         self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
         self._indicators = self._declared_indicators()
         self.runner = StrategyRunner(
@@ -114,10 +114,10 @@ class SessionContext:
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
-    def _rules(self) -> Rules:
+    def _reducer_settings(self) -> ReducerSettings:
         """Return the settings that reducers need."""
         body = self.body
-        return Rules(
+        return ReducerSettings(
             body.engine,
             self.timer_periods_ns,
             body.seed,

@@ -8,13 +8,14 @@ from typing import Final
 import msgspec
 
 from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
-from engine.facts import Fact
+from engine.facts import Fact, ModeChanged
 from engine.market.market_state import Market
+from engine.mode_reasons import Mode, ModeReason
 from engine.record_codec import text_of
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account, State, fold
 from journal.record import Kind, Record
 
@@ -38,7 +39,7 @@ class Output(msgspec.Struct, frozen=True):
 class StepContext:
     """One step, from its input to its outputs."""
 
-    def __init__(self, state: State, record: Record, rules: Rules) -> None:
+    def __init__(self, state: State, record: Record, settings: ReducerSettings) -> None:
         self.state = state
         self.record = record  # the input that is decided on
         self.outputs: list[Output] = []
@@ -46,7 +47,7 @@ class StepContext:
         self.market: Market = state.market
         self.time_ns: int = record.time_ns
         self.next_seq = record.seq + 1  # seq of the next output; order ids are derived from it
-        self.rules = rules
+        self.reducer_settings = settings
 
     def emit(
         self, body: OutputBody, *, source: str = "engine", key: str | None = None, cause: int | None = None
@@ -77,22 +78,26 @@ class StepContext:
             change = Requested(body)
         else:
             return seq  # intents, notes, checkpoints, and verdicts that count for no breaker change nothing
-        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.rules)
+        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.reducer_settings)
         return seq
 
     @property
     def settings(self) -> EngineSettings:
         """The session's settings."""
-        return self.rules.settings
+        return self.reducer_settings.engine
 
     @property
     def safeguards(self) -> SafeguardSettings:
         """The session's bounds on repeated requests and refusals."""
-        return self.rules.safeguards
+        return self.reducer_settings.safeguards
 
     def fill_cursor(self, venue: str) -> FillCursor:
         """Return how a venue orders its fills."""
-        return self.rules.cursors.get(venue, NUMBERED_FILLS)
+        return self.reducer_settings.cursors.get(venue, NUMBERED_FILLS)
+
+    def halt(self, reason: ModeReason, *, key: str | None = None, source: str = "engine") -> None:
+        """Halt until a person resumes. Every halt by the core goes through here."""
+        self.emit(ModeChanged(Mode.HALTED, (reason,)), source=source, key=key)
 
     def note(self, level: NoteLevel, text: str, *, key: str | None = None) -> None:
         """Add a remark for people."""

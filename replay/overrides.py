@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from engine.session_record import SessionBody, StrategySettings
 from engine.strategy import loading, source_guard
 from engine.strategy.rule_loading import load_rules
+from engine.suggestions import suggestion
 from engine.upcast import SETTINGS_3
 
 
@@ -38,7 +39,8 @@ def apply_overrides(
     used = tuple(given.pop(strategy.name, strategy) for strategy in session.strategies)
     if given:
         known = ", ".join(strategy.name for strategy in session.strategies) or "none"
-        raise UnknownOverrideError(f"the session has no strategy {min(given)!r}; it has: {known}")
+        hint = suggestion(min(given), (strategy.name for strategy in session.strategies))
+        raise UnknownOverrideError(f"the session has no strategy {min(given)!r}{hint}; it has: {known}")
     session = replace(session, strategies=used)
     for name, value in overrides.items():
         session = _set(session, name, value)
@@ -83,7 +85,8 @@ def _set_rule(session: SessionBody, name: str, rest: str, value: str) -> Session
     known = [rule.name for rule in session.rules]
     if owner not in known:
         raise UnknownOverrideError(
-            f"{name!r}: the session lists no risk rule {owner!r}; it lists: {', '.join(known) or 'none'}"
+            f"{name!r}: the session lists no risk rule {owner!r}{suggestion(owner, known)}; "
+            f"it lists: {', '.join(known) or 'none'}"
         )
     rules = tuple(
         replace(rule, settings={**rule.settings, setting: value}) if rule.name == owner else rule
@@ -102,7 +105,8 @@ def _set_parameter(session: SessionBody, name: str, rest: str, value: str) -> Se
     owner = owner if owner in known else owner.removesuffix(".parameters")  # a configuration file writes this name
     if owner not in known:
         raise UnknownOverrideError(
-            f"{name!r}: the session has no strategy {owner!r}; it has: {', '.join(known) or 'none'}"
+            f"{name!r}: the session has no strategy {owner!r}{suggestion(owner, known)}; "
+            f"it has: {', '.join(known) or 'none'}"
         )
     strategies = []
     for strategy in session.strategies:
@@ -155,7 +159,8 @@ def _set_field(settings: Any, name: str, field: str, value: str) -> Any:
     known = {field_info.name: field_info.type for field_info in msgspec.structs.fields(settings)}
     field = SETTINGS_3.get(field, field)  # old names keep working
     if field not in known:
-        raise UnknownOverrideError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
+        hint = suggestion(field, known)
+        raise UnknownOverrideError(f"unknown setting {name!r}{hint}; known: {', '.join(sorted(known))}")
     try:
         new = msgspec.convert(value, type=known[field], strict=False)
     except msgspec.ValidationError as error:

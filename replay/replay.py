@@ -9,7 +9,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 
@@ -27,9 +26,9 @@ from engine.upcast import SCHEMA
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
-from journal.trust_key import is_trusted
 from replay import snapshots
 from replay.causal_chain import CausalWalk
+from replay.code_trust import refuse_untrusted_code, refuse_untrusted_state
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
 from replay.cut_decisions import Cuts, outputs_after, with_cuts
 from replay.network_guard import no_sockets
@@ -43,10 +42,6 @@ Step = Callable[[State, Batch], StepResult]
 StepWrapper = Callable[[Step], Step]
 Progress = Callable[[int, int], None]  # (records done, records to do)
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
-
-
-class UntrustedSourceError(Exception):
-    """The strategies were not recorded on this machine, and the user did not allow their code to run."""
 
 
 class ReplayResult(msgspec.Struct, frozen=True):
@@ -376,31 +371,3 @@ def last_replayed_seq(journal: Journal, until: int | None, until_ns: int | None)
     """Return the seq of the last record to replay."""
     last = journal.last_seq if until is None else min(until, journal.last_seq)
     return last if until_ns is None else min(last, journal.seq_at(until_ns))
-
-
-def refuse_untrusted_state(name: str) -> NoReturn:
-    """Refuse a slice, because compiled code folds its state without checking its numbers. No mark covers that state.
-
-    Raises:
-        UntrustedSourceError: Always.
-    """
-    raise UntrustedSourceError(
-        f"{name} begins in the middle of a session, with a state that was not made on this machine. "
-        "What to do: read it with verbatim sql, export and verify, or add --trust-code if you trust its maker."
-    )
-
-
-def refuse_untrusted_code(session: SessionBody, trust_key: bytes, folder: Path) -> None:
-    """Refuse to run the strategies of a session that does not bear the mark of a key.
-
-    Raises:
-        UntrustedSourceError: The session has strategies or rules of a user, and not this mark.
-    """
-    has_code = bool(session.strategies) or any(rule.module for rule in session.rules)
-    if has_code and not is_trusted(session, trust_key):
-        names = ", ".join(strategy.name for strategy in session.strategies)
-        raise UntrustedSourceError(
-            f"{folder} was recorded on another machine, by another user or by an earlier version, is an archive or "
-            f"comes as a bundle, and a replay runs the code of its strategies ({names}). "
-            "What to do: read the code first (verbatim ask, sql and verify do not run it), then add --trust-code."
-        )

@@ -9,7 +9,7 @@ from typing import Any
 from by_hand import START_NS
 from risk_case import Case, accepted, refused
 
-from engine.risk_settings import CooldownSettings, HoursSettings, PriceReference, ScopeLimits
+from engine.risk_settings import CooldownSettings, HoursSettings, PriceReference, ScopeLimits, Sharing
 
 
 def scope(**limits: str | int) -> ScopeLimits:
@@ -142,4 +142,27 @@ LIMIT_CASES: list[Case] = [
     refused("trading_hours", "run 6", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 4 s", risk={"instrument": {"BTCUSDT": ScopeLimits(hours=hours(10, 20)["hours"])}}),
     accepted("trading_hours", "run 6", "ETHBTC BUY LIMIT 1 @ 90", risk={"instrument": {"BTCUSDT": ScopeLimits(hours=hours(10, 20)["hours"])}}),
     accepted("trading_hours", "run 10", "BUY LIMIT 1 @ 90", "venue: filled 1", "run 10", "SELL LIMIT 1 @ 110", risk=hours(10, 20)),
+    # ---- several strategies in one instrument
+    accepted("shared_instrument", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", "SELL LIMIT 1 @ 110"),
+    refused("shared_instrument", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", because="other has order {first} here, and risk.sharing is refuse", risk={"sharing": Sharing.REFUSE}),
+    refused("shared_instrument", "other: BUY LIMIT 1 @ 90", "venue: filled 1", "BUY LIMIT 1 @ 90", because="other has a position here, and risk.sharing is refuse", risk={"sharing": Sharing.REFUSE}),
+    accepted("shared_instrument", "other: BUY LIMIT 1 @ 90", "venue: open", "venue: canceled", "BUY LIMIT 1 @ 90", risk={"sharing": Sharing.REFUSE}),
+    accepted("shared_instrument", "other: ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk={"sharing": Sharing.REFUSE}),
+    accepted("shared_instrument", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk={"sharing": Sharing.REFUSE}),
+    accepted("shared_instrument", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk={"sharing": Sharing.NET}),
+    refused("shared_instrument", "other: BUY LIMIT 1 @ 90", "SELL LIMIT 1 @ 110", because="other has a BUY here, and risk.sharing is net", risk={"sharing": Sharing.NET}),
+    refused("shared_instrument", "other: BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 1 @ 110", because="other has a position of 1 here, and risk.sharing is net", risk={"sharing": Sharing.NET}),
+    accepted("shared_instrument", "BUY LIMIT 1 @ 90", "venue: filled 1", "other: BUY LIMIT 1 @ 90", "SELL LIMIT 1 @ 110", risk={"sharing": Sharing.NET}),
+    # ---- an order that would trade with another strategy's
+    accepted("self_trade", "other: BUY LIMIT 1 @ 90", "SELL LIMIT 1 @ 90.01"),
+    refused("self_trade", "other: BUY LIMIT 1 @ 90", "SELL LIMIT 1 @ 90", because="it would trade with order {first} of other at 90"),
+    accepted("self_trade", "other: SELL LIMIT 1 @ 110", "BUY LIMIT 1 @ 109.99"),
+    refused("self_trade", "other: SELL LIMIT 1 @ 110", "BUY LIMIT 1 @ 110", because="it would trade with order {first} of other at 110"),
+    refused("self_trade", "other: SELL LIMIT 1 @ 101.5", "BUY MARKET 1", because="it would trade with order {first} of other at 101.5"),
+    accepted("self_trade", "other: SELL LIMIT 1 @ 101.51", "BUY MARKET 1"),
+    accepted("self_trade", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 95"),
+    accepted("self_trade", "other: ETHBTC SELL LIMIT 1 @ 90", "BUY LIMIT 1 @ 95"),
+    accepted("self_trade", "BUY LIMIT 1 @ 90", "SELL LIMIT 1 @ 80"),
+    accepted("self_trade", "other: SELL STOP_LIMIT 1 @ 90 from 91", "BUY LIMIT 1 @ 95"),
+    accepted("self_trade", "other: BUY LIMIT 1 @ 90", "venue: open", "venue: canceled", "SELL LIMIT 1 @ 90"),
 ]  # fmt: skip

@@ -36,9 +36,9 @@ from engine.model import Instrument, RateLimits
 from engine.record_codec import read_link, read_request
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
-from engine.venues.binance_common.futures import DEPTH_WEIGHTS, BinanceFutures
-from engine.venues.binance_common.futures_metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_common.public import DepthSnapshots
+from engine.venues.binance_futures import DEPTH_WEIGHTS, BinanceFutures
+from engine.venues.binance_futures.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_usdm import BinanceUsdm
 from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
@@ -49,7 +49,8 @@ from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.commands.record import command
-from verbatim.config import ConfigError, make_config, session_config
+from verbatim.config import make_config, session_config
+from verbatim.config_sections import ConfigError
 
 BTC = Instrument(
     "binance_usdm:BTCUSDT", "binance_usdm", "BTCUSDT", "BTC", "USDT", 2, 3, Decimal("0.1"), Decimal("0.001")

@@ -14,10 +14,11 @@ import trio
 
 from engine.bodies import CommandBody
 from engine.live import control_socket
-from engine.live.control_lines import COMMANDS, DEPTH_MAX, LINE_BYTES_MAX, BadLineError, parse_line
+from engine.live.control_lines import ABOUT_NAMES, COMMANDS, DEPTH_MAX, LINE_BYTES_MAX, BadLineError, parse_line
 from engine.live.control_socket import CLIENTS_MAX, send_command, serve_control
 from engine.live.ingress import Command, Ingress
 from engine.record_codec import text_of
+from verbatim.commands import control
 
 PAUSE = b'{"command":"pause","by":"me","reason":"news"}'
 BAD = (
@@ -197,3 +198,9 @@ def test_the_client_sends_any_bytes_of_its_arguments_as_text(tmp_path: Path) -> 
 
     trio.run(main)
     assert sent == [b"no ? text"]
+
+
+def test_the_command_line_offers_what_the_socket_accepts() -> None:
+    offered = {name.replace("-", "_") for name in (*control.COMMANDS, *control.ABOUT_ONE)}
+    assert offered == set(COMMANDS)
+    assert {name.replace("-", "_") for name in control.ABOUT_ONE} == ABOUT_NAMES.keys()

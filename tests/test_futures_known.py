@@ -25,8 +25,8 @@ from engine.market.market_state import Market
 from engine.market.views import BarSpec, BookState, BookTop, Mark, Quote, SequenceBreak
 from engine.model import Instrument
 from engine.venues.binance_coinm import BinanceCoinm
-from engine.venues.binance_common.futures import BinanceFutures
-from engine.venues.binance_common.futures_metadata import read_exchange_info
+from engine.venues.binance_futures import BinanceFutures
+from engine.venues.binance_futures.metadata import read_exchange_info
 from engine.venues.binance_usdm import BinanceUsdm
 
 MINUTE_NS = 60_000_000_000

@@ -43,6 +43,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "model": set(),
     "money": set(),
     "requests": set(),
+    "suggestions": set(),
     "timer_names": set(),
     "upcast": set(),
     "contracts": {"model", "money"},
@@ -284,7 +285,10 @@ def test_only_its_folder_knows_a_venue() -> None:
 def test_venues_are_found_by_their_announcement_alone() -> None:
     """No list of ours: pyproject.toml announces each folder that is a venue, and each announced class is in its folder."""
     announced = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["verbatim.venues"]
-    folders = {path.parent.name for path in (ROOT / "engine/venues").glob("*/__init__.py")} - {"binance_common"}
+    folders = {path.parent.name for path in (ROOT / "engine/venues").glob("*/__init__.py")} - {
+        "binance_common",
+        "binance_futures",
+    }
     assert {value.partition(":")[0].rpartition(".")[2] for value in announced.values()} == folders
     for name, value in announced.items():
         module, _, cls = value.partition(":")
@@ -298,6 +302,19 @@ def test_every_change_has_a_claimant() -> None:
     assert views == {"Pnl", "StrategyTriggered"}, (
         "a view at one moment moves nothing, and what a strategy was woken by is the market's (kernel.py)"
     )
+
+
+def test_the_core_halts_in_one_place() -> None:
+    """`StepContext.halt`: each reason to halt has a code and a text, and no other code makes the fact."""
+    makers = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources("engine")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).rpartition(".")[2] == "ModeChanged"
+        and ast.unparse(node.args[0]) == "Mode.HALTED"
+    ]
+    assert [maker.partition(":")[0] for maker in makers] == ["engine/step_context.py"], makers
 
 
 def test_every_part_is_carried_or_fresh() -> None:

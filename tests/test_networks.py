@@ -12,7 +12,8 @@ from engine.live.startup import open_session
 from engine.session_record import RiskSettings, VenueSettings
 from engine.venues.venue import Network
 from engine.venues.venue_lookup import network_of
-from verbatim.config import ConfigError, make_config, read_config, recording_config, session_config
+from verbatim.config import make_config, read_config, recording_config, session_config
+from verbatim.config_sections import ConfigError
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"

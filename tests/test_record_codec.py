@@ -10,6 +10,7 @@ import pytest
 
 from engine import bodies, facts, record_codec
 from engine.facts import Fact, NewOrder
+from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined, key_refused, texts
 from engine.model import OrderType, Side
 from engine.requests import LinkPlan, LinkRole, Purpose, Transport, Unsigned
@@ -33,7 +34,7 @@ BODIES: list[tuple[msgspec.Struct, Callable[[str], Any]]] = [
     (bodies.LinkBody(bodies.LinkEvent.CLOCK, drift_ns=-5), record_codec.read_link),
     (bodies.NoteBody(bodies.NoteLevel.ALARM, 'quote " and ü'), record_codec.read_note),
     (bodies.CheckpointBody(9, {"orders": (1, "ab")}), record_codec.read_checkpoint),
-    (facts.OrderClosed("o", facts.Report.CANCELED, Decimal("0.50"), "r", 3), record_codec.read_fact),
+    (facts.OrderClosed("o", Report.CANCELED, Decimal("0.50"), "r", 3), record_codec.read_fact),
     (facts.OrderAdopted("o", "7", ORDER, Decimal(0)), record_codec.read_fact),
     (facts.FillsConfirmed("i", "TX1"), record_codec.read_fact),
     (facts.ModeChanged(Mode.SYNCING, (ModeReason(ReasonCode.NO_BOOK, "no book", "i"),)), record_codec.read_fact),

@@ -12,8 +12,9 @@ from engine.session_record import RiskSettings, read_session
 from journal.reader import Journal
 from journal.record import Kind, canonical
 from journal.verify import verify
+from replay.code_trust import UntrustedSourceError
 from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
-from replay.replay import ReplayResult, UntrustedSourceError, replay_session
+from replay.replay import ReplayResult, replay_session
 from tests.replaying import QUOTER, first_record, killed_in_second_frame, reseal, sealed, session
 from verbatim.testing import from_sources
 
@@ -153,7 +154,7 @@ def test_a_changed_cadence_differs_at_the_first_timer(folder: Path) -> None:
     [
         (
             "risk.order_sise_max=1",
-            "unknown setting 'risk.order_sise_max'; known: balance_tolerance, daily_loss_max, market_slippage_max",
+            "unknown setting 'risk.order_sise_max' (did you mean 'order_size_max'?); known: balance_tolerance, ",
         ),
         ("risk.order_size_max=much", "risk.order_size_max=much: Invalid decimal string"),
         ("colour=blue", "'colour' cannot be set; use risk.NAME, rule.RULE.SETTING, engine.NAME or"),

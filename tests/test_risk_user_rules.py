@@ -19,7 +19,8 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.overrides import UnknownOverrideError, apply_overrides
 from replay.replay import replay_session
-from verbatim.config import ConfigError, read_config, session_config
+from verbatim.config import read_config, session_config
+from verbatim.config_sections import ConfigError
 from verbatim.strategy_files import read_rule
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
@@ -106,7 +107,7 @@ def test_a_setting_of_a_rule_can_be_changed_for_a_replay(house: Path) -> None:
     session = ran(house, configured(house, CONFIGURED))
     body = apply_overrides(session.body, {"rule.max_spread.spread_max": "1000"})
     assert body.rules[-1].settings == {"spread_max": "1000"}
-    with pytest.raises(UnknownOverrideError, match="unknown setting 'spread'; known: spread_max"):
+    with pytest.raises(UnknownOverrideError, match=r"unknown setting 'spread' \(did you mean 'spread_max'\?\); known"):
         apply_overrides(session.body, {"rule.max_spread.spread": "1"})
     with pytest.raises(UnknownOverrideError, match="lists no risk rule 'other'"):
         apply_overrides(session.body, {"rule.other.x": "1"})
@@ -163,7 +164,10 @@ def test_one_file_adds_a_built_in_rule(house: Path, monkeypatch: pytest.MonkeyPa
         (CONFIGURED.replace("house.spread", "house.other"), "no module 'house.other' beside the configuration"),
         (CONFIGURED.replace(":max_spread", ""), "'house.spread' is not package.module:rule"),
         (CONFIGURED.replace(":max_spread", ":nothing"), "spread.py has no risk rule 'nothing'"),
-        (CONFIGURED.replace("spread_max =", "spread ="), "unknown setting 'spread'; known: spread_max"),
+        (
+            CONFIGURED.replace("spread_max =", "spread ="),
+            "unknown setting 'spread' (did you mean 'spread_max'?); known: spread_max",
+        ),
         (CONFIGURED.replace('"0.001"', '"wide"'), "risk rule 'max_spread': "),
         (CONFIGURED.replace("[rule.max_spread]", "[rule.tick]"), "'tick' has the name of a built-in rule"),
         (

@@ -12,7 +12,7 @@ from engine.session_record import SessionBody
 from journal.reader import Journal
 from journal.record import canonical
 from journal.trust_key import is_trusted, key_path, mark, marked, trust_key
-from replay.replay import UntrustedSourceError, refuse_untrusted_code
+from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 

@@ -23,6 +23,7 @@ from engine.live.transport.websocket import WebsocketClosedError
 from engine.model import Instrument
 from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
 from engine.session_record import MILLISECOND_NS
+from engine.suggestions import suggestion
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
@@ -185,7 +186,8 @@ class VenueChecks:
         if missing:
             answer = _answer_text(events)
             raise CheckFailedError(
-                f"the venue lists no {', '.join(missing)}{answer}", "correct `instruments` in the configuration"
+                f"the venue lists no {', '.join(missing)}{suggestion(missing[0], found)}{answer}",
+                "correct `instruments` in the configuration",
             )
         self._instruments = tuple(found[symbol] for symbol in self._config.symbols)
         halted = [instrument.symbol for instrument in self._instruments if not instrument.trading]

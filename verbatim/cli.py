@@ -64,6 +64,17 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"verbatim.commands.{name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name. click cannot suggest one, since it knows none before its import."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from engine.suggestions import suggestion
+
+            raise click.UsageError(f"No such command {args[0]!r}.{suggestion(args[0], COMMANDS)}", ctx) from error
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; end with one line where Ctrl-C interrupts the loading of packages or a reading command.
 

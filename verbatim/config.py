@@ -5,16 +5,15 @@ file or in the environment, are errors.
 """
 
 import os
-import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
@@ -28,36 +27,33 @@ from engine.session_record import (
     VenueSettings,
 )
 from engine.strategy.rule_loading import recorded_rules
+from engine.suggestions import suggestion
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue import Endpoints, Network, RequestSigner
 from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
-from journal.signing import BadKeyError, Signer
+from journal.signing import Signer
 from verbatim.config_sections import (
     OF_VENUES,
     RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
+    ConfigError,
     EngineSection,
     RecordSection,
     RiskSection,
     RuleSection,
     SafeguardsSection,
-    Section,
     SessionSection,
     StrategySection,
     VenueSection,
 )
+from verbatim.secret_files import read_secret_file, read_signing_key
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
 OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
-SECRET_BYTES_MAX = 64 * 1024
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the text names the key and the reason."""
 
 
 class Config(BaseSettings):
@@ -89,14 +85,6 @@ class Config(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return the sources in order of precedence: the environment, then the file."""
         return env_settings, init_settings
-
-
-class SecretFile(Section):
-    """The content of a secret file."""
-
-    api_key: SecretStr
-    api_secret: SecretStr  # an HMAC secret, or the text of a private key in PEM
-    api_passphrase: SecretStr = SecretStr("")
 
 
 def read_config(path: Path, environment: Mapping[str, str] | None = None) -> Config:
@@ -144,9 +132,21 @@ def _first_error(error: ValidationError) -> str:
     """Return the first error without its input, which may be a misplaced secret."""
     errors = error.errors(include_input=False, include_url=False, include_context=False)
     key = ".".join(str(name) for name in errors[0]["loc"])
-    reason = "unknown name" if errors[0]["type"] == "extra_forbidden" else errors[0]["msg"]
+    reason = errors[0]["msg"]
+    if errors[0]["type"] == "extra_forbidden":
+        *sections, name = errors[0]["loc"]
+        reason = f"unknown name{suggestion(str(name), _names_of(sections))}"
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{key}: {reason}{more}"
+
+
+def _names_of(sections: Sequence[int | str]) -> list[str]:
+    """Return the names that a section of the configuration may hold."""
+    found: Any = Config
+    for name in sections:
+        is_table = get_origin(found) is dict  # of sections under names of the user's choice
+        found = get_args(found)[1] if is_table else found.model_fields[name].annotation
+    return list(getattr(found, "model_fields", ()))
 
 
 def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
@@ -165,7 +165,9 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX) or name in (*CREDENTIALS, PASSPHRASE) or name in OTHER_VARIABLES:
             continue
         if name.removeprefix(PREFIX).lower().split("__")[0] not in Config.model_fields:
-            raise ConfigError(f"environment: {name}: unknown name")
+            known = [PREFIX + field.upper() for field in Config.model_fields]
+            hint = suggestion(name, (*CREDENTIALS, PASSPHRASE, *OTHER_VARIABLES, *known))
+            raise ConfigError(f"environment: {name}: unknown name{hint}")
 
 
 # ---- credentials -------------------------------------------------------------------------------
@@ -203,55 +205,6 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
         return None
     path = config.session.signing_key.expanduser()
     return read_signing_key(path if path.is_absolute() or base is None else base / path)
-
-
-def read_signing_key(path: Path) -> Signer:
-    """Read an Ed25519 private key from a file that only its owner can read.
-
-    Raises:
-        ConfigError: the file or the key cannot be used.
-    """
-    try:
-        return Signer.from_pem(_read_private_file(path))
-    except BadKeyError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def _read_private_file(path: Path) -> bytes:
-    """Read a file that only its owner can read.
-
-    Raises:
-        ConfigError: others can read it, or it cannot be read.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-        with open(descriptor, "rb") as file:  # noqa: PTH123 - the mode is checked on the opened file, not on its name
-            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
-                raise ConfigError(f"{path} can be read by other users. What to do: chmod 600 {path}")
-            return file.read(SECRET_BYTES_MAX)
-    except OSError as error:
-        raise ConfigError(f"cannot read the secret file {path}: {error.strerror or error}") from None
-
-
-def read_secret_file(path: Path) -> Credentials:
-    """Read api_key, api_secret and, if the venue has one, api_passphrase from a TOML file that only its owner can read.
-
-    Raises:
-        ConfigError: the file cannot be used.
-    """
-    content = _read_private_file(path)
-    try:
-        secrets = SecretFile(**tomllib.loads(content.decode("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
-        # the library's text is left out, since it may quote the file
-        raise ConfigError(
-            f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
-        ) from None
-    return Credentials(
-        secrets.api_key.get_secret_value(),
-        secrets.api_secret.get_secret_value(),
-        secrets.api_passphrase.get_secret_value(),
-    )
 
 
 def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> SecretKey:

@@ -5,12 +5,22 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from msgspec.structs import replace
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from engine.live.time_zones import find_zone
 from engine.live.trading_hours import with_windows
 from engine.live.transport.selection import TransportProfile
-from engine.risk_settings import CooldownSettings, DaySettings, HoursSettings, LossAction, PriceReference, ScopeLimits
+from engine.risk_settings import (
+    CooldownSettings,
+    DaySettings,
+    HoursSettings,
+    LossAction,
+    PriceReference,
+    ScopeLimits,
+    SelfTrade,
+    Sharing,
+)
 from engine.session_record import (
     ACCOUNTING,
     SAFEGUARDS,
@@ -27,6 +37,10 @@ from engine.venues.venue import Network
 RECV_WINDOW_MS_MAX = 60_000
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text names the key and the reason."""
 
 
 class Section(BaseModel):
@@ -258,7 +272,7 @@ class RiskSection(Section):
             "cooldown": self.cooldown.settings(),
             "day": DaySettings(**dict(self.day)),
         }
-        return newest_risk(RiskSettings(**given))
+        return replace(newest_risk(RiskSettings(**given)), self_trade=self.self_trade)
 
 
 class RuleSection(Section):

@@ -32,7 +32,7 @@ from journal.errors import JournalError, JournalLockedError
 from journal.printable import printable
 from journal.private_files import make_folder
 from journal.record import plain
-from verbatim.config import ConfigError
+from verbatim.config_sections import ConfigError
 from verbatim.exit_codes import BAD_INPUT, FAILED, HALTED, LOCKED, OK, stop
 
 BAD = (ConfigError, StrategyError, VenueStartError)

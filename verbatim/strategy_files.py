@@ -14,6 +14,7 @@ from typing import Any
 from engine.session_record import RuleSettings, StrategySettings
 from engine.strategy.loading import as_recorded, load
 from engine.strategy.source_guard import StrategyError, siblings
+from engine.suggestions import suggestion
 from journal.record import canonical
 
 
@@ -92,8 +93,8 @@ def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[
         for name in load(settings).instruments:
             if name.rpartition(":")[2] not in symbols:
                 raise StrategyError(
-                    f"strategy {settings.name} trades {name}, which {listed} does not list "
-                    f"(it has {', '.join(symbols)})"
+                    f"strategy {settings.name} trades {name}, which {listed} does not list"
+                    f"{suggestion(name.rpartition(':')[2], symbols)}; it has {', '.join(symbols)}"
                 )
 
 

@@ -154,7 +154,7 @@ def _forget_closed_orders(session: SessionContext, state: State, time_ns: int) -
 
     def is_confirmed(order: Order) -> bool:
         instrument = session.instruments.get(order.order.instrument)
-        cursors = None if instrument is None else session.rules.cursors.get(instrument.venue)
+        cursors = None if instrument is None else session.reducer_settings.cursors.get(instrument.venue)
         return account.reconciling.confirms(order, cursors or NUMBERED_FILLS)
 
     kept = forget_closed(account.orders, time_ns, keep_ns=session.settings.keep_closed_ns, is_confirmed=is_confirmed)

@@ -24,7 +24,7 @@ ANSWERS: Final = frozenset({Subscribed, Answer})
 def apply_change(session: SessionContext, state: State, change: Change, record: Record) -> None:
     """Fold a change that an input brings into the account."""
     with localcontext(MONEY):
-        state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), session.rules)
+        state.account = fold(state.account, change, Stamp(record.seq, record.time_ns), session.reducer_settings)
 
 
 def apply_message(session: SessionContext, state: State, record: Record) -> Applied:

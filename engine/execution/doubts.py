@@ -6,9 +6,9 @@ RUNNING; it is queried until the venue agrees with us, or until the contradictio
 
 from engine.bodies import NoteLevel
 from engine.events import OrderReport, VenueStatus
-from engine.facts import ModeChanged, OrderDoubted
+from engine.facts import OrderDoubted
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.state.orders import Order
 from engine.step_context import StepContext
 
@@ -33,7 +33,7 @@ def doubt(step: StepContext, order: Order, text: str) -> None:
         step.note(NoteLevel.ALARM, text, key=name)
         step.emit(OrderDoubted(name, ""), key=name)
     else:
-        step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name),)), key=name)
+        step.halt(ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name), key=name)
 
 
 def settle(step: StepContext, order: Order | None) -> None:

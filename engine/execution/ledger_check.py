@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Final
 
 from engine.bodies import NoteLevel
-from engine.facts import BalanceDrift, ModeChanged
+from engine.facts import BalanceDrift
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined
+from engine.mode_reasons import ModeReason, ReasonCode, joined
 from engine.money import ZERO
 from engine.session_record import DriftAction, RiskSettings
 from engine.state.ledger import AssetLedger, BalanceReading, difference
@@ -28,7 +28,7 @@ def compare(step: StepContext, *, corrections: int) -> int:
         The number of own orders whose unknown fills may be the difference. If not 0, nothing is confirmed.
 
     """
-    if corrections or not step.rules.has_ledger:
+    if corrections or not step.reducer_settings.has_ledger:
         return 0  # fills are missing: the ledger is behind for a known reason
     found_by_asset = _differences(step)
     unsettled = _unsettled(step, found_by_asset)
@@ -53,7 +53,7 @@ def _differences(step: StepContext) -> dict[str, Decimal]:
     for asset in sorted(step.account.ledger.by_asset):
         ours = step.account.ledger.by_asset[asset]
         if ours.compared is not None:
-            found[asset] = difference(ours, ours.compared, tolerance=_tolerance(step.rules.risk, asset))
+            found[asset] = difference(ours, ours.compared, tolerance=_tolerance(step.reducer_settings.risk, asset))
             if found[asset] == ours.drift:
                 del found[asset]
     return found
@@ -71,28 +71,31 @@ def _unsettled(step: StepContext, found: dict[str, Decimal]) -> int:
 
 def halt_for_drift(step: StepContext) -> None:
     """Halt while a confirmed drift lasts, if so configured."""
-    account, rules = step.account, step.rules
-    if not rules.has_ledger or rules.risk.on_drift is not DriftAction.HALT:
+    account, settings = step.account, step.reducer_settings
+    if not settings.has_ledger or settings.risk.on_drift is not DriftAction.HALT:
         return
     known = account.modes.halts
-    if known and (not rules.settings.order_rules or any(why.code is ReasonCode.BALANCE_DRIFT for why in known)):
+    if known and (not settings.engine.order_rules or any(why.code is ReasonCode.BALANCE_DRIFT for why in known)):
         return
     reasons = [drift_reason(asset, account.ledger.by_asset[asset]) for asset in account.ledger.drifted]
     if reasons and account.links.has_account:
-        step.emit(ModeChanged(Mode.HALTED, (joined(reasons),)), source="ledger")
+        step.halt(joined(reasons), source="ledger")
 
 
 def is_unexplained(step: StepContext) -> bool:
     """Return True if a report that no round has compared contradicts our records for longer than a moment."""
-    timeout_ns = step.rules.settings.request_timeout_ns
-    if not step.rules.has_ledger or step.time_ns - step.account.reconciling.done_ns < timeout_ns // ROUND_INTERVAL:
+    timeout_ns = step.settings.request_timeout_ns
+    if (
+        not step.reducer_settings.has_ledger
+        or step.time_ns - step.account.reconciling.done_ns < timeout_ns // ROUND_INTERVAL
+    ):
         return False
     is_busy = bool(step.account.requests.by_seq)  # reports come all the time, so none gets old
     return any(
         ours.report is not None
         and ours.checked_seq < ours.report.seq
         and (is_busy or step.time_ns - ours.report.at_ns > timeout_ns // SETTLE)
-        and difference(ours, ours.report, tolerance=_tolerance(step.rules.risk, asset)) != 0
+        and difference(ours, ours.report, tolerance=_tolerance(step.reducer_settings.risk, asset)) != 0
         for asset, ours in step.account.ledger.by_asset.items()
     )
 

@@ -12,7 +12,6 @@ from engine.contracts import asset_of
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
 from engine.facts import (
     CancelSettled,
-    ModeChanged,
     NewOrder,
     OrderAccepted,
     OrderAdopted,
@@ -24,7 +23,7 @@ from engine.facts import (
     OrderUnknown,
 )
 from engine.lifecycle import CLOSED, LIVE, Report, Status, after
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.orders import Order
@@ -157,7 +156,7 @@ def is_lost_order(step: StepContext, report: OrderReport, is_own: IsOwn) -> bool
 def halt_for_lost(step: StepContext, report: OrderReport) -> None:
     """Halt because the venue has an order of ours whose records were lost."""
     text = f"order {report.client_order_id} at the venue bears our mark and is in no journal: records were lost"
-    step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.RECORDS_LOST, text, report.client_order_id),)))
+    step.halt(ModeReason(ReasonCode.RECORDS_LOST, text, report.client_order_id))
 
 
 def cursor_of(step: StepContext, fill: Fill, instrument: Instrument) -> str | None:
@@ -221,7 +220,7 @@ def record_fill(
     )
     seq = step.emit(fact, key=name)
     position = step.account.positions.get(order.strategy, fill.instrument)
-    keeps_unvalued = step.rules.settings.accounting > 1
+    keeps_unvalued = step.settings.accounting > 1
     step.emit(after_fill(position, fact, instrument, keeps_unvalued=keeps_unvalued), key=name, cause=seq)
     return True
 
@@ -229,7 +228,7 @@ def record_fill(
 def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
     """Return the rate that values a fee in a third asset, or 0: the mid of a spot market of the session."""
     quote_asset = asset_of(instrument)
-    if step.rules.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
+    if step.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
         return ZERO
     if not instrument.contract and fill.fee_asset == instrument.base:
         return ZERO  # the fill's own price values it

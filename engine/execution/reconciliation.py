@@ -12,9 +12,9 @@ from engine.execution.doubts import ENDED
 from engine.execution.order_fills import query_by_order, record_of_order
 from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
 from engine.execution.request_factory import RequestFactory
-from engine.facts import BalanceChanged, FillsConfirmed, ModeChanged, Reconciled, ReconcileFailed
+from engine.facts import BalanceChanged, FillsConfirmed, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import LinkPhase, LinkRole, Purpose
@@ -133,7 +133,7 @@ def fail(step: StepContext, pending: PendingRequest, reason: str) -> None:
         step.emit(ReconcileFailed(rounds.round, f"{pending.request.purpose}: {reason}"), source="reconcile")
 
 
-def open_orders(
+def apply_open_orders(
     step: StepContext,
     factory: RequestFactory,
     instruments: Instruments,
@@ -216,10 +216,10 @@ def _contradicted(step: StepContext, known: Order, pending: PendingRequest, *, g
         step.note(NoteLevel.ALARM, text, key=known.client_order_id)
     else:
         reason = ModeReason(ReasonCode.ORDER_CONTRADICTED, text, known.client_order_id)
-        step.emit(ModeChanged(Mode.HALTED, (reason,)), key=known.client_order_id)
+        step.halt(reason, key=known.client_order_id)
 
 
-def balance(step: StepContext, report: BalanceReport) -> None:
+def apply_balance(step: StepContext, report: BalanceReport) -> None:
     """Apply a streamed balance unless its venue timestamp is older than ours."""
     known = step.account.balances.by_asset.get(report.asset)
     if known is not None and 0 < report.venue_ns < known.venue_ns:
@@ -228,7 +228,7 @@ def balance(step: StepContext, report: BalanceReport) -> None:
         step.emit(BalanceChanged(report.asset, report.free, report.locked, venue_ns=report.venue_ns))
 
 
-def balances(step: StepContext, pending: PendingRequest, report: AccountReport, assets: frozenset[str]) -> None:
+def apply_balances(step: StepContext, pending: PendingRequest, report: AccountReport, assets: frozenset[str]) -> None:
     """Apply all balances of a query. One that changed after the query stays; an asset that is not listed is 0."""
     listed = {theirs.asset: theirs for theirs in report.balances}
     # an order that was reported before the query is contained in the answer: risk need not count its lock again
@@ -254,7 +254,7 @@ def _flow_before(step: StepContext, asset: str, seq: int) -> int:
     return ours.changed_seq if ours is not None and ours.changed_seq < seq else -1
 
 
-def fills(
+def apply_fills(
     step: StepContext, factory: RequestFactory, instruments: Instruments, pending: PendingRequest, report: FillsReport
 ) -> list[Fill]:
     """Record a page of fills. Query the next page, or the orders whose venue ids are not known here.

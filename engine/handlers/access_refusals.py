@@ -5,7 +5,7 @@ from typing import Final
 from engine.bodies import NoteLevel
 from engine.events import Answer, Outcome
 from engine.facts import AccessRefused
-from engine.handlers.market_triggers import halt
+from engine.handlers.market_triggers import halt_account
 from engine.mode_reasons import key_refused
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -20,7 +20,7 @@ def refuse_access(session: SessionContext, step: StepContext, pending: PendingRe
     settings, venue = session.settings, pending.request.venue
     text = f"{answer.code} {answer.text}"
     if not settings.access_wait_ns or not step.account.links.has_account:
-        halt(step, key_refused(venue, text))
+        halt_account(step, key_refused(venue, text))
         return
     if not answer.code:
         text = f"a refusal without an error of the venue: {answer.text}" if answer.text else "a refusal without text"
@@ -35,7 +35,7 @@ def refuse_access(session: SessionContext, step: StepContext, pending: PendingRe
     has_lasted = now_ns - refusal.since_ns >= settings.access_halt_after_ns
     if has_lasted or refusal.refusals >= settings.access_halt_refusals:
         seconds = (now_ns - refusal.since_ns) // SECOND_NS
-        halt(step, key_refused(venue, f"{text} ({refusal.refusals} refusals in {seconds} s)"))
+        halt_account(step, key_refused(venue, f"{text} ({refusal.refusals} refusals in {seconds} s)"))
 
 
 def admit(step: StepContext, pending: PendingRequest, answer: Answer) -> None:

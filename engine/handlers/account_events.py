@@ -20,9 +20,9 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
     match event:
         case OrderReport():
             _handle_order_report(session, step, event)
-            reconciliation.query_missing_fills(step, session.requests, session.instruments)
+            reconciliation.query_missing_fills(step, session.factories, session.instruments)
         case BalanceReport():
-            reconciliation.balance(step, event)
+            reconciliation.apply_balance(step, event)
         case Subscribed() if step.record.kind is Kind.BROKER:
             step.emit(LinkReady(step.record.source))
         case StreamEnded():
@@ -33,7 +33,7 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             is_private_frame = step.record.kind is Kind.BROKER and step.record.meta is None
             if is_private_frame and step.time_ns - step.account.reconciling.done_ns > UNREADABLE_INTERVAL_NS:
                 # what could not be read may have been a fill
-                reconciliation.request(step, session.requests, session.instruments)
+                reconciliation.request(step, session.factories, session.instruments)
         case Answer() if event.outcome is not Outcome.DONE:
             step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.code} {event.text}")
         case _:
@@ -41,12 +41,13 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
 
 
 def _handle_order_report(session: SessionContext, step: StepContext, event: OrderReport) -> None:
-    """Apply a report. If its order bears our mark and is unknown here, query it: it is long closed, or records were
-    lost.
+    """Apply a report, or query an order that bears our mark and is unknown here.
+
+    Such an order closed long ago, or its records were lost. Only the venue's answer to the query shows which.
     """
     instrument = session.instruments.get(event.instrument)
     if instrument is None or not order_reports.is_lost_order(step, event, session.is_own_order):
         order_reports.apply_report(step, event, session.instruments)
     elif event.status in order_reports.OPEN and step.account.requests.for_order(event.client_order_id) is None:
-        requests = session.requests[instrument.venue]
-        requests.query_order(step, instrument=instrument, client_order_id=event.client_order_id)
+        factory = session.factories[instrument.venue]
+        factory.query_order(step, instrument=instrument, client_order_id=event.client_order_id)

@@ -22,7 +22,6 @@ from engine.execution import doubts, order_reports, reconciliation
 from engine.facts import (
     BalanceChanged,
     ClockMeasured,
-    ModeChanged,
     OrderAccepted,
     OrderAdopted,
     OrderAmended,
@@ -39,7 +38,7 @@ from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.order_queries import query_order
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -104,7 +103,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
     _count_changes(step, pending, account, first)
-    reconciliation.query_missing_fills(step, session.requests, session.instruments)
+    reconciliation.query_missing_fills(step, session.factories, session.instruments)
 
 
 def _count_changes(step: StepContext, pending: PendingRequest, before: Account, first: int) -> None:
@@ -139,7 +138,7 @@ def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: P
         may_query = not is_blocked(step, venue) and not step.account.access.is_refused(venue, step.time_ns)
         if order.venue_order_id and not order.query_seq and may_query:
             instrument = session.instruments[order.order.instrument]
-            session.requests[instrument.venue].query_order(
+            session.factories[instrument.venue].query_order(
                 step, instrument=instrument, client_order_id=name, venue_order_id=order.venue_order_id
             )
             return
@@ -150,17 +149,19 @@ def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: P
 def _handle_report(
     session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest, event: Event
 ) -> None:
-    requests, venue = session.requests[pending.request.venue], pending.request.venue
+    factory, venue = session.factories[pending.request.venue], pending.request.venue
     match event:
         case OpenOrdersReport():
-            reconciliation.open_orders(step, requests, session.instruments, pending, event, is_own=session.is_own_order)
+            reconciliation.apply_open_orders(
+                step, factory, session.instruments, pending, event, is_own=session.is_own_order
+            )
         case AccountReport():
-            reconciliation.balances(step, pending, event, session.assets)
+            reconciliation.apply_balances(step, pending, event, session.assets)
             apply_permission(session, step, venue, is_allowed=event.can_trade)
         case InstrumentsReport():
             apply_metadata(session, step, venue, event)
         case FillsReport():
-            recorded = reconciliation.fills(step, requests, session.instruments, pending, event)
+            recorded = reconciliation.apply_fills(step, factory, session.instruments, pending, event)
             _check_silent_stream(session, step, venue, recorded)
         case ServerTime() if applied.sent_ns:
             middle_ns = (applied.sent_ns + step.time_ns) // 2
@@ -186,7 +187,7 @@ def _handle_queried_order(
     name = request.instrument
     if is_orphan and not reconciliation.queries_orphans(step, name):
         # the orders of the unknown fills are known now, so the fills can be recorded
-        session.requests[request.venue].fills(
+        session.factories[request.venue].fills(
             step,
             instrument=session.instruments[name],
             after=step.account.reconciling.confirmed_cursor(name) or step.fill_cursor(request.venue).start,
@@ -217,7 +218,7 @@ def _check_absent(session: SessionContext, step: StepContext, pending: PendingRe
     if is_old and session.settings.order_rules:
         doubts.doubt(step, step.account.orders.live[name], text)
     elif is_old:
-        step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name),)))
+        step.halt(ModeReason(ReasonCode.ORDER_CONTRADICTED, text, name))
     else:
         step.note(NoteLevel.WARNING, text, key=name)
 

@@ -27,10 +27,10 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             withdraw_for_resume(step)
             lift_halts(session, step, applied.body)
         case CommandName.RECONCILE:
-            hindrance = reconciliation.hindrance(step, session.requests)
+            hindrance = reconciliation.hindrance(step, session.factories)
             if hindrance and session.settings.order_rules:
                 step.note(NoteLevel.WARNING, f"no reconciliation starts now: {hindrance}")
-            reconciliation.request(step, session.requests, session.instruments)
+            reconciliation.request(step, session.factories, session.instruments)
         case CommandName.ACCEPT_BALANCE:
             _note_accepted(step, applied.body)
         case CommandName.RESUME_INSTRUMENT | CommandName.RESUME_STRATEGY:

@@ -19,18 +19,18 @@ def arm_switches(session: SessionContext, step: StepContext) -> None:
     live = {order.order.instrument for order in step.account.orders.live.values() if session.is_ours(order)}
     for name in sorted(live.union(step.account.safety.armed_ns)):
         instrument = session.instruments.get(name)
-        if instrument is None or not session.requests[instrument.venue].has_dead_man_switch:
+        if instrument is None or not session.factories[instrument.venue].has_dead_man_switch:
             continue
         armed_ns = step.account.safety.armed_ns.get(name)
         is_due = armed_ns is None or step.time_ns - armed_ns >= wait_ns // ARMED_AGAIN
         is_blocked = step.time_ns < step.account.limits.get(instrument.venue).blocked_until_ns
         if is_due and not is_blocked and step.account.requests.find(Purpose.ARM_SWITCH, instrument=name) is None:
-            requests = session.requests[instrument.venue]
-            requests.dead_man_switch(step, instrument=instrument, timeout_ms=wait_ns // MILLISECOND_NS)
+            factory = session.factories[instrument.venue]
+            factory.dead_man_switch(step, instrument=instrument, timeout_ms=wait_ns // MILLISECOND_NS)
 
 
 def disarm_switches(session: SessionContext, step: StepContext) -> None:
     """Disarm every switch before an ordered end, since it would later cancel orders that are not ours to cancel."""
     for name in sorted(step.account.safety.armed_ns):
         instrument = session.instruments[name]
-        session.requests[instrument.venue].dead_man_switch(step, instrument=instrument, timeout_ms=0)
+        session.factories[instrument.venue].dead_man_switch(step, instrument=instrument, timeout_ms=0)

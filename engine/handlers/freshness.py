@@ -99,7 +99,7 @@ def _misses_own_trade(session: SessionContext, step: StepContext, index: int) ->
     """Return True if a fill of ours, confirmed a while ago, is a trade that the trade stream never reported."""
     name, market, rounds = step.market.instruments[index].id, step.market, step.account.reconciling
     bound_ns = session.settings.stream_behind_max_ns
-    if not bound_ns or not session.requests[session.instruments[name].venue].fills_are_trades:
+    if not bound_ns or not session.factories[session.instruments[name].venue].fills_are_trades:
         return False
     link = step.account.links.by_source[session.link_of(index, Stream.TRADE)]
     heard_ns = max(
@@ -145,7 +145,7 @@ def _resubscribe(session: SessionContext, step: StepContext, name: str, fault: S
     if not messages:
         disconnect(session, step, source)
         return
-    session.requests[instrument.venue].resubscribe(step, messages[0], source=source, instrument=instrument)
+    session.factories[instrument.venue].resubscribe(step, messages[0], source=source, instrument=instrument)
 
 
 def continue_resubscription(session: SessionContext, step: StepContext, answered: PendingRequest) -> None:
@@ -155,12 +155,12 @@ def continue_resubscription(session: SessionContext, step: StepContext, answered
         messages = _messages(session, instrument, streams)
         if request.unsigned in messages[:-1]:
             following = messages[messages.index(request.unsigned) + 1]
-            session.requests[request.venue].resubscribe(step, following, source=request.source, instrument=instrument)
+            session.factories[request.venue].resubscribe(step, following, source=request.source, instrument=instrument)
             return
 
 
 def _messages(session: SessionContext, instrument: Instrument, streams: tuple[Stream, ...]) -> tuple[Unsigned, ...]:
-    return session.requests[instrument.venue].resubscriptions(instrument, streams)
+    return session.factories[instrument.venue].resubscriptions(instrument, streams)
 
 
 def _end_overdue(session: SessionContext, step: StepContext) -> None:

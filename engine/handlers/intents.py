@@ -52,7 +52,7 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
     context = risk_context(session, step, strategy, order, quote)
-    if step.rules.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
+    if step.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
         # as long as it is under way, the order locks what it is now estimated to cost
         context = replace(context, order=replace(order, market_price=context.worst_price))
     verdict, approved = review(context, session.risk_rules)
@@ -130,11 +130,11 @@ def risk_context(
 def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
     """Emit the request of an approved intent."""
     name, strategy, instrument, order, verdict_seq = approved
-    requests = session.requests[instrument.venue]
+    factory = session.factories[instrument.venue]
     if order is None:
-        requests.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
+        factory.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
     else:
-        requests.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
+        factory.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
 
 
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:

@@ -42,7 +42,7 @@ def subscribe(session: SessionContext, step: StepContext, source: str, answered:
         answered: The subscription that was acknowledged last; None before the first.
     """
     link = step.account.links.by_source[source]
-    if session.requests[link.venue].subscribe(step, source=source, answered=answered):
+    if session.factories[link.venue].subscribe(step, source=source, answered=answered):
         return
     step.emit(LinkReady(source))
     open_gaps = step.account.gaps.open
@@ -57,7 +57,7 @@ def open_links(session: SessionContext, step: StepContext) -> None:
         for plan in session.links(name):
             if plan.role is LinkRole.MARKET and (gap := gap_before_session(session.body, plan.source)) is not None:
                 step.emit(gap, source=GAPS)
-            session.requests[name].connect(step, plan=plan)
+            session.factories[name].connect(step, plan=plan)
 
 
 def open_gap(session: SessionContext, step: StepContext, source: str, reason: str) -> None:
@@ -76,20 +76,20 @@ def reconnect(session: SessionContext, step: StepContext, source: str) -> None:
     if link.role is LinkRole.PRIVATE and (is_refused or is_blocked(step, link.venue)):
         return  # its subscription is a request, and each request during a ban makes the ban longer
     plan = next(plan for plan in session.links(link.venue) if plan.source == source)
-    session.requests[link.venue].connect(step, plan=plan)
+    session.factories[link.venue].connect(step, plan=plan)
 
 
 def disconnect(session: SessionContext, step: StepContext, source: str) -> None:
     """Request the end of an open link."""
     link = step.account.links.by_source.get(source)
     if link is not None and link.state in (LinkPhase.UP, LinkPhase.READY):
-        session.requests[link.venue].disconnect(step, source=source)
+        session.factories[link.venue].disconnect(step, source=source)
 
 
 def measure_clock(session: SessionContext, step: StepContext, venue: str) -> None:
     """Request the venue's time, unless a request for it is pending."""
     if not is_blocked(step, venue) and step.account.requests.find(Purpose.SERVER_TIME) is None:
-        session.requests[venue].server_time(step)
+        session.factories[venue].server_time(step)
 
 
 def is_blocked(step: StepContext, venue: str) -> bool:

@@ -2,13 +2,12 @@
 
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
-from engine.facts import ModeChanged
 from engine.handlers.link_changes import GAPS, disconnect
 from engine.handlers.policy import decide_mode
 from engine.handlers.watch_losses import watch_daily_loss
 from engine.market import layout
 from engine.market.views import BookState, Stream
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_in_ids
@@ -35,7 +34,7 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
                 if raised & flag:
                     name = step.market.instruments[index].id
                     text = f"{name}: {fault} (record {step.record.seq})"
-                    halt(step, ModeReason(ReasonCode.MARKET_DATA_INVALID, text, name))
+                    halt_account(step, ModeReason(ReasonCode.MARKET_DATA_INVALID, text, name))
     if flags & layout.MISSED:
         record, market = step.record, step.market
         for index, raised in market.raised():
@@ -66,7 +65,7 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
         if is_lost and session.venues[instrument.venue].snapshots is None:
             disconnect(session, step, session.link_of(index, Stream.BOOK))
             continue
-        may_query = session.requests[instrument.venue].may_query(step)
+        may_query = session.factories[instrument.venue].may_query(step)
         is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
         if (
             is_lost
@@ -74,12 +73,12 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
             and not is_waiting
             and step.account.requests.find(Purpose.DEPTH, instrument=name) is None
         ):
-            session.requests[instrument.venue].depth(step, instrument=instrument)
+            session.factories[instrument.venue].depth(step, instrument=instrument)
 
 
-def halt(step: StepContext, reason: ModeReason) -> None:
-    """Halt until a person resumes. A session that only records raises an alarm and continues."""
+def halt_account(step: StepContext, reason: ModeReason) -> None:
+    """Halt a session with an account. One that only records raises an alarm and continues."""
     if step.account.links.has_account:
-        step.emit(ModeChanged(Mode.HALTED, (reason,)))
+        step.halt(reason)
     else:
         step.note(NoteLevel.ALARM, reason.text)

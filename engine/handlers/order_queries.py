@@ -24,4 +24,4 @@ def query_order(session: SessionContext, step: StepContext, name: str, *, if_unk
         return
     instrument = session.instruments[order.order.instrument]
     if not is_blocked(step, instrument.venue) and not step.account.access.is_refused(instrument.venue, step.time_ns):
-        session.requests[instrument.venue].query_order(step, instrument=instrument, client_order_id=name)
+        session.factories[instrument.venue].query_order(step, instrument=instrument, client_order_id=name)

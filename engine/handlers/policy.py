@@ -31,7 +31,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     market_reasons = decide_mode(session, step)
     account = step.account
     is_safe = not advance_safety(session, step)
-    is_round_due = reconciliation.advance(step, session.requests, session.instruments)
+    is_round_due = reconciliation.advance(step, session.factories, session.instruments)
     ledger_check.halt_for_drift(step)
     if step.account is not account:
         decide_mode(session, step, market_reasons)

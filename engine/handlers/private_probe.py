@@ -24,7 +24,7 @@ def probe_private_links(session: SessionContext, step: StepContext) -> None:
         silent_ns = step.time_ns - seen_ns
         if pending is None:
             if silent_ns >= session.settings.private_probe_after_ns:
-                session.requests[link.venue].probe_private(step, source=source)
+                session.factories[link.venue].probe_private(step, source=source)
         elif step.time_ns - max(pending.time_ns, step.account.lateness.over_ns) > pending.request.timeout_ns:
             text = f"{source}: silent for {silent_ns / SECOND_NS:.0f} s, and no answer to a query over it"
             step.note(NoteLevel.ALARM, text)

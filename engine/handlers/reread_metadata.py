@@ -37,10 +37,10 @@ def reread_metadata(session: SessionContext, step: StepContext, venue: str) -> N
 
 
 def _request(session: SessionContext, step: StepContext, venue: str) -> None:
-    requests = session.requests[venue]
+    factory = session.factories[venue]
     is_pending = step.account.requests.find(Purpose.EXCHANGE_INFO) is not None
-    if not is_pending and not is_blocked(step, venue) and requests.may_query(step):
-        requests.metadata(step)
+    if not is_pending and not is_blocked(step, venue) and factory.may_query(step):
+        factory.metadata(step)
 
 
 def apply_metadata(session: SessionContext, step: StepContext, venue: str, report: InstrumentsReport) -> None:

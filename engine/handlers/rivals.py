@@ -4,8 +4,8 @@ The lock of an account (engine/live/account_lock.py) is seen on one host only. A
 our form but names a session that is neither this one nor the one before belongs to an engine that trades beside us.
 """
 
-from engine.facts import ModeChanged, OrderAdopted, OrderClosed
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.facts import OrderAdopted, OrderClosed
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 
@@ -25,5 +25,5 @@ def halt_for_rivals(session: SessionContext, step: StepContext) -> None:
                 f"order {key} bears the mark of session {rival}, which is not in this journal's chain: "
                 "another engine trades this account"
             )
-            step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.RIVAL_ENGINE, text, key),)))
+            step.halt(ModeReason(ReasonCode.RIVAL_ENGINE, text, key))
             return

@@ -107,7 +107,7 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
         or (tries is not None and step.time_ns < tries.next_ns())
     ):
         return
-    session.requests[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+    session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
 
 
 def _cancels_pending(step: StepContext) -> int:
@@ -124,7 +124,7 @@ def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
         if instrument is None or order.cancel_seq:
             continue
         try:
-            session.requests[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
+            session.factories[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
         except Exception as error:  # noqa: BLE001 - the failed code may be the one that cancels
             step.note(NoteLevel.ALARM, f"order {name} is not cancelled: {type(error).__name__}: {error}", key=name)
 
@@ -152,7 +152,7 @@ def _is_confirmed(session: SessionContext, step: StepContext, order: SafetyOrder
     if rounds.done_started_seq > max(order.since_seq, ended_seq):
         return True
     if not rounds.failures:  # after a failure a timer starts the next round
-        reconciliation.request(step, session.requests, session.instruments)
+        reconciliation.request(step, session.factories, session.instruments)
     return False
 
 

@@ -33,7 +33,7 @@ def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = Fa
             rules["live"] = "it is unknown: it is being asked about"
         reasons = "; ".join(reason for reason in rules.values() if reason)
         if not reasons:
-            session.requests[instrument.venue].cancel(
+            session.factories[instrument.venue].cancel(
                 step, client_order_id=order.client_order_id, instrument=instrument
             )
         elif ordered:
@@ -62,7 +62,7 @@ def _needs_last_round(session: SessionContext, step: StepContext) -> bool:
     """Return True while the balances of orders that ended need a last reconciliation, and start it."""
     rounds = step.account.reconciling
     ended_seq = max((order.updated_seq for order in step.account.orders.closed.values()), default=-1)
-    if rounds.done_started_seq > ended_seq or rounds.failures or not reconciliation.may_query(step, session.requests):
+    if rounds.done_started_seq > ended_seq or rounds.failures or not reconciliation.may_query(step, session.factories):
         return False
-    reconciliation.request(step, session.requests, session.instruments)
+    reconciliation.request(step, session.factories, session.instruments)
     return True

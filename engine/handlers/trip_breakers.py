@@ -60,7 +60,7 @@ def cancel_paused(session: SessionContext, step: StepContext) -> None:
         instrument = session.instruments[order.order.instrument]
         rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
         if not any(rules.values()):
-            session.requests[instrument.venue].cancel(
+            session.factories[instrument.venue].cancel(
                 step, client_order_id=order.client_order_id, instrument=instrument
             )
 

@@ -32,9 +32,9 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
         watch_freshness(session, step)
         probe_private_links(session, step)
     request_snapshots(session, step)
-    reconciliation.query_missing_fills(step, session.requests, session.instruments)
+    reconciliation.query_missing_fills(step, session.factories, session.instruments)
     if ledger_check.is_unexplained(step):
-        reconciliation.request(step, session.requests, session.instruments)
+        reconciliation.request(step, session.factories, session.instruments)
     if not is_late:
         _watch_requests(session, step)
     _watch_orders(session, step)
@@ -103,10 +103,10 @@ def _watch_doubts(session: SessionContext, step: StepContext) -> None:
     for name in step.account.orders.doubted:
         order = step.account.orders.known(name)
         instrument = session.instruments[order.order.instrument]
-        requests = session.requests[instrument.venue]
+        factory = session.factories[instrument.venue]
         is_asked = step.account.requests.find(Purpose.QUERY_ORDER, instrument=instrument.id, client_order_id=name)
-        if is_asked is None and requests.may_query(step):
-            requests.query_order(step, instrument=instrument, client_order_id=name)
+        if is_asked is None and factory.may_query(step):
+            factory.query_order(step, instrument=instrument, client_order_id=name)
         if _is_next_minute(session, step, order.doubted_ns):
             step.note(NoteLevel.ALARM, order.doubt, key=name)
 

@@ -6,10 +6,10 @@ cancelled; from then on the risk rule `daily_loss` allows only orders that reduc
 """
 
 from engine.bodies import NoteLevel
-from engine.facts import DailyLossReached, DayBegan, ModeChanged, PnlPeak, SafetyCause, SafetyKind
+from engine.facts import DailyLossReached, DayBegan, PnlPeak, SafetyCause, SafetyKind
 from engine.handlers.losses_of_day import LossOfDay, losses_of_day, name_of_day, worth
 from engine.handlers.safety import order_safety
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
 from engine.risk_settings import LossAction
 from engine.session_context import SessionContext
@@ -50,4 +50,4 @@ def _act(session: SessionContext, step: StepContext, loss: LossOfDay) -> None:
         kind = SafetyKind.FLATTEN if action is LossAction.FLATTEN else SafetyKind.CANCEL
         order_safety(step, kind, SafetyCause.DAILY_LOSS, by=SOURCE)
     if action is LossAction.HALT:
-        step.emit(ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.LOSS_LIMIT, text, limit.name),)), source="mode")
+        step.halt(ModeReason(ReasonCode.LOSS_LIMIT, text, limit.name))

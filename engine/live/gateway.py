@@ -24,12 +24,9 @@ from engine.venues.venue import Venue
 from journal.record import Kind, Record
 from journal.writer import Durable, JournalWriter
 
-PARALLEL_MAX = (
-    16  # requests on their way at once, all venues; the rest wait their turn, and expire if it comes too late
-)
+# requests on their way at once, to all venues; the rest wait their turn, and expire if it comes too late
+PARALLEL_MAX = 16
 READ_ONLY = "the session is read-only: nothing that changes the venue is sent"
-
-
 EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
 
 
@@ -85,7 +82,7 @@ class Gateway:
                 heappush(self._held, (record.seq, request))
                 self.release()
             case _:
-                self._nursery.start_soon(self._send, record.seq, request)
+                self._nursery.start_soon(self._send_query, record.seq, request)
 
     def close(self) -> None:
         """Send nothing from here on, except the cancel that needs no record."""
@@ -102,13 +99,15 @@ class Gateway:
         """Send a request that changes the venue. The token proves that its record is durable."""
         assert not self._read_only, "perform ends these requests"
         assert token.seq >= seq, (token, seq)
-        await self._perform(seq, request)
+        await self._sign_and_send(seq, request)
 
-    async def _send(self, seq: int, request: RequestBody) -> None:
-        assert not request.mutates, "the outbox rule"
-        await self._perform(seq, request)
+    async def _send_query(self, seq: int, request: RequestBody) -> None:
+        """Send a request that changes nothing at the venue. It does not wait for its record."""
+        assert not request.mutates, "a request that changes the venue needs a durable record"
+        await self._sign_and_send(seq, request)
 
-    async def _perform(self, seq: int, request: RequestBody) -> None:
+    async def _sign_and_send(self, seq: int, request: RequestBody) -> None:
+        """Sign and send a request in its turn, and put the one input in which it ends into the ingress."""
         unsigned = request.unsigned
         assert unsigned is not None, "only connect and disconnect carry no message"
         if unsigned.transport is Transport.WS_API:

@@ -103,8 +103,8 @@ class Ingress:
             self.waiting -= len(item.payloads)
         return item
 
-    async def was_read_out(self) -> bool:
-        """Return True if nothing waits in the sockets either: each was read once, and nothing came."""
+    async def read_out_sockets(self) -> bool:
+        """Let each reader read its socket once. Return True if nothing came."""
         for _ in range(2):  # a reader that runs because of the first has run after the second
             await trio.lowlevel.checkpoint()
         return self.is_empty

@@ -24,7 +24,7 @@ from journal.writer import JournalWriter
 BATCH = 512  # messages after which the other tasks run
 BATCH_NS_MAX = 20_000_000  # real time, after which they run too
 UNREAD_NS = 200_000_000  # real time without reading sockets that counts as age of the messages read next
-LOOK_NEVER = 2**62
+MEASURE_NEVER = 2**62
 IDLE_SECONDS_MAX = 1.0
 NOTES_MAX, NOTE_TEXT_MAX = 20, 500  # of the remarks in the answer to a command
 
@@ -52,8 +52,8 @@ class InputLoop:
         settings = sequencer.kernel.session.settings
         self._watch = watch
         self._lag = LagMeter(settings)
-        self._look_ns = settings.late_after_ns // clock.speed or LOOK_NEVER  # real time
-        self._look_waiting = settings.late_waiting_max or LOOK_NEVER
+        self._lag_checked_after_ns = settings.late_after_ns // clock.speed or MEASURE_NEVER  # real time
+        self._lag_checked_over = settings.late_waiting_max or MEASURE_NEVER
         self._read_ns = 0  # wall clock when the sockets could be read last
         self._unread_ns = 0  # messages read since may have arrived as early as this; 0: every socket was empty since
 
@@ -105,7 +105,7 @@ class InputLoop:
     async def _read_sockets(self) -> None:
         """Let the readers read what waits in their sockets. Until nothing waits, it may have arrived long ago."""
         self._unread_ns = self._unread_ns or self._read_ns
-        if await self._ingress.was_read_out():
+        if await self._ingress.read_out_sockets():
             self._unread_ns = 0
 
     # ---- our own lateness
@@ -154,12 +154,15 @@ class InputLoop:
         cause = state.account.links.by_source[source].up_seq
         has_request, start, watch = False, 0, self._watch
         while start < len(payloads):
-            if wall_ns() - frames.recv_ns > self._look_ns or self._ingress.waiting > self._look_waiting:
+            if (
+                wall_ns() - frames.recv_ns > self._lag_checked_after_ns
+                or self._ingress.waiting > self._lag_checked_over
+            ):
                 self._measure_lag(frames.recv_ns)
             rest = payloads[start:] if frames.is_market else payloads[start : start + 1]
             arrival = Arrival(kind, source, cause, recv_ns=frames.recv_ns, payloads=rest)
             accepted = self._sequencer.accept(arrival, self._clock.now_ns())
-            applied, outputs = accepted.applied, accepted.outputs
+            applied, outputs = accepted.applied_count, accepted.outputs
             start += applied
             if outputs and self._dispatch(outputs):
                 has_request = True

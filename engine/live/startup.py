@@ -31,6 +31,7 @@ from engine.session_record import (
     SafetySettings,
     SessionBody,
 )
+from engine.suggestions import suggestion
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind
 from journal.sessions import list_sessions, new_session_folder
@@ -162,7 +163,8 @@ async def request_instruments(wanted: SessionConfig, sender: HttpSender) -> tupl
         raise StartError(f"{where} does not describe {', '.join(wanted.symbols)}: it says {answer}")
     missing = [symbol for symbol in wanted.symbols if symbol not in instruments]
     if missing:
-        raise StartError(f"{where} trades no {missing[0]}; correct `instruments` in the configuration")
+        hint = suggestion(missing[0], instruments)
+        raise StartError(f"{where} trades no {missing[0]}{hint}; correct `instruments` in the configuration")
     named = tuple(instruments[symbol] for symbol in wanted.symbols)
     return InstrumentsReport(named, report.rate_limits), _as_arrival(venue.name, result)
 

@@ -8,10 +8,10 @@ from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
 
 
-class Rules(msgspec.Struct, frozen=True):
+class ReducerSettings(msgspec.Struct, frozen=True):
     """Settings of the session that reducers need beside the change."""
 
-    settings: EngineSettings
+    engine: EngineSettings
     recurring: dict[str, int]
     seed: int
     rates: dict[str, RateModel] = {}  # by venue
@@ -24,4 +24,4 @@ class Rules(msgspec.Struct, frozen=True):
     @property
     def has_ledger(self) -> bool:
         """True from accounting 2 on."""
-        return self.settings.accounting > 1
+        return self.engine.accounting > 1

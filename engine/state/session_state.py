@@ -73,7 +73,7 @@ from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
-from engine.state.reducer_settings import Rules
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
@@ -218,7 +218,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
 }
 
 
-def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
+def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings) -> Account:
     """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
@@ -227,28 +227,28 @@ def fold(account: Account, change: Change, at: Stamp, rules: Rules) -> Account:
                 account.timers,
                 change,
                 at,
-                settings=rules.settings,
-                recurring=rules.recurring,
-                seed=rules.seed,
-                metadata_retry_ns=rules.safeguards.metadata_retry_ns,
+                settings=settings.engine,
+                recurring=settings.recurring,
+                seed=settings.seed,
+                metadata_retry_ns=settings.safeguards.metadata_retry_ns,
             )
         elif name == "limits":
-            moved[name] = rate_budgets.reduce(account.limits, change, at, rules.rates)
+            moved[name] = rate_budgets.reduce(account.limits, change, at, settings.rates)
         elif name == "breakers":
             moved[name] = breakers.reduce(
-                account.breakers, change, at, orders=account.orders, settings=rules.safeguards
+                account.breakers, change, at, orders=account.orders, settings=settings.safeguards
             )
         elif name == "cooldowns":
-            if rules.risk.cooldown.is_set:
+            if settings.risk.cooldown.is_set:
                 moved[name] = cooldowns.reduce(account.cooldowns, change, at, orders=account.orders)
         elif name == "ledger":
-            if rules.has_ledger:
-                moved[name] = ledger.reduce(account.ledger, change, at, rules.instruments)
+            if settings.has_ledger:
+                moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
         elif name == "orders":
-            moved[name] = orders.reduce(account.orders, change, at, is_dated=rules.settings.order_rules > 0)
+            moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
-            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=rules.settings.order_rules > 0)
-        elif name != "safety" or rules.safety.pursues:
+            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
+        elif name != "safety" or settings.safety.pursues:
             moved[name] = REDUCERS[name](getattr(account, name), change, at)
     return replace(account, **moved) if moved else account
 
@@ -400,4 +400,4 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
     )
 
 
-__all__ = ["CARRIED", "FRESH", "Account", "Rules", "State", "carry_over", "digest", "fold", "restore_opening"]
+__all__ = ["CARRIED", "FRESH", "Account", "ReducerSettings", "State", "carry_over", "digest", "fold", "restore_opening"]

@@ -28,6 +28,7 @@ from engine.strategy.api import (
     state_values,
 )
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
+from engine.suggestions import suggestion
 
 PPM_MAX = 1_000_000
 
@@ -126,7 +127,8 @@ def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> Loade
             name for name, value in vars(module).items() if isinstance(value, type) and "decide" in vars(value)
         )
         raise StrategyError(
-            f"{settings.module}.py has no class {settings.cls}; strategies in it: {', '.join(classes) or 'none'}"
+            f"{settings.module}.py has no class {settings.cls}{suggestion(settings.cls, classes)}; "
+            f"strategies in it: {', '.join(classes) or 'none'}"
         )
     return _declared(settings, cls)
 
@@ -161,7 +163,8 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         known = {field.name for field in fields(cls.Parameters)}
         unknown = sorted(set(settings.parameters) - known)
         if unknown:
-            raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}; known: {', '.join(sorted(known))}")
+            hint = suggestion(unknown[0], known)
+            raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}{hint}; known: {', '.join(sorted(known))}")
         state_from(cls.State, state_values(cls.State()))
     except (msgspec.ValidationError, TypeError) as error:
         raise StrategyError(f"{where}: {error}") from None
@@ -211,7 +214,8 @@ def _check_when(where: str, when: Any, averages: set[str]) -> None:
             if name not in averages:
                 known = ", ".join(sorted(averages)) or "none"
                 raise StrategyError(
-                    f"{where}: CrossOver names the average {name!r}; declared under `averages`: {known}"
+                    f"{where}: CrossOver names the average {name!r}{suggestion(name, averages)}; "
+                    f"declared under `averages`: {known}"
                 )
     elif isinstance(when, PriceMove):
         if not (type(when.ppm) is int and 0 < when.ppm <= PPM_MAX):

@@ -19,6 +19,7 @@ from engine.risk.context import BoundRule, RiskAnswer, RiskContext, RiskRule
 from engine.risk.rules import FIRST_RULES, RULES
 from engine.session_record import RiskSettings, RuleSettings
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
+from engine.suggestions import suggestion
 
 
 class UserRule:
@@ -104,7 +105,8 @@ def _is_set(name: str, limits: Sequence[RiskSettings]) -> bool:
 def _built_in(recorded: RuleSettings) -> BoundRule:
     rule = RULES.get(recorded.name)
     if rule is None:
-        raise StrategyError(f"there is no risk rule {recorded.name!r}; built in are {', '.join(RULES)}")
+        hint = suggestion(recorded.name, RULES)
+        raise StrategyError(f"there is no risk rule {recorded.name!r}{hint}; built in are {', '.join(RULES)}")
     if rule.settings is None:
         _settings(recorded, None)
         return rule.reject_reason
@@ -139,7 +141,8 @@ def _settings(recorded: RuleSettings, kind: type[Any] | None) -> Any:
     known = {field.name for field in fields(kind)}
     if unknown := sorted(recorded.settings.keys() - known):
         raise StrategyError(
-            f"risk rule {recorded.name!r}: unknown setting {unknown[0]!r}; known: {', '.join(sorted(known))}"
+            f"risk rule {recorded.name!r}: unknown setting {unknown[0]!r}{suggestion(unknown[0], known)}; "
+            f"known: {', '.join(sorted(known))}"
         )
     try:
         return msgspec.convert(recorded.settings, type=kind, strict=False)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from engine.model import Instrument
 from engine.session_record import VenueSettings
+from engine.suggestions import suggestion
 from engine.venues.venue import CapturedMarket, Endpoints, Network, Venue
 
 GROUP = "verbatim.venues"
@@ -41,7 +42,7 @@ def venue_class(settings: VenueSettings) -> Any:
     names = ", ".join(installed) or "none (install verbatim-trading again)"
     known = f"installed: {names}; name any other as package.module:Class"
     if not module or not cls:
-        raise UnknownVenueError(f"no venue {settings.name!r}; {known}")
+        raise UnknownVenueError(f"no venue {settings.name!r}{suggestion(settings.name, installed)}; {known}")
     try:
         venue = getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:

@@ -17,6 +17,7 @@ from engine.record_codec import read_request
 from engine.requests import Purpose
 from engine.session_record import MILLISECOND_NS
 from engine.sim.exchange import queue_models
+from engine.suggestions import suggestion
 from journal.reader import Journal
 from journal.record import Kind
 
@@ -127,8 +128,9 @@ def with_settings(model: VenueModel, settings: Mapping[str, str], ways_ns: tuple
         field = name.removesuffix("_ms") + "_ns" if name.endswith("_ms") else name
         if field not in VenueModel.__struct_fields__ or name.endswith("_ns"):
             fields = (known for known in VenueModel.__struct_fields__ if known != "ways_ns")
-            names = ", ".join(known.removesuffix("_ns") + "_ms" if known.endswith("_ns") else known for known in fields)
-            raise UnknownSettingError(f"the venue's model has no {name!r}; it has: {names}")
+            names = [known.removesuffix("_ns") + "_ms" if known.endswith("_ns") else known for known in fields]
+            hint = suggestion(name, names)
+            raise UnknownSettingError(f"the venue's model has no {name!r}{hint}; it has: {', '.join(names)}")
         model = msgspec.structs.replace(model, **{field: _parse_setting(name, field, text)})
     if "latency_sigma" in settings and model.latency != "lognormal":
         raise UnknownSettingError(

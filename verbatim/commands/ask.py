@@ -34,9 +34,9 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
+    from replay.code_trust import UntrustedSourceError, refuse_untrusted_state
     from replay.moments import UnknownMomentError, find_moment
     from replay.rebuild import rebuild
-    from replay.replay import UntrustedSourceError, refuse_untrusted_state
     from replay.state_report import describe_state, state_lines
 
     try:

@@ -117,8 +117,8 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
+    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
     from replay.study.decisions import changed_decisions
     from replay.study.regress import Job, run_job
@@ -261,9 +261,9 @@ def _by_records(
     from engine.strategy.source_guard import StrategyError
     from journal.errors import ArchiveFailedError, DamagedArchiveError, DamagedJournalError, JournalError
     from journal.reader import Journal
+    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
     from replay.network_guard import SocketOpenedError, no_sockets
     from replay.overrides import UnknownOverrideError, parse_settings
-    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.resimulate import ResimOptions
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances

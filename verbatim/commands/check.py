@@ -24,7 +24,8 @@ def command(config: Path, journals: Path | None, as_json: bool) -> None:
     import trio
 
     from verbatim.checking import Check, CheckStatus, check_settings, check_venue_of
-    from verbatim.config import ConfigError, read_config, read_key, session_config
+    from verbatim.config import read_config, read_key, session_config
+    from verbatim.config_sections import ConfigError
     from verbatim.exit_codes import DIFFERS
     from verbatim.runner import exit_for
 

@@ -53,8 +53,8 @@ def command(
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
+    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
     from replay.study.decisions import decision_diff_lines

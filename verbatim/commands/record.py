@@ -99,7 +99,8 @@ def _settings(path: Path | None, given: dict[str, Any]) -> "Config":
     Raises:
         ConfigError: both name what to record, or neither does.
     """
-    from verbatim.config import ConfigError, make_config, read_values
+    from verbatim.config import make_config, read_values
+    from verbatim.config_sections import ConfigError
 
     chosen: dict[str, Any] = {name: value for name, value in given.items() if value}
     if path is not None:
@@ -128,7 +129,7 @@ def _public_addresses(name: str) -> tuple[str, str]:
     from engine.session_record import VenueSettings
     from engine.venues.venue import Endpoints, Network
     from engine.venues.venue_lookup import UnknownVenueError, make_venue
-    from verbatim.config import ConfigError
+    from verbatim.config_sections import ConfigError
 
     try:
         venue = make_venue(VenueSettings(name=name), ())

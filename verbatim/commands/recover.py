@@ -25,7 +25,8 @@ def command(*, session: str, journals: Path, signing_key: Path | None) -> None:
     """
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError
     from journal.recover import recover
-    from verbatim.config import ConfigError, read_signing_key
+    from verbatim.config_sections import ConfigError
+    from verbatim.secret_files import read_signing_key
 
     try:
         signer = None if signing_key is None else read_signing_key(signing_key.expanduser())

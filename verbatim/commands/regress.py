@@ -76,8 +76,8 @@ def command(
         raise click.UsageError(f"--report: there is no folder {report.parent}")
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
+    from replay.code_trust import UntrustedSourceError
     from replay.overrides import UnknownOverrideError, parse_settings
-    from replay.replay import UntrustedSourceError
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, parse_balances
     from replay.study.regress import regress_rows

@@ -81,10 +81,10 @@ def command(
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
+    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
     from replay.moments import UnknownMomentError, find_moment
     from replay.network_guard import SocketOpenedError
     from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
-    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.strict import StrictReplayError, replay_strictly
     from replay.study.workers import WorkFailedError
     from verbatim.strategy_files import read_strategy

@@ -109,9 +109,9 @@ def command(
         JournalFailedError,
     )
     from journal.reader import Journal
+    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
     from replay.network_guard import SocketOpenedError, no_sockets
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.resimulate import ResimOptions
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, parse_balances

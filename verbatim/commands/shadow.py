@@ -73,9 +73,9 @@ def command(
     from journal.errors import DamagedJournalError, JournalError
     from journal.live_journal import LiveJournal
     from journal.reader import Journal
+    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
     from replay.network_guard import SocketOpenedError, no_sockets
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.replay import UntrustedSourceError, refuse_untrusted_code
     from replay.resim.resimulate import ResimOptions, resimulate_decisions
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances, with_settings

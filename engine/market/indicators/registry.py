@@ -8,6 +8,7 @@ from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.jit import compiled
 from engine.market.layout import I_COUNT, I_DIVISOR, I_INSTRUMENT, I_KIND, I_VALUE
 from engine.market.rows import Floats, Rows
+from engine.suggestions import suggestion
 
 SPECS: Final[dict[str, Callable[..., IndicatorSpec]]] = {spec.name: spec for spec in (EmaSpec,)}
 
@@ -24,7 +25,9 @@ def indicator_spec(kind: str, instrument_id: str, parameters: Mapping[str, Any])
         TypeError, ValueError: the spec does not accept the parameters.
     """
     if kind not in SPECS:
-        raise UnknownIndicatorError(f"no indicator {kind!r}; known: {', '.join(sorted(SPECS))}")
+        raise UnknownIndicatorError(
+            f"no indicator {kind!r}{suggestion(kind, SPECS)}; known: {', '.join(sorted(SPECS))}"
+        )
     return SPECS[kind](instrument_id=instrument_id, **parameters)
 
 

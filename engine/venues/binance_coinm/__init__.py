@@ -1,9 +1,9 @@
 """Binance COIN-M futures: inverse contracts of so many USD, margined in the base asset.
 
-Market data only; binance_common/futures.py does the work.
+Market data only; binance_futures does the work.
 """
 
-from engine.venues.binance_common.futures import BOOKS, TRADES, BinanceFutures, Facts
+from engine.venues.binance_futures import BOOKS, TRADES, BinanceFutures, FuturesVariant
 from engine.venues.venue import Endpoints, Network
 
 
@@ -11,7 +11,7 @@ class BinanceCoinm(BinanceFutures):
     """An engine.venues.venue.Venue. One server has all its streams: no split as that of USD-M was announced."""
 
     name = "binance_coinm"
-    facts = Facts(
+    variant = FuturesVariant(
         prefix="/dapi/v1",
         inverse=True,
         routes=(("", (*BOOKS, *TRADES)),),

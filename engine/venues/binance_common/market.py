@@ -1,9 +1,9 @@
 """The public messages of Binance's markets as rows: what spot and futures have in common.
 
 Stateless and total: no book, no clock, no socket. Two ways lead to the same rows. A compiled scan
-(binance_spot/scan.py, futures_scan.py) reads frames spelled exactly as Binance spells them; any unusual frame (other
-order of names, white space, new names, odd numbers) goes the slow and exact way here, which alone defines what a frame
-means. A property test compares them. A `Spelling` is a table of the content of each market's events.
+(binance_spot/scan.py, binance_futures/scan.py) reads frames spelled exactly as Binance spells them. Any unusual frame
+(other order of names, white space, new names, odd numbers) goes the slow and exact way here, which alone defines what a
+frame means. A property test compares them. A `Spelling` is a table of the content of each market's events.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Digits of a frame straight into rows, for frames spelled exactly as Binance Spot spells them.
 
 Compiled; total; decides nothing. A frame that is anything else gives no row, and the caller goes the exact way, which
-alone says what such a frame means. scan_futures.py has the futures' spelling: apart, since a session pays for compiling
-only the one it reads.
+alone says what such a frame means. The futures' spelling is in binance_futures/scan.py: a session
+compiles only the one that it reads.
 """
 
 from typing import Final

@@ -1,9 +1,9 @@
 """Binance USD-M futures: linear contracts, margined in the quote asset.
 
-Market data only; binance_common/futures.py does the work.
+Market data only; binance_futures does the work.
 """
 
-from engine.venues.binance_common.futures import BOOKS, TRADES, BinanceFutures, Facts
+from engine.venues.binance_futures import BOOKS, TRADES, BinanceFutures, FuturesVariant
 from engine.venues.venue import Endpoints, Network
 
 
@@ -14,7 +14,7 @@ class BinanceUsdm(BinanceFutures):
     """
 
     name = "binance_usdm"
-    facts = Facts(
+    variant = FuturesVariant(
         prefix="/fapi/v1",
         inverse=False,
         routes=(("/public", BOOKS), ("/market", TRADES)),

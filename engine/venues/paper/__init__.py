@@ -14,9 +14,9 @@ from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_common import capture
-from engine.venues.binance_common.futures import BinanceFutures
-from engine.venues.binance_common.futures_metadata import read_metadata
 from engine.venues.binance_common.public import ExchangeInfo
+from engine.venues.binance_futures import BinanceFutures
+from engine.venues.binance_futures.metadata import read_metadata
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
@@ -48,8 +48,10 @@ class _Paper(BinanceSpot):
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         super().__init__(instruments, recv_window_ms)
-        facts = self.futures.facts
-        self.metadata = ExchangeInfo(facts.prefix, lambda body: read_metadata(body, self.name, inverse=facts.inverse))
+        variant = self.futures.variant
+        self.metadata = ExchangeInfo(
+            variant.prefix, lambda body: read_metadata(body, self.name, inverse=variant.inverse)
+        )
         self._futures = self.futures(instruments)
         self.market = self._futures.market
         self.account = PaperAccount(self.name, recv_window_ms)

@@ -1,7 +1,7 @@
 """The market data of Binance's futures without socket or clock: what USD-M and COIN-M share. No account, no orders.
 
-A market is a table of `Facts`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026). Frames
-are read in futures_market.py, metadata in futures_metadata.py.
+A market is its `FuturesVariant`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026).
+Frames are read in market.py, exchangeInfo in metadata.py.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,11 @@ from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_common.dialect import BinanceVenue
-from engine.venues.binance_common.futures_market import SPELLING
-from engine.venues.binance_common.futures_metadata import read_metadata
 from engine.venues.binance_common.http_answers import read_answer, read_nothing, read_time
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
+from engine.venues.binance_futures.market import SPELLING
+from engine.venues.binance_futures.metadata import read_metadata
 from engine.venues.venue import AccountCodec, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
 RECV_WINDOW_MS = 5_000
@@ -34,7 +34,7 @@ _OF_STREAM = {
 }
 
 
-class Facts(NamedTuple):
+class FuturesVariant(NamedTuple):
     """The differences between the futures markets."""
 
     prefix: str  # of REST paths
@@ -44,10 +44,10 @@ class Facts(NamedTuple):
 
 
 class BinanceFutures(BinanceVenue):
-    """An engine.venues.venue.Venue without account; a market is its name and its facts."""
+    """An engine.venues.venue.Venue without account; a market is its name and its variant."""
 
     name: str
-    facts: ClassVar[Facts]
+    variant: ClassVar[FuturesVariant]
     trades: ClassVar[bool] = False
     sim_protocol: ClassVar[str] = ""
     capabilities = OrderCapabilities(types=frozenset(), times_in_force=frozenset())
@@ -55,11 +55,11 @@ class BinanceFutures(BinanceVenue):
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         self.instruments = tuple(instruments)
         self.recv_window_ms = recv_window_ms
-        self.endpoints = self.facts.endpoints
-        self.snapshots: RestSnapshots = DepthSnapshots(self.facts.prefix, DEPTH_WEIGHTS)
-        self.metadata: MetadataReader = ExchangeInfo(self.facts.prefix, self._read_metadata)
+        self.endpoints = self.variant.endpoints
+        self.snapshots: RestSnapshots = DepthSnapshots(self.variant.prefix, DEPTH_WEIGHTS)
+        self.metadata: MetadataReader = ExchangeInfo(self.variant.prefix, self._read_metadata)
         self._market = BinanceMarket(SPELLING, self.instruments)
-        self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.facts.routes)
+        self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.variant.routes)
 
     @property
     def market(self) -> BinanceMarket:
@@ -73,7 +73,7 @@ class BinanceFutures(BinanceVenue):
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return as many connections for each route as its limit of streams needs."""
-        many = -(-len(self.instruments) // self._per_link) * len(self.facts.routes)
+        many = -(-len(self.instruments) // self._per_link) * len(self.variant.routes)
         return tuple(
             LinkPlan(
                 source, LinkRole.MARKET, f"{self._route(source)[0]}/stream?streams={'/'.join(self._streams(source))}"
@@ -83,7 +83,7 @@ class BinanceFutures(BinanceVenue):
 
     def instruments_of(self, source: str) -> Sequence[Instrument]:
         """Return the instruments whose streams arrive over a market link."""
-        number = _number(source) // len(self.facts.routes)
+        number = _number(source) // len(self.variant.routes)
         return self.instruments[number * self._per_link : (number + 1) * self._per_link]
 
     def streams_of(self, source: str) -> tuple[Stream, ...]:
@@ -91,7 +91,7 @@ class BinanceFutures(BinanceVenue):
         return tuple(_OF_STREAM[stream] for stream in self._route(source)[1])
 
     def _route(self, source: str) -> tuple[str, tuple[str, ...]]:
-        return self.facts.routes[_number(source) % len(self.facts.routes)]
+        return self.variant.routes[_number(source) % len(self.variant.routes)]
 
     def _streams(self, source: str) -> list[str]:
         _, streams = self._route(source)
@@ -105,7 +105,7 @@ class BinanceFutures(BinanceVenue):
 
     def server_time(self) -> Unsigned | None:
         """Return the query for the venue's clock."""
-        return server_time(self.facts.prefix)
+        return server_time(self.variant.prefix)
 
     def decode_answer(
         self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
@@ -117,7 +117,7 @@ class BinanceFutures(BinanceVenue):
         del instrument_id  # no public answer depends on it
 
         def read(body: bytes) -> tuple[Event, ...]:
-            return self._readers[unsigned.path.partition("?")[0].removeprefix(f"{self.facts.prefix}/")](body)
+            return self._readers[unsigned.path.partition("?")[0].removeprefix(f"{self.variant.prefix}/")](body)
 
         return read_answer(unsigned.method, unsigned.path, status, headers, payload, read=read)
 
@@ -126,7 +126,7 @@ class BinanceFutures(BinanceVenue):
         return {"depth": read_nothing, "time": read_time, "exchangeInfo": lambda body: (self._read_metadata(body),)}
 
     def _read_metadata(self, payload: bytes) -> InstrumentsReport:
-        return read_metadata(payload, self.name, inverse=self.facts.inverse)
+        return read_metadata(payload, self.name, inverse=self.variant.inverse)
 
 
 def _number(source: str) -> int:

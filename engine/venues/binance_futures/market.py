@@ -12,7 +12,6 @@ import numpy as np
 
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, MARK_SCALE, Rows
-from engine.venues.binance_common.futures_scan import scan_frame, scan_frames, scan_snapshot
 from engine.venues.binance_common.market import (
     Id,
     Named,
@@ -20,6 +19,7 @@ from engine.venues.binance_common.market import (
     Time,
     nanoseconds,
 )
+from engine.venues.binance_futures.scan import scan_frame, scan_frames, scan_snapshot
 from engine.venues.row_builders import Level, RowOrigin, book_rows, quote_rows, trade_rows
 
 # Partial books (@depth5, @depth20@500ms) and those with retail orders (@rpiDepth) have a diff's shape, and are none

@@ -1,0 +1,140 @@
+"""Facts about orders. Values only."""
+
+from decimal import Decimal
+from typing import ClassVar
+
+import msgspec
+
+from engine.lifecycle import Report
+from engine.model import OrderType, Side, TimeInForce
+from engine.order_terms import TERMS, RecordedTerms, Terms
+
+
+class NewOrder(msgspec.Struct, frozen=True):
+    """An order as it is placed, or as another program placed it. `terms` says what its type means."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"stop_price", "venue_type", "reduce_only", "market_price"}
+    )
+
+    instrument: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    price: Decimal = Decimal(0)  # 0: without a limit
+    time_in_force: TimeInForce = TimeInForce.GTC
+    stop_price: Decimal = Decimal(0)  # 0: without a stop
+    venue_type: str = ""  # the venue's name for a FOREIGN type
+    reduce_only: bool = False  # it never exceeds the position that it reduces
+    # price at which the cost of a market order was estimated when it was approved; 0: not recorded
+    market_price: Decimal = Decimal(0)
+
+    @property
+    def terms(self) -> Terms:
+        """The order's terms by its type."""
+        recorded = RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type)
+        return TERMS[self.type].from_recorded(recorded)
+
+
+class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_accepted"):
+    """The venue has the order."""
+
+    client_order_id: str
+    venue_order_id: str
+    venue_ns: int
+    filled_quantity: Decimal = Decimal(0)  # the venue's count; if it is above ours, fills are missing
+
+
+class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_filled"):
+    """One fill of an order."""
+
+    client_order_id: str
+    strategy: str
+    instrument: str
+    fill_id: str
+    venue_order_id: str
+    side: Side
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    maker: bool
+    venue_ns: int
+    late: bool  # it came after the order had ended here
+    fee_rate: Decimal = Decimal(0)  # mid of the fee's asset in the quote asset; 0: not needed, or not known
+
+
+class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
+    """The order reached a final status."""
+
+    client_order_id: str
+    status: Report  # CANCELED, EXPIRED, REJECTED; FULL_FILL for an adopted order
+    filled_quantity: Decimal  # the venue's final count
+    reason: str
+    venue_ns: int
+
+
+class OrderUnknown(msgspec.Struct, frozen=True, tag_field="fact", tag="order_unknown"):
+    """The order may or may not be at the venue, so the venue is queried."""
+
+    client_order_id: str
+    reason: str
+    proof_ns: int  # a "not found" answered after this proves that the order never reached the venue
+
+
+class OrderNotPlaced(msgspec.Struct, frozen=True, tag_field="fact", tag="order_not_placed"):
+    """The order never reached the venue."""
+
+    client_order_id: str
+    reason: str
+
+
+class OrderAdopted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_adopted"):
+    """An order at the venue that this journal did not send: another program uses the account."""
+
+    client_order_id: str
+    venue_order_id: str
+    order: NewOrder
+    filled_before: Decimal
+
+
+class OrderAmended(msgspec.Struct, frozen=True, tag_field="fact", tag="order_amended"):
+    """The venue states other terms of an order than we hold: amended, decremented, or filled at a smaller size."""
+
+    client_order_id: str
+    quantity: Decimal  # the whole order, without what self-trade prevention took from it
+    price: Decimal
+    venue_client_id: str  # the client id by which the venue knows the order now
+    venue_ns: int
+    prevented_quantity: Decimal = Decimal(0)  # what self-trade prevention took from it
+
+
+class OrderDoubted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_doubted"):
+    """The venue contradicts us about an order, which is queried again before anything halts. No reason: it is settled.
+
+    A closed order that the venue lists as open, or a live one that the venue does not know.
+    """
+
+    client_order_id: str
+    reason: str
+
+
+class CancelSettled(msgspec.Struct, frozen=True, tag_field="fact", tag="cancel_settled"):
+    """The answer to a cancel is in, and it did not close the order by itself."""
+
+    client_order_id: str
+    outcome: str
+    is_refused: bool = False  # the venue will refuse the same cancel again
+
+
+OrderFact = (
+    OrderAccepted
+    | OrderFilled
+    | OrderClosed
+    | OrderUnknown
+    | OrderNotPlaced
+    | OrderAdopted
+    | OrderAmended
+    | OrderDoubted
+    | CancelSettled
+)
