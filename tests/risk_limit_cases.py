@@ -91,6 +91,12 @@ LIMIT_CASES: list[Case] = [
     accepted("exposure_account", "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 200 @ 100", risk=account(net_max="10000")),
     refused("exposure_account", "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 200.00001 @ 100", because="net exposure of the account could reach 10000.001 USDT, beyond account.net_max 10000", risk=account(net_max="10000")),
     refused("exposure_account", "BUY LIMIT 1 @ 90", because="no quote gives the rate of USDT in EUR", risk={**account(net_max="10000"), "reporting": "EUR"}),
+    # over strategies: the account counts both, a strategy's limit its own alone
+    accepted("exposure_account", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk=account(net_base_max="2")),
+    refused("exposure_account", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1.00001 @ 90", because="net exposure of the account could reach 2.00001 BTC, beyond account.net_base_max 2", risk=account(net_base_max="2")),
+    accepted("exposure_account", "other: BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 1 @ 110", risk=account(net_base_max="1", gross_base_max="1")),
+    accepted("exposure_strategy", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 2 @ 90", risk=desk(net_base_max="2")),
+    accepted("strategy_position", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 2 @ 90", risk=desk(position_max="2")),
     # ---- exposure of the portfolio
     accepted("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk=portfolio(net_max="101", gross_max="101") | {"reporting": "BTC"}),
     refused("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1.00001 @ 90", because="gross exposure of the portfolio could reach 101.00001 BTC, beyond portfolio.gross_max 101", risk=portfolio(gross_max="101") | {"reporting": "BTC"}),

@@ -229,6 +229,23 @@ def test_over_a_begin_of_day_and_a_restart_it_halts_at_the_first_record_past_the
     assert replay_session(tmp_path / "b").identical
 
 
+def test_a_loss_at_its_limit_flattens(tmp_path: Path) -> None:
+    """The position is closed, nothing of ours stays open, and the rule allows no new one until the day ends."""
+    venue = VirtualVenue(start_ns=START_S * SECOND_NS)
+    strategy = from_sources({"buyer": BUYER}, "buyer", "Buyer")
+    risk = replace(LIMITS, on_loss=LossAction.FLATTEN)
+    session = VirtualSession(venue, tmp_path / "a", strategies=[strategy], risk=risk)
+    session.run(until=lambda s: bool(s.facts("daily_loss_reached")))
+    assert session.state.account.positions.net(BTC.id) > 0, "the fault struck with an open position"
+    session.run(30)
+    assert session.state.account.positions.net(BTC.id) == 0
+    assert session.venue.get("/sim/state")["open_orders"] == []
+    assert session.facts("safety_order_ended")
+    session.stop()
+    assert verify(tmp_path / "a").ok
+    assert replay_session(tmp_path / "a").identical
+
+
 def check_first(folder: Path) -> None:
     records = list(Journal.open(folder).records(0))
     found = {fact.name: cause for cause, fact in reached(records)}

@@ -246,8 +246,8 @@ CASES = [
 CASES += LIMIT_CASES
 
 
-def cases(rule: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", [case for case in CASES if case.rule == rule], ids=str)
+def cases(*rules: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [case for case in CASES if case.rule in rules], ids=str)
 
 
 def play(case: Case) -> None:
@@ -376,8 +376,56 @@ def test_reduce_only_at_its_edge(case: Case) -> None:
     play(case)
 
 
-@pytest.mark.parametrize("case", LIMIT_CASES, ids=str)
-def test_limits_of_a_scope_at_their_edge(case: Case) -> None:
+@cases("strategy_order_size")
+def test_order_size_of_a_strategy_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("strategy_position")
+def test_position_of_a_strategy_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("strategy_open_orders", "account_open_orders", "portfolio_open_orders")
+def test_open_orders_of_a_scope_at_their_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("exposure_instrument", "exposure_strategy", "exposure_account", "exposure_portfolio")
+def test_exposure_at_its_edge(case: Case) -> None:
+    """Gross and net, in base, quote and reporting currency, over strategies, open orders at their worst case."""
+    play(case)
+
+
+@cases("price_band")
+def test_price_band_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("price_by_side")
+def test_price_bounds_of_the_venue_at_their_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("cooldown")
+def test_cooldown_at_its_edge(case: Case) -> None:
+    """After a loss, a stop-out and refusals; it ends with its time or by a person's command."""
+    play(case)
+
+
+@cases("trading_hours")
+def test_trading_hours_at_their_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("shared_instrument")
+def test_two_strategies_on_one_instrument(case: Case) -> None:
+    """`allow`, `net` and `refuse`."""
+    play(case)
+
+
+@cases("self_trade")
+def test_self_trade_at_its_edge(case: Case) -> None:
     play(case)
 
 
