@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from engine.facts import NewOrder
+from engine.plan_terms import PlanTerms
 from engine.requests import LinkPlan, Purpose, Unsigned
 
 
@@ -18,6 +19,8 @@ class IntentKind(StrEnum):
 
     PLACE = "place"
     CANCEL = "cancel"
+    AMEND = "amend"
+    RUN = "run"  # an execution plan
 
 
 class CommandName(StrEnum):
@@ -57,13 +60,16 @@ class NoteLevel(StrEnum):
 
 
 class IntentBody(msgspec.Struct, frozen=True):
-    """A strategy's intent: place an order, or cancel one."""
+    """A strategy's intent: place an order, amend one, or cancel one."""
 
     intent: IntentKind
     strategy: str
     version: str
-    order: NewOrder | None = None
+    order: NewOrder | None = None  # of an amendment: the order with the new quantity
     cancels: str = ""  # client order id
+    amends: str = ""  # client order id
+    plan: PlanTerms | None = None  # the plan to run
+    plan_id: str = ""  # of the plan whose order this is
     rationale: dict[str, Any] = {}  # what the strategy decided on
 
 
@@ -90,6 +96,8 @@ class VerdictBody(msgspec.Struct, frozen=True):
 class RequestBody(msgspec.Struct, frozen=True):
     """A task that the shell performs once. It carries `unsigned` or `link`; a disconnect carries neither."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id"})
+
     purpose: Purpose
     venue: str
     mutates: bool  # True: the shell sends it only after its record is durable (the outbox rule)
@@ -104,6 +112,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     order: NewOrder | None = None
     clock_offset_ns: int = 0  # what the shell adds to its clock for the timestamp
     round: int = 0  # number of its reconciliation; 0: none
+    plan_id: str = ""  # the execution plan whose order it places
 
 
 class TimerBody(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ from engine.handlers.loss_levels import refresh_levels
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
+from engine.handlers.run_plans import handle_plan_intent, is_plan
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
 from engine.handlers.trip_breakers import drops_intent, trip_breakers
@@ -39,6 +40,7 @@ from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
 from engine.state.timers import Timers, timer_name
 from engine.step_context import Output, StepContext
+from engine.strategy.api import Cancel, Run
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
 from engine.strategy.runner import CutOff, Decided
@@ -191,6 +193,9 @@ class Kernel:
             return
         for intent in session.runner.decide(step, name, decisions):  # strategies
             if drops_intent(session, step, name, intent):
+                continue
+            if isinstance(intent, Run) or (isinstance(intent, Cancel) and is_plan(step, intent.client_order_id)):
+                handle_plan_intent(session, step, name, intent)  # an execution plan
                 continue
             approved = review_intent(session, step, name, intent)  # risk
             if approved is not None and not session.body.read_only:

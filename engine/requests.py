@@ -27,6 +27,7 @@ class Purpose(StrEnum):
     DISARM_SWITCH = "disarm_switch"
     RESUBSCRIBE = "resubscribe"  # one stream of an instrument, over its living link
     PROBE = "probe"  # a query over a private link that proves its subscription
+    AMEND = "amend"
 
 
 # the answers to these are public: they become FEED records, not BROKER

@@ -24,6 +24,7 @@ class TimerKind(StrEnum):
     THROTTLE = "throttle"  # subject: strategy whose throttle ends
     METADATA = "metadata"
     METADATA_RETRY = "metadata_retry"  # subject: venue whose instruments may be read again after a refusal
+    PLAN = "plan"  # subject: execution plan
 
 
 class TimerName(msgspec.Struct, frozen=True):

@@ -121,6 +121,8 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
             "{" + ",".join([before + WRITERS[type(item := values[index])](item) for before, index, _ in fields]) + "}"
         )
 
+    if getattr(kind, "WRITES_TAG", False):
+        return _tagged_writer(kind, fields)
     if not late:
         return write
 
@@ -134,6 +136,18 @@ def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
         return "{" + ",".join(texts) + "}"
 
     return write_without_defaults
+
+
+def _tagged_writer(kind: type[msgspec.Struct], fields: list[tuple[str, int, Any]]) -> Callable[[Any], str]:
+    """Return the writer of a member of a union that is a field: with its tag, in its place by name."""
+    config = kind.__struct_config__
+    texts = sorted([*fields, (f"{_string(str(config.tag_field))}:", len(fields), _ALWAYS)])
+
+    def write(value: Any) -> str:
+        values = (*astuple(value), str(config.tag))
+        return "{" + ",".join([before + WRITERS[type(item := values[index])](item) for before, index, _ in texts]) + "}"
+
+    return write
 
 
 class _Writers(dict[type, Callable[[Any], str]]):

@@ -158,6 +158,7 @@ def _purpose_text(purpose: Purpose, reconcile_round: int) -> str:
     return {
         Purpose.PLACE: "a strategy's order",
         Purpose.CANCEL: "an order is to be canceled",
+        Purpose.AMEND: "an order is to be reduced",
         Purpose.QUERY_ORDER: "the state of an order is unknown",
         Purpose.DEPTH: "a book has no snapshot",
         Purpose.SERVER_TIME: "the venue's clock is measured",

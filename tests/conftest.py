@@ -2,17 +2,56 @@
 faults.
 """
 
+import gc
+import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from checked_sessions import begin
 from power_cuts import record
 
 from engine.sim.faults import Faults, Rule, ScriptedFault
 from journal.writer import JournalWriter
 
+__all__ = ["begin"]  # a fixture
+GARBAGE_BYTES_MAX = 100_000_000
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Run a test that is marked so, its fixtures included, without the tracer of coverage."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    coverage = None if plugin is None else plugin.cov_controller
+    if coverage is None or item.get_closest_marker("untraced") is None:
+        return (yield)
+    coverage.pause()
+    try:
+        return (yield)
+    finally:
+        coverage.resume()
+
+
+class Resident:
+    """The resident memory of this process after the last collection of garbage."""
+
+    bytes = 0
+
+
+def pytest_runtest_logfinish() -> None:
+    """Collect garbage once it may hold much memory.
+
+    An ended session is in cycles: few objects, which Python collects late, and 5 MB of arrays for each instrument.
+    """
+    if resident_bytes() - Resident.bytes > GARBAGE_BYTES_MAX:
+        gc.collect()
+        Resident.bytes = resident_bytes()
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +101,7 @@ def crashed(tmp_path: Path) -> Path:
     writer = JournalWriter.create(tmp_path / "crashed")
     for at in range(0, 9, 3):
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
-        writer.wait_durable(at + 2, 5)
+        writer.wait_durable(at + 2, 60)
     writer.abandon()
     return tmp_path / "crashed"
 

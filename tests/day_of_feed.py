@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from end_checks import check_ordered_end
+from checked_sessions import check_ordered_end
 
 from engine.mode_reasons import Mode
 from engine.session_record import SECOND_NS

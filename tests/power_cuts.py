@@ -38,7 +38,7 @@ READ = 0.2  # of the images are read before they are recovered
 NESTED = 2  # cuts of each recovery
 NESTED_MAX = 2  # a recovery, cut, and its recovery, cut again
 NEVER_S = 3600.0
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 Files = dict[str, bytes]
 

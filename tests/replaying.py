@@ -81,7 +81,7 @@ def killed_in_second_frame(folder: Path) -> Path:
     The second frame states that, so the test waits for it: virtual time alone is too fast.
     """
     running = session(folder, seconds=1)
-    running.writer.wait_durable(running.records[-1].seq, 10)
+    running.writer.wait_durable(running.records[-1].seq, 60)
     return running.run(1).kill()
 
 

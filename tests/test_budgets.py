@@ -6,74 +6,26 @@ Against the simulated venue in virtual time; each journal is read back from the 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
+from checked_sessions import CheckedSessions, mode, notes
 from msgspec.structs import replace
 from strategies.each import Each
+from tiers import first_is_quick
 
 from engine.mode_reasons import Mode
 from engine.session_record import SAFEGUARDS, SECOND_NS, EngineSettings, RiskSettings, new_engine_settings
 from engine.sim.wire import HttpRequest
 from journal.record import Kind, Record
-from journal.recover import recover
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, VirtualVenue
 
-STRATEGIES = Path(__file__).parent / "strategies"
 SOON = replace(SAFEGUARDS, metadata_every_ns=10 * SECOND_NS)
 ORDER = {"method": "POST", "path": "/api/v3/order"}
 TOO_MANY = {"status": 429, "code": -1015, "msg": "Too many new orders; current limit is 200000 orders per 1 DAY."}
 BTC, ETH = "binance_spot:BTCUSDT", "binance_spot:ETHUSDT"
-Begin = Callable[..., VirtualSession]
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    yield from beginning(tmp_path)
-
-
-def beginning(tmp_path: Path) -> Iterator[Begin]:
-    """Return a function that begins a session. At the end its journal is replayed, and its account compared."""
-    begun: list[VirtualSession] = []
-
-    def start(
-        venue: VirtualVenue, strategy: str = "spam", *, parameters: dict[str, Any] | None = None, **settings: Any
-    ) -> VirtualSession:
-        chosen = strategy_settings(STRATEGIES / f"{strategy}.py", strategy.capitalize(), parameters=parameters)
-        name = "abcdefghij"[len(begun)] * 8
-        session = VirtualSession(venue, tmp_path / name, strategies=[chosen], session=name, **settings)
-        begun.append(session)
-        return session
-
-    yield start
-    for session in begun:
-        assert session.venue.unstruck_faults() == [], "a fault that never struck proves nothing"
-        if session is begun[-1]:  # the venue moved on since the others ended
-            agrees(session)
-        session.writer.wait_durable(session.records[-1].seq, 30)
-        session.writer.abandon()
-        recover(session.folder)
-        verdict = replay_session(session.folder)
-        assert verdict.identical, verdict.text()
-
-
-def agrees(session: VirtualSession) -> None:
-    """Compare our account with the venue's: balances, own open orders, fills. No client id was sent twice."""
-    theirs, account = session.venue.get("/sim/state"), session.state.account
-    own = {name for name, order in account.orders.live.items() if not order.adopted and order.venue_order_id}
-    assert own <= {order["client_order_id"] for order in theirs["open_orders"]}
-    for asset, held in theirs["balances"]["test"].items():
-        if asset in account.balances.by_asset:
-            ours = account.balances.get(asset)
-            assert (ours.free, ours.locked) == (Decimal(held["free"]), Decimal(held["locked"])), asset
-    booked = sorted(fill_id for order in account.orders.all() for fill_id in order.fill_ids)
-    assert booked == sorted(str(fill["trade_id"]) for fill in theirs["fills"])
-    assert set(theirs["client_order_ids"].values()) <= {1}
 
 
 def purposes(records: list[Record]) -> Counter[str]:
@@ -84,22 +36,13 @@ def requests(session: VirtualSession, purpose: str) -> list[Record]:
     return [record for record in session.kinds(Kind.REQUEST) if purposes([record])[purpose]]
 
 
-def alarms(session: VirtualSession) -> list[str]:
-    notes = (json.loads(record.body or "") for record in session.kinds(Kind.NOTE))
-    return [note["text"] for note in notes if note["level"] == "alarm"]
-
-
-def mode(session: VirtualSession) -> Mode:
-    return session.state.account.modes.mode
-
-
 # ---- the number of orders ----------------------------------------------------------------------
 
 
-def test_order_count_limit_stops_new_orders_alone(begin: Begin) -> None:
+def test_order_count_limit_stops_new_orders_alone(begin: CheckedSessions) -> None:
     """Five orders rest when the venue refuses the sixth: cancels, queries and reconnects continue in mode RUNNING."""
     venue = VirtualVenue()
-    session = begin(venue, engine=EngineSettings(reconcile_every_ns=5 * SECOND_NS))
+    session = begin(venue, "spam", engine=EngineSettings(reconcile_every_ns=5 * SECOND_NS))
     session.run(5, until=lambda s: len(s.facts("order_accepted")) == 5)
     venue.fault(action="reject", times=0, **TOO_MANY, **ORDER)
     session.run(3)
@@ -118,11 +61,12 @@ def test_order_count_limit_stops_new_orders_alone(begin: Begin) -> None:
     assert session.facts("rate_blocked") == []
 
 
-def test_order_count_limit_is_not_hammered(begin: Begin) -> None:
+@pytest.mark.slow
+def test_order_count_limit_is_not_hammered(begin: CheckedSessions) -> None:
     """c2_1015: 44 orders a minute and a reconciliation after each; now the wait doubles, and everything else is idle."""
     venue = VirtualVenue()
     venue.fault(action="reject", times=0, **TOO_MANY, **ORDER)
-    session = begin(venue).run(100)
+    session = begin(venue, "spam").run(100)
     sent_s = [(record.time_ns - session.body.started_ns) // SECOND_NS for record in requests(session, "place")]
     waits = [later - earlier for earlier, later in pairwise(sent_s)]
     assert 3 <= len(sent_s) <= 5
@@ -135,28 +79,31 @@ def test_order_count_limit_is_not_hammered(begin: Begin) -> None:
     assert len(session.kinds(Kind.VERDICT)) < 100, "a refusal of each quote would be 1,000"
 
 
-def test_order_count_limit_of_ten_seconds_is_kept_without_asking(begin: Begin) -> None:
+@pytest.mark.slow
+def test_order_count_limit_of_ten_seconds_is_kept_without_asking(begin: CheckedSessions) -> None:
     """Our own count stops new orders before the venue does; the venue counts each account's orders."""
     venue = VirtualVenue(limits={"orders_10s_max": 8})
-    session = begin(venue, limits={"orders_10s_max": 8}).run(60)
+    session = begin(venue, "spam", limits={"orders_10s_max": 8}).run(60)
     assert session.facts("orders_blocked") == []
     sent = Counter(record.time_ns // (10 * SECOND_NS) for record in requests(session, "place"))
     assert max(sent.values()) == 8
     assert {order.status.value for order in session.state.account.orders.all()} == {"open"}
 
 
-def test_order_count_limit_of_a_day_follows_the_venues_own_count(begin: Begin) -> None:
+@pytest.mark.slow
+def test_order_count_limit_of_a_day_follows_the_venues_own_count(begin: CheckedSessions) -> None:
     venue = VirtualVenue(limits={"orders_day_max": 12})
-    session = begin(venue, limits={"orders_day_max": 12}).run(60)
+    session = begin(venue, "spam", limits={"orders_day_max": 12}).run(60)
     assert len(requests(session, "place")) == 12
     assert session.state.account.limits.get("binance_spot").orders_day == 12
     assert session.facts("orders_blocked") == []
 
 
-def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: Begin) -> None:
+@pytest.mark.slow
+def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: CheckedSessions) -> None:
     """The venue states no wait with -1015, also where another program used the limit up."""
     venue = VirtualVenue(limits={"orders_10s_max": 8})
-    session = begin(venue, limits={"orders_10s_max": 100}).run(60)
+    session = begin(venue, "spam", limits={"orders_10s_max": 100}).run(60)
     refusals = [
         json.loads(record.meta or "{}")["headers"]
         for record in session.kinds(Kind.BROKER)
@@ -171,7 +118,8 @@ def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: Be
 # ---- request weight and bans -------------------------------------------------------------------
 
 
-def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: Begin) -> None:
+@pytest.mark.slow
+def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: CheckedSessions) -> None:
     """429, then 418: the second one's wait counts, and the private link is not opened either."""
     venue = VirtualVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(5)
@@ -192,7 +140,7 @@ def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: Beg
     assert venue.get("/sim/state")["open_orders"] == []
 
 
-def test_s11_cancels_keep_their_budget(begin: Begin) -> None:
+def test_s11_cancels_keep_their_budget(begin: CheckedSessions) -> None:
     """With four fifths of the weight used by another program, queries and new orders wait and cancels leave."""
     venue = VirtualVenue()
     session = begin(venue, "once", parameters={"below": "100", "orders": 2}).run(5)
@@ -217,23 +165,25 @@ def test_s11_cancels_keep_their_budget(begin: Begin) -> None:
 
 @pytest.mark.parametrize(
     ("status", "code", "text"),
-    [
-        (400, -1013, "Market is closed."),
-        (400, -2010, "This action is disabled on this account."),
-        (400, -1013, "Filter failure: NOTIONAL"),
-    ],
+    first_is_quick(
+        [
+            (400, -1013, "Market is closed."),
+            (400, -2010, "This action is disabled on this account."),
+            (400, -1013, "Filter failure: NOTIONAL"),
+        ]
+    ),
 )
-def test_refused_for_ever_pauses_the_instrument(begin: Begin, status: int, code: int, text: str) -> None:
+def test_refused_for_ever_pauses_the_instrument(begin: CheckedSessions, status: int, code: int, text: str) -> None:
     """601 orders a minute before; now ten, and one after each pause, which doubles."""
     venue = VirtualVenue()
     venue.fault(action="reject", times=0, status=status, code=code, msg=text, **ORDER)
-    session = begin(venue).run(60)
+    session = begin(venue, "spam").run(60)
     assert len(requests(session, "place")) <= 13
     assert len(session.kinds(Kind.VERDICT)) <= 13
     tripped = session.facts("breaker_tripped")
     assert [fact["subject"] for fact in tripped] == [BTC] * len(tripped)
-    assert text in alarms(session)[0]
-    assert "resume-instrument" in alarms(session)[0]
+    assert text in notes(session, "alarm")[0]
+    assert "resume-instrument" in notes(session, "alarm")[0]
     assert mode(session) is Mode.RUNNING
     venue.sim.faults.clear()
     session.command("resume_instrument", about="BTCUSDT").run(0.5)
@@ -241,7 +191,7 @@ def test_refused_for_ever_pauses_the_instrument(begin: Begin, status: int, code:
     assert f"instrument {BTC}" not in session.state.account.breakers.pauses
 
 
-def test_refused_for_ever_spares_the_other_instruments(begin: Begin) -> None:
+def test_refused_for_ever_spares_the_other_instruments(begin: CheckedSessions) -> None:
     venue = VirtualVenue(symbols=("BTCUSDT", "ETHUSDT"))
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"status": "BREAK"})
     session = begin(venue, "two", engine=new_engine_settings()).run(30)
@@ -250,7 +200,7 @@ def test_refused_for_ever_spares_the_other_instruments(begin: Begin) -> None:
     assert placed[ETH] > 50
 
 
-def test_refused_for_ever_by_silence_pauses_the_instrument(begin: Begin) -> None:
+def test_refused_for_ever_by_silence_pauses_the_instrument(begin: CheckedSessions) -> None:
     """Orders without an answer count too: each one is proved absent, and the next one is lost as well."""
     venue = VirtualVenue()
     venue.fault(action="reject", times=0, status=503, code=-1000, msg="down", **ORDER)
@@ -261,14 +211,14 @@ def test_refused_for_ever_by_silence_pauses_the_instrument(begin: Begin) -> None
     assert last["reason"] == "no answer"
     assert last["subject"] == BTC
     assert len(session.facts("order_unknown")) <= 5
-    assert any("no answer" in text for text in alarms(session))
+    assert any("no answer" in text for text in notes(session, "alarm"))
 
 
-def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: Begin) -> None:
+def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: CheckedSessions) -> None:
     """133,512 records in 20 s before; the strategy does not run while it pauses, and its orders are cancelled."""
     venue = VirtualVenue()
     risk = RiskSettings(position_max=Decimal("0.0055"))
-    session = begin(venue, risk=risk, parameters={"size": "0.001"})
+    session = begin(venue, "spam", risk=risk, parameters={"size": "0.001"})
     session.run(5, until=lambda s: bool(s.facts("breaker_tripped")))
     assert 20 <= len(refused(session)) <= 22
     at = len(session.records)
@@ -277,15 +227,15 @@ def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: Begin) -> Non
     kinds = Counter(record.kind for record in session.records[at:])
     assert kinds[Kind.FEED] > 1000
     assert kinds[Kind.INTENT] == kinds[Kind.VERDICT] == 0
-    assert "position" in alarms(session)[0]
-    assert "resume-strategy spam" in alarms(session)[0]
+    assert "position" in notes(session, "alarm")[0]
+    assert "resume-strategy spam" in notes(session, "alarm")[0]
     session.command("resume_strategy", about="spam")
     session.run(5, until=lambda s: len(s.state.account.orders.live) == 5)
 
 
-def test_refusal_storm_stays_bounded_for_hours(begin: Begin) -> None:
+def test_refusal_storm_stays_bounded_for_hours(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = begin(venue, risk=RiskSettings(order_size_max=Decimal("0.0001"))).run(80)
+    session = begin(venue, "spam", risk=RiskSettings(order_size_max=Decimal("0.0001"))).run(80)
     assert len(session.kinds(Kind.VERDICT)) < 30
     waits = [
         round(fact["until_ns"] - record.time_ns, -9) // SECOND_NS for fact, record in tripped_with_records(session)
@@ -304,14 +254,14 @@ def tripped_with_records(session: VirtualSession) -> list[tuple[dict[str, Any], 
     return [(json.loads(record.body or ""), record) for record in records]
 
 
-def test_a_pause_outlives_a_restart(begin: Begin) -> None:
+def test_a_pause_outlives_a_restart(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="reject", times=0, status=400, code=-1013, msg="Market is closed.", **ORDER)
-    session = begin(venue).run(20)
+    session = begin(venue, "spam").run(20)
     opening, before = session.state, session
     session.kill()
     venue.now_ns += SECOND_NS
-    again = begin(venue, previous=before, opening=opening).run(5)
+    again = begin(venue, "spam", previous=before, opening=opening).run(5)
     assert requests(again, "place") == []
     assert again.state.account.breakers.pauses.keys() == {f"instrument {BTC}"}
 
@@ -319,7 +269,7 @@ def test_a_pause_outlives_a_restart(begin: Begin) -> None:
 # ---- cancels -----------------------------------------------------------------------------------
 
 
-def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: Begin) -> None:
+def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: CheckedSessions) -> None:
     """Its interval doubles; after five there is an alarm, and a query by the venue's id."""
     venue = VirtualVenue()
     session = begin(venue, "nervous").run(5, until=lambda s: bool(s.facts("order_accepted")))
@@ -332,7 +282,7 @@ def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: Begin) -> Non
     assert 5 <= len(sent_s) <= 7, "70 before"
     waits = [later - earlier for earlier, later in pairwise(sent_s[1:])]
     assert all(later > 1.8 * earlier for earlier, later in pairwise(waits)), waits
-    assert "refused 5 cancels" in alarms(session)[0]
+    assert "refused 5 cancels" in notes(session, "alarm")[0]
     asked = [json.loads(record.body or "")["unsigned"]["params"] for record in requests(session, "query_order")]
     assert any("orderId" in dict(params) for params in asked)
     assert len(session.kinds(Kind.VERDICT)) < 20, "repeating a cancel that is under way is not worth a record"
@@ -345,7 +295,7 @@ def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: Begin) -> Non
 # ---- rules that change -------------------------------------------------------------------------
 
 
-def test_a_filter_that_the_venue_changes_is_read_again(begin: Begin) -> None:
+def test_a_filter_that_the_venue_changes_is_read_again(begin: CheckedSessions) -> None:
     """A refusal by a filter reads the instruments again; from then on our own rules refuse what the venue would."""
     venue = VirtualVenue()
     session = begin(venue, "sizes", parameters={"size": "0.00201"}).run(5)
@@ -363,17 +313,17 @@ def test_a_filter_that_the_venue_changes_is_read_again(begin: Begin) -> None:
     assert 1 <= len(rejected) <= 2, "the strategy rounds by the instrument as it is now"
 
 
-def test_a_trading_status_is_read_on_schedule(begin: Begin) -> None:
+def test_a_trading_status_is_read_on_schedule(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "once", parameters={"orders": 0}, safeguards=SOON).run(5)
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"status": "HALT"})
     session.run(10)
     [changed] = session.facts("instrument_changed")
     assert changed["instrument"]["trading"] is False
-    assert alarms(session) == [f"{BTC} changed: trading is False, was True"]
+    assert notes(session, "alarm") == [f"{BTC} changed: trading is False, was True"]
 
 
-def test_a_finer_grid_than_the_session_has_stops_the_instrument(begin: Begin) -> None:
+def test_a_finer_grid_than_the_session_has_stops_the_instrument(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "once", parameters={"orders": 0}, safeguards=SOON).run(5)
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"tick_size": "0.0001"})
@@ -381,16 +331,16 @@ def test_a_finer_grid_than_the_session_has_stops_the_instrument(begin: Begin) ->
     [changed] = session.facts("instrument_changed")
     assert changed["instrument"]["trading"] is False
     assert changed["instrument"]["tick_size"] == "0.01"
-    assert "needs more decimals" in alarms(session)[0]
+    assert "needs more decimals" in notes(session, "alarm")[0]
 
 
-def test_an_account_that_may_not_trade_is_not_running(begin: Begin) -> None:
+def test_an_account_that_may_not_trade_is_not_running(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(5)
     venue.fault(action="allow_trading", on=False)
     session.command("reconcile").run(2)
     assert mode(session) is Mode.SYNCING
-    assert "may not trade" in alarms(session)[0]
+    assert "may not trade" in notes(session, "alarm")[0]
     venue.fault(action="allow_trading", on=True)
     session.run(70)
     assert mode(session) is Mode.RUNNING
@@ -399,7 +349,8 @@ def test_an_account_that_may_not_trade_is_not_running(begin: Begin) -> None:
 # ---- many instruments --------------------------------------------------------------------------
 
 
-def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: Begin) -> None:
+@pytest.mark.slow
+def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: CheckedSessions) -> None:
     """40 snapshots of 250 are more than a minute's 6,000: they are as deep as fits, and the rest is not touched."""
     venue = VirtualVenue(symbols=Each.instruments)
     session = begin(venue, "each", engine=new_engine_settings())
@@ -414,7 +365,8 @@ def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: Be
     assert session.facts("rate_blocked") == []
 
 
-def test_instruments_trade_each_as_it_becomes_ready(begin: Begin) -> None:
+@pytest.mark.slow
+def test_instruments_trade_each_as_it_becomes_ready(begin: CheckedSessions) -> None:
     """Where a minute's budget holds no more snapshots, those that are ready trade while others wait their turn."""
     names = Each.instruments[:12]
     venue = VirtualVenue(symbols=names, limits={"weight_max": 1200})
@@ -432,9 +384,9 @@ def test_instruments_trade_each_as_it_becomes_ready(begin: Begin) -> None:
 # ---- other programs ----------------------------------------------------------------------------
 
 
-def test_another_programs_orders_do_not_use_up_open_orders_max(begin: Begin) -> None:
+def test_another_programs_orders_do_not_use_up_open_orders_max(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    other = begin(venue, risk=RiskSettings(open_orders_max=10), parameters={"below": "500"})
+    other = begin(venue, "spam", risk=RiskSettings(open_orders_max=10), parameters={"below": "500"})
     other.run(5, until=lambda s: len(s.facts("order_accepted")) == 10)
     other.kill()
     engine = replace(new_engine_settings(), halt_on_rival=False)  # the orders bear a mark of ours

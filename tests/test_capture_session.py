@@ -205,6 +205,7 @@ def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> Non
     assert took[-1] > 30e6
 
 
+@pytest.mark.slow
 def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Path) -> None:
     """Compare the quotes that fire with those at which a scan of every quote finds the averages crossed."""
     seen: list[list[str]] = []
@@ -263,6 +264,7 @@ def test_fills_agree_with_hftbacktests(captures: Path) -> None:
     assert abs(found.pnl - Decimal("-73.967867")) < 1
 
 
+@pytest.mark.slow
 def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: Path) -> None:
     """Pay funding when the mark stream names a later time: the earlier one has passed, at the last mark and rate."""
     marks: list[dict[str, Any]] = []

@@ -233,7 +233,7 @@ def records(folder: Path, kind: Kind) -> list[str]:
 def ended(process: subprocess.Popen[str], folder: Path) -> tuple[str, str]:
     """Stop a session in order, and prove its journal."""
     process.send_signal(signal.SIGTERM)
-    out, errors = process.communicate(timeout=30)
+    out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, out + errors
     (found,) = list_sessions(folder / "journals")
     assert verify(found.path).ok
@@ -247,9 +247,10 @@ def journalled(folder: Path, kind: Kind, text: str) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_a_session_with_real_money_and_no_limits_does_not_start(tmp_path: Path, ready: Ready) -> None:
     process = run(write(tmp_path, ready, limits=""))
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=60)
     (line,) = errors.strip().splitlines()
     assert process.returncode == 3
     assert (
@@ -347,7 +348,7 @@ def test_a_websocket_address_that_refuses_ends_the_session(
     with answering(status) as address:
         config = write(tmp_path, ready, transport=transport, **{setting: f"ws://{address}/wrong"})
         process = run(config, "--log-level", "error")
-        _, errors = process.communicate(timeout=40)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 4, errors
     last = errors.strip().splitlines()[-1]
     assert f"verbatim: ws://{address}/wrong/" in last
@@ -362,7 +363,7 @@ def test_a_websocket_address_that_refuses_ends_the_session(
 def test_a_rest_address_that_refuses_is_named_at_once(tmp_path: Path, ready: Ready, status: int) -> None:
     with answering(status) as address:
         process = run(write(tmp_path, ready, rest=f"http://{address}/wrong"))
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
     (line,) = errors.strip().splitlines()
     assert process.returncode == 4
     assert f"http://{address}/wrong/api/v3/exchangeInfo answered HTTP {status}; correct venue.rest" in line
@@ -372,6 +373,6 @@ def test_a_rest_address_that_refuses_is_named_at_once(tmp_path: Path, ready: Rea
 def test_a_recording_with_a_wrong_stream_address_ends_too(tmp_path: Path, ready: Ready) -> None:
     with answering(404) as address:
         given = ("--url", ready["listening"], "--stream", f"ws://{address}/wrong", "--symbol", "BTCUSDT")
-        stopped = verbatim("record", *given, "--journals", tmp_path / "journals", "--log-level", "error", seconds=40)
+        stopped = verbatim("record", *given, "--journals", tmp_path / "journals", "--log-level", "error", seconds=60)
     assert stopped.returncode == 4, stopped.stderr
     assert f"verbatim: ws://{address}/wrong/stream answered HTTP 404 3 times in a row" in stopped.stderr

@@ -7,6 +7,7 @@ import inspect
 import io
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -68,7 +69,7 @@ def venue(*arguments: object) -> Iterator[Ready]:
             yield json.loads(process.stdout.readline())
         finally:  # a test that failed does not wait for it
             process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def started(command: list[str]) -> subprocess.Popen[str]:
@@ -103,7 +104,7 @@ def struck(ready: Ready) -> list[int]:
         return [fault["struck"] for fault in json.load(answer)]
 
 
-def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+def until(holds: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, f"not within {seconds} s: {inspect.getsource(holds).strip()}"
@@ -120,12 +121,13 @@ def test_help_is_light_and_fast() -> None:
     )
     assert told.stderr.strip() == "[]"
     assert "demo" in told.stdout
-    took = []
-    for _ in range(5):
-        begun = time.monotonic()
+    spent = []  # CPU time, because the machine may be busy
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert verbatim("--help").returncode == 0
-        took.append(time.monotonic() - begun)
-    assert min(took) < 0.2
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 0.2
 
 
 @pytest.mark.slow
@@ -137,7 +139,7 @@ def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
         ) as process:
             until(lambda: len(state_of(ready)["orders"]) >= 2)
             process.send_signal(signal.SIGTERM)
-            out, errors = process.communicate(timeout=20)
+            out, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
         assert state_of(ready)["open_orders"] == []
     told = json.loads(out)
@@ -165,7 +167,7 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
             until(lambda: sum(struck(ready)) > 0)
             assert process.poll() is None  # it waits for the cancel's answer
             process.send_signal(signal.SIGINT)
-            assert process.wait(10) == 4
+            assert process.wait(60) == 4
             assert "interrupted: a second signal (SIGINT)" in process.stdout.read()
     (found,) = list_sessions(tmp_path / "journals")
     assert verify(found.path).ok
@@ -188,7 +190,7 @@ def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
             (found,) = list_sessions(tmp_path / "journals")
             before = sum(1 for _ in Journal.open(found.path).records())
             process.send_signal(signal.SIGTERM)
-            out, errors = process.communicate(timeout=20)
+            out, errors = process.communicate(timeout=60)
     assert process.returncode == 4, out + errors
     assert "Traceback" not in errors
     assert "stopped without the venue's answer: " in out
@@ -304,7 +306,7 @@ def test_ctrl_c_in_a_demo_stops_in_order(tmp_path: Path) -> None:
     with started(command) as process:
         until(lambda: any(last_seq(found.path) >= 100 for found in list_sessions(tmp_path)))
         os.killpg(process.pid, signal.SIGINT)
-        out, errors = process.communicate(timeout=30)
+        out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, out + errors
     assert "(closed: stopped in order)" in out
     assert "replay: identical" in out.splitlines()
@@ -324,7 +326,7 @@ def test_ctrl_c_before_the_session_is_one_clear_line(tmp_path: Path, library: st
         maps = Path(f"/proc/{process.pid}/maps")
         until(lambda: f"/{library}/" in maps.read_text(encoding="utf-8"))  # its imports have come this far
         os.killpg(process.pid, signal.SIGINT)
-        out, errors = process.communicate(timeout=30)
+        out, errors = process.communicate(timeout=60)
     if not list_sessions(tmp_path):
         (line,) = errors.strip().splitlines()
         assert line.startswith("verbatim: interrupted")
@@ -439,7 +441,7 @@ def test_a_wrong_key_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
         ) as process:
             until(lambda: len(state_of(ready)["orders"]) >= 1)
             process.send_signal(signal.SIGTERM)
-            out, errors = process.communicate(timeout=20)
+            out, errors = process.communicate(timeout=60)
         assert process.returncode == 0, out + errors
 
 

@@ -139,7 +139,7 @@ async def server(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Server]
 async def test_a_session_answers_after_hundreds_of_fuzzed_lines(server: Server) -> None:
     rng, errors = random.Random(7), 0
     for _ in range(400):
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             answer = await server.send(mutated(rng)[:LINE_BYTES_MAX])
         errors += "error" in answer
     for line in BAD[:-2]:
@@ -154,13 +154,14 @@ async def test_a_line_that_never_ends_is_refused(server: Server) -> None:
         assert b"longer than" in await receive_all(client)
 
 
-async def test_silent_clients_do_not_block_a_command(server: Server) -> None:
-    """Seventeen silent clients blocked the socket; now the oldest of them goes."""
+async def test_silent_clients_do_not_block_a_command(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seventeen silent clients blocked the socket; now the oldest of them goes, long before its time is over."""
+    monkeypatch.setattr(control_socket, "LINE_SECONDS", 600)
     silent = [await trio.open_unix_socket(os.fspath(server.path)) for _ in range(5 * CLIENTS_MAX)]
-    with trio.fail_after(control_socket.LINE_SECONDS / 2):
+    with trio.fail_after(60):
         answer = await trio.to_thread.run_sync(partial(send_command, server.path, command="pause", by="me"))
     assert answer["mode"] == "paused"
-    with trio.fail_after(1):
+    with trio.fail_after(60):
         assert b"no whole line" in await receive_all(silent[0])  # the fault struck: the oldest was dropped
     for client in silent:
         await client.aclose()
@@ -170,7 +171,7 @@ async def test_a_silent_client_is_dropped_after_a_while(server: Server, monkeypa
     monkeypatch.setattr(control_socket, "LINE_SECONDS", 0.05)
     async with await trio.open_unix_socket(os.fspath(server.path)) as client:
         await client.send_all(PAUSE)  # without the end of its line
-        with trio.fail_after(5):
+        with trio.fail_after(60):
             assert b"no whole line came in time" in await receive_all(client)
     assert server.taken == []
 

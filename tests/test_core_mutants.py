@@ -18,6 +18,7 @@ import test_core_lifecycle as life
 import test_core_modes as modes
 import test_pnl as pnl
 import test_risk_rules as risk
+from checked_sessions import CheckedSessions
 from tiers import first_is_quick
 
 import engine.execution.order_reports
@@ -33,6 +34,7 @@ from engine.risk.context import RiskRule
 from engine.risk.rules import RULES
 from engine.step_context import StepContext
 
+pytestmark = pytest.mark.untraced  # code with a fault in it
 NOTICED = (AssertionError, pytest.fail.Exception, ValueError, LookupError, CoreError)
 
 
@@ -327,4 +329,4 @@ BUDGET_MUTANTS = [
 @pytest.mark.parametrize("mutant", first_is_quick(BUDGET_MUTANTS, quick=1), ids=str)
 def test_without_a_bound_its_test_fails(mutant: Mutant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mutant.target, mutant.instead)
-    must_notice(mutant.test, next(budgets.beginning(tmp_path)), *mutant.given)
+    must_notice(mutant.test, CheckedSessions(tmp_path), *mutant.given)

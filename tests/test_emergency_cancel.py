@@ -5,6 +5,7 @@ The venue's own books are read after each end. Orders of another program on the 
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli_live import ROOT, Ready, environment, state_of, struck, until, venue
+from test_cli_live import ROOT, VERBATIM, Ready, environment, state_of, struck, until, venue
 from tiers import first_is_quick
 
 from engine.bodies import NoteLevel
@@ -109,13 +110,11 @@ def open_at(ready: Ready) -> list[str]:
 
 
 @contextmanager
-def running(config: Path, *, file_bytes_max: int = 0, path: str = "") -> Iterator[subprocess.Popen[str]]:
-    """Start a session in its own process; its files cannot grow beyond `file_bytes_max`."""
-    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({file_bytes_max},) * 2); "
-    code = f"{limit if file_bytes_max else ''}from verbatim.cli import main; main(prog_name='verbatim')"
+def running(config: Path, *, path: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Run a session in a separate process."""
     more = {"PYTHONPATH": os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH", ""))))}
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", code, "run", str(config)],
+        [*VERBATIM, "run", str(config)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -126,6 +125,11 @@ def running(config: Path, *, file_bytes_max: int = 0, path: str = "") -> Iterato
             yield process
         finally:
             process.kill()
+
+
+def fill_disk(process: subprocess.Popen[str]) -> None:
+    """Refuse every further byte of the process's files, as a full disk does."""
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, 1))
 
 
 FAULTS: list[dict[str, Any]] = [
@@ -142,10 +146,11 @@ def test_emergency_cancel_after_a_failed_journal(tmp_path: Path, fault: dict[str
         place_foreign(ready, "another-bot-1")
         if fault.get("action") == "clock_skew":
             add_fault(ready, **fault)
-        with running(configured(tmp_path, ready), file_bytes_max=1_000_000) as process:
+        with running(configured(tmp_path, ready)) as process:
             until(lambda: len(open_at(ready)) == 15, 60)
             if fault and fault["action"] != "clock_skew":
                 add_fault(ready, **fault)
+            fill_disk(process)
             output, errors = process.communicate(timeout=120)
         assert process.returncode == 4, errors
         assert "the journal" in output or "File too large" in output, output
@@ -154,11 +159,13 @@ def test_emergency_cancel_after_a_failed_journal(tmp_path: Path, fault: dict[str
         assert not fault or min(struck(ready)) > 0
 
 
+@pytest.mark.slow
 def test_emergency_cancel_reports_as_an_error_what_stays_open(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
-        with running(configured(tmp_path, ready), file_bytes_max=400_000) as process:
+        with running(configured(tmp_path, ready)) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
             add_fault(ready, action="reject", method="DELETE", status=503, code=-1000, msg="x", times=0)
+            fill_disk(process)
             output, errors = process.communicate(timeout=120)
         assert process.returncode == 4
         assert len(open_at(ready)) == 14
@@ -167,17 +174,20 @@ def test_emergency_cancel_reports_as_an_error_what_stays_open(tmp_path: Path) ->
         assert min(struck(ready)) > 14, "each cancel was repeated"
 
 
+@pytest.mark.slow
 def test_a_failed_journal_leaves_orders_if_the_configuration_says_so(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         config = configured(tmp_path, ready, session='on_journal_failure = "leave"')
-        with running(config, file_bytes_max=400_000) as process:
+        with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
+            fill_disk(process)
             process.communicate(timeout=120)
         assert process.returncode == 4
         assert len(open_at(ready)) == 14
 
 
-@pytest.mark.parametrize("choice", first_is_quick(["cancel", "leave"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("choice", ["cancel", "leave"])
 def test_emergency_cancel_after_a_failed_core_is_recorded(tmp_path: Path, choice: str) -> None:
     (tmp_path / "poisoned.py").write_text(POISONED)
     with venue("--symbol", "BTCUSDT") as ready:

@@ -1,18 +1,16 @@
 """Reduce-only and close intents: an exit is what fills left, never the first intent (scenario S20)."""
 
 import json
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from by_hand import BTC, ByHand, report, shown, trade
+from checked_sessions import CheckedSessions
 
 from engine.mode_reasons import Mode
+from engine.session_record import RiskSettings
 from journal.record import Kind
-from journal.recover import recover
-from replay.replay import replay_session
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 D = Decimal
@@ -155,22 +153,10 @@ class Trips:
 
 
 @pytest.fixture
-def trips(tmp_path: Path) -> Iterator[VirtualSession]:
-    """A session of round trips without `sell_holdings`. At the end its journal is replayed and compared."""
-    from engine.session_record import RiskSettings
-
-    session = VirtualSession(
-        VirtualVenue(),
-        tmp_path / "aaaaaaaa",
-        strategies=[from_sources({"trips": ROUND_TRIPS}, "trips", "Trips")],
-        risk=RiskSettings(),
-    )
-    yield session
-    session.writer.wait_durable(session.records[-1].seq, 30)
-    session.writer.abandon()
-    recover(session.folder)
-    verdict = replay_session(session.folder)
-    assert verdict.identical, verdict.text()
+def trips(begin: CheckedSessions) -> VirtualSession:
+    """A session of round trips without `sell_holdings`."""
+    chosen = from_sources({"trips": ROUND_TRIPS}, "trips", "Trips")
+    return begin(VirtualVenue(), chosen, risk=RiskSettings())
 
 
 def test_round_trips_sell_what_was_bought_less_its_fee(trips: VirtualSession) -> None:

@@ -5,12 +5,12 @@ private links. The instrument with old data is blocked alone, and its streams co
 import gzip
 import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from by_hand import ByHand
+from checked_sessions import CheckedSessions, check_books, mode
 from click.testing import CliRunner
 
 from engine.live.session_status import stream_ages
@@ -18,8 +18,6 @@ from engine.session_record import SECOND_NS, new_engine_settings
 from engine.sim.units import wire_units
 from journal.reader import Journal
 from journal.record import Kind
-from journal.recover import recover
-from replay.replay import replay_session
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
@@ -61,42 +59,19 @@ Begin = Callable[..., VirtualSession]
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Return a function that begins a session. At the end its journal is replayed, and its books are compared."""
-    begun: list[VirtualSession] = []
+def steady(begin: CheckedSessions) -> Iterator[Begin]:
+    """Return a function that begins a session. At the end nothing of it is open, and all is checked."""
 
     def start(symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"), only: str = "") -> VirtualSession:
         source = STEADY if len(symbols) > 1 else STEADY.replace(', "ETHUSDT"', ",")
         settings = from_sources({"steady": source}, "steady", "Steady", parameters={"only": only})
-        session = VirtualSession(VirtualVenue(symbols=symbols), tmp_path / "s", strategies=[settings])
-        begun.append(session)
-        return session.run(5)
+        return begin(VirtualVenue(symbols=symbols), settings).run(5)
 
     yield start
-    for session in begun:
-        assert session.venue.unstruck_faults() == []
-        agrees(session)
-        session.writer.wait_durable(session.records[-1].seq, 30)
-        session.writer.abandon()
-        recover(session.folder)
-        verdict = replay_session(session.folder)
-        assert verdict.identical, verdict.text()
-
-
-def agrees(session: VirtualSession) -> None:
-    """Compare our account with the venue's; the venue received each id once."""
-    session.command("pause").run(5)
-    theirs = session.venue.get("/sim/state")
-    account = session.state.account
-    for asset, held in theirs["balances"]["test"].items():
-        if asset in account.balances.by_asset:
-            assert account.balances.get(asset).total == Decimal(held["free"]) + Decimal(held["locked"]), asset
-    assert sorted(account.orders.live) == sorted(order["client_order_id"] for order in theirs["open_orders"]) == []
-    assert set(theirs["client_order_ids"].values()) <= {1}
-
-
-def mode(session: VirtualSession) -> str:
-    return session.state.account.modes.mode.value
+    for session in begin.begun:
+        session.command("pause").run(5)
+        assert session.state.account.orders.live == {}
+        check_books(session)
 
 
 def orders(session: VirtualSession, since: int = 0) -> list[str]:
@@ -109,7 +84,7 @@ def purposes(session: VirtualSession, since: int = 0) -> list[str]:
     return [json.loads(r.body or "")["purpose"] for r in session.kinds(Kind.REQUEST) if r.seq >= since]
 
 
-def notes(session: VirtualSession) -> list[str]:
+def all_notes(session: VirtualSession) -> list[str]:
     return [json.loads(record.body or "")["text"] for record in session.kinds(Kind.NOTE)]
 
 
@@ -132,8 +107,8 @@ def book_is_the_venues(session: VirtualSession, symbol: str) -> None:
     assert ours == list(theirs)
 
 
-def test_all_streams_of_an_instrument_stop_on_a_living_link_and_the_other_one_trades_on(begin: Begin) -> None:
-    session = begin()
+def test_all_streams_of_an_instrument_stop_on_a_living_link_and_the_other_one_trades_on(steady: Begin) -> None:
+    session = steady()
     assert {*orders(session)} == {BTC, ETH}
     session.venue.fault(action="stop_stream", stream="btcusdt@*", ms=45_000)
     session.run(11.5)
@@ -141,7 +116,7 @@ def test_all_streams_of_an_instrument_stop_on_a_living_link_and_the_other_one_tr
     assert mode(session) == "running"
     [reason] = session.state.account.modes.reasons
     assert reason.text.startswith(f"{BTC} is blocked: no message of all streams for 1")
-    assert any(note.startswith(f"{BTC} is blocked: no message of all streams") for note in notes(session))
+    assert any(note.startswith(f"{BTC} is blocked: no message of all streams") for note in all_notes(session))
     assert "resubscribe" in purposes(session)
     since = seq(session)
     session.run(20)
@@ -161,8 +136,8 @@ def links(session: VirtualSession) -> list[dict[str, Any]]:
     return [link for link in found if link["state"] != "clock"]
 
 
-def test_streams_that_a_subscription_heals_are_back_at_once(begin: Begin) -> None:
-    session = begin()
+def test_streams_that_a_subscription_heals_are_back_at_once(steady: Begin) -> None:
+    session = steady()
     session.venue.fault(action="stop_stream", stream="btcusdt@*", heals=True)
     session.run(11.5)
     assert "resubscribe" in purposes(session)
@@ -172,9 +147,9 @@ def test_streams_that_a_subscription_heals_are_back_at_once(begin: Begin) -> Non
     book_is_the_venues(session, "BTCUSDT")
 
 
-def test_no_order_of_a_single_instrument_is_older_than_its_bound(begin: Begin) -> None:
+def test_no_order_of_a_single_instrument_is_older_than_its_bound(steady: Begin) -> None:
     """Seen before: 22 market orders on quotes up to 21 s old."""
-    session = begin(("BTCUSDT",))
+    session = steady(("BTCUSDT",))
     session.venue.fault(action="stop_stream", stream="btcusdt@*", ms=22_000)
     session.run(30)
     intents = {record.key: json.loads(record.body or "") for record in session.kinds(Kind.INTENT)}
@@ -185,8 +160,8 @@ def test_no_order_of_a_single_instrument_is_older_than_its_bound(begin: Begin) -
 
 
 @pytest.mark.parametrize(("stream", "about"), [("depth@100ms", "book"), ("bookTicker", "quote")])
-def test_one_lost_stream_is_proved_by_the_other(begin: Begin, stream: str, about: str) -> None:
-    session = begin()
+def test_one_lost_stream_is_proved_by_the_other(steady: Begin, stream: str, about: str) -> None:
+    session = steady()
     session.venue.fault(action="stop_stream", stream=f"btcusdt@{stream}", heals=True)
     session.run(until=lambda s: bool(s.state.account.blocks.reasons(BTC)))
     assert codes(session, BTC) == {("stream_stale", about)}
@@ -195,9 +170,9 @@ def test_one_lost_stream_is_proved_by_the_other(begin: Begin, stream: str, about
     book_is_the_venues(session, "BTCUSDT")
 
 
-def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(begin: Begin) -> None:
+def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(steady: Begin) -> None:
     """The public trade of our own fill never came: the stream is lost, and a subscription brings it back."""
-    session = begin()
+    session = steady()
     session.venue.fault(action="stop_stream", stream="btcusdt@trade", heals=True)
     session.run(80, until=lambda s: bool(s.state.account.blocks.reasons(BTC)))
     assert codes(session, BTC) == {("stream_stale", "trade")}
@@ -207,9 +182,9 @@ def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(begin: Begin) -> None:
     assert {link["state"] for link in links(session)} == {"up"}
 
 
-def test_a_quiet_trade_stream_is_not_called_dead(begin: Begin) -> None:
+def test_a_quiet_trade_stream_is_not_called_dead(steady: Begin) -> None:
     """Without an order of ours nothing proves a trade: the instrument trades on, and the ids show the gap later."""
-    session = begin(only="ETHUSDT")
+    session = steady(only="ETHUSDT")
     session.venue.fault(action="stop_stream", stream="btcusdt@trade", ms=60_000)
     session.run(50)
     assert codes(session, BTC) == set()
@@ -218,8 +193,8 @@ def test_a_quiet_trade_stream_is_not_called_dead(begin: Begin) -> None:
     assert set(orders(session)) == {ETH}
 
 
-def test_a_feed_that_lags_behind_the_venues_stamps_is_blocked(begin: Begin) -> None:
-    session = begin()
+def test_a_feed_that_lags_behind_the_venues_stamps_is_blocked(steady: Begin) -> None:
+    session = steady()
     session.venue.fault(action="delay_stream", stream="btcusdt@*", late_ms=12_000, ms=40_000)
     session.run(until=lambda s: ("venue_lags", "book") in codes(s, BTC))
     text = next(r.text for r in session.state.account.blocks.reasons(BTC) if r.about == "book")
@@ -249,8 +224,8 @@ def test_a_clock_that_is_off_is_no_lag(venue_ahead_ms: int) -> None:
     assert len(hand.asked("server_time")) == 2, "a lag is a reason to measure the clock again"
 
 
-def test_update_ids_that_begin_again_are_a_gap_and_never_a_frozen_book(begin: Begin) -> None:
-    session = begin()
+def test_update_ids_that_begin_again_are_a_gap_and_never_a_frozen_book(steady: Begin) -> None:
+    session = steady()
     session.venue.fault(action="restart_ids", stream="btcusdt@*")
     since = seq(session)
     session.run(8)
@@ -268,43 +243,43 @@ def test_update_ids_that_begin_again_are_a_gap_and_never_a_frozen_book(begin: Be
     assert {*orders(session, since)} == {BTC, ETH}
 
 
-def test_a_frozen_private_link_is_noticed_and_opened_again(begin: Begin) -> None:
+def test_a_frozen_private_link_is_noticed_and_opened_again(steady: Begin) -> None:
     """Seen before: 14 minutes of silence without a word. The link delivers nothing, answers included."""
-    session = begin(only="none")
+    session = steady(only="none")
     assert purposes(session).count("probe") == 0
     session.venue.fault(action="freeze", target="private")
     session.run(45)
     assert purposes(session).count("probe") == 1
-    assert any(note.startswith(f"{PRIVATE}: silent for 4") for note in notes(session))
+    assert any(note.startswith(f"{PRIVATE}: silent for 4") for note in all_notes(session))
     session.run(10)
     assert mode(session) == "running"
     downs = [link["reason"] for link in links(session) if link["state"] == "down"]
     assert len(downs) == 1
 
 
-def test_a_quiet_private_link_answers_its_probe_and_stays(begin: Begin) -> None:
-    session = begin(only="none").run(100)
+def test_a_quiet_private_link_answers_its_probe_and_stays(steady: Begin) -> None:
+    session = steady(only="none").run(100)
     assert purposes(session).count("probe") == 3
     assert {link["state"] for link in links(session)} == {"up"}
     assert session.venue.now_ns - session.state.account.private_seen.last_ns(PRIVATE) < 31 * SECOND_NS
 
 
-def test_s9_an_open_socket_without_messages_is_noticed_and_trading_stops(begin: Begin) -> None:
-    session = begin()
+def test_s9_an_open_socket_without_messages_is_noticed_and_trading_stops(steady: Begin) -> None:
+    session = steady()
     session.venue.fault(action="stop_stream", stream="*", ms=15_000)
     session.run(11.5)
     assert mode(session) == "syncing"
     since = seq(session)
     session.run(3)
     assert orders(session, since) == []
-    assert any("silent for" in note or "no message of" in note for note in notes(session))
+    assert any("silent for" in note or "no message of" in note for note in all_notes(session))
     session.run(20)
     assert mode(session) == "running"
 
 
-def test_s27_a_book_equals_a_fresh_one_after_each_snapshot(begin: Begin) -> None:
+def test_s27_a_book_equals_a_fresh_one_after_each_snapshot(steady: Begin) -> None:
     """A snapshot ends all levels of the old book."""
-    session = begin()
+    session = steady()
     for _ in range(3):
         session.venue.fault(action="stop_stream", stream="btcusdt@depth@100ms", ms=5_000)
         session.run(12)
@@ -342,8 +317,8 @@ def test_quiet_market_invented_disconnects(tmp_path: Path) -> None:
     assert records[-1].time_ns - records[0].time_ns > 50 * SECOND_NS
 
 
-def test_the_status_states_the_age_of_every_stream(begin: Begin) -> None:
-    session = begin()
+def test_the_status_states_the_age_of_every_stream(steady: Begin) -> None:
+    session = steady()
     session.venue.fault(action="stop_stream", stream="btcusdt@*", ms=14_000)
     session.run(12)
     ages = {

@@ -50,10 +50,11 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "events": {"model", "order_terms"},
     "order_terms": {"model", "money"},
     "risk_settings": set(),
+    "plan_terms": {"model", "money"},
     "session_record": {"model", "risk_settings", "upcast"},
-    "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms"},
+    "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms", "plan_terms"},
     "mode_shares": {"facts", "mode_reasons"},
-    "bodies": {"facts", "requests"},
+    "bodies": {"facts", "plan_terms", "requests"},
     "record_codec": {"bodies", "facts", "requests", "upcast"},
 }
 ENGINE_ARROWS: dict[str, set[str]] = {

@@ -1,9 +1,9 @@
 """One instrument is blocked while the others trade: reasons as a set, the mode, risk, strategies, restarts."""
 
 import json
-from pathlib import Path
 
 from by_hand import BTC, ETH, ByHand
+from checked_sessions import CheckedSessions
 
 from engine.block_reasons import BlockCode, BlockReason
 from engine.bodies import CommandBody, CommandName
@@ -15,8 +15,7 @@ from engine.state.changes import Commanded, Stamp
 from engine.state.instrument_blocks import InstrumentBlocks, with_reason, without_reason
 from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualVenue
 
 STALE = BlockReason(BlockCode.STREAM_STALE, "quotes stopped", "quote")
 OPEN = BlockReason(BlockCode.BREAKER_OPEN, "10 refusals")
@@ -105,10 +104,9 @@ def test_the_rule_refuses_a_blocked_instrument_alone() -> None:
     assert [order.order.instrument for order in session.orders] == [BTC.id]
 
 
-def test_a_blocked_single_instrument_leaves_running_and_replays(tmp_path: Path) -> None:
+def test_a_blocked_single_instrument_leaves_running_and_replays(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    once = strategy_settings(Path(__file__).parent / "strategies/once.py", "Once")
-    session = VirtualSession(venue, tmp_path / "s", strategies=[once]).run(5)
+    session = begin(venue, "once").run(5)
     assert session.state.account.modes.mode == "running"
     assert session.facts("instrument_blocked")[-1] == {
         "fact": "instrument_blocked",
@@ -116,5 +114,4 @@ def test_a_blocked_single_instrument_leaves_running_and_replays(tmp_path: Path) 
         "reasons": [],
     }
     session.stop()
-    assert replay_session(session.folder).identical
     assert kernel_of(session.records[0]).session.settings.block_instruments

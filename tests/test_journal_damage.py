@@ -111,7 +111,7 @@ def test_a_resealed_segment_with_other_rows_breaks_the_chain(tmp_path: Path) -> 
         for seq in range(6):
             written = record(seq) if seq != changed else Record(seq, seq, Kind.NOTE, "m", body='"other"')
             writer.append_step([written], urgent=True)
-            writer.wait_durable(seq, 5)
+            writer.wait_durable(seq, 60)
         writer.close()
         return folder
 
@@ -131,7 +131,7 @@ def test_a_missing_segment_is_found(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=1)
     for seq in range(5):
         writer.append_step([record(seq)], urgent=True)
-        writer.wait_durable(seq, 5)
+        writer.wait_durable(seq, 60)
     writer.close()
     (tmp_path / "s" / "000000000002.parquet").unlink()
     assert any("record 2 was expected" in problem for problem in verify(tmp_path / "s").problems)

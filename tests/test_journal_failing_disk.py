@@ -114,12 +114,12 @@ def write(disk: FailingDisk, durable_seqs: list[int]) -> JournalWriter | None:
     try:
         for step in STEPS:
             writer.append_step(step, urgent=True)
-            writer.wait_durable(step[-1].seq, 20)
+            writer.wait_durable(step[-1].seq, 60)
         writer.close()
     except JournalFailedError:
         advice = f"Durable up to record {writer.durable_seq}. What to do: repair the disk, then recover"
         with pytest.raises(JournalFailedError, match=rf"{os.strerror(disk.code)}.*{advice}"):
-            writer.wait_durable(99, 20)
+            writer.wait_durable(99, 60)
         writer.abandon()
     return writer
 

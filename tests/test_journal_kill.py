@@ -39,7 +39,7 @@ from journal_kill import record
 writer = JournalWriter.create(Path(sys.argv[1]), segment_bytes=100_000)
 for seq in range(0, 20_000, 10):
     writer.append_step([record(at) for at in range(seq, seq + 10)], urgent=seq % 1000 == 0)
-print(writer.wait_durable(9_000, 20).seq, flush=True)
+print(writer.wait_durable(9_000, 60).seq, flush=True)
 sys.exit(3)
 """
 

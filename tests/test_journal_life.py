@@ -67,7 +67,7 @@ def make_session(
         first = {"body": canonical(body)} if seq == 0 else {"payload": f"{letter} {seq} ".encode() * 20}
         writer.append_step([Record(seq, began_ns + seq, Kind.FEED if seq else Kind.SESSION, "m", **first)], urgent=True)
         if seq % 10 == 0:
-            writer.wait_durable(seq, 5)
+            writer.wait_durable(seq, 60)
     if close:
         writer.close()
     else:

@@ -32,7 +32,7 @@ def write(folder: Path, *, close: bool = True, signer: Signer | None = None) -> 
     for record in RECORDS:
         writer.append_step([record], urgent=record.seq % 5 == 0)
         if record.seq % 5 == 0:
-            writer.wait_durable(record.seq, 5)
+            writer.wait_durable(record.seq, 60)
     if close:
         writer.close()
     return writer
@@ -141,12 +141,12 @@ def test_sql_and_readers_see_no_record_twice_after_an_interrupted_merge(tmp_path
 def test_a_follower_continues_in_segments_merged_meanwhile(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=1500)
     writer.append_step(RECORDS[:5], urgent=True)
-    writer.wait_durable(4, 5)
+    writer.wait_durable(4, 60)
     follower = Follower(tmp_path / "s")
     assert follower.poll() == RECORDS[:5]
     for record in RECORDS[5:]:
         writer.append_step([record], urgent=True)
-        writer.wait_durable(record.seq, 5)
+        writer.wait_durable(record.seq, 60)
     writer.close()
     merge(tmp_path / "s")
     seen: list[Record] = []

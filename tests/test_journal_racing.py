@@ -34,7 +34,7 @@ def write(folder: Path) -> None:
     for at in range(0, RECORDS, 5):
         writer.append_step(TRUTH[at : at + 5], urgent=at % 3 == 0)
         if at % 50 == 0:
-            writer.wait_durable(at + 4, 20)
+            writer.wait_durable(at + 4, 60)
     writer.close()
 
 

@@ -33,8 +33,8 @@ def journals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Journal]
         for record in RECORDS:
             writer.append_step([record], urgent=record.seq % 7 == 0)
             if record.seq % 7 == 0:
-                writer.wait_durable(record.seq, 5)
-        writer.wait_durable(RECORDS[-1].seq, 5)
+                writer.wait_durable(record.seq, 60)
+        writer.wait_durable(RECORDS[-1].seq, 60)
         if name == "sealed":
             writer.close()
         found.append(Journal.open(folder / name))

@@ -37,7 +37,7 @@ def write(folder: Path, *, close: bool, segment_bytes: int = 5000) -> Path:
     for record in RECORDS:
         writer.append_step([record], urgent=record.seq % 5 == 4)
         if record.seq % 5 == 4:
-            writer.wait_durable(record.seq, 5)
+            writer.wait_durable(record.seq, 60)
     if close:
         writer.close()
     else:
@@ -217,7 +217,7 @@ def swapped(tmp_path: Path, sealed: Path) -> Path:
     for record in RECORDS:
         writer.append_step([msgspec.structs.replace(record, source="x")], urgent=record.seq % 5 == 4)
         if record.seq % 5 == 4:
-            writer.wait_durable(record.seq, 5)
+            writer.wait_durable(record.seq, 60)
     writer.close()
     second = sorted(sealed.glob("*.parquet"))[1]
     assert (other / second.name).exists()

@@ -20,7 +20,7 @@ from journal.writer import JournalWriter
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 texts = st.none() | st.text(st.characters(codec="utf-8"), max_size=20)
 numbers = st.none() | st.integers(-(2**63), 2**63 - 1)
 

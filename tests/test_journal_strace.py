@@ -35,7 +35,7 @@ try:
     writer = JournalWriter.create(folder, segment_bytes=6_000)
     for at in range(0, {RECORDS}, 3):
         writer.append_step([record(seq) for seq in range(at, at + 3)], urgent=True)
-        print(writer.wait_durable(at + 2, 20).seq, flush=True)
+        print(writer.wait_durable(at + 2, 60).seq, flush=True)
     writer.close()
 except JournalFailedError as error:
     sys.exit(str(error))

@@ -288,8 +288,8 @@ def test_the_format_is_what_its_page_says(version: int, tmp_path: Path) -> None:
     for record in records:
         writer.append_step([record])
         if record.seq == 900:
-            writer.wait_durable(900, 5)
-    writer.wait_durable(records[-1].seq, 5)
+            writer.wait_durable(900, 60)
+    writer.wait_durable(records[-1].seq, 60)
     assert list(independent_reader.rows(tmp_path / "open")) == wanted
     writer.close()
     assert list(independent_reader.rows(tmp_path / "open")) == wanted

@@ -48,6 +48,7 @@ def kill(config: Path, *options: object) -> subprocess.CompletedProcess[str]:
     return verbatim("kill", "--config", config, *options, seconds=120)
 
 
+@pytest.mark.slow
 def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
@@ -72,6 +73,7 @@ def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) 
     replays(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "hangs"])
 def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: str) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
@@ -82,7 +84,7 @@ def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: st
             until(lambda: len(open_at(ready)) == 15 and held_btc(ready) > before, 60)
             os.kill(process.pid, signal.SIGKILL if end == "killed" else signal.SIGSTOP)
             if end == "killed":
-                process.wait(10)
+                process.wait(60)
             add_fault(ready, action="reject", method="DELETE", status=503, code=-1000, msg="x", times=3)
             ended = kill(config, "--flatten")
             assert open_at(ready) == ["another-bot-1"], ended.stderr
@@ -99,13 +101,14 @@ def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: st
     replays(tmp_path)
 
 
+@pytest.mark.slow
 def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         config = configured(tmp_path, ready)
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
             process.kill()
-            process.wait(10)
+            process.wait(60)
         add_fault(ready, action="reject", method="DELETE", status=503, code=-1000, msg="x", times=0)
         ended = kill(config, "--timeout", "5")
         assert ended.returncode == 4
@@ -142,6 +145,7 @@ def guarding(config: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "hangs"])
 def test_a_guard_cancels_when_the_trader_is_killed_or_hangs(tmp_path: Path, end: str) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
@@ -157,6 +161,7 @@ def test_a_guard_cancels_when_the_trader_is_killed_or_hangs(tmp_path: Path, end:
     replays(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_guard_leaves_a_session_alone_that_trades_or_ended_in_order(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         config = configured(tmp_path, ready)

@@ -180,10 +180,8 @@ def test_an_interrupted_decision_stops_its_strategy_and_the_replay_does_not_run_
     assert session.state.account.orders.live == {}  # a safety order cancelled those of the stopped strategy
     session.stop()
     assert not [order for order in venue.sim.exchange.orders.values() if order.is_open]
-    began_at = time.monotonic()
     verdict = replay_session(tmp_path / "s")  # would not end if it ran the decision
     assert verdict.identical, verdict.text()
-    assert time.monotonic() - began_at < 30
     [fact] = [r for r in session.records if '"cut_off":true' in (r.body or "")]
     assert replay_session(tmp_path / "s", until=fact.cause).identical  # the mark is behind the last replayed record
 

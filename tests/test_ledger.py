@@ -4,32 +4,27 @@ The real core in virtual time: against a venue that the test writes (by_hand.py)
 """
 
 import json
-from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from by_hand import BTC, PRIVATE, ByHand, report, row, shown, trade
+from checked_sessions import CheckedSessions, rebuilt
+from tiers import first_is_quick
 
 from engine.facts import BalanceChanged, OrderFilled, Reconciled
-from engine.kernel import kernel_of
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ReasonCode
 from engine.model import Side
 from engine.session_record import SECOND_NS, DriftAction, EngineSettings, RiskSettings
 from engine.state.changes import Stamp
 from engine.state.ledger import Ledger, difference, reduce
-from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import recover
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, VirtualVenue
 
-STRATEGIES = Path(__file__).parent / "strategies"
 NONE = {"orders": 0}
 D = Decimal
-Begin = Callable[..., VirtualSession]
 
 
 # ---- by hand ------------------------------------------------------------------------------------
@@ -306,37 +301,6 @@ def test_a_flow_that_the_opening_contains_is_not_counted_twice() -> None:
 # ---- the simulated venue ------------------------------------------------------------------------
 
 
-def rebuilt(folder: Path) -> Any:
-    records = Journal.open(folder).records()
-    first = next(records)
-    kernel = kernel_of(first)
-    state = kernel.begin(first)
-    for record in records:
-        kernel.rebuild(state, record)
-    return state
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Return a function that begins a session. At the end each journal is replayed and compared."""
-    begun: list[VirtualSession] = []
-
-    def start(venue: VirtualVenue, strategy: str = "pair", **settings: Any) -> VirtualSession:
-        chosen = strategy_settings(STRATEGIES / f"{strategy}.py", strategy.capitalize())
-        name = "abcdefghij"[len(begun)] * 8
-        session = VirtualSession(venue, tmp_path / name, strategies=[chosen], session=name, **settings)
-        begun.append(session)
-        return session
-
-    yield start
-    for session in begun:
-        session.writer.wait_durable(session.records[-1].seq, 30)
-        session.writer.abandon()
-        recover(session.folder)
-        verdict = replay_session(session.folder)
-        assert verdict.identical, verdict.text()
-
-
 def books_equal_the_venue(session: VirtualSession) -> None:
     """Our number of each asset is the venue's own, within a unit a fill."""
     session.run(10)
@@ -348,22 +312,24 @@ def books_equal_the_venue(session: VirtualSession) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {},
-        {"action": "delay_events", "event": "executionReport", "ms": 400, "times": 0},
-        {"action": "delay_events", "event": "outboundAccountPosition", "ms": 3_000, "times": 0},
-        {"action": "drop_events", "event": "outboundAccountPosition", "times": 0},
-        {"action": "drop_events", "event": "TRADE", "nth": 3, "times": 4},
-        {"action": "duplicate_events", "event": "outboundAccountPosition", "times": 0},
-        {"action": "delay_answer", "method": "GET", "path": "/api/v3/account", "ms": 900, "times": 0},
-    ],
+    first_is_quick(
+        [
+            {},
+            {"action": "delay_events", "event": "executionReport", "ms": 400, "times": 0},
+            {"action": "delay_events", "event": "outboundAccountPosition", "ms": 3_000, "times": 0},
+            {"action": "drop_events", "event": "outboundAccountPosition", "times": 0},
+            {"action": "drop_events", "event": "TRADE", "nth": 3, "times": 4},
+            {"action": "duplicate_events", "event": "outboundAccountPosition", "times": 0},
+            {"action": "delay_answer", "method": "GET", "path": "/api/v3/account", "ms": 900, "times": 0},
+        ]
+    ),
     ids=lambda fault: " ".join(map(str, fault.values())) or "healthy",
 )
-def test_health_never_alarms(begin: Begin, fault: dict[str, Any]) -> None:
+def test_health_never_alarms(begin: CheckedSessions, fault: dict[str, Any]) -> None:
     venue = VirtualVenue(seed=5)
     if fault:
         venue.fault(**fault)
-    session = begin(venue, engine=engine(reconcile_s=7)).run(60)
+    session = begin(venue, "pair", engine=engine(reconcile_s=7)).run(60)
     assert len(session.facts("order_filled")) > 10
     assert session.facts("balance_drift") == []
     assert session.state.account.ledger.by_asset["USDT"].agreed_seq > 0
@@ -377,9 +343,9 @@ def engine(*, reconcile_s: int) -> EngineSettings:
 
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["announced", "silent"])
-def test_a_withdrawal_by_hand_halts_a_trading_session(begin: Begin, streamed: bool) -> None:
+def test_a_withdrawal_by_hand_halts_a_trading_session(begin: CheckedSessions, streamed: bool) -> None:
     venue = VirtualVenue()
-    session = begin(venue, engine=engine(reconcile_s=10)).run(20)
+    session = begin(venue, "pair", engine=engine(reconcile_s=10)).run(20)
     assert session.state.account.modes.mode is Mode.RUNNING
     venue.move_balance("USDT", "-5000", streamed=streamed)
     session.run(30)
@@ -393,9 +359,9 @@ def test_a_withdrawal_by_hand_halts_a_trading_session(begin: Begin, streamed: bo
     books_equal_the_venue(session)
 
 
-def test_fees_in_bnb_are_in_the_ledger(begin: Begin) -> None:
+def test_fees_in_bnb_are_in_the_ledger(begin: CheckedSessions) -> None:
     venue = VirtualVenue(balances={"USDT": "100000", "BTC": "20", "BNB": "5"}, fee_asset=("BNB", "500"))
-    session = begin(venue, engine=engine(reconcile_s=10)).run(40)
+    session = begin(venue, "pair", engine=engine(reconcile_s=10)).run(40)
     assert {fill["fee_asset"] for fill in session.facts("order_filled")} == {"BNB"}
     assert session.facts("balance_drift") == []
     ours = session.state.account.ledger.by_asset["BNB"]
@@ -404,25 +370,28 @@ def test_fees_in_bnb_are_in_the_ledger(begin: Begin) -> None:
     books_equal_the_venue(session)
 
 
-def test_the_ledger_is_rebuilt_and_carried_over_a_kill(begin: Begin) -> None:
+def test_the_ledger_is_rebuilt_and_carried_over_a_kill(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    first = begin(venue).run(15)
+    first = begin(venue, "pair").run(15)
     folder = first.kill()
     recover(folder)
     opening = rebuilt(folder)
     assert opening.account.ledger == first.state.account.ledger
     venue.move_balance("BTC", "0.5")
-    second = begin(venue, previous=first, opening=opening, engine=engine(reconcile_s=10)).run(40)
+    second = begin(venue, "pair", previous=first, opening=opening, engine=engine(reconcile_s=10)).run(40)
     assert second.state.account.modes.mode is Mode.HALTED
     [drift] = second.facts("balance_drift")
     assert (drift["asset"], D(drift["difference"]).quantize(D("0.001"))) == ("BTC", D("0.500"))
 
 
-def test_a_private_link_that_is_down_alarms_nothing(begin: Begin) -> None:
+def test_a_private_link_that_is_down_alarms_nothing(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = begin(venue, engine=engine(reconcile_s=10)).run(10)
+    session = begin(venue, "pair", engine=engine(reconcile_s=10)).run(10)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="disconnect", target="private")
     session.run(60)
     assert session.state.account.links.by_source[PRIVATE].reconnects >= 1
+    assert venue.unstruck_faults() == []
+    venue.sim.faults.clear()
+    session.command("pause").run(30)
     assert session.facts("balance_drift") == []

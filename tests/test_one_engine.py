@@ -32,14 +32,14 @@ def test_two_engines_started_at_once_exactly_one_trades(tmp_path: Path) -> None:
         until(lambda: any(process.poll() is not None for process in both), 60)
         [refused] = [process for process in both if process.poll() is not None]
         [trader] = [process for process in both if process is not refused]
-        _, errors = refused.communicate(timeout=20)
+        _, errors = refused.communicate(timeout=60)
         assert refused.returncode == 5, errors
         line = errors.strip().splitlines()[-1]
         assert f"is already traded from {tmp_path}/journals by process {trader.pid}, " in line
         until(lambda: len(state_of(ready)["orders"]) >= 2, 60)
         third = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
         trader.send_signal(signal.SIGTERM)
-        out, errors = trader.communicate(timeout=30)
+        out, errors = trader.communicate(timeout=60)
         assert trader.returncode == 0, errors
         [folder] = list_sessions(tmp_path / "journals")
         assert third.returncode == 5

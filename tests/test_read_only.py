@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import trio
+from checked_sessions import CheckedSessions
 
 from engine.bodies import RequestBody
 from engine.live.gateway import READ_ONLY, Gateway
@@ -11,17 +12,15 @@ from engine.requests import Purpose, Transport, Unsigned
 from engine.session_record import read_session
 from journal.reader import Journal
 from journal.record import Kind
-from journal.verify import verify
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualVenue, strategy_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 QUOTER = strategy_settings(ROOT / "examples/quoter.py", "Quoter", name="quoter", parameters={"value": Decimal(60)})
 
 
-def test_a_dry_run_records_intents_and_verdicts_and_sends_nothing(tmp_path: Path) -> None:
+def test_a_dry_run_records_intents_and_verdicts_and_sends_nothing(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    live = VirtualSession(venue, tmp_path / "a", strategies=[QUOTER], read_only=True).run(30)
+    live = begin(venue, QUOTER, read_only=True).run(30)
     assert str(live.state.account.modes.mode) == "running"
     assert live.state.account.balances.get("USDT").free == 1_000_000, "it reads the account"
     approved = [record for record in live.kinds(Kind.VERDICT) if '"approved":true' in record.body]
@@ -31,19 +30,16 @@ def test_a_dry_run_records_intents_and_verdicts_and_sends_nothing(tmp_path: Path
     live.command("cancel_all").command("flatten").run(5)
     live.stop()
     assert venue.get("/sim/state")["orders"] == [], "the venue never saw an order"
-    assert read_session(Journal.open(tmp_path / "a").session_record().body).read_only
-    assert verify(tmp_path / "a").ok
-    assert replay_session(tmp_path / "a").identical
+    assert read_session(Journal.open(live.folder).session_record().body).read_only
 
 
-def test_an_account_is_watched_without_a_strategy(tmp_path: Path) -> None:
+def test_an_account_is_watched_without_a_strategy(begin: CheckedSessions) -> None:
     """Orders and fills of another program on the account are read and journalled."""
     venue = VirtualVenue()
-    watching = VirtualSession(venue, tmp_path / "a", read_only=True).run(5)
+    watching = begin(venue, read_only=True).run(5)
     assert watching.facts("reconciled")
     assert watching.facts("balance")
     watching.stop()
-    assert replay_session(tmp_path / "a").identical
 
 
 def test_a_request_that_changes_the_venue_does_not_pass_the_gateway_of_a_read_only_session() -> None:

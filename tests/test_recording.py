@@ -276,7 +276,7 @@ def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> Non
         ) as process:
             assert '"running"' in next(line for line in process.stderr if '"running"' in line)
             process.send_signal(signal.SIGTERM)
-            out, errors = process.communicate(timeout=20)
+            out, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     told = json.loads(out)
     assert (told["ended"], told["orders"], told["gaps"]) == ("closed", 0, 0)

@@ -3,54 +3,21 @@
 Each run goes through the disk; its journal replays identically. Each fault must have struck.
 """
 
-import json
-from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import pytest
 from by_hand import ByHand, row, shown, trade
+from checked_sessions import CheckedSessions, check_books, mode, notes
 from msgspec.structs import replace
-from test_scenarios import agrees, orders
+from test_scenarios import orders
 
 from engine.mode_reasons import ReasonCode
 from engine.session_record import SAFETY, SECOND_NS
 from journal.record import Kind
-from journal.recover import recover
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, VirtualVenue
 
-STRATEGIES = Path(__file__).parent / "strategies"
 PLACE = {"method": "POST", "path": "/api/v3/order"}
 LEAVE = replace(SAFETY, blind_after_ns=0, cancels_on_failure=False)
-Start = Callable[..., VirtualSession]
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Return a function that starts a session. At the end each journal is replayed and compared."""
-    started: list[VirtualSession] = []
-
-    def begin(
-        venue: VirtualVenue, *names: str, parameters: dict[str, Any] | None = None, **settings: Any
-    ) -> VirtualSession:
-        chosen = [
-            strategy_settings(STRATEGIES / f"{name}.py", name.capitalize(), parameters=parameters if not place else {})
-            for place, name in enumerate(names)
-        ]
-        name = "abcdefghij"[len(started)] * 8
-        session = VirtualSession(venue, tmp_path / name, strategies=chosen, session=name, **settings)
-        started.append(session)
-        return session
-
-    yield begin
-    for session in started:
-        session.writer.wait_durable(session.records[-1].seq, 30)
-        session.writer.abandon()
-        recover(session.folder)
-        verdict = replay_session(session.folder)
-        assert verdict.identical, verdict.text()
 
 
 def open_at(venue: VirtualVenue) -> list[str]:
@@ -62,24 +29,15 @@ def nothing_is_open(session: VirtualSession) -> None:
     assert session.state.account.orders.live == {}
     assert open_at(session.venue) == []
     assert session.venue.unstruck_faults() == []
-    agrees(session)
-
-
-def alarms(session: VirtualSession) -> list[str]:
-    notes = [json.loads(record.body or "") for record in session.kinds(Kind.NOTE)]
-    return [note["text"] for note in notes if note["level"] == "alarm"]
-
-
-def mode(session: VirtualSession) -> str:
-    return session.state.account.modes.mode.value
+    check_books(session)
 
 
 # ---- cancel all
 
 
-def test_kill_switch_one_shot_during_a_weight_limit_is_done_afterwards(start: Start) -> None:
+def test_kill_switch_one_shot_during_a_weight_limit_is_done_afterwards(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "ladder").run(10)
+    session = begin(venue, "ladder").run(10)
     venue.fault(action="rate_limit", retry_after_s=7, method="GET", path="/api/v3/openOrders")
     session.command("reconcile").run(0.5)
     session.command("cancel_all").run(0.5)
@@ -90,30 +48,30 @@ def test_kill_switch_one_shot_during_a_weight_limit_is_done_afterwards(start: St
     nothing_is_open(session)
 
 
-def test_kill_switch_one_shot_reaches_an_order_that_was_unknown(start: Start) -> None:
+def test_kill_switch_one_shot_reaches_an_order_that_was_unknown(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **PLACE)
     venue.fault(action="drop_events", event="NEW", times=1)
-    session = start(venue, "once", parameters={"below": "100"}).run(until=lambda s: bool(s.facts("order_unknown")))
+    session = begin(venue, "once", parameters={"below": "100"}).run(until=lambda s: bool(s.facts("order_unknown")))
     session.command("cancel_all").run(60)
     assert orders(session) == {"canceled": 1}
     nothing_is_open(session)
 
 
-def test_kill_switch_one_shot_reaches_an_order_whose_placement_is_on_its_way(start: Start) -> None:
+def test_kill_switch_one_shot_reaches_an_order_whose_placement_is_on_its_way(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="delay_answer", ms=2000, **PLACE)
     venue.fault(action="delay_events", event="NEW", ms=2000, times=1)
-    session = start(venue, "once", parameters={"below": "100"}).run(until=lambda s: bool(s.state.account.orders.live))
+    session = begin(venue, "once", parameters={"below": "100"}).run(until=lambda s: bool(s.state.account.orders.live))
     assert orders(session) == {"pending": 1}
     session.command("cancel_all").run(60)
     assert orders(session) == {"canceled": 1}
     nothing_is_open(session)
 
 
-def test_kill_switch_one_shot_repeats_a_cancel_whose_answer_proves_nothing(start: Start) -> None:
+def test_kill_switch_one_shot_repeats_a_cancel_whose_answer_proves_nothing(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "ladder").run(10)
+    session = begin(venue, "ladder").run(10)
     venue.fault(action="reject", method="DELETE", status=503, code=-1000, msg="x", times=14)
     session.command("halt").command("cancel_all").run(60)
     assert orders(session) == {"canceled": 14}
@@ -121,9 +79,9 @@ def test_kill_switch_one_shot_repeats_a_cancel_whose_answer_proves_nothing(start
     nothing_is_open(session)
 
 
-def test_kill_switch_one_shot_works_while_the_private_link_is_down(start: Start) -> None:
+def test_kill_switch_one_shot_works_while_the_private_link_is_down(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "ladder").run(10)
+    session = begin(venue, "ladder").run(10)
     venue.fault(action="disconnect", target="private")
     session.run(0.05)
     assert mode(session) == "syncing"
@@ -132,9 +90,9 @@ def test_kill_switch_one_shot_works_while_the_private_link_is_down(start: Start)
     nothing_is_open(session)
 
 
-def test_cancel_all_is_not_undone_by_the_next_quote(start: Start) -> None:
+def test_cancel_all_is_not_undone_by_the_next_quote(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "requote").run(10)
+    session = begin(venue, "requote").run(10)
     assert len(open_at(venue)) == 1
     session.command("cancel_all").run(30)
     assert mode(session) == "paused"
@@ -144,12 +102,12 @@ def test_cancel_all_is_not_undone_by_the_next_quote(start: Start) -> None:
     session.command("resume").run(5)
     assert mode(session) == "running"
     assert len(open_at(venue)) == 1
-    agrees(session)
+    check_books(session)
 
 
-def test_resume_withdraws_a_safety_order_that_is_not_done(start: Start) -> None:
+def test_resume_withdraws_a_safety_order_that_is_not_done(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "ladder").run(10)
+    session = begin(venue, "ladder").run(10)
     venue.fault(action="reject", method="DELETE", status=400, code=-2011, msg="no", times=0)
     session.command("cancel_all").run(5)
     assert len(session.state.account.safety.active) == 1
@@ -160,24 +118,27 @@ def test_resume_withdraws_a_safety_order_that_is_not_done(start: Start) -> None:
     assert len(open_at(venue)) == 14
 
 
-def test_s10_a_cancel_that_is_refused_for_ever_is_repeated_ever_more_seldom_with_an_alarm(start: Start) -> None:
+@pytest.mark.slow
+def test_s10_a_cancel_that_is_refused_for_ever_is_repeated_ever_more_seldom_with_an_alarm(
+    begin: CheckedSessions,
+) -> None:
     venue = VirtualVenue()
-    session = start(venue, "once", parameters={"below": "100"}).run(10)
+    session = begin(venue, "once", parameters={"below": "100"}).run(10)
     venue.fault(action="reject", method="DELETE", status=400, code=-2011, msg="Unknown order sent.", times=0)
     session.command("cancel_all").run(120)
     cancels = [r for r in session.kinds(Kind.REQUEST) if '"purpose":"cancel"' in (r.body or "")]
     assert 10 <= len(cancels) <= 20, "every ten seconds in the end"
-    named = [text for text in alarms(session) if "is not done after" in text]
+    named = [text for text in notes(session, "alarm") if "is not done after" in text]
     assert len(named) == 2, "after ten seconds, and a minute later"
     assert "aaaaaaaa-once-1-" in named[0]
     assert venue.unstruck_faults() == []
-    agrees(session)
+    check_books(session)
 
 
-def test_s10_a_cancel_of_an_order_that_is_gone_ends_by_asking_once(start: Start) -> None:
+def test_s10_a_cancel_of_an_order_that_is_gone_ends_by_asking_once(begin: CheckedSessions) -> None:
     """The order ended at the venue and its event was lost."""
     venue = VirtualVenue()
-    session = start(venue, "once", parameters={"below": "100"}).run(10)
+    session = begin(venue, "once", parameters={"below": "100"}).run(10)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="error_after", method="DELETE", status=504, code=-1007, msg="timeout")
     session.command("cancel_all").run(30)
@@ -206,25 +167,25 @@ def test_s18_a_fill_races_the_cancel_of_a_safety_order_and_the_fill_wins(filled:
     assert hand.mode == "paused"
 
 
-def test_a_safety_order_outlives_a_restart(start: Start) -> None:
+def test_a_safety_order_outlives_a_restart(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "requote").run(10)
+    session = begin(venue, "requote").run(10)
     venue.fault(action="reject", method="DELETE", status=503, code=-1000, msg="x", times=3)
     session.command("cancel_all").run(1.5)
     session.kill()
     assert len(open_at(venue)) == 1
-    following = start(venue, "requote", opening=session.state, previous=session).run(60)
+    following = begin(venue, "requote", opening=session.state, previous=session).run(60)
     nothing_is_open(following)
     assert mode(following) == "paused"
     assert following.command("resume").run(5).state.account.modes.mode.value == "running"
 
 
-def test_orders_of_other_programs_are_spared(start: Start) -> None:
+def test_orders_of_other_programs_are_spared(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    other = start(venue, "once", parameters={"below": "200"}).run(10)
+    other = begin(venue, "once", parameters={"below": "200"}).run(10)
     other.kill()
     [foreign] = open_at(venue)
-    session = start(venue, "ladder").run(10)
+    session = begin(venue, "ladder").run(10)
     session.command("cancel_all").run(30)
     assert open_at(venue) == [foreign]
     assert session.state.account.safety.active == ()
@@ -234,9 +195,9 @@ def test_orders_of_other_programs_are_spared(start: Start) -> None:
 
 
 @pytest.mark.parametrize("lots", ["0.01", "0.5"])
-def test_flatten_closes_the_position_and_no_more(start: Start, lots: str) -> None:
+def test_flatten_closes_the_position_and_no_more(begin: CheckedSessions, lots: str) -> None:
     venue = VirtualVenue()
-    session = start(venue, "once", "ladder", parameters={"size": lots}).run(10)
+    session = begin(venue, "once", "ladder", parameters={"size": lots}).run(10)
     bought = session.state.account.positions.net("binance_spot:BTCUSDT")
     assert bought == Decimal(lots) * Decimal("0.999")
     before = Decimal(venue.get("/sim/state")["balances"]["test"]["BTC"]["free"])
@@ -248,26 +209,26 @@ def test_flatten_closes_the_position_and_no_more(start: Start, lots: str) -> Non
     assert mode(session) == "halted"
 
 
-def test_flatten_gives_up_after_some_refusals_and_names_what_stays(start: Start) -> None:
+def test_flatten_gives_up_after_some_refusals_and_names_what_stays(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "once").run(10)
+    session = begin(venue, "once").run(10)
     venue.fault(action="reject", status=400, code=-2010, msg="closed", times=0, **PLACE)
     session.command("flatten").run(60)
     [ended] = session.facts("safety_order_ended")
     assert ended["left"] == [
         "0.00999 binance_spot:BTCUSDT of strategy once stays: 5 orders did not close it",
     ]
-    assert any("5 orders did not close it" in text for text in alarms(session))
+    assert any("5 orders did not close it" in text for text in notes(session, "alarm"))
     assert venue.unstruck_faults() == []
-    agrees(session)
+    check_books(session)
 
 
 # ---- without a person
 
 
-def test_a_strategy_that_stops_leaves_no_order(start: Start) -> None:
+def test_a_strategy_that_stops_leaves_no_order(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "requote", "ladder", parameters={"fail_at": 40}).run(
+    session = begin(venue, "requote", "ladder", parameters={"fail_at": 40}).run(
         until=lambda s: bool(s.facts("strategy_stopped"))
     )
     session.run(10)
@@ -276,22 +237,22 @@ def test_a_strategy_that_stops_leaves_no_order(start: Start) -> None:
     )
     assert mode(session) == "running", "the other strategy goes on"
     assert session.state.account.safety.active == ()
-    agrees(session)
+    check_books(session)
 
 
-def test_a_stopped_strategys_orders_stay_if_the_configuration_says_leave(start: Start) -> None:
+def test_a_stopped_strategys_orders_stay_if_the_configuration_says_leave(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "requote", parameters={"fail_at": 40}, safety=LEAVE).run(
+    session = begin(venue, "requote", parameters={"fail_at": 40}, safety=LEAVE).run(
         until=lambda s: bool(s.facts("strategy_stopped"))
     )
     session.run(30)
     assert len(open_at(venue)) == 1
-    agrees(session)
+    check_books(session)
 
 
-def test_a_session_that_is_blind_for_too_long_cancels_its_orders(start: Start) -> None:
+def test_a_session_that_is_blind_for_too_long_cancels_its_orders(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "ladder", safety=replace(SAFETY, blind_after_ns=20 * SECOND_NS)).run(10)
+    session = begin(venue, "ladder", safety=replace(SAFETY, blind_after_ns=20 * SECOND_NS)).run(10)
     venue.fault(action="silence", target="market", ms=600_000)
     session.run(until=lambda s: mode(s) != "running")
     session.run(15)
@@ -304,21 +265,22 @@ def test_a_session_that_is_blind_for_too_long_cancels_its_orders(start: Start) -
     assert ordered["cause"] == "blind"
 
 
-def test_a_blind_session_leaves_its_orders_if_the_configuration_says_so(start: Start) -> None:
+def test_a_blind_session_leaves_its_orders_if_the_configuration_says_so(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "ladder", safety=LEAVE).run(10)
+    session = begin(venue, "ladder", safety=LEAVE).run(10)
     venue.fault(action="silence", target="market", ms=600_000)
     session.run(120)
     assert mode(session) != "running"
     assert len(open_at(venue)) == 14
 
 
-def test_a_session_that_sees_again_trades_again(start: Start) -> None:
+@pytest.mark.slow
+def test_a_session_that_sees_again_trades_again(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = start(venue, "requote", safety=replace(SAFETY, blind_after_ns=20 * SECOND_NS)).run(10)
+    session = begin(venue, "requote", safety=replace(SAFETY, blind_after_ns=20 * SECOND_NS)).run(10)
     venue.fault(action="silence", target="market", ms=60_000)
     session.run(until=lambda s: bool(s.facts("safety_order_ended")) or s.venue.now_ns < 0)
     session.run(120)
     assert mode(session) == "running"
     assert len(open_at(venue)) == 1
-    agrees(session)
+    check_books(session)

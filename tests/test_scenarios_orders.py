@@ -5,74 +5,23 @@ journal verifies and its replay is identical, and every scripted fault struck.
 """
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
+from checked_sessions import CheckedSessions, check_books, mode, notes
 
 from engine.lifecycle import Status
 from engine.model import Side
 from engine.session_record import SECOND_NS, EngineSettings
 from engine.state.orders import Order
 from journal.record import Kind
-from journal.recover import recover
-from journal.verify import verify
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, VirtualVenue
 
-STRATEGIES = Path(__file__).parent / "strategies"
 ORDER = {"method": "POST", "path": "/api/v3/order"}
 CANCEL = {"method": "DELETE", "path": "/api/v3/order"}
 BTC = "binance_spot:BTCUSDT"
-Begin = Callable[..., VirtualSession]
 D = Decimal
-
-
-@pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    """Return a function that begins a session. At the end each fault struck, and each journal verifies and replays."""
-    begun: list[VirtualSession] = []
-
-    def start(
-        venue: VirtualVenue, strategy: str = "once", *, parameters: dict[str, Any] | None = None, **settings: Any
-    ) -> VirtualSession:
-        chosen = strategy_settings(STRATEGIES / f"{strategy}.py", strategy.capitalize(), parameters=parameters)
-        name = "abcdefghij"[len(begun)] * 8
-        session = VirtualSession(venue, tmp_path / name, strategies=[chosen], session=name, **settings)
-        begun.append(session)
-        return session
-
-    yield start
-    for session in begun:
-        assert session.venue.unstruck_faults() == []
-        session.writer.wait_durable(session.records[-1].seq, 30)
-        session.writer.abandon()
-        recover(session.folder)
-        assert verify(session.folder).problems == []
-        verdict = replay_session(session.folder)
-        assert verdict.identical, verdict.text()
-
-
-def agrees(session: VirtualSession) -> None:
-    """Compare our books with the venue's: balances, open orders by the venue's ids, fills by (id, order)."""
-    theirs = session.venue.get("/sim/state")
-    account = session.state.account
-    for asset, held in theirs["balances"]["test"].items():
-        if asset in account.balances.by_asset:
-            ours = account.balances.get(asset)
-            assert (ours.free, ours.locked) == (D(held["free"]), D(held["locked"])), asset
-    live = {order.venue_order_id: order for order in account.orders.live.values()}
-    listed = {str(order["order_id"]): order for order in theirs["open_orders"]}
-    assert live.keys() == listed.keys()
-    for order_id, order in live.items():
-        assert order.order.price == D(listed[order_id]["price"])
-        assert (order.venue_client_id or order.client_order_id) == listed[order_id]["client_order_id"]
-    booked = Counter((fill, order.venue_order_id) for order in account.orders.all() for fill in order.fill_ids)
-    assert booked == Counter((str(fill["trade_id"]), str(fill["order_id"])) for fill in theirs["fills"])
-    assert set(theirs["client_order_ids"].values()) <= {1}
 
 
 def the_order(session: VirtualSession) -> Order:
@@ -80,18 +29,9 @@ def the_order(session: VirtualSession) -> Order:
     return order
 
 
-def notes(session: VirtualSession, level: str) -> list[str]:
-    bodies = [json.loads(record.body or "") for record in session.kinds(Kind.NOTE)]
-    return [body["text"] for body in bodies if body["level"] == level]
-
-
-def mode(session: VirtualSession) -> str:
-    return session.state.account.modes.mode.value
-
-
-def resting(begin: Begin, venue: VirtualVenue, **settings: Any) -> VirtualSession:
+def resting(begin: CheckedSessions, venue: VirtualVenue, **settings: Any) -> VirtualSession:
     """Return a session whose only order rests far below the market."""
-    session = begin(venue, parameters={"below": "100", "size": "0.01"}, **settings).run(5)
+    session = begin(venue, "once", parameters={"below": "100", "size": "0.01"}, **settings).run(5)
     assert the_order(session).status is Status.OPEN
     return session
 
@@ -121,7 +61,7 @@ def amend(session: VirtualSession, quantity: str) -> None:
 
 
 @pytest.mark.parametrize("is_streamed", [True, False])
-def test_amended_order_is_followed_and_a_stop_cancels_it(begin: Begin, is_streamed: bool) -> None:
+def test_amended_order_is_followed_and_a_stop_cancels_it(begin: CheckedSessions, is_streamed: bool) -> None:
     venue = VirtualVenue()
     session = resting(begin, venue)
     if not is_streamed:
@@ -130,20 +70,20 @@ def test_amended_order_is_followed_and_a_stop_cancels_it(begin: Begin, is_stream
     session.run(2)
     session.command("reconcile").run(2)
     assert (the_order(session).order.quantity, the_order(session).leaves_quantity) == (D("0.004"), D("0.004"))
-    agrees(session)
+    check_books(session)
     session.command("stop").run(20)
     assert session.closing
     assert the_order(session).status is Status.CANCELED
     assert venue.get("/sim/state")["open_orders"] == []
-    agrees(session)
+    check_books(session)
 
 
-def test_amended_order_twice_before_its_placement_was_answered(begin: Begin) -> None:
+def test_amended_order_twice_before_its_placement_was_answered(begin: CheckedSessions) -> None:
     """The answer is cut off, and so are all events: the order is found under an id that we never gave."""
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="delay_events", event="executionReport", ms=1_500, times=3)
-    session = begin(venue, parameters={"below": "100", "size": "0.01"})
+    session = begin(venue, "once", parameters={"below": "100", "size": "0.01"})
     session.run(until=lambda s: bool(s.facts("order_unknown")))
     order_id = str(venue.get("/sim/state")["open_orders"][0]["order_id"])
     for quantity in ("0.006", "0.003"):
@@ -154,12 +94,12 @@ def test_amended_order_twice_before_its_placement_was_answered(begin: Begin) -> 
     session.run(10)
     assert (the_order(session).status, the_order(session).order.quantity) == (Status.OPEN, D("0.003"))
     session.command("pause").run(5)
-    agrees(session)
+    check_books(session)
 
 
-def test_an_order_that_self_trade_prevention_decremented_leaves_less(begin: Begin) -> None:
+def test_an_order_that_self_trade_prevention_decremented_leaves_less(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
-    session = begin(venue, parameters={"below": "20", "size": "1"}).run(5)
+    session = begin(venue, "once", parameters={"below": "20", "size": "1"}).run(5)
     assert D(sell_into(session, "0.4", "DECREMENT")["preventedQuantity"]) == D("0.4")
     session.run(3)
     order = the_order(session)
@@ -168,11 +108,13 @@ def test_an_order_that_self_trade_prevention_decremented_leaves_less(begin: Begi
     session.command("cancel_all").run(3)
     session.command("reconcile").run(3)
     assert the_order(session).status in (Status.CANCELED, Status.FILLED)
-    agrees(session)
+    check_books(session)
 
 
 @pytest.mark.parametrize("is_refused", [True, False])
-def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(begin: Begin, is_refused: bool) -> None:
+def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(
+    begin: CheckedSessions, is_refused: bool
+) -> None:
     """The replacement is refused, or its events come late: the old order is over, the new one counts if it lives."""
     venue = VirtualVenue()
     session = resting(begin, venue)
@@ -191,19 +133,20 @@ def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(begin: Be
     adopted = [order for order in session.state.account.orders.live.values() if order.adopted]
     assert [order.client_order_id for order in adopted] == ([] if is_refused else ["web-new"])
     session.command("reconcile").run(2)
-    agrees(session)
+    check_books(session)
 
 
 # ---- fills that are listed late or share an id -----------------------------------------------------
 
 
-def test_lost_fill_forever_is_found_once_the_venue_lists_it(begin: Begin) -> None:
+@pytest.mark.slow
+def test_lost_fill_forever_is_found_once_the_venue_lists_it(begin: CheckedSessions) -> None:
     """A market order fills in two parts; the stream delivers nothing, and the first part is listed last."""
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="list_late", event="TRADE", ms=150_000)
-    session = begin(venue, parameters={"size": "5"}).run(120)
+    session = begin(venue, "once", parameters={"size": "5"}).run(120)
     order = the_order(session)
     assert order.filled_quantity < order.filled_reported == 5, "the fault struck"
     assert mode(session) == "syncing"
@@ -215,13 +158,13 @@ def test_lost_fill_forever_is_found_once_the_venue_lists_it(begin: Begin) -> Non
     assert any(int(fill) < int(confirmed) for fill in order.fill_ids)
     session.command("pause").run(10)
     assert mode(session) == "paused"
-    agrees(session)
+    check_books(session)
 
 
-def test_two_orders_that_trade_with_each_other_share_a_fill_id(begin: Begin) -> None:
+def test_two_orders_that_trade_with_each_other_share_a_fill_id(begin: CheckedSessions) -> None:
     """A person's order on the same account trades with ours: one fill id, two orders, both booked."""
     venue = VirtualVenue()
-    session = begin(venue, parameters={"below": "20", "size": "1"}).run(5)
+    session = begin(venue, "once", parameters={"below": "20", "size": "1"}).run(5)
     venue.fault(action="drop_events", event="TRADE", times=0)
     assert sell_into(session, "0.4", "NONE")["status"] == "FILLED"
     session.run(3)
@@ -235,7 +178,7 @@ def test_two_orders_that_trade_with_each_other_share_a_fill_id(begin: Begin) -> 
 # ---- answers that lag, access that is refused ------------------------------------------------------
 
 
-def test_stale_answer_a_lagging_list_halts_nothing(begin: Begin) -> None:
+def test_stale_answer_a_lagging_list_halts_nothing(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = resting(begin, venue)
     session.command("cancel_all").run(3)
@@ -247,10 +190,10 @@ def test_stale_answer_a_lagging_list_halts_nothing(begin: Begin) -> None:
     asked = [json.loads(record.body or "") for record in session.kinds(Kind.REQUEST)]
     assert any(request["purpose"] == "query_order" for request in asked), "it was asked about"
     venue.fault(action="list_lag", ms=0)
-    agrees(session)
+    check_books(session)
 
 
-def test_firewall_403_is_waited_out(begin: Begin) -> None:
+def test_firewall_403_is_waited_out(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = resting(begin, venue)
     venue.fault(action="firewall", method="GET", path="/api/v3/account")
@@ -259,10 +202,11 @@ def test_firewall_403_is_waited_out(begin: Begin) -> None:
     assert any("refused access" in reason.text for reason in session.state.account.modes.reasons)
     session.run(70)
     assert mode(session) == "running"
-    agrees(session)
+    check_books(session)
 
 
-def test_a_firewall_that_stays_halts(begin: Begin) -> None:
+@pytest.mark.slow
+def test_a_firewall_that_stays_halts(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = resting(begin, venue)
     venue.fault(action="firewall", times=0)
@@ -271,10 +215,10 @@ def test_a_firewall_that_stays_halts(begin: Begin) -> None:
     assert "403 Forbidden" in session.state.account.modes.halts[0].text
 
 
-def test_the_account_is_reconciled_while_the_market_is_silent_for_minutes(begin: Begin) -> None:
+def test_the_account_is_reconciled_while_the_market_is_silent_for_minutes(begin: CheckedSessions) -> None:
     """A fill that no stream delivered is found although no market link stays up."""
     venue = VirtualVenue(balances={"USDT": "1000000", "BTC": "5000"})
-    session = begin(venue, parameters={"below": "20", "size": "1"}).run(5)
+    session = begin(venue, "once", parameters={"below": "20", "size": "1"}).run(5)
     venue.fault(action="silence", target="market", ms=900_000)
     session.run(20)
     assert mode(session) != "running"
@@ -290,12 +234,12 @@ def test_the_account_is_reconciled_while_the_market_is_silent_for_minutes(begin:
 # ---- scenarios -------------------------------------------------------------------------------------
 
 
-def test_s3_an_order_that_was_canceled_fills_late_and_a_person_is_told(begin: Begin) -> None:
+def test_s3_an_order_that_was_canceled_fills_late_and_a_person_is_told(begin: CheckedSessions) -> None:
     """The cancel is confirmed while a fill of before is still on its way: it moves the position and raises an alarm."""
     venue = VirtualVenue()
     venue.fault(action="delay_events", event="TRADE", ms=20_000, times=0)
     venue.fault(action="list_late", event="TRADE", ms=20_000, times=0)
-    session = begin(venue, parameters={"below": "0.01", "size": "5"})
+    session = begin(venue, "once", parameters={"below": "0.01", "size": "5"})
     session.run(until=lambda s: bool(s.venue.get("/sim/state")["fills"]))
     session.command("cancel_all").run(3)
     order = the_order(session)
@@ -306,28 +250,29 @@ def test_s3_an_order_that_was_canceled_fills_late_and_a_person_is_told(begin: Be
     order = the_order(session)
     assert order.filled_quantity == order.filled_reported > 0
     assert session.state.account.positions.get("once", BTC).quantity > 0
-    agrees(session)
+    check_books(session)
 
 
-def test_s4_not_found_right_after_placing_halts_nothing_however_often(begin: Begin) -> None:
+def test_s4_not_found_right_after_placing_halts_nothing_however_often(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="not_found_for", ms=9_000, **ORDER)
-    session = begin(venue, parameters={"below": "100"}).run(1)
+    session = begin(venue, "once", parameters={"below": "100"}).run(1)
     for _ in range(4):
         session.command("reconcile").run(2)
     assert (the_order(session).status, session.state.account.modes.halts) == (Status.OPEN, ())
     session.run(5)
     session.command("reconcile").run(2)
     assert mode(session) == "running"
-    agrees(session)
+    check_books(session)
 
 
-def test_s5_the_instrument_is_blocked_a_person_is_told_and_an_answer_ends_it(begin: Begin) -> None:
+@pytest.mark.slow
+def test_s5_the_instrument_is_blocked_a_person_is_told_and_an_answer_ends_it(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="error_after", method="GET", path="/api/v3/order", status=502, times=120)
-    session = begin(venue, parameters={"orders": 3}).run(100)
+    session = begin(venue, "once", parameters={"orders": 3}).run(100)
     order = the_order(session)
     placed = [record for record in session.kinds(Kind.REQUEST) if '"place"' in (record.body or "")]
     assert len(placed) == 1, "the instrument is blocked"
@@ -335,10 +280,10 @@ def test_s5_the_instrument_is_blocked_a_person_is_told_and_an_answer_ends_it(beg
     assert session.facts("order_closed") == [], "no rejection is invented"
     session.command("pause").run(80)
     assert the_order(session).status is Status.FILLED
-    agrees(session)
+    check_books(session)
 
 
-def test_s12_the_same_round_twice_changes_nothing_the_second_time(begin: Begin) -> None:
+def test_s12_the_same_round_twice_changes_nothing_the_second_time(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "pair").run(10)
     venue.fault(action="drop_events", event="TRADE", times=3)
@@ -352,10 +297,11 @@ def test_s12_the_same_round_twice_changes_nothing_the_second_time(begin: Begin) 
         after.orders.all(), after.positions, after.balances,
     )  # fmt: skip
     assert not any('"round_changed"' in (record.body or "") for record in session.records[count:])
-    agrees(session)
+    check_books(session)
 
 
-def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: Begin) -> None:
+@pytest.mark.slow
+def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: CheckedSessions) -> None:
     """Fills arrive while slow queries are on their way; each answer is of a time before them."""
     venue = VirtualVenue()
     venue.fault(action="delay_answer", method="GET", path="/api/v3/account", ms=900, times=0)
@@ -373,10 +319,10 @@ def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: Begin) -> None:
     fees = sum((D(f["fee"]) for f in session.facts("order_filled") if f["fee_asset"] == "BTC"), D(0))
     assert D(positions[-1]["quantity"]) == signed - fees
     session.command("pause").run(20)
-    agrees(session)
+    check_books(session)
 
 
-def test_s18_a_cancel_races_a_fill_and_is_refused(begin: Begin) -> None:
+def test_s18_a_cancel_races_a_fill_and_is_refused(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     venue.fault(action="delay_events", event="executionReport", ms=400, times=0)
     session = begin(venue, "pair").run(60)
@@ -385,4 +331,4 @@ def test_s18_a_cancel_races_a_fill_and_is_refused(begin: Begin) -> None:
     assert refused, "a cancel came too late"
     filled = {fact["client_order_id"] for fact in session.facts("order_filled")}
     assert set(refused) & filled, "the fill won"
-    agrees(session)
+    check_books(session)

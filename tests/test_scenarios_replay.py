@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from checked_sessions import check_ordered_end
 from click.testing import CliRunner
 from day_of_feed import Held
-from end_checks import check_ordered_end
 from msgspec.structs import replace
 from replaying import QUOTER, first_record
 

@@ -68,7 +68,7 @@ def test_a_whole_session_keeps_its_segments_its_chain_and_its_signatures(tmp_pat
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=800, signer=signer)
     for seq in range(40):
         writer.append_step([Record(seq, seq, Kind.NOTE if seq else Kind.SESSION, "m", body="{}")], urgent=True)
-        writer.wait_durable(seq, 5)
+        writer.wait_durable(seq, 60)
     writer.close()
     (tmp_path / "s" / "rows-000000000000.cache").write_bytes(b"a reader's")
     before = {path.name: path.read_bytes() for path in (tmp_path / "s").iterdir() if path.suffix != ".cache"}
@@ -182,7 +182,7 @@ def test_ask_reports_the_same_state_from_a_slice(whole: Path, tmp_path: Path) ->
 
 def test_a_running_session_is_bundled_up_to_now(tmp_path: Path) -> None:
     running = session(tmp_path / "s", seconds=2)
-    running.writer.wait_durable(running.records[-1].seq, 10)
+    running.writer.wait_durable(running.records[-1].seq, 60)
     at = checkpoints(tmp_path / "s")
     made = write_bundle(tmp_path / "s", tmp_path / "s.vbundle", from_seq=at[1])
     running.stop()

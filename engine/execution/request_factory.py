@@ -12,7 +12,15 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
-from engine.venues.venue import DeadManSwitch, OrderFills, ProbesPrivateLink, Resubscribes, SizedSnapshots, Venue
+from engine.venues.venue import (
+    AmendsOrders,
+    DeadManSwitch,
+    OrderFills,
+    ProbesPrivateLink,
+    Resubscribes,
+    SizedSnapshots,
+    Venue,
+)
 
 
 class RequestFactory:
@@ -45,6 +53,7 @@ class RequestFactory:
         strategy: str = "",
         order: NewOrder | None = None,
         reconcile_round: int = 0,
+        plan_id: str = "",
     ) -> int:
         window_ns = self.venue.recv_window_ms * 1_000_000
         request = RequestBody(
@@ -61,6 +70,7 @@ class RequestFactory:
             order=order,
             clock_offset_ns=step.account.limits.get(self.venue.name).clock_offset_ns,
             round=reconcile_round,
+            plan_id=plan_id,
         )
         return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
 
@@ -73,8 +83,9 @@ class RequestFactory:
         strategy: str,
         instrument: Instrument,
         cause: int,
+        plan_id: str = "",
     ) -> int:
-        """Emit the request that places an approved order; return its seq."""
+        """Emit the request that places an approved order, perhaps one of an execution plan; return its seq."""
         order = approved.order
         unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
         return self._ask(
@@ -87,6 +98,7 @@ class RequestFactory:
             client_order_id=client_order_id,
             strategy=strategy,
             order=order,
+            plan_id=plan_id,
         )
 
     def cancel(
@@ -101,6 +113,35 @@ class RequestFactory:
             cause=cause,
             instrument=instrument.id,
             client_order_id=client_order_id,
+        )
+
+    def amend(
+        self, step: StepContext, *, client_order_id: str, order: NewOrder, instrument: Instrument, cause: int
+    ) -> int:
+        """Emit the request that gives an open order another quantity; return its seq.
+
+        Args:
+            step: The current step.
+            client_order_id: Our id of the order.
+            order: The order with the new quantity.
+            instrument: Its instrument.
+            cause: The seq of the verdict.
+
+        """
+        account = self.venue.account
+        assert isinstance(account, AmendsOrders), f"{self.venue.name} states the capability and cannot amend"
+        unsigned = account.amend(
+            instrument, client_order_id, order.quantity, self._venue_order_id(step, client_order_id)
+        )
+        return self._ask(
+            step,
+            Purpose.AMEND,
+            unsigned,
+            mutates=True,
+            cause=cause,
+            instrument=instrument.id,
+            client_order_id=client_order_id,
+            order=order,
         )
 
     @property

@@ -33,6 +33,7 @@ from engine.facts.order_facts import (
     OrderNotPlaced,
     OrderUnknown,
 )
+from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
 from engine.facts.session_facts import (
     BreakerScope,
     BreakerTripped,
@@ -64,7 +65,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | AccountFact | VenueFact | SessionFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact
 
 __all__ = [
     "AccessRefused",
@@ -100,6 +101,11 @@ __all__ = [
     "OrderNotPlaced",
     "OrderUnknown",
     "OrdersBlocked",
+    "PlanEnded",
+    "PlanFact",
+    "PlanMoved",
+    "PlanPhase",
+    "PlanStarted",
     "Pnl",
     "PnlPeak",
     "Position",

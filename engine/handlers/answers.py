@@ -34,6 +34,7 @@ from engine.facts import (
 )
 from engine.handlers.access_refusals import admit, refuse_access
 from engine.handlers.account_events import handle_event
+from engine.handlers.amendments import handle_amend_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.order_queries import query_order
@@ -97,6 +98,8 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
         if answer.is_instrument_rule:
             reread_metadata(session, step, request.venue)
+    elif request.purpose is Purpose.AMEND:
+        handle_amend_answer(session, step, pending, answer)
     elif request.purpose is Purpose.CANCEL:
         _handle_cancel_answer(session, step, pending, answer)
     is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, VerdictBody
 from engine.facts import NewOrder
+from engine.handlers.amendments import review_amendment
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.freshness import venue_lag_ns
 from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
@@ -18,7 +19,7 @@ from engine.risk.exits import exit_quantity
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Close, Intent, Place
+from engine.strategy.api import Amend, Cancel, Close, Place
 
 
 class ApprovedIntent(NamedTuple):
@@ -27,14 +28,19 @@ class ApprovedIntent(NamedTuple):
     client_order_id: str
     strategy: str
     instrument: Instrument
-    order: Approved | None  # None: a cancel
+    order: Approved | NewOrder | None  # NewOrder: an order of ours is amended to it; None: one is cancelled
     verdict_seq: int
 
 
-def review_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> ApprovedIntent | None:
+def review_intent(
+    session: SessionContext, step: StepContext, strategy: str, intent: Place | Close | Cancel | Amend
+) -> ApprovedIntent | None:
     """Emit an intent and its verdict. Return the intent if it is approved."""
     if isinstance(intent, Cancel):
         return _review_cancel(session, step, strategy, intent)
+    if isinstance(intent, Amend):
+        amended = review_amendment(session, step, strategy, intent)
+        return None if amended is None else ApprovedIntent(intent.client_order_id, strategy, *amended)
     version = session.strategies[strategy].settings.version
     instrument = session.instrument_by_name.get(intent.instrument)
     venue = session.venues[instrument.venue] if instrument else next(iter(session.venues.values()))
@@ -51,6 +57,21 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
         rules = {"instrument": f"{intent.instrument} is not traded here"}
         step.emit(VerdictBody(False, rules), source="risk", key=order_id, cause=seq)
         return None
+    return review_order(session, step, strategy, order, quote=quote, order_id=order_id, cause=seq)
+
+
+def review_order(
+    session: SessionContext,
+    step: StepContext,
+    strategy: str,
+    order: NewOrder,
+    *,
+    quote: Quote | None,
+    order_id: str,
+    cause: int,
+) -> ApprovedIntent | None:
+    """Emit risk's verdict on a new order. Return the order if it is approved."""
+    instrument = session.instruments[order.instrument]
     context = risk_context(session, step, strategy, order, quote)
     if step.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
         # as long as it is under way, the order locks what it is now estimated to cost
@@ -58,7 +79,7 @@ def review_intent(session: SessionContext, step: StepContext, strategy: str, int
     verdict, approved = review(context, session.risk_rules)
     if approved is None and session.safeguards.refusals_max:
         verdict = replace(verdict, strategy=strategy, instrument=order.instrument)
-    seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
+    seq = step.emit(verdict, source="risk", key=order_id, cause=cause)
     return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
 
 
@@ -127,14 +148,24 @@ def risk_context(
     )
 
 
-def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent) -> None:
-    """Emit the request of an approved intent."""
+def emit_request(session: SessionContext, step: StepContext, approved: ApprovedIntent, *, plan_id: str = "") -> None:
+    """Emit the request of an approved intent. `plan_id`: the execution plan whose order it is."""
     name, strategy, instrument, order, verdict_seq = approved
     factory = session.factories[instrument.venue]
     if order is None:
         factory.cancel(step, client_order_id=name, instrument=instrument, cause=verdict_seq)
+    elif isinstance(order, NewOrder):
+        factory.amend(step, client_order_id=name, order=order, instrument=instrument, cause=verdict_seq)
     else:
-        factory.place(step, order, client_order_id=name, strategy=strategy, instrument=instrument, cause=verdict_seq)
+        factory.place(
+            step,
+            order,
+            client_order_id=name,
+            strategy=strategy,
+            instrument=instrument,
+            cause=verdict_seq,
+            plan_id=plan_id,
+        )
 
 
 def _review_cancel(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> ApprovedIntent | None:

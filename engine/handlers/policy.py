@@ -6,6 +6,7 @@ from typing import Any
 from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
+from engine.handlers.run_plans import advance_plans
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
 from engine.handlers.trip_breakers import trip_breakers
@@ -29,6 +30,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         trip_breakers(session, step)
     # the mode comes before the round: one that began before RUNNING ended would prove nothing
     market_reasons = decide_mode(session, step)
+    if step.account.plans.running:
+        advance_plans(session, step)
     account = step.account
     is_safe = not advance_safety(session, step)
     is_round_due = reconciliation.advance(step, session.factories, session.instruments)

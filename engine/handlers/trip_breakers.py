@@ -12,7 +12,7 @@ from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.breakers import COMMAND_SCOPES, is_of_rates, next_pause_ns
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Intent
+from engine.strategy.api import Amend, Cancel, Intent, Run
 
 SOURCE = "breakers"
 
@@ -42,7 +42,7 @@ def drops_intent(session: SessionContext, step: StepContext, strategy: str, inte
     """Return True for a new order that a pause forbids, and for a cancel that repeats one under way."""
     if isinstance(intent, Cancel):
         return repeats_cancel(step, intent.client_order_id)
-    if not step.account.breakers.pauses:
+    if not step.account.breakers.pauses or isinstance(intent, Amend | Run):  # these check pauses themselves
         return False
     instrument = session.instrument_by_name.get(intent.instrument)
     name = intent.instrument if instrument is None else instrument.id

@@ -46,6 +46,7 @@ class Order(msgspec.Struct, frozen=True):
             "fills_queries",
             "doubt",
             "doubted_ns",
+            "amended_to",
         }
     )
 
@@ -80,6 +81,7 @@ class Order(msgspec.Struct, frozen=True):
     fills_queries: int = 0
     doubt: str = ""  # the venue contradicts us about it; it is queried again
     doubted_ns: int = 0
+    amended_to: Decimal = ZERO  # the quantity of our last request to amend it; 0: none
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -260,6 +262,10 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
         case Purpose.CANCEL:
             order = orders.known(request.client_order_id)
             return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
+        case Purpose.AMEND:
+            assert request.order is not None, "an amendment carries the order with the new quantity"
+            order = orders.known(request.client_order_id)
+            return _put(orders, replace(order, amended_to=request.order.quantity))
         case Purpose.QUERY_ORDER if orders.get(request.client_order_id) is not None:
             order = orders.known(request.client_order_id)
             return _put(orders, replace(order, query_seq=at.seq, query_count=order.query_count + 1))

@@ -63,6 +63,10 @@ class SafetyOrders(msgspec.Struct, frozen=True):
         """Return the orders during which nothing is placed."""
         return tuple(order for order in self.active if not order.strategy)
 
+    def is_pausing(self, strategy: str) -> bool:
+        """Return True if an order in force concerns all strategies or this one."""
+        return any(order.strategy in ("", strategy) for order in self.active)
+
     def is_active(self, kind: SafetyKind, strategy: str) -> bool:
         """Return True if an order in force does at least this."""
         kinds = (kind, SafetyKind.FLATTEN)

@@ -24,6 +24,7 @@ from engine.state import (
     cancel_attempts,
     cooldowns,
     day_pnl,
+    execution_plans,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -59,6 +60,7 @@ from engine.state.changes import (
 )
 from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
+from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -109,17 +111,18 @@ class Account(msgspec.Struct, frozen=True):
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
     cooldowns: Cooldowns = Cooldowns()
+    plans: Plans = Plans()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl", "cooldowns",
+    "blocks", "safety", "ledger", "day_pnl", "plans", "cooldowns",
 )  # fmt: skip
 FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "instruments", "lateness", "ledger",
-    "order_blocks", "private_seen", "safety",
+    "order_blocks", "plans", "private_seen", "safety",
 })  # fmt: skip
 
 
@@ -142,6 +145,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "safety": safety_orders.reduce,
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
+    "plans": execution_plans.reduce,
 }
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
@@ -187,7 +191,21 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.DailyLossReached: ("day_pnl",),
     facts.PnlPeak: ("day_pnl",),
     facts.CooldownBegan: ("cooldowns",),
-    Requested: ("orders", "links", "requests", "reconciling", "limits", "timers", "breakers", "safety", "ledger"),
+    facts.PlanStarted: ("plans",),
+    facts.PlanMoved: ("plans", "timers"),
+    facts.PlanEnded: ("plans", "timers"),
+    Requested: (
+        "orders",
+        "links",
+        "requests",
+        "reconciling",
+        "limits",
+        "timers",
+        "breakers",
+        "safety",
+        "ledger",
+        "plans",
+    ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
@@ -199,8 +217,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety"),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
+    Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),

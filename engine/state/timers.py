@@ -9,7 +9,7 @@ from hashlib import sha256
 import msgspec
 
 from engine.bodies import CommandName, LinkEvent
-from engine.facts import LinkSteady, OrderUnknown, RateBlocked, Reconciled, ReconcileFailed
+from engine.facts import LinkSteady, OrderUnknown, PlanEnded, PlanMoved, RateBlocked, Reconciled, ReconcileFailed
 from engine.requests import Purpose
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
@@ -113,6 +113,11 @@ def reduce(
         case RateBlocked():
             name = timer_name(TimerKind.RATE_BLOCK, change.venue)
             return _set({**timers.due_ns, name: max(timers.due_ns.get(name, 0), change.until_ns)}, failures)
+        case PlanMoved() if change.next_ns:
+            return _set({**timers.due_ns, timer_name(TimerKind.PLAN, change.plan_id): change.next_ns}, failures)
+        case PlanEnded():
+            name = timer_name(TimerKind.PLAN, change.plan_id)
+            return _set({other: due_ns for other, due_ns in timers.due_ns.items() if other != name}, failures)
         case Requested() if change.request.purpose is Purpose.EXCHANGE_INFO:
             name = timer_name(TimerKind.METADATA_RETRY, change.request.venue)
             return _set({**timers.due_ns, name: at.time_ns + metadata_retry_ns}, failures)

@@ -14,7 +14,7 @@ A strategy knows no venue, clock or file. It is a class:
         class State: quotes: int = 0
 
         @staticmethod
-        def decide(view, state, parameters): ...   # -> iterable of Place, Close and Cancel
+        def decide(view, state, parameters): ...   # -> iterable of Place, Close, Amend, Cancel, Run
 
 Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision
 that changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
@@ -35,7 +35,9 @@ from engine.market.market_state import Market
 from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
+from engine.plan_terms import PlanTerms
 from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
 from engine.state.session_state import Account
 from engine.strategy.plain_figures import plain_figure, plain_order, plain_position
@@ -142,7 +144,25 @@ class Cancel(msgspec.Struct, frozen=True):
         _one_rationale(self)
 
 
-Intent = Place | Close | Cancel
+class Amend(msgspec.Struct, frozen=True):
+    """An intent to reduce one of the strategy's own open orders, which keeps its place in the queue.
+
+    `quantity` is the whole order, its fills included, and smaller than before. For more, place another order.
+    """
+
+    client_order_id: str
+    quantity: Decimal
+    rationale: Mapping[str, Any] = MappingProxyType({})
+
+
+class Run(msgspec.Struct, frozen=True):
+    """An intent to run an execution plan. `Cancel` with the id of a plan that runs (`view.plans()`) ends it."""
+
+    plan: PlanTerms
+    rationale: Mapping[str, Any] = MappingProxyType({})
+
+
+Intent = Place | Close | Cancel | Amend | Run
 
 
 def _one_rationale(intent: Place | Cancel) -> None:
@@ -251,6 +271,14 @@ class View:
             if order.strategy == self._name and instrument_id in (None, order.order.instrument)
         ]
         return [plain_order(order) for order in own] if self._is_plain else own
+
+    def plans(self) -> list[ExecutionPlan]:
+        """Return the strategy's execution plans that run, oldest first."""
+        return [plan for plan in self._account.plans.by_age() if plan.strategy == self._name]
+
+    def ended_plans(self) -> list[EndedPlan]:
+        """Return the strategy's plans that have ended, oldest first: the newest of the session."""
+        return [plan for plan in self._account.plans.ended if plan.strategy == self._name]
 
     def position(self, name: str) -> Position:
         """Return the strategy's own position in an instrument."""

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation, localcontext
 from itertools import islice
 from types import CodeType
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, get_args
+
+import msgspec
 
 from engine.bodies import NoteLevel
 from engine.errors import DecisionCutError
@@ -17,10 +19,11 @@ from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.order_terms import TERMS
+from engine.plan_terms import PlanTerms
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
-from engine.strategy.api import Cancel, Close, Decision, Intent, Place, View, state_from, state_values
+from engine.strategy.api import Amend, Cancel, Close, Decision, Intent, Place, Run, View, state_from, state_values
 from engine.strategy.loading import LoadedStrategy, predicate_name
 from journal.record import canonical
 
@@ -29,6 +32,7 @@ INTENTS_MAX = 32  # of one decision: a loop that never ends is a mistake
 PLACE_FIELDS: Final = (
     ("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce), ("reduce_only", bool),
 )  # fmt: skip
+AMEND_FIELDS: Final = (("client_order_id", str),)
 CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
 
 
@@ -261,12 +265,33 @@ def _check(intent: Intent) -> None:
     elif isinstance(intent, Close):
         _check_fields(intent, CLOSE_FIELDS)
         _check_numbers(intent, "price")
+    elif isinstance(intent, Run):
+        _check_plan(intent.plan)
+    elif isinstance(intent, Amend):
+        _check_fields(intent, AMEND_FIELDS)
+        _check_numbers(intent, "quantity")
     elif not isinstance(intent, Cancel):
         raise TypeError(f"a wish is Place or Cancel, not {intent!r}")
     elif not isinstance(intent.client_order_id, str):
         raise TypeError(f"client_order_id must be a str, not {intent.client_order_id!r}")
     if intent.rationale:
         canonical(dict(intent.rationale))
+
+
+def _check_plan(plan: PlanTerms) -> None:
+    """Raise if a plan has a field of a wrong type, or fields that contradict each other."""
+    if not isinstance(plan, PlanTerms):
+        raise TypeError(f"a plan is one of {', '.join(kind.__name__ for kind in get_args(PlanTerms))}, not {plan!r}")
+    again = msgspec.json.decode(msgspec.json.encode(plan), type=PlanTerms)
+    if again != plan:
+        raise TypeError(f"a field of {plan!r} has a wrong type")
+    numbers = [value for value in msgspec.structs.astuple(plan) if isinstance(value, Decimal)]
+    for number in (*numbers, *plan.prices, *plan.quantities):
+        if not number.is_finite() or abs(number) > NUMBER_MAX:
+            raise InvalidOperation(f"a number of a plan must be at most {NUMBER_MAX:f}, not {number!r}")
+    if plan.side not in Side:
+        raise TypeError(f"side must be a Side, not {plan.side!r}")
+    plan.check()
 
 
 def _check_fields(intent: Intent, kinds: Sequence[tuple[str, type]]) -> None:

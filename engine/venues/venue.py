@@ -51,12 +51,12 @@ class Endpoints:
 class OrderCapabilities:
     """The order types and operations that the venue supports, so code need not know a venue's name.
 
-    The engine reads `types` and `times_in_force` today; the others are stated for the code to come.
+    The engine reads `types`, `times_in_force` and `amend` today; the others are stated for the code to come.
     """
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
-    amend: bool = False  # change price or size of an open order in place
+    amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
     reduce_only: bool = False
     leverage: bool = False  # positions have a leverage and a margin mode, which requests set
@@ -248,6 +248,25 @@ class DeadManSwitch(Protocol):
         Args:
             instrument: The instrument.
             timeout_ms: The venue's wait in milliseconds; 0 disarms the switch.
+
+        """
+        ...
+
+
+@runtime_checkable
+class AmendsOrders(Protocol):
+    """An AccountCodec of a venue with a capability `amend` has this as well."""
+
+    def amend(
+        self, instrument: Instrument, client_order_id: str, quantity: Decimal, venue_order_id: str = ""
+    ) -> Unsigned:
+        """Return the request that reduces an open order, which keeps its client order id and its place in the queue.
+
+        Args:
+            instrument: The order's instrument.
+            client_order_id: Our id of the order, which it keeps.
+            quantity: The whole order, its fills included.
+            venue_order_id: The venue's id; empty until the venue has named one.
 
         """
         ...

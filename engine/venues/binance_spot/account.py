@@ -88,6 +88,7 @@ _read_frame = msgspec.json.Decoder(_Frame).decode
 _read_name = msgspec.json.Decoder(_Name).decode
 _read_ack = msgspec.json.Decoder(_Ack).decode
 _read_order = msgspec.json.Decoder(shapes.OrderAnswer).decode
+_read_amendment = msgspec.json.Decoder(shapes.AmendAnswer).decode
 _read_execution = msgspec.json.Decoder(shapes.ExecutionReport).decode
 _read_position = msgspec.json.Decoder(shapes.AccountPosition).decode
 
@@ -202,6 +203,12 @@ def _placed(payload: bytes, instrument: str) -> tuple[Event, ...]:
         return ()
 
 
+def _amended(payload: bytes, instrument: str) -> tuple[Event, ...]:
+    report = _read_amendment(payload).report()
+    _same_instrument(instrument, report.instrument)
+    return (report,)
+
+
 def _canceled_all(payload: bytes, instrument: str) -> tuple[Event, ...]:
     reports: list[Event] = []
     for raw in msgspec.json.decode(payload, type=tuple[msgspec.Raw, ...]):
@@ -241,6 +248,7 @@ READERS: dict[tuple[str, str], Callable[[bytes, str], tuple[Event, ...]]] = {
     ("POST", "/api/v3/order"): _placed,
     ("DELETE", "/api/v3/order"): _order,
     ("GET", "/api/v3/order"): _order,
+    ("PUT", "/api/v3/order/amend/keepPriority"): _amended,
     ("GET", "/api/v3/openOrders"): _open_orders,
     ("DELETE", "/api/v3/openOrders"): _canceled_all,
     ("GET", "/api/v3/account"): _account,

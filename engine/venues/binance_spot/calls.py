@@ -9,7 +9,7 @@ from engine.model import Instrument, Side
 from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_spot import venue_limits
-from engine.venues.binance_spot.order_types import Params, order_params
+from engine.venues.binance_spot.order_types import Params, number, order_params
 
 
 def symbol_of(instrument: Instrument | str) -> str:
@@ -45,6 +45,19 @@ class Requests:
         by = ("orderId", venue_order_id) if venue_order_id else ("origClientOrderId", client_order_id)
         params = (("symbol", symbol_of(instrument)), by)
         return self._signed("DELETE", "/api/v3/order", params)
+
+    def amend(
+        self, instrument: Instrument | str, client_order_id: str, quantity: Decimal, venue_order_id: str = ""
+    ) -> Unsigned:
+        """Return the request that reduces an open order. It counts as no order, and the order keeps our id."""
+        by = ("orderId", venue_order_id) if venue_order_id else ("origClientOrderId", client_order_id)
+        params = (
+            ("symbol", symbol_of(instrument)),
+            by,
+            ("newClientOrderId", client_order_id),  # without it the venue draws one
+            ("newQty", number(quantity)),
+        )
+        return self._signed("PUT", "/api/v3/order/amend/keepPriority", params, weight=4)
 
     def cancel_all(self, instrument: Instrument | str) -> Unsigned:
         """Return the cancel of every open order of an instrument, ours or not. "Not found" means no open order."""

@@ -198,6 +198,51 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
+class AmendedOrder(msgspec.Struct, frozen=True, rename="camel"):
+    """An order in the answer to its amendment, which names its quantities in another way."""
+
+    symbol: Text
+    order_id: VenueId
+    client_order_id: Text
+    orig_client_order_id: Text
+    price: Amount
+    qty: Amount
+    executed_qty: Amount
+    status: str
+    time_in_force: TimeInForce
+    type: VenueType
+    side: Side
+    prevented_qty: Amount = "0"
+
+
+class AmendAnswer(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to an amendment."""
+
+    transact_time: Millis
+    amended_order: AmendedOrder
+
+    def report(self) -> OrderReport:
+        """Return the order's new terms. Stop prices are not among them."""
+        order = self.amended_order
+        order_type, _, venue_type = reported_type(order.type, "0")
+        return OrderReport(
+            instrument=instrument_id(order.symbol),
+            client_order_id=order.orig_client_order_id,
+            client_order_id_now=order.client_order_id,
+            venue_order_id=str(order.order_id),
+            status=STATUSES[order.status],
+            side=order.side,
+            type=order_type,
+            time_in_force=order.time_in_force,
+            price=Decimal(order.price),
+            quantity=Decimal(order.qty),
+            filled_quantity=Decimal(order.executed_qty),
+            venue_ns=nanoseconds(self.transact_time),
+            venue_type=venue_type,
+            prevented_quantity=Decimal(order.prevented_qty),
+        )
+
+
 class OrderList(msgspec.Struct, frozen=True, rename="camel"):
     """A list order in the answer to cancel-all: its legs are orders like any other."""
 

@@ -1,0 +1,123 @@
+"""A bracket: an entry, and a stop order at the venue for the filled part of it, until stop or target is reached.
+
+Spot funds back one exit order at a time, so the engine watches the target: when it is reached, the stop is cancelled
+and the position is closed at the target or better. If the market falls back meanwhile, the stop is placed again.
+"""
+
+from decimal import Decimal
+
+from engine.execution.plans.seen import (
+    MILLISECOND_NS,
+    NOTHING,
+    PlanMove,
+    Seen,
+    aggressive,
+    cancellable,
+    limit_order,
+    lots,
+    market_order,
+)
+from engine.facts import NewOrder, PlanPhase
+from engine.lifecycle import LIVE
+from engine.model import OrderType, Side, TimeInForce
+from engine.money import ZERO
+from engine.plan_terms import Bracket
+from engine.state.orders import Order
+
+CHECK_NS = 100 * MILLISECOND_NS  # how often the target is compared, and the stop where the venue holds none
+
+
+def advance(seen: Seen) -> PlanMove:
+    """Return the next move. `count` is 1 once the entry was placed."""
+    plan, terms = seen.plan, seen.plan.terms
+    assert isinstance(terms, Bracket)
+    if not plan.count:
+        return PlanMove((_entry(seen, terms),), counted=1, next_ns=seen.time_ns + CHECK_NS)
+    exit_side = Side.SELL if terms.side is Side.BUY else Side.BUY
+    entries = tuple(order for order in seen.live if order.order.side is terms.side)
+    exits = tuple(order for order in seen.live if order.order.side is exit_side)
+    left = min(seen.filled(terms.side) - seen.filled(exit_side), seen.position * terms.side.sign)
+    uncovered = lots(seen, left - sum((order.leaves_quantity for order in exits), ZERO))
+    if not entries and not exits and not lots(seen, left):
+        return PlanMove(ended="closed" if seen.filled(exit_side) else "the entry is not filled")
+    cancels = _late_entries(seen, terms, entries)
+    if plan.phase is PlanPhase.EXITING:
+        return _exit(seen, terms, exit_side, exits=exits, uncovered=uncovered, cancels=cancels)
+    if uncovered and not _is_worth(seen, terms, uncovered, entries):
+        uncovered = ZERO
+    if _is_reached(seen, terms.target_price, terms.side, is_stop=False) or (
+        not seen.has_stops and _is_reached(seen, terms.stop_price, terms.side, is_stop=True)
+    ):
+        return PlanMove(
+            cancel=(*cancellable(entries), *cancellable(exits)), phase=PlanPhase.EXITING, next_ns=_next(seen)
+        )
+    if uncovered and seen.has_stops:
+        return PlanMove((_stop(seen, terms, exit_side, uncovered),), cancels, PlanPhase.PROTECTING, next_ns=_next(seen))
+    return PlanMove(cancel=cancels, next_ns=_next(seen)) if cancels or seen.is_due() else NOTHING
+
+
+def _next(seen: Seen) -> int:
+    return seen.time_ns + CHECK_NS
+
+
+def _entry(seen: Seen, terms: Bracket) -> NewOrder:
+    if not terms.entry_price:
+        return market_order(seen, terms.side, terms.quantity)
+    return limit_order(seen, terms.side, terms.quantity, terms.entry_price)
+
+
+def _stop(seen: Seen, terms: Bracket, side: Side, quantity: Decimal) -> NewOrder:
+    return NewOrder(
+        instrument=seen.instrument.id,
+        side=side,
+        type=OrderType.STOP,
+        quantity=quantity,
+        stop_price=terms.stop_price,
+        reduce_only=True,
+    )
+
+
+def _late_entries(seen: Seen, terms: Bracket, entries: tuple[Order, ...]) -> tuple[Order, ...]:
+    """Return the entry that waited for too long, to be cancelled."""
+    ends_ns = seen.plan.started_ns + terms.entry_lasts_ms * MILLISECOND_NS
+    return cancellable(entries) if terms.entry_lasts_ms and seen.time_ns >= ends_ns else ()
+
+
+def _is_worth(seen: Seen, terms: Bracket, quantity: Decimal, entries: tuple[Order, ...]) -> bool:
+    """Return True if a quantity can be protected: the venue takes it, and not each small fill of a living entry."""
+    if terms.stop_price * quantity < seen.instrument.notional_min:
+        return False
+    return not entries or seen.is_due()
+
+
+def _is_reached(seen: Seen, price: Decimal, entry_side: Side, *, is_stop: bool) -> bool:
+    """Return True if the position could be closed at a target or better, or at a stop or worse."""
+    now = seen.bid if entry_side is Side.BUY else seen.ask
+    if not now:
+        return False
+    gain = (now - price) * entry_side.sign
+    return gain <= 0 if is_stop else gain >= 0
+
+
+def _exit(
+    seen: Seen,
+    terms: Bracket,
+    side: Side,
+    *,
+    exits: tuple[Order, ...],
+    uncovered: Decimal,
+    cancels: tuple[Order, ...],
+) -> PlanMove:
+    """Close at the target once the stop has ended; go back to the stop if the market fell back meanwhile."""
+    stops = tuple(order for order in exits if order.order.terms.trigger is not None and order.status in LIVE)
+    if stops or exits:
+        return PlanMove(cancel=(*cancels, *cancellable(stops)), next_ns=_next(seen)) if stops else NOTHING
+    if not uncovered:
+        return PlanMove(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))
+    if not seen.has_stops and _is_reached(seen, terms.stop_price, terms.side, is_stop=True):
+        return PlanMove((market_order(seen, side, uncovered, reduce_only=True),), cancels, next_ns=_next(seen))
+    if _is_reached(seen, terms.target_price, terms.side, is_stop=False):
+        price = aggressive(seen, terms.target_price * (1 + side.sign * terms.exit_slippage_max), side)
+        order = limit_order(seen, side, uncovered, price, time_in_force=TimeInForce.IOC, reduce_only=True)
+        return PlanMove((order,), cancels, next_ns=_next(seen))
+    return PlanMove(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))

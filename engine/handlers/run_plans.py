@@ -1,0 +1,249 @@
+"""Execution plans: start them, perform their moves through risk, and end them.
+
+engine/execution/plans decides, engine/state/execution_plans.py keeps them. A plan acts while the session is RUNNING;
+one that is ordered to end cancels its orders in any mode.
+"""
+
+from msgspec.structs import replace
+
+from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
+from engine.execution.plans import PLANS
+from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
+from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
+from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.intents import emit_request, review_order
+from engine.lifecycle import Status
+from engine.mode_reasons import Mode
+from engine.model import Instrument, OrderType
+from engine.money import on_grid
+from engine.plan_terms import PlanTerms
+from engine.risk.exits import exit_quantity
+from engine.session_context import SessionContext
+from engine.session_record import SECOND_NS
+from engine.state.execution_plans import ExecutionPlan
+from engine.state.orders import Order
+from engine.step_context import StepContext
+from engine.strategy.api import Cancel, Run
+
+SOURCE = "plan"  # of the records that plans lead to
+REFUSALS_MAX = 20  # in a row; then a plan that protects no position ends
+WAIT_NS_MAX = 30 * SECOND_NS  # between two orders that are refused again and again
+
+
+def is_plan(step: StepContext, name: str) -> bool:
+    """Return True if a name is that of an execution plan that runs."""
+    return name in step.account.plans.running
+
+
+def handle_plan_intent(session: SessionContext, step: StepContext, strategy: str, intent: Run | Cancel) -> None:
+    """Emit an intent to run or to end a plan, and its verdict; start or end the plan if it is approved."""
+    if isinstance(intent, Cancel):
+        _end_for_strategy(session, step, strategy, intent)
+    else:
+        _start(session, step, strategy, intent)
+
+
+def _start(session: SessionContext, step: StepContext, strategy: str, intent: Run) -> None:
+    version = session.strategies[strategy].settings.version
+    terms = intent.plan
+    instrument = session.instrument_by_name.get(terms.instrument)
+    venue = session.venues[instrument.venue] if instrument else next(iter(session.venues.values()))
+    plan_id = venue.order_ids.make(
+        session=session.body.session, strategy=strategy, version=version, seq=step.next_seq, leg=0
+    )
+    body = IntentBody(IntentKind.RUN, strategy, version, rationale=dict(intent.rationale), plan=terms, plan_id=plan_id)
+    seq = step.emit(body, source=f"strategy.{strategy}", key=plan_id)
+    if instrument is None:
+        rules = {"instrument": f"{terms.instrument} is not traded here"}
+    else:
+        terms = replace(terms, instrument=instrument.id)
+        rules = _rules(step, terms, step.account.instruments.current(instrument))
+    is_approved = not any(rules.values())
+    seq = step.emit(VerdictBody(is_approved, rules), source="risk", key=plan_id, cause=seq)
+    if is_approved and not session.body.read_only:
+        step.emit(PlanStarted(plan_id, strategy, version, terms), source=SOURCE, key=plan_id, cause=seq)
+
+
+def _rules(step: StepContext, terms: PlanTerms, instrument: Instrument) -> dict[str, str]:
+    """Return each rule with its reason against a plan as a whole, or "". Each of its orders is reviewed by itself."""
+    off_tick = [price for price in terms.prices if price <= 0 or not on_grid(price, instrument.tick_size)]
+    off_lot = [size for size in terms.quantities if size <= 0 or not on_grid(size, instrument.lot_size)]
+    return {
+        "lot": f"quantity {off_lot[0]} is not a multiple of the lot {instrument.lot_size}" if off_lot else "",
+        "tick": f"price {off_tick[0]} is not a multiple of the tick {instrument.tick_size}" if off_tick else "",
+        "trading": "" if instrument.trading else f"{instrument.symbol} is not trading",
+        "mode": "the session is stopping" if step.account.modes.stopping_since_ns else "",
+    }
+
+
+def _end_for_strategy(session: SessionContext, step: StepContext, strategy: str, intent: Cancel) -> None:
+    plan = step.account.plans.running[intent.client_order_id]
+    version = session.strategies[strategy].settings.version
+    body = IntentBody(IntentKind.CANCEL, strategy, version, cancels=plan.plan_id, rationale=dict(intent.rationale))
+    seq = step.emit(body, source=f"strategy.{strategy}", key=plan.plan_id)
+    rules = {"known": "" if plan.strategy == strategy else "not a plan of this strategy"}
+    step.emit(VerdictBody(not any(rules.values()), rules), source="risk", key=plan.plan_id, cause=seq)
+    if not any(rules.values()) and plan.phase is not PlanPhase.STOPPING:
+        _stop(step, plan)
+
+
+def _stop(step: StepContext, plan: ExecutionPlan) -> None:
+    step.emit(PlanMoved(plan.plan_id, PlanPhase.STOPPING, plan.count, plan.mark), source=SOURCE, key=plan.plan_id)
+
+
+def advance_plans(session: SessionContext, step: StepContext) -> None:
+    """Advance every plan that runs, oldest first."""
+    modes = step.account.modes
+    for plan in step.account.plans.by_age():
+        instrument = session.instruments.get(plan.terms.instrument)
+        if instrument is None:
+            continue  # this session does not trade it
+        is_over = modes.stopping_since_ns and not plan.terms.protects
+        if plan.phase is PlanPhase.STOPPING:
+            _advance_stop(session, step, plan)
+        elif is_over or step.account.safety.is_pausing(plan.strategy):
+            _stop(step, plan)
+            _advance_stop(session, step, step.account.plans.running[plan.plan_id])
+        elif modes.mode is Mode.RUNNING and not modes.stopping_since_ns and plan.strategy in session.strategies:
+            _advance(session, step, plan, instrument)
+
+
+def _orders(step: StepContext, plan: ExecutionPlan) -> tuple[Order, ...]:
+    return tuple(step.account.orders.known(name) for name in plan.orders)
+
+
+def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPlan) -> None:
+    """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
+    seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
+    for order in cancellable(seen.live):
+        _cancel(session, step, order)
+    if not seen.live:
+        _end(step, seen, "ordered to end")
+
+
+def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> Seen:
+    index = session.indexes[instrument.id]
+    quote = step.market.quote(index)
+    return Seen(
+        plan=plan,
+        time_ns=step.time_ns,
+        instrument=step.account.instruments.current(instrument),
+        bid=quote.bid if quote else plan.mark * 0,
+        ask=quote.ask if quote else plan.mark * 0,
+        orders=_orders(step, plan),
+        position=step.account.positions.get(plan.strategy, instrument.id).quantity,
+        read_book=lambda: step.market.book_top(index, 20),
+        has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
+    )
+
+
+def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> None:
+    seen = _seen(session, step, plan, instrument)
+    move = PLANS[type(plan.terms)](seen)
+    if move == NOTHING:
+        return
+    for live in move.cancel:
+        _cancel(session, step, live)
+    if move.ended:
+        _end(step, seen, move.ended)
+        return
+    if move.place and (wait_ns := _wait_ns(step, seen)):
+        if plan.next_ns != wait_ns:
+            step.emit(_moved(plan, PlanMove(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
+        return
+    for placed, order in enumerate(move.place):
+        if not _place(session, step, plan, order, instrument):
+            _count_refusal(step, plan, placed)
+            return
+    moved = _moved(plan, move)
+    if moved != _moved(plan, NOTHING) or plan.refusals:
+        step.emit(moved, source=SOURCE, key=plan.plan_id)
+
+
+def _moved(plan: ExecutionPlan, move: PlanMove, *, refusals: int = 0) -> PlanMoved:
+    """Return a plan's state after a move."""
+    return PlanMoved(
+        plan_id=plan.plan_id,
+        phase=plan.phase if move.phase is None else move.phase,
+        count=plan.count if move.counted is None else move.counted,
+        mark=plan.mark if move.mark is None else move.mark,
+        next_ns=plan.next_ns if move.next_ns is None else move.next_ns,
+        refusals=refusals,
+    )
+
+
+def _wait_ns(step: StepContext, seen: Seen) -> int:
+    """Return the time before which the plan places nothing, because risk or the venue refused; 0: it may place now."""
+    plan = seen.plan
+    if plan.refusals and step.time_ns < plan.next_ns:
+        return plan.next_ns
+    rejected = 0
+    for order in reversed(seen.orders):
+        if order.status is not Status.REJECTED:
+            break
+        rejected += 1
+    if not rejected:
+        return 0
+    wait_ns = seen.orders[-1].updated_ns + min(SECOND_NS << min(rejected - 1, 10), WAIT_NS_MAX)
+    return wait_ns if step.time_ns < wait_ns else 0
+
+
+def _place(
+    session: SessionContext, step: StepContext, plan: ExecutionPlan, order: NewOrder, instrument: Instrument
+) -> bool:
+    """Place one order of a plan. Return False if risk or a pause refuses it."""
+    if not order.reduce_only and _is_paused(step, plan, instrument):
+        return False
+    if order.reduce_only:
+        is_market = order.terms.price is None
+        left = exit_quantity(step.account, plan.strategy, instrument, order.side, is_market=is_market)
+        order = replace(order, quantity=min(order.quantity, left))
+    order_id = session.venues[instrument.venue].order_ids.make(
+        session=session.body.session, strategy=plan.strategy, version=plan.version, seq=step.next_seq, leg=0
+    )
+    quote = step.market.quote(session.indexes[instrument.id])
+    rationale = {"quote_seq": quote.seq} if quote else {}
+    body = IntentBody(
+        IntentKind.PLACE, plan.strategy, plan.version, order=order, rationale=rationale, plan_id=plan.plan_id
+    )
+    seq = step.emit(body, source=SOURCE, key=order_id)
+    approved = review_order(session, step, plan.strategy, order, quote=quote, order_id=order_id, cause=seq)
+    if approved is None:
+        return False
+    emit_request(session, step, approved, plan_id=plan.plan_id)
+    return True
+
+
+def _is_paused(step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> bool:
+    breakers = step.account.breakers
+    subjects = ((BreakerScope.INSTRUMENT, instrument.id), (BreakerScope.STRATEGY, plan.strategy))
+    return bool(breakers.pauses) and any(
+        breakers.pause_reason(scope, subject, step.time_ns) for scope, subject in subjects
+    )
+
+
+def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:
+    """Wait longer after each refusal in a row. A plan that protects a position never gives up, and raises an alarm."""
+    refusals = plan.refusals + 1
+    wait_ns = min(SECOND_NS << min(refusals - 1, 10), WAIT_NS_MAX)
+    move = PlanMove(counted=plan.count + placed, next_ns=step.time_ns + wait_ns)
+    if plan.terms.protects:
+        text = f"plan {plan.plan_id} could not place its order ({refusals} times in a row): its position is unprotected"
+        step.note(NoteLevel.ALARM if plan.count else NoteLevel.WARNING, text, key=plan.plan_id)
+    elif refusals >= REFUSALS_MAX:
+        step.note(NoteLevel.WARNING, f"plan {plan.plan_id} ends: {refusals} orders in a row were refused")
+        move = move._replace(phase=PlanPhase.STOPPING)
+    step.emit(_moved(plan, move, refusals=refusals), source=SOURCE, key=plan.plan_id)
+
+
+def _cancel(session: SessionContext, step: StepContext, order: Order) -> None:
+    instrument = session.instruments[order.order.instrument]
+    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
+    if not any(rules.values()):
+        session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+
+
+def _end(step: StepContext, seen: Seen, reason: str) -> None:
+    plan = seen.plan
+    filled = seen.filled(plan.terms.side)
+    step.emit(PlanEnded(plan.plan_id, reason, filled), source=SOURCE, key=plan.plan_id)

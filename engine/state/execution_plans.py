@@ -1,0 +1,88 @@
+"""Execution plans that run: terms, orders and progress of each. engine/execution/plans decides.
+
+Invariants: an order belongs to one plan at most; a plan that has ended places nothing.
+"""
+
+from decimal import Decimal
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.facts import PlanEnded, PlanMoved, PlanPhase, PlanStarted
+from engine.money import ZERO
+from engine.plan_terms import PlanTerms
+from engine.requests import Purpose
+from engine.state.changes import Change, Requested, Stamp
+
+ENDED_MAX = 64  # plans that have ended and stay in state, for strategies to read
+
+
+class ExecutionPlan(msgspec.Struct, frozen=True):
+    """One execution plan that runs."""
+
+    plan_id: str
+    strategy: str
+    version: str  # of the strategy
+    terms: PlanTerms
+    started_ns: int
+    phase: PlanPhase = PlanPhase.WORKING
+    orders: tuple[str, ...] = ()  # client order ids, oldest first
+    count: int = 0  # of its replacements or slices
+    mark: Decimal = ZERO  # best price of a trailing stop; 0: none yet
+    next_ns: int = 0  # session time at which it acts without any other event; 0: never
+    refusals: int = 0  # of its orders in a row
+
+
+class EndedPlan(msgspec.Struct, frozen=True):
+    """The end of a plan."""
+
+    plan_id: str
+    strategy: str
+    reason: str
+    filled: Decimal
+    ended_ns: int
+
+
+class Plans(msgspec.Struct, frozen=True):
+    """The plans that run, and the newest that have ended."""
+
+    running: dict[str, ExecutionPlan] = {}
+    ended: tuple[EndedPlan, ...] = ()  # oldest first
+
+    def by_age(self) -> list[ExecutionPlan]:
+        """Return the plans that run, oldest first. Outputs follow this order."""
+        return sorted(self.running.values(), key=lambda plan: (plan.started_ns, len(plan.plan_id), plan.plan_id))
+
+
+def reduce(plans: Plans, change: Change, at: Stamp) -> Plans:
+    """Fold the start, the moves, the orders and the end of plans."""
+    match change:
+        case PlanStarted():
+            plan = ExecutionPlan(change.plan_id, change.strategy, change.version, change.terms, at.time_ns)
+            return _put(plans, plan)
+        case PlanMoved() if change.plan_id in plans.running:
+            return _put(
+                plans,
+                replace(
+                    plans.running[change.plan_id],
+                    phase=change.phase,
+                    count=change.count,
+                    mark=change.mark,
+                    next_ns=change.next_ns,
+                    refusals=change.refusals,
+                ),
+            )
+        case Requested() if change.request.purpose is Purpose.PLACE and change.request.plan_id in plans.running:
+            plan = plans.running[change.request.plan_id]
+            return _put(plans, replace(plan, orders=(*plan.orders, change.request.client_order_id)))
+        case PlanEnded() if change.plan_id in plans.running:
+            running = dict(plans.running)
+            plan = running.pop(change.plan_id)
+            ended = EndedPlan(plan.plan_id, plan.strategy, change.reason, change.filled, at.time_ns)
+            return Plans(running, (*plans.ended, ended)[-ENDED_MAX:])
+        case _:
+            return plans
+
+
+def _put(plans: Plans, plan: ExecutionPlan) -> Plans:
+    return Plans({**plans.running, plan.plan_id: plan}, plans.ended)
