@@ -25,7 +25,7 @@ class Sharing(StrEnum):
     REFUSE = "refuse"  # the instrument belongs to the first that has a position or an order there
 
 
-class SelfTrade(StrEnum):
+class SelfTradeChoice(StrEnum):
     """What happens to an order that would trade with another strategy's order."""
 
     ALLOW = "allow"  # the venue decides

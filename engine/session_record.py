@@ -19,7 +19,7 @@ from engine.risk_settings import (
     LossAction,
     PriceReference,
     ScopeLimits,
-    SelfTrade,
+    SelfTradeChoice,
     Sharing,
 )
 from engine.upcast import SCHEMA, session_text
@@ -116,13 +116,13 @@ class RiskSettings(msgspec.Struct, frozen=True):
     day: DaySettings = DaySettings()
     cooldown: CooldownSettings = CooldownSettings()
     sharing: Sharing = Sharing.ALLOW
-    self_trade: SelfTrade = SelfTrade.ALLOW
+    self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
     """Return the limits with the newest rules, as the configuration of a new session has them."""
-    return replace(settings, figures=True, self_trade=SelfTrade.REFUSE)
+    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.live.trading_hours import resolved
-from engine.risk_settings import LossAction, PriceReference, SelfTrade, Sharing
+from engine.live.calendars import resolved
+from engine.risk_settings import LossAction, PriceReference, SelfTradeChoice, Sharing
 from engine.session_record import SECOND_NS, RiskSettings
 from verbatim.config import ConfigError, make_config, read_config, read_values, session_config
 
@@ -55,7 +55,7 @@ def limits(tmp_path: Path, text: str) -> RiskSettings:
 def test_the_tables_become_the_limits_of_the_session(tmp_path: Path) -> None:
     risk = limits(tmp_path, TABLES)
     assert (risk.figures, risk.reporting, risk.on_loss, risk.sharing) == (True, "USDT", LossAction.HALT, Sharing.NET)
-    assert (risk.self_trade, risk.price_band_to) == (SelfTrade.REFUSE, PriceReference.LAST)
+    assert (risk.self_trade, risk.price_band_to) == (SelfTradeChoice.REFUSE, PriceReference.LAST)
     assert (risk.daily_loss_max, risk.drawdown_max) == (50, 60)
     btc, quoter = risk.instrument["BTCUSDT"], risk.strategy["quoter"]
     assert (btc.position_max, btc.price_band_max) == (Decimal("0.5"), Decimal("0.1"))
@@ -99,5 +99,9 @@ def test_a_wrong_table_is_refused_in_a_sentence(tmp_path: Path, text: str, said:
 def test_the_example_for_real_money_is_sensible() -> None:
     config = make_config(read_values(ROOT / "examples/live.toml"), "live.toml", {})
     risk = config.risk.settings()
-    assert (risk.price_band_max, risk.self_trade, risk.sharing) == (Decimal("0.05"), SelfTrade.REFUSE, Sharing.ALLOW)
+    assert (risk.price_band_max, risk.self_trade, risk.sharing) == (
+        Decimal("0.05"),
+        SelfTradeChoice.REFUSE,
+        Sharing.ALLOW,
+    )
     assert risk.drawdown_max >= risk.daily_loss_max > 0 or risk.drawdown_max == 0

@@ -8,7 +8,7 @@ from by_hand import START_NS
 from msgspec.structs import replace
 from risk_limit_cases import scope
 
-from engine.live.trading_hours import resolved, with_windows
+from engine.live.calendars import resolved, with_windows
 from engine.risk_settings import HoursSettings
 from engine.session_record import SECOND_NS, RiskSettings
 

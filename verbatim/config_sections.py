@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from msgspec.structs import replace
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from engine.live.calendars import with_windows
 from engine.live.time_zones import find_zone
-from engine.live.trading_hours import with_windows
 from engine.live.transport.selection import TransportProfile
 from engine.risk_settings import (
     CooldownSettings,
@@ -18,7 +18,7 @@ from engine.risk_settings import (
     LossAction,
     PriceReference,
     ScopeLimits,
-    SelfTrade,
+    SelfTradeChoice,
     Sharing,
 )
 from engine.session_record import (
@@ -236,7 +236,7 @@ class RiskSection(Section):
     cooldown: CooldownSection = CooldownSection()
     hours: HoursSection = HoursSection()
     sharing: Sharing = Sharing.ALLOW
-    self_trade: SelfTrade = SelfTrade.REFUSE
+    self_trade: SelfTradeChoice = SelfTradeChoice.REFUSE
     leverage_max: Decimal = Field(default=Decimal(0), ge=0)
     margin_mode: Literal["", "cross", "isolated"] = ""
     reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")

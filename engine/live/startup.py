@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from engine.bodies import CommandBody, CommandName
 from engine.events import Answer, InstrumentsReport
 from engine.live.account_lock import AccountLock
+from engine.live.calendars import resolved
 from engine.live.clock import wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import software_versions
@@ -20,7 +21,6 @@ from engine.live.previous_session import PreviousJournal, check_unsettled_listed
 from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.time_zones import tzdata_version
-from engine.live.trading_hours import resolved
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of

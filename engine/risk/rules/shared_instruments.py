@@ -3,7 +3,7 @@
 from engine.model import Side
 from engine.risk.context import RiskContext, RiskRule
 from engine.risk.exits import only_reduces
-from engine.risk_settings import SelfTrade, Sharing
+from engine.risk_settings import SelfTradeChoice, Sharing
 from engine.state.orders import EXTERNAL
 
 
@@ -34,7 +34,7 @@ def shared_instrument(context: RiskContext) -> str:
 
 def self_trade(context: RiskContext) -> str:
     """Return why the order would trade with another strategy's order, or "". It counts at its worst price."""
-    if context.limits.self_trade is SelfTrade.ALLOW:
+    if context.limits.self_trade is SelfTradeChoice.ALLOW:
         return ""
     order, price = context.order, context.worst_price
     for other in context.account.orders.live.values():
@@ -57,5 +57,5 @@ RULES = (
         name="shared_instrument",
         is_set=lambda limits: limits.sharing is not Sharing.ALLOW,
     ),
-    RiskRule(self_trade, name="self_trade", is_set=lambda limits: limits.self_trade is not SelfTrade.ALLOW),
+    RiskRule(self_trade, name="self_trade", is_set=lambda limits: limits.self_trade is not SelfTradeChoice.ALLOW),
 )

@@ -83,7 +83,7 @@ def _calendar_windows(name: str, first: date) -> list[tuple[int, int]]:
     windows: list[tuple[int, int]] = []
     for row in calendar.schedule.itertuples():
         opened, pause, resumed, closed = (
-            None if stamp != stamp else int(stamp.timestamp())  # noqa: PLR0124 - NaT, where there is no pause
+            None if str(stamp) == "NaT" else int(stamp.timestamp())  # where there is no pause
             for stamp in (row.open, row.break_start, row.break_end, row.close)
         )
         assert opened is not None, row
