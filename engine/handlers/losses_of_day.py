@@ -1,7 +1,8 @@
 """P&L of the day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached a limit.
 
 The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. It
-counts the positions of all strategies of the account, over restarts. Positions of other programs do not count.
+counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
+position whose instrument was not listed when the day began counts from its first mark of the day.
 """
 
 from collections.abc import Iterable
@@ -83,14 +84,24 @@ def worth(session: SessionContext, account: Account, market: Market) -> Worth:
     return Worth(by_position, unmarked)
 
 
+def unlisted_positions(account: Account, now: Worth) -> tuple[str, ...]:
+    """Return the positions that nothing marks, by name."""
+    positions = account.positions.by_key
+    return tuple(key for key in sorted(positions) if positions[key].strategy != EXTERNAL and key not in now.by_position)
+
+
 def losses_of_day(
     session: SessionContext, account: Account, market: Market, now: Worth, time_ns: int
 ) -> list[LossOfDay]:
     """Return the P&L of this day by limit and asset. Empty before its begin is recorded."""
     day = account.day_pnl
-    if day.day != day_of(time_ns, session.body.risk.day):
+    if day.day < day_of(time_ns, session.body.risk.day):  # a clock set back, or another zone, begins no day
         return []
-    of_day = [(account.positions.by_key[key], pnl - day.opening.get(key, ZERO)) for key, pnl in now.by_position.items()]
+    of_day = [
+        (account.positions.by_key[key], pnl - day.opening.get(key, ZERO))
+        for key, pnl in now.by_position.items()
+        if key not in day.unlisted  # it counts from its first mark, which the next check records
+    ]
     found: list[LossOfDay] = []
     for limit in session.loss_limits:
         sums: dict[str, Decimal] = {}
@@ -123,7 +134,7 @@ def loss_reason(
     if now.unmarked:
         return f"{now.unmarked} has no quote: the loss of this {day_name} is not known", None
     losses = losses_of_day(session, step.account, step.market, now, step.time_ns)
-    is_today = day.day == day_of(step.time_ns, session.body.risk.day)
+    is_today = day.day >= day_of(step.time_ns, session.body.risk.day)
     best: tuple[str, Figure] | None = None
     for limit in session.loss_limits:
         if not limit.concerns(strategy, instrument):

@@ -6,8 +6,8 @@ cancelled; from then on the risk rule `daily_loss` allows only orders that reduc
 """
 
 from engine.bodies import NoteLevel
-from engine.facts import DailyLossReached, DayBegan, PnlPeak, SafetyCause, SafetyKind
-from engine.handlers.losses_of_day import LossOfDay, losses_of_day, name_of_day, worth
+from engine.facts import DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay, SafetyCause, SafetyKind
+from engine.handlers.losses_of_day import LossOfDay, losses_of_day, name_of_day, unlisted_positions, worth
 from engine.handlers.safety import order_safety
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
@@ -29,7 +29,10 @@ def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
         return  # risk refuses new orders meanwhile
     today = day_of(step.time_ns, session.body.risk.day)
     if step.account.day_pnl.day < today:  # a clock that changes to winter time repeats an hour
-        step.emit(DayBegan(today, now.by_position), source=SOURCE)
+        step.emit(DayBegan(today, now.by_position, unlisted_positions(step.account, now)), source=SOURCE)
+    for key in step.account.day_pnl.unlisted:
+        if key in now.by_position:
+            step.emit(PositionEnteredDay(today, key, now.by_position[key]), source=SOURCE)
     for loss in losses_of_day(session, step.account, step.market, now, step.time_ns):
         limit, day = loss.limit, step.account.day_pnl
         if limit.is_drawdown and loss.asset and loss.pnl >= limit.peak_step(day, loss.asset):

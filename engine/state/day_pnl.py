@@ -9,7 +9,7 @@ from typing import ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from engine.facts import DailyLossReached, DayBegan, PnlPeak
+from engine.facts import DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay
 from engine.risk_settings import DaySettings
 from engine.session_record import SECOND_NS
 from engine.state.changes import Change, Stamp
@@ -32,12 +32,13 @@ def day_of(time_ns: int, settings: DaySettings = UTC_DAY) -> int:
 class DayPnl(msgspec.Struct, frozen=True):
     """The day that the account is in."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"peaks"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"peaks", "unlisted"})
 
     day: int = 0  # as `day_of` counts; 0: none began yet
     opening: dict[str, Decimal] = {}  # "strategy instrument" -> P&L of all days before this one
     lost: dict[str, Decimal] = {}  # key of a limit -> loss of the day when it reached the limit
     peaks: dict[str, Decimal] = {}  # key of a limit -> highest P&L of the day
+    unlisted: tuple[str, ...] = ()  # positions without a mark since the day began: they count from their first mark
 
 
 def key_of(name: str, asset: str) -> str:
@@ -49,7 +50,11 @@ def reduce(pnl: DayPnl, change: Change, at: Stamp) -> DayPnl:
     """Fold the begin of a day, its highest P&L, and a loss that reached the limit."""
     match change:
         case DayBegan():
-            return DayPnl(change.day, change.opening)
+            return DayPnl(change.day, change.opening, unlisted=change.unlisted)
+        case PositionEnteredDay():
+            opening = {**pnl.opening, change.position: change.pnl}
+            unlisted = tuple(name for name in pnl.unlisted if name != change.position)
+            return replace(pnl, opening=opening, unlisted=unlisted)
         case DailyLossReached():
             return replace(pnl, lost={**pnl.lost, key_of(change.name, change.asset): change.loss})
         case PnlPeak():

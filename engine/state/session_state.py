@@ -191,6 +191,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.DailyLossReached: ("day_pnl",),
     facts.PnlPeak: ("day_pnl",),
     facts.CooldownBegan: ("cooldowns",),
+    facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
     facts.PlanEnded: ("plans", "timers"),
@@ -211,7 +212,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness", "cooldowns"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -413,7 +414,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
         ledger=ledger.carried(account.ledger),
-        blocks=instrument_blocks.carried(account.blocks),
+        blocks=InstrumentBlocks(),  # they end by themselves
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
         safety=safety_orders.restored(account.safety),
     )
