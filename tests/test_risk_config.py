@@ -8,6 +8,7 @@ import pytest
 from engine.live.calendars import resolved
 from engine.risk_settings import LossAction, PriceReference, SelfTradeChoice, Sharing
 from engine.session_record import SECOND_NS, RiskSettings
+from verbatim import start_report
 from verbatim.config import ConfigError, make_config, read_config, read_values, session_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,6 +69,11 @@ def test_the_tables_become_the_limits_of_the_session(tmp_path: Path) -> None:
     assert started.day.offsets[0] == (1_723_042_800, -4 * 3600)
     assert len(started.hours.windows) > 250
     assert len(started.instrument["BTCUSDT"].hours.windows) > 365
+
+
+def test_the_start_names_the_tables_that_limit(tmp_path: Path) -> None:
+    text = start_report.limits(limits(tmp_path, TABLES))
+    assert "drawdown_max 60, instrument BTCUSDT, strategy quoter, account, portfolio; not set: order_size_max" in text
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from engine.model import OrderType, Side
 from engine.record_codec import read_verdict, text_of
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule
 from engine.risk.review import review
+from engine.risk_settings import PriceReference
 from engine.session_record import RiskSettings
 from engine.strategy.rule_loading import load_rules, recorded_rules
 from journal.record import Kind
@@ -57,6 +58,22 @@ def test_a_refusal_shows_the_figure_that_it_is_about() -> None:
     verdict = desk.verdicts()[-1]
     assert verdict["rules"] == {"position": "position could reach 3.5, beyond position_max 3"}
     assert verdict["figures"]["position_max"] == ["1", "3", "3.5"]
+
+
+def test_price_rules_know_the_venues_bounds_and_the_last_trade(tmp_path: Path) -> None:
+    """The simulated venue states PERCENT_PRICE_BY_SIDE; the band compares with the last trade of its market."""
+    strategy = strategy_settings(ONCE, "Once", name="quoter", parameters={"below": "100"})
+    risk = replace(LIMITS, price_band_max=Decimal("0.001"), price_band_to=PriceReference.LAST)
+    session = VirtualSession(VirtualVenue(), tmp_path / "a", strategies=[strategy], risk=risk)
+    btc = session.body.instruments[0]
+    assert (btc.buy_price_low, btc.buy_price_high) == (Decimal("0.2"), 5)
+    assert (btc.sell_price_low, btc.sell_price_high) == (Decimal("0.2"), 5)
+    session.run(30)
+    verdict = read_verdict(session.kinds(Kind.VERDICT)[-1].body or "")
+    assert " differs from the last " in verdict.rules["price_band"]
+    assert verdict.figures["price_band_max"][2] > Decimal("0.001")
+    session.stop()
+    assert replay_session(tmp_path / "a").identical
 
 
 def test_an_approved_verdict_is_no_longer_than_one_that_names_every_rule() -> None:

@@ -22,7 +22,7 @@ def resolved_day(day: DaySettings, start_ns: int) -> DaySettings:
 
 
 def offsets(zone: str, start_s: int) -> tuple[tuple[int, int], ...]:
-    """Return (UTC time in seconds, seconds east of UTC) of the offset at the start, and of each change after it.
+    """Return (UTC time in seconds, seconds east of UTC) at the start and at each change after it.
 
     Raises:
         ValueError: The zone is unknown.

@@ -23,7 +23,7 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
 
 
 def only_reduces(account: Account, strategy: str, order: NewOrder) -> bool:
-    """Return True if the order, with those of its strategy that are open on its side, at most closes the position."""
+    """Return True if the order and its strategy's open ones of that side at most close the position."""
     left = reducible(account, strategy, order.instrument, order.side)
     return 0 < order.quantity <= left
 

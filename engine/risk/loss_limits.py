@@ -44,7 +44,7 @@ class LossLimit(NamedTuple):
         )
 
     def used(self, day: DayPnl, asset: str, pnl: Decimal) -> Decimal:
-        """Return how much of the limit a day's P&L uses: its loss, or its fall from the highest of the day."""
+        """Return the used part of the limit: the day's loss, or its fall from the highest P&L."""
         return max(day.peaks.get(key_of(self.name, asset), ZERO), pnl) - pnl if self.is_drawdown else -pnl
 
     def peak_step(self, day: DayPnl, asset: str) -> Decimal:
