@@ -18,7 +18,7 @@ from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
 from engine.handlers.begin_cooldowns import begin_cooldowns
-from engine.handlers.intents import emit_request, review_intent
+from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.loss_levels import refresh_levels
 from engine.handlers.market_triggers import handle_market
@@ -27,7 +27,7 @@ from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.run_plans import handle_plan_intent, is_plan
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
-from engine.handlers.trip_breakers import drops_intent, trip_breakers
+from engine.handlers.trip_breakers import trip_breakers
 from engine.handlers.watch_losses import watch_daily_loss
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
@@ -163,7 +163,8 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
-                if session.settings.halt_on_rival:
+                made = [type(output.body) for output in step.outputs]
+                if session.settings.halt_on_rival and facts.OrderAdopted in made:
                     halt_for_rivals(session, step)
                 if self.watches_losses and step.account.positions is not positions:
                     watch_daily_loss(session, step)
@@ -225,6 +226,7 @@ class Kernel:
         """Fold a record of the journal, input or output. Nothing is decided."""
         assert record.seq == state.seq + 1, (record.seq, state.seq)
         disable(state)
+        state.quiet_parts = ()
         state.seq, state.time_ns = record.seq, record.time_ns
         if record.kind in APPLIERS:
             batch = Batch((record,), until_ns=None)

@@ -148,6 +148,8 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "plans": execution_plans.reduce,
 }
 
+PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
+
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
@@ -242,7 +244,9 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
     """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
-        if name == "timers":
+        if name in PLAIN:
+            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif name == "timers":
             moved[name] = timers.reduce(
                 account.timers,
                 change,
@@ -262,14 +266,14 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
             if settings.risk.cooldown.is_set:
                 moved[name] = cooldowns.reduce(account.cooldowns, change, at, orders=account.orders)
         elif name == "ledger":
-            if settings.has_ledger:
+            if settings.engine.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
         elif name == "orders":
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
-        elif name != "safety" or settings.safety.pursues:
-            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif settings.safety.pursues:
+            moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account
 
 
@@ -286,7 +290,7 @@ class State:
         "market",
         "predicate_parts",
         "quiescent",
-        "running_parts",
+        "quiet_parts",
         "seq",
         "time_ns",
     )
@@ -301,7 +305,7 @@ class State:
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
         self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
-        self.running_parts: tuple[Any, ...] = ()  # the parts of the account with which the mode was last RUNNING
+        self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
