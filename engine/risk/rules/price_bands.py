@@ -35,14 +35,15 @@ def price_by_side(context: RiskContext) -> str:
 
     The mid stands for the venue's average price, which is not known here.
     """
-    instrument, price, mid = context.instrument, context.terms.price, context.mid_of(context.order.instrument)
-    if price is None or not mid:
-        return ""
+    instrument, price = context.instrument, context.terms.price
     low, high = (
         (instrument.buy_price_low, instrument.buy_price_high)
         if context.order.side is Side.BUY
         else (instrument.sell_price_low, instrument.sell_price_high)
     )
+    if price is None or not (low or high) or not (context.bid and context.ask):
+        return ""
+    mid = (context.bid + context.ask) / 2
     if low and price < mid * low:
         return f"price {price} is below {_share(low)} of the mid {plain(mid)}: the venue refuses it"
     if high and price > mid * high:
