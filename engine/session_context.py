@@ -17,6 +17,8 @@ from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
+from engine.risk.limits_of import limits_of
+from engine.risk.loss_limits import loss_limits
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
@@ -72,6 +74,8 @@ class SessionContext:
         self.strategies = loaded
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
         self.instrument_by_name = _by_name(self.instruments)  # as strategies name them
+        self.limits_of = {name: limits_of(body.risk, each) for name, each in self.instruments.items()}
+        self.loss_limits = loss_limits(body.risk, [venue_class(each).name for each in body.venues])
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
         self.rate_limits: dict[str, RateLimits] = {}
@@ -135,7 +139,7 @@ class SessionContext:
 
         They load with the first order: a rebuild decides nothing, so it runs no user's code.
         """
-        return load_rules(self.body.rules)
+        return load_rules(self.body.rules, tuple(self.limits_of.values()))
 
     def empty_market(self) -> Market:
         """Return the market before any message, with the bars and indicators that strategies declare."""

@@ -11,6 +11,17 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
+from engine.risk_settings import (
+    NO_LIMITS,
+    CooldownSettings,
+    DaySettings,
+    HoursSettings,
+    LossAction,
+    PriceReference,
+    ScopeLimits,
+    SelfTradeChoice,
+    Sharing,
+)
 from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
@@ -84,9 +95,11 @@ class MarkChoice(StrEnum):
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "equity_drift_max"}
-    )
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
+        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "reporting", "instrument",
+        "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
+        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max",
+    })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -100,6 +113,27 @@ class RiskSettings(msgspec.Struct, frozen=True):
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
     # between the venue's equity and ours, in the reporting currency: beyond it the session halts
     equity_drift_max: Decimal = Decimal(0)
+    # True: verdicts hold what each limit compared and name only the rules that object; rules without a limit do not run
+    figures: bool = False
+    reporting: str = ""  # the reporting currency; "": none, and no limit is in it
+    instrument: dict[str, ScopeLimits] = {}  # by id or symbol; replaces what it sets of the limits above
+    strategy: dict[str, ScopeLimits] = {}  # by name
+    account: ScopeLimits = NO_LIMITS  # of the account at one venue
+    portfolio: ScopeLimits = NO_LIMITS  # of all accounts together
+    price_band_max: Decimal = Decimal(0)  # the share by which a limit price may differ from the reference
+    price_band_to: PriceReference = PriceReference.MID
+    drawdown_max: Decimal = Decimal(0)  # the fall of the day's P&L from its highest, in each asset of P&L
+    on_loss: LossAction = LossAction.REDUCE
+    day: DaySettings = DaySettings()
+    cooldown: CooldownSettings = CooldownSettings()
+    sharing: Sharing = Sharing.ALLOW
+    self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
+    hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
+
+
+def newest_risk(settings: RiskSettings) -> RiskSettings:
+    """Return the limits with the newest rules, as the configuration of a new session has them."""
+    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):

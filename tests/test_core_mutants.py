@@ -67,6 +67,8 @@ def returns(tree: ast.AST) -> list[ast.Return]:
 
 
 def is_silent(value: ast.expr | None) -> bool:
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id == "passed"  # the figures of limits that do not object
     return isinstance(value, ast.Constant) and value.value == ""
 
 

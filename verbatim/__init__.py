@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from engine.plan_terms import Timed as Timed
     from engine.plan_terms import Trail as Trail
     from engine.plan_terms import Twap as Twap
+    from engine.risk.context import RiskAnswer as RiskAnswer
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
     from engine.session_record import MarkChoice as MarkChoice
@@ -91,6 +92,7 @@ _HOMES = {
     "PriceMove": "engine.strategy.api",
     "Quote": "engine.market.views",
     "Range": "engine.strategy.api",
+    "RiskAnswer": "engine.risk.context",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Run": "engine.strategy.api",

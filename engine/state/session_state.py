@@ -22,6 +22,7 @@ from engine.state import (
     balances,
     breakers,
     cancel_attempts,
+    cooldowns,
     day_pnl,
     error_bursts,
     execution_plans,
@@ -60,6 +61,7 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
 from engine.state.error_bursts import ErrorBursts
 from engine.state.execution_plans import Plans
@@ -117,12 +119,13 @@ class Account(msgspec.Struct, frozen=True):
     pnl: PnlLines = PnlLines()
     wallets: Wallets = Wallets()
     errors: ErrorBursts = ErrorBursts()
+    cooldowns: Cooldowns = Cooldowns()
     plans: Plans = Plans()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets",
+    "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets", "cooldowns",
 )  # fmt: skip
 FRESH = (
     "cancels",
@@ -138,8 +141,8 @@ FRESH = (
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "day_pnl", "errors", "instruments", "lateness", "ledger", "order_blocks",
-    "plans", "pnl", "private_seen", "safety", "wallets",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "instruments", "lateness", "ledger",
+    "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -169,9 +172,9 @@ PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read n
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
-    facts.OrderAccepted: ("orders", "breakers"),
+    facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
     facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets"),
-    facts.OrderClosed: ("orders", "breakers", "cancels", "errors"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns", "errors"),
     facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
     facts.OrderNotPlaced: ("orders",),
     facts.OrderAdopted: ("orders",),
@@ -202,7 +205,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BreakerTripped: ("breakers",),
     facts.InstrumentChanged: ("instruments",),
     facts.TradingAllowed: ("instruments",),
-    VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
+    VerdictBody: ("breakers", "cooldowns"),  # a refusal that a breaker counts; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
@@ -213,6 +216,8 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
     facts.PortfolioPnl: (),  # a report: it moves nothing
+    facts.PnlPeak: ("day_pnl",),
+    facts.CooldownBegan: ("cooldowns",),
     facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
@@ -235,7 +240,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -283,6 +288,9 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
             moved[name] = breakers.reduce(
                 account.breakers, change, at, orders=account.orders, settings=settings.safeguards
             )
+        elif name == "cooldowns":
+            if settings.risk.cooldown.is_set:
+                moved[name] = cooldowns.reduce(account.cooldowns, change, at, orders=account.orders)
         elif name == "ledger":
             if settings.engine.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
@@ -313,6 +321,7 @@ class State:
         "_source",
         "account",
         "inputs",
+        "loss_parts",
         "market",
         "predicate_parts",
         "quiescent",
@@ -330,6 +339,7 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
+        self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
         self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
