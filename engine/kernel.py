@@ -17,15 +17,18 @@ from engine.apply.batch import NO_EFFECT, Applied, Batch, Fired
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
-from engine.handlers.intents import emit_request, review_intent
+from engine.handlers.begin_cooldowns import begin_cooldowns
+from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
+from engine.handlers.loss_levels import refresh_levels
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.run_plans import handle_plan_intent, is_plan
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
-from engine.handlers.trip_breakers import drops_intent, trip_breakers
+from engine.handlers.trip_breakers import trip_breakers
+from engine.handlers.watch_losses import watch_daily_loss
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
@@ -61,6 +64,8 @@ class Kernel:
     def __init__(self, session: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
         """Load a session. `strategies` replaces the recorded ones, for a replay with an edited strategy."""
         self.session = SessionContext(session, strategies)
+        self.cools_down = session.risk.cooldown.is_set
+        self.watches_losses = session.risk.figures and bool(self.session.loss_limits)
 
     # ---- the first record
 
@@ -122,6 +127,8 @@ class Kernel:
             decisions = {name: CutOff(reason) for name, reason in batch.cut}
         if runner.compiled:
             refresh(runner, state)
+        if self.watches_losses:
+            refresh_levels(session, state)
         records: Sequence[Record] = ()
         try:
             applied = apply(session, state, batch)  # decode, apply
@@ -155,15 +162,23 @@ class Kernel:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
-            step = StepContext(state, record, session.reducer_settings)
+            step, positions = StepContext(state, record, session.reducer_settings), state.account.positions
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
-                if session.settings.halt_on_rival:
+                made = [type(output.body) for output in step.outputs]
+                if session.settings.halt_on_rival and facts.OrderAdopted in made:
                     halt_for_rivals(session, step)
+                if self.watches_losses and step.account.positions is not positions:
+                    watch_daily_loss(session, step)
+            if self.cools_down and step.outputs:
+                begin_cooldowns(session, step, positions, 0)
+            positions, since = step.account.positions, len(step.outputs)
             for name, fired in applied.strategies.items():
                 self._run_strategy(step, name, fired, decisions)
+            if self.cools_down and len(step.outputs) > since:
+                begin_cooldowns(session, step, positions, since)
             state.quiescent = advance_policy(session, step)
             if is_checkpoint or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))
@@ -215,6 +230,7 @@ class Kernel:
         """Fold a record of the journal, input or output. Nothing is decided."""
         assert record.seq == state.seq + 1, (record.seq, state.seq)
         disable(state)
+        state.quiet_parts = ()
         state.seq, state.time_ns = record.seq, record.time_ns
         if record.kind in APPLIERS:
             batch = Batch((record,), until_ns=None)

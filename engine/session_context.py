@@ -17,6 +17,8 @@ from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
+from engine.risk.limits_of import limits_of
+from engine.risk.loss_limits import loss_limits
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
@@ -74,6 +76,8 @@ class SessionContext:
         self.strategies = loaded
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
         self.instrument_by_name = _by_name(self.instruments)  # as strategies name them
+        self.limits_of = {name: limits_of(body.risk, each) for name, each in self.instruments.items()}
+        self.loss_limits = loss_limits(body.risk, [venue_class(each).name for each in body.venues])
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
         self.rate_limits: dict[str, RateLimits] = {}
@@ -105,16 +109,21 @@ class SessionContext:
         self.trigger_names = self._market_triggers()
         self._fired: dict[tuple[str, ...], dict[str, tuple[TriggerKind, ...]]] = {}
         self._indicator_index = self._indexes_of_indicators()
-        self.runner = StrategyRunner(
-            strategies=loaded,
+        self.runner = self._strategy_runner()
+        # sessions whose mark an order of ours bears
+        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
+
+    def _strategy_runner(self) -> StrategyRunner:
+        """Return the runner of the session's strategies."""
+        return StrategyRunner(
+            strategies=self.strategies,
             instruments=self.instrument_by_name,
             indexes=self.indexes,
             indicators=self._indicator_index,
             triggers={name: number for number, name in enumerate(self.trigger_names)},
             is_plain=self.settings.plain_figures,
+            settings=self.reducer_settings,
         )
-        # sessions whose mark an order of ours bears
-        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
     def _reducer_settings(self) -> ReducerSettings:
         """Return the settings that reducers need."""
@@ -164,7 +173,7 @@ class SessionContext:
 
         They load with the first order: a rebuild decides nothing, so it runs no user's code.
         """
-        return load_rules(self.body.rules)
+        return load_rules(self.body.rules, tuple(self.limits_of.values()))
 
     def empty_market(self) -> Market:
         """Return the market before any message, with the bars and indicators that strategies declare."""

@@ -13,9 +13,12 @@ from tiers import first_is_quick
 
 from engine.execution import order_reports, reconciliation
 from engine.facts import OrderNotPlaced
-from engine.handlers import shutdown
+from engine.handlers import policy, shutdown
 from engine.lifecycle import Status
+from journal.reader import Journal
+from journal.record import Kind
 from verbatim.hostile.fault_plan import KINDS, Fault, FaultPlan, draw_plan
+from verbatim.hostile.hostile_result import HostileResult
 from verbatim.hostile.hostile_run import run_plan
 from verbatim.testing import run_hostile_in
 
@@ -34,6 +37,16 @@ def test_the_same_seed_is_the_same_session(tmp_path: Path) -> None:
     assert first.fills
 
 
+@pytest.mark.parametrize("seed", [5, 17, 42])
+def test_a_policy_that_skips_what_did_not_move_records_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    with_skips = run_hostile_in(tmp_path, seed)
+    assert with_skips.orders
+    monkeypatch.setattr(policy, "_is_quiet", lambda _session, _step: False)
+    assert run_hostile_in(tmp_path, seed) == with_skips
+
+
 def test_two_hundred_seeds_draw_every_kind_of_fault() -> None:
     drawn = {fault.kind for seed in range(1, 201) for fault in draw_plan(seed).faults}
     assert drawn == set(KINDS)
@@ -45,8 +58,8 @@ def test_a_plan_without_some_faults_leaves_the_others_where_they_are() -> None:
     assert draw_plan(10, [0, 2]).faults == (whole.faults[0], whole.faults[2])
 
 
-def broken(folder: Path, *faults: Fault) -> set[str]:
-    """Return the invariants that a busy session with these faults breaks."""
+def run_busy(folder: Path, *faults: Fault) -> HostileResult:
+    """Return the result of a busy session with these faults."""
     folder.mkdir()
     plan = FaultPlan(
         seed=3,
@@ -61,7 +74,12 @@ def broken(folder: Path, *faults: Fault) -> set[str]:
     result = run_plan(plan, folder)
     assert result.orders > 10
     assert result.fills > 3
-    return {each.invariant for each in result.broken}
+    return result
+
+
+def broken(folder: Path, *faults: Fault) -> set[str]:
+    """Return the invariants that a busy session with these faults breaks."""
+    return {each.invariant for each in run_busy(folder, *faults).broken}
 
 
 UNREPORTED = Fault(0, 5_000, "drop_events", {"event": "executionReport", "times": 3})
@@ -81,11 +99,16 @@ def test_a_position_that_is_no_sum_of_fills_is_found(tmp_path: Path, monkeypatch
         return after_fill(held, replace(fill, fee=fill.fee * 0), instrument, **named)
 
     monkeypatch.setattr(order_reports, "after_fill", without_fee)
+    run_busy(tmp_path / "halts")
+    [folder] = [path.parent for path in (tmp_path / "halts").rglob("000000000000.parquet")]
+    texts = [record.body or "" for record in Journal.open(folder).records(kinds=(Kind.FACT,))]
+    assert any('"code":"position_drift"' in text for text in texts), "the engine finds it first, and halts"
+    monkeypatch.setattr(reconciliation, "compare_books", lambda *_args, **_named: None)
     assert "position = sum of fills" in broken(tmp_path / "run")
 
 
 def test_an_engine_that_reads_no_open_orders_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciliation, "open_orders", lambda *_args, **_named: None)
+    monkeypatch.setattr(reconciliation, "apply_open_orders", lambda *_args, **_named: None)
     assert "open orders" in broken(tmp_path / "run", UNREPORTED, FOREIGN)
 
 

@@ -22,6 +22,7 @@ from engine.model import Instrument
 from engine.venues.binance_spot.market import BinanceSpotMarket
 
 talib = pytest.importorskip("talib", reason="TA-Lib is in the extra `test`")
+pytestmark = pytest.mark.slow  # the first one plays the capture
 
 ID = "binance_spot:BTCUSDT"
 BTC = Instrument(ID, "binance_spot", "BTCUSDT", "BTC", "USDT", 2, 8, Decimal("0.01"), Decimal("0.00001"))

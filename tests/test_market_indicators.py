@@ -187,6 +187,7 @@ print(json.dumps([JIT, told, market.digests(), counts, len(specs), market.carrie
 """
 
 
+@pytest.mark.slow
 def test_compiled_and_plain_indicators_are_the_same_to_the_bit() -> None:
     compiled, plain = both_ways(PROGRAM)
     *_, counts, kinds, _ = compiled

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.bodies import NoteLevel as NoteLevel
     from engine.facts import NewOrder as NewOrder
+    from engine.facts import PlanPhase as PlanPhase
     from engine.facts import Position as Position
-    from engine.facts.plan_facts import PlanPhase as PlanPhase
     from engine.lifecycle import Status as Status
     from engine.market.predicates import MarketTick as MarketTick
     from engine.market.views import Bar as Bar
@@ -29,15 +29,19 @@ if TYPE_CHECKING:
     from engine.plan_terms import Chase as Chase
     from engine.plan_terms import Level as Level
     from engine.plan_terms import MarketLimits as MarketLimits
+    from engine.plan_terms import Oco as Oco
     from engine.plan_terms import Scale as Scale
     from engine.plan_terms import Timed as Timed
     from engine.plan_terms import Trail as Trail
     from engine.plan_terms import Twap as Twap
+    from engine.risk.context import RiskAnswer as RiskAnswer
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
+    from engine.session_record import MarkChoice as MarkChoice
     from engine.state.execution_plans import EndedPlan as EndedPlan
     from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
+    from engine.state.pnl_figures import PnlFigures as PnlFigures
     from engine.state.strategy_events import OwnFill as OwnFill
     from engine.state.strategy_events import Refusal as Refusal
     from engine.strategy.api import Amend as Amend
@@ -62,9 +66,9 @@ if TYPE_CHECKING:
     from engine.strategy.cadences import Predicate as Predicate
     from engine.strategy.cadences import PriceMove as PriceMove
     from engine.trigger_kinds import TriggerKind as TriggerKind
+    from engine.valuation import Valuation as Valuation
 
 _HOMES = {
-    "PlanPhase": "engine.facts.plan_facts",
     "TriggerKind": "engine.trigger_kinds",
     "NoteLevel": "engine.bodies",
     "OwnFill": "engine.state.strategy_events",
@@ -89,21 +93,26 @@ _HOMES = {
     "Every": "engine.strategy.cadences",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
+    "MarkChoice": "engine.session_record",
     "Level": "engine.plan_terms",
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
     "OnBar": "engine.strategy.cadences",
     "OnQuote": "engine.strategy.cadences",
+    "Oco": "engine.plan_terms",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
+    "PlanPhase": "engine.facts",
+    "PnlFigures": "engine.state.pnl_figures",
     "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
     "Predicate": "engine.strategy.cadences",
     "PriceMove": "engine.strategy.cadences",
     "Quote": "engine.market.views",
     "Range": "engine.strategy.api",
+    "RiskAnswer": "engine.risk.context",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Run": "engine.strategy.api",
@@ -113,6 +122,7 @@ _HOMES = {
     "TimeInForce": "engine.model",
     "Timed": "engine.plan_terms",
     "Trade": "engine.market.views",
+    "Valuation": "engine.valuation",
     "Trail": "engine.plan_terms",
     "Twap": "engine.plan_terms",
     "View": "engine.strategy.api",

@@ -149,13 +149,14 @@ def _apply_timer(session: SessionContext, state: State, record: Record) -> Appli
     body = read_timer(record.body or "")
     timer = TimerName.parse(body.timer)
     strategies = triggered_by_timer(state, timer)
-    apply_change(session, state, TimerFired(body), record)
+    if timer.kind is TimerKind.THROTTLE:  # the market's own: the account knows nothing of it
+        state.market.note_evaluated(session.trigger_names.index(timer.subject), record.time_ns)
+    else:
+        apply_change(session, state, TimerFired(body), record)
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
     elif timer.kind is TimerKind.BARS:
         return Applied(body=body, strategies=_close_bars(session, state, record, body))
-    elif timer.kind is TimerKind.THROTTLE:
-        state.market.note_evaluated(session.trigger_names.index(timer.subject), record.time_ns)
     return Applied(body=body, strategies=strategies)
 
 

@@ -29,6 +29,7 @@ from engine.money import ZERO
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
+from engine.state.rates import recorded_rate
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -218,6 +219,7 @@ def record_fill(
         venue_ns=fill.venue_ns,
         late=is_late,
         fee_rate=_fee_rate(step, fill, instrument),
+        report_rate=report_rate(step, instrument),
     )
     seq = step.emit(fact, key=name)
     position = step.account.positions.get(order.strategy, fill.instrument)
@@ -228,11 +230,15 @@ def record_fill(
 
 def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
     """Return the rate that values a fee in a third asset, or 0: the mid of a spot market of the session."""
-    quote_asset = asset_of(instrument)
-    if step.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
+    if step.settings.accounting < 2 or not fill.fee or not fill.fee_asset:
         return ZERO
-    if not instrument.contract and fill.fee_asset == instrument.base:
-        return ZERO  # the fill's own price values it
+    if not instrument.contract and fill.fee_asset in (instrument.base, instrument.quote):
+        return ZERO  # the fill's own price values a fee in base
+    quote_asset = asset_of(instrument)
+    if fill.fee_asset == quote_asset:
+        return ZERO
+    if step.reducer_settings.has_pnl:
+        return recorded_rate(step.market, fill.fee_asset, quote_asset) or ZERO
     for index, each in enumerate(step.market.instruments):
         quote = None if each.contract else step.market.quote(index)
         if quote is None or not (quote.bid and quote.ask):
@@ -243,6 +249,14 @@ def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
         if (each.quote, each.base) == (fill.fee_asset, quote_asset):
             return 1 / mid
     return ZERO
+
+
+def report_rate(step: StepContext, instrument: Instrument) -> Decimal:
+    """Return the rate of an instrument's P&L in the reporting currency; 0 if it is that currency, or not known."""
+    asset = asset_of(instrument)
+    if not step.reducer_settings.has_pnl or asset == step.reducer_settings.reporting_currency:
+        return ZERO
+    return recorded_rate(step.market, asset, step.reducer_settings.reporting_currency) or ZERO
 
 
 def apply_place_answer(

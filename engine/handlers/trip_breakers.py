@@ -10,16 +10,14 @@ from decimal import Decimal
 
 from engine.bodies import CommandBody, NoteLevel
 from engine.facts import BreakerScope, BreakerTripped
-from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
+from engine.handlers.cancel_rules import cancel_rules
 from engine.model import Side
 from engine.money import ZERO
-from engine.risk.exits import reducible
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.breakers import COMMAND_SCOPES, is_of_rates, next_pause_ns
 from engine.state.orders import Order
 from engine.step_context import StepContext
-from engine.strategy.api import Amend, Cancel, Close, Intent, Place, Run
 
 SOURCE = "breakers"
 
@@ -52,31 +50,6 @@ def trip_breakers(session: SessionContext, step: StepContext) -> None:
         step.note(NoteLevel.WARNING if is_short else NoteLevel.ALARM, text)
         if tripped.scope is BreakerScope.STRATEGY:
             cancel_paused(session, step)
-
-
-def drops_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> bool:
-    """Return True for a new order that a pause forbids, and for a cancel that repeats one under way.
-
-    An exit leaves during a pause too. After one that was refused, the next waits.
-    """
-    if isinstance(intent, Cancel):
-        return repeats_cancel(step, intent.client_order_id)
-    if not step.account.breakers.pauses or isinstance(intent, Amend | Run):  # these check pauses themselves
-        return False
-    instrument = session.instrument_by_name.get(intent.instrument)
-    name = intent.instrument if instrument is None else instrument.id
-    subjects = ((BreakerScope.INSTRUMENT, name), (BreakerScope.STRATEGY, strategy))
-    pauses = [step.account.breakers.active(scope, subject, step.time_ns) for scope, subject in subjects]
-    if not any(pauses) or not session.safeguards.paused_exits or not _is_exit(step, strategy, name, intent):
-        return any(pauses)
-    return any(pause is not None and step.time_ns < pause.exits_from_ns for pause in pauses)
-
-
-def _is_exit(step: StepContext, strategy: str, instrument: str, intent: Place | Close) -> bool:
-    """Return True if a new order can only reduce the strategy's position."""
-    if isinstance(intent, Close) or intent.reduce_only:
-        return True
-    return intent.quantity <= reducible(step.account, strategy, instrument, intent.side)
 
 
 def cancel_paused(session: SessionContext, step: StepContext) -> None:

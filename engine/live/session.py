@@ -30,7 +30,15 @@ from engine.live.outputs import OutputDispatcher
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
-from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
+from engine.live.session_status import (
+    PositionStatus,
+    Progress,
+    SessionStatus,
+    Summary,
+    exposure,
+    portfolio_status,
+    stream_ages,
+)
 from engine.live.stuck_guard import stuck_guard
 from engine.live.transport.selection import make_sender
 from engine.live.waiting_commands import WaitingCommands
@@ -142,6 +150,7 @@ class Session:
         """Return the session's status now."""
         state, outputs = self.state, self._outputs
         modes = state.account.modes
+        pnl, equity = portfolio_status(self.kernel.session, state)
         return SessionStatus(
             session=self.plan.body.session,
             mode=str(modes.mode),
@@ -166,6 +175,8 @@ class Session:
             key_refused=outputs.key_refused,
             address_refused=self._refused.text,
             ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
+            pnl=pnl,
+            equity=equity,
         )
 
     def exposure(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The status of a session, for people: while it runs and at its end. Values only."""
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,14 @@ import msgspec
 from engine.live.session_end import EndedBy
 from engine.mode_reasons import Mode
 from engine.mode_shares import ModeSummary
+from engine.money import MONEY
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
+from engine.state.pnl_figures import PnlFigures, total_figures
+from engine.state.rates import equity
 from engine.state.session_state import State
+from engine.valuation import Valuation
 from journal.record import plain
 
 
@@ -68,6 +72,18 @@ class SessionStatus(msgspec.Struct, frozen=True):
     )
     ages: tuple[StreamAge, ...] = ()
     address_refused: str = ""  # an address that answered with a status for a wrong one, several times in a row
+    pnl: PnlFigures | None = None  # of all strategies in the reporting currency; None before accounting 3
+    equity: Valuation | None = None  # of the account, in the same currency
+
+
+def portfolio_status(session: SessionContext, state: State) -> tuple[PnlFigures | None, Valuation | None]:
+    """Return the P&L of all strategies and the account's equity, or None and None before accounting 3."""
+    settings = session.reducer_settings
+    if not settings.has_pnl or not settings.instruments:
+        return None, None
+    with localcontext(MONEY):
+        figures = total_figures(state.account, state.market, settings)
+        return figures, equity(state.account, state.market, figures.currency, choice=figures.mark)
 
 
 def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[StreamAge, ...]:

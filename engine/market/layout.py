@@ -32,6 +32,7 @@ BAR_CLOSED: Final = 64
 DUE: Final = 128  # stopped before a record: something is due at or before its time
 GROW: Final = 256  # an array is too small; only between the compiled fold and Market.fold
 MISSED: Final = 512  # ids of a stream have a gap: G_STREAM ... G_FIRST_ID describe it
+LOSS_LEVEL: Final = 1024  # a price reached a level at which a loss may be at its limit
 
 # States of a book
 BOOK_NONE: Final = 0

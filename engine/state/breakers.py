@@ -126,6 +126,8 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
 
     """
     match change:
+        case OrderAccepted() | Requested() if not breakers.tallies and not breakers.pauses:
+            return breakers  # nothing to forget
         case OrderClosed() if change.status is Report.REJECTED and settings.rejections_max:
             refusal = _Refusal(f"venue {NUMBERS.sub('#', change.reason)}", change.reason, at.time_ns)
             return _rejected(breakers, orders.get(change.client_order_id), refusal, settings)

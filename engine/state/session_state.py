@@ -23,7 +23,9 @@ from engine.state import (
     balances,
     breakers,
     cancel_attempts,
+    cooldowns,
     day_pnl,
+    error_bursts,
     execution_plans,
     instrument_blocks,
     instrument_changes,
@@ -35,6 +37,7 @@ from engine.state import (
     order_blocks,
     orders,
     pending_requests,
+    pnl_lines,
     positions,
     private_seen,
     rate_budgets,
@@ -43,6 +46,7 @@ from engine.state import (
     strategy_events,
     strategy_states,
     timers,
+    wallets,
 )
 from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
@@ -59,7 +63,9 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
+from engine.state.error_bursts import ErrorBursts
 from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
@@ -71,6 +77,7 @@ from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
+from engine.state.pnl_lines import PnlLines
 from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets
@@ -80,6 +87,7 @@ from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_events import StrategyEvents
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
+from engine.state.wallets import Wallets
 from journal.record import Record, canonical
 
 PART_VERSION = 2
@@ -111,19 +119,35 @@ class Account(msgspec.Struct, frozen=True):
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
+    pnl: PnlLines = PnlLines()
+    wallets: Wallets = Wallets()
+    errors: ErrorBursts = ErrorBursts()
+    cooldowns: Cooldowns = Cooldowns()
     plans: Plans = Plans()
     events: StrategyEvents = StrategyEvents()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl", "plans", "events",
+    "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets", "cooldowns",
+    "events",
 )  # fmt: skip
-FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
+FRESH = (
+    "cancels",
+    "gaps",
+    "instruments",
+    "links",
+    "requests",
+    "timers",
+    "access",
+    "private_seen",
+    "lateness",
+    "errors",
+)
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "day_pnl", "events", "instruments", "lateness", "ledger", "order_blocks",
-    "plans", "private_seen", "safety",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "instruments", "lateness",
+    "ledger", "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -149,15 +173,17 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "plans": execution_plans.reduce,
 }
 
+PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
+
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
-    facts.OrderAccepted: ("orders", "breakers"),
-    facts.OrderFilled: ("orders", "cancels", "ledger", "events"),
-    facts.OrderClosed: ("orders", "breakers", "cancels", "events"),
-    facts.OrderUnknown: ("orders", "timers", "breakers"),
+    facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
+    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets", "events"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns", "errors", "events"),
+    facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
     facts.OrderNotPlaced: ("orders", "events"),
     facts.OrderAdopted: ("orders",),
-    facts.CancelSettled: ("orders", "cancels"),
+    facts.CancelSettled: ("orders", "cancels", "errors"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
     facts.BalanceChanged: ("balances", "ledger"),
@@ -184,12 +210,19 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BreakerTripped: ("breakers",),
     facts.InstrumentChanged: ("instruments",),
     facts.TradingAllowed: ("instruments",),
-    VerdictBody: ("breakers", "events"),  # a refusal with its strategy; no other verdict is folded
+    VerdictBody: ("breakers", "cooldowns", "events"),  # a refusal with its strategy; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.FundingPaid: ("pnl",),
+    facts.WalletReported: ("wallets",),
+    facts.ContractReported: ("wallets",),
+    facts.BooksCompared: (),  # a report too
+    facts.PortfolioPnl: (),  # a report: it moves nothing
+    facts.PnlPeak: ("day_pnl",),
+    facts.CooldownBegan: ("cooldowns",),
     facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
@@ -204,6 +237,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "breakers",
         "safety",
         "ledger",
+        "errors",
         "plans",
     ),
     Answered: ("orders", "requests", "limits"),
@@ -211,7 +245,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers", "events"),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -221,7 +255,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
-    Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
+    Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
     Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
@@ -241,7 +275,9 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
     """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
-        if name == "timers":
+        if name in PLAIN:
+            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif name == "timers":
             moved[name] = timers.reduce(
                 account.timers,
                 change,
@@ -257,9 +293,18 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
             moved[name] = breakers.reduce(
                 account.breakers, change, at, orders=account.orders, settings=settings.safeguards
             )
+        elif name == "cooldowns":
+            if settings.risk.cooldown.is_set:
+                moved[name] = cooldowns.reduce(account.cooldowns, change, at, orders=account.orders)
         elif name == "ledger":
-            if settings.has_ledger:
+            if settings.engine.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
+        elif name == "pnl":
+            if settings.has_pnl:
+                moved[name] = pnl_lines.reduce(account.pnl, change, at, positions=account.positions, settings=settings)
+        elif name == "wallets":
+            if settings.has_pnl:
+                moved[name] = wallets.reduce(account.wallets, change, at, settings.instruments)
         elif name == "orders":
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
@@ -267,8 +312,11 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
         elif name == "events":
             if settings.engine.events_kept:
                 moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
-        elif name != "safety" or settings.safety.pursues:
-            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif name == "errors":
+            if settings.safeguards.error_burst_max:
+                moved[name] = error_bursts.reduce(account.errors, change, at)
+        elif settings.safety.pursues:
+            moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account
 
 
@@ -297,10 +345,11 @@ class State:
         "_source",
         "account",
         "inputs",
+        "loss_parts",
         "market",
         "predicate_parts",
         "quiescent",
-        "running_parts",
+        "quiet_parts",
         "seq",
         "time_ns",
     )
@@ -314,7 +363,8 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
-        self.running_parts: tuple[Any, ...] = ()  # the parts of the account with which the mode was last RUNNING
+        self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
+        self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None

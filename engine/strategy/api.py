@@ -45,11 +45,15 @@ from engine.plan_terms import PlanTerms
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
+from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
+from engine.state.rates import equity
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.state.strategy_events import OwnFill, Refusal
 from engine.strategy.cadences import Cadence
-from engine.strategy.plain_figures import plain_figure, plain_fill, plain_order, plain_position
+from engine.strategy.plain_figures import plain_figure, plain_fill, plain_order, plain_pnl, plain_position
 from engine.trigger_kinds import TriggerKind
+from engine.valuation import Valuation
 
 NOTES_MAX = 8  # of one decision
 NOTE_CHARS_MAX = 500
@@ -217,6 +221,7 @@ class View:
         "_market",
         "_name",
         "_notes",
+        "_settings",
         "time_ns",
         "triggers",
     )
@@ -233,7 +238,9 @@ class View:
         triggers: tuple[TriggerKind, ...] = (),
         notes: list[NoteBody] | None = None,  # gets what `log` records
         is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
+        settings: ReducerSettings | None = None,
     ) -> None:
+        self._settings = settings
         self._is_plain = is_plain
         self._name = name
         self._account = account
@@ -336,26 +343,6 @@ class View:
         """Return the session time since an order was made, or since anything else that a view returns came."""
         return self.time_ns - (event.created_ns if isinstance(event, Order) else event.time_ns)
 
-    def equity(self, asset: str) -> Decimal | None:
-        """Return the account's worth in an asset: its balance, and each other one at the mid of its instrument here.
-
-        Locked balances count. Assets without an instrument of the strategy that is quoted in `asset` do not, nor do
-        contracts. None while a quote that it needs is missing.
-        """
-        total = self._held(asset)
-        for index, instrument in dict(self._instruments.values()).items():
-            if instrument.contract or instrument.quote != asset or not (held := self._held(instrument.base)):
-                continue
-            quote = self._market.quote(index, self.time_ns)
-            if quote is None or not quote.bid or not quote.ask:
-                return None
-            total += held * (quote.bid + quote.ask) / 2
-        return plain_figure(total)
-
-    def _held(self, asset: str) -> Decimal:
-        balance = self._account.balances.get(asset)
-        return balance.free + balance.locked
-
     def plans(self) -> list[ExecutionPlan]:
         """Return the strategy's execution plans that run, oldest first."""
         return [plan for plan in self._account.plans.by_age() if plan.strategy == self._name]
@@ -375,6 +362,38 @@ class View:
         """Return the account's free balance of an asset."""
         free = self._account.balances.get(asset).free
         return plain_figure(free) if self._is_plain else free
+
+    def pnl(self, name: str | None = None) -> PnlFigures:
+        """Return the strategy's P&L: realised, unrealised, fees, funding and what the sums lack.
+
+        Args:
+            name: An instrument, for its P&L in its own asset. Without it, all instruments in the reporting currency.
+
+        Raises:
+            LookupError: The session keeps no P&L: it was recorded before accounting 3.
+
+        """
+        settings = self._settings_with_pnl()
+        if name is None:
+            return plain_pnl(total_figures(self._account, self._market, settings, strategy=self._name))
+        index = self._instruments[name][0]
+        return plain_pnl(own_figures(marked_line(self._account, self._market, settings, self._name, index), settings))
+
+    def equity(self) -> Valuation:
+        """Return what the account is worth in the reporting currency, and the assets without a rate.
+
+        Raises:
+            LookupError: The session keeps no P&L: it was recorded before accounting 3.
+
+        """
+        settings = self._settings_with_pnl()
+        found = equity(self._account, self._market, settings.reporting_currency, choice=settings.engine.pnl_mark)
+        return Valuation(plain_figure(found.amount), found.missing)
+
+    def _settings_with_pnl(self) -> ReducerSettings:
+        if self._settings is None or not self._settings.has_pnl:
+            raise LookupError("this session keeps no P&L: it was recorded before accounting 3")
+        return self._settings
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Round a price down to the tick."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engine.facts import Position
 from engine.state.orders import Order
+from engine.state.pnl_figures import PnlFigures
 from engine.state.strategy_events import OwnFill
 
 _UNIT = Decimal(1)
@@ -41,6 +42,18 @@ def plain_fill(fill: OwnFill) -> OwnFill:
     """Return a fill with plain figures."""
     return replace(
         fill, price=plain_figure(fill.price), quantity=plain_figure(fill.quantity), fee=plain_figure(fill.fee)
+    )
+
+
+def plain_pnl(figures: PnlFigures) -> PnlFigures:
+    """Return P&L with plain figures."""
+    return replace(
+        figures,
+        realised=plain_figure(figures.realised),
+        unrealised=plain_figure(figures.unrealised),
+        fees=plain_figure(figures.fees),
+        funding=plain_figure(figures.funding),
+        unrated={asset: plain_figure(amount) for asset, amount in figures.unrated.items()},
     )
 
 

@@ -20,6 +20,7 @@ from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.order_terms import TERMS
 from engine.plan_terms import PlanTerms
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from engine.strategy.api import Amend, Cancel, Close, Decision, Intent, Place, Run, View, state_from, state_values
@@ -70,6 +71,7 @@ class StrategyRunner:
         indicators: dict[tuple[str, str, str], int],
         triggers: dict[str, int],
         is_plain: bool = False,
+        settings: ReducerSettings | None = None,
     ) -> None:
         """Prepare the views of all strategies.
 
@@ -80,6 +82,7 @@ class StrategyRunner:
             indicators: (strategy, indicator, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
             is_plain: Views have plain figures (EngineSettings.plain_figures).
+            settings: How P&L is kept and marked.
 
         """
         self.strategies = strategies
@@ -91,6 +94,7 @@ class StrategyRunner:
         }
         self._triggers = triggers
         self._is_plain = is_plain
+        self._settings = settings
         self._views = {
             name: {
                 declared: (indexes[instrument.id], instrument)
@@ -240,6 +244,7 @@ class StrategyRunner:
                 is_plain=self._is_plain,
                 triggers=fired,
                 notes=notes,
+                settings=self._settings,
             )
             if (
                 loaded.predicate is not None

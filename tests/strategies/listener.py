@@ -59,7 +59,7 @@ class Listener:
                 f"{fill.side} {fill.quantity} at {fill.price}, {view.age_ns(fill)} ns ago; {held.side} from "
                 f"{held.entry_price}; {len(view.closed_orders())} ended\x1b[31m"
             )
-            assert view.equity("USDT") > 0
+            assert view.equity().amount > 0
             yield Place("BTCUSDT", Side.SELL, parameters.size, view.round_price("BTCUSDT", quote.ask + 1000))
         if "refusal" in view.triggers:
             refusal = view.refusals()[-1]

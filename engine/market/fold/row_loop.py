@@ -38,6 +38,7 @@ from engine.market.layout import (
     IGNORE,
     L_BEFORE_NS,
     L_SINCE_NS,
+    LOSS_LEVEL,
     NEVER,
     Q_LIVE,
     S_BARS,
@@ -118,6 +119,7 @@ def fold_rows(
     sides: Rows,
     pending: Rows,
     inputs: Floats,
+    loss_levels: Rows,
 ) -> tuple[int, int, int, int]:
     """Fold rows from `start` until a record raises a flag.
 
@@ -130,6 +132,8 @@ def fold_rows(
         sides: the levels, one row for each side of each book.
         pending: the diffs kept for a snapshot, by instrument.
         inputs: the floats of the predicates.
+        loss_levels: for each instrument two sums of bid and ask: at or below the first, or at or above the second,
+            the fold stops with LOSS_LEVEL.
 
     Returns:
         (next row, flags, bits of the fired triggers, next due time).
@@ -174,6 +178,9 @@ def fold_rows(
         flags = 0
         if kind == r.QUOTE:
             if fold_quote(row, s, t) and row[r.QUOTE_BID] != 0 and row[r.QUOTE_ASK] != 0:  # one side alone has no mid
+                total = row[r.QUOTE_BID] + row[r.QUOTE_ASK]
+                if total <= loss_levels[row[r.INSTRUMENT], 0] or total >= loss_levels[row[r.INSTRUMENT], 1]:
+                    s[S_FLAGS] |= LOSS_LEVEL
                 update_with_row(row, s, indicators, values)
                 if s[S_CONDITIONS] > 0:
                     check_conditions(row, s, indicators, values, conditions)
