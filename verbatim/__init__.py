@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
+    from engine.strategy.api import WarmUp as WarmUp
     from engine.strategy.cadences import CrossOver as CrossOver
     from engine.strategy.cadences import Every as Every
     from engine.strategy.cadences import OnBar as OnBar
@@ -126,6 +127,7 @@ _HOMES = {
     "Trail": "engine.plan_terms",
     "Twap": "engine.plan_terms",
     "View": "engine.strategy.api",
+    "WarmUp": "engine.strategy.api",
 }
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed
 OLD_NAMES = {"Compiled": "Predicate", "Cross": "CrossOver", "Glance": "MarketTick", "Move": "PriceMove"}

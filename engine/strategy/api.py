@@ -71,6 +71,15 @@ class Range(msgspec.Struct, frozen=True):
         return number.is_finite() and least <= number <= most
 
 
+class WarmUp(msgspec.Struct, frozen=True):
+    """Decide only when every declared average and indicator is warm and each length of `bars_s` has closed bars enough.
+
+    `bars` is that number of closed bars, of each length and instrument.
+    """
+
+    bars: int = 0
+
+
 class Average(msgspec.Struct, frozen=True):
     """An exponential moving average of the mid price, updated by the compiled fold at every quote."""
 
@@ -195,8 +204,8 @@ class Decision(NamedTuple):
 class Strategy(Protocol):
     """The shape of a strategy class (see the module's head).
 
-    `averages`, `indicators` and `bars_s` (lengths in seconds) are optional. These and `instruments` and `cadence` may
-    be static methods that return the value for some parameters.
+    `averages`, `indicators`, `bars_s` (lengths in seconds) and `warm_up` are optional. These and `instruments` and
+    `cadence` may be static methods that return the value for some parameters.
     """
 
     version: str

@@ -15,7 +15,7 @@ import msgspec
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
 from engine.session_record import MILLISECOND_NS, SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
-from engine.strategy.api import Average, Indicator, state_from, state_values
+from engine.strategy.api import Average, Indicator, WarmUp, state_from, state_values
 from engine.strategy.cadences import (
     Cadence,
     CrossOver,
@@ -45,6 +45,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     indicators: tuple[Indicator, ...]
     bars_s: tuple[int, ...]
     parameters: Any
+    warm_up: WarmUp | None = None
     outside: "ModuleGuard | None" = None
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
 
@@ -180,6 +181,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         indicators=needs.indicators,
         bars_s=needs.bars_s,
         parameters=parameters,
+        warm_up=needs.warm_up,
         predicate=_compiled(where, cls, parameters, len(needs.averages) + len(needs.indicators))
         if any(isinstance(cadence, OnQuote) and isinstance(cadence.when, Predicate) for cadence in needs.cadences)
         else None,

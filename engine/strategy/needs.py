@@ -14,8 +14,9 @@ import msgspec
 
 from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
+from engine.market.layout import BARS_KEPT
 from engine.session_record import StrategySettings
-from engine.strategy.api import Average, Indicator, Range
+from engine.strategy.api import Average, Indicator, Range, WarmUp
 from engine.strategy.cadences import Cadence, CrossOver, OnQuote, Predicate, PriceMove, read_cadences
 from engine.strategy.source_guard import StrategyError
 from engine.suggestions import suggestion
@@ -31,6 +32,7 @@ class Needs(msgspec.Struct, frozen=True):
     averages: tuple[Average, ...]
     indicators: tuple[Indicator, ...]
     bars_s: tuple[int, ...]
+    warm_up: WarmUp | None  # None: it decides from the first record on
 
 
 def read_parameters(where: str, settings: StrategySettings, cls: type[Any]) -> Any:
@@ -82,7 +84,7 @@ def read_needs(where: str, cls: type[Any], parameters: Any) -> Needs:
     """
     declared = {
         name: _declared(where, cls, name, parameters)
-        for name in ("instruments", "cadence", "averages", "indicators", "bars_s")
+        for name in ("instruments", "cadence", "averages", "indicators", "bars_s", "warm_up")
     }
     cadences = read_cadences(where, declared["cadence"])
     for name in ("instruments", "averages", "indicators", "bars_s"):
@@ -99,7 +101,20 @@ def read_needs(where: str, cls: type[Any], parameters: Any) -> Needs:
         averages=averages,
         indicators=indicators,
         bars_s=tuple(declared["bars_s"]),
+        warm_up=_checked_warm_up(where, declared["warm_up"] or None, declared["bars_s"]),
     )
+
+
+def _checked_warm_up(where: str, warm_up: Any, bars_s: Any) -> WarmUp | None:
+    if warm_up is None:
+        return None
+    if not isinstance(warm_up, WarmUp):
+        raise StrategyError(f"{where}: `warm_up` is WarmUp(...), not {warm_up!r}")
+    if type(warm_up.bars) is not int or not 0 <= warm_up.bars <= BARS_KEPT:
+        raise StrategyError(f"{where}: WarmUp takes a number of bars from 0 to {BARS_KEPT}, not {warm_up.bars!r}")
+    if warm_up.bars and not bars_s:
+        raise StrategyError(f"{where}: WarmUp waits for {warm_up.bars} bars, and `bars_s` declares none")
+    return warm_up
 
 
 def _declared(where: str, cls: type[Any], name: str, parameters: Any) -> Any:

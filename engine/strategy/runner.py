@@ -20,6 +20,7 @@ from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.order_terms import TERMS
 from engine.plan_terms import PlanTerms
+from engine.session_record import SECOND_NS
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.step_context import StepContext
@@ -121,6 +122,21 @@ class StrategyRunner:
         blocked = account.blocks.by_instrument
         return bool(blocked) and all(instrument.id in blocked for _, instrument in self.instruments_of(strategy))
 
+    def is_ready(self, market: Market, strategy: str) -> bool:
+        """Return True if all that the strategy waits for has come: its WarmUp, or nothing."""
+        loaded = self.strategies[strategy]
+        if loaded.warm_up is None:
+            return True
+        if any(market.indicator(index, warm_only=True) is None for index in self._indicators[strategy].values()):
+            return False
+        if not loaded.warm_up.bars:
+            return True
+        return all(
+            market.bars(index, seconds * SECOND_NS).closed_count >= loaded.warm_up.bars
+            for index, _ in self.instruments_of(strategy)
+            for seconds in loaded.bars_s
+        )
+
     def first_decision(
         self, account: Account, market: Market, time_ns: int, triggered: Mapping[str, Fired]
     ) -> dict[str, Decided] | None:
@@ -136,7 +152,7 @@ class StrategyRunner:
         for name, fired in triggered.items():
             loaded, status = self.strategies[name], account.strategies.get(name)
             may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
-            if status.stopped_for or not may_run:
+            if status.stopped_for or not may_run or not self.is_ready(market, name):
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, fired)
