@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from by_hand import ByHand
 from checked_sessions import CheckedSessions, mode, notes, of_tests, rebuilt
 
+from analysis.why import order_story
 from engine.mode_reasons import Mode
 from engine.record_codec import read_timer
 from engine.session_record import Declared, new_engine_settings, read_session
@@ -145,3 +147,14 @@ def test_sessions_recorded_before_keep_no_events() -> None:
     assert hand.orders
     assert hand.state.account.events == StrategyEvents()
     assert not any(part == "account.events" for part in hand.state.digests())
+
+
+def test_why_leads_from_an_order_back_to_the_fill_that_it_followed(tmp_path: Path) -> None:
+    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[of_tests("listener")]).run(10)
+    [sale] = [order.client_order_id for order in session.state.account.orders.live.values()]
+    session.stop()
+    chain = [link.record for link in order_story(session.folder, sale).chain]
+    kinds = [record.kind for record in reversed(chain)]
+    assert kinds.index(Kind.FACT) < kinds.index(Kind.TIMER) < kinds.index(Kind.INTENT)
+    [fill] = [record for record in chain if '"fact":"order_filled"' in (record.body or "")]
+    assert fill.key != sale, "the order that was bought before"
