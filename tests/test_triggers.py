@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from by_hand import ByHand
-from checked_sessions import CheckedSessions, mode, notes, of_tests, rebuilt
+from checked_sessions import STRATEGIES, CheckedSessions, mode, notes, of_tests, rebuilt
 
 from analysis.why import order_story
 from engine.mode_reasons import Mode
@@ -19,7 +19,7 @@ from engine.strategy.cadences import Every, OnFill, OnQuote, OnTrade, declared_c
 from engine.strategy.loading import declared_only
 from engine.strategy.source_guard import StrategyError
 from journal.record import Kind, canonical
-from verbatim.testing import VirtualSession, VirtualVenue
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 
 def declared_state(session: VirtualSession) -> dict[str, Any]:
@@ -158,3 +158,30 @@ def test_why_leads_from_an_order_back_to_the_fill_that_it_followed(tmp_path: Pat
     assert kinds.index(Kind.FACT) < kinds.index(Kind.TIMER) < kinds.index(Kind.INTENT)
     [fill] = [record for record in chain if '"fact":"order_filled"' in (record.body or "")]
     assert fill.key != sale, "the order that was bought before"
+
+
+def test_a_compiled_predicate_may_be_one_of_several_triggers(begin: CheckedSessions) -> None:
+    """The predicate's plain form is compared only where it fired; a rebuild has the same triggers."""
+    text = (STRATEGIES / "compiled.py").read_text()
+    text = text.replace(
+        "cadence = OnQuote(when=Predicate())", "cadence = (OnQuote(when=Predicate()), Every(ms=700), OnFill())"
+    )
+    text = (
+        text.replace("import Average, ", "import Average, Every, OnFill, ")
+        .replace(
+            "        quote = view.quote(",
+            '        if view.trigger != "quote":\n            state.others += 1\n            return\n        quote = view.quote(',
+            1,
+        )
+        .replace("seq: int = 0  #", "others: int = 0\n        seq: int = 0  #")
+    )
+    session = begin(VirtualVenue(), from_sources({"compiled": text}, "compiled", "Wide", parameters={"ticks": 1})).run(
+        30
+    )
+    session.stop()
+    assert session.facts("strategy_stopped") == []
+    assert session.facts("strategy_triggered")
+    assert session.facts("order_filled")
+    state = session.state.account.strategies.get("wide").state
+    assert state["others"] == timers(session)["decide.wide"] + timers(session)["event.wide"]
+    assert rebuilt(session.folder).digests() == session.state.digests()
