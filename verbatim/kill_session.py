@@ -18,6 +18,7 @@ import trio
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
+from engine.live.logs import LogSettings
 from engine.live.previous_session import PreviousJournal, rebuilt_state
 from engine.live.session import Session
 from engine.live.session_config import SessionConfig, StartError
@@ -97,7 +98,7 @@ def kill(
         await session.command(CommandName.STOP, by=_person(), reason="kill")
 
     async def main() -> None:
-        await run_session_config(wanted, drive=drive, before=before)
+        await run_session_config(wanted, drive=drive, before=before, log=LogSettings(level="warning", feed_seconds=0))
 
     trio.run(main)
     if not killed:

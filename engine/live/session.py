@@ -26,6 +26,8 @@ from engine.live.gateway import Gateway
 from engine.live.ingress import Command, Ingress
 from engine.live.input_loop import InputLoop
 from engine.live.link_tasks import HandedOverLink, LinkTasks
+from engine.live.log_task import LinesMaker, LogTask
+from engine.live.logs import print_text
 from engine.live.outputs import OutputDispatcher
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
@@ -52,7 +54,7 @@ log = structlog.get_logger()
 class Session:
     """A live session, from its SESSION record to the seal of its journal."""
 
-    def __init__(self, plan: StartPlan, nursery: trio.Nursery) -> None:
+    def __init__(self, plan: StartPlan, nursery: trio.Nursery, make_lines: LinesMaker | None = None) -> None:
         """Create the journal and all parts; `start` starts them in the nursery. Raises JournalError."""
         config = plan.wanted
         self.plan = plan
@@ -90,12 +92,24 @@ class Session:
             refused=self._refused,
         )
         self._gateway.attach(self._writer)
-        self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns)
+        self._log = self._make_log(make_lines)
+        queue = [] if self._log is None else [self._log.put]
+        self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns, *queue)
         runner = self.kernel.session.runner
         self.watch = DecisionWatch(plan.body.engine, config.clock.speed, runner.guarded_code)
         runner.guard = self.watch
         self._loop = InputLoop(
             self.sequencer, self.ingress, config.clock, self._writer, self._outputs, watch=self.watch
+        )
+        if self._log is not None and self._log.sample_every:
+            self._loop.sample(self._log.put_frames)
+
+    def _make_log(self, make_lines: LinesMaker | None) -> LogTask | None:
+        if make_lines is None:
+            return None
+        lines = make_lines(self.kernel.session, lambda: self.state, self._gateway.latencies_ns)
+        return LogTask(
+            lines, is_busy=lambda: bool(self._gateway.is_holding or self.ingress.waiting), print_text=print_text
         )
 
     def _create_journal(self) -> JournalWriter:
@@ -204,6 +218,8 @@ class Session:
         await nursery.start(partial(serve_control, path, self.ingress, self.exposure))
         if progress is not None:
             nursery.start_soon(self._report_progress, progress)
+        if self._log is not None:
+            nursery.start_soon(self._log.run)
         try:
             self._outputs.dispatch(self.sequencer.begin(self.plan.body))
             self._loop.accept_first(self.plan.first)
@@ -263,6 +279,8 @@ class Session:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._close_journal)
             await self._sender.close()
+        if self._log is not None:
+            self._log.finish()
 
     def summary(self) -> Summary:
         """Return how the session ended, after `close`."""
@@ -358,15 +376,19 @@ async def run_session(
     plan: StartPlan,
     *,
     progress: Progress | None = None,
+    make_lines: LinesMaker | None = None,
     task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,
 ) -> Summary:
-    """Run a session to its end. `task_status` gets the Session once its first inputs are processed."""
+    """Run a session to its end. `task_status` gets the Session once its first inputs are processed.
+
+    `make_lines` makes what writes the session's log; without it outputs are not logged.
+    """
     with rare_collections(), ExitStack() as watching:
         session: Session | None = None
         guard = watching.enter_context(stuck_guard(plan))
         try:
             async with trio.open_nursery() as nursery:
-                session = Session(plan, nursery)
+                session = Session(plan, nursery, make_lines)
                 watching.enter_context(session.watch.run(guard))
                 await session.start(progress=progress, task_status=task_status)
             await session.cancel_after_failure()
