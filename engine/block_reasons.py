@@ -1,4 +1,8 @@
-"""Reasons that block one instrument while others trade: a code, the object that it concerns, and a text for people."""
+"""Reasons that block one instrument while others trade: a code, the object that it concerns, and a text for people.
+
+Each ends by itself, with the data that it misses, so a restart ends it too. A pause by a breaker is no block
+(engine/state/breakers.py).
+"""
 
 from enum import StrEnum
 
@@ -8,17 +12,10 @@ import msgspec
 class BlockCode(StrEnum):
     """Why no new order of an instrument may be placed."""
 
-    # these end by themselves
     NO_BOOK = "no_book"  # the book is not synchronised
     NO_QUOTE = "no_quote"
     STREAM_STALE = "stream_stale"  # about: the stream that stopped
     VENUE_LAGS = "venue_lags"  # about: the stream whose messages are old by the venue's own stamps
-    # a person ends these
-    BREAKER_OPEN = "breaker_open"  # too many refusals or failures on the instrument
-    ORDERED = "ordered"  # a person paused the instrument
-
-
-LATCHED = frozenset({BlockCode.BREAKER_OPEN, BlockCode.ORDERED})  # they survive a restart
 
 
 class BlockReason(msgspec.Struct, frozen=True):

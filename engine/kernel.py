@@ -17,7 +17,7 @@ from engine.apply.batch import NO_EFFECT, Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
-from engine.handlers.intents import emit_request, review_intent
+from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
@@ -25,7 +25,7 @@ from engine.handlers.rivals import halt_for_rivals
 from engine.handlers.run_plans import handle_plan_intent, is_plan
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
-from engine.handlers.trip_breakers import drops_intent, trip_breakers
+from engine.handlers.trip_breakers import trip_breakers
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
@@ -156,7 +156,8 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
-                if session.settings.halt_on_rival:
+                made = [type(output.body) for output in step.outputs]
+                if session.settings.halt_on_rival and facts.OrderAdopted in made:
                     halt_for_rivals(session, step)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
@@ -211,6 +212,7 @@ class Kernel:
         """Fold a record of the journal, input or output. Nothing is decided."""
         assert record.seq == state.seq + 1, (record.seq, state.seq)
         disable(state)
+        state.quiet_parts = ()
         state.seq, state.time_ns = record.seq, record.time_ns
         if record.kind in APPLIERS:
             batch = Batch((record,), until_ns=None)

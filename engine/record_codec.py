@@ -1,12 +1,11 @@
 """Record bodies as text, and back: canonical JSON in, values out. No other module reads or searches a body's text."""
 
 from collections.abc import Callable
-from functools import cache
-from operator import itemgetter
+from functools import lru_cache
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from engine.bodies import (
     CheckpointBody,
@@ -21,45 +20,45 @@ from engine.bodies import (
 from engine.facts import Fact
 from engine.requests import Purpose
 from engine.upcast import body_text, timer_name
-from journal.record import WRITERS, Kind, late_default
-
-_REQUIRED: Any = object()  # in place of a default
+from journal.record import Kind, late_defaults, struct_writer
 
 
-@cache
-def _layout_of(kind: type[msgspec.Struct]) -> tuple[tuple[Any, ...], list[tuple[str, int, Any]]]:
-    """Return a kind's tag, and its fields in the order of canonical JSON: text before the value, index, default.
+class _BodyWriters(dict[type, Callable[[Any], str]]):
+    """The writer of each kind of body, made on first use."""
 
-    The tag, if any, is the value after the last field's.
-    """
-    fields = [
-        (f'"{field.name}":', index, _default_of(kind, field))
-        for index, field in enumerate(msgspec.structs.fields(kind))
-    ]
-    config = kind.__struct_config__
-    if config.tag is None:
-        return (), sorted(fields, key=itemgetter(0))
-    fields.append((f'"{config.tag_field}":', len(fields), _REQUIRED))
-    return (config.tag,), sorted(fields, key=itemgetter(0))
+    def __missing__(self, kind: type[msgspec.Struct]) -> Callable[[Any], str]:
+        # no default is written; an empty dict is, as it always was, unless its field came late
+        defaults = {field.name: field.default for field in msgspec.structs.fields(kind)}
+        omitted = {name: default for name, default in defaults.items() if default is not msgspec.NODEFAULT}
+        omitted |= late_defaults(kind)
+        config = kind.__struct_config__
+        tag = {config.tag_field or "": str(config.tag)} if config.tag is not None else None
+        self[kind] = struct_writer(kind, omitted, tag=tag)
+        return self[kind]
 
 
-def _default_of(kind: type[msgspec.Struct], field: msgspec.structs.FieldInfo) -> Any:
-    """Return the value at which a field is not written. An empty dict is written, as it always was, unless late."""
-    if field.name in getattr(kind, "OMITTED_AT_DEFAULT", ()):
-        return late_default(field)
-    return _REQUIRED if field.default is msgspec.NODEFAULT else field.default
+@lru_cache(maxsize=16)
+def _passed(rules: tuple[str, ...]) -> tuple[VerdictBody, str]:
+    """Return the verdict that these rules approve, and its text."""
+    verdict = VerdictBody(approved=True, rules=dict.fromkeys(rules, ""))
+    return verdict, _write_verdict(verdict)
+
+
+def _verdict_text(verdict: VerdictBody) -> str:
+    """Write a verdict. Nearly all of a session are equal and approve."""
+    passed, text = _passed(tuple(verdict.rules))
+    return text if verdict == passed else _write_verdict(verdict)
+
+
+# `BODY_WRITERS[type(body)](body)` is `text_of(body)` without the call
+BODY_WRITERS = _BodyWriters()
+_write_verdict = BODY_WRITERS[VerdictBody]
+BODY_WRITERS[VerdictBody] = _verdict_text
 
 
 def text_of(body: msgspec.Struct) -> str:
     """Return a body as canonical JSON with the tag of its kind, without fields at their defaults."""
-    tag, fields = _layout_of(type(body))
-    values = astuple(body) + tag
-    texts = [
-        before + WRITERS[type(value)](value)
-        for before, index, default in fields
-        if (value := values[index]) is not None and value is not default and (default is _REQUIRED or value != default)
-    ]
-    return "{" + ",".join(texts) + "}"
+    return BODY_WRITERS[type(body)](body)
 
 
 class _Tag(msgspec.Struct):

@@ -241,11 +241,22 @@ class SessionContext:
             venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
         return venue
 
+    def bears_mark(self, instrument: str, client_order_id: str) -> bool:
+        """Return True if this session, the one before, or one that it cancels for made a client order id."""
+        found = self.instruments.get(instrument)
+        venue = None if found is None else self.venues.get(found.venue)
+        return venue is not None and venue.order_ids.session_of(client_order_id) in self.own_sessions
+
+    def is_ours(self, order: Order) -> bool:
+        """Return True for an order that this journal placed, and for an adopted one that bears our mark.
+
+        Every cancel of "our orders" follows this rule: a stop, safety orders, kill, the guard and the emergency cancel.
+        """
+        return not order.adopted or self.bears_mark(order.order.instrument, order.client_order_id)
+
     def is_own_order(self, report: OrderReport) -> bool:
-        """Return True if this session or the one before it made the client order id of a reported order."""
-        instrument = self.instruments.get(report.instrument)
-        venue = None if instrument is None else self.venues.get(instrument.venue)
-        return venue is not None and venue.order_ids.session_of(report.client_order_id) in self.own_sessions
+        """Return True for a reported order that bears our mark."""
+        return self.bears_mark(report.instrument, report.client_order_id)
 
     def rival_of(self, order: NewOrder, client_order_id: str) -> str:
         """Return the session of another engine of ours that made an order's id, or "" for any other order."""
@@ -255,15 +266,6 @@ class SessionContext:
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker
-
-    def is_ours(self, order: Order) -> bool:
-        """Return True for an order of this journal, and for an adopted one whose id another session of ours made."""
-        if not order.adopted:
-            return True
-        instrument = self.instruments.get(order.order.instrument)
-        if instrument is None:
-            return False
-        return self.venues[instrument.venue].order_ids.session_of(order.client_order_id) in self.own_sessions
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""

@@ -171,9 +171,9 @@ def new_engine_settings() -> EngineSettings:
         halt_on_rival=True,
         accounting=ACCOUNTING,
         quote_age_max_ns=10 * SECOND_NS,
-        venue_lag_max_ns=5 * SECOND_NS,
+        venue_lag_max_ns=3 * SECOND_NS,  # the bounds are measured: docs/internals.md, benchmarks/freshness.py
         stream_silence_max_ns=10 * SECOND_NS,
-        stream_behind_max_ns=3 * SECOND_NS,
+        stream_behind_max_ns=5 * SECOND_NS,
         private_probe_after_ns=30 * SECOND_NS,
         late_after_ns=2 * SECOND_NS,
         late_over_ns=SECOND_NS,
@@ -186,6 +186,8 @@ def new_engine_settings() -> EngineSettings:
 
 class SafeguardSettings(msgspec.Struct, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits"})
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
@@ -201,6 +203,7 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+    paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
 SAFEGUARDS = SafeguardSettings(  # of new sessions
@@ -212,6 +215,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     metadata_every_ns=3600 * SECOND_NS,
     snapshot_percent=60,
     own_open_orders=True,
+    paused_exits=True,
 )
 
 

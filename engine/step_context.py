@@ -11,7 +11,7 @@ from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, Reque
 from engine.facts import Fact, ModeChanged
 from engine.market.market_state import Market
 from engine.mode_reasons import Mode, ModeReason
-from engine.record_codec import text_of
+from engine.record_codec import BODY_WRITERS
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
@@ -69,7 +69,7 @@ class StepContext:
         kind = KINDS.get(type(body), Kind.FACT)
         if cause is None:
             cause = self.record.seq
-        record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, text_of(body))
+        record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, BODY_WRITERS[type(body)](body))
         self.outputs.append(Output(record, body))
         change: Change
         if kind is Kind.FACT or (kind is Kind.VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody

@@ -5,6 +5,7 @@ JournalError
     JournalBehindError      the disk is slower than the session: too many records wait in memory
     JournalLockedError      another process writes this journal
     NotAJournalError        the folder contains no journal
+      NotBegunError         the folder is that of a session whose first segment is not there yet
     DamagedJournalError     bytes that were on stable storage differ from the bytes written
     UnknownSessionError     no session matches the name
     AmbiguousSessionError   several sessions match the name
@@ -17,7 +18,10 @@ JournalError
     DamagedArchiveError     an archive's bytes differ from the bytes written
 """
 
+import re
 from pathlib import Path
+
+_SESSION = re.compile(r"\d{8}T\d{6}Z-([a-z2-7]{8})")  # journal/sessions.py makes these names
 
 
 class JournalError(Exception):
@@ -98,6 +102,13 @@ class DamagedArchiveError(JournalError):
     """Bytes of an archive differ from the bytes that were written."""
 
 
+class NotBegunError(NotAJournalError):
+    """A session's folder has no segment yet."""
+
+
 def no_journal(folder: Path) -> NotAJournalError:
-    """Return the error that says that a folder contains no journal."""
+    """Return the error that says that a folder contains no journal. A session's folder is there before its segment."""
+    named = _SESSION.fullmatch(folder.name)
+    if named is not None and folder.is_dir():
+        return NotBegunError(f"session {named[1]} has just begun and has no segment yet. What to do: try again.")
     return NotAJournalError(f"{folder} holds no journal. What to do: name the folder of a session.")

@@ -4,7 +4,7 @@ Knows nothing of files or of the meaning of records, which `engine` defines.
 This is the only module of `journal` that the engine's core may import.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
 from json.encoder import encode_basestring as _string
@@ -12,7 +12,6 @@ from math import isfinite
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple
 
 
 class Kind(StrEnum):
@@ -94,68 +93,68 @@ def _mapping(value: Mapping[Any, Any]) -> str:
     return "{" + ",".join([f"{_string(str(name))}:{WRITERS[type(item := value[name])](item)}" for name in names]) + "}"
 
 
-def _sequence(value: Iterable[Any]) -> str:
+def _sequence(value: Collection[Any]) -> str:
+    if _STRINGS.issuperset(map(type, value)):  # the names and values of requests
+        return f"[{','.join(map(_string, value))}]"
     return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
-def late_default(field: msgspec.structs.FieldInfo) -> Any:
-    """Return the value at which a field of OMITTED_AT_DEFAULT is omitted, an empty dict too."""
-    factory: Any = field.default_factory
-    return field.default if factory is msgspec.NODEFAULT else factory()
+def late_defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return field -> the value at which it is not written, for the fields of OMITTED_AT_DEFAULT.
 
-
-_ALWAYS = object()  # in place of the value at which a field is omitted
-
-
-def _struct_writer(kind: type[msgspec.Struct]) -> Callable[[Any], str]:
-    # fields that a kind got after records of it existed: without them, those records keep their bytes
+    A kind got them after records of it existed: without them, those records keep their bytes.
+    """
     late: frozenset[str] = getattr(kind, "OMITTED_AT_DEFAULT", frozenset())
-    fields = sorted(
-        (f"{_string(field.name)}:", index, late_default(field) if field.name in late else _ALWAYS)
-        for index, field in enumerate(msgspec.structs.fields(kind))
-    )
-
-    def write(value: Any) -> str:
-        values = astuple(value)
-        return (
-            "{" + ",".join([before + WRITERS[type(item := values[index])](item) for before, index, _ in fields]) + "}"
-        )
-
-    if getattr(kind, "WRITES_TAG", False):
-        return _tagged_writer(kind, fields)
-    if not late:
-        return write
-
-    def write_without_defaults(value: Any) -> str:
-        values = astuple(value)
-        texts = [
-            before + WRITERS[type(item)](item)
-            for before, index, default in fields
-            if (item := values[index]) is not default and (default is _ALWAYS or item != default)
-        ]
-        return "{" + ",".join(texts) + "}"
-
-    return write_without_defaults
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        if field.name in late:
+            factory: Any = field.default_factory
+            found[field.name] = field.default if factory is msgspec.NODEFAULT else factory()
+    return found
 
 
-def _tagged_writer(kind: type[msgspec.Struct], fields: list[tuple[str, int, Any]]) -> Callable[[Any], str]:
-    """Return the writer of a member of a union that is a field: with its tag, in its place by name."""
-    config = kind.__struct_config__
-    texts = sorted([*fields, (f"{_string(str(config.tag_field))}:", len(fields), _ALWAYS)])
+def struct_writer(
+    kind: type[msgspec.Struct], omitted: Mapping[str, Any], *, tag: Mapping[str, str] | None = None
+) -> Callable[[Any], str]:
+    """Return a function that writes a struct as canonical JSON, made as source text with an expression a field.
 
-    def write(value: Any) -> str:
-        values = (*astuple(value), str(config.tag))
-        return "{" + ",".join([before + WRITERS[type(item := values[index])](item) for before, index, _ in texts]) + "}"
+    Dataclasses are made in the same way. A loop over the fields took a tenth of the time of an order.
 
-    return write
+    Args:
+        kind: The struct's class.
+        omitted: Field -> the value at which it is not written.
+        tag: A further field, with its text.
+
+    """
+    scope: dict[str, Any] = {"WRITERS": WRITERS}
+    tags = tag or {}
+    lines = ["def write(struct):", " text = ''"]
+    for name in sorted([field.name for field in msgspec.structs.fields(kind)] + list(tags)):
+        if name in tags:
+            lines.append(f" text += ',\"{name}\":{_string(tags[name])}'")
+        elif name not in omitted:
+            lines.append(f" text += f',\"{name}\":{{WRITERS[type(item := struct.{name})](item)}}'")
+        else:
+            default = f"default_{name}"
+            scope[default] = omitted[name]
+            differs = "" if omitted[name] is None else f" and item != {default}"
+            lines.append(f" if (item := struct.{name}) is not {default}{differs}:")
+            lines.append(f"  text += f',\"{name}\":{{WRITERS[type(item)](item)}}'")
+    lines.append(" return f'{{{text[1:]}}}'")
+    exec("\n".join(lines), scope)
+    writer: Callable[[Any], str] = scope["write"]
+    return writer
 
 
 class _Writers(dict[type, Callable[[Any], str]]):
     """The writer of each type, created on first use, because requests are encoded while an order waits to leave."""
 
     def __missing__(self, kind: type) -> Callable[[Any], str]:
-        if issubclass(kind, msgspec.Struct):
-            self[kind] = _struct_writer(kind)
+        config: Any = getattr(kind, "__struct_config__", None)
+        if getattr(kind, "WRITES_TAG", False):  # a member of a union that is a field
+            self[kind] = struct_writer(kind, {}, tag={str(config.tag_field): str(config.tag)})
+        elif issubclass(kind, msgspec.Struct):
+            self[kind] = struct_writer(kind, late_defaults(kind))
         elif issubclass(kind, StrEnum):
             self[kind] = _string  # it is its value
         elif issubclass(kind, Enum):

@@ -38,6 +38,12 @@ def is_session_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def session_id_of(name: str) -> str:
+    """Return the session's id in the name of its folder, or "" for another name."""
+    match = _NAME.fullmatch(name)
+    return "" if match is None else match[2]
+
+
 def list_sessions(root: Path) -> list[SessionFolder]:
     """Return the sessions under a root, by start. Other files and folders are ignored."""
     if not root.is_dir():

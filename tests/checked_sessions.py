@@ -66,6 +66,15 @@ def begin(tmp_path: Path) -> Iterator[CheckedSessions]:
     sessions.check()
 
 
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[CheckedSessions]:
+    """Return a function that begins a session. At the end journals are checked; the test may leave the books apart."""
+    sessions = CheckedSessions(tmp_path)
+    yield sessions
+    for session in sessions.begun:
+        check_journal(session)
+
+
 def of_tests(name: str, parameters: dict[str, Any] | None = None) -> StrategySettings:
     """Return the settings of a strategy of tests/strategies."""
     return strategy_settings(STRATEGIES / f"{name}.py", name.capitalize(), parameters=parameters)

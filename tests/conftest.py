@@ -9,13 +9,13 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from checked_sessions import begin
+from checked_sessions import begin, start
 from power_cuts import record
 
 from engine.sim.faults import Faults, Rule, ScriptedFault
 from journal.writer import JournalWriter
 
-__all__ = ["begin"]  # a fixture
+__all__ = ["begin", "start"]  # fixtures
 GARBAGE_BYTES_MAX = 100_000_000
 ROOT = Path(__file__).resolve().parent.parent
 

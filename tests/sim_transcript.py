@@ -88,6 +88,20 @@ class Client:
         """Place an order such as 'BUY LIMIT 1 @ 100 GTC as mine' or 'SELL MARKET 1', and return the answer's JSON."""
         return self.signed("POST", "order", order_query(text, **more)).json()
 
+    def order_list(self, kind: str, **fields: Any) -> Any:
+        """Place a list (oco, oto, otoco, opo, opoco), and return the answer's JSON."""
+        query = "&".join(f"{name}={value}" for name, value in {"symbol": "BTCUSDT", **fields}.items())
+        return self.signed("POST", f"orderList/{kind}", query).json()
+
+    def shown(self, client_order_id: str) -> Any:
+        """Query an order."""
+        return self.signed("GET", "order", f"symbol=BTCUSDT&origClientOrderId={client_order_id}").json()
+
+    def amend(self, client_order_id: str, quantity: str, **more: Any) -> Any:
+        extra = "".join(f"&{name}={value}" for name, value in more.items())
+        query = f"symbol=BTCUSDT&origClientOrderId={client_order_id}&newQty={quantity}{extra}"
+        return self.signed("PUT", "order/amend/keepPriority", query).json()
+
     def cancel(self, client_order_id: str) -> Any:
         return self.signed("DELETE", "order", f"symbol=BTCUSDT&origClientOrderId={client_order_id}").json()
 
@@ -175,6 +189,8 @@ def order_query(text: str, *, symbol: str = "BTCUSDT", **more: Any) -> str:
 def _event_story(event: dict[str, Any]) -> str:
     if event["e"] == "outboundAccountPosition":
         return "funds " + " ".join(balance["a"] for balance in event["B"])
+    if event["e"] == "listStatus":
+        return f"list {event['l']}/{event['L']}"
     told = f"{event['x']}/{event['X']}"
     if event["x"] == "TRADE":
         told += f" {short(event['l'])}@{short(event['L'])} {'maker' if event['m'] else 'taker'}"

@@ -214,11 +214,13 @@ def test_refused_for_ever_by_silence_pauses_the_instrument(begin: CheckedSession
     assert any("no answer" in text for text in notes(session, "alarm"))
 
 
-def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: CheckedSessions) -> None:
-    """133,512 records in 20 s before; the strategy does not run while it pauses, and its orders are cancelled."""
+@pytest.mark.parametrize("paused_exits", [True, False])
+def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: CheckedSessions, paused_exits: bool) -> None:
+    """133,512 records in 20 s before; while it pauses, the strategy places nothing, and its orders are cancelled."""
     venue = VirtualVenue()
     risk = RiskSettings(position_max=Decimal("0.0055"))
-    session = begin(venue, "spam", risk=risk, parameters={"size": "0.001"})
+    safeguards = replace(SAFEGUARDS, paused_exits=paused_exits)
+    session = begin(venue, "spam", risk=risk, parameters={"size": "0.001"}, safeguards=safeguards)
     session.run(5, until=lambda s: bool(s.facts("breaker_tripped")))
     assert 20 <= len(refused(session)) <= 22
     at = len(session.records)

@@ -46,6 +46,9 @@ BAD = (
     b'{"command":"pause"}}',
     b'{"command":"' + b"x" * 4000 + b'"}',
     b"x" * (LINE_BYTES_MAX + 1),
+    b'{"command":"pause","scope":"all"}',
+    b'{"command":"pause","command":"halt"}',
+    b'{"command":"accept_balance","about":"BTC","reason":"r","about":"ETH"}',
     b'{"command":"pause","x":' + b"[" * (DEPTH_MAX + 1) + b"]" * (DEPTH_MAX + 1) + b"}",
 )
 
@@ -56,6 +59,21 @@ def test_a_bad_line_is_one_bounded_line_of_error(line: bytes) -> None:
         parse_line(line)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        (b'{"command":"pause","scope":"all"}', "scope"),
+        (b'{"command":"cancel_all","dry_run":true}', "dry_run"),
+        (b'{"command":"pause","command":"halt"}', "the field 'command' is given twice"),
+        (b'{"command":"halt","reason":"a","reason":"b"}', "the field 'reason' is given twice"),
+    ],
+)
+def test_a_field_that_is_unknown_or_given_twice_is_refused_by_name(line: bytes, named: str) -> None:
+    with pytest.raises(BadLineError) as refused:
+        parse_line(line)
+    assert named in str(refused.value)
 
 
 def test_a_request_is_read_and_its_texts_are_bounded() -> None:

@@ -283,13 +283,13 @@ BUDGET_MUTANTS = [
         "engine.state.breakers.Breakers.may_run",
         lambda _self, _strategy, _time_ns: True,
         budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
-        (),
+        (False,),
     ),
     Mutant(
         "engine.handlers.trip_breakers.cancel_rules",
         lambda *_, **__: {"gone": "taken away"},
         budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
-        (),
+        (False,),
     ),
     Mutant(
         "engine.state.cancel_attempts.CancelAttempts.wait_ns",

@@ -121,3 +121,31 @@ def test_sessions_without_the_limit_record_nothing_about_it(buyer: Begin) -> Non
     assert "daily_loss_max" not in text
     assert "day_pnl" not in text
     assert "day_began" not in text
+
+
+def test_a_position_whose_instrument_is_listed_again_counts_from_its_first_mark_of_the_day(
+    buyer: Begin, begin: CheckedSessions
+) -> None:
+    """Its loss of the days before, beyond the limit, is no loss of today."""
+    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 30 * SECOND_NS, symbols=("BTCUSDT", "ETHUSDT"))
+    first = buyer(venue, RiskSettings(sell_holdings=True)).run(15)
+    first.stop()
+    venue.now_ns = MIDNIGHT_NS + 10 * SECOND_NS
+    venue.symbols = ("ETHUSDT",)
+    second = begin(venue, risk=LIMIT, previous=first, opening=first.state)
+    second.run(until=lambda s: bool(s.facts("day_began")))
+    (began,) = second.facts("day_began")
+    name = "buyer binance_spot:BTCUSDT"
+    assert began["unlisted"] == [name]
+    second.stop()
+    venue.symbols = ("BTCUSDT", "ETHUSDT")
+    third = buyer(venue, previous=second, opening=second.state)
+    third.run(until=lambda s: bool(s.facts("position_entered_day")))
+    (entered,) = third.facts("position_entered_day")
+    assert Decimal(entered["pnl"]) < -3, "it lost more than the limit on the day before"
+    assert third.facts("daily_loss_reached") == []
+    third.run(until=lambda s: bool(s.facts("daily_loss_reached")))
+    (reached,) = third.facts("daily_loss_reached")
+    assert 3 <= Decimal(reached["loss"]) < 6
+    assert placed(third, "BUY") > 1
+    third.stop()

@@ -13,7 +13,7 @@ from tiers import first_is_quick
 
 from engine.execution import order_reports, reconciliation
 from engine.facts import OrderNotPlaced
-from engine.handlers import shutdown
+from engine.handlers import policy, shutdown
 from engine.lifecycle import Status
 from verbatim.hostile.fault_plan import KINDS, Fault, FaultPlan, draw_plan
 from verbatim.hostile.hostile_run import run_plan
@@ -32,6 +32,16 @@ def test_the_same_seed_is_the_same_session(tmp_path: Path) -> None:
     assert first == second
     assert first.orders
     assert first.fills
+
+
+@pytest.mark.parametrize("seed", [5, 17, 42])
+def test_a_policy_that_skips_what_did_not_move_records_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    with_skips = run_hostile_in(tmp_path, seed)
+    assert with_skips.orders
+    monkeypatch.setattr(policy, "_is_quiet", lambda _session, _step: False)
+    assert run_hostile_in(tmp_path, seed) == with_skips
 
 
 def test_two_hundred_seeds_draw_every_kind_of_fault() -> None:
@@ -85,7 +95,7 @@ def test_a_position_that_is_no_sum_of_fills_is_found(tmp_path: Path, monkeypatch
 
 
 def test_an_engine_that_reads_no_open_orders_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reconciliation, "open_orders", lambda *_args, **_named: None)
+    monkeypatch.setattr(reconciliation, "apply_open_orders", lambda *_args, **_named: None)
     assert "open orders" in broken(tmp_path / "run", UNREPORTED, FOREIGN)
 
 

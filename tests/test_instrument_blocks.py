@@ -6,19 +6,19 @@ from by_hand import BTC, ETH, ByHand
 from checked_sessions import CheckedSessions
 
 from engine.block_reasons import BlockCode, BlockReason
-from engine.bodies import CommandBody, CommandName
 from engine.facts import InstrumentBlocked
 from engine.kernel import kernel_of
 from engine.session_record import new_engine_settings
 from engine.state import instrument_blocks
-from engine.state.changes import Commanded, Stamp
+from engine.state.changes import Stamp
 from engine.state.instrument_blocks import InstrumentBlocks, with_reason, without_reason
+from engine.state.session_state import carry_over, restore_opening
 from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind
 from verbatim.testing import VirtualVenue
 
 STALE = BlockReason(BlockCode.STREAM_STALE, "quotes stopped", "quote")
-OPEN = BlockReason(BlockCode.BREAKER_OPEN, "10 refusals")
+BOOK = BlockReason(BlockCode.NO_BOOK, "no synchronised book")
 
 # Places one order in each instrument, at the first decision in which it has a quote.
 EACH = """
@@ -51,19 +51,20 @@ class Each:
 
 
 def test_reasons_are_a_set_by_code_and_object() -> None:
-    reasons = with_reason(with_reason((), STALE), OPEN)
-    assert [reason.code for reason in reasons] == [BlockCode.BREAKER_OPEN, BlockCode.STREAM_STALE]
+    reasons = with_reason(with_reason((), STALE), BOOK)
+    assert [reason.code for reason in reasons] == [BlockCode.NO_BOOK, BlockCode.STREAM_STALE]
     assert with_reason(reasons, BlockReason(BlockCode.STREAM_STALE, "another text", "quote")) is reasons
     assert without_reason(reasons, BlockCode.STREAM_STALE, "book") == reasons
-    assert without_reason(reasons, BlockCode.STREAM_STALE, "quote") == (OPEN,)
+    assert without_reason(reasons, BlockCode.STREAM_STALE, "quote") == (BOOK,)
 
 
-def test_a_resume_ends_latched_blocks_and_a_restart_ends_the_others() -> None:
-    blocks = instrument_blocks.reduce(InstrumentBlocks(), InstrumentBlocked("a", (OPEN, STALE)), Stamp(1, 1))
-    resumed = instrument_blocks.reduce(blocks, Commanded(CommandBody(CommandName.RESUME)), Stamp(2, 2))
-    assert resumed.reasons("a") == (STALE,)
-    assert instrument_blocks.carried(blocks).reasons("a") == (OPEN,)
+def test_the_newest_set_of_reasons_counts_and_no_block_outlives_a_session() -> None:
+    blocks = instrument_blocks.reduce(InstrumentBlocks(), InstrumentBlocked("a", (BOOK, STALE)), Stamp(1, 1))
+    assert blocks.reasons("a") == (BOOK, STALE)
     assert instrument_blocks.reduce(blocks, InstrumentBlocked("a", ()), Stamp(3, 3)).by_instrument == {}
+    hand = ByHand(source=EACH, cls="Each", instruments=(BTC, ETH), engine=new_engine_settings(), held={"depth"})
+    assert hand.state.account.blocks.by_instrument
+    assert restore_opening(carry_over(hand.state)).blocks == InstrumentBlocks()
 
 
 def test_an_instrument_without_a_book_is_blocked_alone() -> None:

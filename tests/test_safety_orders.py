@@ -3,6 +3,7 @@
 Each run goes through the disk; its journal replays identically. Each fault must have struck.
 """
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,7 @@ from checked_sessions import CheckedSessions, check_books, mode, notes
 from msgspec.structs import replace
 from test_scenarios import orders
 
+from engine.live.session_end import deadline_reason
 from engine.mode_reasons import ReasonCode
 from engine.session_record import SAFETY, SECOND_NS
 from journal.record import Kind
@@ -191,6 +193,34 @@ def test_orders_of_other_programs_are_spared(begin: CheckedSessions) -> None:
     assert session.state.account.safety.active == ()
 
 
+@pytest.mark.parametrize("end", ["stop", "cancel_all", "deadline"])
+def test_a_stop_cancels_the_orders_of_the_session_before_even_if_this_journal_only_adopted_them(
+    start: CheckedSessions, end: str
+) -> None:
+    """The session before left its orders, and its state was not carried over; an order of another program stays."""
+    venue = VirtualVenue()
+    before = start(venue, "ladder").run(10)
+    terms = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001", "price": "30000"}
+    status, _ = venue.by_hand("POST", "/api/v3/order", symbol="BTCUSDT", newClientOrderId="another-bot-1", **terms)
+    assert status == 200
+    before.kill()
+    assert len(open_at(venue)) == 15
+    session = start(venue, previous=before).run(10)
+    assert {order.strategy for order in session.state.account.orders.live.values()} == {"external"}
+    if end == "stop":
+        session.stop()
+    elif end == "cancel_all":
+        session.command("cancel_all").run(30)
+    else:
+        venue.fault(action="reject", method="DELETE", status=503, code=-1000, msg="x", times=0)
+        session.command("stop").run(60)
+        ours = deadline_reason(session.sequencer.kernel.session, session.state.account)
+        assert "14 orders may still be open" in ours
+        assert venue.unstruck_faults() == []
+        return
+    assert open_at(venue) == ["another-bot-1"]
+
+
 # ---- flatten
 
 
@@ -237,6 +267,26 @@ def test_a_strategy_that_stops_leaves_no_order(begin: CheckedSessions) -> None:
     )
     assert mode(session) == "running", "the other strategy goes on"
     assert session.state.account.safety.active == ()
+    check_books(session)
+
+
+def test_the_cancel_for_a_stopped_strategy_ends_with_the_venues_own_list_while_others_trade(
+    begin: CheckedSessions,
+) -> None:
+    venue = VirtualVenue()
+    venue.fault(action="reject", method="GET", path="/api/v3/openOrders", status=503, code=-1000, msg="x", nth=2)
+    session = begin(venue, "requote", "each", parameters={"fail_at": 40}).run(
+        until=lambda s: bool(s.facts("safety_order_ended"))
+    )
+    facts = [json.loads(r.body or "")["fact"] for r in session.kinds(Kind.FACT)]
+    ordered = facts.index("safety_ordered")
+    assert "reconcile_failed" in facts[ordered:], "the first list was refused"
+    assert facts[ordered:].index("reconciled") < facts[ordered:].index("safety_order_ended")
+    assert not [name for name in open_at(venue) if "-requote-" in name]
+    assert venue.unstruck_faults() == []
+    session.run(20)
+    rounds = [r for r in session.kinds(Kind.REQUEST) if '"purpose":"open_orders"' in (r.body or "")]
+    assert len(rounds) <= 6, "orders of the other strategy do not ask for more"
     check_books(session)
 
 

@@ -160,9 +160,9 @@ def test_venue_params_an_order_with_an_unknown_parameter_is_not_placed() -> None
 
 def test_venue_params_an_endpoint_that_is_not_built_says_so() -> None:
     client = Client()
-    answer = client.raw("GET", "/api/v3/uiKlines", "symbol=BTCUSDT&interval=1m")
+    answer = client.raw("GET", "/api/v3/referencePrice", "symbol=BTCUSDT")
     assert (answer.status, answer.json()["code"]) == (400, -1020)
-    assert "GET /api/v3/uiKlines is not implemented" in answer.json()["msg"]
+    assert "GET /api/v3/referencePrice is not implemented" in answer.json()["msg"]
     assert client.raw("GET", "/api/v3/madeUp").status == 404
 
 

@@ -48,7 +48,7 @@ def refusal(answer: dict) -> tuple[int, str]:
         ("BUY FANCY 1 @ 100", -1116, "Invalid orderType."),
         ("HOLD LIMIT 1 @ 100", -1117, "Invalid side."),
         ("BUY MARKET 1 @ 100", -1106, "Parameter 'price' sent when not required."),
-        ("BUY STOP_LOSS 1", -1102, "Mandatory parameter 'stopPrice' was not sent, was empty/null, or malformed."),
+        ("BUY STOP_LOSS 1", -1102, "Param 'stopPrice' or 'trailingDelta' must be sent, but both were empty/null!"),
     ],
 )
 def test_a_bad_order_is_refused_in_binances_words(order: str, code: int, text: str) -> None:

@@ -96,7 +96,8 @@ def test_a_market_buy_that_its_funds_no_longer_cover_expires_at_its_trigger() ->
     client.listen()
     client.market_levels(asks="101x0 102x0 103x0 105x5")
     client.market_trade("105", "1", sells=False)
-    assert client.story() == ["NEW/NEW", "EXPIRED/EXPIRED INSUFFICIENT_BALANCES", "funds USDT"]
+    assert client.story() == ["NEW/NEW", "EXPIRED/EXPIRED REJECTED", "funds USDT"]
+    assert client.events()[1]["r"] == "INSUFFICIENT_BALANCES"
     assert client.balances()["USDT"] == ("101", "9899")
 
 

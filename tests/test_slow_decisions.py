@@ -3,15 +3,18 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_cli_live import STRATEGIES, VERBATIM, environment, started, state_of, until, venue
+from test_cli_live import STRATEGIES, VERBATIM, environment, started, state_of, until, venue, verbatim
 
 from engine.live.control_socket import send_command, socket_path
+from engine.live.ingress import Ingress
+from engine.live.waiting_commands import WaitingCommands
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -101,9 +104,10 @@ def end_by(folder: Path, act: Callable[[subprocess.Popen[str]], None], extra: st
 
 
 @pytest.mark.slow
-def test_sigterm_during_a_decision_of_60_s_ends_the_session_in_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("budget_s", [60, 0])
+def test_sigterm_during_a_decision_of_60_s_ends_the_session_in_order(tmp_path: Path, budget_s: int) -> None:
     code, out, errors, seconds = end_by(
-        tmp_path, lambda process: process.send_signal(signal.SIGTERM), "decision_stop_s = 60"
+        tmp_path, lambda process: process.send_signal(signal.SIGTERM), f"decision_stop_s = {budget_s}"
     )
     assert code == 0, out + errors
     assert seconds < 45, "long before the decision's end"
@@ -116,15 +120,58 @@ def test_sigterm_during_a_decision_of_60_s_ends_the_session_in_order(tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_command_during_a_decision_that_does_not_return_is_obeyed_when_its_budget_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("budget_s", [0, 60])
+def test_a_command_to_stop_during_a_decision_that_does_not_return_is_obeyed_whatever_its_budget(
+    tmp_path: Path, budget_s: int
+) -> None:
     def stop(process: subprocess.Popen[str]) -> None:
         [found] = list_sessions(tmp_path / "journals")
         assert send_command(socket_path(tmp_path / "journals", found.session_id), command="stop", by="test")["seq"] > 0
 
-    code, out, errors, _ = end_by(tmp_path, stop)
+    code, out, errors, seconds = end_by(tmp_path, stop, f"decision_stop_s = {budget_s}")
     assert code == 0, out + errors
-    assert "strategy stuck  stopped: its decision did not return within 5.0 s" in out
+    assert seconds < 15
+    assert "strategy stuck  stopped: its decision did not return while a command waited" in out
     ended_well(tmp_path)
+
+
+@pytest.mark.slow
+def test_kill_during_a_decision_without_a_budget_is_done_by_the_session_itself(tmp_path: Path) -> None:
+    def kill(process: subprocess.Popen[str]) -> None:
+        ended = verbatim("kill", "--config", tmp_path / "session.toml", seconds=60)
+        assert ended.returncode == 0, ended.stderr
+        assert "by the running session" in ended.stdout
+        process.send_signal(signal.SIGTERM)
+
+    code, out, errors, _ = end_by(tmp_path, kill, "decision_stop_s = 0")
+    assert code == 6, out + errors  # halted
+    ended_well(tmp_path)
+
+
+def test_a_command_that_limits_the_session_is_seen_while_its_tasks_wait(tmp_path: Path) -> None:
+    """The line stays in the socket for the session; questions and commands of other kinds do not count."""
+    waiting = WaitingCommands(Ingress())
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        listening.setblocking(False)
+        handed: list[bool] = []
+        waiting.listen(listening, lambda: handed.append(True))
+        assert not waiting.is_urgent()
+        clients: list[socket.socket] = []
+        lines = [b'{"command":"status"}\n', b'{"command":"resume"}\n', b'{"command":"halt"', b"}\n"]
+        for place, line in enumerate(lines):
+            if place < 3:
+                clients.append(socket.socket(socket.AF_UNIX))
+                clients[-1].connect(str(tmp_path / "s"))
+            clients[-1].sendall(line)
+            assert waiting.is_urgent() is (place == 3)
+        accepted = waiting.accepted()
+        assert len(handed) == len(accepted) == 3
+        assert accepted[-1].recv(100) == b'{"command":"halt"}\n'
+        assert not waiting.is_urgent()
+        for each in (*accepted, *clients):
+            each.close()
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from engine.live.ingress import Ingress, LinkDown
 from engine.live.link_tasks import LinkLimits, LinkTasks
 from engine.live.transport.frame_splitter import FrameSplitter
 from engine.live.transport.selection import TransportProfile, open_websocket
-from engine.live.transport.websocket import Websocket, WebsocketClosedError, WebsocketLimits
+from engine.live.transport.websocket import HandshakeRefusedError, Websocket, WebsocketClosedError, WebsocketLimits
 from engine.requests import LinkPlan, LinkRole, Purpose
 from engine.session_record import SECOND_NS, VenueSettings
 
@@ -528,6 +528,28 @@ async def test_a_refused_handshake_is_named_and_a_redirect_not_followed(
             await open_websocket(profile, server.ws, limits=QUICK)
         await trio.testing.wait_all_tasks_blocked()
     assert server.connections == 1
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.0 403 Forbidden", b"HTTP/1.0 404 Not Found", b"HTTP/1.1 403 Forbidden"])
+@pytest.mark.parametrize("is_kept_open", [True, False])
+async def test_a_refusal_without_a_length_ends_the_handshake_at_once(
+    profile: TransportProfile, nursery: trio.Nursery, head: bytes, is_kept_open: bool
+) -> None:
+    """Simple servers speak HTTP/1.0, and the body of such an answer ends with the connection, perhaps never."""
+
+    async def handler(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(head + b"\r\nServer: simple\r\n\r\n<html>")
+        if is_kept_open:
+            await peer.gone()
+
+    server = await serve(nursery, handler)
+    await trio.testing.wait_all_tasks_blocked()
+    with nothing_left():
+        with trio.fail_after(SECONDS_MAX), pytest.raises(HandshakeRefusedError) as refused:
+            await open_websocket(profile, server.ws, limits=QUICK)
+        assert refused.value.status == int(head.split()[1])
+        await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.mark.parametrize("names", ["127.0.0.1", "venue.example", "unknown authority"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.facts import NewOrder as NewOrder
+    from engine.facts import PlanPhase as PlanPhase
     from engine.facts import Position as Position
     from engine.lifecycle import Status as Status
     from engine.market.predicates import MarketTick as MarketTick
@@ -73,6 +74,7 @@ _HOMES = {
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
+    "PlanPhase": "engine.facts",
     "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
     "Predicate": "engine.strategy.api",

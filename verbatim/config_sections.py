@@ -189,9 +189,9 @@ class EngineSection(Section):
     access_halt_refusals: int = Field(default=20, gt=0)
     block_instruments: bool = True
     quote_age_max_s: Decimal = Field(default=Decimal(10), ge=0)
-    venue_lag_max_s: Decimal = Field(default=Decimal(5), ge=0)
+    venue_lag_max_s: Decimal = Field(default=Decimal(3), ge=0)
     stream_silence_max_s: Decimal = Field(default=Decimal(10), ge=0)
-    stream_behind_max_s: Decimal = Field(default=Decimal(3), ge=0)
+    stream_behind_max_s: Decimal = Field(default=Decimal(5), ge=0)
     private_probe_after_s: Decimal = Field(default=Decimal(30), ge=0)
     halt_on_rival: bool = True
     late_after_s: Decimal = Field(default=Decimal(2), ge=0)
@@ -221,6 +221,7 @@ class SafeguardsSection(Section):
     metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
     snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
     own_open_orders: bool = SAFEGUARDS.own_open_orders
+    paused_exits: bool = SAFEGUARDS.paused_exits
 
     def settings(self) -> SafeguardSettings:
         """Return the settings in nanoseconds."""

@@ -10,17 +10,22 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from engine.facts import CloseReason, SessionClosing
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
 from engine.live.session_config import SessionConfig, StartError
+from engine.record_codec import read_fact
 from engine.session_record import SessionBody, read_session
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
+from journal.record import Kind
 from journal.sessions import list_sessions
 from verbatim.kill_session import KillError, kill
 
 BEAT_SECONDS = 1.0  # between two checks of the heartbeat
 ANSWER_SECONDS = 2.0
+WAIT_SECONDS_MAX = 300.0  # between two kills after one that left something: each wait is twice the one before
+LAST_RECORDS = 200  # of a session, in which its last word is
 
 log = structlog.get_logger()
 
@@ -31,7 +36,7 @@ class Watched(msgspec.Struct, frozen=True):
     folder: Path
     body: SessionBody
     beats: bool  # its process answers
-    is_over: bool  # it ended in order: what it left open, it left on purpose
+    is_over: bool  # it ended in order, and was answered: what it left open, it left on purpose
 
 
 class Guard:
@@ -44,6 +49,7 @@ class Guard:
         self._environment = environment
         self._beat_at = time.monotonic()
         self._done: set[str] = set()  # sessions that were killed
+        self._failed = 0  # kills in a row that left something
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Watch until `until` returns True. Nothing but our own fault ends it."""
@@ -60,14 +66,14 @@ class Guard:
             log.warning("the newest session cannot be read", reason=str(error))
             return
         if watched is None or watched.beats or watched.is_over or watched.body.session in self._done:
-            self._beat_at = time.monotonic()
+            self._beat_at, self._failed = time.monotonic(), 0
             return
         silent_s = time.monotonic() - self._beat_at
-        if silent_s < self._after_s:
+        if silent_s < min(self._after_s * 2**self._failed, max(self._after_s, WAIT_SECONDS_MAX)):
             return
         log.error("the heartbeat stopped: cancelling", session=watched.body.session, silent_s=round(silent_s, 1))
-        self._kill(watched)
-        self._beat_at = time.monotonic()
+        is_done = self._kill(watched)
+        self._beat_at, self._failed = time.monotonic(), 0 if is_done else min(self._failed + 1, 10)
 
     def newest(self) -> Watched | None:
         """Return the newest session of the account and venue, or None."""
@@ -84,7 +90,7 @@ class Guard:
                 or body.read_only
             ):
                 continue
-            return Watched(found.path, body, beats=self._beats(found.path, body), is_over=journal.closed)
+            return Watched(found.path, body, beats=self._beats(found.path, body), is_over=_is_over(journal))
         return None
 
     def _beats(self, folder: Path, body: SessionBody) -> bool:
@@ -97,7 +103,8 @@ class Guard:
             return False
         return True
 
-    def _kill(self, watched: Watched) -> None:
+    def _kill(self, watched: Watched) -> bool:
+        """Kill a session. Return True if nothing of it is left open."""
         try:
             killed = kill(
                 watched.folder,
@@ -110,15 +117,35 @@ class Guard:
             )
         except (StartError, JournalError, KillError, OSError) as error:
             log.error("the guard could not cancel; it tries again", reason=str(error))
-            return
+            return False
         except ExceptionGroup as error:
             log.error("the guard could not cancel; it tries again", reason=repr(error.exceptions[0]))
-            return
+            return False
         left = killed.exposure
         if killed.is_done:
             self._done.add(watched.body.session)
             log.warning("nothing of ours is open", session=watched.body.session, positions=len(left["positions"]))
         else:
-            log.error("orders may still be open; the guard tries again", orders=left["orders"], positions=left["left"])
+            log.error(
+                "orders may still be open; the guard tries again",
+                orders=left["orders"],
+                positions=left["left"],
+                unconfirmed=killed.unconfirmed,
+            )
         if killed.warning:
             log.error(killed.warning)
+        return killed.is_done
+
+
+def _is_over(journal: Journal) -> bool:
+    """Return True if a session ended in order, and the venue answered its last queries."""
+    if not journal.closed:
+        return False
+    last_seq = journal.last_seq
+    facts = (
+        read_fact(record.body or "")
+        for record in journal.records(max(last_seq - LAST_RECORDS, 0))
+        if record.kind is Kind.FACT
+    )
+    closings = [fact for fact in facts if isinstance(fact, SessionClosing)]
+    return not closings or closings[-1].reason is not CloseReason.DEADLINE

@@ -13,17 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
 import trio
 
 from engine.bodies import CommandName
+from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
+from engine.live.emergency import APART_SECONDS
 from engine.live.logs import LogSettings
 from engine.live.previous_session import PreviousJournal, rebuilt_state
 from engine.live.session import Session
 from engine.live.session_config import SessionConfig, StartError
-from engine.session_record import SAFETY, PreviousSession, SessionBody
+from engine.live.session_status import exposure
+from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody
 from engine.state.session_state import carry_over
+from engine.venues.order_ids import SESSION_LETTERS
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue_lookup import make_venue
 from journal.disk import is_locked
@@ -35,17 +40,28 @@ from verbatim.runner import run_session_config
 
 ANSWER_SECONDS = 5.0  # a living session that does not answer so long is passed by
 POLL_SECONDS = 0.2
+STOP_SECONDS = 2.0  # of the time to wait, for the end of the session that cancels: half for the venue, half to seal
+RETRY_SECONDS_MAX = 10.0  # between two attempts to reach a venue that does not describe the instruments
 OURS_MAX = 200  # the newest sessions of the folder whose orders are cancelled too
+
+LOG = LogSettings(level="warning", feed_seconds=0)
+
+log = structlog.get_logger()
 
 
 class Killed(msgspec.Struct, frozen=True):
-    """The end of a kill. `exposure` is what is left, in the words of SessionStatus."""
+    """The end of a kill. `exposure` is what is left, as engine.live.session_status.exposure has it."""
 
-    way: str  # "session" or "venue"
+    way: str  # "session", "venue", or "journal" if the venue could not be reached at all
     exposure: dict[str, Any]
     is_done: bool
     warning: str = ""
     folder: str = ""  # of the new session that cancelled, if there is one
+
+    @property
+    def unconfirmed(self) -> str:
+        """Return why the venue could not be queried what is open, or "". The exposure is then the journal's."""
+        return str(self.exposure["unconfirmed"])
 
 
 class KillError(Exception):
@@ -64,9 +80,10 @@ def kill(
 ) -> Killed:
     """Kill the session in a folder: by its own process if it answers, else directly at the venue.
 
+    It takes `seconds` at most, and reports what is left in any case.
+
     Raises:
         KillError: There is no account, key or clock to do it with.
-        StartError: The venue cannot be reached.
         JournalError: No record can be written.
 
     """
@@ -74,10 +91,10 @@ def kill(
         raise KillError("this session is a recording: it has no orders")
     if body.read_only:
         raise KillError("this session is read-only: it has no orders")
-    warning = ""
+    end, warning = time.monotonic() + seconds, ""
     if is_locked(folder):
         try:
-            return _by_session(folder, body, flatten=flatten, reason=reason, seconds=seconds)
+            return _by_session(folder, body, flatten=flatten, reason=reason, end=end)
         except ControlError as error:
             if is_locked(folder):
                 warning = f"the process of session {body.session} lives but does not answer ({error}): end it yourself"
@@ -85,25 +102,78 @@ def kill(
     marks = tuple(found.session_id for found in list_sessions(folder.parent))[-OURS_MAX:]
     wanted = replace_safety(replace(wanted, locks_account=not warning), (*marks, body.session))
     before = _read_only(folder, body) if warning else None
-    killed: list[Killed] = []
+    order = CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL
+    killing = _Killing(wanted, before, order, reason, end)
+    trio.run(killing.run)
+    if killing.session is None:
+        left = _left_in_journal(folder, killing.problem)
+        return Killed("journal", left, is_done=False, warning=warning)
+    left = killing.session.exposure()
+    if not killing.is_ordered:
+        left["unconfirmed"] = killing.problem
+    elif not (killing.is_done or left["orders"] or left["unconfirmed"]):
+        left["unconfirmed"] = "the time was over before it confirmed that no order of ours is open"
+    is_done = killing.is_done and not left["safety"] and not left["left"] and not left["orders"]
+    return Killed("venue", left, is_done, warning, str(killing.session.plan.folder))
 
-    async def drive(session: Session) -> None:
-        await session.command(CommandName.HALT, by=_person(), reason=reason)
-        await session.command(CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL, by=_person(), reason=reason)
-        with trio.move_on_after(seconds):
-            while session.state.account.safety.active:  # noqa: ASYNC110 - a state, not an event
-                await trio.sleep(POLL_SECONDS)
-        is_done = not session.state.account.safety.active and not session.state.account.safety.left
-        killed.append(Killed("venue", session.exposure(), is_done, warning, str(session.plan.folder)))
+
+class _Killing:
+    """A session that kills another one's orders, until a point in time."""
+
+    def __init__(
+        self, wanted: SessionConfig, before: PreviousJournal | None, order: CommandName, reason: str, end: float
+    ) -> None:
+        self.session: Session | None = None  # once it began
+        self.is_ordered = False  # the session got its orders
+        self.is_done = False  # two answers of the venue, apart in time, show that none of ours is open
+        self.problem = "the time was over before it was queried"  # why it did not begin
+        self._wanted = wanted
+        self._before = before
+        self._order = order
+        self._reason = reason
+        self._end = end
+
+    async def run(self) -> None:
+        """Run until it is done, or until the time is over. A venue that cannot be reached is tried again."""
+        wait_s = 1.0
+        with trio.move_on_after(max(self._end - time.monotonic(), 0)):
+            while self.session is None:
+                try:
+                    await run_session_config(
+                        self._wanted, drive=self._drive, before=self._before, stops_if_refused=False, log=LOG
+                    )
+                except StartError as error:
+                    self.problem = str(error)
+                    log.warning("the venue could not be queried", reason=self.problem)
+                else:
+                    return
+                await trio.sleep(wait_s)
+                wait_s = min(2 * wait_s, RETRY_SECONDS_MAX)
+
+    async def _drive(self, session: Session) -> None:
+        self.session = session
+        await session.command(CommandName.HALT, by=_person(), reason=self._reason)
+        ordered = await session.command(self._order, by=_person(), reason=self._reason)
+        self.is_ordered = ordered.seq >= 0
+        with trio.move_on_after(max(self._end - STOP_SECONDS - time.monotonic(), 0)):
+            while not await self._is_confirmed(session):
+                await session.command(self._order, by=_person(), reason=self._reason)
         await session.command(CommandName.STOP, by=_person(), reason="kill")
 
-    async def main() -> None:
-        await run_session_config(wanted, drive=drive, before=before, log=LogSettings(level="warning", feed_seconds=0))
-
-    trio.run(main)
-    if not killed:
-        raise StartError("the session that cancels ended before it was done; see its journal")
-    return killed[0]
+    async def _is_confirmed(self, session: Session) -> bool:
+        """Wait until it is done, and a while later ask again: a single list of a venue may lag behind its books."""
+        account = session.state.account
+        while account.safety.active:
+            await trio.sleep(POLL_SECONDS)
+            account = session.state.account
+        await trio.sleep(APART_SECONDS)
+        since_seq = session.state.seq
+        while account.reconciling.done_started_seq <= since_seq:
+            await session.command(CommandName.RECONCILE, by=_person(), reason="kill")
+            await trio.sleep(POLL_SECONDS)
+            account = session.state.account
+        self.is_done = not session.exposure()["orders"]
+        return self.is_done
 
 
 def replace_safety(wanted: SessionConfig, marks: tuple[str, ...]) -> SessionConfig:
@@ -115,6 +185,9 @@ def replace_safety(wanted: SessionConfig, marks: tuple[str, ...]) -> SessionConf
         safety=msgspec.structs.replace(SAFETY, blind_after_ns=0, also_ours=tuple(dict.fromkeys(marks))),
         free_bytes_min=0,
         carry=True,
+        engine=msgspec.structs.replace(
+            wanted.engine, cancel_on_stop=True, stop_timeout_ns=int(STOP_SECONDS / 2 * SECOND_NS) * wanted.clock.speed
+        ),
     )
 
 
@@ -122,22 +195,38 @@ def _person() -> str:
     return getpass.getuser()
 
 
-def _by_session(folder: Path, body: SessionBody, *, flatten: bool, reason: str, seconds: float) -> Killed:
+def _by_session(folder: Path, body: SessionBody, *, flatten: bool, reason: str, end: float) -> Killed:
     """Order a living session to do it, and wait. Raises ControlError if it does not answer."""
     path = socket_path(folder.resolve().parent, body.session)
 
     def send(command: str) -> dict[str, Any]:
-        return send_command(path, command=command, by=_person(), reason=reason, seconds=ANSWER_SECONDS)
+        seconds = min(max(end - time.monotonic(), POLL_SECONDS), ANSWER_SECONDS)
+        return send_command(path, command=command, by=_person(), reason=reason, seconds=seconds)
 
     send(CommandName.HALT)
     send(CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL)
-    end = time.monotonic() + seconds
     while True:
         status = send(STATUS)
-        if not status["safety"] or time.monotonic() > end:
+        if not status["safety"] or time.monotonic() > end - POLL_SECONDS:
             break
         time.sleep(POLL_SECONDS)
-    return Killed("session", status, is_done=not status["safety"] and not status["left"])
+    marks = {found.session_id for found in list_sessions(folder.resolve().parent)}
+    older = [name for name in status["others"] if name[:SESSION_LETTERS] in marks]
+    warning = f"orders of sessions before it are open: {', '.join(older)}. Stop it, and run this again" if older else ""
+    is_done = not status["safety"] and not status["left"] and not older
+    return Killed("session", status, is_done, warning)
+
+
+def _left_in_journal(folder: Path, problem: str) -> dict[str, Any]:
+    """Return what a journal knows as open. It may be one that its process did not end."""
+    journal = Journal.open(folder)
+    try:
+        state = rebuilt_state(journal)
+    except JournalError:
+        raise
+    except Exception as error:
+        raise KillError(f"{problem}; and the journal cannot be read: {type(error).__name__}: {error}") from error
+    return {**exposure(rebuilder_of(journal.session_record()).session, state), "unconfirmed": problem}
 
 
 def _config_of(folder: Path, body: SessionBody, environment: Mapping[str, str]) -> SessionConfig:

@@ -73,6 +73,7 @@ async def run_session_config(
     before: PreviousJournal | None = None,
     on_open: Callable[[], None] = lambda: None,
     log: LogSettings | None = None,
+    stops_if_refused: bool = True,
 ) -> Summary:
     """Open and run a session until it ends.
 
@@ -83,6 +84,7 @@ async def run_session_config(
         drive: an async function that controls the running session; the session's end cancels it.
         before: the state to continue from; None: that of the newest session.
         log: what the session logs of its outputs; None: nothing.
+        stops_if_refused: end the session if the venue refuses the key or an address before it ran.
 
     Raises:
         StartError: the session cannot begin, or the venue refused the key or an address before it ran.
@@ -100,10 +102,11 @@ async def run_session_config(
             nursery.cancel_scope.cancel()
 
         session = await nursery.start(run)
-        nursery.start_soon(_stop_if_refused, session, watch)
+        if stops_if_refused:
+            nursery.start_soon(_stop_if_refused, session, watch)
         if drive is not None:
             nursery.start_soon(drive, session)
-    if watch.refusal:
+    if watch.refusal and stops_if_refused:
         raise StartError(watch.refusal)
     return ended[0]
 

@@ -162,7 +162,8 @@ class SessionLog:
             case facts.ModeChanged():
                 level = ERROR if body.mode is Mode.HALTED else INFO
                 reasons = "; ".join(reason.text for reason in body.reasons)
-                self._line(output, "mode", level, {"mode": str(body.mode), "reasons": reasons}, text=str(body.mode))
+                text = f"{body.mode}: {reasons}" if reasons else str(body.mode)
+                self._line(output, "mode", level, {"mode": str(body.mode), "reasons": reasons}, text=text)
             case facts.MarketGap():
                 self._gap(output, body)
             case facts.OrderFilled():
@@ -175,7 +176,9 @@ class SessionLog:
             case facts.PlanEnded():
                 self._line(output, event, level, self._plans.pop(body.plan_id, {"plan_id": body.plan_id}))
             case facts.InstrumentBlocked() if not body.reasons:
-                self._line(output, "trades again", INFO, {"instrument": body.instrument}, text=body.instrument)
+                self._line(output, "trades again", INFO, {"instrument": body.instrument})
+            case facts.InstrumentBlocked():
+                self._line(output, event, level, {"instrument": body.instrument})
             case _:
                 self._line(output, event, level, self._order_fields(output.record.key or ""))
 
@@ -183,7 +186,8 @@ class SessionLog:
         """Make the line of an order's end if this fill completed it: no other record reports that."""
         order = self._state().account.orders.get(fill.client_order_id)
         if order is not None and order.status is Status.FILLED and order.fill_ids[-1:] == (fill.fill_id,):
-            text = f"filled, {plain(order.filled_quantity)} in {len(order.fill_ids)} fills"
+            count = len(order.fill_ids)
+            text = f"filled, {plain(order.filled_quantity)} in {count} {'fill' if count == 1 else 'fills'}"
             self._line(output, "order ended", INFO, self._order_fields(fill.client_order_id), text=text)
 
     def _gap(self, output: Output, gap: facts.MarketGap) -> None:

@@ -1,9 +1,10 @@
 """Public clients trade on the simulated venue: each in its own virtual environment, made by pip.
 
-    python benchmarks/clients/run.py [ccxt] [python-binance] [binance-connector]
+    python benchmarks/clients/run.py [--install | --write] [ccxt] [python-binance] [binance-connector]
 
 The environments stay in a cache folder (VERBATIM_CLIENTS_CACHE, else ~/.cache/verbatim-clients), so only the first run
-downloads. Prints one line a client; exit code 1 if one of them failed.
+downloads. Prints one line a client and compares its calls with the table in docs/venue.md; exit code 1 if one of them
+failed or differs. `--write` writes the tables, `--install` makes the environments alone.
 """
 
 import json
@@ -23,6 +24,8 @@ CLIENTS = {
 }  # the last two install the same package name: they cannot share an environment
 KEY, SECRET = "clients-key", "clients-secret"
 CLIENT_SECONDS_MAX = 120
+PAGE = ROOT / "docs" / "venue.md"
+MARK = "CALLS "  # as in reporting.py
 
 
 def environment(requirement: str) -> Path:
@@ -48,7 +51,7 @@ def start_venue() -> tuple[subprocess.Popen[bytes], str]:
 
 
 def run(name: str) -> tuple[bool, str]:
-    """Run a client. Return True if it did everything, and its output."""
+    """Run a client. Return True if it made all its calls, and its output."""
     requirement, script = CLIENTS[name]
     python = environment(requirement)
     venue, address = start_venue()
@@ -70,13 +73,49 @@ def run(name: str) -> tuple[bool, str]:
     return ended.returncode == 0, (ended.stdout if ended.returncode == 0 else ended.stdout + ended.stderr).strip()
 
 
-def main(names: list[str]) -> int:
+def table(output: str) -> str:
+    """Return the rows of a client's output as the table of docs/venue.md, equal calls once."""
+    [line] = [line for line in output.splitlines() if line.startswith(MARK)]
+    rows = dict.fromkeys(f"| `{name}` | {told} |" for name, told in json.loads(line.removeprefix(MARK)))
+    return "\n".join(["| call | venue |", "|---|---|", *rows])
+
+
+def page_parts(name: str) -> tuple[str, str, str]:
+    """Return docs/venue.md before, in and after a client's table."""
+    before, found, rest = PAGE.read_text().partition(f"<!-- calls of {name} -->\n")
+    inside, ended, after = rest.partition(f"\n<!-- end of {name} -->")
+    assert found, f"{PAGE} has no table of {name}"
+    assert ended, f"the table of {name} in {PAGE} has no end"
+    return before + found, inside, ended + after
+
+
+def compare(name: str, output: str, *, write: bool) -> str:
+    """Return "" if the page shows a client's calls, or a text for people. Writes the table first if `write`."""
+    before, inside, after = page_parts(name)
+    current = table(output)
+    if write:
+        PAGE.write_text(before + current + after)
+    elif inside != current:
+        different = sorted(set(inside.splitlines()) ^ set(current.splitlines()))
+        return f"docs/venue.md differs; run benchmarks/clients/run.py --write {name}: {different[:10]}"
+    return ""
+
+
+def main(arguments: list[str]) -> int:
+    names = [name for name in arguments if not name.startswith("--")] or list(CLIENTS)
+    if "--install" in arguments:
+        for name in names:
+            environment(CLIENTS[name][0])
+        return 0
     failed = 0
-    for name in names or list(CLIENTS):
+    for name in names:
         began = time.monotonic()
-        passed, told = run(name)
-        failed += not passed
-        print(f"{name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - began:.1f} s\n  {told}", flush=True)
+        passed, output = run(name)
+        different = compare(name, output, write="--write" in arguments) if passed else ""
+        failed += not passed or bool(different)
+        shown = [line for line in output.splitlines() if not line.startswith(MARK)]
+        verdict = "FAILED" if not passed else "DIFFERS" if different else "passed"
+        print(f"{name}: {verdict} in {time.monotonic() - began:.1f} s", *shown, *filter(None, [different]), sep="\n  ")
     return 1 if failed else 0
 
 

@@ -132,13 +132,14 @@ def _apply_link(session: SessionContext, state: State, record: Record) -> Applie
 
 def _apply_timer(session: SessionContext, state: State, record: Record) -> Applied:
     body = read_timer(record.body or "")
-    apply_change(session, state, TimerFired(body), record)
     timer = TimerName.parse(body.timer)
     strategy = timer.strategy
+    if timer.kind is TimerKind.THROTTLE:  # the market's own: the account knows nothing of it
+        state.market.note_evaluated(session.trigger_names.index(strategy), record.time_ns)
+    else:
+        apply_change(session, state, TimerFired(body), record)
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
-    elif timer.kind is TimerKind.THROTTLE:
-        state.market.note_evaluated(session.trigger_names.index(strategy), record.time_ns)
     return Applied(body=body, strategies=(strategy,) if strategy else ())
 
 

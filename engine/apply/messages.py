@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from engine.apply.batch import Applied
 from engine.events import Answer, Event, Outcome, Subscribed
@@ -12,6 +13,7 @@ from engine.market.rows import Rows
 from engine.money import MONEY
 from engine.requests import AnswerStatus, Purpose
 from engine.session_context import SessionContext
+from engine.state import private_seen
 from engine.state.changes import Answered, Change, PrivateFrame, Stamp
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State, fold
@@ -33,7 +35,9 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     requests = state.account.requests
     if record.meta is None:
         if session.settings.private_probe_after_ns:
-            apply_change(session, state, PrivateFrame(record.source), record)
+            seen, at = state.account.private_seen, Stamp(record.seq, record.time_ns)
+            seen = private_seen.reduce(seen, PrivateFrame(record.source), at)
+            state.account = replace(state.account, private_seen=seen)
         return apply_events(session, state, record, venue.account.decode_private(record.payload or b""))
     meta = msgspec.json.decode(record.meta)
     outcome = meta["outcome"]

@@ -228,11 +228,13 @@ def record_fill(
 
 def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
     """Return the rate that values a fee in a third asset, or 0: the mid of a spot market of the session."""
-    quote_asset = asset_of(instrument)
-    if step.settings.accounting < 2 or not fill.fee or fill.fee_asset in ("", quote_asset):
+    if step.settings.accounting < 2 or not fill.fee or not fill.fee_asset:
         return ZERO
-    if not instrument.contract and fill.fee_asset == instrument.base:
-        return ZERO  # the fill's own price values it
+    if not instrument.contract and fill.fee_asset in (instrument.base, instrument.quote):
+        return ZERO  # the fill's own price values a fee in base
+    quote_asset = asset_of(instrument)
+    if fill.fee_asset == quote_asset:
+        return ZERO
     for index, each in enumerate(step.market.instruments):
         quote = None if each.contract else step.market.quote(index)
         if quote is None or not (quote.bid and quote.ask):

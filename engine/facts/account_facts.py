@@ -101,8 +101,19 @@ class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_cha
 class DayBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="day_began"):
     """A UTC day began: the daily loss is counted from here on."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unlisted"})
+
     day: int  # since 1970-01-01
     opening: dict[str, Decimal]  # "strategy instrument" -> P&L of all days before: realised and unrealised, less fees
+    unlisted: tuple[str, ...] = ()  # positions that nothing marks: their instruments are not of this session
+
+
+class PositionEnteredDay(msgspec.Struct, frozen=True, tag_field="fact", tag="position_entered_day"):
+    """A position that was unlisted when the UTC day began has a mark now: its part of the loss counts from here on."""
+
+    day: int
+    position: str  # "strategy instrument"
+    pnl: Decimal  # of all time until now
 
 
 class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily_loss_reached"):
@@ -125,4 +136,5 @@ AccountFact = (
     | RoundChanged
     | DayBegan
     | DailyLossReached
+    | PositionEnteredDay
 )

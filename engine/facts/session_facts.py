@@ -1,7 +1,7 @@
 """Facts about the session itself: mode, strategies, breakers, blocks, safety orders, its end. Values only."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -81,11 +81,14 @@ class StrategyStopped(msgspec.Struct, frozen=True, tag_field="fact", tag="strate
 class BreakerTripped(msgspec.Struct, frozen=True, tag_field="fact", tag="breaker_tripped"):
     """New orders of an instrument or a strategy pause: they were refused again and again for one reason."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"exits_only"})
+
     scope: BreakerScope
     subject: str  # the instrument's id, or the strategy's name
     reason: str
     until_ns: int
     may_run: bool = False  # the strategy still runs and may cancel: only its new orders are dropped
+    exits_only: bool = False  # it runs for its exits: its other orders are cancelled
 
 
 class InstrumentBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="instrument_blocked"):

@@ -7,12 +7,14 @@ from engine.events import Answer, Outcome
 from engine.facts import AccessRefused
 from engine.handlers.market_triggers import halt_account
 from engine.mode_reasons import key_refused
+from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.pending_requests import PendingRequest
 from engine.step_context import StepContext
 
 WAIT_NS_MAX: Final = 900 * SECOND_NS
+PROBES: Final = (Purpose.CANCEL, Purpose.OPEN_ORDERS)  # requests of a safety order while a venue refuses access
 
 
 def refuse_access(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
@@ -41,13 +43,17 @@ def refuse_access(session: SessionContext, step: StepContext, pending: PendingRe
 def admit(step: StepContext, pending: PendingRequest, answer: Answer) -> None:
     """Forget the refusals of a venue whose wait is over, if an answer proves access.
 
-    The proof is an answer to a request of the kind that was refused, or any after a second wait without a refusal.
+    The proof is an answer to a request of the kind that was refused, or any after a second wait without a refusal. A
+    safety order does not wait: a request that it sent as a probe proves access at once.
     """
     refusal = step.account.access.by_venue.get(pending.request.venue)
-    if refusal is None or answer.outcome is not Outcome.DONE or step.time_ns < refusal.until_ns:
+    if refusal is None or answer.outcome is not Outcome.DONE:
         return
-    unsigned = pending.request.unsigned
-    is_same = pending.request.purpose == refusal.purpose
+    unsigned, purpose = pending.request.unsigned, pending.request.purpose
+    is_probe = bool(step.account.safety.active) and purpose in PROBES
+    if step.time_ns < refusal.until_ns and not is_probe:
+        return
+    is_same = is_probe or purpose == refusal.purpose
     is_calm = step.time_ns - refusal.until_ns >= refusal.until_ns - refusal.set_ns
     if unsigned is not None and (unsigned.signed or not refusal.is_key) and (is_same or is_calm):
         step.emit(AccessRefused(pending.request.venue, 0, ""))

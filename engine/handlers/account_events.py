@@ -20,7 +20,8 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
     match event:
         case OrderReport():
             _handle_order_report(session, step, event)
-            reconciliation.query_missing_fills(step, session.factories, session.instruments)
+            if step.account.orders.missing_fills:
+                reconciliation.query_missing_fills(step, session.factories, session.instruments)
         case BalanceReport():
             reconciliation.apply_balance(step, event)
         case Subscribed() if step.record.kind is Kind.BROKER:

@@ -200,10 +200,10 @@ def _handle_queried_order(
 
 def _judge_closed(step: StepContext, pending: PendingRequest, event: OrderReport) -> None:
     """Record a doubt about a closed order that its own answer states as open. It halts if it lasts."""
-    known = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
-    if known is None or not step.settings.order_rules or pending.request.purpose is not Purpose.QUERY_ORDER:
+    if pending.request.purpose is not Purpose.QUERY_ORDER or not step.settings.order_rules:
         return
-    if doubts.is_contradiction(step, known, event, as_of_ns=pending.time_ns):
+    known = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
+    if known is not None and doubts.is_contradiction(step, known, event, as_of_ns=pending.time_ns):
         doubts.doubt(step, known, doubts.contradiction(known))
 
 

@@ -1,8 +1,14 @@
 """The rules of a cancel. A cancel lowers exposure: only a pointless one is refused."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from engine.lifecycle import LIVE
 from engine.session_record import SECOND_NS
+from engine.state.orders import Order
 from engine.step_context import StepContext
+
+PROBE_WAIT_NS_MAX: Final = 30 * SECOND_NS
 
 
 def cancel_rules(step: StepContext, strategy: str, order_id: str, *, venue: str) -> dict[str, str]:
@@ -34,6 +40,33 @@ def repeats_cancel(step: StepContext, order_id: str) -> bool:
         return False
     wait_ns = step.account.cancels.wait_ns(order_id, step.safeguards)
     return bool(order.cancel_ns) and step.time_ns - order.cancel_ns < wait_ns
+
+
+def waits_for_access(step: StepContext, venue: str, orders: Iterable[Order]) -> bool:
+    """Return True if a venue that refuses access gets no further cancel now.
+
+    It gets one at a time, as a probe. The wait after each is as long as the refusals lasted by then: 1 s to 30 s.
+
+    Args:
+        step: The current step.
+        venue: The venue.
+        orders: The orders to cancel there.
+
+    """
+    if step.account.access.by_venue.get(venue) is None:
+        return False
+    if any(step.account.requests.for_order(order.client_order_id) is not None for order in orders):
+        return True
+    return not is_probe_due(step, venue, max((order.cancel_ns for order in orders), default=0))
+
+
+def is_probe_due(step: StepContext, venue: str, last_ns: int) -> bool:
+    """Return True if a venue that refuses access gets the next request, after one at `last_ns`; True if it does not."""
+    refusal = step.account.access.by_venue.get(venue)
+    if refusal is None:
+        return True
+    wait_ns = min(max(last_ns - refusal.since_ns, SECOND_NS), PROBE_WAIT_NS_MAX)
+    return step.time_ns >= max(last_ns, refusal.since_ns) + wait_ns
 
 
 def _again(refused: int, wait_ns: int) -> str:

@@ -5,20 +5,20 @@ from typing import Any, NamedTuple
 from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, VerdictBody
-from engine.facts import NewOrder
+from engine.facts import BreakerScope, NewOrder
 from engine.handlers.amendments import review_amendment
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
 from engine.handlers.freshness import venue_lag_ns
 from engine.handlers.losses_of_day import loss_reason
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext
-from engine.risk.exits import exit_quantity
+from engine.risk.exits import exit_quantity, reducible
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
-from engine.strategy.api import Amend, Cancel, Close, Place
+from engine.strategy.api import Amend, Cancel, Close, Intent, Place, Run
 
 
 class ApprovedIntent(NamedTuple):
@@ -29,6 +29,31 @@ class ApprovedIntent(NamedTuple):
     instrument: Instrument
     order: Approved | NewOrder | None  # NewOrder: an order of ours is amended to it; None: one is cancelled
     verdict_seq: int
+
+
+def drops_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> bool:
+    """Return True for a new order that a pause forbids, and for a cancel that repeats one under way.
+
+    An exit leaves during a pause too. After one that was refused, the next waits.
+    """
+    if isinstance(intent, Cancel):
+        return repeats_cancel(step, intent.client_order_id)
+    if not step.account.breakers.pauses or isinstance(intent, Amend | Run):  # these check pauses themselves
+        return False
+    instrument = session.instrument_by_name.get(intent.instrument)
+    name = intent.instrument if instrument is None else instrument.id
+    subjects = ((BreakerScope.INSTRUMENT, name), (BreakerScope.STRATEGY, strategy))
+    pauses = [step.account.breakers.active(scope, subject, step.time_ns) for scope, subject in subjects]
+    if not any(pauses) or not session.safeguards.paused_exits or not _is_exit(step, strategy, name, intent):
+        return any(pauses)
+    return any(pause is not None and step.time_ns < pause.exits_from_ns for pause in pauses)
+
+
+def _is_exit(step: StepContext, strategy: str, instrument: str, intent: Place | Close) -> bool:
+    """Return True if a new order can only reduce the strategy's position."""
+    if isinstance(intent, Close) or intent.reduce_only:
+        return True
+    return intent.quantity <= reducible(step.account, strategy, instrument, intent.side)
 
 
 def review_intent(
@@ -114,7 +139,9 @@ def risk_context(
     session: SessionContext, step: StepContext, strategy: str, order: NewOrder, quote: Quote | None
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
-    instrument = step.account.instruments.current(session.instruments[order.instrument])
+    instrument = session.instruments[order.instrument]
+    if step.account.instruments.by_id:
+        instrument = step.account.instruments.current(instrument)
     limits, terms = session.body.risk, order.terms
     settings, index = session.settings, session.indexes[instrument.id]
     venue = session.venues[instrument.venue]

@@ -1,7 +1,8 @@
 """P&L of the UTC day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached the limit.
 
 The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. It
-counts the positions of all strategies of the account, over restarts. Positions of other programs do not count.
+counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
+position whose instrument was not listed when the day began counts from its first mark of the day.
 """
 
 from collections.abc import Mapping
@@ -49,6 +50,12 @@ def worth(session: SessionContext, step: StepContext) -> Worth:
     return Worth(by_position, unmarked)
 
 
+def unlisted_positions(step: StepContext, now: Worth) -> tuple[str, ...]:
+    """Return the positions that nothing marks, by name."""
+    positions = step.account.positions.by_key
+    return tuple(key for key in sorted(positions) if positions[key].strategy != EXTERNAL and key not in now.by_position)
+
+
 def losses_of_day(session: SessionContext, step: StepContext, now: Worth) -> dict[str, Decimal]:
     """Return the loss of this UTC day by asset. Empty before its begin is recorded."""
     day = step.account.day_pnl
@@ -56,6 +63,8 @@ def losses_of_day(session: SessionContext, step: StepContext, now: Worth) -> dic
         return {}
     losses: dict[str, Decimal] = {}
     for key, pnl in now.by_position.items():
+        if key in day.unlisted:
+            continue  # it counts from its first mark, which the next check records
         instrument = session.instruments[step.account.positions.by_key[key].instrument]
         asset = contracts.asset_of(instrument)
         losses[asset] = losses.get(asset, ZERO) - (pnl - day.opening.get(key, ZERO))

@@ -15,6 +15,7 @@ from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.mode import right_mode
 from engine.state.session_state import Account
+from engine.state.timers import RECONCILE
 from engine.step_context import StepContext
 
 
@@ -26,6 +27,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         liveness of a market changes. Only then may a step skip it.
 
     """
+    if _is_quiet(session, step):  # a further stage below must be added there
+        return True
     if step.account.breakers.due:
         trip_breakers(session, step)
     # the mode comes before the round: one that began before RUNNING ended would prove nothing
@@ -42,13 +45,50 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     if modes.stopping_since_ns:
         advance_shutdown(session, step)
         return False
-    return (
+    is_quiescent = (
         modes.mode is Mode.RUNNING
         and is_safe
         and not step.account.orders.missing_fills
         and not is_round_due
         and not _is_blocked(step)
     )
+    is_quiet = is_quiescent and not (
+        modes.reasons or step.account.access.by_venue or step.account.reconciling.running
+    )  # an access refusal ends by time, a round with the last answer
+    step.state.quiet_parts = _quiet_parts(step.account) if is_quiet else ()
+    return is_quiescent
+
+
+def _quiet_parts(account: Account) -> tuple[Any, ...]:
+    """Return the parts that the policy reads, without those that `_is_quiet` reads at every step."""
+    return (
+        account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks,
+        account.instruments, account.lateness,
+    )  # fmt: skip
+
+
+def _is_quiet(session: SessionContext, step: StepContext) -> bool:
+    """Return True if the policy has nothing to do, since nothing moved after it last found that.
+
+    Parts are immutable, so the same parts lead to the same decisions. Orders, budgets, timers and strategies move with
+    every order: only what of them leads to a decision is read. A drift is recorded by a round, which moves a part.
+    """
+    known, account = step.state.quiet_parts, step.account
+    if not known or not all(map(is_, _quiet_parts(account), known)):
+        return False
+    orders = account.orders
+    if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
+        return False
+    if RECONCILE not in account.timers.due_ns:
+        return False
+    for status in account.strategies.by_name.values():
+        if status.stopped_for:
+            return False
+    for budget in account.limits.by_venue.values():
+        if step.time_ns < budget.blocked_until_ns:
+            return False
+    market, with_book = step.market, session.settings.books
+    return False not in [market.is_live(index, with_book=with_book) for index in session.indexes.values()]
 
 
 def _is_blocked(step: StepContext) -> bool:
@@ -57,37 +97,10 @@ def _is_blocked(step: StepContext) -> bool:
     return bool(budgets) and step.time_ns < max([budget.blocked_until_ns for budget in budgets])
 
 
-def _parts_of_mode(account: Account) -> tuple[Any, ...]:
-    """Return the parts that `right_mode` reads, without those that `_is_running_still` reads at every step."""
-    return (
-        account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks,
-        account.instruments, account.lateness,
-    )  # fmt: skip
-
-
-def _is_running_still(session: SessionContext, step: StepContext) -> bool:
-    """Return True if no part moved since the mode was found to be RUNNING without a reason, and the market is live.
-
-    Parts are immutable, so the same parts lead to the same mode. Orders and rate budgets move with every order: only
-    what of them leads to a reason is read.
-    """
-    known, account = step.state.running_parts, step.account
-    if not known or account.orders.missing_fills or account.orders.doubted:
-        return False
-    if not all(map(is_, _parts_of_mode(account), known)):
-        return False
-    market, with_book = step.market, session.settings.books
-    if False in [market.is_live(index, with_book=with_book) for index in session.indexes.values()]:
-        return False
-    return not _is_blocked(step)
-
-
 def decide_mode(
     session: SessionContext, step: StepContext, market_reasons: tuple[ModeReason, ...] | None = None
 ) -> tuple[ModeReason, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
-    if _is_running_still(session, step):
-        return ()
     blocked: tuple[ModeReason, ...] = ()
     if session.settings.block_instruments:
         block_unready(session, step)
@@ -120,6 +133,4 @@ def decide_mode(
     )
     if (mode, reasons) != (modes.mode, modes.reasons):
         step.emit(ModeChanged(mode, reasons), source="mode")
-    is_clear = mode is Mode.RUNNING and not reasons and not account.access.by_venue  # an access refusal ends by time
-    step.state.running_parts = _parts_of_mode(step.account) if is_clear else ()
     return market_reasons

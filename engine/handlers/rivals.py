@@ -15,8 +15,6 @@ def halt_for_rivals(session: SessionContext, step: StepContext) -> None:
 
     The order is adopted, so it halts once: after a person's `resume` the engine trades on beside it.
     """
-    if OrderAdopted not in [type(output.body) for output in step.outputs]:
-        return
     closed = {output.record.key for output in step.outputs if isinstance(output.body, OrderClosed)}
     for output in tuple(step.outputs):
         body, key = output.body, output.record.key or ""

@@ -6,14 +6,14 @@ engine/state/safety_orders.py keeps them. Orders of other programs are spared.
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnded
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_rules import cancel_rules, is_probe_due, waits_for_access
 from engine.handlers.flatten import flatten_positions
 from engine.lifecycle import Status
 from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.orders import Order
-from engine.state.safety_orders import SafetyOrder
+from engine.state.safety_orders import SafetyOrder, probe_name
 from engine.step_context import StepContext
 
 SOURCE = "safety"  # of the records that safety orders lead to
@@ -41,6 +41,8 @@ def advance_safety(session: SessionContext, step: StepContext) -> bool:
     if step.account.safety.active and not step.account.modes.closing:
         for order in step.account.safety.active:
             _pursue(session, step, order)
+        if step.account.safety.active and step.account.access.by_venue:
+            _probe_refused(session, step)
     return bool(step.account.safety.active)
 
 
@@ -74,16 +76,15 @@ def _pursue(session: SessionContext, step: StepContext, order: SafetyOrder) -> N
         cancel_when_due(session, step, each)
     if orders:
         return
+    if not order.strategy and any(pending.request.mutates for pending in step.account.requests.by_seq.values()):
+        return
+    if not _is_confirmed(session, step, order):
+        return
     left: tuple[str, ...] = ()
-    if not order.strategy:
-        if any(pending.request.mutates for pending in step.account.requests.by_seq.values()):
+    if order.kind is SafetyKind.FLATTEN and not order.strategy:
+        is_waiting, left = flatten_positions(session, step, order)
+        if is_waiting:
             return
-        if not _is_confirmed(session, step, order):
-            return
-        if order.kind is SafetyKind.FLATTEN:
-            is_waiting, left = flatten_positions(session, step, order)
-            if is_waiting:
-                return
     step.emit(SafetyOrderEnded(order.number, left), source=SOURCE)
     whose = f"order of strategy {order.strategy}" if order.strategy else "own order"
     text = f"{order.title}, for {order.by}: no {whose} is open"
@@ -105,9 +106,25 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
         any(rules.values())
         or _cancels_pending(step) >= CANCELS_MAX
         or (tries is not None and step.time_ns < tries.next_ns())
+        or (step.account.access.by_venue and waits_for_access(step, instrument.venue, own_live(session, step)))
     ):
         return
     session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+
+
+def _probe_refused(session: SessionContext, step: StepContext) -> None:
+    """Query the open orders of each venue that refuses access and has no order whose cancel is the probe."""
+    instruments, pending = session.instruments, step.account.requests.by_seq.values()
+    with_orders = {
+        instruments[order.order.instrument].venue
+        for order in own_live(session, step)
+        if order.status is not Status.UNKNOWN and order.order.instrument in instruments
+    }
+    asked = {each.request.venue for each in pending if each.request.purpose is Purpose.OPEN_ORDERS}
+    for venue in sorted(step.account.access.by_venue.keys() - with_orders - asked):
+        tries = step.account.safety.tries.get(probe_name(venue))
+        if is_probe_due(step, venue, 0 if tries is None else tries.last_ns):
+            session.factories[venue].open_orders(step, reconcile_round=0)
 
 
 def _cancels_pending(step: StepContext) -> int:
@@ -146,9 +163,11 @@ def name_waiting(session: SessionContext, step: StepContext) -> None:
 
 
 def _is_confirmed(session: SessionContext, step: StepContext, order: SafetyOrder) -> bool:
-    """Return True if a reconciliation began after the last change of an own order; start it otherwise."""
+    """Return True if a reconciliation began after the last change of an order that it concerns; start it otherwise."""
     rounds = step.account.reconciling
-    ended_seq = max((closed.updated_seq for closed in step.account.orders.closed.values()), default=-1)
+    closed_orders = step.account.orders.closed.values()
+    ended = (closed.updated_seq for closed in closed_orders if order.strategy in ("", closed.strategy))
+    ended_seq = max(ended, default=-1)
     if rounds.done_started_seq > max(order.since_seq, ended_seq):
         return True
     if not rounds.failures:  # after a failure a timer starts the next round

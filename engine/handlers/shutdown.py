@@ -3,9 +3,10 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import CloseReason, SessionClosing
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_rules import cancel_rules, waits_for_access
 from engine.handlers.dead_man import disarm_switches
 from engine.handlers.pnl import emit_pnl
+from engine.handlers.safety import own_live
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -23,7 +24,7 @@ def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = Fa
         How many live orders of ours there are.
 
     """
-    own_orders = [order for order in step.account.orders.live_by_age() if not order.adopted]
+    own_orders = own_live(session, step)
     for order in own_orders:
         instrument = session.instruments[order.order.instrument]
         rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
@@ -32,6 +33,8 @@ def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = Fa
         if order.status is Status.UNKNOWN:
             rules["live"] = "it is unknown: it is being asked about"
         reasons = "; ".join(reason for reason in rules.values() if reason)
+        if not ordered and waits_for_access(step, instrument.venue, own_orders):
+            continue
         if not reasons:
             session.factories[instrument.venue].cancel(
                 step, client_order_id=order.client_order_id, instrument=instrument

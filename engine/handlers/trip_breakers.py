@@ -1,18 +1,23 @@
 """Breakers: pause an instrument or a strategy whose orders are refused again and again, and say so.
 
-A paused strategy does not run, and its live orders are cancelled; where it only exceeded a rate, it runs and may
-cancel. A paused instrument gets no new orders: intents to place there leave no record, and the journal does not grow.
-engine/state/breakers.py counts.
+A paused strategy runs for its exits alone: orders that reduce a position leave, live orders that protect one stay, and
+its other orders are cancelled. Where it only exceeded a rate, its orders stay. A paused instrument gets no new orders
+but exits. Other intents to place leave no record, and the journal does not grow. Before `safeguards.paused_exits`, a
+paused strategy did not run. engine/state/breakers.py counts.
 """
+
+from decimal import Decimal
 
 from engine.bodies import CommandBody, NoteLevel
 from engine.facts import BreakerScope, BreakerTripped
-from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
+from engine.handlers.cancel_rules import cancel_rules
+from engine.model import Side
+from engine.money import ZERO
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.breakers import COMMAND_SCOPES, is_of_rates, next_pause_ns
+from engine.state.orders import Order
 from engine.step_context import StepContext
-from engine.strategy.api import Amend, Cancel, Intent, Run
 
 SOURCE = "breakers"
 
@@ -26,7 +31,16 @@ def trip_breakers(session: SessionContext, step: StepContext) -> None:
         scope, _, subject = key.partition(" ")
         reason = breakers.tallies[key][kind].reason
         wait_ns = next_pause_ns(breakers.pauses.get(key), kind, step.time_ns, session.safeguards)
-        tripped = BreakerTripped(BreakerScope(scope), subject, reason, step.time_ns + wait_ns, is_of_rates(kind))
+        of_rates = is_of_rates(kind)
+        exits_only = session.safeguards.paused_exits and scope == BreakerScope.STRATEGY and not of_rates
+        tripped = BreakerTripped(
+            BreakerScope(scope),
+            subject,
+            reason,
+            step.time_ns + wait_ns,
+            may_run=of_rates or exits_only,
+            exits_only=exits_only,
+        )
         step.emit(tripped, source=SOURCE)
         text = (
             f"{scope} {subject} pauses for {-(-wait_ns // SECOND_NS)} s: its orders were refused again and again "
@@ -38,24 +52,17 @@ def trip_breakers(session: SessionContext, step: StepContext) -> None:
             cancel_paused(session, step)
 
 
-def drops_intent(session: SessionContext, step: StepContext, strategy: str, intent: Intent) -> bool:
-    """Return True for a new order that a pause forbids, and for a cancel that repeats one under way."""
-    if isinstance(intent, Cancel):
-        return repeats_cancel(step, intent.client_order_id)
-    if not step.account.breakers.pauses or isinstance(intent, Amend | Run):  # these check pauses themselves
-        return False
-    instrument = session.instrument_by_name.get(intent.instrument)
-    name = intent.instrument if instrument is None else instrument.id
-    subjects = ((BreakerScope.INSTRUMENT, name), (BreakerScope.STRATEGY, strategy))
-    return any(step.account.breakers.pause_reason(scope, subject, step.time_ns) for scope, subject in subjects)
-
-
 def cancel_paused(session: SessionContext, step: StepContext) -> None:
-    """Cancel the live orders of strategies that do not run."""
-    if not step.account.breakers.pauses:
+    """Cancel the live orders of paused strategies, but not those that protect a position while only exits leave."""
+    breakers, protected = step.account.breakers, dict[tuple[str, str, Side], Decimal]()
+    if not breakers.pauses:
         return
     for order in step.account.orders.live_by_age():
-        if order.adopted or step.account.breakers.may_run(order.strategy, step.time_ns):
+        pause = breakers.active(BreakerScope.STRATEGY, order.strategy, step.time_ns)
+        is_exits_only = pause is not None and pause.exits_only
+        if breakers.may_run(order.strategy, step.time_ns) and not is_exits_only:
+            continue
+        if is_exits_only and _protects(step, order, protected):
             continue
         instrument = session.instruments[order.order.instrument]
         rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
@@ -63,6 +70,18 @@ def cancel_paused(session: SessionContext, step: StepContext) -> None:
             session.factories[instrument.venue].cancel(
                 step, client_order_id=order.client_order_id, instrument=instrument
             )
+
+
+def _protects(step: StepContext, order: Order, protected: dict[tuple[str, str, Side], Decimal]) -> bool:
+    """Return True if an order, with the older ones in `protected`, can only reduce its strategy's position."""
+    side = order.order.side
+    held = -step.account.positions.get(order.strategy, order.order.instrument).quantity * side.sign
+    key = (order.strategy, order.order.instrument, side)
+    quantity = protected.get(key, ZERO) + order.leaves_quantity
+    if not order.order.reduce_only and quantity > held:
+        return False
+    protected[key] = quantity
+    return True
 
 
 def handle_resume(session: SessionContext, step: StepContext, body: CommandBody) -> None:

@@ -4,8 +4,8 @@ At the limit every own order is cancelled; from then on the risk rule `daily_los
 """
 
 from engine.bodies import NoteLevel
-from engine.facts import DailyLossReached, DayBegan, SafetyCause, SafetyKind
-from engine.handlers.losses_of_day import losses_of_day, worth
+from engine.facts import DailyLossReached, DayBegan, PositionEnteredDay, SafetyCause, SafetyKind
+from engine.handlers.losses_of_day import losses_of_day, unlisted_positions, worth
 from engine.handlers.safety import order_safety
 from engine.money import ZERO
 from engine.session_context import SessionContext
@@ -26,7 +26,10 @@ def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
         return  # risk refuses new orders meanwhile
     today = day_of(step.time_ns)
     if step.account.day_pnl.day != today:
-        step.emit(DayBegan(today, now.by_position), source=SOURCE)
+        step.emit(DayBegan(today, now.by_position, unlisted_positions(step, now)), source=SOURCE)
+    for key in step.account.day_pnl.unlisted:
+        if key in now.by_position:
+            step.emit(PositionEnteredDay(today, key, now.by_position[key]), source=SOURCE)
     lost = step.account.day_pnl.lost
     for asset, loss in sorted(losses_of_day(session, step, now).items()):
         if loss >= limit > lost.get(asset, ZERO):

@@ -35,8 +35,8 @@ class BadLineError(Exception):
     """A line is not a request; the text states why, in one bounded line."""
 
 
-class ControlRequest(msgspec.Struct, frozen=True):
-    """A command that a client requests. Unknown members are ignored."""
+class ControlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A command that a client requests."""
 
     command: str
     by: str = "operator"
@@ -51,6 +51,7 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
     """Return the request of a line without its end.
 
     msgspec refuses bytes that are not UTF-8, lone surrogates and values of other types, so every text can be recorded.
+    A field that is unknown, or given twice, is refused: the client means something that would not be done.
 
     Raises:
         BadLineError: The line is no request.
@@ -61,8 +62,11 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
         raise BadLineError(f"not a command: its brackets are nested deeper than {DEPTH_MAX}")
     try:
         request = _decode(line)
+        repeated = _repeated_field(line)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise BadLineError(f"not a command: {error}") from None
+    if repeated:
+        raise BadLineError(f"not a command: the field {repeated[:40]!r} is given twice")
     if request.command not in commands:
         raise BadLineError(f"no command {request.command[:40]!r}; there are {', '.join(commands)}")
     name_max = ABOUT_NAMES.get(request.command, 0)
@@ -73,6 +77,13 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
     if name_max and not 0 < len(request.about) <= name_max:
         raise BadLineError(f"{request.command} needs a name of 1 to {name_max} characters")
     return msgspec.structs.replace(request, by=request.by[:BY_MAX], reason=request.reason[:REASON_MAX])
+
+
+def _repeated_field(line: bytes) -> str:
+    """Return the first field that an object gives twice, or ""."""
+    fields: list[str] = []
+    json.loads(line, object_pairs_hook=lambda pairs: fields.extend(name for name, _ in pairs))
+    return next((name for place, name in enumerate(fields) if name in fields[:place]), "")
 
 
 def _depth(line: bytes) -> int:

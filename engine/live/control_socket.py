@@ -17,12 +17,14 @@ import trio
 from engine.bodies import CommandName
 from engine.live.control_lines import COMMANDS, LINE_BYTES_MAX, BadLineError, answer_line, answer_of, parse_line
 from engine.live.ingress import Command, Ingress
+from engine.live.waiting_commands import WaitingCommands
 
 PATH_BYTES_MAX = 107  # sockaddr_un.sun_path less its closing zero
 CLIENTS_MAX = 16  # connected; one more drops the client that has been silent for longest
 LINE_SECONDS = 5.0  # for a client to send its line
 ANSWER_SECONDS = 10.0
 ACCEPT_RETRY_SECONDS = 0.1
+ANSWER_BYTES_MAX = 2**20  # the status of a session with many blocked instruments is long
 
 
 class ControlError(Exception):
@@ -54,14 +56,24 @@ async def serve_control(
     ingress: Ingress,
     status: Callable[[], dict[str, Any]] | None = None,
     *,
+    waiting: WaitingCommands | None = None,
     task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve commands until cancelled, then remove the socket's file. `status` answers the question of that name."""
-    listening = trio.socket.from_stdlib_socket(_listen(path))
-    clients = _Clients(ingress, status)
+    listening_socket = _listen(path)
+    listening = trio.socket.from_stdlib_socket(listening_socket)
+    waiting = waiting or WaitingCommands(ingress)
+    clients = _Clients(ingress, status, waiting.reading)
+    token = trio.lowlevel.current_trio_token()
     try:
-        task_status.started(path)
         async with trio.open_nursery() as nursery:
+
+            def take_over() -> None:
+                for accepted in waiting.accepted():
+                    nursery.start_soon(clients.serve, trio.SocketStream(trio.socket.from_stdlib_socket(accepted)))
+
+            waiting.listen(listening_socket, lambda: token.run_sync_soon(take_over))
+            task_status.started(path)
             while True:
                 try:
                     client, _ = await listening.accept()
@@ -95,8 +107,9 @@ def _remove(path: Path) -> None:
 class _Clients:
     """The clients of a session's socket."""
 
-    def __init__(self, ingress: Ingress, status: Callable[[], dict[str, Any]] | None) -> None:
+    def __init__(self, ingress: Ingress, status: Callable[[], dict[str, Any]] | None, reading: set[int]) -> None:
         self._ingress = ingress
+        self._reading = reading  # descriptors of clients without a whole line yet
         self._status = status
         self._count = 0
         self._silent: dict[trio.CancelScope, None] = {}  # clients without a whole line yet, the oldest first
@@ -128,6 +141,8 @@ class _Clients:
         line = b""
         with trio.move_on_after(LINE_SECONDS) as scope:
             self._silent[scope] = None
+            descriptor = stream.socket.fileno()
+            self._reading.add(descriptor)
             try:
                 while b"\n" not in line and len(line) <= LINE_BYTES_MAX:
                     received = await stream.receive_some(LINE_BYTES_MAX)
@@ -136,6 +151,7 @@ class _Clients:
                     line += received
             finally:
                 self._silent.pop(scope, None)
+                self._reading.discard(descriptor)
         if scope.cancelled_caught:
             with trio.move_on_after(0.1):
                 await stream.send_all(answer_line({"error": "no whole line came in time"}))
@@ -180,7 +196,7 @@ def send_command(
             asked = {"command": command, "by": by, "reason": reason, **({"about": about} if about else {})}
             client.sendall(json.dumps(asked).encode() + b"\n")
             with client.makefile("rb") as answers:
-                line = answers.readline(LINE_BYTES_MAX * 4)
+                line = answers.readline(ANSWER_BYTES_MAX)
         except OSError as error:
             raise ControlError(f"no session listens at {path} ({error.strerror or error}); is it running?") from error
     if not line:

@@ -1,15 +1,16 @@
 """The time budget of decisions: measured, and enforced while a decision does not return.
 
-A decision runs in the main thread, so the session's tasks wait meanwhile. A second thread interrupts a
-decision that exceeds its budget, or that keeps a signal waiting: it sends SIGURG to the main thread, whose handler
-raises DecisionCutError inside the decision. The strategy is then stopped by record. A decision that cannot be
-interrupted ends the signs of life: then another process ends this one (engine/live/stuck_guard.py).
+A decision runs in the main thread, so the session's tasks wait meanwhile. A second thread interrupts a decision that
+exceeds its budget, or that keeps a signal or a command to stop waiting, with any budget: it sends SIGURG to the
+main thread, whose handler raises DecisionCutError inside the decision. The strategy is then stopped by record. A
+decision that cannot be interrupted ends the signs of life: then another process ends this one
+(engine/live/stuck_guard.py).
 """
 
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType
 
@@ -24,7 +25,7 @@ SOURCE = "decisions"  # of the LINK records
 SLOW_NS = 10_000_000  # of real time: sockets are read after a decision that took longer
 POLL_SECONDS = 0.1
 AGAIN_NS = SECOND_NS // 3  # between two interruptions of one decision: a strategy may swallow the first
-SIGNAL_GRACE_NS = SECOND_NS  # for the decision at hand after SIGINT or SIGTERM
+SIGNAL_GRACE_NS = SECOND_NS  # for the decision at hand after SIGINT, SIGTERM or a command that limits the session
 STUCK_NS = 10 * SECOND_NS  # after the first interruption
 
 
@@ -56,6 +57,8 @@ class DecisionWatch:
         self._cut: tuple[int, str] = (0, "")  # (when the decision began that is void, why)
         self._raised_ns = 0
         self._signalled_ns = 0
+        self.is_command_waiting: Callable[[], bool] = lambda: False  # called by the watch's thread
+        self._commanded: tuple[int, int] = (0, 0)  # (when the decision began, when a command first waited for it)
         self._spent_ns: dict[str, int] = {}  # strategy -> in slow decisions since `busiest`
         self._is_over = threading.Event()
 
@@ -142,6 +145,11 @@ class DecisionWatch:
             return self._too_long()
         if self._signalled_ns and min(spent_ns, now_ns - self._signalled_ns) > SIGNAL_GRACE_NS:
             return "its decision did not return while a signal to stop waited"
+        if spent_ns > SIGNAL_GRACE_NS and self.is_command_waiting():
+            if self._commanded[0] != self.began_ns:
+                self._commanded = (self.began_ns, now_ns)
+            if now_ns - self._commanded[1] > SIGNAL_GRACE_NS:
+                return "its decision did not return while a command waited"
         return ""
 
     def _too_long(self) -> str:

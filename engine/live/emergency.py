@@ -1,6 +1,7 @@
 """The emergency cancel: after the journal, the core or the shell failed, cancel our orders until the venue shows none.
 
-No step runs any more, so this reads the last state only. Orders of other programs are spared.
+No step runs any more, so this reads the last state only. Orders of other programs are spared. The venue's list may lag
+behind its books, so an order that is known here and not listed is queried by its id, and no single list proves an end.
 """
 
 from collections.abc import Awaitable, Callable, Collection
@@ -9,7 +10,7 @@ from functools import partial
 import structlog
 import trio
 
-from engine.events import Answer, Event, OpenOrdersReport, OrderReport, Outcome, ServerTime
+from engine.events import Answer, Event, OpenOrdersReport, OrderReport, Outcome, ServerTime, VenueStatus
 from engine.lifecycle import Status
 from engine.live.transport.http_result import HttpResult
 from engine.requests import AnswerStatus, Unsigned
@@ -20,8 +21,11 @@ from engine.venues.venue import Venue
 
 SECONDS_MAX = 15.0  # for all venues together
 PAUSE_SECONDS = 0.5  # between two rounds of cancels
+PAUSE_SECONDS_MAX = 4.0  # it doubles while the venue refuses access or does not answer
+APART_SECONDS = 2.0  # between two answers that together prove an absence
 REQUEST_SECONDS_MAX = 5.0
 UNSETTLED = (Status.PENDING, Status.UNKNOWN)
+OPEN = (VenueStatus.OPEN, VenueStatus.PARTIALLY_FILLED)
 
 Send = Callable[[str, Unsigned, int], Awaitable[HttpResult]]  # venue, request, clock offset
 
@@ -51,6 +55,11 @@ class EmergencyCancel:
 
         """
         self.open: dict[str, str] = {}  # client order id -> venue, of orders that may be open
+        self.unconfirmed = set(session.venues)  # venues that did not show that none of ours is open
+        self._at_venue: dict[str, tuple[str, str]] = {}  # client order id -> its instrument, and its id at the venue
+        self._absent_at: dict[str, float] = {}  # client order id -> when the venue first did not know it
+        self._answered: set[str] = set()  # orders whose cancel was answered: if they are listed still, they are queried
+        self._ended: set[str] = set()  # orders whose own answer states their end
         self._session = session
         self._account = account
         self._send = send
@@ -60,6 +69,7 @@ class EmergencyCancel:
             instrument = session.instruments.get(order.order.instrument)
             if instrument is not None and session.is_ours(order):
                 self.open[order.client_order_id] = instrument.venue
+                self._at_venue[order.client_order_id] = (instrument.id, order.venue_order_id)
         self._offset_ns = {name: account.limits.get(name).clock_offset_ns for name in session.venues}
 
     async def run(self) -> None:
@@ -68,27 +78,71 @@ class EmergencyCancel:
             async with trio.open_nursery() as nursery:
                 for venue in self._session.venues.values():
                     nursery.start_soon(self._clear, venue)
-        if self.open:
-            log.error("orders may still be open at the venue", orders=sorted(self.open))
+        if self.open or self.unconfirmed:
+            log.error("orders may still be open at the venue", orders=sorted(self.open), unconfirmed=self.unconfirmed)
+
+    def left(self) -> str:
+        """Return, after `run`, what may still be open, or ""."""
+        orders = f"{len(self.open)} orders may still be open: {', '.join(sorted(self.open))}" if self.open else ""
+        venues = "" if self.open else ", ".join(sorted(self.unconfirmed))
+        return orders or (f"{venues} did not confirm that no order of ours is open" if venues else "")
 
     async def _clear(self, venue: Venue) -> None:
-        """Cancel the orders of one venue until it lists none of ours."""
-        quiet_at = trio.current_time()
+        """Cancel the orders of one venue until two of its lists, apart in time, name none, and each known one ended."""
+        quiet_at, none_at, pause_s = trio.current_time(), 0.0, PAUSE_SECONDS
         if any(order.status in UNSETTLED for order in self._account.orders.live.values()):
             # a placement may be on its way: the venue accepts it for as long as the receive window
             quiet_at += self._seconds_of(venue.recv_window_ms * MILLISECOND_NS) + 1
         while True:
             answer, theirs = await self._open_orders(venue)
+            now = trio.current_time()
             if theirs is not None:
-                self.open = {name: other for name, other in self.open.items() if other != venue.name}
-                self.open.update((order.client_order_id, venue.name) for order in theirs)
-                if not theirs and trio.current_time() >= quiet_at:
+                for order in theirs:
+                    self.open[order.client_order_id] = venue.name
+                    self._at_venue[order.client_order_id] = (order.instrument, order.venue_order_id)
+                listed = {order.client_order_id for order in theirs}
+                known = [name for name in self._names(venue) if name not in listed or name in self._answered]
+                await self._query_all(venue, known, quiet_at)
+                none_at = 0.0 if self._names(venue) else none_at or now
+                if none_at and now - none_at >= APART_SECONDS and now >= quiet_at:
+                    self.unconfirmed.discard(venue.name)
                     return
-                await self._cancel_all(venue, [(o.instrument, o.client_order_id, o.venue_order_id) for o in theirs])
-            else:
-                await self._cancel_all(venue, self._known(venue))
+            names = self._names(venue)
+            if answer.outcome is Outcome.AUTH:
+                names = names[:1]  # a probe: the venue refuses each of them
+            if answer.outcome is not Outcome.RATE_LIMITED:  # else every request makes the wait longer
+                await self._cancel_all(venue, names)
             wait_s = self._seconds_of(answer.retry_after_ns) if answer.outcome is Outcome.RATE_LIMITED else 0
-            await trio.sleep(max(wait_s, PAUSE_SECONDS))
+            pause_s = PAUSE_SECONDS if theirs is not None else min(2 * pause_s, PAUSE_SECONDS_MAX)
+            await trio.sleep(max(wait_s, pause_s))
+
+    def _names(self, venue: Venue) -> list[str]:
+        """Return our orders of a venue that may be open."""
+        return [name for name, other in self.open.items() if other == venue.name]
+
+    async def _query_all(self, venue: Venue, names: list[str], quiet_at: float) -> None:
+        """Query orders that the venue does not list, by their ids; forget those that ended."""
+        async with trio.open_nursery() as nursery:
+            for name in names:
+                nursery.start_soon(self._query, venue, name, quiet_at)
+
+    async def _query(self, venue: Venue, name: str, quiet_at: float) -> None:
+        instrument_id, venue_order_id = self._at_venue[name]
+        instrument = self._session.instruments[instrument_id]
+        unsigned = venue.account.query_order(instrument, "" if venue_order_id else name, venue_order_id)
+        answer, events = await self._request(venue, unsigned)
+        report = next((event for event in events if isinstance(event, OrderReport)), None)
+        now = trio.current_time()
+        if answer.outcome is Outcome.NOT_FOUND:
+            since = self._absent_at.setdefault(name, now)
+            is_over = now - since >= APART_SECONDS and now >= quiet_at
+        else:
+            self._absent_at.pop(name, None)
+            is_over = answer.outcome is Outcome.DONE and report is not None and report.status not in OPEN
+            if is_over:
+                self._ended.add(name)
+        if is_over:
+            self.open.pop(name, None)
 
     async def _open_orders(self, venue: Venue) -> tuple[Answer, list[OrderReport] | None]:
         """Return the venue's answer and our orders among those that it lists; None if it does not list them."""
@@ -97,21 +151,17 @@ class EmergencyCancel:
         if answer.outcome is not Outcome.DONE or report is None:
             log.warning("the venue does not list open orders", venue=venue.name, answer=f"{answer.code} {answer.text}")
             return answer, None
-        return answer, [order for order in report.orders if self._is_ours(order)]
+        ours = (order for order in report.orders if self._is_ours(order))
+        return answer, [order for order in ours if order.client_order_id not in self._ended]
 
     def _is_ours(self, report: OrderReport) -> bool:
         known = self._account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
         return self._session.is_own_order(report) if known is None else self._session.is_ours(known)
 
-    def _known(self, venue: Venue) -> list[tuple[str, str, str]]:
-        """Return our orders as the last state has them."""
-        names = [name for name, other in self.open.items() if other == venue.name]
-        orders = (order for name in names if (order := self._account.orders.live.get(name)) is not None)
-        return [(order.order.instrument, order.client_order_id, order.venue_order_id) for order in orders]
-
-    async def _cancel_all(self, venue: Venue, orders: list[tuple[str, str, str]]) -> None:
+    async def _cancel_all(self, venue: Venue, names: list[str]) -> None:
         async with trio.open_nursery() as nursery:
-            for instrument_id, name, venue_order_id in orders:
+            for name in names:
+                instrument_id, venue_order_id = self._at_venue[name]
                 instrument = self._session.instruments.get(instrument_id)
                 if instrument is not None and (self._recorded is None or name in self._recorded):
                     unsigned = venue.account.cancel(instrument, name, venue_order_id)
@@ -119,6 +169,8 @@ class EmergencyCancel:
 
     async def _cancel(self, venue: Venue, unsigned: Unsigned, name: str) -> None:
         answer, _ = await self._request(venue, unsigned)
+        if answer.outcome in (Outcome.DONE, Outcome.NOT_FOUND):
+            self._answered.add(name)
         log.warning("emergency cancel", order=name, answer=f"{answer.outcome} {answer.code} {answer.text}".rstrip())
 
     async def _request(self, venue: Venue, unsigned: Unsigned) -> tuple[Answer, tuple[Event, ...]]:

@@ -161,6 +161,7 @@ class Gateway:
             await websocket.send(frame)
             self._note_latency(seq, sent_ns, was_sent=True)
         except WebsocketClosedError as ended:
+            self._note_latency(seq, 0, was_sent=False)
             self._ingress.put(arrival_of(seq, request, self._not_sent(str(ended))))
 
     def _stamp_ns(self, clock_offset_ns: int) -> int:

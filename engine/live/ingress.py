@@ -5,6 +5,7 @@ silent.
 """
 
 from collections import deque
+from collections.abc import Collection
 
 import msgspec
 import trio
@@ -91,6 +92,10 @@ class Ingress:
         self._commands.append(command)
         self._waker.set()
         return True
+
+    def has_command(self, names: Collection[CommandName]) -> bool:
+        """Return True if one of these commands waits. Safe to call from another thread."""
+        return any(command.name in names for command in list(self._commands))
 
     def next(self) -> Command | FrameBatch | LinkDown | Arrival | None:
         """Remove and return the next item: commands first, then the oldest arrival; None if the queue is empty."""

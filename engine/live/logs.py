@@ -28,6 +28,19 @@ TEXT_MAX = 10_000  # characters of a value, with a traceback
 LIBRARIES = ("httpx", "httpcore", "trio-websocket")
 SECOND_NS = 1_000_000_000
 EVENT_WIDTH = 15  # of the console form
+# the console form has these fields of a line with a text, which contains the others
+CONSOLE_FIELDS = (
+    "timestamp",
+    "level",
+    "event",
+    "strategy",
+    "version",
+    "instrument",
+    "client_order_id",
+    "plan_id",
+    "seq",
+    "cause",
+)
 CLEAR_LINE = "\r\x1b[2K"
 
 
@@ -114,6 +127,7 @@ def _readable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mu
     """Put the text behind the event, and keep a line one line: only a traceback has more."""
     text = event.pop("text", None)
     if text is not None:
+        event = {name: event[name] for name in CONSOLE_FIELDS if event.get(name) is not None}
         event["event"] = f"{event['event']:{EVENT_WIDTH}} {text}"
     return {
         name: value.replace("\n", "\\n") if isinstance(value, str) and name != "exception" else value
@@ -127,7 +141,7 @@ def configure(*, level: str = "info", json_lines: bool = False) -> None:
     last = (
         [structlog.processors.JSONRenderer()]
         if json_lines
-        else [_readable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        else [_readable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)]
     )
     structlog.configure(
         processors=[

@@ -35,6 +35,7 @@ from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
 from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
 from engine.live.stuck_guard import stuck_guard
 from engine.live.transport.selection import make_sender
+from engine.live.waiting_commands import WaitingCommands
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.state.positions import unrealised
@@ -98,6 +99,8 @@ class Session:
         runner = self.kernel.session.runner
         self.watch = DecisionWatch(plan.body.engine, config.clock.speed, runner.guarded_code)
         runner.guard = self.watch
+        self._waiting = WaitingCommands(self.ingress)
+        self.watch.is_command_waiting = self._waiting.is_urgent
         self._loop = InputLoop(
             self.sequencer, self.ingress, config.clock, self._writer, self._outputs, watch=self.watch
         )
@@ -215,7 +218,7 @@ class Session:
         nursery.start_soon(self._watch_signals)
         nursery.start_soon(self._watch_clock)
         path = socket_path(config.journals, self.plan.body.session)
-        await nursery.start(partial(serve_control, path, self.ingress, self.exposure))
+        await nursery.start(partial(serve_control, path, self.ingress, self.exposure, waiting=self._waiting))
         if progress is not None:
             nursery.start_soon(self._report_progress, progress)
         if self._log is not None:
@@ -249,8 +252,8 @@ class Session:
         emergency = EmergencyCancel(session, account, self._gateway.send_now, self._clock.seconds, recorded=recorded)
         with trio.CancelScope(shield=True):
             await emergency.run()
-        if emergency.open:
-            self._end.reason += f"; {len(emergency.open)} orders may still be open: {', '.join(sorted(emergency.open))}"
+        if left := emergency.left():
+            self._end.reason += f"; {left}"
 
     async def _durable_cancels(self) -> set[str] | None:
         """Wait until the cancels that the failed core recorded are durable, and return their orders' ids."""
@@ -297,8 +300,7 @@ class Session:
         elif self._writer.failed is not None:
             self._end.set(EndedBy.JOURNAL, str(self._writer.failed))
         elif self._outputs.close_reason is CloseReason.DEADLINE:
-            cancels_on_stop = self.plan.body.engine.cancel_on_stop
-            self._end.set(EndedBy.DEADLINE, deadline_reason(self.state.account, cancels_on_stop=cancels_on_stop))
+            self._end.set(EndedBy.DEADLINE, deadline_reason(self.kernel.session, self.state.account))
         else:
             self._end.set(EndedBy.CLOSED, "stopped in order")
         self._gateway.close()

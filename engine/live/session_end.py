@@ -5,6 +5,7 @@ from enum import StrEnum
 import structlog
 
 from engine.lifecycle import Status
+from engine.session_context import SessionContext
 from engine.state.session_state import Account
 
 NAMED_MAX = 3  # orders that a reason names
@@ -45,15 +46,16 @@ class SessionEnd:
             log.error("trading stopped", by=by.value, reason=reason)
 
 
-def deadline_reason(account: Account, *, cancels_on_stop: bool) -> str:
+def deadline_reason(session: SessionContext, account: Account) -> str:
     """Return the reason of a session that ended before the venue's last answer, with the orders it may concern."""
     requested = {
         pending.request.client_order_id for pending in account.requests.by_seq.values() if pending.request.mutates
     }
+    cancels_on_stop = session.settings.cancel_on_stop
     open_orders = [
         f"{order.client_order_id} {order.status}"
         for order in account.orders.live_by_age()
-        if not order.adopted and (cancels_on_stop or order.status in UNCLEAR or order.client_order_id in requested)
+        if session.is_ours(order) and (cancels_on_stop or order.status in UNCLEAR or order.client_order_id in requested)
     ]
     if not open_orders:
         return "stopped without the venue's answer: the last reconciliation is not done; the next start does it"

@@ -131,7 +131,29 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
             for _, held in sorted(account.positions.by_key.items())
             if held.quantity and held.strategy != EXTERNAL
         ],
+        "unconfirmed": unconfirmed_reason(state),
     }
+
+
+def unconfirmed_reason(state: State) -> str:
+    """Return why the venue did not state yet what is open, or "" if no safety order waits for its statement."""
+    account = state.account
+    since_seq = max((order.since_seq for order in account.safety.active), default=None)
+    if since_seq is None or account.reconciling.done_started_seq > since_seq:
+        return ""
+    refused = [f"{venue} refused access: {found.reason}" for venue, found in sorted(account.access.by_venue.items())]
+    blocked = [
+        f"{venue} demands a wait: {budget.reason}"
+        for venue, budget in sorted(account.limits.by_venue.items())
+        if state.time_ns < budget.blocked_until_ns
+    ]
+    down = [
+        f"{source} is {link.state}"
+        for source, link in sorted(account.links.by_source.items())
+        if link.role is LinkRole.PRIVATE and link.state is not LinkPhase.READY
+    ]
+    failed = ["its answers were errors, or did not come"] if account.reconciling.failures else []
+    return "; ".join(refused or blocked or down or failed)
 
 
 Progress = Callable[[SessionStatus], None]

@@ -30,6 +30,7 @@ from engine.state.session_state import Account
 from journal.record import Kind, Record, canonical
 
 SILENT_SECONDS_MAX = 15.0  # without a sign of life, beyond the longest decision
+UNBUDGETED_SECONDS_MAX = 60.0  # without a sign of life, where decisions have no time budget
 DUMP_SIGNAL = signal.SIGUSR2
 DUMP_SECONDS = 0.5  # for the traceback
 FIRST_FREE_FD = 3
@@ -50,16 +51,17 @@ class StuckGuard:
 
 @contextmanager
 def stuck_guard(plan: StartPlan) -> Iterator[StuckGuard | None]:
-    """Run a guard for a session that can trade, decides within a budget, and cancels its orders after a failure."""
+    """Run a guard for a session that can trade and cancels its orders after a failure."""
     config, settings = plan.wanted, plan.body.engine
     is_wanted = config.key is not None and plan.body.strategies and config.safety.cancels_on_failure
     is_main = threading.current_thread() is threading.main_thread()
-    if not (is_wanted and is_main and plan.body.account and settings.decision_stop_ns):
+    if not (is_wanted and is_main and plan.body.account):
         yield None
         return
     read_fd, write_fd = os.pipe()
     os.set_blocking(write_fd, False)
-    silent_s = config.clock.seconds(settings.decision_stop_ns) + SILENT_SECONDS_MAX
+    budget_s = config.clock.seconds(settings.decision_stop_ns)
+    silent_s = budget_s + SILENT_SECONDS_MAX if budget_s else UNBUDGETED_SECONDS_MAX
     parent = os.getpid()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the child uses no lock that a thread here may hold
@@ -131,7 +133,7 @@ def _end_session(plan: StartPlan, parent: int, silent_s: float) -> None:
     outcome = "the cancel failed: its orders may still be open"
     try:
         left = trio.run(_cancel, plan)
-        outcome = f"orders may still be open: {', '.join(left)}" if left else "the venue shows no open order of ours"
+        outcome = left or "the venue shows no open order of ours"
     finally:
         _write(f"verbatim: session {session}: {outcome}; its journal ends before the decision that did not return")
 
@@ -141,8 +143,8 @@ def _write(line: str) -> None:
         os.write(2, f"{line}\n".encode())
 
 
-async def _cancel(plan: StartPlan) -> list[str]:
-    """Cancel the open orders that bear the session's mark. Return those that may still be open."""
+async def _cancel(plan: StartPlan) -> str:
+    """Cancel the open orders that bear the session's mark. Return what may still be open, or ""."""
     config: SessionConfig = plan.wanted
     first = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
     context = rebuilder_of(first).session  # it runs no strategy's code
@@ -161,4 +163,4 @@ async def _cancel(plan: StartPlan) -> list[str]:
 
     emergency = EmergencyCancel(context, Account(), send, config.clock.seconds)
     await emergency.run()
-    return sorted(emergency.open)
+    return emergency.left()

@@ -111,8 +111,8 @@ class Market(MarketReader):
 
     def due_triggers(self, time_ns: int) -> list[int]:
         """Return the triggers due at or before this time, ordered by (due, name)."""
-        due = [(int(ns), self.triggers[w].name, w) for w, ns in enumerate(self.trigger_state[:, at.W_DUE_NS])]
-        return [w for ns, _, w in sorted(due) if ns <= time_ns]
+        all_ns = enumerate(self.trigger_state[:, at.W_DUE_NS].tolist())
+        return [w for _, _, w in sorted([(ns, self.triggers[w].name, w) for w, ns in all_ns if ns <= time_ns])]
 
     def due_ns(self, w: int) -> int:
         """Return when a throttled trigger is due; NEVER if it is not."""

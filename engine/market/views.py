@@ -174,7 +174,8 @@ class Counters(msgspec.Struct, frozen=True):
 
 def decimal(value: int, scale: int) -> Decimal:
     """Return the number at its scale, exact under any context, without trailing zeros or exponent."""
-    while scale > 0 and value % 10 == 0:
-        value //= 10
-        scale -= 1
-    return Decimal(f"{value}e-{scale}") if scale else Decimal(value)
+    digits = str(value)
+    zeros = min(len(digits) - len(digits.rstrip("0")), scale) if value else scale
+    if zeros == scale:
+        return Decimal(value // 10**scale)
+    return Decimal(f"{digits[: len(digits) - zeros]}e-{scale - zeros}")

@@ -2,9 +2,17 @@
 
 import msgspec
 
+from engine.sim.binance.filters import COUNTS
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.faults import Action, Rule
 from engine.sim.units import units
+
+
+def _field(name: str, text: str) -> str | int:
+    """Return the value of a field of SymbolRules from its text."""
+    if name == "status":
+        return text
+    return int(text) if name in COUNTS else units(text)
 
 
 def change_exchange(exchange: Exchange, rule: Rule) -> bool:
@@ -12,7 +20,7 @@ def change_exchange(exchange: Exchange, rule: Rule) -> bool:
     match rule.action:
         case Action.CHANGE_RULES:
             market = exchange.market(rule.symbol)
-            fields = {name: text if name == "status" else units(text) for name, text in rule.rules.items()}
+            fields = {name: _field(name, text) for name, text in rule.rules.items()}
             market.rules = msgspec.structs.replace(market.rules, **fields)
         case Action.ALLOW_TRADING:
             for account in exchange.accounts.values():

@@ -22,6 +22,7 @@ A rule is JSON, posted to /sim/faults. Durations are milliseconds of session tim
 | firewall | 403 with an HTML page, not processed | match |
 | list_late | myTrades lists a fill only after a while | event (TRADE), ms |
 | list_lag | openOrders lists orders as they were, while they ended less than ms ago; 0 ends it | ms |
+| list_behind | openOrders does not list orders that were placed less than ms ago; 0 ends it | ms |
 | events_before_answer | private events precede the answer that caused them | on |
 | change_rules | a symbol's rules or status are others from now on; amounts as decimal texts | symbol, rules |
 | allow_trading | the account "may trade" (on) or not, from now on | on |
@@ -64,6 +65,7 @@ class Action(StrEnum):
     FIREWALL = "firewall"
     LIST_LATE = "list_late"
     LIST_LAG = "list_lag"
+    LIST_BEHIND = "list_behind"
     STOP_STREAM = "stop_stream"
     DELAY_STREAM = "delay_stream"
     RESTART_IDS = "restart_ids"
@@ -148,6 +150,7 @@ class Faults:
         self._hidden: dict[str, tuple[int, ScriptedFault]] = {}
         self._unlisted: dict[tuple[int, int], tuple[int, ScriptedFault]] = {}
         self.list_lag_ns = 0
+        self.list_behind_ns = 0
         self.banned_until_ns = 0
         self.streams = StreamFaults()
 
@@ -168,6 +171,9 @@ class Faults:
                 fault.struck += not rule.ms
             case Action.LIST_LAG:
                 self.list_lag_ns = rule.ms * MS
+                fault.struck += not rule.ms
+            case Action.LIST_BEHIND:
+                self.list_behind_ns = rule.ms * MS
                 fault.struck += not rule.ms
             case Action.EVENTS_BEFORE_ANSWER:
                 self.events_before_answer = rule.on

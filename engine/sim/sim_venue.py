@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sim.binance import admin_pages, venue_messages
+from engine.sim.binance import admin_pages, list_messages, venue_messages
 from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.filters import rules_for
@@ -17,6 +17,7 @@ from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, WsApiRequest, refused, ws_answer
 from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.order_lists import ListChanged
 from engine.sim.exchange.order_values import FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.exchange_faults import change_exchange
@@ -26,7 +27,7 @@ from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
-from engine.sim.venue_config import VenueConfig, open_accounts
+from engine.sim.venue_config import VenueConfig, minutes_of, open_accounts
 from engine.sim.wire import HttpRequest, Outgoing
 
 STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
@@ -65,6 +66,8 @@ class SimVenue:
             rules[symbol] = msgspec.structs.replace(rules[symbol], **changes)
         accounts, keys = open_accounts(config, rules)
         self.exchange = Exchange(rules, accounts)
+        for symbol, candles in config.history.items():
+            self.exchange.markets[symbol].history = minutes_of(candles)
         self.faults = Faults()
         self.limits = RequestLimits(
             weight_max=config.weight_max, orders_10s_max=config.orders_10s_max, orders_day_max=config.orders_day_max
@@ -379,6 +382,8 @@ class SimVenue:
                     if event.fill is not None and event.fill.maker and event.order.executed == event.fill.quantity:
                         self.limits.order_traded(event.order.account, now_ns)
                     self._emit(event.order.account, venue_messages.execution_report(event), now_ns, due_ns=due_ns)
+                case ListChanged():
+                    self._emit(event.order_list.account, list_messages.list_status(event), now_ns, due_ns=due_ns)
                 case FundsChanged():
                     self._emit(event.account, venue_messages.account_position(event), now_ns, due_ns=due_ns)
         return len(events)

@@ -1,12 +1,13 @@
 """Configuration of the simulated venue: accounts, limits, latency and rules of its symbols."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.binance.key_ring import SimKeyRights
 from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.symbol_view import MinuteBar
 from engine.sim.units import units
 
 SECOND_NS: Final = 1_000_000_000
@@ -44,6 +45,29 @@ class VenueConfig:
     latency_ns: int = 0  # from a request to its answer
     rules: dict[str, SymbolRules] = field(default_factory=dict)  # by symbol; the venue's defaults for the others
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)  # symbol -> SymbolRules fields
+    # symbol -> candles of one minute before the market begins, as GET klines shows them, oldest first
+    history: dict[str, Sequence[Sequence[Any]]] = field(default_factory=dict)
+
+
+def minutes_of(candles: Sequence[Sequence[Any]]) -> tuple[MinuteBar, ...]:
+    """Return the minutes of a history."""
+    return tuple(
+        MinuteBar(
+            start_ns=candle[0] * 1_000_000,
+            open=units(candle[1]),
+            high=units(candle[2]),
+            low=units(candle[3]),
+            close=units(candle[4]),
+            volume=units(candle[5]),
+            quote=units(candle[7]),
+            trades=candle[8],
+            taker_base=units(candle[9]),
+            taker_quote=units(candle[10]),
+            first_id=-1,
+            last_id=-1,
+        )
+        for candle in candles
+    )
 
 
 def open_accounts(

@@ -7,8 +7,8 @@ pause twice as long.
 """
 
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +26,8 @@ REASON_CHARS_MAX = 200
 UNANSWERED = "no answer"
 RISK = "risk "
 RATE_PAUSE_NS = SECOND_NS
+EXIT_WAIT_NS = SECOND_NS  # of a paused strategy, after its first refused exit
+EXIT_WAIT_NS_MAX = 60 * SECOND_NS
 RATE_RULES = frozenset({"rate", "order_limit"})
 NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 COMMAND_SCOPES = {
@@ -45,10 +47,15 @@ class Tally(msgspec.Struct, frozen=True):
 class Pause(msgspec.Struct, frozen=True):
     """A pause, kept until its subject works again."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"exits_only", "exit_refusals", "exits_from_ns"})
+
     reason: str
     since_ns: int
     until_ns: int
     may_run: bool = False  # the strategy still runs: only its new orders are dropped
+    exits_only: bool = False  # it runs for its exits: its other orders are cancelled
+    exit_refusals: int = 0  # of exits during the pause
+    exits_from_ns: int = 0  # the next exit waits until then, after one was refused
 
 
 class Breakers(msgspec.Struct, frozen=True):
@@ -64,6 +71,11 @@ class Breakers(msgspec.Struct, frozen=True):
             return ""
         pause = self.pauses.get(key_of(scope, subject))
         return "" if pause is None or time_ns >= pause.until_ns else pause.reason
+
+    def active(self, scope: BreakerScope, subject: str, time_ns: int) -> Pause | None:
+        """Return the subject's pause, if one lasts."""
+        pause = self.pauses.get(key_of(scope, subject))
+        return None if pause is None or time_ns >= pause.until_ns else pause
 
     def may_run(self, strategy: str, time_ns: int) -> bool:
         """Return True if the strategy may run now."""
@@ -114,6 +126,8 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
 
     """
     match change:
+        case OrderAccepted() | Requested() if not breakers.tallies and not breakers.pauses:
+            return breakers  # nothing to forget
         case OrderClosed() if change.status is Report.REJECTED and settings.rejections_max:
             refusal = _Refusal(f"venue {NUMBERS.sub('#', change.reason)}", change.reason, at.time_ns)
             return _rejected(breakers, orders.get(change.client_order_id), refusal, settings)
@@ -125,6 +139,9 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
             reason = "; ".join(reason for _, reason in sorted(change.rules.items()) if reason)
             refusal = _Refusal(risk_kind(change.instrument, rules), reason, at.time_ns)
             key = key_of(BreakerScope.STRATEGY, change.strategy)
+            if settings.paused_exits and breakers.pauses:
+                keys = (key, key_of(BreakerScope.INSTRUMENT, change.instrument))
+                breakers = _with_refused_exit(breakers, keys, at.time_ns)
             return _counted(breakers, key, refusal, settings.refusals_max, settings.window_ns)
         case OrderAccepted():
             order = orders.get(change.client_order_id)
@@ -136,7 +153,7 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
             return _approved(breakers, key_of(BreakerScope.STRATEGY, change.request.strategy), at)
         case BreakerTripped():
             key = key_of(change.scope, change.subject)
-            pause = Pause(change.reason, at.time_ns, change.until_ns, change.may_run)
+            pause = Pause(change.reason, at.time_ns, change.until_ns, change.may_run, change.exits_only)
             due = tuple(waiting for waiting in breakers.due if waiting[0] != key)
             return replace(breakers, pauses={**breakers.pauses, key: pause}, due=due)
         case Commanded() if change.command.command in COMMAND_SCOPES:
@@ -156,9 +173,24 @@ def _rejected(breakers: Breakers, order: Order | None, refusal: _Refusal, settin
     if order is None or order.adopted:
         return breakers
     limit, window_ns = settings.rejections_max, settings.window_ns
+    if settings.paused_exits and breakers.pauses:
+        subjects = ((BreakerScope.INSTRUMENT, order.order.instrument), (BreakerScope.STRATEGY, order.strategy))
+        breakers = _with_refused_exit(breakers, [key_of(*subject) for subject in subjects], refusal.time_ns)
     breakers = _counted(breakers, key_of(BreakerScope.INSTRUMENT, order.order.instrument), refusal, limit, window_ns)
     # a strategy that is rejected on one instrument alone pauses that instrument first
     return _counted(breakers, key_of(BreakerScope.STRATEGY, order.strategy), refusal, 2 * limit, window_ns)
+
+
+def _with_refused_exit(breakers: Breakers, keys: Iterable[str], time_ns: int) -> Breakers:
+    """Return the breakers after a refusal during pauses of these subjects: their next exit waits twice as long."""
+    pauses = dict(breakers.pauses)
+    for key in keys:
+        pause = pauses.get(key)
+        if pause is not None and time_ns < pause.until_ns:
+            wait_ns = min(EXIT_WAIT_NS << min(pause.exit_refusals, 10), EXIT_WAIT_NS_MAX)
+            refusals = pause.exit_refusals + 1
+            pauses[key] = replace(pause, exit_refusals=refusals, exits_from_ns=time_ns + wait_ns)
+    return replace(breakers, pauses=pauses)
 
 
 def _counted(breakers: Breakers, key: str, refusal: _Refusal, limit: int, window_ns: int) -> Breakers:

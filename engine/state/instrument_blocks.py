@@ -1,15 +1,14 @@
 """Blocked instruments: for each the set of reasons why no new order of it may be placed. Cancels stay possible.
 
 Handlers decide (engine/handlers/block_instruments.py); the risk rule `blocked` and the mode ask this part. The next
-session gets the reasons that only a person ends.
+session begins without blocks.
 """
 
 import msgspec
 
-from engine.block_reasons import LATCHED, BlockCode, BlockReason
-from engine.bodies import CommandName
+from engine.block_reasons import BlockCode, BlockReason
 from engine.facts import InstrumentBlocked
-from engine.state.changes import Change, Commanded, Stamp
+from engine.state.changes import Change, Stamp
 
 
 class InstrumentBlocks(msgspec.Struct, frozen=True):
@@ -39,25 +38,10 @@ def without_reason(reasons: tuple[BlockReason, ...], code: BlockCode, about: str
 
 
 def reduce(blocks: InstrumentBlocks, change: Change, at: Stamp) -> InstrumentBlocks:
-    """Keep the newest set of reasons of each instrument. A person's resume ends those that are latched."""
+    """Keep the newest set of reasons of each instrument."""
     match change:
         case InstrumentBlocked():
             others = {name: found for name, found in blocks.by_instrument.items() if name != change.instrument}
             return InstrumentBlocks({**others, change.instrument: change.reasons} if change.reasons else others)
-        case Commanded() if change.command.command is CommandName.RESUME:
-            return _only(blocks, latched=False)
         case _:
             return blocks
-
-
-def carried(blocks: InstrumentBlocks) -> InstrumentBlocks:
-    """Return the blocks that a restart does not end."""
-    return _only(blocks, latched=True)
-
-
-def _only(blocks: InstrumentBlocks, *, latched: bool) -> InstrumentBlocks:
-    kept = {
-        name: tuple(reason for reason in reasons if (reason.code in LATCHED) is latched)
-        for name, reasons in blocks.by_instrument.items()
-    }
-    return InstrumentBlocks({name: reasons for name, reasons in kept.items() if reasons})

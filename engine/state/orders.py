@@ -125,12 +125,13 @@ class Orders(msgspec.Struct, frozen=True):
         another instrument. But an order of ours without a venue id is found by ours first:
         a venue that was reset, as testnets are, gives old ids to new orders.
         """
-        own = self.get(client_order_id)
+        own = self.live.get(client_order_id) or self.closed.get(client_order_id)
         if own is not None and own.order.instrument != instrument:
             own = None
         if own is not None and not own.venue_order_id:
             return own
-        by_venue_id = self.get(self.by_venue_id.get(f"{instrument} {venue_order_id}", ""))
+        name = self.by_venue_id.get(f"{instrument} {venue_order_id}", "")
+        by_venue_id = self.live.get(name) or self.closed.get(name)
         if by_venue_id is not None or own is None:
             return by_venue_id
         return own if not venue_order_id or own.venue_order_id == venue_order_id else None

@@ -146,7 +146,12 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, 
         case Requested() if change.request.unsigned is not None:
             venue, unsigned = change.request.venue, change.request.unsigned
             budget = rates.get(venue, FIXED_WINDOWS).charge(budgets.get(venue), unsigned, at.time_ns)
-            budget = _counted(budget, unsigned.orders, at.time_ns)
+            second, orders = at.time_ns // SECOND_NS, unsigned.orders
+            before = budget.orders_in_second if budget.second == second else 0
+            budget = replace(budget, second=second, orders_in_second=before + orders)
+            if orders and budget.rate_limits.orders_day_max:
+                of_day = orders_of_day(budget, at.time_ns) + orders
+                budget = replace(budget, day=at.time_ns // DAY_NS, orders_day=of_day)
         case Answered() if change.weight_used >= 0 or change.orders_day_used >= 0:
             venue = change.venue
             budget = budgets.get(venue)
@@ -167,16 +172,6 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, 
         case _:
             return budgets
     return RateBudgets({**budgets.by_venue, venue: budget})
-
-
-def _counted(budget: RateBudget, orders: int, time_ns: int) -> RateBudget:
-    """Return the budget with these orders added to the count of this second."""
-    second = time_ns // SECOND_NS
-    before = budget.orders_in_second if budget.second == second else 0
-    budget = replace(budget, second=second, orders_in_second=before + orders)
-    if not orders or not budget.rate_limits.orders_day_max:
-        return budget
-    return replace(budget, day=time_ns // DAY_NS, orders_day=orders_of_day(budget, time_ns) + orders)
 
 
 def orders_of_day(budget: RateBudget, time_ns: int) -> int:

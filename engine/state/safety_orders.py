@@ -109,9 +109,10 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
             request = change.request
             is_cancel = request.purpose is Purpose.CANCEL
             name = request.client_order_id if is_cancel else position_name(request.strategy, request.instrument)
-            before = safety.tries.get(name)
-            tries = Tries(1 if before is None else before.count + 1, at.time_ns)
-            return replace(safety, tries={**safety.tries, name: tries})
+            return _tried(safety, name, at)
+        case Requested() if safety.active and change.request.purpose is Purpose.OPEN_ORDERS:
+            # a query of a round is no probe
+            return safety if change.request.round else _tried(safety, probe_name(change.request.venue), at)
         case ModeChanged():
             is_late = any(reason.code is ReasonCode.LATE for reason in change.reasons)
             is_run = change.mode in (Mode.RUNNING, Mode.PAUSED) and not is_late
@@ -121,6 +122,17 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
             return replace(safety, paused_by="")
         case _:
             return safety
+
+
+def _tried(safety: SafetyOrders, name: str, at: Stamp) -> SafetyOrders:
+    before = safety.tries.get(name)
+    tries = Tries(1 if before is None else before.count + 1, at.time_ns)
+    return replace(safety, tries={**safety.tries, name: tries})
+
+
+def probe_name(venue: str) -> str:
+    """Return the name under which queries to a venue that refuses access are counted."""
+    return f"open orders at {venue}"
 
 
 def position_name(strategy: str, instrument: str) -> str:

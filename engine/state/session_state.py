@@ -145,6 +145,8 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "plans": execution_plans.reduce,
 }
 
+PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
+
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers"),
@@ -186,6 +188,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
     facts.PlanEnded: ("plans", "timers"),
@@ -206,7 +209,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "blocks", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -236,7 +239,9 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
     """Return the account after one change: each part that may move is folded by its own reducer."""
     moved: dict[str, Any] = {}
     for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
-        if name == "timers":
+        if name in PLAIN:
+            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif name == "timers":
             moved[name] = timers.reduce(
                 account.timers,
                 change,
@@ -253,14 +258,14 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
                 account.breakers, change, at, orders=account.orders, settings=settings.safeguards
             )
         elif name == "ledger":
-            if settings.has_ledger:
+            if settings.engine.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
         elif name == "orders":
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
-        elif name != "safety" or settings.safety.pursues:
-            moved[name] = REDUCERS[name](getattr(account, name), change, at)
+        elif settings.safety.pursues:
+            moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account
 
 
@@ -276,7 +281,7 @@ class State:
         "market",
         "predicate_parts",
         "quiescent",
-        "running_parts",
+        "quiet_parts",
         "seq",
         "time_ns",
     )
@@ -290,7 +295,7 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
-        self.running_parts: tuple[Any, ...] = ()  # the parts of the account with which the mode was last RUNNING
+        self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
@@ -403,7 +408,7 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
         orders=replace(account.orders, live=live, closed=closed),
         balances=Balances(balances),
         ledger=ledger.carried(account.ledger),
-        blocks=instrument_blocks.carried(account.blocks),
+        blocks=InstrumentBlocks(),  # they end by themselves
         reconciling=ReconcileRounds(fills_confirmed=account.reconciling.fills_confirmed),
         safety=safety_orders.restored(account.safety),
     )

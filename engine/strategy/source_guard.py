@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
+from decimal import Decimal
 from enum import Enum
 from importlib import import_module
 from operator import is_
@@ -89,6 +90,10 @@ class ModuleGuard:
             if isinstance(value, _CONTAINERS)
         }
         self._parameters = repr(vars(parameters))
+        # values in which nothing can change: if they are the same, their texts need not be compared
+        held = vars(parameters)
+        self._plain = tuple(held.values()) if _UNCHANGING.issuperset(map(type, held.values())) else ()
+        self._names = tuple(held)
 
     def _guard(self, where: str, scope: Any) -> None:
         held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
@@ -122,7 +127,10 @@ class ModuleGuard:
         for name, (container, text) in self._contents.items():
             if _text(container) != text:
                 return name
-        return "" if repr(vars(parameters)) == self._parameters else "a parameter"
+        now = vars(parameters)
+        if self._plain and tuple(now) == self._names and all(map(is_, now.values(), self._plain)):
+            return ""
+        return "" if repr(now) == self._parameters else "a parameter"
 
     def _rebound(self) -> str:
         """Return the name that refers to another object now, or ""."""
@@ -138,6 +146,7 @@ class ModuleGuard:
 
 
 _CONTAINERS = (list, dict, set, bytearray, deque)
+_UNCHANGING = frozenset({str, int, bool, float, Decimal, type(None)})
 
 
 def _text(value: Any) -> str:

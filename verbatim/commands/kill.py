@@ -1,8 +1,12 @@
 """`verbatim kill`: halt, cancel every own order, flatten if ordered, and report what is left."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from verbatim.kill_session import Killed
 
 
 @click.command("kill")
@@ -70,25 +74,26 @@ def command(
     if as_json:
         click.echo(json.dumps({"way": killed.way, "done": killed.is_done, "folder": killed.folder, **left}))
     else:
-        _report(killed.way, killed.folder, left)
+        _report(killed)
     if killed.warning:
         stop(killed.warning, FAILED)
+    if killed.unconfirmed:
+        stop(f"the venue could not be queried: {killed.unconfirmed}. Run it again, and check at the venue", FAILED)
     if not killed.is_done:
         stop("not everything is closed; run it again, and check at the venue", FAILED)
 
 
-def _report(way: str, folder: str, left: dict[str, object]) -> None:
+def _report(killed: "Killed") -> None:
     """Print what is left."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    orders, positions, others = left["orders"], left["positions"], left["others"]
-    assert isinstance(orders, list)
-    assert isinstance(positions, list)
-    assert isinstance(others, list)
-    console.print(f"mode {left['mode']}; by the {'running session' if way == 'session' else f'session {folder}'}")
-    console.print(f"own orders that may be open: {', '.join(orders) or 'none'}")
-    held = [f"{each['quantity']} {each['instrument']} ({each['strategy']})" for each in positions]
+    left = killed.exposure
+    by = {"session": "by the running session", "venue": f"by the session {killed.folder}"}
+    console.print(f"mode {left['mode']}; {by.get(killed.way, 'nothing could be done')}")
+    source = ", as the journal knows them" if killed.unconfirmed else ""
+    console.print(f"own orders that may be open{source}: {', '.join(left['orders']) or 'none'}")
+    held = [f"{each['quantity']} {each['instrument']} ({each['strategy']})" for each in left["positions"]]
     console.print(f"positions: {', '.join(held) or 'none'}")
-    if others:
-        console.print(f"orders of other programs, left alone: {len(others)}")
+    if left["others"]:
+        console.print(f"orders of other programs, left alone: {len(left['others'])}")

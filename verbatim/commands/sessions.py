@@ -46,6 +46,7 @@ def command(*, session: str | None, journals: Path, as_json: bool) -> None:
 def _print_one(session: str, journals: Path, *, as_json: bool) -> None:
     """Print one session's row, and its time in each mode."""
     from journal.errors import JournalError
+    from journal.sessions import session_id_of
     from replay.study.mode_shares import session_mode_shares
     from verbatim.session_lookup import find_to_read
 
@@ -54,7 +55,7 @@ def _print_one(session: str, journals: Path, *, as_json: bool) -> None:
         shares = session_mode_shares(path)
     except JournalError as error:
         stop(str(error))
-    row = _session(path, session)
+    row = _session(path, session_id_of(path.name) or session)
     if as_json:
         echo(json.dumps(row | {"time": shares.as_json()}))
         return
@@ -87,7 +88,7 @@ def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, 
     from engine.record_codec import fact_tag, purpose_of
     from engine.requests import Purpose
     from engine.session_record import read_session
-    from journal.errors import JournalError
+    from journal.errors import JournalError, NotBegunError
     from journal.reader import Journal
 
     row: dict[str, Any] = {
@@ -111,6 +112,8 @@ def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, 
             requests = batch.column(2).filter(pc.equal(kinds, "REQUEST"))
             fills += sum(fact_tag(text) == "order_filled" for text in facts.to_pylist())
             orders += sum(purpose_of(text) is Purpose.PLACE for text in requests.to_pylist())
+    except NotBegunError:
+        return {**row, "ended": "begun"}
     except (JournalError, pa.ArrowException, ValueError) as error:
         lines = str(error).splitlines()
         return {**row, "ended": "unreadable", "problem": lines[0] if lines else type(error).__name__}

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import trio
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.exceptions import WebSocketException
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
@@ -71,8 +71,8 @@ class FastWebsocket:
         while self._protocol.state is State.CONNECTING:
             await self._receive()
             error = self._protocol.handshake_exc
-            if isinstance(error, InvalidStatus):
-                status = error.response.status_code
+            # the library reads the body first, perhaps until the other side closes, and knows no HTTP/1.0
+            if status := self._splitter.refused_status:
                 raise HandshakeRefusedError(f"the handshake was refused with status {status}", status)
             if error is not None:
                 raise WebsocketClosedError(f"the handshake failed: {error}")

@@ -4,6 +4,7 @@ The incoming side of a client, RFC 6455, no extensions. Both profiles put it bef
 path of a message costs several times as much (docs/performance.md). The library still does all that is not data.
 """
 
+import re
 from typing import Final
 
 from engine.live.transport.websocket import too_long
@@ -11,6 +12,7 @@ from engine.live.transport.websocket import too_long
 HANDSHAKE_BYTES_MAX: Final = 64 * 1024
 HEAD_END: Final = b"\r\n\r\n"
 SWITCHING: Final = b"HTTP/1.1 101"
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})\b")
 FIN: Final = 0x80
 RESERVED: Final = 0x70
 CONTROL: Final = 0x08  # set in the opcodes of close, ping and pong
@@ -52,6 +54,14 @@ class FrameSplitter:
     def has_head(self) -> bool:
         """Return True once the handshake's answer is complete and accepts the connection."""
         return self._head is None
+
+    @property
+    def refused_status(self) -> int:
+        """Return the HTTP status of a complete answer that refuses the handshake; 0 before, and if it accepts."""
+        if self._head is None or HEAD_END not in self._head:
+            return 0
+        found = STATUS_LINE.match(self._head)
+        return 0 if found is None or self._head.startswith(SWITCHING) else int(found[1])
 
     @property
     def has_messages(self) -> bool:

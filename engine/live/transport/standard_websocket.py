@@ -76,6 +76,8 @@ class StandardWebsocket:
         """Start the reader and wait for the handshake. Raises WebsocketClosedError."""
         trio.lowlevel.spawn_system_task(self._run, address)
         await self._incoming.settled.wait()
+        if status := self._incoming.refused_status:
+            raise HandshakeRefusedError(f"the handshake was refused with status {status}", status)
         if self._incoming.connection is None:
             if rejected := _first(self._error, trio_websocket.ConnectionRejected):
                 raise HandshakeRefusedError(self._end_reason(), rejected.status_code)
@@ -173,6 +175,11 @@ class _SplitStream(trio.abc.Stream):
         self._deliver: Deliver | None = None
         self._reader_came = trio.Event()
 
+    @property
+    def refused_status(self) -> int:
+        """Return the HTTP status that refused the handshake, or 0."""
+        return self._splitter.refused_status
+
     def attach(self, deliver: Deliver) -> None:
         """Deliver messages from here on, first those that wait."""
         self._deliver = deliver
@@ -235,6 +242,8 @@ class _SplitStream(trio.abc.Stream):
         """Hand the messages over, and return the rest. After a failure there is no rest, and what comes is dropped."""
         passed = self._splitter.feed(data)
         self._hand_over()
+        if self.refused_status:
+            self.settled.set()  # the body may end with the connection alone, perhaps never
         if self._splitter.failure is not None:
             self.fail(self._splitter.failure)
         return without_pings(passed) if self.is_closing else passed

@@ -3,6 +3,8 @@
 Reads control messages of market connections. Sends nothing itself: it returns the answer to send.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
@@ -11,6 +13,8 @@ from urllib.parse import unquote
 import msgspec
 
 STREAMS_MAX: Final = 1024  # per connection, as Binance
+# streams of Binance Spot that this venue does not have
+_UNBUILT: Final = re.compile(r"^!.+|.+@(kline_1s|kline_.+@.+|ticker_(1h|4h|1d)|avgPrice|referencePrice|blockTrade)$")
 
 
 class Sent:
@@ -54,19 +58,26 @@ class _Control(msgspec.Struct):
 
 
 def open_connection(conn_id: int, target: str) -> Connection | None:
-    """Return the connection for a websocket's request target, or None if the target is unknown."""
+    """Return the connection for a websocket's request target, or None if the venue does not have the target."""
     path, _, query = target.partition("?")
     options = dict(part.partition("=")[::2] for part in query.split("&") if part)
+    if options.get("timeUnit", "MILLISECOND").upper() != "MILLISECOND":
+        return None
     if path.rstrip("/") == "/ws-api/v3":
         return Connection(conn_id=conn_id, ws_api=True, rate_limits=options.get("returnRateLimits") != "false")
     if path.rstrip("/") == "/stream":
-        names = unquote(options.get("streams", "")).split("/")
-        return Connection(conn_id=conn_id, combined=True, streams=dict.fromkeys(name for name in names if name))
+        names = [name for name in unquote(options.get("streams", "")).split("/") if name]
+        return None if unbuilt(names) else Connection(conn_id=conn_id, combined=True, streams=dict.fromkeys(names))
     if path == "/ws" or path.startswith("/ws/"):
         # /ws/0 or another number: clients number their connections and subscribe later
         names = [name for name in unquote(path).split("/")[2:] if "@" in name or name.startswith("!")]
-        return Connection(conn_id=conn_id, streams=dict.fromkeys(names))
+        return None if unbuilt(names) else Connection(conn_id=conn_id, streams=dict.fromkeys(names))
     return None
+
+
+def unbuilt(names: Iterable[str]) -> str:
+    """Return the first stream that Binance Spot has and this venue does not, or ""."""
+    return next((name for name in names if _UNBUILT.fullmatch(name)), "")
 
 
 def control(connection: Connection, frame: bytes) -> bytes:
@@ -82,6 +93,8 @@ def control(connection: Connection, frame: bytes) -> bytes:
         case "SUBSCRIBE", [*names] if all(isinstance(name, str) for name in names):
             if len(connection.streams) + len(names) > STREAMS_MAX:
                 return _refuse(2, "Invalid request: too many streams", message.id)
+            if name := unbuilt(names):
+                return _refuse(2, f"Invalid request: {name} is not implemented by this simulated venue", message.id)
             connection.streams.update(dict.fromkeys(names))
         case "UNSUBSCRIBE", [*names] if all(isinstance(name, str) for name in names):
             for name in names:

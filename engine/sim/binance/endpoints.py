@@ -4,15 +4,18 @@ A handler gets a Call and returns JSON values. It raises VenueRefusalError to re
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from engine.sim.binance import refusals
 from engine.sim.binance.key_ring import SimKeyRights
 from engine.sim.binance.params import Params
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.faults import Faults
+
+DAY_MS: Final = 86_400_000
 
 
 class NotYetError(Exception):  # no error: the answer comes later
@@ -56,6 +59,24 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 def fixed(weight: int) -> Callable[[Params], int]:
     """Return a weight that does not depend on the parameters."""
     return lambda _: weight
+
+
+def signed(handler: Callable[[Call], Any], weight: int) -> Endpoint:
+    """Return a signed endpoint that changes nothing."""
+    return Endpoint(handler=handler, weight=fixed(weight), signed=True)
+
+
+def trading(handler: Callable[[Call], Any], weight: int = 1, *, counts_order: bool = False) -> Endpoint:
+    """Return a signed endpoint for keys with the right to trade."""
+    return Endpoint(handler=handler, weight=fixed(weight), signed=True, trades=True, counts_order=counts_order)
+
+
+def time_window(params: Params) -> tuple[int | None, int | None]:
+    """Return startTime and endTime in milliseconds, at most a day apart."""
+    start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
+    if start_ms is not None and end_ms is not None and end_ms - start_ms > DAY_MS:
+        raise refusals.window_too_long(24)
+    return start_ms, end_ms
 
 
 Json = msgspec.Raw | dict[str, Any] | list[Any]

@@ -1,4 +1,4 @@
-"""Signed endpoints: orders, queries, account.
+"""Signed endpoints that read: orders, fills, prevented matches, account.
 
 They turn parameters into calls of the exchange and its values into JSON.
 """
@@ -6,152 +6,15 @@ They turn parameters into calls of the exchange and its values into JSON.
 from collections.abc import Iterable
 from typing import Any, Final
 
-from engine.sim.binance import filters, refusals, venue_messages
-from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer, fixed
-from engine.sim.binance.params import Params, new_order
-from engine.sim.binance.refusals import VenueRefusalError
-from engine.sim.exchange.order_values import SimFill, SimOrder, SimOrderStatus
+from engine.sim.binance import refusals, venue_messages
+from engine.sim.binance.endpoints import Call, Endpoint, signed, time_window
+from engine.sim.binance.params import Params
+from engine.sim.exchange.order_values import SimFill, SimPreventedMatch
 from engine.sim.faults import Action
 
 MS: Final = 1_000_000
-DAY_MS: Final = 86_400_000
 UID: Final = 354_937_868
 KEY_CREATED_MS: Final = 1_698_645_219_000
-_RESPONSES: Final = ("ACK", "RESULT", "FULL")
-
-
-def _response_type(params: Params) -> str | None:
-    kind = params.get("newOrderRespType")
-    if kind is not None and kind not in _RESPONSES:
-        raise refusals.invalid_parameter("newOrderRespType")
-    return kind
-
-
-def place(call: Call) -> dict[str, Any]:
-    """Place an order."""
-    kind = _response_type(call.params)
-    new = new_order(call.params)
-    call.exchange.market(new.symbol)
-    call.limits.require_room(call.account, call.now_ns)
-    order = call.exchange.place(call.account, new, call.now_ns)
-    if not order.executed:  # an order that trades at once does not count as unfilled
-        call.limits.count_order(call.account, call.now_ns)
-    return venue_messages.order_answer(order, kind)
-
-
-def test_order(call: Call) -> dict[str, Any]:
-    """Check an order without placing it."""
-    _response_type(call.params)
-    call.exchange.check(call.account, new_order(call.params))
-    return {}
-
-
-def _named(call: Call, id_name: str = "orderId", client_id_name: str = "origClientOrderId") -> SimOrder | None:
-    symbol = call.params.symbol()
-    call.exchange.market(symbol)
-    order_id, client_id = call.params.integer(id_name), call.params.get(client_id_name)
-    if order_id is None and client_id is None:
-        raise refusals.mandatory_either(client_id_name, id_name)
-    return call.exchange.find(call.account, symbol, order_id=order_id, client_order_id=client_id)
-
-
-def query(call: Call) -> dict[str, Any]:
-    """Return an order."""
-    order = _named(call)
-    if order is None or call.hidden(order.client_order_id, call.now_ns):
-        raise refusals.no_such_order()
-    return venue_messages.order_query(order)
-
-
-def _cancel(call: Call, order: SimOrder | None, restrictions: str | None = None) -> dict[str, Any]:
-    if restrictions not in (None, "ONLY_NEW", "ONLY_PARTIALLY_FILLED"):
-        raise VenueRefusalError(
-            400, -1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`."
-        )
-    if order is None or not order.is_open:
-        raise refusals.unknown_order()
-    wanted = {"ONLY_NEW": SimOrderStatus.NEW, "ONLY_PARTIALLY_FILLED": SimOrderStatus.PARTIALLY_FILLED}
-    if restrictions is not None and order.status is not wanted[restrictions]:
-        raise refusals.cancel_restricted()
-    replacing = (
-        call.params.get("cancelReplaceMode") is not None
-    )  # in a replacement, newClientOrderId is the new order's
-    own_id = call.params.client_id("cancelNewClientOrderId" if replacing else "newClientOrderId")
-    cancel_id = own_id or call.exchange.cancel_id()
-    call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
-    return venue_messages.cancel_answer(order, cancel_id)
-
-
-def cancel(call: Call) -> dict[str, Any]:
-    """Cancel an order."""
-    return _cancel(call, _named(call), call.params.get("cancelRestrictions"))
-
-
-def cancel_all(call: Call) -> list[dict[str, Any]]:
-    """Cancel all open orders of a symbol."""
-    symbol = call.params.symbol()
-    call.exchange.market(symbol)
-    orders = call.exchange.open_orders(call.account, symbol)
-    if not orders:
-        raise refusals.unknown_order()
-    cancel_id = call.exchange.cancel_id()  # Binance gives all of them one new id
-    for order in orders:
-        call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
-    return [venue_messages.cancel_answer(order, cancel_id) for order in orders]
-
-
-def amend(call: Call) -> dict[str, Any]:
-    """Reduce an open order, which keeps its place in the queue and gets a new client order id."""
-    order = _named(call)
-    quantity = call.params.amount("newQty")
-    if not quantity:
-        raise refusals.mandatory("newQty")
-    if order is None or not order.is_open:
-        raise refusals.no_such_order()
-    filters.check_quantity(call.exchange.market(order.symbol).rules, quantity, has_price=order.terms.price is not None)
-    old_id = order.client_order_id
-    client_id = call.params.client_id("newClientOrderId") or call.exchange.cancel_id()
-    execution_id = call.exchange.amend(order, quantity, call.now_ns, client_order_id=client_id)
-    return {
-        "transactTime": order.updated_ns // MS,
-        "executionId": execution_id,
-        "amendedOrder": venue_messages.amended_order(order, old_id),
-    }
-
-
-def _refused(refusal: VenueRefusalError) -> dict[str, Any]:
-    return {"code": refusal.code, "msg": refusal.message}
-
-
-def cancel_replace(call: Call) -> Any:
-    """Cancel, then place: two steps that can fail apart."""
-    mode = call.params.required("cancelReplaceMode")
-    if mode not in ("STOP_ON_FAILURE", "ALLOW_FAILURE"):
-        raise refusals.invalid_parameter("cancelReplaceMode")
-    kind = _response_type(call.params)
-    new = new_order(call.params)
-    call.limits.require_room(call.account, call.now_ns)
-    call.limits.count_order(call.account, call.now_ns)  # counts even where the new order is not attempted
-    data: dict[str, Any] = {"cancelResult": "SUCCESS", "newOrderResult": "NOT_ATTEMPTED", "cancelResponse": None,
-                            "newOrderResponse": None}  # fmt: skip
-    try:
-        order = _named(call, "cancelOrderId", "cancelOrigClientOrderId")
-        data["cancelResponse"] = _cancel(call, order, call.params.get("cancelRestrictions"))
-    except VenueRefusalError as refusal:
-        data |= {"cancelResult": "FAILURE", "cancelResponse": _refused(refusal)}
-    if data["cancelResult"] == "SUCCESS" or mode == "ALLOW_FAILURE":
-        try:
-            placed = call.exchange.place(call.account, new, call.now_ns)
-            data |= {"newOrderResult": "SUCCESS", "newOrderResponse": venue_messages.order_answer(placed, kind)}
-        except VenueRefusalError as refusal:
-            data |= {"newOrderResult": "FAILURE", "newOrderResponse": _refused(refusal)}
-    succeeded = (data["cancelResult"] == "SUCCESS") + (data["newOrderResult"] == "SUCCESS")
-    if succeeded == 2:
-        return data
-    if succeeded == 1:
-        body = {"code": -2021, "msg": "Order cancel-replace partially failed.", "data": data}
-        return EndpointAnswer(status=409, body=body)
-    return EndpointAnswer(status=400, body={"code": -2022, "msg": "Order cancel-replace failed.", "data": data})
 
 
 def open_orders(call: Call) -> list[dict[str, Any]]:
@@ -165,14 +28,11 @@ def open_orders(call: Call) -> list[dict[str, Any]]:
     if late:
         call.faults.count(Action.LIST_LAG)
     found = sorted((*found, *late), key=lambda order: order.order_id)
-    return [venue_messages.order_query(o) for o in found if not call.hidden(o.client_order_id, call.now_ns)]
-
-
-def _window(params: Params) -> tuple[int | None, int | None]:
-    start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
-    if start_ms is not None and end_ms is not None and end_ms - start_ms > DAY_MS:
-        raise refusals.window_too_long(24)
-    return start_ms, end_ms
+    behind_ns = call.faults.list_behind_ns
+    listed = [order for order in found if not behind_ns or order.created_ns <= call.now_ns - behind_ns]
+    if len(listed) < len(found):
+        call.faults.count(Action.LIST_BEHIND)
+    return [venue_messages.order_query(o) for o in listed if not call.hidden(o.client_order_id, call.now_ns)]
 
 
 def _page(found: list[Any], limit: int, *, oldest_first: bool) -> list[Any]:
@@ -184,7 +44,7 @@ def all_orders(call: Call) -> list[dict[str, Any]]:
     symbol = call.params.symbol()
     call.exchange.market(symbol)
     limit = call.params.limit(default=500, most=1_000)
-    start_ms, end_ms = _window(call.params)
+    start_ms, end_ms = time_window(call.params)
     from_id = call.params.integer("orderId")
     found = [
         order
@@ -214,9 +74,9 @@ def my_trades(call: Call) -> list[dict[str, Any]]:
     symbol = call.params.symbol()
     call.exchange.market(symbol)
     limit = call.params.limit(default=500, most=1_000)
-    start_ms, end_ms = _window(call.params)
+    start_ms, end_ms = time_window(call.params)
     from_id, order_id = call.params.integer("fromId"), call.params.integer("orderId")
-    if from_id is not None and (start_ms is not None or end_ms is not None):
+    if (from_id, order_id) != (None, None) and (start_ms, end_ms) != (None, None):
         raise refusals.invalid_combination()
     found = [
         fill
@@ -227,7 +87,28 @@ def my_trades(call: Call) -> list[dict[str, Any]]:
         and _inside(fill.time_ns, start_ms, end_ms)
     ]
     oldest_first = from_id is not None or start_ms is not None
-    return [venue_messages.my_trade(fill) for fill in _page(found, limit, oldest_first=oldest_first)]
+    orders = call.exchange.orders
+    page = _page(found, limit, oldest_first=oldest_first)
+    return [venue_messages.my_trade(fill, orders[fill.order_id].list_id) for fill in page]
+
+
+def prevented_matches(call: Call) -> list[dict[str, Any]]:
+    """Return the account's prevented matches by their id, or a page of those of an order."""
+    symbol = call.params.symbol()
+    call.exchange.market(symbol)
+    match_id, order_id = call.params.integer("preventedMatchId"), call.params.integer("orderId")
+    from_id, limit = call.params.integer("fromPreventedMatchId"), call.params.limit(default=500, most=1_000)
+    if (match_id is None) == (order_id is None) or (match_id is not None and from_id is not None):
+        raise refusals.invalid_combination()
+    orders = call.exchange.orders.values()
+    mine = (o for o in orders if (o.account, o.symbol) == (call.account, symbol) and order_id in (None, o.order_id))
+    found: dict[int, SimPreventedMatch] = {each.match_id: each for o in mine for each in o.prevented_matches}
+    wanted = [
+        found[number]
+        for number in sorted(found)
+        if match_id in (None, number) and (from_id is None or number >= from_id)
+    ]
+    return [venue_messages.prevented_match(each) for each in wanted[:limit]]
 
 
 def account(call: Call) -> dict[str, Any]:
@@ -268,33 +149,21 @@ def order_limits(call: Call) -> list[dict[str, Any]]:
     return call.limits.order_usage(call.account, call.now_ns)
 
 
-def _signed(handler: Any, weight: int) -> Endpoint:
-    return Endpoint(handler=handler, weight=fixed(weight), signed=True)
-
-
-def _trading(handler: Any, weight: int = 1, *, counts_order: bool = False) -> Endpoint:
-    return Endpoint(handler=handler, weight=fixed(weight), signed=True, trades=True, counts_order=counts_order)
-
-
 def _open_orders_weight(params: Params) -> int:
     return 6 if params.get("symbol") else 80
 
 
 ENDPOINTS: Final = {
-    ("POST", "/api/v3/order"): _trading(place, counts_order=True),
-    ("POST", "/api/v3/order/test"): _trading(test_order),
-    ("POST", "/api/v3/order/cancelReplace"): _trading(cancel_replace, counts_order=True),
-    ("PUT", "/api/v3/order/amend/keepPriority"): _trading(amend, 4),
-    ("GET", "/api/v3/order"): _signed(query, 4),
-    ("DELETE", "/api/v3/order"): _trading(cancel),
     ("GET", "/api/v3/openOrders"): Endpoint(handler=open_orders, weight=_open_orders_weight, signed=True),
-    ("DELETE", "/api/v3/openOrders"): _trading(cancel_all),
-    ("GET", "/api/v3/allOrders"): _signed(all_orders, 20),
+    ("GET", "/api/v3/allOrders"): signed(all_orders, 20),
     ("GET", "/api/v3/myTrades"): Endpoint(
         handler=my_trades, weight=lambda params: 5 if params.get("orderId") else 20, signed=True
     ),
-    ("GET", "/api/v3/account"): _signed(account, 20),
-    ("GET", "/api/v3/account/commission"): _signed(commission, 20),
-    ("GET", "/api/v3/rateLimit/order"): _signed(order_limits, 40),
-    ("GET", "/sapi/v1/account/apiRestrictions"): _signed(key_restrictions, 1),
+    ("GET", "/api/v3/myPreventedMatches"): Endpoint(
+        handler=prevented_matches, weight=lambda params: 20 if params.get("orderId") else 2, signed=True
+    ),
+    ("GET", "/api/v3/account"): signed(account, 20),
+    ("GET", "/api/v3/account/commission"): signed(commission, 20),
+    ("GET", "/api/v3/rateLimit/order"): signed(order_limits, 40),
+    ("GET", "/sapi/v1/account/apiRestrictions"): signed(key_restrictions, 1),
 }

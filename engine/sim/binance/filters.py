@@ -31,13 +31,36 @@ class SymbolRules(msgspec.Struct, frozen=True):
     price_multiplier_up: int = units("5")
     price_multiplier_down: int = units("0.2")
     orders_max: int = 200
+    algo_orders_max: int = 5
+    iceberg_orders_max: int = 0
+    order_lists_max: int = 20
+    amends_max: int = 10  # of one order
+    iceberg_parts_max: int = 100
+    trailing_above: tuple[int, int] = (10, 2000)  # basis points, of orders that trigger above the market
+    trailing_below: tuple[int, int] = (10, 2000)
     position_max: int = 0
     status: str = "TRADING"
+    forbidden: tuple[str, ...] = ()  # names of PERMISSIONS that the symbol does not have
+    self_trade_modes: tuple[str, ...] = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
     # of contracts, whose margin is not modelled
     settles_in: str = ""  # the asset of P&L and fees; "": no contract
     contract_size: int = ONE
     inverse: bool = False
 
+
+# flag in exchangeInfo -> what the venue answers where the flag is false (errors.md)
+PERMISSIONS: Final = {
+    "icebergAllowed": "Iceberg orders are not supported for this symbol.",
+    "ocoAllowed": "OCO orders are not supported for this symbol",
+    "otoAllowed": "OTO orders are not supported for this symbol",
+    "opoAllowed": "OPO orders are not supported for this symbol.",
+    "quoteOrderQtyMarketAllowed": "Quote order qty market orders are not support for this symbol.",
+    "allowTrailingStop": "Trailing stop orders are not supported for this symbol.",
+    "cancelReplaceAllowed": "Order cancel-replace is not supported for this symbol.",
+    "amendAllowed": "Order amend is not supported for this symbol.",
+}
+COUNTS: Final = frozenset({"orders_max", "algo_orders_max", "iceberg_orders_max", "order_lists_max", "amends_max",
+                           "iceberg_parts_max"})  # fields that are no amounts  # fmt: skip
 
 RULES: Final = {
     "BTCUSDT": SymbolRules("BTCUSDT", "BTC", "USDT"),
@@ -122,20 +145,53 @@ def check_notional(rules: SymbolRules, notional: int, *, has_price: bool) -> Non
         raise refusals.filter_failure("NOTIONAL")
 
 
-def check_counts(rules: SymbolRules, side: Side, *, orders_open: int, base_position: int, quantity: int) -> None:
-    """Refuse an order if too many are open or the position could become too large.
+class OpenCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The open orders of an account in a symbol, and its position."""
 
-    Args:
-        rules: The symbol's rules.
-        side: The order's side.
-        orders_open: The account's open orders of the symbol.
-        base_position: Free and locked base asset, and the quantity of open buys.
-        quantity: The order's quantity.
-    """
-    if orders_open >= rules.orders_max:
+    orders: int
+    algo_orders: int
+    iceberg_orders: int
+    base_position: int  # free and locked base asset, and the quantity of open buys
+
+
+def check_counts(rules: SymbolRules, side: Side, opened: OpenCounts, *, quantity: int) -> None:
+    """Refuse an order if too many are open or the position could become too large."""
+    if opened.orders >= rules.orders_max:
         raise refusals.filter_failure("MAX_NUM_ORDERS")
-    if side is Side.BUY and rules.position_max and base_position + quantity > rules.position_max:
+    if side is Side.BUY and rules.position_max and opened.base_position + quantity > rules.position_max:
         raise refusals.filter_failure("MAX_POSITION")
+
+
+def check_permission(rules: SymbolRules, flag: str) -> None:
+    """Refuse what the symbol does not allow."""
+    if flag in rules.forbidden:
+        raise refusals.order_rejected(PERMISSIONS[flag])
+
+
+def check_algo_count(rules: SymbolRules, opened: OpenCounts) -> None:
+    """Refuse a stop or a take-profit if too many are open."""
+    if opened.algo_orders >= rules.algo_orders_max:
+        raise refusals.filter_failure("MAX_NUM_ALGO_ORDERS")
+
+
+def check_iceberg(rules: SymbolRules, quantity: int, iceberg_quantity: int, opened: OpenCounts) -> None:
+    """Refuse an iceberg with a wrong visible quantity, with too many parts, or one too many."""
+    check_permission(rules, "icebergAllowed")
+    if iceberg_quantity >= quantity:
+        raise refusals.order_rejected("IcebergQty exceeds QTY.")
+    check_quantity(rules, iceberg_quantity, has_price=True)
+    if rules.iceberg_parts_max and -(-quantity // iceberg_quantity) > rules.iceberg_parts_max:
+        raise refusals.filter_failure("ICEBERG_PARTS")
+    if rules.iceberg_orders_max and opened.iceberg_orders >= rules.iceberg_orders_max:
+        raise refusals.filter_failure("MAX_NUM_ICEBERG_ORDERS")
+
+
+def check_trailing(rules: SymbolRules, delta: int, *, above: bool) -> None:
+    """Refuse a trailing delta out of bounds; `above` names the orders that trigger above the market."""
+    check_permission(rules, "allowTrailingStop")
+    least, most = rules.trailing_above if above else rules.trailing_below
+    if not least <= delta <= most:
+        raise refusals.filter_failure("TRAILING_DELTA")
 
 
 def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
@@ -175,8 +231,21 @@ def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
             "applyMaxToMarket": False,
             "avgPriceMins": 5,
         },
+        {"filterType": "ICEBERG_PARTS", "limit": rules.iceberg_parts_max},
+        {
+            "filterType": "TRAILING_DELTA",
+            "minTrailingAboveDelta": rules.trailing_above[0],
+            "maxTrailingAboveDelta": rules.trailing_above[1],
+            "minTrailingBelowDelta": rules.trailing_below[0],
+            "maxTrailingBelowDelta": rules.trailing_below[1],
+        },
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.orders_max},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": rules.algo_orders_max},
+        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": rules.order_lists_max},
+        {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": rules.amends_max},
     ]
+    if rules.iceberg_orders_max:
+        filters.append({"filterType": "MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": rules.iceberg_orders_max})
     if rules.position_max:
         filters.append({"filterType": "MAX_POSITION", "maxPosition": text(rules.position_max)})
     return {
@@ -190,14 +259,7 @@ def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
         "orderTypes": list(BY_NAME),
-        "icebergAllowed": False,
-        "ocoAllowed": False,
-        "otoAllowed": False,
-        "opoAllowed": False,
-        "quoteOrderQtyMarketAllowed": True,
-        "allowTrailingStop": False,
-        "cancelReplaceAllowed": True,
-        "amendAllowed": False,
+        **{flag: flag not in rules.forbidden for flag in PERMISSIONS},
         "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
@@ -205,7 +267,7 @@ def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
-        "allowedSelfTradePreventionModes": ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH"],
+        "allowedSelfTradePreventionModes": list(rules.self_trade_modes),
     }
 
 

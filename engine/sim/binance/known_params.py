@@ -7,7 +7,7 @@ Binance refuses a parameter that it does not read; an answer that ignores one wo
 from collections.abc import Iterable
 from typing import Final
 
-from engine.sim.binance import refusals
+from engine.sim.binance import list_params, refusals
 
 SIGNED: Final = frozenset({"timestamp", "signature", "recvWindow"})
 WS: Final = frozenset({"apiKey", "returnRateLimits"})
@@ -17,6 +17,10 @@ _ORDER: Final = (
     "newOrderRespType selfTradePreventionMode"
 )
 _ORDER_LATER: Final = "strategyId strategyType pegPriceType pegOffsetValue pegOffsetType"
+_REPLACE: Final = (
+    "cancelReplaceMode cancelOrderId cancelOrigClientOrderId cancelNewClientOrderId cancelRestrictions "
+    "orderRateLimitExceededMode"
+)
 _WINDOW: Final = "symbol startTime endTime limit"
 
 # (method, path) -> what is read, what Binance reads beside it
@@ -24,21 +28,29 @@ _PARAMS: Final[dict[tuple[str, str], tuple[str, str]]] = {
     ("GET", "/api/v3/ping"): ("", ""),
     ("GET", "/api/v3/time"): ("", ""),
     ("GET", "/api/v3/exchangeInfo"): (f"{_MANY} permissions showPermissionSets symbolStatus", ""),
-    ("GET", "/api/v3/depth"): ("symbol limit", "symbolStatus"),
+    ("GET", "/api/v3/depth"): ("symbol limit symbolStatus", ""),
     ("GET", "/api/v3/trades"): ("symbol limit", ""),
+    ("GET", "/api/v3/historicalTrades"): ("symbol limit fromId", ""),
     ("GET", "/api/v3/aggTrades"): (f"{_WINDOW} fromId", ""),
-    ("GET", "/api/v3/klines"): (f"{_WINDOW} interval", "timeZone"),
+    ("GET", "/api/v3/klines"): (f"{_WINDOW} interval timeZone", ""),
+    ("GET", "/api/v3/uiKlines"): (f"{_WINDOW} interval timeZone", ""),
     ("GET", "/api/v3/avgPrice"): ("symbol", ""),
-    ("GET", "/api/v3/ticker/price"): (_MANY, "symbolStatus"),
-    ("GET", "/api/v3/ticker/bookTicker"): (_MANY, "symbolStatus"),
-    ("GET", "/api/v3/ticker/24hr"): (f"{_MANY} type", "symbolStatus"),
+    ("GET", "/api/v3/ticker"): (f"{_MANY} windowSize type symbolStatus", ""),
+    ("GET", "/api/v3/ticker/price"): (f"{_MANY} symbolStatus", ""),
+    ("GET", "/api/v3/ticker/bookTicker"): (f"{_MANY} symbolStatus", ""),
+    ("GET", "/api/v3/ticker/24hr"): (f"{_MANY} type symbolStatus", ""),
+    ("GET", "/api/v3/ticker/tradingDay"): (f"{_MANY} timeZone type symbolStatus", ""),
     ("POST", "/api/v3/order"): (_ORDER, _ORDER_LATER),
-    ("POST", "/api/v3/order/test"): (_ORDER, f"{_ORDER_LATER} computeCommissionRates"),
-    ("POST", "/api/v3/order/cancelReplace"): (
-        f"{_ORDER} cancelReplaceMode cancelOrderId cancelOrigClientOrderId cancelNewClientOrderId cancelRestrictions",
-        f"{_ORDER_LATER} orderRateLimitExceededMode",
-    ),
+    ("POST", "/api/v3/order/test"): (f"{_ORDER} computeCommissionRates", _ORDER_LATER),
+    ("POST", "/api/v3/order/cancelReplace"): (f"{_ORDER} {_REPLACE}", _ORDER_LATER),
     ("PUT", "/api/v3/order/amend/keepPriority"): ("symbol orderId origClientOrderId newClientOrderId newQty", ""),
+    ("GET", "/api/v3/order/amendments"): ("symbol orderId fromExecutionId limit", ""),
+    **{("POST", f"/api/v3/{path}"): names for path, names in list_params.PARAMS.items()},
+    ("GET", "/api/v3/orderList"): ("orderListId origClientOrderId", ""),
+    ("DELETE", "/api/v3/orderList"): ("symbol orderListId listClientOrderId newClientOrderId", ""),
+    ("GET", "/api/v3/allOrderList"): ("fromId startTime endTime limit", ""),
+    ("GET", "/api/v3/openOrderList"): ("", ""),
+    ("GET", "/api/v3/myPreventedMatches"): ("symbol preventedMatchId orderId fromPreventedMatchId limit", ""),
     ("GET", "/api/v3/order"): ("symbol orderId origClientOrderId", ""),
     ("DELETE", "/api/v3/order"): ("symbol orderId origClientOrderId newClientOrderId cancelRestrictions", ""),
     ("GET", "/api/v3/openOrders"): ("symbol", ""),
@@ -53,13 +65,17 @@ _PARAMS: Final[dict[tuple[str, str], tuple[str, str]]] = {
 KNOWN: Final = {route: frozenset(read.split()) for route, (read, _) in _PARAMS.items()}
 LATER: Final = {route: frozenset(later.split()) for route, (_, later) in _PARAMS.items()}
 
-# paths of Binance Spot that this venue does not have
+# paths and methods of Binance Spot that this venue does not have
 _UNBUILT: Final = """
-executionRules historicalTrades historicalBlockTrades uiKlines referencePrice ticker ticker/tradingDay order/oco
-orderList/oco orderList/oto orderList/otoco orderList/opo orderList/opoco orderList allOrderList openOrderList
-sor/order sor/order/test myPreventedMatches myAllocations order/amendments myFilters
+executionRules historicalBlockTrades referencePrice referencePrice/calculation sor/order sor/order/test myAllocations
+myFilters
 """
 UNBUILT: Final = frozenset(f"/api/v3/{path}" for path in _UNBUILT.split())
+_UNBUILT_METHODS: Final = """
+executionRules blockTrades.historical referencePrice referencePrice.calculation sor.order.place sor.order.test
+myAllocations myFilters
+"""
+UNBUILT_METHODS: Final = frozenset(_UNBUILT_METHODS.split())
 
 
 def check_names(route: tuple[str, str], names: Iterable[str], *, signed: bool, ws: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Parameters of a request, read as Binance reads them: texts in, checked values out, its own refusals otherwise."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Final, TypeVar
@@ -40,6 +40,17 @@ class Params:
     def names(self) -> Iterable[str]:
         """The names of all parameters that were sent."""
         return self._values.keys()
+
+    def items(self) -> Iterable[tuple[str, str]]:
+        """Return all names and values."""
+        return self._values.items()
+
+    def flag(self, name: str) -> bool:
+        """Return a boolean, False if it was not sent."""
+        value = (self.get(name) or "false").lower()
+        if value not in ("true", "false"):
+            raise refusals.illegal_characters(name, "^(true|false)$")
+        return value == "true"
 
     def get(self, name: str) -> str | None:
         """Return a value as sent, or None. An empty value counts as not sent."""
@@ -113,45 +124,90 @@ class Params:
 _SELF_TRADE: Final = "selfTradePreventionMode"
 
 
+class OrderParams:
+    """The parameters of one order. A list sends those of its orders under other names.
+
+    Args:
+        params: The request's parameters.
+        names: The request's name of each parameter whose name is not the usual one.
+        given: Values that the request implies.
+    """
+
+    def __init__(
+        self, params: Params, names: Mapping[str, str] | None = None, given: Mapping[str, str] | None = None
+    ) -> None:
+        self._names, given = names or {}, given or {}
+        self._params = Params(given.items(), params.items()) if given else params
+
+    def name(self, name: str) -> str:
+        """Return the request's name of a parameter."""
+        return self._names.get(name, name)
+
+    def get(self, name: str) -> str | None:
+        """Return a value as sent, or None."""
+        return self._params.get(self.name(name))
+
+    def read(self, symbol: str, *, is_sized: bool = True) -> SimNewOrder:
+        """Return the order, or refuse it as Binance does if the parameters do not fit its type.
+
+        Args:
+            symbol: The order's symbol.
+            is_sized: False for an order that must not name a quantity, because its working order pays for it.
+        """
+        params, name = self._params, self.name
+        params.required(name("side"))
+        side = params.word(name("side"), Side, refusals.invalid_side)
+        order_type = BY_NAME.get(params.required(name("type")))
+        if order_type is None:
+            raise refusals.invalid_order_type()
+        time_in_force = params.word(name("timeInForce"), TimeInForce, refusals.invalid_time_in_force)
+        assert side is not None
+        quantity, price = params.amount(name("quantity")), params.amount(name("price"))
+        quote_quantity, iceberg = params.amount(name("quoteOrderQty")), params.amount(name("icebergQty"))
+        self._check(ORDER_TYPES[order_type], is_sized=is_sized)
+        delta = params.integer(name("trailingDelta"))
+        if delta == 0:
+            raise refusals.filter_failure("TRAILING_DELTA")
+        if iceberg and time_in_force not in (None, TimeInForce.GTC):
+            raise self._refused_iceberg()
+        self_trade = params.word(_SELF_TRADE, SelfTrade, partial(refusals.invalid_parameter, _SELF_TRADE))
+        return SimNewOrder(
+            symbol=symbol,
+            side=side,
+            order_type=order_type,
+            time_in_force=time_in_force or TimeInForce.GTC,
+            quantity=quantity,
+            quote_quantity=quote_quantity,
+            price=price,
+            stop_price=params.amount(name("stopPrice")),
+            trailing_delta=delta or 0,
+            iceberg_quantity=iceberg,
+            client_order_id=params.client_id(name("newClientOrderId")) or "",
+            self_trade=self_trade or SelfTrade.EXPIRE_MAKER,
+        )
+
+    def _check(self, rules: OrderTypeRules, *, is_sized: bool) -> None:
+        for name in rules.refused:
+            if self.get(name):
+                raise refusals.not_required(self.name(name))
+        for name in rules.required:
+            if is_sized or name != "quantity":
+                self._params.required(self.name(name))
+        if rules.has_trigger and not self.get("stopPrice") and not self.get("trailingDelta"):
+            raise refusals.mandatory_either(self.name("stopPrice"), self.name("trailingDelta"))
+        if rules.takes_quote_quantity and is_sized:
+            quantity, quote_quantity = self.get("quantity"), self.get("quoteOrderQty")
+            if quantity and quote_quantity:
+                raise refusals.not_required(self.name("quoteOrderQty"))
+            if not quantity and not quote_quantity:
+                raise refusals.mandatory_either(self.name("quantity"), self.name("quoteOrderQty"))
+
+    def _refused_iceberg(self) -> refusals.VenueRefusalError:
+        if not self._names:
+            return refusals.order_rejected("Unsupported order combination")
+        return refusals.iceberg_not_gtc(self.name("icebergQty"), self.name("timeInForce"))
+
+
 def new_order(params: Params) -> SimNewOrder:
     """Read a new order, or refuse it as Binance does if the parameters do not fit its type."""
-    symbol = params.symbol()
-    params.required("side")
-    side = params.word("side", Side, refusals.invalid_side)
-    order_type = BY_NAME.get(params.required("type"))
-    if order_type is None:
-        raise refusals.invalid_order_type()
-    time_in_force = params.word("timeInForce", TimeInForce, refusals.invalid_time_in_force)
-    assert side is not None
-    quantity, price = params.amount("quantity"), params.amount("price")
-    quote_quantity = params.amount("quoteOrderQty")
-    if params.get("icebergQty"):
-        raise refusals.order_rejected("Iceberg orders are not supported for this symbol.")
-    _check_params(params, ORDER_TYPES[order_type])
-    self_trade = params.word(_SELF_TRADE, SelfTrade, partial(refusals.invalid_parameter, _SELF_TRADE))
-    return SimNewOrder(
-        symbol=symbol,
-        side=side,
-        order_type=order_type,
-        time_in_force=time_in_force or TimeInForce.GTC,
-        quantity=quantity,
-        quote_quantity=quote_quantity,
-        price=price,
-        stop_price=params.amount("stopPrice"),
-        client_order_id=params.client_id("newClientOrderId") or "",
-        self_trade=self_trade or SelfTrade.EXPIRE_MAKER,
-    )
-
-
-def _check_params(params: Params, rules: OrderTypeRules) -> None:
-    for name in rules.refused:
-        if params.get(name):
-            raise refusals.not_required(name)
-    for name in rules.required:
-        params.required(name)
-    if rules.takes_quote_quantity:
-        quantity, quote_quantity = params.get("quantity"), params.get("quoteOrderQty")
-        if quantity and quote_quantity:
-            raise refusals.not_required("quoteOrderQty")
-        if not quantity and not quote_quantity:
-            raise refusals.mandatory_either("quantity", "quoteOrderQty")
+    return OrderParams(params).read(params.symbol())

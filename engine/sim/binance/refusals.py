@@ -160,9 +160,49 @@ def invalid_parameter(name: str) -> VenueRefusalError:
     return _bad(-1130, f"Data sent for parameter '{name}' is not valid.")
 
 
+def oco_type_refused() -> VenueRefusalError:
+    """Return the refusal of an order type that a pair cannot have."""
+    return _bad(-1158, "Order type not supported in OCO.")
+
+
+def iceberg_not_gtc(iceberg: str, time_in_force: str) -> VenueRefusalError:
+    """Return the refusal of an iceberg order in a list with another time in force than GTC."""
+    return _bad(-1160, f"Parameter '{iceberg}' is not supported if '{time_in_force}' is not GTC.")
+
+
+def bad_pair(code: int, message: str) -> VenueRefusalError:
+    """Return the refusal of a pair whose types do not fit their places."""
+    return _bad(code, message)
+
+
+def status_mismatch() -> VenueRefusalError:
+    """Return the refusal of a symbol with another status than the requested one."""
+    return _bad(-1220, "The symbol's status does not match the requested symbolStatus.")
+
+
+def invalid_symbol_status() -> VenueRefusalError:
+    """Return the refusal of an unknown symbol status."""
+    return _bad(-1122, "Invalid symbolStatus.")
+
+
+def duplicate_symbols() -> VenueRefusalError:
+    """Return the refusal of a list that names a symbol twice."""
+    return _bad(-1151, "Symbol is present multiple times in the list.")
+
+
+def invalid_ticker_type() -> VenueRefusalError:
+    """Return the refusal of an unknown ticker type."""
+    return _bad(-1139, "Invalid ticker type.")
+
+
 def order_rejected(message: str) -> VenueRefusalError:
     """Return the refusal of an order, with its own text."""
     return _bad(-2010, message)
+
+
+def self_trade_mode_refused() -> VenueRefusalError:
+    """Return the refusal of a self-trade prevention mode that the symbol does not allow."""
+    return _bad(-1013, "This symbol does not allow the specified self-trade prevention mode.")
 
 
 def insufficient_balance() -> VenueRefusalError:
@@ -188,6 +228,11 @@ def duplicate_order() -> VenueRefusalError:
 def unknown_order() -> VenueRefusalError:
     """Return the refusal of a cancel of an order that is not open."""
     return _bad(-2011, "Unknown order sent.")
+
+
+def invalid_restrictions() -> VenueRefusalError:
+    """Return the refusal of an unknown cancel restriction."""
+    return _bad(-1145, "`cancelRestrictions` has to be either `ONLY_NEW` or `ONLY_PARTIALLY_FILLED`.")
 
 
 def cancel_restricted() -> VenueRefusalError:

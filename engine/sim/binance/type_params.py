@@ -14,6 +14,7 @@ class OrderTypeRules(msgspec.Struct, frozen=True):
     required: tuple[str, ...]
     refused: tuple[str, ...]
     takes_quote_quantity: bool = False  # True: quoteOrderQty may stand for quantity
+    has_trigger: bool = False  # True: it needs stopPrice, trailingDelta or both
     default_answer: str = "ACK"  # newOrderRespType when the request names none
 
 
@@ -21,13 +22,13 @@ _OF_STOPS: Final = ("stopPrice", "trailingDelta")
 
 
 def _stop(name: str) -> OrderTypeRules:
-    refused = ("trailingDelta", "price", "timeInForce", "quoteOrderQty")
-    return OrderTypeRules(name, required=("quantity", "stopPrice"), refused=refused)
+    refused = ("price", "timeInForce", "quoteOrderQty", "icebergQty")
+    return OrderTypeRules(name, required=("quantity",), refused=refused, has_trigger=True)
 
 
 def _stop_limit(name: str) -> OrderTypeRules:
-    required = ("timeInForce", "quantity", "price", "stopPrice")
-    return OrderTypeRules(name, required=required, refused=("trailingDelta", "quoteOrderQty"))
+    required = ("timeInForce", "quantity", "price")
+    return OrderTypeRules(name, required=required, refused=("quoteOrderQty",), has_trigger=True)
 
 
 # In the order in which exchangeInfo lists them.
@@ -44,7 +45,7 @@ ORDER_TYPES: Final = {
     OrderType.MARKET: OrderTypeRules(
         "MARKET",
         required=(),
-        refused=(*_OF_STOPS, "price", "timeInForce"),
+        refused=(*_OF_STOPS, "price", "timeInForce", "icebergQty"),
         takes_quote_quantity=True,
         default_answer="FULL",
     ),

@@ -7,7 +7,14 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sim.binance import endpoints_account, endpoints_market, refusals
+from engine.sim.binance import (
+    endpoints_account,
+    endpoints_lists,
+    endpoints_market,
+    endpoints_orders,
+    endpoints_tickers,
+    refusals,
+)
 from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer
 from engine.sim.binance.key_ring import KeyRing, rest_payload, ws_payload
 from engine.sim.binance.known_params import UNBUILT, check_names
@@ -19,16 +26,26 @@ from engine.sim.faults import Faults
 from engine.sim.wire import HttpAnswer, HttpRequest
 
 MS: Final = 1_000_000
-ROUTES: Final[dict[tuple[str, str], Endpoint]] = {**endpoints_market.ENDPOINTS, **endpoints_account.ENDPOINTS}
+ROUTES: Final[dict[tuple[str, str], Endpoint]] = {
+    **endpoints_market.ENDPOINTS,
+    **endpoints_tickers.ENDPOINTS,
+    **endpoints_orders.ENDPOINTS,
+    **endpoints_lists.ENDPOINTS,
+    **endpoints_account.ENDPOINTS,
+}
 WS_METHODS: Final = {
     "ping": ("GET", "/api/v3/ping"),
     "time": ("GET", "/api/v3/time"),
     "exchangeInfo": ("GET", "/api/v3/exchangeInfo"),
     "depth": ("GET", "/api/v3/depth"),
     "trades.recent": ("GET", "/api/v3/trades"),
+    "trades.historical": ("GET", "/api/v3/historicalTrades"),
     "trades.aggregate": ("GET", "/api/v3/aggTrades"),
     "klines": ("GET", "/api/v3/klines"),
+    "uiKlines": ("GET", "/api/v3/uiKlines"),
     "avgPrice": ("GET", "/api/v3/avgPrice"),
+    "ticker": ("GET", "/api/v3/ticker"),
+    "ticker.tradingDay": ("GET", "/api/v3/ticker/tradingDay"),
     "ticker.price": ("GET", "/api/v3/ticker/price"),
     "ticker.book": ("GET", "/api/v3/ticker/bookTicker"),
     "ticker.24hr": ("GET", "/api/v3/ticker/24hr"),
@@ -36,6 +53,18 @@ WS_METHODS: Final = {
     "order.test": ("POST", "/api/v3/order/test"),
     "order.cancelReplace": ("POST", "/api/v3/order/cancelReplace"),
     "order.amend.keepPriority": ("PUT", "/api/v3/order/amend/keepPriority"),
+    "order.amendments": ("GET", "/api/v3/order/amendments"),
+    "orderList.place": ("POST", "/api/v3/order/oco"),
+    "orderList.place.oco": ("POST", "/api/v3/orderList/oco"),
+    "orderList.place.oto": ("POST", "/api/v3/orderList/oto"),
+    "orderList.place.otoco": ("POST", "/api/v3/orderList/otoco"),
+    "orderList.place.opo": ("POST", "/api/v3/orderList/opo"),
+    "orderList.place.opoco": ("POST", "/api/v3/orderList/opoco"),
+    "orderList.cancel": ("DELETE", "/api/v3/orderList"),
+    "orderList.status": ("GET", "/api/v3/orderList"),
+    "openOrderLists.status": ("GET", "/api/v3/openOrderList"),
+    "allOrderLists": ("GET", "/api/v3/allOrderList"),
+    "myPreventedMatches": ("GET", "/api/v3/myPreventedMatches"),
     "order.status": ("GET", "/api/v3/order"),
     "order.cancel": ("DELETE", "/api/v3/order"),
     "openOrders.status": ("GET", "/api/v3/openOrders"),

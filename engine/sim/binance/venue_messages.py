@@ -8,8 +8,16 @@ from typing import Any, Final
 
 from engine.sim.binance.type_params import ORDER_TYPES, venue_name
 from engine.sim.exchange.funds import Funds
-from engine.sim.exchange.order_values import Execution, FundsChanged, SimFill, SimOrder, SimOrderStatus, SimReport
-from engine.sim.units import NOTHING, ONE, text
+from engine.sim.exchange.order_values import (
+    Execution,
+    FundsChanged,
+    SimAmendment,
+    SimFill,
+    SimOrder,
+    SimPreventedMatch,
+    SimReport,
+)
+from engine.sim.units import NOTHING, ONE, product, text
 
 MS: Final = 1_000_000
 
@@ -19,7 +27,7 @@ def order_ack(order: SimOrder) -> dict[str, Any]:
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.client_order_id,
         "transactTime": order.updated_ns // MS,
     }
@@ -39,11 +47,27 @@ def _order_core(order: SimOrder) -> dict[str, Any]:
     }
 
 
+def _conditional(order: SimOrder) -> dict[str, Any]:
+    """Return the fields that only some orders have (rest-api.md, "Conditional fields in Order Responses")."""
+    fields: dict[str, Any] = {}
+    if order.stop_price:
+        fields["stopPrice"] = text(order.stop_price)
+    if order.trailing_delta:
+        fields |= {"trailingDelta": order.trailing_delta, "trailingTime": order.trailing_ns // MS or -1}
+    if order.iceberg_quantity:
+        fields["icebergQty"] = text(order.iceberg_quantity)
+    return fields
+
+
 def order_result(order: SimOrder) -> dict[str, Any]:
     """Return the RESULT answer to a placement."""
+    core = _order_core(order)
+    if order.is_pending and not order.quantity:  # its working order will pay for it
+        del core["origQty"]
     return {
         **order_ack(order),
-        **_order_core(order),
+        **core,
+        **_conditional(order),
         "workingTime": _working_ms(order),
         **_expiry(order),
         **_prevented(order),
@@ -65,7 +89,49 @@ def order_full(order: SimOrder) -> dict[str, Any]:
         }
         for fill in order.fills
     ]
-    return {**answer, "fills": fills, "selfTradePreventionMode": mode}
+    own = [match for match in order.prevented_matches if match.taker_order_id == order.order_id]
+    prevented = {"preventedMatches": [_prevented_entry(match) for match in own]} if own else {}
+    return {**answer, "fills": fills, **prevented, "selfTradePreventionMode": mode}
+
+
+def _prevented_entry(match: SimPreventedMatch) -> dict[str, Any]:
+    lost = {"takerPreventedQuantity": match.taker_quantity, "makerPreventedQuantity": match.maker_quantity}
+    return {
+        "preventedMatchId": match.match_id,
+        "makerOrderId": match.maker_order_id,
+        "price": text(match.price),
+        **{name: text(quantity) for name, quantity in lost.items() if quantity},
+    }
+
+
+def prevented_match(match: SimPreventedMatch) -> dict[str, Any]:
+    """Return a row of myPreventedMatches."""
+    entry = _prevented_entry(match)
+    return {
+        "symbol": match.symbol,
+        "preventedMatchId": match.match_id,
+        "takerOrderId": match.taker_order_id,
+        "makerSymbol": match.symbol,
+        "makerOrderId": match.maker_order_id,
+        "tradeGroupId": -1,
+        "selfTradePreventionMode": match.mode,
+        **{name: value for name, value in entry.items() if name not in ("preventedMatchId", "makerOrderId")},
+        "transactTime": match.time_ns // MS,
+    }
+
+
+def amendment(order: SimOrder, change: SimAmendment) -> dict[str, Any]:
+    """Return a row of order/amendments."""
+    return {
+        "symbol": order.symbol,
+        "orderId": order.order_id,
+        "executionId": change.execution_id,
+        "origClientOrderId": change.client_order_id_before,
+        "newClientOrderId": change.client_order_id,
+        "origQty": text(change.quantity_before),
+        "newQty": text(change.quantity),
+        "time": change.time_ns // MS,
+    }
 
 
 def order_answer(order: SimOrder, response_type: str | None) -> dict[str, Any]:
@@ -83,14 +149,15 @@ def order_query(order: SimOrder) -> dict[str, Any]:
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": order.client_order_id,
         **core,
+        **_conditional(order),
         "stopPrice": text(order.stop_price),
-        "icebergQty": NOTHING,
+        "icebergQty": text(order.iceberg_quantity),
         "time": order.created_ns // MS,
         "updateTime": order.updated_ns // MS,
-        "isWorking": not order.is_held,
+        "isWorking": order.is_working,
         "workingTime": _working_ms(order),
         "origQuoteOrderQty": quote_quantity,
         **_expiry(order),
@@ -104,7 +171,7 @@ def amended_order(order: SimOrder, original_client_order_id: str) -> dict[str, A
     return {
         "symbol": order.symbol,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "origClientOrderId": original_client_order_id,
         "clientOrderId": order.client_order_id,
         "price": text(order.price),
@@ -115,20 +182,24 @@ def amended_order(order: SimOrder, original_client_order_id: str) -> dict[str, A
         "cumulativeQuoteQty": text(order.executed_quote),
         "status": order.status,
         "timeInForce": order.time_in_force,
-        "type": order.order_type,
+        "type": venue_name(order.order_type),
         "side": order.side,
-        "workingTime": _working_ms(order),
+        **_conditional(order),
+        **({} if order.is_pending else {"workingTime": _working_ms(order)}),
         "selfTradePreventionMode": order.self_trade,
     }
 
 
 def _prevented(order: SimOrder) -> dict[str, Any]:
-    return {"preventedMatchId": 0, "preventedQuantity": text(order.prevented)} if order.prevented else {}
+    if not order.prevented:
+        return {}
+    number = order.prevented_matches[-1].match_id
+    return {"preventedMatchId": number, "preventedQuantity": text(order.prevented)}
 
 
 def _working_ms(order: SimOrder) -> int:
-    """Return the time from which the order is in the book; -1 while it awaits its trigger."""
-    return -1 if order.is_held else order.working_ns // MS
+    """Return the time from which the order is in the book; -1 while it awaits its trigger or its working order."""
+    return order.working_ns // MS if order.is_working else -1
 
 
 def _expiry(order: SimOrder) -> dict[str, Any]:
@@ -141,21 +212,22 @@ def cancel_answer(order: SimOrder, cancel_client_order_id: str) -> dict[str, Any
         "symbol": order.symbol,
         "origClientOrderId": order.client_order_id,
         "orderId": order.order_id,
-        "orderListId": -1,
+        "orderListId": order.list_id,
         "clientOrderId": cancel_client_order_id,
         "transactTime": order.updated_ns // MS,
         **_order_core(order),
+        **_conditional(order),
         "selfTradePreventionMode": order.self_trade,
     }
 
 
-def my_trade(fill: SimFill) -> dict[str, Any]:
+def my_trade(fill: SimFill, list_id: int) -> dict[str, Any]:
     """Return a row of myTrades."""
     return {
         "symbol": fill.symbol,
         "id": fill.trade_id,
         "orderId": fill.order_id,
-        "orderListId": -1,
+        "orderListId": list_id,
         "price": text(fill.price),
         "qty": text(fill.quantity),
         "quoteQty": text(fill.quote),
@@ -215,6 +287,19 @@ def commission(owner: Funds, symbol: str) -> dict[str, Any]:
     }
 
 
+def commission_for_order(owner: Funds) -> dict[str, Any]:
+    """Return the rates in the answer to POST order/test with computeCommissionRates."""
+    rates = {"maker": text(owner.fee_maker), "taker": text(owner.fee_taker)}
+    none = {"maker": NOTHING, "taker": NOTHING}
+    whole = commission(owner, "")
+    return {
+        "standardCommissionForOrder": rates,
+        "specialCommissionForOrder": none,
+        "taxCommissionForOrder": none,
+        "discount": whole["discount"],
+    }
+
+
 def execution_report(report: SimReport) -> dict[str, Any]:
     """Return an executionReport event."""
     order, fill = report.order, report.fill
@@ -231,12 +316,12 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "q": text(order.quantity),
         "p": text(order.price),
         "P": text(order.stop_price),
-        "F": NOTHING,
-        "g": -1,
+        "F": text(order.iceberg_quantity),
+        "g": order.list_id,
         "C": order.client_order_id if cancelled else report.amended_client_order_id,
         "x": report.execution,
         "X": order.status,
-        "r": "NONE",
+        "r": order.reject_reason or "NONE",
         "i": order.order_id,
         "l": text(fill.quantity) if fill else NOTHING,
         "z": text(order.executed),
@@ -246,7 +331,7 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "T": millis,
         "t": fill.trade_id if fill else -1,
         "I": report.execution_id,
-        "w": order.is_open and not order.is_held and order.terms.price is not None,
+        "w": order.is_open and order.is_working and order.terms.price is not None,
         "m": fill.maker if fill else False,
         "M": fill is not None,
         "O": created_ms,
@@ -256,17 +341,30 @@ def execution_report(report: SimReport) -> dict[str, Any]:
         "W": _working_ms(order),
         "V": order.self_trade,
     }
-    if order.is_held:
+    if not order.is_working or report.execution is Execution.REJECTED:
         del event["W"]
+    if order.trailing_delta:
+        event |= {"d": order.trailing_delta, "D": order.trailing_ns // MS or -1}
     if report.execution is Execution.EXPIRED:
         event["eR"] = order.expiry_reason
-    if report.execution is Execution.TRADE_PREVENTION and order.prevented:
-        event["v"] = report.execution_id
-        event["A"], event["B"] = text(order.prevented), text(order.prevented_last)
-    elif order.status is SimOrderStatus.EXPIRED_IN_MATCH:
-        event["v"] = report.execution_id
-        event["A"] = event["B"] = text(order.leaves)
+    if report.prevented is not None:
+        event |= _prevented_fields(order, report.prevented)
     return event
+
+
+def _prevented_fields(order: SimOrder, match: SimPreventedMatch) -> dict[str, Any]:
+    is_taker = order.order_id == match.taker_order_id
+    return {
+        "v": match.match_id,
+        "A": text(order.prevented),
+        "B": text(order.prevented_last),
+        "u": -1,
+        "U": match.maker_order_id if is_taker else match.taker_order_id,
+        "Cs": match.symbol,
+        "pl": text(match.quantity),
+        "pL": text(match.price),
+        "pY": text(product(match.price, match.quantity)),
+    }
 
 
 def account_position(change: FundsChanged) -> dict[str, Any]:

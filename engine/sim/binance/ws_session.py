@@ -3,7 +3,13 @@
 from typing import Any, Final
 
 from engine.sim.binance.connections import Connection
-from engine.sim.binance.refusals import VenueRefusalError, subscription_active, subscription_inactive
+from engine.sim.binance.known_params import UNBUILT_METHODS
+from engine.sim.binance.refusals import (
+    VenueRefusalError,
+    not_implemented,
+    subscription_active,
+    subscription_inactive,
+)
 from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, unknown_method
 
 MS: Final = 1_000_000
@@ -45,6 +51,8 @@ def session_result(
             raise VenueRefusalError(400, -4056, "HMAC_SHA256 API key is not supported.")
         case _ if method in WS_METHODS:
             return api.ws(method, values, now_ns)
+        case _ if method in UNBUILT_METHODS:
+            raise not_implemented(method)
         case _:
             raise unknown_method()
     return ApiResult(status=200, body=body)

@@ -1,23 +1,71 @@
-"""Orders that await a trigger price: stops and take-profits of every type.
+"""Orders that await a trigger price: stops and take-profits of every type, trailing ones too.
 
-The venue holds them outside the book. The compiled loop stops at the first price that triggers one
-(matching_kernel.V_TRIGGER_HIGH and V_TRIGGER_LOW); exchange.py then activates what `due` returns.
+The venue holds them outside the book. The compiled loop stops at the first price that triggers one, or that moves the
+best price of a trailing one (matching_kernel.V_TRIGGER_HIGH and V_TRIGGER_LOW); exchange.py then activates what `due`
+returns.
 """
+
+from typing import Final
 
 from engine.model import Side
 from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange.order_values import SimNewOrder, SimOrder
 from engine.sim.exchange.venue_books import VenueBooks
 
+BASIS: Final = 10_000  # basis points of a whole
 
-def triggers_on_rise(order: SimNewOrder | SimOrder) -> bool:
-    """Return True if a price at the trigger or above activates the order; else one below does."""
+
+def triggers_above(order: SimNewOrder | SimOrder) -> bool:
+    """Return True if the order's stop price is above the market: stop-loss buys and take-profit sales."""
     return (order.side is Side.BUY) != order.terms.triggers_on_gain
 
 
-def is_triggered(order: SimNewOrder | SimOrder, price: int) -> bool:
-    """Return True if this price activates the order."""
-    return price >= order.stop_price if triggers_on_rise(order) else price <= order.stop_price
+def reaches_stop(order: SimNewOrder | SimOrder, price: int) -> bool:
+    """Return True if this price reaches the stop price of an order that has one."""
+    if not order.stop_price:
+        return False
+    return price >= order.stop_price if triggers_above(order) else price <= order.stop_price
+
+
+def trailing_trigger(order: SimOrder) -> int:
+    """Return the price that triggers a trailing order that tracks: the best price moved against it by its delta."""
+    if order.side is Side.BUY:
+        return -(-order.trailing_best * (BASIS + order.trailing_delta) // BASIS)
+    return order.trailing_best * (BASIS - order.trailing_delta) // BASIS
+
+
+def is_triggered(order: SimOrder, price: int) -> bool:
+    """Return True if this price activates a held order."""
+    if not order.trailing_delta:
+        return reaches_stop(order, price)
+    if not order.trailing_best:
+        return False
+    level = trailing_trigger(order)
+    return price >= level if order.side is Side.BUY else price <= level
+
+
+def begin_tracking(order: SimOrder, price: int, now_ns: int) -> None:
+    """Track the market from this price on, unless the order waits for its stop price or there is no price."""
+    if order.trailing_delta and not order.stop_price and price:
+        order.trailing_best, order.trailing_ns = price, now_ns
+
+
+def _track(order: SimOrder, price: int, now_ns: int) -> None:
+    if order.trailing_best:
+        better = min if order.side is Side.BUY else max
+        order.trailing_best = better(order.trailing_best, price)
+    elif not order.stop_price or reaches_stop(order, price):
+        order.trailing_best, order.trailing_ns = price, now_ns
+
+
+def _bounds(order: SimOrder) -> tuple[int, int]:
+    """Return the price at or above which, and the one at or below which, the order must be checked."""
+    if order.trailing_delta and order.trailing_best:
+        level = trailing_trigger(order)
+        return (level, order.trailing_best - 1) if order.side is Side.BUY else (order.trailing_best + 1, level)
+    if not order.stop_price:
+        return 0, at.HIGHEST  # any price begins the tracking
+    return (order.stop_price, -1) if triggers_above(order) else (at.HIGHEST, order.stop_price)
 
 
 class HeldOrders:
@@ -39,12 +87,18 @@ class HeldOrders:
         self._orders.remove(order)
         self._set_bounds(order.place)
 
-    def due(self, place: int, price: int) -> list[SimOrder]:
-        """Return the orders of a symbol that this price triggers, oldest first."""
-        return [order for order in self._orders if order.place == place and is_triggered(order, price)]
+    def due(self, place: int, price: int, now_ns: int) -> list[SimOrder]:
+        """Return the orders of a symbol that this price triggers, oldest first. Trailing orders track it."""
+        own = [order for order in self._orders if order.place == place]
+        trailing = [order for order in own if order.trailing_delta]
+        for order in trailing:
+            _track(order, price, now_ns)
+        if trailing:
+            self._set_bounds(place)
+        return [order for order in own if is_triggered(order, price)]
 
     def _set_bounds(self, place: int) -> None:
-        own = [order for order in self._orders if order.place == place]
-        high = min((order.stop_price for order in own if triggers_on_rise(order)), default=at.HIGHEST)
-        low = max((order.stop_price for order in own if not triggers_on_rise(order)), default=-1)
+        bounds = [_bounds(order) for order in self._orders if order.place == place]
+        high = min((high for high, _ in bounds), default=at.HIGHEST)
+        low = max((low for _, low in bounds), default=-1)
         self._books.v[place, [at.V_TRIGGER_HIGH, at.V_TRIGGER_LOW]] = high, low

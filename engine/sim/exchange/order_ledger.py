@@ -11,14 +11,16 @@ from engine.sim.binance import refusals
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.held_orders import HeldOrders
+from engine.sim.exchange.order_lists import ListChanged
 from engine.sim.exchange.order_values import (
-    Event,
     Execution,
     FundsChanged,
+    SimAmendment,
     SimFill,
     SimNewOrder,
     SimOrder,
     SimOrderStatus,
+    SimPreventedMatch,
     SimReport,
 )
 from engine.sim.exchange.symbol_view import SymbolMarket
@@ -26,8 +28,8 @@ from engine.sim.exchange.venue_books import VenueBooks
 from engine.sim.units import ONE
 
 ORDER_ID_FIRST: Final = 1_000_001
-AMENDS_MAX: Final = 10  # of an order
 ENDED_KEPT: Final = 1_000  # orders that a lagging list can show
+Event = SimReport | FundsChanged | ListChanged
 TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id: (symbol, trade id) stays unique
 
 
@@ -52,6 +54,7 @@ class OrderLedger:
         self._trade_id_next = TRADE_ID_FIRST
         self._execution_id_next = 1
         self._cancel_id_next = 1
+        self._prevented_next: dict[str, int] = {}  # symbol -> id of the next prevented match
 
     # ---- queries
 
@@ -104,7 +107,8 @@ class OrderLedger:
 
     # ---- changes of an order
 
-    def _admit(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:
+    def _make(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:
+        """Make an order with the next order id, without admitting it."""
         order = SimOrder(
             order_id=self._order_id_next,
             account=account,
@@ -120,11 +124,17 @@ class OrderLedger:
             quantity=new.quantity,
             quote_quantity=new.quote_quantity,
             self_trade=new.self_trade,
+            trailing_delta=new.trailing_delta,
+            iceberg_quantity=new.iceberg_quantity,
             created_ns=now_ns,
             updated_ns=now_ns,
             working_ns=now_ns,
         )
         self._order_id_next += 1
+        return order
+
+    def _admit(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:
+        order = self._make(account, new, now_ns)
         self.orders[order.order_id] = order
         self._open_by_client_id[account, order.client_order_id] = order
         self._last_by_client_id[account, order.symbol, order.client_order_id] = order
@@ -142,6 +152,7 @@ class OrderLedger:
         now_ns: int,
         *,
         cancel_client_order_id: str = "",
+        prevented: SimPreventedMatch | None = None,
     ) -> None:
         self._before_end[order.order_id] = copy(order), now_ns
         if len(self._before_end) > ENDED_KEPT:
@@ -149,7 +160,11 @@ class OrderLedger:
         order.status = status
         order.updated_ns = now_ns
         self._close(order)
-        self._report(execution, order, now_ns, cancel_client_order_id=cancel_client_order_id)
+        self._report(execution, order, now_ns, cancel_client_order_id=cancel_client_order_id, prevented=prevented)
+        self._after_close(order, now_ns)
+
+    def _after_close(self, order: SimOrder, now_ns: int) -> None:
+        """Do what an order's end causes; list_ledger.py ends the other orders of its list."""
 
     def _close(self, order: SimOrder) -> None:
         del self._open_by_client_id[order.account, order.client_order_id]
@@ -159,10 +174,12 @@ class OrderLedger:
             self._held.remove(order)
         self._unlock(order, order.locked)
 
-    def _lock(self, order: SimOrder, amount: int) -> None:
+    def _lock(self, order: SimOrder, amount: int, *, price: int = 0) -> None:
+        """Lock an amount for an order; `price` is the estimate for a buy without a limit price that waits."""
         rules = self.markets[order.symbol].rules
         self.accounts[order.account].lock(rules.quote if order.side is Side.BUY else rules.base, amount)
         order.locked = amount
+        order.lock_price = order.price or price
 
     def _unlock(self, order: SimOrder, amount: int) -> None:
         if amount:
@@ -172,32 +189,52 @@ class OrderLedger:
 
     def _unlock_excess(self, order: SimOrder) -> None:
         """Release what an order locks beyond its rest."""
-        if self.markets[order.symbol].rules.settles_in or (order.side is Side.BUY and not order.price):
+        if self.markets[order.symbol].rules.settles_in or (order.side is Side.BUY and not order.lock_price):
             return
-        needed = -(-order.price * order.leaves // ONE) if order.side is Side.BUY else order.leaves
-        self._unlock(order, max(order.locked - needed, 0))
+        self._unlock(order, max(order.locked - self._needed(order), 0))
+
+    def _needed(self, order: SimOrder) -> int:
+        """Return what an order's rest must lock."""
+        return -(-order.lock_price * order.leaves // ONE) if order.side is Side.BUY else order.leaves
 
     def amend(self, order: SimOrder, quantity: int, now_ns: int, *, client_order_id: str) -> int:
         """Reduce an open order's quantity; it keeps its id and its place. Return the execution id of the report."""
-        if quantity >= order.quantity or quantity <= order.executed + order.prevented:
-            raise refusals.amend_rejected(
-                "The new quantity must be less than the original one and more than was filled."
-            )
-        if order.amends >= AMENDS_MAX:
-            raise refusals.amend_rejected("The order was amended too often.")
-        old_id = order.client_order_id
-        if client_order_id != old_id and (order.account, client_order_id) in self._open_by_client_id:
+        self._check_amendment(order, quantity, client_order_id)
+        execution_id = self._amend(order, quantity, now_ns, client_order_id=client_order_id)
+        self._flush_funds(now_ns)
+        return execution_id
+
+    def _check_amendment(self, order: SimOrder, quantity: int, client_order_id: str) -> None:
+        if quantity > order.quantity:
+            raise refusals.amend_rejected("Order amend (quantity increase) is not supported.")
+        if quantity == order.quantity:
+            raise refusals.amend_rejected("The requested action would change no state; rejecting")
+        if quantity <= order.executed + order.prevented:
+            raise refusals.amend_rejected("The new quantity must be more than was filled.")
+        if len(order.amendments) >= self.markets[order.symbol].rules.amends_max:
+            raise refusals.amend_rejected("Filter failure: MAX_NUM_ORDER_AMENDS")
+        if client_order_id != order.client_order_id and (order.account, client_order_id) in self._open_by_client_id:
             raise refusals.duplicate_order()
+
+    def _amend(self, order: SimOrder, quantity: int, now_ns: int, *, client_order_id: str) -> int:
+        old_id = order.client_order_id
+        amendment = SimAmendment(
+            execution_id=self._execution_id_next,
+            client_order_id_before=old_id,
+            client_order_id=client_order_id,
+            quantity_before=order.quantity,
+            quantity=quantity,
+            time_ns=now_ns,
+        )
+        order.amendments = [*order.amendments, amendment]
         del self._open_by_client_id[order.account, old_id]
         order.client_order_id, order.quantity, order.updated_ns = client_order_id, quantity, now_ns
-        order.amends += 1
         self._open_by_client_id[order.account, client_order_id] = order
         self._last_by_client_id.pop((order.account, order.symbol, old_id), None)
         self._last_by_client_id[order.account, order.symbol, client_order_id] = order
         self._unlock_excess(order)
         self._report(Execution.REPLACED, order, now_ns, amended_client_order_id=old_id)
-        self._flush_funds(now_ns)
-        return self._execution_id_next - 1
+        return amendment.execution_id
 
     def ended_since(self, account: str, since_ns: int, symbol: str | None) -> list[SimOrder]:
         """Return orders that ended after a time, as they were before their end: what a lagging list shows."""
@@ -216,6 +253,7 @@ class OrderLedger:
         fill: SimFill | None = None,
         cancel_client_order_id: str = "",
         amended_client_order_id: str = "",
+        prevented: SimPreventedMatch | None = None,
     ) -> None:
         self._events.append(
             SimReport(
@@ -226,6 +264,7 @@ class OrderLedger:
                 fill=fill,
                 cancel_client_order_id=cancel_client_order_id,
                 amended_client_order_id=amended_client_order_id,
+                prevented=prevented,
             )
         )
         self._execution_id_next += 1

@@ -16,14 +16,16 @@ class SimOrderStatus(StrEnum):
     """The status of an order, as Binance spells it."""
 
     NEW = "NEW"
+    PENDING_NEW = "PENDING_NEW"  # the pending order of a list, until its working order is filled
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     FILLED = "FILLED"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     EXPIRED_IN_MATCH = "EXPIRED_IN_MATCH"
+    REJECTED = "REJECTED"  # in reports alone: a refused order never exists
 
 
-OPEN = frozenset({SimOrderStatus.NEW, SimOrderStatus.PARTIALLY_FILLED})
+OPEN = frozenset({SimOrderStatus.NEW, SimOrderStatus.PENDING_NEW, SimOrderStatus.PARTIALLY_FILLED})
 
 
 class Execution(StrEnum):
@@ -35,6 +37,7 @@ class Execution(StrEnum):
     EXPIRED = "EXPIRED"
     TRADE_PREVENTION = "TRADE_PREVENTION"
     REPLACED = "REPLACED"  # amended
+    REJECTED = "REJECTED"
 
 
 class SelfTrade(StrEnum):
@@ -45,6 +48,12 @@ class SelfTrade(StrEnum):
     EXPIRE_MAKER = "EXPIRE_MAKER"
     EXPIRE_BOTH = "EXPIRE_BOTH"
     DECREMENT = "DECREMENT"  # both lose the quantity that would have matched; the one without a rest expires
+    TRANSFER = "TRANSFER"  # between orders of one account the same as DECREMENT; this venue has no trade groups
+
+    @property
+    def decrements(self) -> bool:
+        """True if both orders lose the same quantity."""
+        return self in (SelfTrade.DECREMENT, SelfTrade.TRANSFER)
 
 
 class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +69,8 @@ class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: str = ""  # empty: the venue makes one
     self_trade: SelfTrade = SelfTrade.EXPIRE_MAKER
     stop_price: int = 0
+    trailing_delta: int = 0  # basis points; 0: no trailing stop
+    iceberg_quantity: int = 0  # the part that the book shows; 0: all of it
 
     @property
     def terms(self) -> Terms:
@@ -81,6 +92,32 @@ class SimFill(msgspec.Struct, frozen=True, kw_only=True):
     fee: int
     fee_asset: str
     maker: bool
+    time_ns: int
+
+
+class SimPreventedMatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade between two orders of one account that self-trade prevention prevented."""
+
+    symbol: str
+    match_id: int  # counts up by symbol
+    mode: SelfTrade
+    price: int
+    taker_order_id: int
+    maker_order_id: int
+    taker_quantity: int  # that the taker lost; 0: none
+    maker_quantity: int
+    quantity: int  # that would have traded
+    time_ns: int
+
+
+class SimAmendment(msgspec.Struct, frozen=True, kw_only=True):
+    """A reduction of an order's quantity."""
+
+    execution_id: int
+    client_order_id_before: str
+    client_order_id: str
+    quantity_before: int
+    quantity: int
     time_ns: int
 
 
@@ -117,9 +154,19 @@ class SimOrder(msgspec.Struct, kw_only=True):
     stop_price: int = 0
     prevented: int = 0  # taken by self-trade prevention
     prevented_last: int = 0
-    amends: int = 0
+    prevented_matches: list[SimPreventedMatch] = []
+    amendments: list[SimAmendment] = []
     is_held: bool = False  # True until the market triggers it (held_orders.py)
-    working_ns: int = 0  # time from which it is in the book: its placement, or its trigger
+    working_ns: int = 0  # time from which it is in the book: its placement, its trigger or its release
+    priority: int = 0  # among resting orders at one price: lower first
+    lock_price: int = 0  # of a buy: the price at which its rest is locked
+    trailing_delta: int = 0
+    trailing_best: int = 0  # best price since tracking began; 0: not tracking yet
+    trailing_ns: int = 0  # when tracking began
+    iceberg_quantity: int = 0
+    shown: int = 0  # of an iceberg: the part in the queue
+    list_id: int = -1
+    reject_reason: str = ""  # why the matching refused a pending or triggered order
 
     @property
     def leaves(self) -> int:
@@ -127,9 +174,24 @@ class SimOrder(msgspec.Struct, kw_only=True):
         return self.quantity - self.executed - self.prevented
 
     @property
+    def visible(self) -> int:
+        """The part of the rest that is in the queue."""
+        return min(self.shown, self.leaves) if self.iceberg_quantity else self.leaves
+
+    @property
     def is_open(self) -> bool:
         """True until the order ends."""
         return self.status in OPEN
+
+    @property
+    def is_pending(self) -> bool:
+        """True until the working order of its list is filled."""
+        return self.status is SimOrderStatus.PENDING_NEW
+
+    @property
+    def is_working(self) -> bool:
+        """True once the order has reached the book: it is neither held nor pending."""
+        return not self.is_held and not self.is_pending
 
 
 class SimReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +204,7 @@ class SimReport(msgspec.Struct, frozen=True, kw_only=True):
     fill: SimFill | None = None
     cancel_client_order_id: str = ""  # the cancel's own id; the order's stays in `order`
     amended_client_order_id: str = ""  # the id before an amendment
+    prevented: SimPreventedMatch | None = None
 
 
 class FundsChanged(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,6 +213,3 @@ class FundsChanged(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     time_ns: int
     balances: tuple[tuple[str, int, int], ...]  # asset, free, locked
-
-
-Event = SimReport | FundsChanged

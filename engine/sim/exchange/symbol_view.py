@@ -42,6 +42,7 @@ class SymbolMarket:
     def __init__(self, rules: SymbolRules, books: VenueBooks, place: int) -> None:
         self.rules = rules
         self.place = place
+        self.history: tuple[MinuteBar, ...] = ()  # the minutes before the market began
         self._books = books
 
     def _number(self, field: int) -> int:
@@ -107,6 +108,23 @@ class SymbolMarket:
         return _print(self._books.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
 
     @property
+    def has_prints(self) -> bool:
+        """Return True after the first trade."""
+        return bool(self._number(at.V_PRINTS))
+
+    @property
+    def minutes(self) -> list[MinuteBar]:
+        """Return the minutes of the history and those with trades, oldest first."""
+        bars = self.bars
+        first_ns = bars[0].start_ns if bars else None
+        return [*(bar for bar in self.history if first_ns is None or bar.start_ns < first_ns), *bars]
+
+    @property
+    def bar_last(self) -> MinuteBar:
+        """Return the newest minute; the symbol must have had a trade."""
+        return self._bars(1)[0]
+
+    @property
     def bars(self) -> list[MinuteBar]:
         """Return the minutes with trades, oldest first."""
         return self._bars(at.MINUTES_KEPT)
@@ -149,6 +167,7 @@ class SymbolMarket:
     def rest(self, order: SimOrder) -> None:
         """Put an order at the end of its queue."""
         order.on_book = True
+        order.shown = min(order.iceberg_quantity, order.leaves)
         order.queue_ahead = order.queue_shown = self.quantity(order.side, order.price)
         order.queue_front = float(order.queue_ahead)
         self._books.rest(order)

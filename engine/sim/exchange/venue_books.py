@@ -39,6 +39,7 @@ class VenueBooks:
         self._pending: list[deque[Rows]] = [
             deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)
         ]  # before the snapshot: one of them joins it
+        self._priority_next = 1
         self._compile()
 
     def _compile(self) -> None:
@@ -124,8 +125,10 @@ class VenueBooks:
     # ---- resting orders
 
     def rest(self, order: SimOrder) -> None:
-        """Add a resting order."""
+        """Add a resting order behind those at its price."""
         self.read_queues()
+        order.priority = self._priority_next
+        self._priority_next += 1
         self.resting.append(order)
         self._rebuild_orders()
 
@@ -166,7 +169,7 @@ class VenueBooks:
 
     def _rebuild_orders(self) -> None:
         self.resting.sort(
-            key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.order_id)
+            key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.priority)
         )
         self.orders = np.zeros((len(self.resting), at.O_FIELDS), np.int64)
         self.fronts = np.zeros(len(self.resting), np.float64)

@@ -1,7 +1,7 @@
 """Streams that a market does not carry but its lines imply: aggTrade, depth, partial depth, miniTicker, ticker, kline.
 
 Made only while a connection subscribes. A capture's own streams stay as captured; these are ours, and approximate in
-timing.
+timing: they come with the trades and diffs that they follow from, a closed candle with the first trade after it.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sim.binance.endpoints_market import day_ticker
+from engine.sim.binance.candles import Interval
+from engine.sim.binance.endpoints_tickers import day_ticker
 from engine.sim.exchange.matching_kernel import MINUTE_NS
-from engine.sim.exchange.symbol_view import SymbolMarket
+from engine.sim.exchange.symbol_view import MinuteBar, SymbolMarket
 from engine.sim.feeds.sim_market import Line, combined
 from engine.sim.units import text
 
@@ -29,8 +30,11 @@ def derive(line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: in
     name, _, kind = line.stream.partition("@")
     makers: dict[str, Callable[[Line, SymbolMarket, str, int], bytes]]
     if kind == "trade":
-        makers = {f"{name}@aggTrade": _agg_trade, f"{name}@kline_1m": _kline, f"{name}@miniTicker": _mini_ticker,
-                  f"{name}@ticker": _ticker}  # fmt: skip
+        makers = {f"{name}@aggTrade": _agg_trade, f"{name}@miniTicker": _mini_ticker, f"{name}@ticker": _ticker}
+        for stream in wanted:
+            if stream.startswith(f"{name}@kline_"):
+                for candle in _klines(market, stream.partition("_")[2], now_ns):
+                    yield Line(now_ns, stream, line.symbol, combined(stream, candle))
     elif kind == "depth@100ms":
         makers = {f"{name}@depth": _whole_diff}
         for levels in ("5", "10", "20"):
@@ -83,25 +87,42 @@ def _partial(_line: Line, market: SymbolMarket, stream: str, _now_ns: int) -> by
     )
 
 
-def _kline(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:
-    bar = market.bars[-1]
+def _klines(market: SymbolMarket, name: str, now_ns: int) -> Iterator[bytes]:
+    """Yield the forming candle, after the closed one before it if this trade is its first."""
+    interval = Interval(name, 0)
+    newest = market.bar_last
+    start_ns = interval.start_ns(newest.start_ns)
+    bars = [newest] if interval.end_ns(start_ns) - start_ns == MINUTE_NS else market.minutes
+    forming = [bar for bar in bars if bar.start_ns >= start_ns]
+    if sum(bar.trades for bar in forming) == 1:
+        earlier = [bar for bar in market.minutes if bar.start_ns < start_ns]
+        if earlier:
+            closed_ns = interval.start_ns(earlier[-1].start_ns)
+            closed = [bar for bar in earlier if bar.start_ns >= closed_ns]
+            yield _candle(market, name, closed, (closed_ns, interval.end_ns(closed_ns)), now_ns, closed=True)
+    yield _candle(market, name, forming, (start_ns, interval.end_ns(start_ns)), now_ns, closed=False)
+
+
+def _candle(
+    market: SymbolMarket, name: str, bars: list[MinuteBar], span: tuple[int, int], now_ns: int, *, closed: bool
+) -> bytes:
     candle = {
-        "t": bar.start_ns // MS,
-        "T": (bar.start_ns + MINUTE_NS) // MS - 1,
+        "t": span[0] // MS,
+        "T": span[1] // MS - 1,
         "s": market.rules.symbol,
-        "i": "1m",
-        "f": bar.first_id,
-        "L": bar.last_id,
-        "o": text(bar.open),
-        "c": text(bar.close),
-        "h": text(bar.high),
-        "l": text(bar.low),
-        "v": text(bar.volume),
-        "n": bar.trades,
-        "x": False,
-        "q": text(bar.quote),
-        "V": text(bar.taker_base),
-        "Q": text(bar.taker_quote),
+        "i": name,
+        "f": bars[0].first_id,
+        "L": bars[-1].last_id,
+        "o": text(bars[0].open),
+        "c": text(bars[-1].close),
+        "h": text(max(bar.high for bar in bars)),
+        "l": text(min(bar.low for bar in bars)),
+        "v": text(sum(bar.volume for bar in bars)),
+        "n": sum(bar.trades for bar in bars),
+        "x": closed,
+        "q": text(sum(bar.quote for bar in bars)),
+        "V": text(sum(bar.taker_base for bar in bars)),
+        "Q": text(sum(bar.taker_quote for bar in bars)),
         "B": "0",
     }
     return _encode({"e": "kline", "E": now_ns // MS, "s": market.rules.symbol, "k": candle})

@@ -209,17 +209,24 @@ def _amended(payload: bytes, instrument: str) -> tuple[Event, ...]:
     return (report,)
 
 
-def _canceled_all(payload: bytes, instrument: str) -> tuple[Event, ...]:
-    reports: list[Event] = []
-    for raw in msgspec.json.decode(payload, type=tuple[msgspec.Raw, ...]):
+def _canceled(payload: bytes | msgspec.Raw, instrument: str) -> tuple[Event, ...]:
+    """Return the reports of a canceled order; the cancel of one order of a list cancels, and answers with, the list."""
+    orders: tuple[shapes.OrderAnswer, ...]
+    try:
+        orders = (_read_order(payload),)
+    except msgspec.ValidationError as error:
         try:
-            orders = msgspec.json.decode(raw, type=shapes.OrderList).order_reports
+            orders = msgspec.json.decode(payload, type=shapes.OrderList).order_reports
         except msgspec.ValidationError:
-            orders = (_read_order(raw),)
-        for order in orders:
-            _same_instrument(instrument, shapes.instrument_id(order.symbol))
-            reports.append(order.report())
-    return tuple(reports)
+            raise error from None
+    for order in orders:
+        _same_instrument(instrument, shapes.instrument_id(order.symbol))
+    return tuple(order.report() for order in orders)
+
+
+def _canceled_all(payload: bytes, instrument: str) -> tuple[Event, ...]:
+    answers = msgspec.json.decode(payload, type=tuple[msgspec.Raw, ...])
+    return tuple(report for raw in answers for report in _canceled(raw, instrument))
 
 
 def _open_orders(payload: bytes, _instrument: str) -> tuple[Event, ...]:
@@ -246,7 +253,7 @@ def _instruments(payload: bytes, _instrument: str) -> tuple[Event, ...]:
 
 READERS: dict[tuple[str, str], Callable[[bytes, str], tuple[Event, ...]]] = {
     ("POST", "/api/v3/order"): _placed,
-    ("DELETE", "/api/v3/order"): _order,
+    ("DELETE", "/api/v3/order"): _canceled,
     ("GET", "/api/v3/order"): _order,
     ("PUT", "/api/v3/order/amend/keepPriority"): _amended,
     ("GET", "/api/v3/openOrders"): _open_orders,
