@@ -6,12 +6,16 @@ Lines are made after requests were sent, and a log that is behind is counted and
 import fcntl
 import io
 import json
+import os
+import pty
+import re
 import signal
 import subprocess
 import sys
 import termios
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -417,24 +421,31 @@ def unread(pipe: int) -> int:
 
 
 @pytest.mark.slow
-def test_a_reader_that_stops_reading_the_log_stops_no_order(tmp_path: Path) -> None:
-    """The pipe holds 4 KiB and is full at once; more orders leave, and the session ends in order."""
+def test_a_terminal_that_is_stopped_stops_no_order(tmp_path: Path) -> None:
+    """It shows the status line, then no one reads it and it is full; more orders leave, and the journal is sealed."""
     with venue() as ready:
         path = loud_config(tmp_path, ready["listening"], 'level = "debug"')
-        with subprocess.Popen(
-            [*VERBATIM, "run", str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-        ) as process:
-            fcntl.fcntl(process.stderr.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+        terminal, stderr = pty.openpty()
+        termios.tcsetwinsize(stderr, (40, 200))
+        command = [*VERBATIM, "run", str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment()) as process:
+            os.close(stderr)
+            seen = b""
+            while not re.search(rb"\x1b\[2Krunning .*position .*P&L .*lag .*records", seen):
+                seen += os.read(terminal, 4096)
             until(lambda: len(state_of(ready)["orders"]) >= 5)
-            before = unread(process.stderr.fileno())
+            before = unread(terminal)
             until(lambda: len(state_of(ready)["orders"]) >= 12)
-            assert unread(process.stderr.fileno()) == before > 0, "the log went on"
+            assert unread(terminal) == before > 0, "the log continued"
             process.send_signal(signal.SIGTERM)
             [folder] = (tmp_path / "journals").glob("*-*")
             until(lambda: Journal.open(folder).closed)
             assert process.poll() is None, "it still has lines to write"
-            _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+            with suppress(OSError):  # the end of a terminal
+                while os.read(terminal, 4096):
+                    pass
+        os.close(terminal)
+    assert process.returncode == 0
     assert replay_session(folder).identical
 
 

@@ -20,7 +20,7 @@ from journal.record import Kind, Record
 WAITING_MAX = 10_000  # batches of outputs; more are dropped and counted
 POLL_SECONDS = 0.1
 BUSY_SECONDS_MAX = 1.0  # after which a slice is written although messages or requests wait
-SLICE_NS = 1_000_000  # real time for making lines, after which the other tasks run
+SLICE_NS = 250_000  # real time for making lines, four or five, after which the other tasks run
 
 
 class SessionLines(Protocol):

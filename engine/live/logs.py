@@ -4,6 +4,7 @@ The journal records the session; logs are for the user who watches.
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -76,12 +77,20 @@ class LogStream:
 
     def set_status(self, text: str) -> None:
         """Replace the status line, cut to the terminal's width; "" removes it."""
-        text = text[: max(get_terminal_size().columns - 1, 1)]
+        text = text[: max(_columns() - 1, 1)]
         with self._lock:
             if text or self._status:
                 sys.stderr.write(f"{CLEAR_LINE}{text}")
                 sys.stderr.flush()
             self._status = text
+
+
+def _columns() -> int:
+    """Return the width of the terminal that stderr is; the usual one for anything else."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return get_terminal_size().columns
 
 
 STDERR = LogStream()
