@@ -3,6 +3,7 @@
 Values only. engine/record_codec.py reads and writes them.
 """
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -72,14 +73,24 @@ class IntentBody(msgspec.Struct, frozen=True):
     rationale: dict[str, Any] = {}  # what the strategy decided on
 
 
+# what a limit counts without the order, the limit, and the same with the order
+Figure = tuple[Decimal, Decimal, Decimal]
+
+
 class VerdictBody(msgspec.Struct, frozen=True):
-    """Risk's answer to an intent: each rule with its objection, "" if it has none."""
+    """Risk's answer to an intent: each rule with its objection, "" if it has none.
+
+    With `risk.figures` only rules that object are named, and `figures` has what each limit compared.
+    """
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"figures"})
 
     approved: bool
     rules: dict[str, str]
     # set in a refusal that a breaker counts
     strategy: str = ""
     instrument: str = ""
+    figures: dict[str, Figure] = {}  # name of the limit -> what it compared
 
 
 class RequestBody(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from engine.facts import CashReason
 from engine.model import Instrument, OrderType, RateLimits, Side, TimeInForce
 
 
@@ -85,6 +86,27 @@ class BalanceReport(msgspec.Struct, frozen=True):
     venue_ns: int = 0
 
 
+class WalletReport(msgspec.Struct, frozen=True):
+    """A wallet of a venue of contracts, right after a change: deposits and earnings, without open P&L."""
+
+    asset: str
+    wallet: Decimal
+    change: Decimal  # what neither the P&L nor the fee of a fill explains
+    reason: CashReason
+    venue_ns: int
+    instrument: str = ""  # that the change belongs to; "": not said
+
+
+class ContractReport(msgspec.Struct, frozen=True):
+    """The net position of an account in a contract, right after a change."""
+
+    instrument: str
+    quantity: Decimal  # signed
+    entry_price: Decimal  # 0 if it is flat
+    reason: CashReason
+    venue_ns: int
+
+
 class AccountReport(msgspec.Struct, frozen=True):
     """All balances. Assets not named hold nothing."""
 
@@ -157,6 +179,8 @@ class Unrecognised(msgspec.Struct, frozen=True):
 Event = (
     OrderReport
     | BalanceReport
+    | WalletReport
+    | ContractReport
     | AccountReport
     | OpenOrdersReport
     | FillsReport

@@ -17,8 +17,10 @@ from engine.apply.batch import NO_EFFECT, Applied, Batch
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
+from engine.handlers.begin_cooldowns import begin_cooldowns
 from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
+from engine.handlers.loss_levels import refresh_levels
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
@@ -26,6 +28,7 @@ from engine.handlers.run_plans import handle_plan_intent, is_plan
 from engine.handlers.safety import cancel_after_failure
 from engine.handlers.table import HANDLERS
 from engine.handlers.trip_breakers import trip_breakers
+from engine.handlers.watch_losses import watch_daily_loss
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
@@ -35,7 +38,7 @@ from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, fold, restore_opening
-from engine.state.timers import Timers, timer_name
+from engine.state.timers import Timers, first_due_ns, timer_name
 from engine.step_context import Output, StepContext
 from engine.strategy.api import Cancel, Run
 from engine.strategy.loading import LoadedStrategy, declared_only
@@ -60,6 +63,8 @@ class Kernel:
     def __init__(self, session: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
         """Load a session. `strategies` replaces the recorded ones, for a replay with an edited strategy."""
         self.session = SessionContext(session, strategies)
+        self.cools_down = session.risk.cooldown.is_set
+        self.watches_losses = session.risk.figures and bool(self.session.loss_limits)
 
     # ---- the first record
 
@@ -72,7 +77,10 @@ class Kernel:
         account = restore_opening(opening) if opening else Account()
         for venue, limits in session.rate_limits.items():
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
-        due_ns = {name: record.time_ns + period_ns for name, period_ns in session.timer_periods_ns.items()}
+        due_ns = {
+            name: first_due_ns(name, period_ns, session.settings, record.time_ns)
+            for name, period_ns in session.timer_periods_ns.items()
+        }
         due_ns[timer_name(TimerKind.CHECK)] = record.time_ns + session.settings.check_interval_ns
         for venue, budget in account.limits.by_venue.items():
             if budget.blocked_until_ns > record.time_ns:  # a ban outlives a restart, and its end opens the links
@@ -118,6 +126,8 @@ class Kernel:
             decisions = {name: CutOff(reason) for name, reason in batch.cut}
         if runner.compiled:
             refresh(runner, state)
+        if self.watches_losses:
+            refresh_levels(session, state)
         records: Sequence[Record] = ()
         try:
             applied = apply(session, state, batch)  # decode, apply
@@ -151,7 +161,7 @@ class Kernel:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
-            step = StepContext(state, record, session.reducer_settings)
+            step, positions = StepContext(state, record, session.reducer_settings), state.account.positions
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
@@ -159,8 +169,15 @@ class Kernel:
                 made = [type(output.body) for output in step.outputs]
                 if session.settings.halt_on_rival and facts.OrderAdopted in made:
                     halt_for_rivals(session, step)
+                if self.watches_losses and step.account.positions is not positions:
+                    watch_daily_loss(session, step)
+            if self.cools_down and step.outputs:
+                begin_cooldowns(session, step, positions, 0)
+            positions, since = step.account.positions, len(step.outputs)
             for name in applied.strategies:
                 self._run_strategy(step, name, decisions)
+            if self.cools_down and len(step.outputs) > since:
+                begin_cooldowns(session, step, positions, since)
             state.quiescent = advance_policy(session, step)
             if is_checkpoint or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))

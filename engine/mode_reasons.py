@@ -40,7 +40,10 @@ class ReasonCode(StrEnum):
     RECORDS_LOST = "records_lost"  # the venue holds an order of ours that no journal contains
     RIVAL_ENGINE = "rival_engine"  # another engine of ours trades this account: its orders bear a session's mark
     ORDER_CONTRADICTED = "order_contradicted"  # the venue and the journal disagree about an order
+    LOSS_LIMIT = "loss_limit"  # a loss of the day reached its limit, and the session halts then
     BALANCE_DRIFT = "balance_drift"  # the venue's balance contradicts our records
+    EQUITY_DRIFT = "equity_drift"  # the venue's equity is off ours by more than the limit
+    POSITION_DRIFT = "position_drift"  # a position is not the sum of its fills
     CORE_FAILED = "core_failed"
     UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only
 

@@ -63,6 +63,10 @@ class Instrument(msgspec.Struct, frozen=True):
     A bound of 0 means the venue states none (Binance: a filter value of 0 disables that bound).
     """
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
+        {"buy_price_low", "buy_price_high", "sell_price_low", "sell_price_high"}
+    )
+
     id: str  # our own name, e.g. "binance_spot:BTCUSDT"
     venue: str
     symbol: str  # the venue's name for it
@@ -87,6 +91,11 @@ class Instrument(msgspec.Struct, frozen=True):
     inverse: bool = False  # priced in quote, margined and paid in base
     margin: str = ""  # the asset of margin, fees and P&L; "" for spot
     delivery_ns: int = 0  # venue time at which it ends; 0: never
+    # bounds of a limit price, as shares of the venue's average price
+    buy_price_low: Decimal = Decimal(0)
+    buy_price_high: Decimal = Decimal(0)
+    sell_price_low: Decimal = Decimal(0)
+    sell_price_high: Decimal = Decimal(0)
 
 
 ONLY = "*"  # a strategy's name for the single instrument of its session

@@ -13,6 +13,8 @@ MONEY = Context(
     traps=[InvalidOperation, DivisionByZero, Overflow],  # a wrong number must raise, not spread
 )
 ZERO = Decimal(0)
+LEDGER_STEP = Decimal("1e-16")  # 8 decimals of a price times 8 of a quantity
+LEDGER_DIGITS = 17  # before the point: with 16 behind it, a sum keeps every digit
 
 
 def on_grid(number: Decimal, step: Decimal) -> bool:
@@ -23,3 +25,14 @@ def on_grid(number: Decimal, step: Decimal) -> bool:
 def down_to_grid(number: Decimal, step: Decimal) -> Decimal:
     """Return the largest multiple of `step` not above `number`. Sizes and prices are cut by this rule alone."""
     return number if step == 0 else (number / step).to_integral_value(rounding=ROUND_DOWN) * step
+
+
+def to_ledger(amount: Decimal) -> Decimal:
+    """Round an amount once, half even, to 16 decimals. Sums of such amounts are exact, in any order.
+
+    An amount of 1e18 or more does not fit that grid with 34 digits, and is returned unchanged.
+    """
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent >= -16 or amount.adjusted() > LEDGER_DIGITS:
+        return amount
+    return MONEY.quantize(amount, LEDGER_STEP)

@@ -206,6 +206,30 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
         )
 
 
+class Oco(_PlanTerms, frozen=True, tag="oco"):
+    """Two exits of a position, a stop order at the venue and a target: the first to close it ends the other.
+
+    `side` is that of the exit: SELL protects a long position. Both sides are closed as those of a Bracket.
+    """
+
+    stop_price: Decimal
+    target_price: Decimal
+    exit_slippage_max: Decimal = Decimal("0.002")  # of the exit at the target, against the target price
+
+    protects: ClassVar[bool] = True
+
+    @property
+    def prices(self) -> tuple[Decimal, ...]:
+        """The prices of stop and target."""
+        return (self.stop_price, self.target_price)
+
+    def check(self) -> None:
+        """Raise ValueError if stop and target are on the wrong sides of each other."""
+        gain = (self.target_price - self.stop_price) * -self.side.sign
+        order = "stop < target" if self.side is Side.SELL else "target < stop"
+        _require(gain > 0, f"a {self.side} needs {order}; stop and target are {self.stop_price}, {self.target_price}")
+
+
 class Trail(_PlanTerms, frozen=True, tag="trail"):
     """A trailing stop that the engine holds: close at market once the market turned by a distance from its best price.
 
@@ -226,4 +250,4 @@ class Trail(_PlanTerms, frozen=True, tag="trail"):
         _require(self.check_ms >= CHECK_MS_MIN, f"check_ms must be {CHECK_MS_MIN} or more, not {self.check_ms}")
 
 
-PlanTerms = Timed | Chase | Twap | Scale | Bracket | Trail
+PlanTerms = Timed | Chase | Twap | Scale | Bracket | Oco | Trail

@@ -11,18 +11,19 @@ from engine.execution.request_factory import RequestFactory
 from engine.facts import NewOrder
 from engine.market import views
 from engine.market.indicators.ema import EmaSpec
-from engine.market.indicators.indicator import IndicatorSpec
-from engine.market.indicators.registry import indicator_spec
+from engine.market.indicators.indicator import TRADE, IndicatorSpec
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.context import BoundRule
+from engine.risk.limits_of import limits_of
+from engine.risk.loss_limits import loss_limits
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.timers import periods
-from engine.strategy.api import Every, OnQuote, Predicate, PriceMove
+from engine.strategy.api import Every, Indicator, OnBar, OnQuote, Predicate, PriceMove
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
@@ -73,6 +74,8 @@ class SessionContext:
         self.strategies = loaded
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
         self.instrument_by_name = _by_name(self.instruments)  # as strategies name them
+        self.limits_of = {name: limits_of(body.risk, each) for name, each in self.instruments.items()}
+        self.loss_limits = loss_limits(body.risk, [venue_class(each).name for each in body.venues])
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
         self.rate_limits: dict[str, RateLimits] = {}
@@ -91,21 +94,26 @@ class SessionContext:
         self.assets = frozenset(
             asset for each in body.instruments for asset in (each.base, each.quote, each.margin or each.quote)
         )
+        self._declared = self._declared_indicators()
+        self._indicators = self._market_indicators()
+        self._bars = self._declared_bars()
         self.timer_periods_ns = periods(
             body.engine,
             {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
             body.safeguards,
+            {bars.interval_ns for bars in self._bars},
         )
         self.reducer_settings = self._reducer_settings()
-        self.trigger_names = [name for name, each in loaded.items() if isinstance(each.cadence, OnQuote)]
-        self._indicators = self._declared_indicators()
+        self.trigger_names = [name for name, each in loaded.items() if not isinstance(each.cadence, Every)]
+        self._indicator_index = self._indexes_of_indicators()
         self.runner = StrategyRunner(
             strategies=loaded,
             instruments=self.instrument_by_name,
             indexes=self.indexes,
-            indicators={key: index for index, (key, _) in enumerate(self._indicators)},
+            indicators=self._indicator_index,
             triggers={name: number for number, name in enumerate(self.trigger_names)},
             is_plain=self.settings.plain_figures,
+            settings=self.reducer_settings,
         )
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
@@ -131,22 +139,26 @@ class SessionContext:
 
         They load with the first order: a rebuild decides nothing, so it runs no user's code.
         """
-        return load_rules(self.body.rules)
+        return load_rules(self.body.rules, tuple(self.limits_of.values()))
 
     def empty_market(self) -> Market:
         """Return the market before any message, with the bars and indicators that strategies declare."""
         triggers = []
         for name in self.trigger_names:
             loaded = self.strategies[name]
-            assert isinstance(loaded.cadence, OnQuote), name
             ids = tuple(instrument.id for _, instrument in self.runner.instruments_of(name))
+            if isinstance(loaded.cadence, OnBar):
+                triggers.append(TriggerSpec(name, ids, bars_ns=(loaded.cadence.seconds * SECOND_NS,)))
+                continue
+            assert isinstance(loaded.cadence, OnQuote), name
             conditions = self._conditions(name, loaded.cadence, ids)
             triggers.append(TriggerSpec(name, ids, loaded.cadence.throttle_ns, conditions=conditions))
         market = Market.empty(
             list(self.instruments.values()),
-            bars=self._declared_bars(),
-            indicators=[spec for _, spec in self._indicators],
+            bars=self._bars,
+            indicators=self._indicators,
             triggers=triggers,
+            bars_by_time=self.settings.bar_close_after_ns > 0,
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].predicate
@@ -166,16 +178,14 @@ class SessionContext:
         if isinstance(when, Predicate):
             indexes_of = {
                 name: tuple(
-                    k
-                    for k, ((owner, _, _), spec) in enumerate(self._indicators)
-                    if (owner, spec.instrument_id) == (strategy, name)
+                    self._indicator_index[key]
+                    for key, spec in self._declared
+                    if (key[0], spec.instrument_id) == (strategy, name)
                 )
                 for name in ids
             }
             return tuple(views.PredicateSpec(name, which, indexes_of[name]) for which, name in enumerate(ids))
-        index_of = {
-            (owner, average, spec.instrument_id): k for k, ((owner, average, _), spec) in enumerate(self._indicators)
-        }
+        index_of = {(key[0], key[1], spec.instrument_id): self._indicator_index[key] for key, spec in self._declared}
         return tuple(
             views.CrossOverSpec(name, index_of[strategy, when.first, name], index_of[strategy, when.second, name])
             for name in ids
@@ -187,22 +197,39 @@ class SessionContext:
             for loaded in self.strategies.values()
             for name in loaded.instruments
             if (instrument := self.instrument_by_name.get(name)) is not None
-            for seconds in loaded.bars_s
-        }
+            for seconds in (
+                *loaded.bars_s,
+                *((loaded.cadence.seconds,) if isinstance(loaded.cadence, OnBar) else ()),
+            )
+        } | {(spec.instrument_id, spec.interval_ns) for spec in self._indicators if spec.interval_ns}
         return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(declared)]
 
     def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
-        """Return ((strategy, indicator, instrument as declared), spec), in the order of the market's indicators."""
+        """Return ((strategy, indicator, instrument as declared), spec) of all strategies."""
         return [
-            ((strategy, indicator_name, name), indicator_spec(kind, instrument.id, parameters))
+            ((strategy, each.name, name), each.spec(instrument.id))
             for strategy, loaded in self.strategies.items()
-            for indicator_name, kind, parameters in (
-                *((average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
-                *((indicator.name, indicator.kind, indicator.parameters) for indicator in loaded.indicators),
+            for each in (
+                *(Indicator(average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
+                *loaded.indicators,
             )
             for name in loaded.instruments
             if (instrument := self.instrument_by_name.get(name)) is not None
         ]
+
+    def _market_indicators(self) -> list[IndicatorSpec]:
+        """Return the market's indicators: those over quotes, then those over trades, then those over bars."""
+        specs = [spec for _, spec in self._declared]
+        if self.settings.bar_close_after_ns:
+            specs = list(dict.fromkeys(specs))  # equal ones are one
+        return sorted(specs, key=lambda spec: (spec.interval_ns > 0, spec.followed == TRADE))
+
+    def _indexes_of_indicators(self) -> dict[tuple[str, str, str], int]:
+        """Return the index in the market of each declared indicator. Several have the same if equal ones are one."""
+        left: dict[IndicatorSpec, list[int]] = {}
+        for k, spec in reversed(list(enumerate(self._indicators))):
+            left.setdefault(spec, []).append(k)
+        return {key: left[spec].pop() if len(left[spec]) > 1 else left[spec][0] for key, spec in self._declared}
 
     def links(self, venue: str) -> tuple[LinkPlan, ...]:
         """Return the links of this session to a venue: market links only if the session has no account."""

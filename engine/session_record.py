@@ -11,6 +11,17 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
+from engine.risk_settings import (
+    NO_LIMITS,
+    CooldownSettings,
+    DaySettings,
+    HoursSettings,
+    LossAction,
+    PriceReference,
+    ScopeLimits,
+    SelfTradeChoice,
+    Sharing,
+)
 from engine.upcast import SCHEMA, session_text
 
 SECOND_NS = 1_000_000_000
@@ -50,6 +61,7 @@ class Declared(msgspec.Struct, frozen=True):
     bars_s: tuple[int, ...] = ()  # lengths of bars, in seconds
     cross_over: tuple[str, str] | None = None  # decides when these averages change their order
     price_move_ppm: int = 0  # decides when the mid has moved by so much; 0: no condition
+    on_bar_s: int = 0  # decides when a bar of so many seconds ends
     has_predicate: bool = False  # decides when its own compiled function returns True
 
 
@@ -72,12 +84,22 @@ class DriftAction(StrEnum):
     NOTE = "note"  # an alarm, and trading continues
 
 
+class MarkChoice(StrEnum):
+    """Prices at which open quantities count."""
+
+    MID = "mid"  # the middle of the last quote
+    MARK = "mark"  # the venue's mark price of a contract; the mid of any other instrument
+    TOUCH = "touch"  # the price that closing would get: a long counts at the bid, a short at the ask
+
+
 class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max"}
-    )
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
+        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "reporting", "instrument",
+        "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
+        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max",
+    })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
     order_notional_max: Decimal = Decimal(0)
@@ -89,6 +111,29 @@ class RiskSettings(msgspec.Struct, frozen=True):
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
+    # between the venue's equity and ours, in the reporting currency: beyond it the session halts
+    equity_drift_max: Decimal = Decimal(0)
+    # True: verdicts hold what each limit compared and name only the rules that object; rules without a limit do not run
+    figures: bool = False
+    reporting: str = ""  # the reporting currency; "": none, and no limit is in it
+    instrument: dict[str, ScopeLimits] = {}  # by id or symbol; replaces what it sets of the limits above
+    strategy: dict[str, ScopeLimits] = {}  # by name
+    account: ScopeLimits = NO_LIMITS  # of the account at one venue
+    portfolio: ScopeLimits = NO_LIMITS  # of all accounts together
+    price_band_max: Decimal = Decimal(0)  # the share by which a limit price may differ from the reference
+    price_band_to: PriceReference = PriceReference.MID
+    drawdown_max: Decimal = Decimal(0)  # the fall of the day's P&L from its highest, in each asset of P&L
+    on_loss: LossAction = LossAction.REDUCE
+    day: DaySettings = DaySettings()
+    cooldown: CooldownSettings = CooldownSettings()
+    sharing: Sharing = Sharing.ALLOW
+    self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
+    hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
+
+
+def newest_risk(settings: RiskSettings) -> RiskSettings:
+    """Return the limits with the newest rules, as the configuration of a new session has them."""
+    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -101,7 +146,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 2  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
 ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
 
 
@@ -111,6 +156,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+        "bar_close_after_ns",
+        "reporting_currency", "pnl_mark",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -130,7 +177,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # from here on the defaults are those of older sessions; `new_engine_settings` has today's
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
-    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote
+    # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
+    # and instrument in a reporting currency, at rates that each fill records
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -146,10 +194,15 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
     order_rules: int = 0
+    # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
+    # are one; 0: the next trade closes a bar, as in sessions recorded before
+    bar_close_after_ns: int = 0
     plain_figures: bool = False  # figures that strategies read have no trailing zeros, live as rebuilt
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
     access_halt_refusals: int = 0  # so many refusals in a row halt
+    reporting_currency: str = ""  # of P&L and equity; "": the asset of the first instrument's P&L
+    pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:
@@ -157,6 +210,7 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
     return replace(
         settings,
         order_rules=ORDER_RULES,
+        bar_close_after_ns=settings.bar_close_after_ns or SECOND_NS,
         plain_figures=True,
         access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
@@ -203,6 +257,7 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     metadata_retry_ns: int = 60 * SECOND_NS  # the least time between two readings after refusals
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
+    error_burst_max: int = 0  # so many errors of orders within `window_ns` start a reconciliation
     paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
@@ -215,6 +270,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     metadata_every_ns=3600 * SECOND_NS,
     snapshot_percent=60,
     own_open_orders=True,
+    error_burst_max=5,
     paused_exits=True,
 )
 

@@ -16,6 +16,7 @@ class TimerKind(StrEnum):
     CONNECT = "connect"  # subject: link source
     SNAPSHOT = "depth"  # subject: instrument
     REPORT = "report"
+    BARS = "bars"  # bars end, of all instruments and intervals
     DECIDE = "decide"  # subject: strategy with a fixed cadence
     CHECK = "check"
     RATE_BLOCK = "rate"  # subject: venue

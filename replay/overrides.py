@@ -115,6 +115,7 @@ def _set_parameter(session: SessionBody, name: str, rest: str, value: str) -> Se
             new = replace(strategy, parameters={**strategy.parameters, parameter: value})
             try:
                 loaded = loading.load(new)  # only the loader knows the parameters and their types
+                new = loading.as_recorded(new)  # what it needs may depend on its parameters
             except source_guard.StrategyError as error:
                 raise UnknownOverrideError(f"{name}={value}: {error}") from None
             given = getattr(loaded.parameters, parameter)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from engine import facts
-from engine.bodies import RequestBody
+from engine.bodies import Figure, RequestBody
 from engine.events import BalanceReport, Event, OrderReport, Unrecognised
 from engine.facts import NewOrder
 from engine.market import rows as r
@@ -196,7 +196,15 @@ def _verdict(record: Record) -> str:
     passed = [name for name, answer in verdict.rules.items() if not answer]
     objections = [f"{name}: {answer}" for name, answer in verdict.rules.items() if answer]
     outcome = "approved" if verdict.approved else f"refused by {'; '.join(objections)}"
-    return f"{outcome}; no objection from {', '.join(passed) or 'any rule'}"
+    if passed or not verdict.figures:
+        outcome += f"; no objection from {', '.join(passed) or 'any rule'}"
+    return outcome + "".join(f"; {name} {_figure(figure)}" for name, figure in verdict.figures.items())
+
+
+def _figure(figure: Figure) -> str:
+    """Return what a limit compared: the use with the order, the limit, and the use without it if it differs."""
+    used, limit, value = map(plain, figure)
+    return f"{value} of {limit}" if used == value else f"{value} of {limit} ({used} without it)"
 
 
 def _request(record: Record) -> str:

@@ -19,9 +19,10 @@ from engine.handlers.intents import risk_context
 from engine.model import OrderType, RateLimits, Side
 from engine.risk.context import RiskContext
 from engine.risk.review import review
-from engine.session_record import RiskSettings, new_engine_settings
+from engine.session_record import RiskSettings, new_engine_settings, newest_risk
 from engine.step_context import StepContext
 from journal.record import Kind
+from verbatim.testing import from_sources
 
 DESK = """
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Desk:
     @dataclass
     class Parameters:
         orders: str
+        signal: int = 2
 
     @dataclass
     class State:
@@ -46,7 +48,7 @@ class Desk:
     @staticmethod
     def decide(view, state, parameters):
         quote = view.quote("BTCUSDT")
-        if quote is None or quote.bid_size < 2:
+        if quote is None or int(quote.bid_size) != parameters.signal:
             return
         order, _, stop = parameters.orders.split("; ")[state.placed].partition(" from ")
         instrument, side, kind, quantity, *rest = order.split()
@@ -75,16 +77,17 @@ class Desk:
         no_book: Mapping[str, bool] | None = None,
     ) -> None:
         self.steps = [step.replace(" @ ", " ") for step in steps]
-        orders = [step.partition(" while ")[0] for step in self.steps if is_order(step)]
-        named = [step if step.startswith("ETHBTC") else f"BTCUSDT {step}" for step in orders]
+        strategies = [
+            from_sources({"hand": DESK}, "hand", "Desk", name=name, parameters={"orders": orders, "signal": signal})
+            for signal, name in enumerate(("desk", "other"), 2)
+            if (orders := self._orders_of(name)) or name == "desk"
+        ]
         balances = [{"asset": a, "free": free, "locked": "0"} for a, free in {**FUNDS, **(funds or {})}.items()]
         self.hand = ByHand(
-            source=DESK,
-            cls="Desk",
-            parameters={"orders": "; ".join(named)},
+            strategies=strategies,
             instruments=(msgspec.structs.replace(BTC, **numbers(instrument)), ETH),
             rate_limits=RateLimits(**(venue or {})),
-            risk=RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)}),
+            risk=newest_risk(RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)})),
             **(session or {}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
             engine=new_engine_settings(),
@@ -98,6 +101,13 @@ class Desk:
         self._signals = 0
         self._trades = 0
 
+    def _orders_of(self, strategy: str) -> str:
+        """Return the orders of a strategy; those of `other` have its name before them."""
+        mark = "other: "
+        steps = [step for step in self.steps if step.startswith(mark) == (strategy == "other")]
+        orders = [step.removeprefix(mark).partition(" while ")[0] for step in steps if is_order(step)]
+        return "; ".join(step if step.startswith("ETHBTC") else f"BTCUSDT {step}" for step in orders)
+
     def play(self) -> "Desk":
         for step in self.steps:
             self.step(step)
@@ -108,7 +118,8 @@ class Desk:
             case ["venue:", what]:
                 self._venue(what)
             case ["command:", what]:
-                self.hand.command(what)
+                command, _, about = what.partition(" ")
+                self.hand.command(command, asset=about)
             case ["run", seconds]:
                 self.hand.run(float(seconds))
             case ["at", what]:
@@ -119,13 +130,13 @@ class Desk:
                 before = len(self.verdicts())
                 _, _, quoted = step.partition(" while quoted ")
                 bid, ask = (quoted or "99.00 101.00").split()
-                self._signal(bid, ask)
+                self._signal(bid, ask, 3 if step.startswith("other: ") else 2)
                 assert len(self.verdicts()) == before + 1, f"the strategy did not get to place {step!r}"
 
-    def _signal(self, bid: str, ask: str) -> None:
+    def _signal(self, bid: str, ask: str, size: int) -> None:
         """Quote with a bid size that the strategy waits for."""
         self._signals += 1
-        sizes = {"B": f"2.{self._signals:05d}", "A": "1.0"}
+        sizes = {"B": f"{size}.{self._signals:05d}", "A": "1.0"}
         self.hand.best(BTC, {"b": bid, "a": ask, **sizes})
 
     def _venue(self, what: str) -> None:
@@ -160,6 +171,12 @@ class Desk:
                 hand.answer(hand.seq_of("place"), outcome="timeout")
             case ["canceled"]:
                 hand.private(report(name, "CANCELED", "CANCELED", **wire))
+            case ["rejected"]:
+                hand.answer(hand.seq_of("place"), {"code": -2010, "msg": "Order would be rejected."}, status=400)
+            case ["filled", quantity, "at", price]:
+                self._trades += 1
+                wire = {**wire, "L": price}
+                hand.private(trade(name, self._trades, quantity, quantity, "FILLED", **wire))
             case ["filled", quantity]:
                 self._trades += 1
                 hand.private(trade(name, self._trades, quantity, quantity, "FILLED", **wire))
@@ -172,7 +189,7 @@ class Desk:
         new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit, reduce_only="reduce" in rest)
         verdict, approved = review(self.context(new), self.hand.sequencer.kernel.session.risk_rules)
         assert (approved is not None) is verdict.approved
-        return {"approved": verdict.approved, "rules": verdict.rules}
+        return {"approved": verdict.approved, "rules": verdict.rules, "figures": verdict.figures}
 
     def context(self, new: NewOrder) -> RiskContext:
         """Return the context that the kernel makes of its state for an order."""
@@ -201,4 +218,4 @@ def numbers(limits: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def is_order(step: str) -> bool:
-    return step.split(maxsplit=1)[0] in ("BUY", "SELL", "ETHBTC")
+    return step.removeprefix("other: ").split(maxsplit=1)[0] in ("BUY", "SELL", "ETHBTC")

@@ -29,6 +29,7 @@ from journal.reader import Journal
 from journal.sessions import list_sessions
 from journal.verify import verify
 from replay.replay import replay_session
+from replay.study.pnl import session_pnl
 
 ROOT = Path(__file__).resolve().parent.parent
 VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
@@ -264,6 +265,8 @@ def test_demo_says_identical_and_what_to_try(tmp_path: Path) -> None:
     assert "replay: identical" in ended.stdout.splitlines()
     (found,) = list_sessions(tmp_path)
     assert f"verbatim verify {found.session_id} --journals {tmp_path}" in ended.stdout
+    total = session_pnl(found.path).portfolio.total
+    assert f"P&L      {total:+.4f} USDT: realised " in ended.stdout, "the summary and `verbatim pnl` agree"
 
 
 @pytest.mark.slow
@@ -297,6 +300,20 @@ def test_wishes_that_were_all_refused_are_said(tmp_path: Path) -> None:
     ended = verbatim("demo", "--seconds", "3", "--strategy", f"{STRATEGIES}/once.py", "--journals", tmp_path)
     assert "orders   0" in ended.stdout
     assert "refused  1 intent, and no order was placed; the first: order_size: notional " in ended.stdout
+
+
+@pytest.mark.slow
+def test_g5_reconcile_now_orders_a_round_of_a_running_session_and_prints_it(tmp_path: Path) -> None:
+    with started([*VERBATIM, "demo", "--seconds", "60", "--journals", str(tmp_path)]) as process:
+        until(lambda: any(last_seq(found.path) >= 300 for found in list_sessions(tmp_path)), 30)
+        (found,) = list_sessions(tmp_path)
+        ended = verbatim("reconcile", found.session_id, "--now", "--journals", tmp_path)
+        assert ended.returncode == 0, ended.stderr
+        assert "after: reconcile by " in ended.stdout
+        assert "  queried  open_orders [record " in ended.stdout
+        assert " drift 0" in ended.stdout
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=30)
 
 
 @pytest.mark.slow

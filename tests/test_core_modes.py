@@ -5,18 +5,21 @@ in turn.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from inspect import signature
 from pathlib import Path
 
 import pytest
-from by_hand import BTC, ETH, PRIVATE, ByHand, report, shown
+import test_reconcile_rounds as rounds
+from by_hand import BTC, ETH, PRIVATE, ByHand, report, shown, trade
 
 from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent
 from engine.errors import CoreError
 from engine.mode_reasons import Mode, ReasonCode, key_refused
 from engine.record_codec import text_of
+from engine.risk_settings import LossAction
 from engine.sequencer import Arrival
-from engine.session_record import EngineSettings, new_engine_settings
+from engine.session_record import EngineSettings, RiskSettings, new_engine_settings, newest_risk
 from engine.state.mode import right_mode
 from journal.record import Kind
 
@@ -217,6 +220,19 @@ def test_an_engine_that_is_late_pauses_and_resumes_by_itself() -> None:
 
 
 # reason -> what people read, and the test that shows it
+def test_a_loss_at_its_limit_halts() -> None:
+    """tests/test_loss_limits.py has the record at which it does."""
+    risk = newest_risk(RiskSettings(daily_loss_max=Decimal(10), on_loss=LossAction.HALT))
+    session = ByHand(risk=risk).run(2)
+    session.answer(session.seq_of("place"), shown(session.order.client_order_id))
+    session.private(trade(session.order.client_order_id, 1, "1", "1", "FILLED"))
+    session.best(BTC, {"b": "79.00", "B": "1.0", "a": "81.00", "A": "1.0"})
+    assert session.mode == "halted"
+    session.run(5)
+    assert session.mode == "halted"
+    assert session.command("resume").run(5).mode == "running"
+
+
 REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.LINK_NOT_READY: (r" is (down|connecting|up)$", test_a_link_that_is_down_ends_trading),
     ReasonCode.VENUE_BLOCKED: (r" asked us to wait: ", test_a_wait_that_the_venue_demands_ends_trading_for_as_long),
@@ -245,6 +261,7 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ),
     ReasonCode.ACCESS_REFUSED: (r" refused access: ", test_one_refusal_of_access_ends_trading_for_a_minute),
     ReasonCode.KEY_REFUSED: (r" refused our key: ", test_a_key_that_the_venue_refuses_halts),
+    ReasonCode.LOSS_LIMIT: (r"^the loss of this UTC day is ", test_a_loss_at_its_limit_halts),
     ReasonCode.MARKET_DATA_INVALID: (r" is off the instrument's grid ", test_a_quote_off_the_grid_halts),
     ReasonCode.RECORDS_LOST: (r" is in no journal", test_an_order_of_ours_that_no_journal_has_halts),
     ReasonCode.ORDER_CONTRADICTED: (
@@ -252,6 +269,14 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
         test_an_order_that_ended_here_and_stays_open_at_the_venue_halts,
     ),
     ReasonCode.BALANCE_DRIFT: (r"^USDT: the venue reports ", test_a_balance_that_contradicts_our_records_halts),
+    ReasonCode.EQUITY_DRIFT: (
+        r"^equity: the venue's ",
+        rounds.test_g9_differences_that_each_balance_tolerates_reach_the_limit_of_equity_together,
+    ),
+    ReasonCode.POSITION_DRIFT: (
+        r"^fills and positions differ: ",
+        rounds.test_g13_a_position_that_is_not_the_sum_of_its_fills_halts,
+    ),
     ReasonCode.RIVAL_ENGINE: (
         r" bears the mark of session ",
         test_an_order_with_the_mark_of_another_engine_of_ours_halts,

@@ -15,7 +15,10 @@ from engine.execution import order_reports, reconciliation
 from engine.facts import OrderNotPlaced
 from engine.handlers import policy, shutdown
 from engine.lifecycle import Status
+from journal.reader import Journal
+from journal.record import Kind
 from verbatim.hostile.fault_plan import KINDS, Fault, FaultPlan, draw_plan
+from verbatim.hostile.hostile_result import HostileResult
 from verbatim.hostile.hostile_run import run_plan
 from verbatim.testing import run_hostile_in
 
@@ -55,8 +58,8 @@ def test_a_plan_without_some_faults_leaves_the_others_where_they_are() -> None:
     assert draw_plan(10, [0, 2]).faults == (whole.faults[0], whole.faults[2])
 
 
-def broken(folder: Path, *faults: Fault) -> set[str]:
-    """Return the invariants that a busy session with these faults breaks."""
+def run_busy(folder: Path, *faults: Fault) -> HostileResult:
+    """Return the result of a busy session with these faults."""
     folder.mkdir()
     plan = FaultPlan(
         seed=3,
@@ -71,7 +74,12 @@ def broken(folder: Path, *faults: Fault) -> set[str]:
     result = run_plan(plan, folder)
     assert result.orders > 10
     assert result.fills > 3
-    return {each.invariant for each in result.broken}
+    return result
+
+
+def broken(folder: Path, *faults: Fault) -> set[str]:
+    """Return the invariants that a busy session with these faults breaks."""
+    return {each.invariant for each in run_busy(folder, *faults).broken}
 
 
 UNREPORTED = Fault(0, 5_000, "drop_events", {"event": "executionReport", "times": 3})
@@ -91,6 +99,11 @@ def test_a_position_that_is_no_sum_of_fills_is_found(tmp_path: Path, monkeypatch
         return after_fill(held, replace(fill, fee=fill.fee * 0), instrument, **named)
 
     monkeypatch.setattr(order_reports, "after_fill", without_fee)
+    run_busy(tmp_path / "halts")
+    [folder] = [path.parent for path in (tmp_path / "halts").rglob("000000000000.parquet")]
+    texts = [record.body or "" for record in Journal.open(folder).records(kinds=(Kind.FACT,))]
+    assert any('"code":"position_drift"' in text for text in texts), "the engine finds it first, and halts"
+    monkeypatch.setattr(reconciliation, "compare_books", lambda *_args, **_named: None)
     assert "position = sum of fills" in broken(tmp_path / "run")
 
 

@@ -47,10 +47,13 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "timer_names": set(),
     "upcast": set(),
     "contracts": {"model", "money"},
-    "events": {"model", "order_terms"},
+    "lots": {"contracts", "model", "money"},
+    "valuation": {"money"},
+    "events": {"facts", "model", "order_terms"},
     "order_terms": {"model", "money"},
+    "risk_settings": set(),
     "plan_terms": {"model", "money"},
-    "session_record": {"model", "upcast"},
+    "session_record": {"model", "risk_settings", "upcast"},
     "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms", "plan_terms"},
     "mode_shares": {"facts", "mode_reasons"},
     "bodies": {"facts", "plan_terms", "requests"},
@@ -299,7 +302,7 @@ def test_every_change_has_a_claimant() -> None:
     changes = set(get_args(Change)) | set(get_args(Fact))
     assert set(session_state.CLAIMS) == changes
     views = {kind.__name__ for kind, parts in session_state.CLAIMS.items() if not parts}
-    assert views == {"Pnl", "StrategyTriggered"}, (
+    assert views == {"BooksCompared", "Pnl", "PortfolioPnl", "StrategyTriggered"}, (
         "a view at one moment moves nothing, and what a strategy was woken by is the market's (kernel.py)"
     )
 

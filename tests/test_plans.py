@@ -26,7 +26,7 @@ PLANNER = """
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Bracket, Cancel, Chase, Every, Level, MarketLimits, OrderType, Place, Run, Scale, Side
+from verbatim import Bracket, Cancel, Chase, Every, Level, MarketLimits, Oco, OrderType, Place, Run, Scale, Side
 from verbatim import Timed, Trail, Twap
 
 D = Decimal
@@ -162,7 +162,7 @@ BRACKET = 'Bracket("BTCUSDT", Side.BUY, D("0.01"), stop_price=quote.bid - {}, ta
 
 @pytest.mark.parametrize(
     ("stop", "target", "exit_type"),
-    [("D('0.05')", "D(5000)", OrderType.STOP), ("D(5000)", "D('0.05')", OrderType.LIMIT)],
+    [("D(2)", "D(5000)", OrderType.STOP), ("D(5000)", "D('0.05')", OrderType.LIMIT)],
     ids=["stop", "target"],
 )
 def test_a_bracket_closes_at_the_stop_or_at_the_target(
@@ -190,14 +190,31 @@ def test_the_stop_of_a_bracket_covers_what_its_fees_leave(tmp_path: Path) -> Non
     assert protection.status is Status.OPEN
 
 
+def holding(plan: str) -> StrategySettings:
+    """Return a strategy that buys at market, and runs the plan three seconds later."""
+    first = 'yield Place("BTCUSDT", Side.BUY, D("0.01"), type=OrderType.MARKET)'
+    source = PLANNER.replace("yield Run(", f"{first}\n        elif state.turns == 6:\n            yield Run(")
+    return from_sources({"planner": source.replace("PLAN,", f"{plan},")}, "planner", "Planner")
+
+
+@pytest.mark.parametrize(("stop", "target"), [("D(1)", "D(5000)"), ("D(5000)", "D('0.05')")], ids=["stop", "target"])
+def test_one_cancels_the_other(tmp_path: Path, stop: str, target: str) -> None:
+    plan = f'Oco("BTCUSDT", Side.SELL, D("0.01"), stop_price=quote.bid - {stop}, target_price=quote.ask + {target})'
+    session = VirtualSession(VirtualVenue(seed=2), tmp_path / "s", strategies=[holding(plan)])
+    session.run(60, until=lambda s: len(orders(s)) == 2).run(1)
+    protection = orders(session)[1]
+    assert (protection.order.type, protection.order.quantity) == (OrderType.STOP, D("0.00999"))
+    session.run(1800, until=lambda s: bool(ended(s)))
+    assert ended(session)[0].reason == "closed"
+    sold = [order for order in orders(session) if order.order.side is Side.SELL and order.filled_quantity]
+    assert sum(order.filled_quantity for order in sold) == D("0.00999"), "once"
+    assert {order.order.type for order in sold} == {OrderType.STOP if target == "D(5000)" else OrderType.LIMIT}
+    finish(session)
+
+
 def test_a_trailing_stop_follows_and_closes(tmp_path: Path) -> None:
-    source = PLANNER.replace(
-        "yield Run(",
-        'yield Place("BTCUSDT", Side.BUY, D("0.01"), type=OrderType.MARKET)\n        elif state.turns == 6:\n            yield Run(',
-    )
     plan = 'Trail("BTCUSDT", Side.SELL, D("0.01"), amount=D("0.10"))'
-    strategy = from_sources({"planner": source.replace("PLAN,", f"{plan},")}, "planner", "Planner")
-    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[strategy])
+    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[holding(plan)])
     session.run(60, until=lambda s: bool(running(s)))
     session.run(1800, until=lambda s: bool(ended(s)))
     assert ended(session)[0].reason == "closed"
@@ -241,3 +258,14 @@ def test_a_bracket_survives_the_death_of_the_engine(tmp_path: Path, moment: int)
     second.writer.wait_durable(second.records[-1].seq, 30)
     verdict = replay_session(second.folder)
     assert verdict.identical, verdict.text()
+
+
+def test_a_stop_that_the_venue_refuses_closes_the_position(tmp_path: Path) -> None:
+    """The market is beyond the stop already: there is nothing to wait for."""
+    plan = 'Oco("BTCUSDT", Side.SELL, D("0.01"), stop_price=quote.ask + 50, target_price=quote.ask + 5000)'
+    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[holding(plan)])
+    session.run(60, until=lambda s: bool(ended(s)))
+    _, refused, closing = orders(session)
+    assert (refused.order.type, refused.status) == (OrderType.STOP, Status.REJECTED)
+    assert (closing.order.type, closing.filled_quantity) == (OrderType.MARKET, D("0.00999"))
+    finish(session)

@@ -5,36 +5,18 @@ kernel, verdict, and a request where every rule accepts.
 """
 
 from decimal import Decimal
-from typing import Any, NamedTuple
 
 import pytest
 from by_hand import BTC
 from msgspec.structs import replace
+from risk_case import Case, accepted, refused
 from risk_desk import Desk
+from risk_limit_cases import LIMIT_CASES
 
 from engine.facts import NewOrder
 from engine.model import OrderType, Side
+from engine.risk.context import RiskAnswer
 from engine.risk.rules import RULES
-
-
-class Case(NamedTuple):
-    rule: str
-    steps: tuple[str, ...]
-    answer: str  # "": accepted; {first} is the id of the first order
-    given: dict[str, Any]  # limits of the session (risk), of the instrument, of the venue, and the account's funds
-
-    def __str__(self) -> str:
-        given = ", ".join(f"{name} {value}" for fields in self.given.values() for name, value in fields.items())
-        return f"{self.rule}: {' | '.join(self.steps)} ({given}): {'refused' if self.answer else 'accepted'}"
-
-
-def accepted(rule: str, *steps: str, **given: Any) -> Case:
-    return Case(rule, steps, "", given)
-
-
-def refused(rule: str, *steps: str, because: str, **given: Any) -> Case:
-    return Case(rule, steps, because, given)
-
 
 BOUNDS = {"price_min": "90", "price_max": "110"}
 LOTS = {"quantity_min": "0.5", "quantity_max": "10", "market_quantity_max": "4"}
@@ -261,10 +243,11 @@ CASES = [
         because="2 unfilled orders this day, the venue allows 2", venue={"orders_day_max": 2},
     ),
 ]  # fmt: skip
+CASES += LIMIT_CASES
 
 
-def cases(rule: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", [case for case in CASES if case.rule == rule], ids=str)
+def cases(*rules: str) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", [case for case in CASES if case.rule in rules], ids=str)
 
 
 def play(case: Case) -> None:
@@ -272,10 +255,10 @@ def play(case: Case) -> None:
     desk = Desk(case.steps, **case.given).play()
     reviewed = case.steps[-1].startswith("review: ")
     verdict = (desk.reviewed if reviewed else desk.verdicts())[-1]
-    answer = verdict["rules"][case.rule]
+    answer = verdict["rules"].get(case.rule, "")
     if case.answer:
-        first = desk.hand.orders[0].client_order_id if desk.hand.orders else ""
-        assert answer == case.answer.format(first=first)
+        first, second, *_ = (*(order.client_order_id for order in desk.hand.orders), "", "")
+        assert answer == case.answer.format(first=first, second=second)
         assert not verdict["approved"]
     else:
         assert answer == ""
@@ -321,7 +304,10 @@ def test_data_age_at_its_edge(rule: str) -> None:
     limit = {f"{field.removesuffix('_ns')}_max_ns": 10_000_000_000}
     context = Desk([]).context(NewOrder(BTC.id, Side.BUY, OrderType.LIMIT, Decimal(1), Decimal(90)))
     for age_ns, answer in ((10_000_000_000, ""), (10_001_000_000, text)):
-        assert RULES[rule].reject_reason(replace(context, **limit, **{field: age_ns})) == answer
+        found = RULES[rule].reject_reason(replace(context, **limit, **{field: age_ns}))
+        assert isinstance(found, RiskAnswer)
+        age_ms = Decimal(age_ns // 1_000_000)
+        assert found == (answer, f"{rule}_max_ms", (age_ms, Decimal(10_000), age_ms))
     assert RULES[rule].reject_reason(replace(context, **{**limit, field: 10_001_000_000, next(iter(limit)): 0})) == ""
 
 
@@ -390,6 +376,59 @@ def test_reduce_only_at_its_edge(case: Case) -> None:
     play(case)
 
 
+@cases("strategy_order_size")
+def test_order_size_of_a_strategy_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("strategy_position")
+def test_position_of_a_strategy_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("strategy_open_orders", "account_open_orders", "portfolio_open_orders")
+def test_open_orders_of_a_scope_at_their_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("exposure_instrument", "exposure_strategy", "exposure_account", "exposure_portfolio")
+def test_exposure_at_its_edge(case: Case) -> None:
+    """Gross and net, in base, quote and reporting currency, over strategies, open orders at their worst case."""
+    play(case)
+
+
+@cases("price_band")
+def test_price_band_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("price_by_side")
+def test_price_bounds_of_the_venue_at_their_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("cooldown")
+def test_cooldown_at_its_edge(case: Case) -> None:
+    """After a loss, a stop-out and refusals; it ends with its time or by a person's command."""
+    play(case)
+
+
+@cases("trading_hours")
+def test_trading_hours_at_their_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("shared_instrument")
+def test_two_strategies_on_one_instrument(case: Case) -> None:
+    """`allow`, `net` and `refuse`."""
+    play(case)
+
+
+@cases("self_trade")
+def test_self_trade_at_its_edge(case: Case) -> None:
+    play(case)
+
+
 # rules that need more than orders and messages of the account: tests/test_instrument_blocks.py, tests/test_freshness.py
 IN_OTHER_FILES = set(DATA_AGES)
 
@@ -403,5 +442,5 @@ def test_a_refused_order_leaves_no_request_and_a_verdict_names_every_objection()
     """No rule hides another's answer: the verdict holds both."""
     desk = Desk(["BUY LIMIT 5.000005 @ 90.005"], risk={"order_size_max": "5"}, funds={"USDT": "1"}).play()
     [verdict] = desk.verdicts()
-    assert [name for name, answer in verdict["rules"].items() if answer] == ["balance", "lot", "order_size", "tick"]
+    assert list(verdict["rules"]) == ["balance", "lot", "order_size", "tick"]
     assert (desk.sent(), desk.hand.orders) == (0, [])

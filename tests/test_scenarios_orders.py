@@ -123,7 +123,7 @@ def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(
         venue.fault(action="delay_events", event="NEW", ms=3_000)
     status, answer = venue.by_hand(
         "POST", "/api/v3/order/cancelReplace", symbol="BTCUSDT", side="BUY", type="LIMIT", timeInForce="GTC",
-        quantity="0.000001" if is_refused else "0.02", price=f"{order.order.price:f}", newClientOrderId="web-new",
+        quantity="50" if is_refused else "0.02", price=f"{order.order.price:f}", newClientOrderId="web-new",
         cancelReplaceMode="STOP_ON_FAILURE", cancelOrderId=order.venue_order_id,
     )  # fmt: skip
     assert status == (409 if is_refused else 200), answer

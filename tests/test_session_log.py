@@ -16,6 +16,7 @@ import termios
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -124,7 +125,7 @@ def _logs() -> Iterator[None]:
 
 def begin(tmp_path: Path, **settings: Any) -> LoggedSession:
     strategies = [from_sources({"loud": LOUD}, "loud", "Loud")]
-    risk = RiskSettings(order_size_max=1, sell_holdings=True)
+    risk = RiskSettings(order_size_max=Decimal(1), sell_holdings=True)
     session = LoggedSession(VirtualVenue(seed=3), tmp_path / "s", strategies=strategies, risk=risk, **settings)
     assert isinstance(session, LoggedSession)
     return session

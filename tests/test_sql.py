@@ -79,6 +79,12 @@ STRANGE = (
     b'{"data":null}',
 )
 
+_PNL = facts.Pnl("cross", BTC, Decimal("0.5"), Decimal(101), Decimal(1), Decimal("0.65"), Decimal("0.2"))
+_PORTFOLIO = facts.PortfolioPnl(
+    "EUR", "mid", Decimal("0.9"), Decimal("0.585"), Decimal("0.18"), Decimal("-0.045"), Decimal(900), ("BNB",),
+    {"BNB": Decimal("-0.01")},
+)  # fmt: skip
+
 
 class Hand:
     """A journal written by hand, step by step. Every step is its own segment, so all except the last are sealed."""
@@ -212,7 +218,10 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         )
         hand.fact(facts.OrderAdopted("theirs", "v-theirs", limit("2", "80", Side.SELL), Decimal("0.5")))
         hand.fact(facts.ModeChanged("running", ()))
-        hand.fact(facts.Pnl("cross", BTC, Decimal("0.5"), Decimal(101), Decimal(1), Decimal("0.65"), Decimal("0.2")))
+        hand.fact(_PNL)
+        funded = msgspec.structs.replace(_PNL, funding=Decimal("-0.05"), asset="USDT", report_rate=Decimal("0.9"))
+        hand.fact(funded)
+        hand.fact(_PORTFOLIO)
         hand.out(Kind.NOTE, NoteBody("warning", "it's late"))
         hand.place("pending", limit("1", "91"))
         lost = facts.MarketGap("binance_spot.market.0", "connection lost", 5, -1)
@@ -309,7 +318,12 @@ def test_fills_positions_and_pnl_add_up(hand: Hand) -> None:
     assert ask(hand, "SELECT quantity, price_avg, fees->>'BTC' FROM positions WHERE is_last") == [
         (Decimal("0.498"), Decimal("99.7"), "0.002")
     ]
-    assert ask(hand, "SELECT net_pnl FROM pnl WHERE is_last") == [(Decimal("1.45"),)]
+    assert ask(hand, "SELECT net_pnl, funding, report_rate FROM pnl ORDER BY seq") == [
+        (Decimal("1.45"), 0, None), (Decimal("1.40"), Decimal("-0.05"), Decimal("0.9")),
+    ]  # fmt: skip
+    assert ask(hand, "SELECT currency, total, equity, missing, unrated->>'BNB' FROM portfolio WHERE is_last") == [
+        ("EUR", Decimal("1.26"), 900, '["BNB"]', "-0.01"),
+    ]  # fmt: skip
     assert ask(hand, "SELECT free FROM balances WHERE is_last") == [(Decimal("1.498"),)]
     assert ask(hand, "SELECT text FROM notes") == [("it's late",)]
 

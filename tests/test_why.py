@@ -182,7 +182,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     for words in (
         f"{name} (the venue's order",
         "decides to BUY 0.02 binance_spot:BTCUSDT at market",
-        "approved; no objection from",
+        "approved; free_USDT ",
     ):
         assert words in text.stdout
     found = json.loads(run_why(session.folder, name, "--json").stdout)

@@ -28,15 +28,19 @@ if TYPE_CHECKING:
     from engine.plan_terms import Chase as Chase
     from engine.plan_terms import Level as Level
     from engine.plan_terms import MarketLimits as MarketLimits
+    from engine.plan_terms import Oco as Oco
     from engine.plan_terms import Scale as Scale
     from engine.plan_terms import Timed as Timed
     from engine.plan_terms import Trail as Trail
     from engine.plan_terms import Twap as Twap
+    from engine.risk.context import RiskAnswer as RiskAnswer
     from engine.risk.context import RiskContext as RiskContext
     from engine.risk.context import RiskRule as RiskRule
+    from engine.session_record import MarkChoice as MarkChoice
     from engine.state.execution_plans import EndedPlan as EndedPlan
     from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
+    from engine.state.pnl_figures import PnlFigures as PnlFigures
     from engine.strategy.api import Amend as Amend
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
@@ -44,12 +48,15 @@ if TYPE_CHECKING:
     from engine.strategy.api import CrossOver as CrossOver
     from engine.strategy.api import Every as Every
     from engine.strategy.api import Indicator as Indicator
+    from engine.strategy.api import OnBar as OnBar
     from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Predicate as Predicate
     from engine.strategy.api import PriceMove as PriceMove
+    from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
+    from engine.valuation import Valuation as Valuation
 
 _HOMES = {
     "Amend": "engine.strategy.api",
@@ -66,20 +73,26 @@ _HOMES = {
     "Every": "engine.strategy.api",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
+    "MarkChoice": "engine.session_record",
     "Level": "engine.plan_terms",
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
+    "Oco": "engine.plan_terms",
+    "OnBar": "engine.strategy.api",
     "OnQuote": "engine.strategy.api",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
     "PlanPhase": "engine.facts",
+    "PnlFigures": "engine.state.pnl_figures",
     "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
     "Predicate": "engine.strategy.api",
     "PriceMove": "engine.strategy.api",
     "Quote": "engine.market.views",
+    "Range": "engine.strategy.api",
+    "RiskAnswer": "engine.risk.context",
     "RiskContext": "engine.risk.context",
     "RiskRule": "engine.risk.context",
     "Run": "engine.strategy.api",
@@ -89,6 +102,7 @@ _HOMES = {
     "TimeInForce": "engine.model",
     "Timed": "engine.plan_terms",
     "Trade": "engine.market.views",
+    "Valuation": "engine.valuation",
     "Trail": "engine.plan_terms",
     "Twap": "engine.plan_terms",
     "View": "engine.strategy.api",

@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "fidelity": "Compare the simulated venue with the real one, order by order.",
     "bisect": "Find the commit that changed the decisions of a strategy.",
     "diff": "Show where two sessions first differ, and in which kind of record.",
+    "pnl": "Show a session's P&L by strategy, instrument, account or portfolio.",
+    "reconcile": "Show a session's reconciliations: queries, findings, changes.",
     "verify": "Prove that a session's journal is whole.",
     "ask": "Show the engine's state at a record or a time.",
     "sql": "Query a session with DuckDB SQL.",

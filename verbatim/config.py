@@ -23,7 +23,6 @@ from engine.session_record import (
     SECOND_NS,
     DriftAction,
     EngineSettings,
-    RiskSettings,
     SafetySettings,
     VenueSettings,
 )
@@ -34,6 +33,7 @@ from engine.venues.venue import Endpoints, Network, RequestSigner
 from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
 from journal.signing import Signer
 from verbatim.config_sections import (
+    OF_VENUES,
     RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
@@ -248,7 +248,7 @@ def session_config(
             for name, section in config.strategy.items()
         ),
         key=key,
-        risk=RiskSettings(**dict(config.risk)),
+        risk=config.risk.settings(),
         rules=recorded_rules(
             [
                 read_rule(name, section.code, settings=section.settings, base=base)
@@ -265,7 +265,36 @@ def session_config(
     if dry_run or not config.strategy:
         chosen = read_only(chosen)
     check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
+    check_scopes(config)
+    check_margin(config)
     return chosen
+
+
+def check_margin(config: Config) -> None:
+    """Refuse settings of leverage and margin at a venue that has neither.
+
+    Raises:
+        ConfigError: the text names the setting.
+    """
+    capabilities = make_venue(venue_settings(config), ()).capabilities
+    for name in OF_VENUES:
+        if getattr(config.risk, name) and not capabilities.leverage:
+            raise ConfigError(
+                f"risk.{name}: not at this venue: {config.venue.name} has no leverage and no margin modes. What to do: "
+                "remove it"
+            )
+
+
+def check_scopes(config: Config) -> None:
+    """Refuse limits of an instrument or a strategy that the session does not have.
+
+    Raises:
+        ConfigError: the text names it.
+    """
+    for kind, known in (("instrument", config.instruments), ("strategy", tuple(config.strategy))):
+        for name in getattr(config.risk, kind):
+            if name not in known:
+                raise ConfigError(f"risk.{kind}.{name}: the session has no {kind} {name}; it has {', '.join(known)}")
 
 
 def require_limits(config: SessionConfig) -> None:
@@ -394,6 +423,7 @@ def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:
         stream_silence_max_ns=settings.stream_silence_max_ns * speed,
         stream_behind_max_ns=settings.stream_behind_max_ns * speed,
         private_probe_after_ns=settings.private_probe_after_ns * speed,
+        bar_close_after_ns=settings.bar_close_after_ns * speed,
         late_after_ns=settings.late_after_ns * speed,
         late_over_ns=settings.late_over_ns * speed,
         decision_warn_ns=settings.decision_warn_ns * speed,

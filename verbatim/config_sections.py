@@ -1,20 +1,37 @@
 """Sections of the configuration file: their keys, defaults and bounds. `verbatim/config.py` reads them."""
 
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from msgspec.structs import replace
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from engine.live.calendars import with_windows
 from engine.live.logs import LogSettings
+from engine.live.time_zones import find_zone
 from engine.live.transport.selection import TransportProfile
+from engine.risk_settings import (
+    CooldownSettings,
+    DaySettings,
+    HoursSettings,
+    LossAction,
+    PriceReference,
+    ScopeLimits,
+    SelfTradeChoice,
+    Sharing,
+)
 from engine.session_record import (
     ACCOUNTING,
     SAFEGUARDS,
     SECOND_NS,
     DriftAction,
     EngineSettings,
+    MarkChoice,
+    RiskSettings,
     SafeguardSettings,
+    newest_risk,
     newest_rules,
 )
 from engine.venues.venue import Network
@@ -130,6 +147,96 @@ class StrategySection(Section):
     parameters: dict[str, Any] = {}
 
 
+def known_zone(zone: str) -> str:
+    """Return the name of a time zone that this machine knows."""
+    find_zone(zone)
+    return zone
+
+
+Limit = Annotated[Decimal, Field(ge=0)]
+
+
+class PortfolioSection(Section):
+    """Limits of all accounts together, or of one account; engine/risk_settings.py documents each. 0 means no limit."""
+
+    open_orders_max: int = Field(default=0, ge=0)
+    gross_base_max: Limit = Decimal(0)
+    net_base_max: Limit = Decimal(0)
+    gross_quote_max: Limit = Decimal(0)
+    net_quote_max: Limit = Decimal(0)
+    gross_max: Limit = Decimal(0)
+    net_max: Limit = Decimal(0)
+    daily_loss_max: Limit = Decimal(0)
+    drawdown_max: Limit = Decimal(0)
+
+    def limits(self) -> ScopeLimits:
+        """Return the limits as a SESSION record has them."""
+        return ScopeLimits(**dict(self))
+
+
+class ScopeSection(PortfolioSection):
+    """Limits of one instrument or of one strategy."""
+
+    order_size_max: Limit = Decimal(0)
+    order_notional_max: Limit = Decimal(0)
+    position_max: Limit = Decimal(0)
+
+
+class HoursSection(Section):
+    """Trading hours: a calendar of exchange_calendars, or hours of the week in a time zone."""
+
+    calendar: str = ""
+    zone: Annotated[str, AfterValidator(known_zone)] = "UTC"
+    open: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_readable(self) -> Self:
+        if self.calendar and self.open:
+            raise ValueError("name a calendar or open hours, not both")
+        if not self.calendar:
+            with_windows(self.settings(), date(2024, 1, 1))
+        return self
+
+    def settings(self) -> HoursSettings:
+        """Return the hours as a SESSION record has them; the shell adds the windows when the session starts."""
+        return HoursSettings(**dict(self))
+
+
+class InstrumentSection(ScopeSection):
+    """Limits of one instrument."""
+
+    price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
+    hours: HoursSection = HoursSection()
+
+    def limits(self) -> ScopeLimits:
+        """Return the limits as a SESSION record has them."""
+        return ScopeLimits(**dict(self) | {"hours": self.hours.settings()})
+
+
+OF_VENUES = ("leverage_max", "margin_mode")  # settings of [risk] for venues with leverage
+
+
+class DaySection(Section):
+    """The begin of a day of daily limits."""
+
+    zone: Annotated[str, AfterValidator(known_zone)] = "UTC"  # a name of the tz database, as in "Europe/Berlin"
+    hour: int = Field(default=0, ge=0, le=23)
+
+
+class CooldownSection(Section):
+    """How long a strategy opens no position in an instrument after a setback there; engine/risk_settings.py."""
+
+    after_loss_s: Limit = Decimal(0)
+    loss_min: Limit = Decimal(0)
+    after_stop_s: Limit = Decimal(0)
+    after_refusals_s: Limit = Decimal(0)
+    refusals_max: int = Field(default=3, gt=0)
+
+    def settings(self) -> CooldownSettings:
+        """Return the settings in nanoseconds."""
+        return CooldownSettings(**_in_nanoseconds(self))
+
+
 class RiskSection(Section):
     """Limits; engine/session_record.py documents each. 0 means no limit."""
 
@@ -143,6 +250,50 @@ class RiskSection(Section):
     on_drift: DriftAction = DriftAction.HALT
     balance_tolerance: dict[str, Annotated[Decimal, Field(ge=0)]] = {}
     daily_loss_max: Decimal = Field(default=Decimal(0), ge=0)
+    equity_drift_max: Decimal = Field(default=Decimal(0), ge=0)
+    drawdown_max: Limit = Decimal(0)
+    on_loss: LossAction = LossAction.REDUCE
+    day: DaySection = DaySection()
+    cooldown: CooldownSection = CooldownSection()
+    hours: HoursSection = HoursSection()
+    sharing: Sharing = Sharing.ALLOW
+    self_trade: SelfTradeChoice = SelfTradeChoice.REFUSE
+    leverage_max: Decimal = Field(default=Decimal(0), ge=0)
+    margin_mode: Literal["", "cross", "isolated"] = ""
+    reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")
+    instrument: dict[str, InstrumentSection] = {}
+    strategy: dict[str, ScopeSection] = {}
+    price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
+    price_band_to: PriceReference = PriceReference.MID
+    account: PortfolioSection = PortfolioSection()
+    portfolio: PortfolioSection = PortfolioSection()
+
+    @model_validator(mode="after")
+    def _has_reporting_currency(self) -> Self:
+        scopes: dict[str, PortfolioSection] = {"account": self.account, "portfolio": self.portfolio}
+        for name, scope in scopes.items():
+            if (scope.daily_loss_max or scope.drawdown_max) and not self.reporting:
+                raise ValueError(f"losses of {name} are in the reporting currency: set risk.reporting_currency")
+        scopes |= {f"instrument.{name}": scope for name, scope in self.instrument.items()}
+        scopes |= {f"strategy.{name}": scope for name, scope in self.strategy.items()}
+        for name, scope in scopes.items():
+            for limit in ("gross_max", "net_max"):
+                if getattr(scope, limit) and not self.reporting:
+                    raise ValueError(f"{name}.{limit} is in the reporting currency: set risk.reporting_currency")
+        return self
+
+    def settings(self) -> RiskSettings:
+        """Return the limits as a SESSION record has them."""
+        given = {name: value for name, value in self if name not in OF_VENUES} | {
+            "instrument": {name: scope.limits() for name, scope in self.instrument.items()},
+            "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
+            "account": self.account.limits(),
+            "portfolio": self.portfolio.limits(),
+            "hours": self.hours.settings(),
+            "cooldown": self.cooldown.settings(),
+            "day": DaySettings(**dict(self.day)),
+        }
+        return replace(newest_risk(RiskSettings(**given)), self_trade=self.self_trade)
 
 
 class RuleSection(Section):
@@ -184,6 +335,7 @@ class EngineSection(Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    bar_close_after_s: Decimal = Field(default=Decimal(1), gt=0)
     access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
     access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)
     access_halt_refusals: int = Field(default=20, gt=0)
@@ -199,6 +351,8 @@ class EngineSection(Section):
     late_waiting_max: int = Field(default=50_000, ge=0)
     decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
     decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
+    reporting_currency: str = Field(default="", pattern=r"^[A-Z0-9]{0,20}$")
+    pnl_mark: MarkChoice = MarkChoice.MID
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
@@ -221,6 +375,7 @@ class SafeguardsSection(Section):
     metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
     snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
     own_open_orders: bool = SAFEGUARDS.own_open_orders
+    error_burst_max: int = Field(default=SAFEGUARDS.error_burst_max, ge=0)
     paused_exits: bool = SAFEGUARDS.paused_exits
 
     def settings(self) -> SafeguardSettings:

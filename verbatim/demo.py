@@ -27,7 +27,14 @@ from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
-from engine.session_record import SAFETY, RiskSettings, StrategySettings, VenueSettings, new_engine_settings
+from engine.session_record import (
+    SAFETY,
+    RiskSettings,
+    StrategySettings,
+    VenueSettings,
+    new_engine_settings,
+    newest_risk,
+)
 from engine.strategy.rule_loading import recorded_rules
 from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
@@ -45,12 +52,14 @@ DEFAULTS = {  # symbol -> the example strategies that trade it
     "BTCUSDT": {"quoter": "quoter.py:Quoter", "cross": "ma_cross.py:MovingAverageCross"},
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
 }
-RISK = RiskSettings(
-    order_notional_max=Decimal(500),
-    position_max=Decimal(1),
-    open_orders_max=20,
-    orders_per_second_max=20,
-    sell_holdings=True,  # the examples quote both sides
+RISK = newest_risk(
+    RiskSettings(
+        order_notional_max=Decimal(500),
+        position_max=Decimal(1),
+        open_orders_max=20,
+        orders_per_second_max=20,
+        sell_holdings=True,  # the examples quote both sides
+    )
 )
 
 

@@ -195,10 +195,11 @@ class StatusLine:
 
 def status_line(status: SessionStatus) -> str:
     """Return mode, counts, positions, P&L and lag in one line."""
-    pnl = sum((held.pnl for held in status.positions), start=0)
+    pnl = sum((held.pnl for held in status.positions), start=0) if status.pnl is None else status.pnl.total
+    currency = "" if status.pnl is None else f" {status.pnl.currency}"
     return (
         f"{status.mode:8}  orders {status.orders:,}  fills {status.fills:,}  {positions_text(status)}  "
-        f"P&L {pnl:+.2f}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}{ages_text(status)}"
+        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}{ages_text(status)}"
     )
 
 
@@ -210,6 +211,35 @@ def positions_text(status: SessionStatus) -> str:
     found = [f"{plain(quantity)} {name.partition(':')[2]}" for name, quantity in sums.items() if quantity]
     more = f" and {len(found) - POSITIONS_NAMED_MAX} more" if len(found) > POSITIONS_NAMED_MAX else ""
     return f"position {', '.join(found[:POSITIONS_NAMED_MAX]) or 'none'}{more}"
+
+
+def pnl_text(status: SessionStatus) -> str:
+    """Return the P&L of all strategies and the equity in one line; "" if the session keeps no P&L."""
+    if status.pnl is None or status.equity is None:
+        return ""
+    pnl = status.pnl
+    lacking = sorted({*pnl.missing, *pnl.unrated, *status.equity.missing})
+    return (
+        f"{pnl.total:+.4f} {pnl.currency}: realised {pnl.realised:+.4f}, open {pnl.unrealised:+.4f}, "
+        f"fees {pnl.fees:.4f}, funding {pnl.funding:+.4f}; equity {status.equity.amount:.4f}"
+        + (f"; no rate or mark: {', '.join(lacking)}" if lacking else "")
+    )
+
+
+def pnl_json(status: SessionStatus) -> dict[str, object] | None:
+    """Return the P&L of all strategies and the equity as JSON values, or None if the session keeps no P&L."""
+    if status.pnl is None or status.equity is None:
+        return None
+    pnl = status.pnl
+    amounts = {name: plain(getattr(pnl, name)) for name in ("realised", "unrealised", "fees", "funding", "total")}
+    return {
+        "currency": pnl.currency,
+        "mark": pnl.mark,
+        **amounts,
+        "equity": plain(status.equity.amount),
+        "missing": sorted({*pnl.missing, *status.equity.missing}),
+        "unrated": {asset: plain(amount) for asset, amount in sorted(pnl.unrated.items())},
+    }
 
 
 def ages_text(status: SessionStatus) -> str:
@@ -246,6 +276,7 @@ def summary_json(summary: Summary) -> dict[str, object]:
         "refused": last.refused,
         "objection": last.first_objection,
         "time": summary.shares.as_json(),
+        "pnl": pnl_json(last),
         "positions": [
             {
                 "strategy": held.strategy,

@@ -6,6 +6,7 @@ from decimal import Decimal
 import structlog
 
 from engine.live.session_config import SessionConfig
+from engine.risk_settings import NO_LIMITS
 from engine.session_record import RiskSettings
 from journal.record import plain
 from verbatim.terminal import echo, secho
@@ -62,4 +63,6 @@ def limits(risk: RiskSettings) -> str:
     texts = {name: plain(Decimal(value)) for name, value in values.items()}
     stated = [f"{name} {texts[name]}" for name, value in values.items() if value]
     absent = [name for name, value in values.items() if not value]
+    stated += [f"{kind} {name}" for kind in ("instrument", "strategy") for name in getattr(risk, kind)]
+    stated += [kind for kind in ("account", "portfolio") if getattr(risk, kind) != NO_LIMITS]
     return ", ".join(stated) + (f"; not set: {', '.join(absent)}" if absent else "")

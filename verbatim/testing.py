@@ -35,6 +35,7 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
     new_engine_settings,
+    newest_risk,
     newest_rules,
 )
 from engine.sim.binance import PROTOCOL
@@ -236,7 +237,7 @@ class VirtualSession:
             venues=(VenueSettings(name=dialect, rate_limits=RateLimits(**(limits or {}))),),
             instruments=instruments,
             strategies=tuple(strategies),
-            risk=risk or RiskSettings(sell_holdings=True),  # the account holds coins
+            risk=newest_risk(risk or RiskSettings(sell_holdings=True)),  # the account holds coins
             rules=recorded_rules(rules),
             engine=replace(newest_rules(engine) if engine else new_engine_settings(), accounting=accounting),
             safety=safety,

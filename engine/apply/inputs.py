@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch
 from engine.apply.messages import apply_change, apply_events, apply_message
-from engine.bodies import LinkEvent
+from engine.bodies import LinkEvent, TimerBody
 from engine.events import Event
 from engine.market import layout
 from engine.market import rows as r
@@ -123,11 +123,23 @@ def _apply_link(session: SessionContext, state: State, record: Record) -> Applie
         return Applied(body=body)
     apply_change(session, state, LinkMoved(record.source, body), record)
     link = state.account.links.by_source.get(record.source)
+    if session.settings.bar_close_after_ns and link is not None and link.role is LinkRole.MARKET:
+        _note_trades(session, state, record, body.state)
     is_lost = link is not None and link.role is LinkRole.MARKET and body.state is LinkEvent.DOWN
     if is_lost and Stream.BOOK in session.streams_of(record.source):
         for index in session.indexes_of(record.source):
             state.market.reset_books(index)
     return Applied(body=body)
+
+
+def _note_trades(session: SessionContext, state: State, record: Record, event: LinkEvent) -> None:
+    """Note for the completeness of bars that the link which brings the trades is up or down."""
+    if event in (LinkEvent.UP, LinkEvent.DOWN) and Stream.TRADE in session.streams_of(record.source):
+        for index in session.indexes_of(record.source):
+            if event is LinkEvent.UP:
+                state.market.start_trades(index, record.time_ns)
+            else:
+                state.market.stop_trades(index)
 
 
 def _apply_timer(session: SessionContext, state: State, record: Record) -> Applied:
@@ -140,7 +152,17 @@ def _apply_timer(session: SessionContext, state: State, record: Record) -> Appli
         apply_change(session, state, TimerFired(body), record)
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
+    elif timer.kind is TimerKind.BARS:
+        return Applied(body=body, strategies=_close_bars(session, state, record, body))
     return Applied(body=body, strategies=(strategy,) if strategy else ())
+
+
+def _close_bars(session: SessionContext, state: State, record: Record, timer: TimerBody) -> tuple[str, ...]:
+    """Close the bars that ended, of all instruments and intervals; return the strategies that this triggers."""
+    period_ns = session.timer_periods_ns[timer.timer]
+    end_ns = timer.due_ns + timer.missed * period_ns - session.settings.bar_close_after_ns
+    state.market.close_bars(end_ns, seq=record.seq, time_ns=record.time_ns)
+    return state.market.evaluated(state.market.fired, record.time_ns)
 
 
 def _apply_command(session: SessionContext, state: State, record: Record) -> Applied:

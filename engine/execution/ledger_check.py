@@ -7,6 +7,7 @@ not explain within a moment starts another round. Texts are recorded, so they ke
 from decimal import Decimal
 from typing import Final
 
+from engine import contracts
 from engine.bodies import NoteLevel
 from engine.facts import BalanceDrift
 from engine.lifecycle import Status
@@ -50,13 +51,20 @@ def compare(step: StepContext, *, corrections: int) -> int:
 def _differences(step: StepContext) -> dict[str, Decimal]:
     """Return the assets whose difference is not the one that is recorded, by name."""
     found: dict[str, Decimal] = {}
+    margins = margin_assets(step)
     for asset in sorted(step.account.ledger.by_asset):
         ours = step.account.ledger.by_asset[asset]
-        if ours.compared is not None:
+        if ours.compared is not None and asset not in margins:
             found[asset] = difference(ours, ours.compared, tolerance=_tolerance(step.reducer_settings.risk, asset))
             if found[asset] == ours.drift:
                 del found[asset]
     return found
+
+
+def margin_assets(step: StepContext) -> frozenset[str]:
+    """Return the assets that contracts of the session settle in: no fill explains their balances alone."""
+    instruments = step.reducer_settings.instruments.values()
+    return frozenset(each.margin or contracts.asset_of(each) for each in instruments if each.contract)
 
 
 def _unsettled(step: StepContext, found: dict[str, Decimal]) -> int:
@@ -91,8 +99,10 @@ def is_unexplained(step: StepContext) -> bool:
     ):
         return False
     is_busy = bool(step.account.requests.by_seq)  # reports come all the time, so none gets old
+    margins = margin_assets(step)
     return any(
         ours.report is not None
+        and asset not in margins
         and ours.checked_seq < ours.report.seq
         and (is_busy or step.time_ns - ours.report.at_ns > timeout_ns // SETTLE)
         and difference(ours, ours.report, tolerance=_tolerance(step.reducer_settings.risk, asset)) != 0

@@ -29,6 +29,7 @@ from engine.money import ZERO
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
+from engine.state.rates import recorded_rate
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -218,6 +219,7 @@ def record_fill(
         venue_ns=fill.venue_ns,
         late=is_late,
         fee_rate=_fee_rate(step, fill, instrument),
+        report_rate=report_rate(step, instrument),
     )
     seq = step.emit(fact, key=name)
     position = step.account.positions.get(order.strategy, fill.instrument)
@@ -235,6 +237,8 @@ def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
     quote_asset = asset_of(instrument)
     if fill.fee_asset == quote_asset:
         return ZERO
+    if step.reducer_settings.has_pnl:
+        return recorded_rate(step.market, fill.fee_asset, quote_asset) or ZERO
     for index, each in enumerate(step.market.instruments):
         quote = None if each.contract else step.market.quote(index)
         if quote is None or not (quote.bid and quote.ask):
@@ -245,6 +249,14 @@ def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
         if (each.quote, each.base) == (fill.fee_asset, quote_asset):
             return 1 / mid
     return ZERO
+
+
+def report_rate(step: StepContext, instrument: Instrument) -> Decimal:
+    """Return the rate of an instrument's P&L in the reporting currency; 0 if it is that currency, or not known."""
+    asset = asset_of(instrument)
+    if not step.reducer_settings.has_pnl or asset == step.reducer_settings.reporting_currency:
+        return ZERO
+    return recorded_rate(step.market, asset, step.reducer_settings.reporting_currency) or ZERO
 
 
 def apply_place_answer(

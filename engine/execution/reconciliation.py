@@ -8,6 +8,7 @@ notes and reasons are recorded, so they keep their words.
 from engine.bodies import NoteLevel
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
 from engine.execution import doubts, ledger_check
+from engine.execution.books_check import compare_books
 from engine.execution.doubts import ENDED
 from engine.execution.order_fills import query_by_order, record_of_order
 from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
@@ -83,6 +84,7 @@ def advance(step: StepContext, factories: Factories, instruments: Instruments) -
             return False
         corrections = len(step.account.orders.missing_fills)  # orders whose fills are missing: 0 in health
         unsettled = ledger_check.compare(step, corrections=corrections)
+        compare_books(step, reconcile_round=rounds.round, is_settled=not corrections and not unsettled)
         changed = (rounds.changed_orders, rounds.changed_fills, rounds.changed_balances)
         step.emit(Reconciled(rounds.round, corrections, *changed, unsettled=unsettled), source="reconcile")
         if any(changed):

@@ -8,10 +8,13 @@ from engine.facts.account_facts import (
     AccountFact,
     BalanceChanged,
     BalanceDrift,
+    CooldownBegan,
+    CooldownCause,
     DailyLossReached,
     DayBegan,
     FillsConfirmed,
     Pnl,
+    PnlPeak,
     Position,
     PositionEnteredDay,
     Reconciled,
@@ -32,6 +35,15 @@ from engine.facts.order_facts import (
     OrderUnknown,
 )
 from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
+from engine.facts.pnl_facts import (
+    BooksCompared,
+    CashReason,
+    ContractReported,
+    FundingPaid,
+    PnlFact,
+    PortfolioPnl,
+    WalletReported,
+)
 from engine.facts.session_facts import (
     BreakerScope,
     BreakerTripped,
@@ -63,22 +75,28 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact
 
 __all__ = [
     "AccessRefused",
     "AccountFact",
     "BalanceChanged",
     "BalanceDrift",
+    "BooksCompared",
     "BreakerScope",
     "BreakerTripped",
     "CancelSettled",
+    "CashReason",
     "ClockMeasured",
     "CloseReason",
+    "ContractReported",
+    "CooldownBegan",
+    "CooldownCause",
     "DailyLossReached",
     "DayBegan",
     "Fact",
     "FillsConfirmed",
+    "FundingPaid",
     "HaltsLifted",
     "InstrumentBlocked",
     "InstrumentChanged",
@@ -103,6 +121,9 @@ __all__ = [
     "PlanPhase",
     "PlanStarted",
     "Pnl",
+    "PnlFact",
+    "PnlPeak",
+    "PortfolioPnl",
     "Position",
     "PositionEnteredDay",
     "RateBlocked",
@@ -121,4 +142,5 @@ __all__ = [
     "StrategyTriggered",
     "TradingAllowed",
     "VenueFact",
+    "WalletReported",
 ]

@@ -1,6 +1,7 @@
 """Facts about positions, P&L, balances, and the reconciliation that compares them with the venue. Values only."""
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
@@ -35,6 +36,10 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     fees_quote: Decimal
     fees_unvalued: dict[str, Decimal] = {}  # by asset: not contained in `fees_quote`
     is_marked: bool = True  # False: no quote is known, so the unrealised P&L is not known and counts as 0
+    # from accounting 3 on
+    funding: Decimal = Decimal(0)  # received, in the asset of the P&L
+    asset: str = ""  # of the amounts
+    report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):
@@ -99,11 +104,11 @@ class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_cha
 
 
 class DayBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="day_began"):
-    """A UTC day began: the daily loss is counted from here on."""
+    """A day of daily limits began: the daily loss is counted from here on."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unlisted"})
 
-    day: int  # since 1970-01-01
+    day: int  # since 1970-01-01, as its own zone and hour count
     opening: dict[str, Decimal]  # "strategy instrument" -> P&L of all days before: realised and unrealised, less fees
     unlisted: tuple[str, ...] = ()  # positions that nothing marks: their instruments are not of this session
 
@@ -117,12 +122,40 @@ class PositionEnteredDay(msgspec.Struct, frozen=True, tag_field="fact", tag="pos
 
 
 class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily_loss_reached"):
-    """The loss of the UTC day reached `daily_loss_max`: orders may only reduce positions until the day ends."""
+    """A loss of the day reached its limit: orders may only reduce positions until the day ends."""
 
     day: int
     asset: str
     loss: Decimal
     limit: Decimal
+    name: str = ""  # of the limit, as in "strategy.quoter.drawdown_max"; "": daily_loss_max
+
+
+class PnlPeak(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl_peak"):
+    """The P&L of the day is at its highest. Emitted when it rose by a hundredth of the limit of its drawdown."""
+
+    day: int
+    name: str  # of the limit
+    asset: str
+    pnl: Decimal
+
+
+class CooldownCause(StrEnum):
+    """Setbacks that lead to a cool-down."""
+
+    LOSS = "loss"
+    STOP = "stop"
+    REFUSALS = "refusals"
+
+
+class CooldownBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="cooldown_began"):
+    """A strategy opens no position in an instrument until a time."""
+
+    strategy: str
+    instrument: str
+    cause: CooldownCause
+    reason: str
+    until_ns: int
 
 
 AccountFact = (
@@ -136,5 +169,7 @@ AccountFact = (
     | RoundChanged
     | DayBegan
     | DailyLossReached
+    | PnlPeak
+    | CooldownBegan
     | PositionEnteredDay
 )

@@ -62,6 +62,8 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
     venue_ns: int
     late: bool  # it came after the order had ended here
     fee_rate: Decimal = Decimal(0)  # mid of the fee's asset in the quote asset; 0: not needed, or not known
+    # rate of the instrument's P&L in the reporting currency; 0: the same asset, or not known
+    report_rate: Decimal = Decimal(0)
 
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):

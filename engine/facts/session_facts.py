@@ -30,7 +30,7 @@ class SafetyCause(StrEnum):
     BLIND = "blind"  # the session could not be RUNNING for too long
     STRATEGY_STOPPED = "strategy_stopped"
     CORE_FAILED = "core_failed"
-    DAILY_LOSS = "daily_loss"  # the loss of the UTC day reached daily_loss_max
+    DAILY_LOSS = "daily_loss"  # a loss of the day reached its limit
 
 
 class BreakerScope(StrEnum):

@@ -3,8 +3,19 @@
 from typing import Final
 
 from engine.bodies import NoteLevel
-from engine.events import Answer, BalanceReport, Event, OrderReport, Outcome, StreamEnded, Subscribed, Unrecognised
-from engine.execution import order_reports, reconciliation
+from engine.events import (
+    Answer,
+    BalanceReport,
+    ContractReport,
+    Event,
+    OrderReport,
+    Outcome,
+    StreamEnded,
+    Subscribed,
+    Unrecognised,
+    WalletReport,
+)
+from engine.execution import order_reports, reconciliation, wallet_reports
 from engine.facts import LinkReady
 from engine.handlers.link_changes import disconnect
 from engine.session_context import SessionContext
@@ -24,6 +35,10 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
                 reconciliation.query_missing_fills(step, session.factories, session.instruments)
         case BalanceReport():
             reconciliation.apply_balance(step, event)
+        case WalletReport():
+            wallet_reports.apply_wallet(step, event, session.instruments)
+        case ContractReport():
+            wallet_reports.apply_contract(step, event, session.instruments)
         case Subscribed() if step.record.kind is Kind.BROKER:
             step.emit(LinkReady(step.record.source))
         case StreamEnded():

@@ -9,6 +9,7 @@ from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.watch import watch_session
+from engine.handlers.watch_errors import watch_errors
 from engine.handlers.watch_losses import watch_daily_loss
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -22,6 +23,7 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
     match timer.kind:
         case TimerKind.CHECK:
             watch_session(session, step)
+            watch_errors(session, step)
             watch_daily_loss(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)

@@ -1,5 +1,6 @@
 """Intents of strategies: risk reviews each one, and an approved one becomes a request."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -9,7 +10,7 @@ from engine.facts import BreakerScope, NewOrder
 from engine.handlers.amendments import review_amendment
 from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
 from engine.handlers.freshness import venue_lag_ns
-from engine.handlers.losses_of_day import loss_reason
+from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
@@ -142,9 +143,10 @@ def risk_context(
     instrument = session.instruments[order.instrument]
     if step.account.instruments.by_id:
         instrument = step.account.instruments.current(instrument)
-    limits, terms = session.body.risk, order.terms
+    limits, terms = session.limits_of[instrument.id], order.terms
     settings, index = session.settings, session.indexes[instrument.id]
     venue = session.venues[instrument.venue]
+    loss = loss_reason(session, step, strategy, instrument)
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
     return RiskContext(
         order=order,
@@ -165,7 +167,11 @@ def risk_context(
         rates=venue.rates,
         types=venue.capabilities.types,
         safeguards=session.safeguards,
-        loss_reason=loss_reason(session, step),
+        mid_of=partial(mid_of, session, step.market),
+        last_of=partial(last_of, session, step.market),
+        reporting=limits.reporting,
+        loss_reason=loss[0],
+        loss_figure=loss[1],
     )
 
 

@@ -1,20 +1,27 @@
-"""P&L of the UTC day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached the limit.
+"""P&L of the day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached a limit.
 
 The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. It
 counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
 position whose instrument was not listed when the day began counts from its first mark of the day.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
 from engine import contracts
+from engine.bodies import Figure
+from engine.facts import Position
+from engine.market.market_state import Market
+from engine.model import Instrument
 from engine.money import ZERO
+from engine.risk.conversion import rate
+from engine.risk.loss_limits import LossLimit, recorded_losses
 from engine.session_context import SessionContext
-from engine.state.day_pnl import day_of
+from engine.state.day_pnl import UTC_DAY, day_of
 from engine.state.orders import EXTERNAL
 from engine.state.positions import unrealised
+from engine.state.session_state import Account
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -26,64 +33,127 @@ class Worth(NamedTuple):
     unmarked: str
 
 
-def worth(session: SessionContext, step: StepContext) -> Worth:
+class LossOfDay(NamedTuple):
+    """The P&L of the day in one asset, by one limit."""
+
+    limit: LossLimit
+    asset: str  # "": an asset has no known rate in the reporting currency
+    pnl: Decimal
+    used: Decimal
+
+
+def mid_of(session: SessionContext, market: Market, instrument: str) -> Decimal:
+    """Return the mid of an instrument's last quote; 0 without one, also for an instrument that the session lacks."""
+    index = session.indexes.get(instrument)
+    quote = None if index is None else market.quote(index)
+    return ZERO if quote is None else (quote.bid + quote.ask) / 2
+
+
+def last_of(session: SessionContext, market: Market, instrument: str) -> Decimal:
+    """Return the price of an instrument's last trade; 0 without one."""
+    index = session.indexes.get(instrument)
+    trade = None if index is None else market.last_trade(index)
+    return ZERO if trade is None else trade.price
+
+
+def own_positions(session: SessionContext, account: Account) -> Iterable[tuple[str, Position, Instrument]]:
+    """Return (key, position, instrument) of strategies' positions in instruments that the session lists."""
+    for key in sorted(account.positions.by_key):
+        position = account.positions.by_key[key]
+        instrument = session.instruments.get(position.instrument)
+        if position.strategy != EXTERNAL and instrument is not None:
+            yield key, position, instrument
+
+
+def worth(session: SessionContext, account: Account, market: Market) -> Worth:
     """Return the P&L of the positions of all strategies, marked at the mid of the last quote.
 
     Positions in instruments that the session does not list stay out, because nothing marks them.
     """
     by_position: dict[str, Decimal] = {}
     unmarked = ""
-    for key in sorted(step.account.positions.by_key):
-        position = step.account.positions.by_key[key]
-        index = session.indexes.get(position.instrument)
-        if position.strategy == EXTERNAL or index is None:
-            continue
+    for key, position, instrument in own_positions(session, account):
         pnl = position.realised_pnl - position.fees_quote
         if position.quantity:
-            quote = step.market.quote(index)
-            if quote is None:
+            mid = mid_of(session, market, position.instrument)
+            if not mid:
                 unmarked = unmarked or position.instrument
                 continue
-            mark = (quote.bid + quote.ask) / 2
-            pnl += unrealised(position, mark, session.instruments[position.instrument])
+            pnl += unrealised(position, mid, instrument)
         by_position[key] = pnl
     return Worth(by_position, unmarked)
 
 
-def unlisted_positions(step: StepContext, now: Worth) -> tuple[str, ...]:
+def unlisted_positions(account: Account, now: Worth) -> tuple[str, ...]:
     """Return the positions that nothing marks, by name."""
-    positions = step.account.positions.by_key
+    positions = account.positions.by_key
     return tuple(key for key in sorted(positions) if positions[key].strategy != EXTERNAL and key not in now.by_position)
 
 
-def losses_of_day(session: SessionContext, step: StepContext, now: Worth) -> dict[str, Decimal]:
-    """Return the loss of this UTC day by asset. Empty before its begin is recorded."""
-    day = step.account.day_pnl
-    if day.day != day_of(step.time_ns):
-        return {}
-    losses: dict[str, Decimal] = {}
-    for key, pnl in now.by_position.items():
-        if key in day.unlisted:
-            continue  # it counts from its first mark, which the next check records
-        instrument = session.instruments[step.account.positions.by_key[key].instrument]
-        asset = contracts.asset_of(instrument)
-        losses[asset] = losses.get(asset, ZERO) - (pnl - day.opening.get(key, ZERO))
-    return losses
+def losses_of_day(
+    session: SessionContext, account: Account, market: Market, now: Worth, time_ns: int
+) -> list[LossOfDay]:
+    """Return the P&L of this day by limit and asset. Empty before its begin is recorded."""
+    day = account.day_pnl
+    if day.day < day_of(time_ns, session.body.risk.day):  # a clock set back, or another zone, begins no day
+        return []
+    of_day = [
+        (account.positions.by_key[key], pnl - day.opening.get(key, ZERO))
+        for key, pnl in now.by_position.items()
+        if key not in day.unlisted  # it counts from its first mark, which the next check records
+    ]
+    found: list[LossOfDay] = []
+    for limit in session.loss_limits:
+        sums: dict[str, Decimal] = {}
+        for position, pnl in of_day:
+            instrument = session.instruments[position.instrument]
+            if limit.concerns(position.strategy, instrument):
+                asset, amount = contracts.asset_of(instrument), pnl
+                if limit.in_reporting and pnl:
+                    asset, amount = _converted(session, market, asset, pnl)
+                sums[asset] = sums.get(asset, ZERO) + amount
+        found += [LossOfDay(limit, asset, pnl, limit.used(day, asset, pnl)) for asset, pnl in sorted(sums.items())]
+    return found
 
 
-def loss_reason(session: SessionContext, step: StepContext) -> str:
-    """Return why the daily loss forbids orders that open a position, or ""."""
-    limit = session.body.risk.daily_loss_max
-    if not limit:
-        return ""
-    now = worth(session, step)
+def _converted(session: SessionContext, market: Market, asset: str, amount: Decimal) -> tuple[str, Decimal]:
+    """Return an amount in the reporting currency; of no asset if its rate is not known."""
+    to = session.body.risk.reporting
+    found = rate(asset, to, session.instruments, lambda name: mid_of(session, market, name))
+    return (to, amount * found) if found else ("", ZERO)
+
+
+def loss_reason(
+    session: SessionContext, step: StepContext, strategy: str, instrument: Instrument
+) -> tuple[str, tuple[str, Figure] | None]:
+    """Return why a loss of the day forbids orders that open a position, or "", and the limit that is used most."""
+    if not session.loss_limits:
+        return "", None
+    now = worth(session, step.account, step.market)
+    day, day_name = step.account.day_pnl, name_of_day(session)
     if now.unmarked:
-        return f"{now.unmarked} has no quote: the loss of this UTC day is not known"
-    day = step.account.day_pnl
-    recorded: Mapping[str, Decimal] = day.lost if day.day == day_of(step.time_ns) else {}
-    losses = losses_of_day(session, step, now)
-    for asset in sorted({*losses, *recorded}):
-        loss = max(losses.get(asset, ZERO), recorded.get(asset, ZERO))
-        if loss >= limit:
-            return f"the loss of this UTC day reached {plain(loss)} {asset}, and daily_loss_max is {plain(limit)}"
-    return ""
+        return f"{now.unmarked} has no quote: the loss of this {day_name} is not known", None
+    losses = losses_of_day(session, step.account, step.market, now, step.time_ns)
+    is_today = day.day >= day_of(step.time_ns, session.body.risk.day)
+    best: tuple[str, Figure] | None = None
+    for limit in session.loss_limits:
+        if not limit.concerns(strategy, instrument):
+            continue
+        used = {loss.asset: loss.used for loss in losses if loss.limit is limit}
+        if "" in used:
+            return f"a rate in {session.body.risk.reporting} is missing: the loss of this {day_name} is not known", None
+        recorded = recorded_losses(day, limit) if is_today else {}
+        for asset in sorted({*used, *recorded}):
+            loss = max(used.get(asset, ZERO), recorded.get(asset, ZERO))
+            figure = (loss, limit.limit, loss)
+            if loss >= limit.limit:
+                text = f"the {limit.kind} of this {day_name} reached {plain(loss)} {asset}"
+                return f"{text}, and {limit.name} is {plain(limit.limit)}", (limit.name, figure)
+            if best is None or loss * best[1][1] > best[1][0] * limit.limit:
+                best = (limit.name, figure)
+    return "", best
+
+
+def name_of_day(session: SessionContext) -> str:
+    """Return the day's name in texts."""
+    return "UTC day" if session.body.risk.day == UTC_DAY else "day"

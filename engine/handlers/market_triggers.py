@@ -4,6 +4,7 @@ from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
 from engine.handlers.link_changes import GAPS, disconnect
 from engine.handlers.policy import decide_mode
+from engine.handlers.watch_losses import watch_daily_loss
 from engine.market import layout
 from engine.market.views import BookState, Stream
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -24,6 +25,9 @@ ANY_FATAL = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
 def handle_market(session: SessionContext, step: StepContext, applied: Applied) -> None:
     """Handle bad data, breaks in ids, books that need a snapshot, and books that changed their state."""
     flags = applied.market_flags
+    if flags & layout.LOSS_LEVEL:
+        watch_daily_loss(session, step)
+        step.state.loss_parts = ()  # the levels follow the prices
     if flags & ANY_FATAL:
         for index, raised in step.market.raised():
             for flag, fault in FATAL_FLAGS.items():

@@ -21,6 +21,7 @@ RULES = (
     "tick_size", "lot_size", "price_min", "price_max", "quantity_min", "quantity_max", "market_quantity_max",
     "notional_min", "notional_min_applies_to_market", "trading",
 )  # fmt: skip
+NEWER_RULES = ("buy_price_low", "buy_price_high", "sell_price_low", "sell_price_high")  # not in older sessions
 
 
 def request_metadata(session: SessionContext, step: StepContext) -> None:
@@ -44,6 +45,7 @@ def _request(session: SessionContext, step: StepContext, venue: str) -> None:
 
 def apply_metadata(session: SessionContext, step: StepContext, venue: str, report: InstrumentsReport) -> None:
     """Emit what changed in the session's instruments. One that is not listed any more does not trade."""
+    rules = (*RULES, *NEWER_RULES) if session.body.risk.figures else RULES
     listed = {instrument.id: instrument for instrument in report.instruments}
     for name, recorded in session.instruments.items():
         if recorded.venue != venue:
@@ -53,7 +55,7 @@ def apply_metadata(session: SessionContext, step: StepContext, venue: str, repor
         if theirs is None:
             changed, text = replace(known, trading=False), "the venue no longer lists it"
         else:
-            changed = replace(known, **{field: getattr(theirs, field) for field in RULES})
+            changed = replace(known, **{field: getattr(theirs, field) for field in rules})
             text = _difference(known, changed)
             if not _fits(recorded, theirs):
                 changed = replace(known, trading=False)
@@ -87,6 +89,6 @@ def _fits(recorded: Instrument, theirs: Instrument) -> bool:
 def _difference(known: Instrument, changed: Instrument) -> str:
     return "; ".join(
         f"{field} is {getattr(changed, field)}, was {getattr(known, field)}"
-        for field in RULES
+        for field in (*RULES, *NEWER_RULES)
         if getattr(changed, field) != getattr(known, field)
     )

@@ -147,7 +147,7 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move.ended:
         _end(step, seen, move.ended)
         return
-    if move.place and (wait_ns := _wait_ns(step, seen)):
+    if move.place and (wait_ns := _wait_ns(step, seen, move.place[0])):
         if plan.next_ns != wait_ns:
             step.emit(_moved(plan, PlanMove(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
         return
@@ -172,14 +172,14 @@ def _moved(plan: ExecutionPlan, move: PlanMove, *, refusals: int = 0) -> PlanMov
     )
 
 
-def _wait_ns(step: StepContext, seen: Seen) -> int:
-    """Return the time before which the plan places nothing, because risk or the venue refused; 0: it may place now."""
+def _wait_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
+    """Return the time before which an order waits, because risk or the venue refused such orders; 0: it need not."""
     plan = seen.plan
     if plan.refusals and step.time_ns < plan.next_ns:
         return plan.next_ns
     rejected = 0
-    for order in reversed(seen.orders):
-        if order.status is not Status.REJECTED:
+    for before in reversed(seen.orders):
+        if before.status is not Status.REJECTED or before.order.type is not order.type:
             break
         rejected += 1
     if not rejected:

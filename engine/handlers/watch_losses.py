@@ -1,15 +1,19 @@
-"""The check of each second for the daily loss: it records the begin of each UTC day, and a loss that reached the limit.
+"""The check of the day's losses: it records the begin of each day, its highest P&L, and a loss at its limit.
 
-At the limit every own order is cancelled; from then on the risk rule `daily_loss` allows only orders that reduce.
+It runs each second and, in sessions with `risk.figures`, at the record at which a loss reaches its limit: after each
+change of a position, and when a price reaches a level (engine/handlers/loss_levels.py). At the limit every own order is
+cancelled; from then on the risk rule `daily_loss` allows only orders that reduce.
 """
 
 from engine.bodies import NoteLevel
-from engine.facts import DailyLossReached, DayBegan, PositionEnteredDay, SafetyCause, SafetyKind
-from engine.handlers.losses_of_day import losses_of_day, unlisted_positions, worth
+from engine.facts import DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay, SafetyCause, SafetyKind
+from engine.handlers.losses_of_day import LossOfDay, losses_of_day, name_of_day, unlisted_positions, worth
 from engine.handlers.safety import order_safety
+from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
+from engine.risk_settings import LossAction
 from engine.session_context import SessionContext
-from engine.state.day_pnl import day_of
+from engine.state.day_pnl import UTC_DAY, day_of, key_of
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -17,24 +21,36 @@ SOURCE = "daily_loss"  # of the facts
 
 
 def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
-    """Record the begin of a UTC day. When a loss reaches the limit, record it and cancel every own order."""
-    limit = session.body.risk.daily_loss_max
-    if not limit:
+    """Record the begin of a day and its highest P&L. When a loss reaches its limit, record it and act."""
+    if not session.loss_limits:
         return
-    now = worth(session, step)
+    now = worth(session, step.account, step.market)
     if now.unmarked:
         return  # risk refuses new orders meanwhile
-    today = day_of(step.time_ns)
-    if step.account.day_pnl.day != today:
-        step.emit(DayBegan(today, now.by_position, unlisted_positions(step, now)), source=SOURCE)
+    today = day_of(step.time_ns, session.body.risk.day)
+    if step.account.day_pnl.day < today:  # a clock that changes to winter time repeats an hour
+        step.emit(DayBegan(today, now.by_position, unlisted_positions(step.account, now)), source=SOURCE)
     for key in step.account.day_pnl.unlisted:
         if key in now.by_position:
             step.emit(PositionEnteredDay(today, key, now.by_position[key]), source=SOURCE)
-    lost = step.account.day_pnl.lost
-    for asset, loss in sorted(losses_of_day(session, step, now).items()):
-        if loss >= limit > lost.get(asset, ZERO):
-            step.emit(DailyLossReached(today, asset, loss, limit), source=SOURCE)
-            reached = f"the loss of this UTC day is {plain(loss)} {asset}, and daily_loss_max is {plain(limit)}"
-            step.note(NoteLevel.ALARM, f"{reached}: until 00:00 UTC orders may only reduce positions")
-            if session.body.safety.pursues:
-                order_safety(step, SafetyKind.CANCEL, SafetyCause.DAILY_LOSS, by=SOURCE)
+    for loss in losses_of_day(session, step.account, step.market, now, step.time_ns):
+        limit, day = loss.limit, step.account.day_pnl
+        if limit.is_drawdown and loss.asset and loss.pnl >= limit.peak_step(day, loss.asset):
+            step.emit(PnlPeak(today, limit.name, loss.asset, loss.pnl), source=SOURCE)
+        elif loss.used >= limit.limit > day.lost.get(key_of(limit.recorded, loss.asset), ZERO):
+            step.emit(DailyLossReached(today, loss.asset, loss.used, limit.limit, limit.recorded), source=SOURCE)
+            _act(session, step, loss)
+
+
+def _act(session: SessionContext, step: StepContext, loss: LossOfDay) -> None:
+    """Raise the alarm and do what the session does at the limit."""
+    action, limit = session.body.risk.on_loss, loss.limit
+    text = f"the {limit.kind} of this {name_of_day(session)} is {plain(loss.used)} {loss.asset}"
+    text += f", and {limit.name} is {plain(limit.limit)}"
+    until = "00:00 UTC" if session.body.risk.day == UTC_DAY else "the day ends"
+    step.note(NoteLevel.ALARM, f"{text}: until {until} orders may only reduce positions")
+    if session.body.safety.pursues:
+        kind = SafetyKind.FLATTEN if action is LossAction.FLATTEN else SafetyKind.CANCEL
+        order_safety(step, kind, SafetyCause.DAILY_LOSS, by=SOURCE)
+    if action is LossAction.HALT:
+        step.halt(ModeReason(ReasonCode.LOSS_LIMIT, text, limit.name))

@@ -6,7 +6,6 @@ It owns their order of start and end. It decides nothing about trading; when the
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from decimal import Decimal
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -32,13 +31,20 @@ from engine.live.outputs import OutputDispatcher
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
-from engine.live.session_status import PositionStatus, Progress, SessionStatus, Summary, exposure, stream_ages
+from engine.live.session_status import (
+    Progress,
+    SessionStatus,
+    Summary,
+    exposure,
+    portfolio_status,
+    position_statuses,
+    stream_ages,
+)
 from engine.live.stuck_guard import stuck_guard
 from engine.live.transport.selection import make_sender
 from engine.live.waiting_commands import WaitingCommands
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
-from engine.state.positions import unrealised
 from engine.state.session_state import State
 from journal.errors import JournalError
 from journal.private_files import make_folder
@@ -156,6 +162,7 @@ class Session:
         """Return the session's status now."""
         state, outputs = self.state, self._outputs
         modes = state.account.modes
+        pnl, equity = portfolio_status(self.kernel.session, state)
         return SessionStatus(
             session=self.plan.body.session,
             mode=str(modes.mode),
@@ -166,7 +173,7 @@ class Session:
             fills=outputs.fills,
             gaps=outputs.gaps,
             last_fill=outputs.last_fill,
-            positions=tuple(self._positions(state)),
+            positions=position_statuses(self.kernel.session, state),
             waiting=self.ingress.waiting,
             waiting_peak=self.ingress.waiting_peak,
             lag_ns=self._loop.lag_ns,
@@ -180,35 +187,13 @@ class Session:
             key_refused=outputs.key_refused,
             address_refused=self._refused.text,
             ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
+            pnl=pnl,
+            equity=equity,
         )
 
     def exposure(self) -> dict[str, Any]:
         """Return, as JSON values, what is open and which safety orders are in force."""
         return exposure(self.kernel.session, self.state)
-
-    def _positions(self, state: State) -> list[PositionStatus]:
-        session = self.kernel.session
-        positions = []
-        for key in sorted(state.account.positions.by_key):
-            position = state.account.positions.by_key[key]
-            index = session.indexes.get(position.instrument)
-            quote = None if index is None else state.market.quote(index)
-            instrument = session.instruments.get(position.instrument)
-            positions.append(
-                PositionStatus(
-                    strategy=position.strategy,
-                    instrument=position.instrument,
-                    quantity=position.quantity,
-                    realised_pnl=position.realised_pnl,
-                    unrealised_pnl=unrealised(position, (quote.bid + quote.ask) / 2, instrument)
-                    if quote and instrument
-                    else Decimal(0),
-                    fees_quote=position.fees_quote,
-                    fees_unvalued=position.fees_unvalued,
-                    is_marked=bool(quote and instrument),
-                )
-            )
-        return positions
 
     # ---- its life
 

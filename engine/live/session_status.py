@@ -1,7 +1,7 @@
 """The status of a session, for people: while it runs and at its end. Values only."""
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,15 @@ import msgspec
 from engine.live.session_end import EndedBy
 from engine.mode_reasons import Mode
 from engine.mode_shares import ModeSummary
+from engine.money import MONEY
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
+from engine.state.pnl_figures import PnlFigures, total_figures
+from engine.state.positions import unrealised
+from engine.state.rates import equity
 from engine.state.session_state import State
+from engine.valuation import Valuation
 from journal.record import plain
 
 
@@ -68,6 +73,43 @@ class SessionStatus(msgspec.Struct, frozen=True):
     )
     ages: tuple[StreamAge, ...] = ()
     address_refused: str = ""  # an address that answered with a status for a wrong one, several times in a row
+    pnl: PnlFigures | None = None  # of all strategies in the reporting currency; None before accounting 3
+    equity: Valuation | None = None  # of the account, in the same currency
+
+
+def portfolio_status(session: SessionContext, state: State) -> tuple[PnlFigures | None, Valuation | None]:
+    """Return the P&L of all strategies and the account's equity, or None and None before accounting 3."""
+    settings = session.reducer_settings
+    if not settings.has_pnl or not settings.instruments:
+        return None, None
+    with localcontext(MONEY):
+        figures = total_figures(state.account, state.market, settings)
+        return figures, equity(state.account, state.market, figures.currency, choice=figures.mark)
+
+
+def position_statuses(session: SessionContext, state: State) -> tuple[PositionStatus, ...]:
+    """Return the positions with their P&L at the mid of the last quotes, by strategy and instrument."""
+    positions = []
+    for key in sorted(state.account.positions.by_key):
+        position = state.account.positions.by_key[key]
+        index = session.indexes.get(position.instrument)
+        quote = None if index is None else state.market.quote(index)
+        instrument = session.instruments.get(position.instrument)
+        positions.append(
+            PositionStatus(
+                strategy=position.strategy,
+                instrument=position.instrument,
+                quantity=position.quantity,
+                realised_pnl=position.realised_pnl,
+                unrealised_pnl=unrealised(position, (quote.bid + quote.ask) / 2, instrument)
+                if quote and instrument
+                else Decimal(0),
+                fees_quote=position.fees_quote,
+                fees_unvalued=position.fees_unvalued,
+                is_marked=bool(quote and instrument),
+            )
+        )
+    return tuple(positions)
 
 
 def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[StreamAge, ...]:

@@ -13,12 +13,14 @@ from msgspec.structs import replace
 from engine.bodies import CommandBody, CommandName
 from engine.events import Answer, InstrumentsReport
 from engine.live.account_lock import AccountLock
+from engine.live.calendars import resolved
 from engine.live.clock import wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import software_versions
 from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous
 from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
+from engine.live.time_zones import tzdata_version
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import make_sender
 from engine.record_codec import text_of
@@ -108,17 +110,21 @@ def session_body(
 ) -> SessionBody:
     """Return the body of the SESSION record."""
     before = before or PreviousJournal()
+    try:
+        risk = resolved(wanted.risk, wanted.clock.now_ns())  # first: it may import a package, whose version is recorded
+    except ValueError as error:
+        raise StartError(f"risk: {error}") from None
     body = SessionBody(
         session=session,
         started_ns=wanted.clock.now_ns(),
         clock=wanted.clock.settings,
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host="",
-        versions=software_versions(),
+        versions=software_versions() | (tzdata_version() if risk != wanted.risk else {}),
         venues=(replace(wanted.venue, rate_limits=report.rate_limits),),
         instruments=report.instruments,
         strategies=wanted.strategies,
-        risk=wanted.risk,
+        risk=risk,
         rules=wanted.rules,
         engine=wanted.engine,
         safety=wanted.safety if wanted.account else SafetySettings(),

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
@@ -66,6 +66,7 @@ class VenueOptions:
     orders_10s_max: int = 100
     latency_ms: float = 0.0  # real time
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
+    history: dict[str, Sequence[Sequence[Any]]] = field(default_factory=dict)  # as in VenueConfig
     ends_with_stdin: bool = False  # for a child process: its parent holds the other end of the pipe
 
 
@@ -125,6 +126,7 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         orders_10s_max=options.orders_10s_max,
         latency_ns=int(options.latency_ms * options.speed * 1e6),
         overrides=options.overrides,
+        history=options.history,
     )
     clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=time.monotonic_ns(), speed=options.speed)
     try:

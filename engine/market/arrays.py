@@ -4,6 +4,7 @@ No caller can see a growth: digests, dumps and views are made of logical content
 """
 
 from collections.abc import Sequence
+from itertools import product
 from math import prod
 from typing import Final, TypeVar
 
@@ -13,7 +14,8 @@ from numpy.typing import NDArray
 from engine.market import layout as at
 from engine.market import rows as r
 from engine.market.fold.dense_book import N_FAR, levels_of, needs_window, rebuild_window, room_of, widen
-from engine.market.indicators.indicator import IndicatorSpec
+from engine.market.indicators.indicator import FIELDS, TRADE, IndicatorSpec
+from engine.market.indicators.registry import update_of
 from engine.market.rows import Floats, Rows
 from engine.market.views import BarSpec, CrossOverSpec, PredicateSpec, PriceMoveSpec, TriggerSpec
 from engine.model import Instrument
@@ -21,6 +23,8 @@ from engine.model import Instrument
 N = TypeVar("N", np.int64, np.float64)
 LEVELS_START: Final = 8192  # first room per side; untouched memory costs nothing
 PENDING_START: Final = 2048
+WEEK_NS: Final = 604_800_000_000_000
+MONDAY_NS: Final = 345_600_000_000_000  # the first Monday after 1970
 
 
 class MarketArrays:
@@ -33,6 +37,8 @@ class MarketArrays:
         indicators: Sequence[IndicatorSpec],
         triggers: Sequence[TriggerSpec],
         levels_max: int,
+        *,
+        bars_by_time: bool = False,
     ) -> None:
         assert len(triggers) <= at.TRIGGERS_MAX, f"{len(triggers)} triggers, at most {at.TRIGGERS_MAX} fit a mask"
         self.instruments = tuple(instruments)
@@ -40,6 +46,7 @@ class MarketArrays:
         self.indicator_specs = tuple(indicators)
         self.triggers = tuple(triggers)
         self.levels_max = levels_max
+        self.bars_by_time = bars_by_time
         self.index = {instrument.id: i for i, instrument in enumerate(self.instruments)}
         conditions = [
             (w, spec)
@@ -75,7 +82,7 @@ class MarketArrays:
             (len(self.triggers), at.W_FIELDS),
             (conditions, at.C_FIELDS),
             (len(predicates), fields),
-            (len(self.bar_specs), at.BARS_KEPT, at.BAR_NUMBERS),
+            (len(self.bar_specs), at.BARS_KEPT, at.CLOSED_NUMBERS),
         ]
         self._numbers: Rows = np.zeros(sum(map(prod, shapes)), np.int64)
         views: list[Rows] = []
@@ -104,27 +111,45 @@ class MarketArrays:
             len(predicates),
             fields,
         )
+        self.s[at.S_BARS_BY_TIME] = self.bars_by_time
+        self.t[:, at.L_SINCE_NS : at.L_BEFORE_NS + 1] = at.NEVER
         room = min(LEVELS_START, self.levels_max + 1)
         self.sides: Rows = np.zeros((2 * count, N_FAR + 2 * room), np.int64)
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
-        own = max((len(spec.own_numbers) for spec in self.indicator_specs), default=1)
+        own = max((len(spec.own_numbers) for spec in self.indicator_specs), default=1) or 1
         self.indicator_values: Floats = np.zeros((len(self.indicator_specs), at.I_OWN + own), np.float64)
+        # for each instrument the sums of bid and ask, low and high, at which a loss may be at its limit
+        self.loss_levels: Rows = np.array([(0, at.NEVER)] * count, np.int64).reshape(count, 2)
         self.predicate_inputs: Floats = np.zeros((len(predicates), at.F_INDICATORS), np.float64)
 
     def _set_bars(self) -> None:
         for k, bar in enumerate(self.bar_specs):
             self.bar_state[k, at.BAR_INSTRUMENT] = self.index[bar.instrument_id]
             self.bar_state[k, at.BAR_INTERVAL_NS] = bar.interval_ns
+            if self.bars_by_time and bar.interval_ns % WEEK_NS == 0:
+                self.bar_state[k, at.BAR_ANCHOR_NS] = MONDAY_NS
 
     def _set_indicators(self) -> None:
+        """Set the indicators' rows. Those over quotes come first, then those over trades, then those over bars."""
+        kinds = [2 if spec.interval_ns else int(spec.followed == TRADE) for spec in self.indicator_specs]
+        assert kinds == sorted(kinds), "indicators are ordered by their sources"
+        self.s[at.S_TRADE_INDICATORS] = kinds.count(0)
+        self.s[at.S_BAR_INDICATORS] = kinds.count(0) + kinds.count(1)
+        self._updates = [update_of(spec) for spec in self.indicator_specs]  # kept as long as the fold may call them
         for k, spec in enumerate(self.indicator_specs):
-            assert spec.source == "mid", f"an indicator of {spec.source!r} is unknown"
             i = self.index[spec.instrument_id]
-            own = spec.own_numbers
-            self.indicator_state[k, at.I_INSTRUMENT] = i
-            self.indicator_state[k, at.I_KIND] = spec.kind
-            self.indicator_values[k, at.I_DIVISOR] = 2.0 * 10 ** self.instruments[i].price_scale
-            self.indicator_values[k, at.I_OWN : at.I_OWN + len(own)] = own
+            own, instrument = spec.own_numbers, self.instruments[i]
+            state, values = self.indicator_state[k], self.indicator_values[k]
+            state[at.I_INSTRUMENT] = i
+            state[at.I_BARS] = self.bar_index(spec.instrument_id, spec.interval_ns) if spec.interval_ns else -1
+            state[at.I_FIELD] = FIELDS[spec.input_field]
+            state[at.I_LENGTH], state[at.I_ADDRESS] = spec.window, self._updates[k].address
+            values[at.I_DIVISOR : at.I_INPUT] = 2.0 * 10**instrument.price_scale, 10.0**instrument.size_scale
+            values[at.I_OWN : at.I_OWN + len(own)] = own
+
+    def bar_index(self, instrument_id: str, interval_ns: int) -> int:
+        """Return the index of declared bars."""
+        return self.bar_specs.index(BarSpec(instrument_id, interval_ns))
 
     def _set_conditions(self, conditions: Sequence[tuple[int, CrossOverSpec | PriceMoveSpec]]) -> None:
         for k, (w, spec) in enumerate(conditions):
@@ -150,14 +175,18 @@ class MarketArrays:
     def _set_triggers(self) -> None:
         for w, trigger in enumerate(self.triggers):
             self.trigger_state[w] = trigger.throttle_ns, -1, at.NEVER
-            for name in () if trigger.conditions else trigger.instruments:
+            for name, interval_ns in product(trigger.instruments, trigger.bars_ns):
+                self.bar_state[self.bar_index(name, interval_ns), at.BAR_TRIGGERS] |= 1 << w
+            for name in () if trigger.conditions or trigger.bars_ns else trigger.instruments:
                 self.t[self.index[name], at.X_TRIGGERS] |= 1 << w
                 if trigger.on_bar:
                     self.t[self.index[name], at.X_BAR_TRIGGERS] |= 1 << w
 
     def _bind(self) -> None:
         """Collect the arguments of fold_rows again, after an array was replaced."""
-        self._arrays = (self._numbers, self.indicator_values, self.sides, self.pending, self.predicate_inputs)
+        self._arrays = (
+            self._numbers, self.indicator_values, self.sides, self.pending, self.predicate_inputs, self.loss_levels
+        )  # fmt: skip
 
     # ---- grown between two folds
 

@@ -73,6 +73,15 @@ _plain: WeakValueDictionary[int, Callable[..., int]] = WeakValueDictionary()
 _addresses = count(1)
 
 
+# with VERBATIM_JIT=0: the update function of each address
+_plain_updates: WeakValueDictionary[int, Callable[..., float]] = WeakValueDictionary()
+
+
+def _call_update(address: int, floats: "NDArray[np.float64]", row: int, count: int, length: int) -> float:
+    """Call the update function at an address with `floats[row]`, the count and the length."""
+    return _plain_updates[address](floats[row], count, length)
+
+
 def _call_at(address: int, integers: "NDArray[np.int64]", begin: int, floats: "NDArray[np.float64]", row: int) -> int:
     """Call the function at an address with `integers[row, begin:]` and `floats[row]`."""
     return _plain[address](integers[row, begin:].tolist(), floats[row].tolist())
@@ -80,6 +89,7 @@ def _call_at(address: int, integers: "NDArray[np.int64]", begin: int, floats: "N
 
 move_within: Any = _move_within
 call_at: Any = _call_at
+call_update: Any = _call_update
 if JIT:
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
@@ -99,12 +109,21 @@ if JIT:
         Functions are inlined into their callers, because passing arrays costs more than most of them do. Constant
         arguments are typed as plain integers, because Numba would compile one version for each constant.
         """
-        made: F = numba.njit(function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]  # a flag of the compiler that the stubs leave out
+        return _made(function, inlined=True)
+
+    def _made(function: F, *, inlined: bool) -> F:
+        made: F = numba.njit(  # type: ignore[call-overload]  # flags of the compiler that the stubs leave out
+            function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=inlined
+        )
         if _folder is not None:
             check_cache_files(made)
         template = made.get_call_template  # type: ignore[attr-defined]  # an attribute of Numba's dispatcher
         made.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)  # type: ignore[attr-defined]  # as above
         return made
+
+    def compiled_apart(function: F) -> F:
+        """Compile a function as `compiled` does, but once, apart from its callers: for code that few rows need."""
+        return _made(function, inlined=False)
 
     def strictly_compiled(function: F) -> F:
         """Compile a strategy's function for its argument types, without a cache: its source is not a file."""
@@ -116,6 +135,18 @@ if JIT:
         rows = types.CPointer(types.int64), types.CPointer(types.float64)  # type: ignore[no-untyped-call]  # numba's own
         made = numba.cfunc(types.int64(*rows), _nrt=False)(function)  # type: ignore[call-arg]  # a flag of the compiler that the stubs leave out
         assert made.address is not None, "it is compiled"
+        return Callback(made.address, made)
+
+    def update_callback(function: Callable[..., float]) -> Callback:
+        """Compile `function(numbers, count, length) -> float`, an indicator's update, and return it with its address.
+
+        A division by zero gives an infinity or no number, as numpy's plain floats do. Machine code is cached.
+        """
+        given = types.CPointer(types.float64), types.int64, types.int64  # type: ignore[no-untyped-call]  # numba's own
+        is_cached = _folder is not None and Path(function.__code__.co_filename).is_file()
+        made: Any = numba.cfunc(types.float64(*given), cache=is_cached, _nrt=False, error_model="numpy")(function)  # type: ignore[call-arg]  # as above
+        if is_cached:
+            check_cache_files(made)
         return Callback(made.address, made)
 
     def returns_number(function: Any, /) -> bool:
@@ -149,6 +180,24 @@ if JIT:
     call_at = _call
 
     @intrinsic
+    def _update(typing_context: Any, address: Any, floats: Any, row: Any, count: Any, length: Any) -> Any:
+        """Compile `call_update`."""
+
+        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            table = context.make_array(signature.args[1])(context, builder, given[1])
+            row_bytes, _ = cgutils.unpack_tuple(builder, table.strides)  # type: ignore[no-untyped-call]  # numba's own
+            place = builder.add(builder.ptrtoint(table.data, row_bytes.type), builder.mul(given[2], row_bytes))
+            pointer = builder.inttoptr(place, table.data.type)
+            whole = ir.IntType(64)
+            called = ir.FunctionType(ir.DoubleType(), [table.data.type, whole, whole]).as_pointer()
+            return builder.call(builder.inttoptr(given[0], called), [pointer, given[3], given[4]])
+
+        whole = types.int64
+        return types.float64(whole, floats, whole, whole, whole), generate
+
+    call_update = _update
+
+    @intrinsic
     def _memmove(typing_context: Any, row: Any, to: Any, start: Any, count: Any) -> Any:
         """Compile `move_within` to memmove: the loop that its plain form compiles to is five times slower."""
         if not isinstance(row, types.Array) or row.ndim != 1 or row.layout != "C" or row.dtype != types.int64:
@@ -176,6 +225,10 @@ else:
         """Return the function unchanged."""
         return function
 
+    def compiled_apart(function: F) -> F:
+        """Return the function unchanged."""
+        return function
+
     def strictly_compiled(function: F) -> F:
         """Return the function unchanged."""
         return function
@@ -183,6 +236,12 @@ else:
     def returns_number(_function: Any, /) -> bool:
         """Return True: the types are unknown."""
         return True
+
+    def update_callback(function: Callable[..., float]) -> Callback:
+        """Give the function a number as its address."""
+        address = next(_addresses)
+        _plain_updates[address] = function
+        return Callback(address, function)
 
     def callback(function: Callable[..., int]) -> Callback:
         """Give the function a number as its address."""

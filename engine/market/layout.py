@@ -32,6 +32,7 @@ BAR_CLOSED: Final = 64
 DUE: Final = 128  # stopped before a record: something is due at or before its time
 GROW: Final = 256  # an array is too small; only between the compiled fold and Market.fold
 MISSED: Final = 512  # ids of a stream have a gap: G_STREAM ... G_FIRST_ID describe it
+LOSS_LEVEL: Final = 1024  # a price reached a level at which a loss may be at its limit
 
 # States of a book
 BOOK_NONE: Final = 0
@@ -70,7 +71,10 @@ S_PREDICATES: Final = 18
 S_PREDICATE_FIELDS: Final = 19  # length of a predicate's row
 # instrument whose predicate inputs the current record changed: its index + 1, SEVERAL, or 0
 S_INPUTS_CHANGED: Final = 20
-S_FIELDS: Final = 21
+S_BARS_BY_TIME: Final = 21  # 1: bars close by time too (EngineSettings.bar_close_after_ns)
+S_TRADE_INDICATORS: Final = 22  # index of the first indicator over trades; those over quotes come before it
+S_BAR_INDICATORS: Final = 23  # index of the first indicator over bars
+S_FIELDS: Final = 24
 SEVERAL: Final = -1
 
 # t: one row for each instrument. Quotes
@@ -159,7 +163,11 @@ M_SEQ: Final = 70
 M_TIME_NS: Final = 71
 M_VENUE_NS: Final = 72
 M_COUNT: Final = 73
-T_FIELDS: Final = 74
+M_END: Final = 74
+# The gaps in an instrument's trades, for the completeness of its bars
+L_SINCE_NS: Final = 74  # time since which no trade can be missing; NEVER while the link is down
+L_BEFORE_NS: Final = 75  # that time as it was when the link went down, until a trade shows whether ids are missing
+T_FIELDS: Final = 76
 
 # triggers
 W_THROTTLE_NS: Final = 0
@@ -200,7 +208,7 @@ F_POSITION: Final = 0
 F_PRICE_UNIT: Final = 1
 F_INDICATORS: Final = 3  # then the parameters
 
-# bars: one row for each specification, the forming bar in it; closed: the same eight numbers, a ring
+# bars: one row for each specification, the forming bar in it; closed: the same numbers and one more, a ring
 BAR_START_NS: Final = 0
 BAR_OPEN: Final = 1
 BAR_HIGH: Final = 2
@@ -214,14 +222,36 @@ BAR_INSTRUMENT: Final = 8
 BAR_INTERVAL_NS: Final = 9
 BAR_CLOSED_COUNT: Final = 10
 BAR_LATE: Final = 11  # trades of a bar already closed: counted, otherwise ignored
-BAR_FIELDS: Final = 12
+BAR_END: Final = 12
+BAR_BEGUN: Final = 12  # 1: a bar is forming; if bars close by time, maybe without a trade
+BAR_ANCHOR_NS: Final = 13  # a time at which a bar begins: weeks begin on Monday
+BAR_TRIGGERS: Final = 14  # bits of the triggers on this bar's end
+BAR_FIELDS: Final = 15
+CLOSED_COMPLETE: Final = 8  # 1: no trade of the interval can be missing
+CLOSED_NUMBERS: Final = 9
 
-# indicators: a row of integers and a row of floats. The floats end with the indicator's own numbers: parameters, then
-# state
+# indicators: a row of integers and a row of floats. The floats are the value, divisors, the input of the update, and
+# the indicator's own numbers: parameters, then state
 I_INSTRUMENT: Final = 0
 I_COUNT: Final = 1  # updates so far
-I_KIND: Final = 2  # as the registry numbers them
-I_INTEGERS: Final = 3
+I_DIGESTED: Final = 2  # the integers before it are in digests and dumps; the others follow from the declaration
+I_BARS: Final = 2  # index of the bars that it follows; -1: none
+I_FIELD: Final = 3  # the column of a bar that is its input
+I_LENGTH: Final = 4
+I_ADDRESS: Final = 5  # of the machine code of its update
+I_INTEGERS: Final = 6
 I_VALUE: Final = 0
 I_DIVISOR: Final = 1  # 2 * 10**price_scale: (bid + ask) / divisor is the mid
-I_OWN: Final = 2
+I_SIZE_DIVISOR: Final = 2  # 10**size_scale
+I_INPUT: Final = 3  # the mid, the price or size of a trade, or the field of a bar
+I_TIME_S: Final = 4  # session time of a quote, venue time of a trade, end of a bar
+I_OPEN: Final = 5
+I_HIGH: Final = 6
+I_LOW: Final = 7
+I_CLOSE: Final = 8
+I_VOLUME: Final = 9
+I_BID: Final = 10
+I_BID_SIZE: Final = 11
+I_ASK: Final = 12
+I_ASK_SIZE: Final = 13
+I_OWN: Final = 14

@@ -34,8 +34,10 @@ class Market(MarketReader):
         indicators: Sequence[IndicatorSpec],
         triggers: Sequence[TriggerSpec],
         levels_max: int,
+        *,
+        bars_by_time: bool = False,
     ) -> None:
-        super().__init__(instruments, bars, indicators, triggers, levels_max)
+        super().__init__(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time)
         self.flags = 0  # raised by the record at which the last fold stopped
         self.fired = 0  # bits of the triggers that it fired
         self.next_due_ns: int = at.NEVER
@@ -49,9 +51,11 @@ class Market(MarketReader):
         indicators: Sequence[IndicatorSpec] = (),
         triggers: Sequence[TriggerSpec] = (),
         levels_max: int = at.LEVELS_MAX,
+        *,
+        bars_by_time: bool = False,
     ) -> Self:
-        """Make a market before its first record."""
-        return cls(instruments, bars, indicators, triggers, levels_max)
+        """Make a market before its first record. `bars_by_time`: `close_bars` closes bars without a trade too."""
+        return cls(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time)
 
     # ---- folding
 
@@ -89,6 +93,24 @@ class Market(MarketReader):
         self.t[i, at.B_SNAPSHOT_ID] = 0
         self.t[i, at.Q_LIVE] = 0
         self.t[i, at.X_CONDITIONS] &= at.BAD_VALUE_SEEN
+
+    # ---- bars by time
+
+    def close_bars(self, end_ns: int, *, seq: int, time_ns: int) -> None:
+        """Close the bars that end at or before `end_ns`; raise flags and fire triggers as a fold does."""
+        row = np.zeros((1, r.COLUMNS), np.int64)
+        row[0, [r.TYPE, r.SEQ, r.TIME_NS, r.LAST, r.CLOCK_END_NS]] = r.CLOCK, seq, time_ns, 1, end_ns
+        self.fold(row)
+
+    def start_trades(self, i: int, time_ns: int) -> None:
+        """Note that the link is up that brings the trades of an instrument."""
+        self.t[i, at.L_SINCE_NS] = min(time_ns, int(self.t[i, at.L_SINCE_NS]))
+
+    def stop_trades(self, i: int) -> None:
+        """Note that this link is down: bars that close meanwhile are not complete."""
+        if self.t[i, at.T_COUNT] and self.t[i, at.L_BEFORE_NS] == at.NEVER:  # the next id shows what was missed
+            self.t[i, at.L_BEFORE_NS] = self.t[i, at.L_SINCE_NS]
+        self.t[i, at.L_SINCE_NS] = at.NEVER
 
     # ---- triggers
 
@@ -177,6 +199,8 @@ class Market(MarketReader):
         indicators: Sequence[IndicatorSpec] = (),
         triggers: Sequence[TriggerSpec] = (),
         levels_max: int = at.LEVELS_MAX,
+        *,
+        bars_by_time: bool = False,
     ) -> Self:
         """Restore a dump made under the same specifications.
 
@@ -184,7 +208,7 @@ class Market(MarketReader):
             ValueError: the specifications differ.
 
         """
-        market = cls(instruments, bars, indicators, triggers, levels_max)
+        market = cls(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time)
         serialize.load(market, dumped)
         return market
 

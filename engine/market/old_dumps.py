@@ -4,7 +4,7 @@ A version is here as long as such slices exist. Reads no state and restores none
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -12,29 +12,68 @@ import numpy as np
 from engine.market import layout as at
 from engine.market.views import CrossOverSpec, PredicateSpec, PriceMoveSpec
 
-VERSION_5 = 5  # averages were the only indicators: (instrument, count) and (weight of the newest, value, divisor) each
+VERSION_5: Final = 5  # averages were the only indicators: (instrument, count) and (weight, value, divisor) each
+VERSION_6: Final = 6  # an indicator's integers had its kind, and bars closed by trades alone
+_FIELDS_6: Final = (at.S_BARS_BY_TIME, at.M_END, at.BAR_END, at.BAR_NUMBERS)  # of s, t, bars and closed bars
 
 
-def as_today(parts: dict[str, Any], specification: Sequence[Any], indicator_kinds: Sequence[int]) -> dict[str, Any]:
-    """Return the parts of a dump of version 5 under today's names and shapes.
+def as_version_6(parts: dict[str, Any], specification: Sequence[Any]) -> dict[str, Any]:
+    """Return the parts of a dump of version 5 under the names and shapes of version 6.
 
     Args:
         parts: The decoded dump.
         specification: Today's specification of the market, decoded.
-        indicator_kinds: The kind of each declared indicator, as the registry numbers them.
 
     Raises:
         ValueError: It was made for other instruments, bars, averages or triggers.
     """
     if parts["specification"] != msgspec.msgpack.encode(_specification(specification)):
         raise ValueError("the dump was made for other instruments, bars, averages or triggers")
-    count = len(indicator_kinds)
-    integers = np.frombuffer(parts["averages"], np.int64).reshape(count, 2)
-    floats = np.frombuffer(parts["floats"], np.float64).reshape(count, 3)
-    indicators = np.column_stack([integers, np.array(indicator_kinds, np.int64).reshape(count, 1)])
-    values = np.empty((count, at.I_OWN + 1), np.float64)
-    values[:, [at.I_OWN, at.I_VALUE, at.I_DIVISOR]] = floats
-    return parts | {"indicators": indicators.tobytes(), "values": values.tobytes(), "triggers": parts["watches"]}
+    integers = np.frombuffer(parts["averages"], np.int64).reshape(-1, 2)
+    floats = np.frombuffer(parts["floats"], np.float64).reshape(len(integers), 3)
+    return parts | {
+        "version": VERSION_6,
+        "specification": msgspec.msgpack.encode(specification),
+        "indicators": np.column_stack([integers, np.ones(len(integers), np.int64)]).tobytes(),
+        "values": floats[:, [1, 2, 0]].tobytes(),
+        "triggers": parts["watches"],
+    }
+
+
+def as_today(parts: dict[str, Any], s: Sequence[int]) -> dict[str, Any]:
+    """Return the parts of a dump of version 6 in today's shapes.
+
+    Args:
+        parts: The decoded dump.
+        s: The first numbers of a market of the same specification, in today's order.
+    """
+    s_fields, t_fields, bar_fields, bar_numbers = _FIELDS_6
+    known_since = np.full((s[at.S_INSTRUMENTS], at.T_FIELDS - t_fields), at.NEVER, np.int64)
+    return parts | {
+        "version": 7,
+        "s": parts["s"] + np.array(s[s_fields:], np.int64).tobytes(),
+        "t": np.column_stack([_table(parts["t"], t_fields), known_since]).tobytes(),
+        "bars": _begun(_wider(parts["bars"], bar_fields, at.BAR_FIELDS)),
+        "closed": [_wider(closed, bar_numbers, at.CLOSED_NUMBERS) for closed in parts["closed"]],
+        "indicators": _table(parts["indicators"], 3)[:, : at.I_DIGESTED].tobytes(),
+    }
+
+
+def _begun(bars: bytes) -> bytes:
+    """Return the forming bars, marked as begun if they have a trade."""
+    table = _table(bars, at.BAR_FIELDS).copy()
+    table[:, at.BAR_BEGUN] = table[:, at.BAR_TRADES] > 0
+    return bytes(table.tobytes())
+
+
+def _table(numbers: bytes, columns: int) -> Any:
+    return np.frombuffer(numbers, np.int64).reshape(-1, columns)
+
+
+def _wider(numbers: bytes, columns: int, wanted: int) -> bytes:
+    """Return a table with columns of zeros added."""
+    table = _table(numbers, columns)
+    return np.column_stack([table, np.zeros((len(table), wanted - columns), np.int64)]).tobytes()
 
 
 def _specification(today: Sequence[Any]) -> list[Any]:

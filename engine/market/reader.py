@@ -12,7 +12,6 @@ from engine.market.rows import Rows
 from engine.market.views import (
     Bar,
     Bars,
-    BarSpec,
     BookState,
     BookTop,
     Counters,
@@ -85,7 +84,7 @@ class MarketReader(MarketArrays):
 
     def mark(self, i: int) -> Mark | None:
         """Return the last mark price and funding rate; None before the first, and for spot."""
-        price, index, settle, rate, next_ns, seq, time_ns, venue_ns, count = self.t[i, at.M_PRICE :].tolist()
+        price, index, settle, rate, next_ns, seq, time_ns, venue_ns, count = self.t[i, at.M_PRICE : at.M_END].tolist()
         if not count:
             return None
         return Mark(
@@ -178,18 +177,21 @@ class MarketReader(MarketArrays):
 
     def bars(self, i: int, interval_ns: int) -> Bars:
         """Return the declared bars of an instrument."""
-        k = self.bar_specs.index(BarSpec(self.instruments[i].id, interval_ns))
+        k = self.bar_index(self.instruments[i].id, interval_ns)
         count = int(self.bar_state[k, at.BAR_CLOSED_COUNT])
         kept = [self.closed[k, n % at.BARS_KEPT] for n in range(max(0, count - at.BARS_KEPT), count)]
         forming = self.bar_state[k]
         return Bars(
-            closed=tuple(self._bar(i, numbers) for numbers in kept),
+            closed=tuple(
+                self._bar(i, numbers, is_complete=self.bars_by_time and bool(numbers[at.CLOSED_COMPLETE]))
+                for numbers in kept
+            ),
             forming=self._bar(i, forming) if forming[at.BAR_TRADES] else None,
             closed_count=count,
             late=int(forming[at.BAR_LATE]),
         )
 
-    def _bar(self, i: int, numbers: Rows) -> Bar:
+    def _bar(self, i: int, numbers: Rows, *, is_complete: bool = False) -> Bar:
         instrument = self.instruments[i]
         bar = numbers.tolist()
         return Bar(
@@ -200,14 +202,24 @@ class MarketReader(MarketArrays):
             close=decimal(bar[at.BAR_CLOSE], instrument.price_scale),
             volume=decimal((bar[at.BAR_VOLUME_1] << at.WORD_BITS) + bar[at.BAR_VOLUME_0], instrument.size_scale),
             trades=bar[at.BAR_TRADES],
+            complete=is_complete,
         )
 
-    def indicator(self, k: int, *, warm_only: bool = False) -> float | None:
-        """Return the value of the k-th declared indicator; None before its first update, or until it is warm."""
+    def indicator(self, k: int, *, warm_only: bool = False, output: str = "") -> float | None:
+        """Return a value of the k-th indicator; None before its first update, or until it is warm.
+
+        Raises:
+            LookupError: the output is unknown.
+        """
+        spec = self.indicator_specs[k]
+        if output and output not in spec.outputs:
+            known = ", ".join(spec.outputs) or "none"
+            raise LookupError(f"{spec.name} has the outputs {known} beside its value, not {output!r}")
+        column = at.I_OWN + spec.outputs[output] if output else at.I_VALUE
         count = self.indicator_state[k, at.I_COUNT]
-        if not count or (warm_only and count < self.indicator_specs[k].warm_count):
+        if not count or (warm_only and count < spec.warm_count):
             return None
-        return float(self.indicator_values[k, at.I_VALUE])
+        return float(self.indicator_values[k, column])
 
     def indicator_count(self, k: int) -> int:
         """Return the number of updates of the k-th declared indicator."""

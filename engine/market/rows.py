@@ -59,6 +59,9 @@ MARK_SETTLE: Final = 8  # estimated settlement price
 MARK_RATE: Final = 9  # of the next funding; may be negative
 MARK_NEXT_NS: Final = 10  # time of the next funding
 
+CLOCK: Final = 8  # of no message: time passed
+CLOCK_END_NS: Final = 6  # the bars that end at or before it close
+
 BID: Final = 0
 ASK: Final = 1
 

@@ -13,7 +13,7 @@ import numpy as np
 from engine.market import layout as at
 from engine.market import old_dumps
 from engine.market.indicators.ema import EmaSpec
-from engine.market.indicators.indicator import IndicatorSpec
+from engine.market.indicators.indicator import IndicatorSpec, spec_fields
 from engine.market.rows import Rows
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # One for each part. Raise it when the meaning or the bytes of the part change: replays of older journals then skip the
 # part.
 VERSIONS: Final = {
+    "bar_closing": 1,
     "bars": 1,
     "books": 1,
     "conditions": 1,
@@ -32,7 +33,7 @@ VERSIONS: Final = {
     "trades": 1,
     "triggers": 1,
 }
-DUMP_VERSION: Final = 6
+DUMP_VERSION: Final = 7
 _INDICATOR_STATE: Final = ("count", "value", "state")  # the rest of a carried indicator is its key
 
 
@@ -48,11 +49,11 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
         for side in range(2):
             books.update(market.side(i, side).data)
         books.update(market.pending[i, :kept].data)
-    bars = sha256(market.bar_state.tobytes())
+    bars = sha256(market.bar_state[:, : at.BAR_END].tobytes())
     for k in range(len(market.bar_specs)):
         bars.update(_closed_hash(market, k))
     # the part is older than indicators other than averages: their own numbers come after its bytes
-    indicators = sha256(market.indicator_state[:, : at.I_KIND].tobytes())
+    indicators = sha256(market.indicator_state[:, : at.I_DIGESTED].tobytes())
     indicators.update(market.indicator_values[:, [at.I_OWN, at.I_VALUE, at.I_DIVISOR]].tobytes())
     indicators.update(market.indicator_values[:, at.I_OWN + 1 :].tobytes())
     triggers = sha256(market.trigger_state.tobytes())
@@ -70,7 +71,12 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     if len(market.condition_state):  # most sessions declare none
         parts["conditions"] = sha256(market.condition_state.tobytes())
     if t[:, at.M_COUNT].any():  # spot has no marks, and older journals lack that part
-        parts["marks"] = sha256(t[:, at.G_END :].tobytes())
+        parts["marks"] = sha256(t[:, at.G_END : at.M_END].tobytes())
+    if market.bars_by_time and len(market.bar_specs):  # older journals lack that part
+        parts["bar_closing"] = sha256(t[:, at.M_END :].tobytes())
+        parts["bar_closing"].update(market.bar_state[:, at.BAR_END :].tobytes())
+        for k in range(len(market.bar_specs)):
+            parts["bar_closing"].update(_closed_bars(market, k)[:, at.CLOSED_COMPLETE].tobytes())
     return {name: (VERSIONS[name], part.hexdigest()) for name, part in parts.items()}
 
 
@@ -87,7 +93,7 @@ def _closed_hash(market: "Market", k: int) -> bytes:
     count = int(market.bar_state[k, at.BAR_CLOSED_COUNT])
     known = market.closed_hashes.get(k)
     if known is None or known[0] != count:
-        known = (count, sha256(_closed_bars(market, k).tobytes()).digest())
+        known = (count, sha256(_closed_bars(market, k)[:, : at.BAR_NUMBERS].tobytes()).digest())
         market.closed_hashes[k] = known
     return known[1]
 
@@ -97,7 +103,7 @@ def _specification(market: "Market") -> bytes:
     parts = [
         [[instrument.id, instrument.price_scale, instrument.size_scale] for instrument in market.instruments],
         [[bar.instrument_id, bar.interval_ns] for bar in market.bar_specs],
-        [[spec.name, msgspec.to_builtins(spec)] for spec in market.indicator_specs],
+        [[spec.name, spec_fields(spec)] for spec in market.indicator_specs],
         [
             [
                 trigger.name,
@@ -105,10 +111,12 @@ def _specification(market: "Market") -> bytes:
                 trigger.throttle_ns,
                 trigger.on_bar,
                 [msgspec.to_builtins(condition) for condition in trigger.conditions],
+                *([list(trigger.bars_ns)] if trigger.bars_ns else []),
             ]
             for trigger in market.triggers
         ],
         market.levels_max,
+        *(["bars by time"] if market.bars_by_time else []),
     ]
     return msgspec.msgpack.encode(parts)
 
@@ -133,12 +141,17 @@ def dump(market: "Market") -> bytes:
             "books": books,
             "bars": market.bar_state.tobytes(),
             "closed": [_closed_bars(market, k).tobytes() for k in range(len(market.bar_specs))],
-            "indicators": market.indicator_state.tobytes(),
-            "values": market.indicator_values.tobytes(),
+            "indicators": market.indicator_state[:, : at.I_DIGESTED].tobytes(),
+            "values": market.indicator_values[:, _dumped_values(market)].tobytes(),
             "conditions": market.condition_state.tobytes(),
             "triggers": market.trigger_state.tobytes(),
         }
     )
+
+
+def _dumped_values(market: "Market") -> list[int]:
+    """Return the columns of an indicator's floats that are state, with its divisor: not the input of its update."""
+    return [at.I_VALUE, at.I_DIVISOR, *range(at.I_OWN, market.indicator_values.shape[1])]
 
 
 def load(market: "Market", dumped: bytes) -> None:
@@ -150,9 +163,10 @@ def load(market: "Market", dumped: bytes) -> None:
     """
     dump_parts = msgspec.msgpack.decode(dumped)
     if dump_parts["version"] == old_dumps.VERSION_5:
-        kinds = [spec.kind for spec in market.indicator_specs]
-        dump_parts = old_dumps.as_today(dump_parts, msgspec.msgpack.decode(_specification(market)), kinds)
-    elif dump_parts["version"] != DUMP_VERSION or dump_parts["specification"] != _specification(market):
+        dump_parts = old_dumps.as_version_6(dump_parts, msgspec.msgpack.decode(_specification(market)))
+    if dump_parts["version"] == old_dumps.VERSION_6:
+        dump_parts = old_dumps.as_today(dump_parts, market.s.tolist())
+    if dump_parts["version"] != DUMP_VERSION or dump_parts["specification"] != _specification(market):
         raise ValueError(
             "the snapshot of the market was made by another version or for other instruments, bars or triggers"
         )
@@ -160,14 +174,14 @@ def load(market: "Market", dumped: bytes) -> None:
         (market.s, "s"),
         (market.t, "t"),
         (market.bar_state, "bars"),
-        (market.indicator_state, "indicators"),
+        (market.indicator_state[:, : at.I_DIGESTED], "indicators"),
         (market.trigger_state, "triggers"),
         (market.condition_state, "conditions"),
     ):
         array[...] = np.frombuffer(dump_parts[name], np.int64).reshape(array.shape)
-    market.indicator_values[...] = np.frombuffer(dump_parts["values"], np.float64).reshape(
-        market.indicator_values.shape
-    )
+    columns = _dumped_values(market)
+    values = np.frombuffer(dump_parts["values"], np.float64)
+    market.indicator_values[:, columns] = values.reshape(len(market.indicator_specs), len(columns))
     counts = market.t[:, [at.B_BIDS, at.B_ASKS, at.B_PENDING]]
     market.make_room(levels=int(counts[:, :2].max(initial=0)), pending=int(counts[:, 2].max(initial=0)))
     for i, (bid_prices, bid_sizes, ask_prices, ask_sizes, pending) in enumerate(dump_parts["books"]):
@@ -176,7 +190,7 @@ def load(market: "Market", dumped: bytes) -> None:
             market.restore_side(i, side, np.frombuffer(numbers, np.int64).reshape(2, -1))
         market.pending[i, :kept] = np.frombuffer(pending, np.int64).reshape(kept, 3)
     for k, closed in enumerate(dump_parts["closed"]):
-        _restore_closed(market, k, np.frombuffer(closed, np.int64).reshape(-1, at.BAR_NUMBERS))
+        _restore_closed(market, k, np.frombuffer(closed, np.int64).reshape(-1, at.CLOSED_NUMBERS))
     market.next_due_ns = int(market.s[at.S_NEXT_DUE])
 
 
@@ -210,7 +224,8 @@ def carried(market: "Market") -> dict[str, Any]:
                 "forming": market.bar_state[k, : at.BAR_NUMBERS].tolist(),
                 "closed_count": int(market.bar_state[k, at.BAR_CLOSED_COUNT]),
                 "late": int(market.bar_state[k, at.BAR_LATE]),
-                "closed": _closed_bars(market, k).tolist(),
+                "closed": _closed_bars(market, k)[:, : at.BAR_NUMBERS].tolist(),
+                **_carried_closing(market, k),
             }
             for k, bar in enumerate(market.bar_specs)
         ],
@@ -218,12 +233,30 @@ def carried(market: "Market") -> dict[str, Any]:
     }
 
 
+def _carried_closing(market: "Market", k: int) -> dict[str, Any]:
+    """Return what bars by time carry beside their numbers."""
+    if not market.bars_by_time:
+        return {}
+    state = market.bar_state[k]
+    return {
+        "begun": int(state[at.BAR_BEGUN]),
+        "complete": _closed_bars(market, k)[:, at.CLOSED_COMPLETE].tolist(),
+        "since_ns": _known_since_ns(market, int(state[at.BAR_INSTRUMENT])),
+    }
+
+
+def _known_since_ns(market: "Market", i: int) -> int:
+    """Return the time since which no trade is missing, if the next trade's id follows the last one."""
+    since_ns, before_ns = market.t[i, [at.L_SINCE_NS, at.L_BEFORE_NS]].tolist()
+    return int(since_ns if before_ns == at.NEVER else before_ns)
+
+
 def _indicator_key(spec: IndicatorSpec) -> dict[str, Any]:
     """Return the name and the parameters of an indicator.
 
     Those of an average have no name, as older sessions recorded them.
     """
-    fields: dict[str, Any] = msgspec.to_builtins(spec)
+    fields = spec_fields(spec)
     name: dict[str, Any] = {} if spec.name == EmaSpec.name else {"indicator": spec.name}
     return name | {"instrument": fields.pop("instrument_id")} | fields
 
@@ -277,7 +310,14 @@ def _restore_bars(market: "Market", bars: Iterable[Mapping[str, Any]], same_scal
             market.bar_state[k, : at.BAR_NUMBERS] = bar["forming"]
             market.bar_state[k, at.BAR_CLOSED_COUNT] = bar["closed_count"]
             market.bar_state[k, at.BAR_LATE] = bar["late"]
-            _restore_closed(market, k, np.array(bar["closed"], np.int64).reshape(-1, at.BAR_NUMBERS))
+            closed = np.zeros((len(bar["closed"]), at.CLOSED_NUMBERS), np.int64)
+            closed[:, : at.BAR_NUMBERS] = np.array(bar["closed"], np.int64).reshape(-1, at.BAR_NUMBERS)
+            market.bar_state[k, at.BAR_BEGUN] = bar["forming"][at.BAR_TRADES] > 0
+            if market.bars_by_time:  # those of an older session may be incomplete
+                closed[:, at.CLOSED_COMPLETE] = bar.get("complete", 0)
+                market.bar_state[k, at.BAR_BEGUN] |= bar.get("begun", 0)
+                market.t[market.bar_state[k, at.BAR_INSTRUMENT], at.L_BEFORE_NS] = bar.get("since_ns", at.NEVER)
+            _restore_closed(market, k, closed)
     return dropped
 
 

@@ -69,6 +69,7 @@ class TriggerSpec(msgspec.Struct, frozen=True):
     on_bar: bool = False  # a closed bar is a change too, and raises BAR_CLOSED
     # with conditions, only these make it due
     conditions: tuple[CrossOverSpec | PriceMoveSpec | PredicateSpec, ...] = ()
+    bars_ns: tuple[int, ...] = ()  # with these intervals, only the end of such a bar makes it due
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -110,8 +111,11 @@ class Mark(msgspec.Struct, frozen=True):
     venue_ns: int
 
 
-class Bar(msgspec.Struct, frozen=True):
-    """Trades of one interval."""
+class Bar(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """Trades of one interval. Without a trade its prices are the last close.
+
+    `complete` is True if it is closed and no trade of its interval can be missing.
+    """
 
     start_ns: int
     open: Decimal
@@ -120,6 +124,7 @@ class Bar(msgspec.Struct, frozen=True):
     close: Decimal
     volume: Decimal
     trades: int
+    complete: bool = False
 
 
 class Bars(msgspec.Struct, frozen=True):

@@ -2,16 +2,23 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from engine.bodies import Figure
 from engine.facts import NewOrder
 from engine.model import Instrument, OrderType
+from engine.money import ZERO
 from engine.order_terms import Terms
 from engine.session_record import RiskSettings, SafeguardSettings
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.state.session_state import Account
+
+
+def no_price(_instrument: str) -> Decimal:
+    """Return 0: no price is known."""
+    return ZERO
 
 
 class RiskContext(msgspec.Struct, frozen=True):
@@ -35,18 +42,44 @@ class RiskContext(msgspec.Struct, frozen=True):
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     safeguards: SafeguardSettings = SafeguardSettings()
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
-    loss_reason: str = ""  # why the loss of the UTC day allows only orders that reduce a position
+    mid_of: Callable[[str], Decimal] = no_price  # instrument -> mid of its last quote, 0 without one
+    last_of: Callable[[str], Decimal] = no_price  # instrument -> price of its last trade, 0 without one
+    reporting: str = ""  # the reporting currency
+    loss_reason: str = ""  # why the loss of the day allows only orders that reduce a position
+    loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
+
+
+class RiskAnswer(NamedTuple):
+    """The answer of a rule with a limit: its objection, or "", the name of the limit, and what it compared."""
+
+    reason: str
+    limit: str
+    figure: Figure
+
+
+def passed(*answers: RiskAnswer) -> str | RiskAnswer:
+    """Return the answer of a rule whose limits do not object: that which uses the largest share of its limit."""
+    if not answers:
+        return ""
+    best = answers[0]
+    for answer in answers[1:]:
+        if answer.figure[2] * best.figure[1] > best.figure[2] * answer.figure[1]:
+            best = answer
+    return best
 
 
 class RiskRule(msgspec.Struct, frozen=True):
     """A risk rule: a function that returns why an order must not be sent, or "" if it may be.
 
-    With a `settings` dataclass the function is called with the context and the settings, else with the context alone.
+    A rule with a limit returns a RiskAnswer, which has the reason and what it compared. With a `settings` dataclass
+    the function is called with the context and the settings, else with the context alone.
     """
 
-    reject_reason: Callable[..., str]
+    reject_reason: Callable[..., str | RiskAnswer]
     settings: type[Any] | None = None
     name: str = ""  # as verdicts record it; a user's rule is named in the configuration
+    # True if the limits of an instrument set the rule's; None: it runs always. Sessions without `figures` run all rules
+    is_set: Callable[[RiskSettings], bool] | None = None
 
 
-BoundRule = Callable[[RiskContext], str]
+BoundRule = Callable[[RiskContext], str | RiskAnswer]

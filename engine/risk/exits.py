@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from engine.facts import NewOrder
 from engine.model import Instrument, Side
 from engine.money import ZERO, down_to_grid
 from engine.state.session_state import Account
@@ -19,6 +20,12 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
         ZERO,
     )
     return max(held - under_way, ZERO)
+
+
+def only_reduces(account: Account, strategy: str, order: NewOrder) -> bool:
+    """Return True if the order and its strategy's open ones of that side at most close the position."""
+    left = reducible(account, strategy, order.instrument, order.side)
+    return 0 < order.quantity <= left
 
 
 def exit_quantity(account: Account, strategy: str, instrument: Instrument, side: Side, *, is_market: bool) -> Decimal:

@@ -5,10 +5,10 @@ Only `review` makes an `Approved`, and only an `Approved` becomes a request to p
 
 from collections.abc import Mapping
 
-from engine.bodies import VerdictBody
+from engine.bodies import Figure, VerdictBody
 from engine.facts import NewOrder
 from engine.order_terms import Terms
-from engine.risk.context import BoundRule, RiskContext
+from engine.risk.context import BoundRule, RiskAnswer, RiskContext
 
 _REVIEWED = object()
 
@@ -30,7 +30,18 @@ def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[Verdic
     Returns:
         The verdict, and the approval if no rule objects.
     """
-    answers = {name: reject_reason(context) for name, reject_reason in rules.items()}
-    approved = not any(answers.values())
-    verdict = VerdictBody(approved=approved, rules=answers)
+    reasons: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+    for name, reject_reason in rules.items():
+        answer = reject_reason(context)
+        if isinstance(answer, RiskAnswer):
+            figures[answer.limit] = answer.figure
+            answer = answer.reason
+        reasons[name] = answer
+    approved = not any(reasons.values())
+    if context.limits.figures:
+        objections = {} if approved else {name: reason for name, reason in reasons.items() if reason}
+        verdict = VerdictBody(approved, objections, figures=figures)
+    else:
+        verdict = VerdictBody(approved, reasons)
     return verdict, Approved(context.order, context.terms, proof=_REVIEWED) if approved else None

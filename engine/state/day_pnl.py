@@ -1,4 +1,4 @@
-"""Profit and loss of the UTC day: the worth of each position when the day began, and the losses that reached a limit.
+"""Profit and loss of the day: the worth of each position when it began, its highest P&L, and the losses at a limit.
 
 engine/handlers/losses_of_day.py computes and decides. The next session gets this part, so a restart forgets no loss.
 """
@@ -9,31 +9,45 @@ from typing import ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from engine.facts import DailyLossReached, DayBegan, PositionEnteredDay
+from engine.facts import DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay
+from engine.risk_settings import DaySettings
 from engine.session_record import SECOND_NS
 from engine.state.changes import Change, Stamp
 
 DAY_NS = 86_400 * SECOND_NS
+HOUR_S = 3_600
+UTC_DAY = DaySettings()
 
 
-def day_of(time_ns: int) -> int:
-    """Return the UTC day of a time, as days since 1970-01-01."""
-    return time_ns // DAY_NS
+def day_of(time_ns: int, settings: DaySettings = UTC_DAY) -> int:
+    """Return the day of a time, as days since 1970-01-01 in the settings' zone, each beginning at their hour."""
+    east_s = 0
+    for since_s, offset_s in settings.offsets:
+        if time_ns < since_s * SECOND_NS:
+            break
+        east_s = offset_s
+    return (time_ns + (east_s - settings.hour * HOUR_S) * SECOND_NS) // DAY_NS
 
 
 class DayPnl(msgspec.Struct, frozen=True):
-    """The UTC day that the account is in."""
+    """The day that the account is in."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unlisted"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"peaks", "unlisted"})
 
     day: int = 0  # as `day_of` counts; 0: none began yet
     opening: dict[str, Decimal] = {}  # "strategy instrument" -> P&L of all days before this one
-    lost: dict[str, Decimal] = {}  # asset -> loss of the day when it reached the limit
+    lost: dict[str, Decimal] = {}  # key of a limit -> loss of the day when it reached the limit
+    peaks: dict[str, Decimal] = {}  # key of a limit -> highest P&L of the day
     unlisted: tuple[str, ...] = ()  # positions without a mark since the day began: they count from their first mark
 
 
+def key_of(name: str, asset: str) -> str:
+    """Return the key of a limit in an asset. Older journals have the asset alone, for `daily_loss_max`."""
+    return f"{name} {asset}" if name else asset
+
+
 def reduce(pnl: DayPnl, change: Change, at: Stamp) -> DayPnl:
-    """Fold the begin of a day, and a loss that reached the limit."""
+    """Fold the begin of a day, its highest P&L, and a loss that reached the limit."""
     match change:
         case DayBegan():
             return DayPnl(change.day, change.opening, unlisted=change.unlisted)
@@ -42,6 +56,8 @@ def reduce(pnl: DayPnl, change: Change, at: Stamp) -> DayPnl:
             unlisted = tuple(name for name in pnl.unlisted if name != change.position)
             return replace(pnl, opening=opening, unlisted=unlisted)
         case DailyLossReached():
-            return replace(pnl, lost={**pnl.lost, change.asset: change.loss})
+            return replace(pnl, lost={**pnl.lost, key_of(change.name, change.asset): change.loss})
+        case PnlPeak():
+            return replace(pnl, peaks={**pnl.peaks, key_of(change.name, change.asset): change.pnl})
         case _:
             return pnl

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from engine import contracts
 from engine.model import Instrument
 from engine.session_record import EngineSettings, RiskSettings, SafeguardSettings, SafetySettings
 from engine.state.fill_cursor import FillCursor
@@ -25,3 +26,14 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     def has_ledger(self) -> bool:
         """True from accounting 2 on."""
         return self.engine.accounting > 1
+
+    @property
+    def has_pnl(self) -> bool:
+        """True from accounting 3 on: P&L is kept in a reporting currency."""
+        return self.engine.accounting > 2
+
+    @property
+    def reporting_currency(self) -> str:
+        """The currency of P&L and equity; "" without instruments."""
+        first = next(iter(self.instruments.values()), None)
+        return self.engine.reporting_currency or ("" if first is None else contracts.asset_of(first))

@@ -22,7 +22,9 @@ from engine.state import (
     balances,
     breakers,
     cancel_attempts,
+    cooldowns,
     day_pnl,
+    error_bursts,
     execution_plans,
     instrument_blocks,
     instrument_changes,
@@ -34,6 +36,7 @@ from engine.state import (
     order_blocks,
     orders,
     pending_requests,
+    pnl_lines,
     positions,
     private_seen,
     rate_budgets,
@@ -41,6 +44,7 @@ from engine.state import (
     safety_orders,
     strategy_states,
     timers,
+    wallets,
 )
 from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
@@ -57,7 +61,9 @@ from engine.state.changes import (
     Stamp,
     TimerFired,
 )
+from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
+from engine.state.error_bursts import ErrorBursts
 from engine.state.execution_plans import Plans
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
@@ -69,6 +75,7 @@ from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
+from engine.state.pnl_lines import PnlLines
 from engine.state.positions import Positions
 from engine.state.private_seen import PrivateSeen
 from engine.state.rate_budgets import RateBudgets
@@ -77,6 +84,7 @@ from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
+from engine.state.wallets import Wallets
 from journal.record import Record, canonical
 
 PART_VERSION = 2
@@ -108,18 +116,33 @@ class Account(msgspec.Struct, frozen=True):
     lateness: Lateness = Lateness()
     ledger: Ledger = Ledger()
     day_pnl: DayPnl = DayPnl()
+    pnl: PnlLines = PnlLines()
+    wallets: Wallets = Wallets()
+    errors: ErrorBursts = ErrorBursts()
+    cooldowns: Cooldowns = Cooldowns()
     plans: Plans = Plans()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
-    "blocks", "safety", "ledger", "day_pnl", "plans",
+    "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets", "cooldowns",
 )  # fmt: skip
-FRESH = ("cancels", "gaps", "instruments", "links", "requests", "timers", "access", "private_seen", "lateness")
+FRESH = (
+    "cancels",
+    "gaps",
+    "instruments",
+    "links",
+    "requests",
+    "timers",
+    "access",
+    "private_seen",
+    "lateness",
+    "errors",
+)
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "day_pnl", "instruments", "lateness", "ledger", "order_blocks",
-    "plans", "private_seen", "safety",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "instruments", "lateness", "ledger",
+    "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -149,13 +172,13 @@ PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read n
 
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
-    facts.OrderAccepted: ("orders", "breakers"),
-    facts.OrderFilled: ("orders", "cancels", "ledger"),
-    facts.OrderClosed: ("orders", "breakers", "cancels"),
-    facts.OrderUnknown: ("orders", "timers", "breakers"),
+    facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
+    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns", "errors"),
+    facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
     facts.OrderNotPlaced: ("orders",),
     facts.OrderAdopted: ("orders",),
-    facts.CancelSettled: ("orders", "cancels"),
+    facts.CancelSettled: ("orders", "cancels", "errors"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
     facts.BalanceChanged: ("balances", "ledger"),
@@ -182,12 +205,19 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BreakerTripped: ("breakers",),
     facts.InstrumentChanged: ("instruments",),
     facts.TradingAllowed: ("instruments",),
-    VerdictBody: ("breakers",),  # a refusal that a breaker counts; no other verdict is folded
+    VerdictBody: ("breakers", "cooldowns"),  # a refusal that a breaker counts; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
+    facts.FundingPaid: ("pnl",),
+    facts.WalletReported: ("wallets",),
+    facts.ContractReported: ("wallets",),
+    facts.BooksCompared: (),  # a report too
+    facts.PortfolioPnl: (),  # a report: it moves nothing
+    facts.PnlPeak: ("day_pnl",),
+    facts.CooldownBegan: ("cooldowns",),
     facts.PositionEnteredDay: ("day_pnl",),
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
@@ -202,6 +232,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "breakers",
         "safety",
         "ledger",
+        "errors",
         "plans",
     ),
     Answered: ("orders", "requests", "limits"),
@@ -209,7 +240,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers",),
     PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness"),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
 }
 
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
@@ -219,7 +250,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
-    Purpose.OPEN_ORDERS: (*_SENT, "reconciling"),
+    Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
     Purpose.FILLS: ("orders", *_SENT, "reconciling"),
     Purpose.DEPTH: (*_SENT, "timers"),
@@ -257,13 +288,25 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
             moved[name] = breakers.reduce(
                 account.breakers, change, at, orders=account.orders, settings=settings.safeguards
             )
+        elif name == "cooldowns":
+            if settings.risk.cooldown.is_set:
+                moved[name] = cooldowns.reduce(account.cooldowns, change, at, orders=account.orders)
         elif name == "ledger":
             if settings.engine.accounting > 1:
                 moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
+        elif name == "pnl":
+            if settings.has_pnl:
+                moved[name] = pnl_lines.reduce(account.pnl, change, at, positions=account.positions, settings=settings)
+        elif name == "wallets":
+            if settings.has_pnl:
+                moved[name] = wallets.reduce(account.wallets, change, at, settings.instruments)
         elif name == "orders":
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
+        elif name == "errors":
+            if settings.safeguards.error_burst_max:
+                moved[name] = error_bursts.reduce(account.errors, change, at)
         elif settings.safety.pursues:
             moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account
@@ -278,6 +321,7 @@ class State:
         "_source",
         "account",
         "inputs",
+        "loss_parts",
         "market",
         "predicate_parts",
         "quiescent",
@@ -295,6 +339,7 @@ class State:
         # the policy stage's last answer: True if it has nothing to do until the account or a market's liveness changes
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
+        self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
         self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash

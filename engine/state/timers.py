@@ -3,8 +3,10 @@
 Keys are the names of timers as their records spell them (engine/timer_names.py).
 """
 
+from collections.abc import Collection
 from functools import lru_cache
 from hashlib import sha256
+from math import gcd
 
 import msgspec
 
@@ -18,6 +20,7 @@ from engine.timer_names import TimerKind, TimerName
 NEVER_NS = 2**63 - 1
 RECONCILE = TimerKind.RECONCILE.value
 STOP = TimerKind.STOP.value
+DAY_NS = 86_400_000_000_000
 
 
 class Timers(msgspec.Struct, frozen=True):
@@ -46,9 +49,19 @@ def timer_name(kind: TimerKind, subject: str = "") -> str:
 
 
 def periods(
-    settings: EngineSettings, strategies: dict[str, int], safeguards: SafeguardSettings | None = None
+    settings: EngineSettings,
+    strategies: dict[str, int],
+    safeguards: SafeguardSettings | None = None,
+    bars_ns: Collection[int] = (),
 ) -> dict[str, int]:
-    """Return the recurring timers of a session, name -> period. `strategies` are those with a fixed cadence."""
+    """Return the recurring timers of a session, name -> period.
+
+    Args:
+        settings: The session's settings.
+        strategies: The periods of the strategies with a fixed cadence, by name.
+        safeguards: The session's safeguards.
+        bars_ns: The intervals of its bars. One timer ends all, so that those that end together close together.
+    """
     return {
         timer_name(TimerKind.CHECK): settings.check_interval_ns,
         timer_name(TimerKind.REPORT): settings.report_every_ns,
@@ -58,7 +71,20 @@ def periods(
             if safeguards is not None and safeguards.metadata_every_ns
             else {}
         ),
+        **(
+            {timer_name(TimerKind.BARS): gcd(*bars_ns, DAY_NS)}  # no longer than a day: every interval ends with one
+            if settings.bar_close_after_ns and bars_ns
+            else {}
+        ),
     }
+
+
+def first_due_ns(name: str, period_ns: int, settings: EngineSettings, started_ns: int) -> int:
+    """Return when a recurring timer of a session is due first: that of bars follows their ends, which are UTC's."""
+    if name == timer_name(TimerKind.BARS):
+        after_ns = settings.bar_close_after_ns
+        return ((started_ns - after_ns) // period_ns + 1) * period_ns + after_ns
+    return started_ns + period_ns
 
 
 def jittered(settings: EngineSettings, source: str, failures: int, seed: int) -> int:

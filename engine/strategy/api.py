@@ -16,6 +16,8 @@ A strategy knows no venue, clock or file. It is a class:
         @staticmethod
         def decide(view, state, parameters): ...   # -> iterable of Place, Close, Amend, Cancel, Run
 
+`instruments`, `cadence`, `averages`, `indicators` and `bars_s` may also be static methods of the parameters.
+
 Only `State` persists: int, str, bool, Decimal, float, None, and tuples, lists and str-keyed dicts of these. A decision
 that changes anything else (a variable of a module or class, a list or dict there, its parameters) stops the strategy.
 Sort a set of strings before a loop over it: its order differs between processes.
@@ -31,6 +33,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from engine.facts import Position
+from engine.market.indicators.indicator import BARS, IndicatorSpec
+from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
 from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -39,8 +43,12 @@ from engine.plan_terms import PlanTerms
 from engine.session_record import MILLISECOND_NS, SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
+from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
+from engine.state.rates import equity
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
-from engine.strategy.plain_figures import plain_figure, plain_order, plain_position
+from engine.strategy.plain_figures import plain_figure, plain_order, plain_pnl, plain_position
+from engine.valuation import Valuation
 
 
 class CrossOver(msgspec.Struct, frozen=True):
@@ -90,6 +98,24 @@ class Every(msgspec.Struct, frozen=True):
         return self.ms * MILLISECOND_NS
 
 
+class OnBar(msgspec.Struct, frozen=True):
+    """Decide when a bar of so many seconds ends, of any of the instruments."""
+
+    seconds: int
+
+
+class Range(msgspec.Struct, frozen=True):
+    """The values that a parameter may have, both ends included: `length: Annotated[int, Range(2, 500)] = 20`."""
+
+    least: int | float | Decimal | str
+    most: int | float | Decimal | str
+
+    def allows(self, value: float | Decimal) -> bool:
+        """Return True for a number in the range."""
+        least, most, number = (Decimal(str(each)) for each in (self.least, self.most, value))
+        return number.is_finite() and least <= number <= most
+
+
 class Average(msgspec.Struct, frozen=True):
     """An exponential moving average of the mid price, updated by the compiled fold at every quote."""
 
@@ -98,11 +124,36 @@ class Average(msgspec.Struct, frozen=True):
 
 
 class Indicator(msgspec.Struct, frozen=True):
-    """Any indicator of engine/market/indicators, by its kind: `Indicator("slow", "ema", {"length": 50})`."""
+    """Any indicator of engine/market/indicators, by its kind: `Indicator("slow", "ema", {"length": 50}, bars_s=60)`.
+
+    It follows closed bars of `bars_s` seconds, or the source: "mid" (changes of the quote) or "trade".
+    """
 
     name: str
     kind: str
     parameters: Mapping[str, int | float | str] = MappingProxyType({})
+    bars_s: int = 0
+    source: str = ""  # "": the default of the kind
+
+    def spec(self, instrument_id: str) -> IndicatorSpec:
+        """Return the indicator of an instrument as the market knows it.
+
+        Raises:
+            UnknownIndicatorError: the kind is unknown.
+            TypeError, ValueError: the kind does not accept the parameters.
+        """
+        return indicator_spec(self.kind, instrument_id, self.all_parameters())
+
+    def all_parameters(self) -> dict[str, int | float | str]:
+        """Return the parameters with the source, as a SESSION record has them. Raises ValueError."""
+        source = self.source
+        if self.bars_s:
+            if source or type(self.bars_s) is not int or self.bars_s < 1:
+                raise ValueError(f"bars_s is a whole number of seconds, without a source, not {self.bars_s!r}")
+            source = f"{BARS}{self.bars_s}"
+        if source and "source" in self.parameters:
+            raise ValueError("the source is given twice")
+        return dict(self.parameters) | ({"source": source} if source else {})
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -188,12 +239,13 @@ class Decision(NamedTuple):
 class Strategy(Protocol):
     """The shape of a strategy class (see the module's head).
 
-    `averages`, `indicators` and `bars_s` (lengths in seconds) are optional.
+    `averages`, `indicators` and `bars_s` (lengths in seconds) are optional. These and `instruments` and `cadence` may
+    be static methods that return the value for some parameters.
     """
 
     version: str
     instruments: tuple[str, ...]
-    cadence: OnQuote | Every
+    cadence: OnQuote | OnBar | Every
     Parameters: type[Any]
     State: type[Any]
 
@@ -205,7 +257,7 @@ class Strategy(Protocol):
 class View:
     """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
-    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "time_ns")
+    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "_settings", "time_ns")
 
     def __init__(
         self,
@@ -217,7 +269,9 @@ class View:
         instruments: Mapping[str, tuple[int, Instrument]],
         indicators: Mapping[tuple[str, str], int],
         is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
+        settings: ReducerSettings | None = None,
     ) -> None:
+        self._settings = settings
         self._is_plain = is_plain
         self._name = name
         self._account = account
@@ -228,6 +282,11 @@ class View:
 
     def __repr__(self) -> str:
         return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """The names of the strategy's instruments, in their order."""
+        return tuple(self._instruments)
 
     def instrument(self, name: str) -> Instrument:
         """Return the trading rules of an instrument."""
@@ -257,10 +316,10 @@ class View:
         """Return a declared average; None until the quote has changed as often as its length."""
         return self.indicator(name, instrument)
 
-    def indicator(self, name: str, instrument: str) -> float | None:
-        """Return the value of a declared average or indicator; None until it is warm."""
+    def indicator(self, name: str, instrument: str, output: str = "") -> float | None:
+        """Return the value of a declared average or indicator, or another output of it; None until it is warm."""
         index = self._indicators[name, instrument]
-        return self._market.indicator(index, warm_only=True)
+        return self._market.indicator(index, warm_only=True, output=output)
 
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""
@@ -291,6 +350,38 @@ class View:
         """Return the account's free balance of an asset."""
         free = self._account.balances.get(asset).free
         return plain_figure(free) if self._is_plain else free
+
+    def pnl(self, name: str | None = None) -> PnlFigures:
+        """Return the strategy's P&L: realised, unrealised, fees, funding and what the sums lack.
+
+        Args:
+            name: An instrument, for its P&L in its own asset. Without it, all instruments in the reporting currency.
+
+        Raises:
+            LookupError: The session keeps no P&L: it was recorded before accounting 3.
+
+        """
+        settings = self._settings_with_pnl()
+        if name is None:
+            return plain_pnl(total_figures(self._account, self._market, settings, strategy=self._name))
+        index = self._instruments[name][0]
+        return plain_pnl(own_figures(marked_line(self._account, self._market, settings, self._name, index), settings))
+
+    def equity(self) -> Valuation:
+        """Return what the account is worth in the reporting currency, and the assets without a rate.
+
+        Raises:
+            LookupError: The session keeps no P&L: it was recorded before accounting 3.
+
+        """
+        settings = self._settings_with_pnl()
+        found = equity(self._account, self._market, settings.reporting_currency, choice=settings.engine.pnl_mark)
+        return Valuation(plain_figure(found.amount), found.missing)
+
+    def _settings_with_pnl(self) -> ReducerSettings:
+        if self._settings is None or not self._settings.has_pnl:
+            raise LookupError("this session keeps no P&L: it was recorded before accounting 3")
+        return self._settings
 
     def round_price(self, name: str, price: Decimal | float) -> Decimal:
         """Round a price down to the tick."""

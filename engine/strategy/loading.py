@@ -12,25 +12,26 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import Declared, StrategySettings
+from engine.session_record import SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
 from engine.strategy.api import (
     Average,
     CrossOver,
     Every,
     Indicator,
+    OnBar,
     OnQuote,
     Predicate,
     PriceMove,
     state_from,
     state_values,
 )
+from engine.strategy.needs import read_needs, read_parameters
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 from engine.suggestions import suggestion
 
-PPM_MAX = 1_000_000
+DAY_S = 86_400
 
 
 class LoadedStrategy(msgspec.Struct, frozen=True):
@@ -38,7 +39,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
 
     settings: StrategySettings
     cls: Any
-    cadence: OnQuote | Every
+    cadence: OnQuote | OnBar | Every
     instruments: tuple[str, ...]
     averages: tuple[Average, ...]
     indicators: tuple[Indicator, ...]
@@ -60,19 +61,35 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
     """Return the settings for the SESSION record, with version and declarations of the class. Runs the source."""
     loaded = load(draft)
     cadence = loaded.cadence
+    if draft.declared is None:
+        check_bars(f"{draft.module}.py:{draft.cls}", loaded)
     when = cadence.when if isinstance(cadence, OnQuote) else None
     declared = Declared(
         instruments=loaded.instruments,
         every_ms=cadence.ms if isinstance(cadence, Every) else 0,
         throttle_ms=cadence.throttle_ms if isinstance(cadence, OnQuote) else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
-        indicators=tuple((each.name, each.kind, dict(each.parameters)) for each in loaded.indicators),
+        indicators=tuple((each.name, each.kind, each.all_parameters()) for each in loaded.indicators),
         bars_s=loaded.bars_s,
         cross_over=(when.first, when.second) if isinstance(when, CrossOver) else None,
         price_move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
+        on_bar_s=cadence.seconds if isinstance(cadence, OnBar) else 0,
         has_predicate=isinstance(when, Predicate),
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
+
+
+def check_bars(where: str, loaded: LoadedStrategy) -> None:
+    """Check that the bars of a new session end at the same times each day. Raises StrategyError."""
+    named = [*loaded.bars_s, *([loaded.cadence.seconds] if isinstance(loaded.cadence, OnBar) else [])]
+    named += [ns // SECOND_NS for ns in (each.spec("").interval_ns for each in loaded.indicators) if ns]
+    for seconds in named:
+        if type(seconds) is not int or seconds < 1:
+            raise StrategyError(f"{where}: the length of bars is a whole number of seconds, not {seconds!r}")
+        if DAY_S % seconds and seconds % DAY_S:
+            raise StrategyError(
+                f"{where}: bars of {seconds} seconds do not divide a day: they would end at other times each day"
+            )
 
 
 def declared_only(settings: StrategySettings) -> LoadedStrategy:
@@ -85,13 +102,19 @@ def declared_only(settings: StrategySettings) -> LoadedStrategy:
     return LoadedStrategy(
         settings=settings,
         cls=None,
-        cadence=Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms, _when(declared)),
+        cadence=_cadence(declared),
         instruments=declared.instruments,
         averages=tuple(Average(name, length) for name, length in declared.averages),
         indicators=tuple(Indicator(*each) for each in declared.indicators),
         bars_s=declared.bars_s,
         parameters=None,
     )
+
+
+def _cadence(declared: Declared) -> OnQuote | OnBar | Every:
+    if declared.on_bar_s:
+        return OnBar(declared.on_bar_s)
+    return Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms, _when(declared))
 
 
 def _when(declared: Declared) -> CrossOver | PriceMove | Predicate | None:
@@ -138,20 +161,30 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
     for name in ("version", "instruments", "cadence", "Parameters", "State", "decide"):
         if not hasattr(cls, name):
             raise StrategyError(f"{where} declares no {name!r} (docs/strategies.md says what a strategy declares)")
-    if not isinstance(cls.cadence, OnQuote | Every):
-        raise StrategyError(f"{where}: cadence is OnQuote(...) or Every(...), not {cls.cadence!r}")
-    if isinstance(cls.cadence, Every) and not (type(cls.cadence.ms) is int and cls.cadence.ms > 0):
-        raise StrategyError(f"{where}: Every takes a whole number of milliseconds above 0, not {cls.cadence.ms!r}")
-    if isinstance(cls.cadence, OnQuote) and not (type(cls.cadence.throttle_ms) is int and cls.cadence.throttle_ms >= 0):
-        raise StrategyError(f"{where}: throttle_ms is a whole number of milliseconds, not {cls.cadence.throttle_ms!r}")
-    indicators = _declared_indicators(where, cls)
-    if isinstance(cls.cadence, OnQuote):
-        _check_when(where, cls.cadence.when, {each.name for each in (*getattr(cls, "averages", ()), *indicators)})
     if settings.name == EXTERNAL:
         raise StrategyError(f"{where}: {EXTERNAL!r} is the name under which orders of others on the account are kept")
     for part in (cls.Parameters, cls.State):
         if not is_dataclass(part):
             raise StrategyError(f"{where}: {part.__name__} must be a dataclass")
+    _check_state(where, cls)
+    parameters = read_parameters(where, settings, cls)
+    needs = read_needs(where, cls, parameters)
+    return LoadedStrategy(
+        settings=settings,
+        cls=cls,
+        cadence=needs.cadence,
+        instruments=needs.instruments,
+        averages=needs.averages,
+        indicators=needs.indicators,
+        bars_s=needs.bars_s,
+        parameters=parameters,
+        predicate=_compiled(where, cls, parameters, len(needs.averages) + len(needs.indicators))
+        if isinstance(needs.cadence, OnQuote) and isinstance(needs.cadence.when, Predicate)
+        else None,
+    )
+
+
+def _check_state(where: str, cls: type[Any]) -> None:
     hints = get_type_hints(cls.State)
     for field in fields(cls.State):
         if not _is_data(hints[field.name]):
@@ -159,71 +192,9 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
                 f"{where}: State.{field.name} is {hints[field.name]!r}; state is declared data: {_DATA}"
             )
     try:
-        parameters = msgspec.convert(settings.parameters, type=cls.Parameters, strict=False)
-        known = {field.name for field in fields(cls.Parameters)}
-        unknown = sorted(set(settings.parameters) - known)
-        if unknown:
-            hint = suggestion(unknown[0], known)
-            raise StrategyError(f"{where}: unknown parameter {unknown[0]!r}{hint}; known: {', '.join(sorted(known))}")
         state_from(cls.State, state_values(cls.State()))
     except (msgspec.ValidationError, TypeError) as error:
         raise StrategyError(f"{where}: {error}") from None
-    return LoadedStrategy(
-        settings=settings,
-        cls=cls,
-        cadence=cls.cadence,
-        instruments=tuple(cls.instruments),
-        averages=tuple(getattr(cls, "averages", ())),
-        indicators=indicators,
-        bars_s=tuple(getattr(cls, "bars_s", ())),
-        parameters=parameters,
-        predicate=_compiled(where, cls, parameters)
-        if isinstance(cls.cadence, OnQuote) and isinstance(cls.cadence.when, Predicate)
-        else None,
-    )
-
-
-def _declared_indicators(where: str, cls: type[Any]) -> tuple[Indicator, ...]:
-    """Return the declared indicators, each with a known kind and parameters that its spec accepts."""
-    indicators = tuple(getattr(cls, "indicators", ()))
-    names = set()
-    for average in getattr(cls, "averages", ()):
-        if not isinstance(average, Average):
-            raise StrategyError(f"{where}: `averages` has {average!r}; write Average(name, length)")
-        names.add(average.name)
-        try:
-            indicator_spec("ema", "", {"length": average.length})
-        except ValueError as error:
-            raise StrategyError(f"{where}: average {average.name!r}: {error}") from None
-    for each in indicators:
-        if not isinstance(each, Indicator):
-            raise StrategyError(f"{where}: `indicators` has {each!r}; write Indicator(name, kind, parameters)")
-        if each.name in names:
-            raise StrategyError(f"{where}: two indicators have the name {each.name!r}")
-        names.add(each.name)
-        try:
-            indicator_spec(each.kind, "", each.parameters)
-        except (UnknownIndicatorError, TypeError, ValueError) as error:
-            raise StrategyError(f"{where}: indicator {each.name!r}: {error}") from None
-    return indicators
-
-
-def _check_when(where: str, when: Any, averages: set[str]) -> None:
-    if isinstance(when, CrossOver):
-        for name in (when.first, when.second):
-            if name not in averages:
-                known = ", ".join(sorted(averages)) or "none"
-                raise StrategyError(
-                    f"{where}: CrossOver names the average {name!r}{suggestion(name, averages)}; "
-                    f"declared under `averages`: {known}"
-                )
-    elif isinstance(when, PriceMove):
-        if not (type(when.ppm) is int and 0 < when.ppm <= PPM_MAX):
-            raise StrategyError(
-                f"{where}: PriceMove takes a whole number of millionths from 1 to {PPM_MAX}, not {when.ppm!r}"
-            )
-    elif when is not None and not isinstance(when, Predicate):
-        raise StrategyError(f"{where}: `when` is CrossOver(...), PriceMove(...) or Predicate(), not {when!r}")
 
 
 PREDICATE_NAMES = ("should_decide", "wants")  # the second is the old spelling
@@ -238,7 +209,7 @@ def predicate_name(cls: type[Any]) -> str:
     return PREDICATE_NAMES[0]
 
 
-def _compiled(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
+def _compiled(where: str, cls: type[Any], parameters: Any, indicators: int) -> CompiledPredicate:
     """Compile the class's `should_decide`. Raises StrategyError."""
     name = predicate_name(cls)
     predicate = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
@@ -253,8 +224,7 @@ def _compiled(where: str, cls: type[Any], parameters: Any) -> CompiledPredicate:
             for field in fields(parameters)
             if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
         }
-        declared = (*getattr(cls, "averages", ()), *getattr(cls, "indicators", ()))
-        return compile_predicate(predicate.__func__, numbers, len(declared))
+        return compile_predicate(predicate.__func__, numbers, indicators)
     except CannotCompileError as error:
         raise StrategyError(f"{where}: `{name}` cannot be compiled: {error}") from None
     except OverflowError:

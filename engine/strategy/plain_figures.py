@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engine.facts import Position
 from engine.state.orders import Order
+from engine.state.pnl_figures import PnlFigures
 
 _UNIT = Decimal(1)
 
@@ -33,6 +34,18 @@ def plain_position(position: Position) -> Position:
         realised_pnl=plain_figure(position.realised_pnl),
         fees={asset: plain_figure(fee) for asset, fee in position.fees.items()},
         fees_quote=plain_figure(position.fees_quote),
+    )
+
+
+def plain_pnl(figures: PnlFigures) -> PnlFigures:
+    """Return P&L with plain figures."""
+    return replace(
+        figures,
+        realised=plain_figure(figures.realised),
+        unrealised=plain_figure(figures.unrealised),
+        fees=plain_figure(figures.fees),
+        funding=plain_figure(figures.funding),
+        unrated={asset: plain_figure(amount) for asset, amount in figures.unrated.items()},
     )
 
 

@@ -7,7 +7,7 @@ detected. An error in it refuses the order and never stops the engine.
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
-from decimal import localcontext
+from decimal import Decimal, localcontext
 from functools import partial
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from engine.money import MONEY
-from engine.risk.context import BoundRule, RiskContext, RiskRule
+from engine.risk.context import BoundRule, RiskAnswer, RiskContext, RiskRule
 from engine.risk.rules import FIRST_RULES, RULES
-from engine.session_record import RuleSettings
+from engine.session_record import RiskSettings, RuleSettings
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 from engine.suggestions import suggestion
 
@@ -30,7 +30,7 @@ class UserRule:
         self._settings = settings
         self._guard = guard
 
-    def __call__(self, context: RiskContext) -> str:
+    def __call__(self, context: RiskContext) -> str | RiskAnswer:
         """Return the rule's objection, or ""; a rule that fails objects with its error."""
         given = () if self._rule.settings is None else (self._settings,)
         try:
@@ -40,7 +40,23 @@ class UserRule:
             return f"the rule failed: {type(error).__name__}: {error}"
         if outside := self._guard.changed(self._settings):
             return f"the rule changed {outside}: a rule keeps nothing between orders"
-        return answer if isinstance(answer, str) else f"the rule returned a {type(answer).__name__}, not a text"
+        return answer if isinstance(answer, str) or _is_answer(answer) else _wrong(answer)
+
+
+def _is_answer(answer: Any) -> bool:
+    """Return True for an RiskAnswer whose fields have the right types."""
+    if not isinstance(answer, RiskAnswer) or not (isinstance(answer.reason, str) and isinstance(answer.limit, str)):
+        return False
+    figure: Any = answer.figure
+    return isinstance(figure, tuple) and len(figure) == 3 and all(_is_number(number) for number in figure)
+
+
+def _is_number(number: Any) -> bool:
+    return isinstance(number, Decimal) and number.is_finite()
+
+
+def _wrong(answer: Any) -> str:
+    return f"the rule returned a {type(answer).__name__}, not a text or an RiskAnswer with decimals"
 
 
 def recorded_rules(configured: Sequence[RuleSettings]) -> tuple[RuleSettings, ...]:
@@ -62,14 +78,28 @@ def recorded_rules(configured: Sequence[RuleSettings]) -> tuple[RuleSettings, ..
     return rules
 
 
-def load_rules(recorded: Sequence[RuleSettings]) -> dict[str, BoundRule]:
+def load_rules(recorded: Sequence[RuleSettings], limits: Sequence[RiskSettings] = ()) -> dict[str, BoundRule]:
     """Load a session's rules; without a list these are the first ones.
+
+    Args:
+        recorded: The rules as the SESSION record lists them.
+        limits: The limits of each instrument. With `figures`, a built-in rule is left out if none sets its limit.
 
     Raises:
         StrategyError: The text says which rule cannot be used, and why.
     """
     listed = recorded or [RuleSettings(name) for name in sorted(FIRST_RULES)]
-    return {settings.name: _user_rule(settings) if settings.module else _built_in(settings) for settings in listed}
+    return {
+        settings.name: _user_rule(settings) if settings.module else _built_in(settings)
+        for settings in listed
+        if settings.module or _is_set(settings.name, limits)
+    }
+
+
+def _is_set(name: str, limits: Sequence[RiskSettings]) -> bool:
+    """Return True unless the rule has a limit that no instrument sets."""
+    is_set = RULES[name].is_set if name in RULES else None
+    return is_set is None or not limits or not limits[0].figures or any(map(is_set, limits))
 
 
 def _built_in(recorded: RuleSettings) -> BoundRule:

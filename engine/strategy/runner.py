@@ -20,6 +20,7 @@ from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.order_terms import TERMS
 from engine.plan_terms import PlanTerms
+from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
@@ -69,6 +70,7 @@ class StrategyRunner:
         indicators: dict[tuple[str, str, str], int],
         triggers: dict[str, int],
         is_plain: bool = False,
+        settings: ReducerSettings | None = None,
     ) -> None:
         """Prepare the views of all strategies.
 
@@ -79,6 +81,7 @@ class StrategyRunner:
             indicators: (strategy, indicator, instrument as declared) -> index in the market.
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
             is_plain: Views have plain figures (EngineSettings.plain_figures).
+            settings: How P&L is kept and marked.
 
         """
         self.strategies = strategies
@@ -86,6 +89,7 @@ class StrategyRunner:
         self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
         self._triggers = triggers
         self._is_plain = is_plain
+        self._settings = settings
         self._views = {
             name: {
                 declared: (indexes[instrument.id], instrument)
@@ -230,6 +234,7 @@ class StrategyRunner:
                 instruments=self._current_views(account, name),
                 indicators=self._indicators[name],
                 is_plain=self._is_plain,
+                settings=self._settings,
             )
             if loaded.predicate is not None and not market.predicate_holds(
                 self._triggers[name], loaded.predicate, time_ns

@@ -59,6 +59,7 @@ class OrderCapabilities:
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
     reduce_only: bool = False
+    leverage: bool = False  # positions have a leverage and a margin mode, which requests set
     # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
     lookup_by_client_id: bool = True
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent

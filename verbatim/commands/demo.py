@@ -85,7 +85,7 @@ def report(summary: object, verdict: str) -> list[str]:
 
     from engine.live.session_status import Summary
     from engine.state.positions import unvalued_text
-    from verbatim.runner import headline, problems, short_path, typed_command
+    from verbatim.runner import headline, pnl_text, problems, short_path, typed_command
 
     assert isinstance(summary, Summary), summary
     last = summary.last
@@ -104,6 +104,8 @@ def report(summary: object, verdict: str) -> list[str]:
             f"open {held.unrealised_pnl:+.4f}, fees {held.fees_quote:.4f}"
             f"{unvalued_text(held.fees_unvalued)}; holds {held.quantity.normalize():f}"
         )
+    if text := pnl_text(last):
+        lines.append(f"P&L      {text}")
     lines += problems(summary)
     lines += ["", verdict, "", "try next:"]
     folder = str(summary.folder.parent)

@@ -18,8 +18,9 @@ from verbatim.terminal import echo
 @click.option(
     "--decisions", "shown", default=20, show_default=True, type=click.IntRange(min=0), help="How many are shown."
 )
+@click.option("--pnl", "by_cause", is_flag=True, help="The difference of their P&L by cause, which adds up exactly.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
-def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) -> None:
+def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool, as_json: bool) -> None:
     """Show where sessions ONE and OTHER first differ, and if it is data, latency, fills, code or configuration.
 
     Both are paths, ids or bundles. Ends with 0 if they are equal, with 1 if they differ. Decisions are aligned by
@@ -29,6 +30,9 @@ def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) 
     from replay.study.decisions import decision_diff_lines
     from replay.study.session_diff import diff_sessions
 
+    if by_cause:
+        _print_bridge(journals, one, other, shown, as_json=as_json)
+        return
     try:
         found = diff_sessions(find_to_read(journals, one), find_to_read(journals, other))
     except DamagedJournalError as error:
@@ -46,4 +50,24 @@ def command(*, one: str, other: str, journals: Path, shown: int, as_json: bool) 
             echo(line)
         echo(found.verdict)
     if not found.same:
+        raise SystemExit(DIFFERS)
+
+
+def _print_bridge(journals: Path, one: str, other: str, shown: int, *, as_json: bool) -> None:
+    """Print the difference of the P&L by cause; end with 1 where it is not equal in every cause."""
+    from journal.errors import DamagedJournalError, JournalError
+    from replay.study.pnl_bridge import bridge_json, bridge_lines, bridge_sessions
+
+    try:
+        bridges = bridge_sessions(find_to_read(journals, one), find_to_read(journals, other))
+    except DamagedJournalError as error:
+        stop(str(error), DIFFERS)
+    except JournalError as error:
+        stop(str(error))
+    if as_json:
+        echo(json.dumps(bridge_json(bridges)))
+    else:
+        for line in bridge_lines(bridges, shown):
+            echo(line)
+    if not all(bridge.is_equal for bridge in bridges):
         raise SystemExit(DIFFERS)

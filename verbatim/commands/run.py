@@ -77,7 +77,7 @@ def command(
 def _print_summary(summary: "Summary", *, as_json: bool) -> None:
     import json
 
-    from verbatim.runner import headline, problems, short_path, summary_json
+    from verbatim.runner import headline, pnl_text, problems, short_path, summary_json
 
     if as_json:
         echo(json.dumps(summary_json(summary)))
@@ -89,5 +89,7 @@ def _print_summary(summary: "Summary", *, as_json: bool) -> None:
         f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
         f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}\ntime {summary.shares.line}"
     )
+    if text := pnl_text(last):
+        echo(f"P&L {text}")
     for problem in problems(summary):
         secho(problem, fg="red", bold=True)

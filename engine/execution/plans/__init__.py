@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from engine.execution.plans import bracket, chase, timed, trail, twap
 from engine.execution.plans.seen import PlanMove, Seen
-from engine.plan_terms import Bracket, Chase, PlanTerms, Scale, Timed, Trail, Twap
+from engine.plan_terms import Bracket, Chase, Oco, PlanTerms, Scale, Timed, Trail, Twap
 
 PLANS: dict[type[PlanTerms], Callable[[Seen], PlanMove]] = {
     Timed: timed.advance,
@@ -15,5 +15,6 @@ PLANS: dict[type[PlanTerms], Callable[[Seen], PlanMove]] = {
     Chase: chase.advance,
     Twap: twap.advance,
     Bracket: bracket.advance,
+    Oco: bracket.advance,
     Trail: trail.advance,
 }

@@ -7,25 +7,30 @@ never changes a result.
 """
 
 from engine.market import rows as r
+from engine.market.fold.bars import close_until
 from engine.market.fold.book_rows import finish_book, fold_book, note_touched
 from engine.market.fold.books import apply_levels, drop_unreadable
+from engine.market.fold.indicator_inputs import update_with_row
 from engine.market.fold.quotes import fold_mark, fold_quote
 from engine.market.fold.trades import fold_trade
 from engine.market.fold.trigger_flags import check_conditions, evaluate_predicates, fire_changed, raise_flags
-from engine.market.indicators.registry import update_indicators
 from engine.market.jit import compiled
 from engine.market.layout import (
     APPLY,
     B_TOUCHED,
     BAD_VALUE_SEEN,
     BAR_FIELDS,
-    BAR_NUMBERS,
     BARS_KEPT,
     C_FIELDS,
+    CLOSED_NUMBERS,
     DUE,
     GROW,
     I_INTEGERS,
     IGNORE,
+    L_BEFORE_NS,
+    L_SINCE_NS,
+    LOSS_LEVEL,
+    NEVER,
     Q_LIVE,
     S_BARS,
     S_CHANGED,
@@ -62,6 +67,9 @@ def fold_bad_value(row: Rows, s: Rows, t: Rows, sides: Rows) -> int:
     i = row[r.INSTRUMENT]
     if row[r.BAD_VALUE_TYPE] == r.QUOTE:
         t[i, Q_LIVE] = 0
+    elif row[r.BAD_VALUE_TYPE] == r.TRADE:
+        t[i, L_SINCE_NS] = row[r.TIME_NS] + 1
+        t[i, L_BEFORE_NS] = NEVER
     elif row[r.BAD_VALUE_TYPE] == r.DIFF:
         drop_unreadable(t, sides, i)
         note_touched(s, t, i)
@@ -98,6 +106,7 @@ def fold_rows(
     sides: Rows,
     pending: Rows,
     inputs: Floats,
+    loss_levels: Rows,
 ) -> tuple[int, int, int, int]:
     """Fold rows from `start` until a record raises a flag.
 
@@ -110,6 +119,8 @@ def fold_rows(
         sides: the levels, one row for each side of each book.
         pending: the diffs kept for a snapshot, by instrument.
         inputs: the floats of the predicates.
+        loss_levels: for each instrument two sums of bid and ask: at or below the first, or at or above the second,
+            the fold stops with LOSS_LEVEL.
 
     Returns:
         (next row, flags, bits of the fired triggers, next due time).
@@ -133,7 +144,7 @@ def fold_rows(
     begin = end
     end = begin + s[S_PREDICATES] * s[S_PREDICATE_FIELDS]
     predicates = numbers[begin:end].reshape((s[S_PREDICATES], s[S_PREDICATE_FIELDS]))
-    closed = numbers[end:].reshape((s[S_BARS], BARS_KEPT, BAR_NUMBERS))
+    closed = numbers[end:].reshape((s[S_BARS], BARS_KEPT, CLOSED_NUMBERS))
     if s[S_RETURNED]:
         s[S_RETURNED] = 0
         for i in range(t.shape[0]):
@@ -154,13 +165,18 @@ def fold_rows(
         flags = 0
         if kind == r.QUOTE:
             if fold_quote(row, s, t) and row[r.QUOTE_BID] != 0 and row[r.QUOTE_ASK] != 0:  # one side alone has no mid
-                update_indicators(row[r.INSTRUMENT], row[r.QUOTE_BID] + row[r.QUOTE_ASK], indicators, values)
+                total = row[r.QUOTE_BID] + row[r.QUOTE_ASK]
+                if total <= loss_levels[row[r.INSTRUMENT], 0] or total >= loss_levels[row[r.INSTRUMENT], 1]:
+                    s[S_FLAGS] |= LOSS_LEVEL
+                update_with_row(row, s, indicators, values)
                 if s[S_CONDITIONS] > 0:
                     check_conditions(row, s, indicators, values, conditions)
         elif kind == r.TRADE:
-            flags = fold_trade(row, s, t, bars, closed)
+            flags = fold_trade(row, s, t, bars, closed, indicators, values)
         elif kind == r.MARK:
             fold_mark(row, t)
+        elif kind == r.CLOCK:
+            flags = close_until(row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values)
         elif kind == r.BAD_VALUE:
             flags = fold_bad_value(row, s, t, sides)
         else:

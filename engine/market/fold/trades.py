@@ -1,17 +1,21 @@
-"""Trades of the fold: ids, sums and the bars made of them. Compiled; knows no book."""
+"""Trades of the fold: ids, sums, and the bars and indicators made of them. Compiled; knows no book."""
 
 from engine.market import rows as r
 from engine.market.fold.bars import fold_bar
 from engine.market.fold.id_gaps import note_gap
+from engine.market.fold.indicator_inputs import update_with_row
 from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
-    BAR_CLOSED,
     BAR_INSTRUMENT,
     HALF_BITS,
     HALF_MASK,
+    L_BEFORE_NS,
+    L_SINCE_NS,
+    NEVER,
     RESTART_NS,
-    S_CHANGED,
+    S_BAR_INDICATORS,
+    S_TRADE_INDICATORS,
     T_BUYER_IS_MAKER,
     T_BUYER_IS_MAKER_COUNT,
     T_COUNT,
@@ -31,14 +35,13 @@ from engine.market.layout import (
     T_VOLUME_1,
     WORD_BITS,
     WORD_MASK,
-    X_BAR_TRIGGERS,
     X_SEEN_TRADE_NS,
 )
-from engine.market.rows import Rows
+from engine.market.rows import Floats, Rows
 
 
 @compiled
-def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
+def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats) -> int:
     """Apply a trade unless its id was seen before; return the flags raised."""
     i = row[r.INSTRUMENT]
     trade_id = row[r.TRADE_ID]
@@ -67,10 +70,17 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows) -> int:
     t[i, X_SEEN_TRADE_NS] = row[r.TIME_NS]
     note_inputs_changed(s, i)
     add_to_sums(t, i, row[r.TRADE_PRICE], row[r.TRADE_SIZE])
+    venue_ns = row[r.VENUE_NS] if row[r.VENUE_NS] > 0 else row[r.TIME_NS]
+    if flags != 0 or t[i, L_BEFORE_NS] != NEVER or t[i, L_SINCE_NS] == NEVER:
+        # after a lost link, an id that follows the last one shows that no trade was missed
+        follows = flags == 0 and t[i, L_BEFORE_NS] != NEVER
+        t[i, L_SINCE_NS] = t[i, L_BEFORE_NS] if follows else venue_ns + 1
+        t[i, L_BEFORE_NS] = NEVER
     for k in range(bars.shape[0]):
-        if bars[k, BAR_INSTRUMENT] == i and fold_bar(row, bars[k], closed[k]) and t[i, X_BAR_TRIGGERS]:
-            s[S_CHANGED] |= t[i, X_BAR_TRIGGERS]
-            flags |= BAR_CLOSED
+        if bars[k, BAR_INSTRUMENT] == i:
+            flags |= fold_bar(row, venue_ns, k, s, t, bars, closed, indicators, values)
+    if s[S_TRADE_INDICATORS] < s[S_BAR_INDICATORS]:
+        update_with_row(row, s, indicators, values)
     return flags
 
 

@@ -1,30 +1,38 @@
-"""Exponential moving average of the mid, moved by every change of the quote; the first mid is its first value."""
+"""Exponential moving average. It begins with its first input, or as TA-Lib's with the mean of the first inputs."""
 
-from typing import ClassVar, Final
-
-import msgspec
-
-from engine.market.indicators.indicator import OWN, VALUE
-from engine.market.jit import compiled
-from engine.market.rows import Floats
-
-EMA: Final = 1
-ALPHA: Final = OWN
+from engine.market.indicators.indicator import INPUT, MID, OWN, UNBOUNDED, VALUE, IndicatorSpec, Numbers
 
 
-class EmaSpec(msgspec.Struct, frozen=True):
-    """An exponential average over about `length` changes of the mid."""
+def update_ema(numbers: Numbers, count: int, length: int) -> float:
+    """Return the average moved towards the input; the mean of all inputs while there are fewer than `length`."""
+    value = numbers[INPUT]
+    if count == 0:
+        return value
+    if count < length:
+        return numbers[VALUE] + (value - numbers[VALUE]) / float(count + 1)
+    return numbers[VALUE] + numbers[OWN] * (value - numbers[VALUE])
 
-    name: ClassVar[str] = "ema"
-    kind: ClassVar[int] = EMA
 
-    instrument_id: str
+class EmaSpec(IndicatorSpec, frozen=True):
+    """An exponential average over about `length` values: the weight of the newest is 2 / (length + 1)."""
+
+    name = "ema"
+    length_max = UNBOUNDED
+
     length: int
-    source: str = "mid"
+    source: str = MID
+    field: str = ""
+    begins: str = ""  # "mean": with the mean of the first `length` values
 
     def __post_init__(self) -> None:
-        if type(self.length) is not int or self.length < 1:
-            raise ValueError(f"length must be a whole number of at least 1, not {self.length!r}")
+        self.check()
+        if self.begins not in ("", "mean"):
+            raise ValueError(f"begins is 'mean' or left out, not {self.begins!r}")
+
+    @property
+    def window(self) -> int:
+        """The number that the update gets as `length`: 0 if the first value alone begins the average."""
+        return self.length if self.begins else 0
 
     @property
     def warm_count(self) -> int:
@@ -33,7 +41,7 @@ class EmaSpec(msgspec.Struct, frozen=True):
 
     @property
     def own_numbers(self) -> tuple[float, ...]:
-        """The weight of the newest mid."""
+        """The weight of the newest value."""
         return (2.0 / (self.length + 1.0),)
 
     @property
@@ -42,10 +50,4 @@ class EmaSpec(msgspec.Struct, frozen=True):
         return 1  # the value alone is state
 
 
-@compiled
-def update_ema(numbers: Floats, count: int, mid: float) -> float:
-    """Return the average moved towards the mid."""
-    if count == 0:
-        return mid
-    value = numbers[VALUE]
-    return float(value + numbers[ALPHA] * (mid - value))
+INDICATORS = ((EmaSpec, update_ema),)

@@ -1,16 +1,27 @@
-"""The registry of indicators: specs by name, and the compiled dispatch from a kind to its update."""
+"""The registry of indicators: specs by name, and the machine code of their updates. Each file here lists its own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, Final
 
-from engine.market.indicators.ema import EMA, EmaSpec, update_ema
-from engine.market.indicators.indicator import IndicatorSpec
-from engine.market.jit import compiled
-from engine.market.layout import I_COUNT, I_DIVISOR, I_INSTRUMENT, I_KIND, I_VALUE
-from engine.market.rows import Floats, Rows
+from engine.market import indicators
+from engine.market.indicators.indicator import IndicatorSpec, Update
+from engine.market.jit import Callback, update_callback
 from engine.suggestions import suggestion
 
-SPECS: Final[dict[str, Callable[..., IndicatorSpec]]] = {spec.name: spec for spec in (EmaSpec,)}
+
+def discovered() -> dict[type[IndicatorSpec], Update]:
+    """Return the specs of all modules of the package, with their updates."""
+    names = [module.name for module in iter_modules(indicators.__path__) if module.name != "registry"]
+    modules = [import_module(f"{indicators.__name__}.{name}") for name in sorted(names)]
+    found = dict(pair for module in modules for pair in getattr(module, "INDICATORS", ()))
+    assert len({spec.name for spec in found}) == len(found), "two indicators have the same name"
+    return found
+
+
+UPDATES: Final = discovered()
+SPECS: Final = {spec.name: spec for spec in UPDATES}
 
 
 class UnknownIndicatorError(Exception):
@@ -31,19 +42,12 @@ def indicator_spec(kind: str, instrument_id: str, parameters: Mapping[str, Any])
     return SPECS[kind](instrument_id=instrument_id, **parameters)
 
 
-@compiled
-def next_value(kind: int, numbers: Floats, count: int, mid: float) -> float:
-    """Return the new value of an indicator of this kind."""
-    if kind == EMA:
-        return update_ema(numbers, count, mid)
-    return float(numbers[I_VALUE])
+_compiled: dict[Update, Callback] = {}
 
 
-@compiled
-def update_indicators(i: int, bid_plus_ask: int, indicators: Rows, values: Floats) -> None:
-    """Update the indicators of an instrument whose mid may have changed."""
-    for k in range(indicators.shape[0]):
-        if indicators[k, I_INSTRUMENT] == i:
-            mid = float(bid_plus_ask) / values[k, I_DIVISOR]
-            values[k, I_VALUE] = next_value(indicators[k, I_KIND], values[k], indicators[k, I_COUNT], mid)
-            indicators[k, I_COUNT] += 1
+def update_of(spec: IndicatorSpec) -> Callback:
+    """Return the update of an indicator, compiled at the first use of its kind in this process."""
+    update = UPDATES[type(spec)]
+    if update not in _compiled:
+        _compiled[update] = update_callback(update)
+    return _compiled[update]

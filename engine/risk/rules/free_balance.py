@@ -4,11 +4,11 @@ from decimal import Decimal
 
 from engine.lifecycle import LIVE, Status
 from engine.money import ZERO
-from engine.risk.context import RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule
 from engine.state.orders import Order
 
 
-def balance(context: RiskContext) -> str:
+def balance(context: RiskContext) -> str | RiskAnswer:
     """Return why the free balance does not cover the order, or ""."""
     instrument = context.instrument
     if instrument.contract:
@@ -19,9 +19,10 @@ def balance(context: RiskContext) -> str:
     known = context.account.balances.get(asset)
     orders = context.account.orders.live.values()
     promised = sum((_unreported_lock(order, asset, known.seq, context) for order in orders), ZERO)
+    reason = ""
     if needed > known.free - promised:
-        return f"needs {needed} {asset}; free {known.free}, promised to orders under way {promised}"
-    return ""
+        reason = f"needs {needed} {asset}; free {known.free}, promised to orders under way {promised}"
+    return RiskAnswer(reason, f"free_{asset}", (promised, known.free, promised + needed))
 
 
 def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskContext) -> Decimal:

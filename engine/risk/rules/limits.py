@@ -1,40 +1,46 @@
 """A new order stays within the session's limits and within the venue's limit of requests."""
 
+from decimal import Decimal
+
 from engine.money import ZERO
-from engine.risk.context import RiskContext, RiskRule
-from engine.session_record import SECOND_NS
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, passed
+from engine.risk.open_quantity import open_quantity
+from engine.session_record import SECOND_NS, RiskSettings
 
 
-def order_size(context: RiskContext) -> str:
+def order_size(context: RiskContext) -> str | RiskAnswer:
     """Return why the order is larger than the session's limits allow, or ""."""
-    limits, quantity = context.limits, context.order.quantity
-    if limits.order_size_max and quantity > limits.order_size_max:
-        return f"quantity {quantity} is above order_size_max {limits.order_size_max}"
+    size_max, notional_max = context.limits.order_size_max, context.limits.order_notional_max
+    quantity = context.order.quantity
     notional = context.worst_price * quantity
-    if limits.order_notional_max and notional > limits.order_notional_max:
-        return f"notional {notional} is above order_notional_max {limits.order_notional_max}"
-    return ""
+    size = RiskAnswer("", "order_size_max", (ZERO, size_max, quantity))
+    value = RiskAnswer("", "order_notional_max", (ZERO, notional_max, notional))
+    if size_max and quantity > size_max:
+        return size._replace(reason=f"quantity {quantity} is above order_size_max {size_max}")
+    if notional_max and notional > notional_max:
+        return value._replace(reason=f"notional {notional} is above order_notional_max {notional_max}")
+    return passed(*(answer for answer in (size, value) if answer.figure[1]))
 
 
-def position(context: RiskContext) -> str:
+def has_order_size(limits: RiskSettings) -> bool:
+    """Return True if an order's size or notional is limited."""
+    return bool(limits.order_size_max or limits.order_notional_max)
+
+
+def position(context: RiskContext) -> str | RiskAnswer:
     """Return why the position, all strategies together, could exceed its limit, or "". Open orders count as filled."""
     limit = context.limits.position_max
     if not limit:
         return ""
     instrument, side = context.order.instrument, context.order.side
-    open_quantity = sum(
-        (
-            order.leaves_quantity
-            for order in context.account.orders.live.values()
-            if order.order.instrument == instrument and order.order.side is side
-        ),
-        ZERO,
-    )
-    worst = context.account.positions.net(instrument) * side.sign + open_quantity + context.order.quantity
-    return f"position could reach {worst * side.sign}, beyond position_max {limit}" if worst > limit else ""
+    under_way = open_quantity(context.account.orders.live.values(), instrument, side)
+    used = context.account.positions.net(instrument) * side.sign + under_way
+    worst = used + context.order.quantity
+    reason = f"position could reach {worst * side.sign}, beyond position_max {limit}" if worst > limit else ""
+    return RiskAnswer(reason, "position_max", (used, limit, worst))
 
 
-def open_orders(context: RiskContext) -> str:
+def open_orders(context: RiskContext) -> str | RiskAnswer:
     """Return why no further order may be open, or "". Orders of other programs count only in older sessions."""
     limit, instrument = context.limits.open_orders_max, context.order.instrument
     own_only = context.safeguards.own_open_orders
@@ -43,10 +49,11 @@ def open_orders(context: RiskContext) -> str:
         for order in context.account.orders.live.values()
         if order.order.instrument == instrument and not (own_only and order.adopted)
     )
-    return f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
+    reason = f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
+    return RiskAnswer(reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
 
 
-def rate(context: RiskContext) -> str:
+def rate(context: RiskContext) -> str | RiskAnswer:
     """Return why no new order may be sent now, or ""."""
     venue, time_ns = context.instrument.venue, context.time_ns
     budget = context.account.limits.get(venue)
@@ -55,14 +62,16 @@ def rate(context: RiskContext) -> str:
     if reason := context.rates.reject_reason(budget, time_ns):
         return reason
     limit = context.limits.orders_per_second_max
-    if limit and budget.second == time_ns // SECOND_NS and budget.orders_in_second >= limit:
-        return f"{budget.orders_in_second} orders within this second, orders_per_second_max is {limit}"
-    return ""
+    if not limit:
+        return ""
+    count = budget.orders_in_second if budget.second == time_ns // SECOND_NS else 0
+    reason = f"{count} orders within this second, orders_per_second_max is {limit}" if count >= limit else ""
+    return RiskAnswer(reason, "orders_per_second_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
 
 
 RULES = (
-    RiskRule(order_size, name="order_size"),
-    RiskRule(position, name="position"),
-    RiskRule(open_orders, name="open_orders"),
+    RiskRule(order_size, name="order_size", is_set=has_order_size),
+    RiskRule(position, name="position", is_set=lambda limits: bool(limits.position_max)),
+    RiskRule(open_orders, name="open_orders", is_set=lambda limits: bool(limits.open_orders_max)),
     RiskRule(rate, name="rate"),
 )

@@ -1,17 +1,22 @@
 """New orders stay within the number that the venue allows. Request weight and our own limits: limits.py."""
 
-from engine.risk.context import RiskContext, RiskRule
+from decimal import Decimal
+
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule
 from engine.state.rate_budgets import orders_of_day
 
 
-def order_limit(context: RiskContext) -> str:
+def order_limit(context: RiskContext) -> str | RiskAnswer:
     """Return why the venue would refuse the order for the number of orders, or ""."""
     venue, time_ns = context.instrument.venue, context.time_ns
     if reason := context.account.order_blocks.reject_reason(venue, time_ns):
         return reason
     budget = context.account.limits.get(venue)
     limit, count = budget.rate_limits.orders_day_max, orders_of_day(budget, time_ns)
-    return f"{count} unfilled orders this day, the venue allows {limit}" if limit and count >= limit else ""
+    if not limit:
+        return ""
+    reason = f"{count} unfilled orders this day, the venue allows {limit}" if count >= limit else ""
+    return RiskAnswer(reason, "orders_day_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
 
 
 RULES = (RiskRule(order_limit, name="order_limit"),)

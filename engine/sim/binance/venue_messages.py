@@ -198,7 +198,7 @@ def _prevented(order: SimOrder) -> dict[str, Any]:
 
 
 def _working_ms(order: SimOrder) -> int:
-    """Return the time from which the order is in the book; -1 while it awaits its trigger or its working order."""
+    """Return the time from which the order is in the book; -1 if it is held or pending."""
     return order.working_ns // MS if order.is_working else -1
 
 

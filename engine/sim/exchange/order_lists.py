@@ -107,7 +107,10 @@ def pair_level(order: SimNewOrder | SimOrder) -> int:
 
 
 def are_prices_related(pair: tuple[SimNewOrder | SimOrder, ...], last: int) -> bool:
-    """Return True if the last price is between the levels of a pair, on the right sides; 0 is no price."""
+    """Return True if the last price is between the levels of a pair, on the right sides.
+
+    A price of 0 is unknown and fits.
+    """
     stop, other = sorted(pair, key=lambda order: not is_stop_loss(order))
     levels = [pair_level(other), last, pair_level(stop)]  # from gain to loss
     known = [level for level in levels if level]

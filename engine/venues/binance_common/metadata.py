@@ -26,6 +26,10 @@ class Filter(msgspec.Struct, rename="camel"):
     notional: str = "0"  # the futures' name for it
     apply_min_to_market: bool = True  # in NOTIONAL
     apply_to_market: bool = True  # in MIN_NOTIONAL
+    bid_multiplier_up: str = "0"  # in PERCENT_PRICE_BY_SIDE
+    bid_multiplier_down: str = "0"
+    ask_multiplier_up: str = "0"
+    ask_multiplier_down: str = "0"
 
 
 class RateLimit(msgspec.Struct, rename="camel"):

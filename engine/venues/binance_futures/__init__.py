@@ -1,4 +1,5 @@
-"""The market data of Binance's futures without socket or clock: what USD-M and COIN-M share. No account, no orders.
+"""Binance's futures without socket or clock: what USD-M and COIN-M share. Market data and an account's messages, no
+orders.
 
 A market is its `FuturesVariant`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026).
 Frames are read in market.py, exchangeInfo in metadata.py.
@@ -15,6 +16,7 @@ from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.http_answers import read_answer, read_nothing, read_time
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
+from engine.venues.binance_futures.account import FuturesMessages
 from engine.venues.binance_futures.market import SPELLING
 from engine.venues.binance_futures.metadata import read_metadata
 from engine.venues.venue import AccountCodec, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
@@ -59,6 +61,7 @@ class BinanceFutures(BinanceVenue):
         self.snapshots: RestSnapshots = DepthSnapshots(self.variant.prefix, DEPTH_WEIGHTS)
         self.metadata: MetadataReader = ExchangeInfo(self.variant.prefix, self._read_metadata)
         self._market = BinanceMarket(SPELLING, self.instruments)
+        self._account = FuturesMessages(self.name)
         self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.variant.routes)
 
     @property
@@ -68,8 +71,8 @@ class BinanceFutures(BinanceVenue):
 
     @property
     def account(self) -> AccountCodec:
-        """Raise LookupError: futures cannot be traded yet."""
-        raise LookupError(f"only market data is built of {self.name}")
+        """Read the account's messages; its calls raise LookupError, because futures cannot be traded yet."""
+        return self._account
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return as many connections for each route as its limit of streams needs."""

@@ -210,7 +210,7 @@ def _amended(payload: bytes, instrument: str) -> tuple[Event, ...]:
 
 
 def _canceled(payload: bytes | msgspec.Raw, instrument: str) -> tuple[Event, ...]:
-    """Return the reports of a canceled order; the cancel of one order of a list cancels, and answers with, the list."""
+    """Return the reports of a canceled order, or of its whole list: the venue cancels and answers all of it."""
     orders: tuple[shapes.OrderAnswer, ...]
     try:
         orders = (_read_order(payload),)

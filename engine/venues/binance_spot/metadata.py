@@ -51,6 +51,7 @@ def _instrument(symbol: _SpotSymbol, venue: str) -> Instrument:
     lot = filters.get("LOT_SIZE", absent)
     market_lot = filters.get("MARKET_LOT_SIZE", absent)
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or absent
+    by_side = filters.get("PERCENT_PRICE_BY_SIDE", absent)
     to_market = notional.apply_min_to_market if "NOTIONAL" in filters else notional.apply_to_market
     tick_size = number(price.tick_size)
     lot_size = number(lot.step_size)
@@ -76,4 +77,8 @@ def _instrument(symbol: _SpotSymbol, venue: str) -> Instrument:
         notional_min=number(notional.min_notional),
         notional_min_applies_to_market=to_market,
         trading=symbol.status == "TRADING",
+        buy_price_low=number(by_side.bid_multiplier_down),
+        buy_price_high=number(by_side.bid_multiplier_up),
+        sell_price_low=number(by_side.ask_multiplier_down),
+        sell_price_high=number(by_side.ask_multiplier_up),
     )

@@ -1,0 +1,112 @@
+"""Our books against the venue's at the end of a round: equity, and the sums of fills against positions.
+
+A balance has its own check (ledger_check.py). Equity adds all of them up in the reporting currency, also differences
+that a tolerance allows; `risk.equity_drift_max` limits the sum. Texts are recorded, so they keep their words.
+"""
+
+from decimal import Decimal
+
+from engine.bodies import NoteLevel
+from engine.execution.ledger_check import margin_assets
+from engine.facts import BooksCompared
+from engine.mode_reasons import ModeReason, ReasonCode
+from engine.money import ZERO
+from engine.state.ledger import difference
+from engine.state.rates import recorded_rate
+from engine.step_context import StepContext
+from engine.valuation import value_in
+from journal.record import plain
+
+NAMED_MAX = 5  # wrong positions that a reason to halt names
+
+
+def compare_books(step: StepContext, *, reconcile_round: int, is_settled: bool) -> None:
+    """Record equity and positions by our records and by the venue, before the fact that ends the round.
+
+    Args:
+        step: The current step.
+        reconcile_round: The round that ends.
+        is_settled: False if fills are missing or orders are unknown: equity is then not compared.
+
+    """
+    if not step.reducer_settings.has_pnl:
+        return
+    expected, reported, missing = _equity(step) if is_settled else (ZERO, ZERO, ())
+    wrong = _wrong_positions(step)
+    limit = step.reducer_settings.risk.equity_drift_max
+    fact = BooksCompared(
+        round=reconcile_round,
+        currency=step.reducer_settings.reporting_currency,
+        expected=expected,
+        reported=reported,
+        drift=reported - expected,
+        limit=limit,
+        missing=missing,
+        positions=len(step.account.positions.by_key),
+        wrong=tuple(wrong),
+        is_settled=is_settled,
+    )
+    step.emit(fact, source="reconcile")
+    if wrong:
+        _halt(step, ReasonCode.POSITION_DRIFT, f"fills and positions differ: {'; '.join(wrong[:NAMED_MAX])}")
+    if limit and abs(fact.drift) > limit:
+        text = (
+            f"equity: the venue's {plain(fact.reported)} {fact.currency} is off our {plain(fact.expected)} by "
+            f"{plain(fact.drift)}, and equity_drift_max is {plain(limit)}"
+        )
+        _halt(step, ReasonCode.EQUITY_DRIFT, text)
+
+
+def _equity(step: StepContext) -> tuple[Decimal, Decimal, tuple[str, ...]]:
+    """Return the equity by our records, the venue's, and the assets that both lack."""
+    ours: dict[str, Decimal] = {}
+    theirs: dict[str, Decimal] = {}
+    margins = margin_assets(step)
+    for asset, ledger in step.account.ledger.by_asset.items():
+        if ledger.compared is not None:
+            theirs[asset] = ledger.compared.total
+            is_compared = asset not in margins
+            drift = difference(ledger, ledger.compared, tolerance=ZERO) if is_compared else ZERO
+            ours[asset] = ledger.compared.total - drift
+    for asset, wallet in step.account.wallets.by_asset.items():
+        theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
+        ours[asset] = ours.get(asset, ZERO) + wallet.expected
+    rates = {
+        asset: recorded_rate(step.market, asset, step.reducer_settings.reporting_currency) for asset in sorted(theirs)
+    }
+    sums = [
+        value_in(step.reducer_settings.reporting_currency, held, lambda asset, _: rates[asset])
+        for held in (ours, theirs)
+    ]
+    return sums[0].amount, sums[1].amount, tuple(sorted({*sums[0].missing, *sums[1].missing}))
+
+
+def _wrong_positions(step: StepContext) -> list[str]:
+    """Return where the sum of the fills is not the position, or not the venue's net position of a contract."""
+    account, wrong = step.account, []
+    by_fills: dict[str, Decimal] = {}
+    for key in sorted({*account.positions.by_key, *account.pnl.by_key}):
+        strategy, _, name = key.partition(" ")
+        instrument = step.reducer_settings.instruments.get(name)
+        if instrument is None:
+            continue
+        held = account.positions.get(strategy, name).quantity
+        filled = account.pnl.line(
+            account.positions, instrument, strategy, step.reducer_settings.reporting_currency
+        ).quantity
+        by_fills[name] = by_fills.get(name, ZERO) + filled
+        if held != filled:
+            wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
+    for name in sorted(account.wallets.by_instrument):
+        contract = account.wallets.by_instrument[name]
+        theirs, ours = contract.reported, by_fills.get(name, ZERO)
+        if contract.reported_ns and theirs != ours:
+            wrong.append(f"{name}: the venue's position is {plain(theirs)}, our fills sum up to {plain(ours)}")
+    return wrong
+
+
+def _halt(step: StepContext, code: ReasonCode, text: str) -> None:
+    """Halt, and raise an alarm, unless this reason halts already."""
+    if not any(reason.code is code for reason in step.account.modes.halts):
+        step.note(NoteLevel.ALARM, text)
+        step.halt(ModeReason(code, text), source="reconcile")

@@ -1,0 +1,89 @@
+"""Facts about profit and loss: fundings, wallets and positions of contracts, P&L of all strategies, books compared."""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+
+class CashReason(StrEnum):
+    """Reasons why a wallet or a position of contracts changed."""
+
+    ORDER = "order"  # a fill
+    FUNDING = "funding"
+    TRANSFER = "transfer"  # a deposit or withdrawal
+    OTHER = "other"
+
+
+class FundingPaid(msgspec.Struct, frozen=True, tag_field="fact", tag="funding_paid"):
+    """A funding was settled: a strategy's share of it."""
+
+    strategy: str
+    instrument: str
+    asset: str
+    amount: Decimal  # received; negative: paid
+    quantity: Decimal  # that was held
+    venue_ns: int
+    rate: Decimal = Decimal(0)  # of the funding; 0: the venue stated the amount alone
+    mark: Decimal = Decimal(0)  # price that valued the quantity
+    report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
+
+
+class WalletReported(msgspec.Struct, frozen=True, tag_field="fact", tag="wallet"):
+    """A wallet of a venue of contracts, as the venue reports it."""
+
+    asset: str
+    wallet: Decimal
+    change: Decimal  # what neither the P&L nor the fee of a fill explains
+    reason: CashReason
+    venue_ns: int
+
+
+class ContractReported(msgspec.Struct, frozen=True, tag_field="fact", tag="contract_position"):
+    """The account's net position in a contract, as the venue reports it."""
+
+    instrument: str
+    quantity: Decimal
+    entry_price: Decimal
+    reason: CashReason
+    venue_ns: int
+
+
+class PortfolioPnl(msgspec.Struct, frozen=True, tag_field="fact", tag="portfolio_pnl"):
+    """The P&L of all strategies and the account's equity in the reporting currency."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unrated"})
+
+    currency: str
+    mark: str  # engine.session_record.MarkChoice: the price at which open quantities count
+    realised: Decimal  # before fees, at the rates of their moments
+    unrealised: Decimal  # at the current rate
+    fees: Decimal
+    funding: Decimal
+    equity: Decimal  # balances as the venue reports them, and unrealised P&L of contracts
+    missing: tuple[str, ...] = ()  # assets without a rate and instruments without a mark: some sum lacks them
+    unrated: dict[str, Decimal] = {}  # by asset: P&L that no sum contains, because its rate was not known
+
+    @property
+    def total(self) -> Decimal:
+        """P&L after fees."""
+        return self.realised + self.unrealised + self.funding - self.fees
+
+
+class BooksCompared(msgspec.Struct, frozen=True, tag_field="fact", tag="books_compared"):
+    """Equity and positions at the end of a round, by our records and by the venue."""
+
+    round: int
+    currency: str
+    expected: Decimal  # equity by our records
+    reported: Decimal  # by the venue, at the same rates
+    drift: Decimal  # reported less expected
+    limit: Decimal  # risk.equity_drift_max; 0: none
+    positions: int  # that were compared with the sums of their fills
+    missing: tuple[str, ...] = ()  # assets without a rate: both sums lack them
+    wrong: tuple[str, ...] = ()  # positions that differ, in words
+    is_settled: bool = True  # False: fills were missing or orders unknown, so equity was not compared
+
+
+PnlFact = FundingPaid | WalletReported | ContractReported | PortfolioPnl | BooksCompared

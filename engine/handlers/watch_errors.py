@@ -1,0 +1,19 @@
+"""A burst of errors starts a reconciliation: see engine/state/error_bursts.py."""
+
+from engine.bodies import NoteLevel
+from engine.execution import reconciliation
+from engine.session_context import SessionContext
+from engine.step_context import StepContext
+
+
+def watch_errors(session: SessionContext, step: StepContext) -> None:
+    """Start a round if errors of orders reached the limit within the window, at the check of each second."""
+    limit = session.safeguards.error_burst_max
+    if not limit or not step.account.errors.times_ns:
+        return
+    found = step.account.errors.count_since(step.time_ns - session.safeguards.window_ns)
+    rounds = step.account.reconciling
+    if found < limit or rounds.running or not reconciliation.may_query(step, session.factories):
+        return
+    step.note(NoteLevel.WARNING, f"{found} errors of orders in a short time: the account is reconciled")
+    reconciliation.request(step, session.factories, session.instruments)

@@ -1,0 +1,162 @@
+"""Profit and loss of each strategy in each instrument: lots, realised P&L, fees and funding. The only place that adds
+them up.
+
+The engine folds this part by average cost; a reader of the journal folds the same facts by FIFO or LIFO
+(replay/study/pnl.py). Amounts are in the asset of the instrument's P&L (contracts.asset_of), and beside it in the
+session's reporting currency, at the rate that each fact recorded. An amount without a rate is in no sum: it is kept by
+asset.
+"""
+
+from decimal import Decimal
+from typing import ClassVar
+
+import msgspec
+from msgspec.structs import replace
+
+from engine import contracts
+from engine.facts import FundingPaid, OrderFilled, Position
+from engine.lots import CostMethod, Lots, opened_at, quantity_of, trade
+from engine.model import Instrument
+from engine.money import MONEY, ZERO, to_ledger
+from engine.state.changes import Change, Stamp
+from engine.state.positions import Positions
+from engine.state.reducer_settings import ReducerSettings
+
+
+class Amounts(msgspec.Struct, frozen=True):
+    """Realised P&L before fees, fees and funding received, in one asset."""
+
+    realised: Decimal = ZERO
+    fees: Decimal = ZERO
+    funding: Decimal = ZERO
+
+    @property
+    def net(self) -> Decimal:
+        """Realised P&L and funding, less fees."""
+        return self.realised + self.funding - self.fees
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        return Amounts(self.realised + other.realised, self.fees + other.fees, self.funding + other.funding)
+
+    def convert(self, rate: Decimal) -> "Amounts":
+        """Return the amounts in another asset, each rounded once."""
+        return Amounts(*(to_ledger(MONEY.multiply(amount, rate)) for amount in msgspec.structs.astuple(self)))
+
+
+class PnlLine(msgspec.Struct, frozen=True):
+    """One strategy in one instrument."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unvalued", "unrated"})
+
+    strategy: str
+    instrument: str
+    lots: Lots = ()
+    own: Amounts = Amounts()  # in the asset of the instrument's P&L
+    reported: Amounts = Amounts()  # in the reporting currency, at the rates of their moments
+    unvalued: dict[str, Decimal] = {}  # by asset: fees without a rate, which are in no sum
+    unrated: dict[str, Decimal] = {}  # by asset: amounts in `own` that had no rate, so `reported` lacks them
+    fills: int = 0
+
+    @property
+    def quantity(self) -> Decimal:
+        """The signed quantity by the fills."""
+        return quantity_of(self.lots)
+
+    @property
+    def lacking(self) -> dict[str, Decimal]:
+        """The amounts that `reported` lacks, by asset; fees are negative."""
+        amounts = dict(self.unrated)
+        for asset, fee in self.unvalued.items():
+            amounts[asset] = amounts.get(asset, ZERO) - fee
+        return amounts
+
+
+class PnlLines(msgspec.Struct, frozen=True):
+    """The lines of all strategies."""
+
+    by_key: dict[str, PnlLine] = {}  # "strategy instrument" -> line
+
+    def line(self, positions: Positions, instrument: Instrument, strategy: str, currency: str) -> PnlLine:
+        """Return a line; before its first fill, one that opens with the position that was carried over."""
+        key = f"{strategy} {instrument.id}"
+        line = self.by_key.get(key)
+        return opening_line(positions.get(strategy, instrument.id), instrument, currency) if line is None else line
+
+
+def reduce(
+    lines: PnlLines,
+    change: Change,
+    at: Stamp,
+    *,
+    positions: Positions,
+    settings: ReducerSettings,
+    method: CostMethod = CostMethod.AVERAGE,
+) -> PnlLines:
+    """Fold fills and funding.
+
+    Args:
+        lines: The lines before.
+        change: What happened.
+        at: When.
+        positions: The positions before the change: a line without fills opens with them.
+        settings: The session's instruments and reporting currency.
+        method: Which lots a fill closes.
+
+    """
+    if not isinstance(change, OrderFilled | FundingPaid):
+        return lines
+    instrument, currency = settings.instruments.get(change.instrument), settings.reporting_currency
+    if instrument is None:
+        return lines
+    line = lines.line(positions, instrument, change.strategy, currency)
+    if isinstance(change, OrderFilled):
+        line = after_fill(line, change, instrument, currency, method)
+    else:
+        line = _earned(line, Amounts(funding=change.amount), change.asset, currency, change.report_rate)
+    return PnlLines({**lines.by_key, f"{change.strategy} {change.instrument}": line})
+
+
+def opening_line(held: Position, instrument: Instrument, currency: str) -> PnlLine:
+    """Return a line that opens with a position of earlier sessions: one lot at its average price."""
+    line = PnlLine(held.strategy, held.instrument, lots=opened_at(instrument, held.quantity, held.price_avg))
+    if held.fees_unvalued:
+        line = replace(line, unvalued=dict(held.fees_unvalued))
+    before = Amounts(to_ledger(held.realised_pnl), to_ledger(held.fees_quote))
+    return _earned(line, before, contracts.asset_of(instrument), currency, ZERO)
+
+
+def after_fill(line: PnlLine, fill: OrderFilled, instrument: Instrument, currency: str, method: CostMethod) -> PnlLine:
+    """Return a line after one fill.
+
+    A fee in the base asset of spot is base that is given away at the fill's price. A fee in a third asset counts at the
+    fill's fee rate.
+    """
+    asset = contracts.asset_of(instrument)
+    lots, realised = trade(line.lots, instrument, fill.quantity * fill.side.sign, fill.price, method)
+    fees = ZERO
+    if fill.fee_asset == asset:
+        fees = fill.fee
+    elif fill.fee and not instrument.contract and fill.fee_asset == instrument.base:
+        lots, more = trade(lots, instrument, -fill.fee, fill.price, method)
+        realised += more
+        fees = to_ledger(fill.fee * fill.price)
+    elif fill.fee_rate:
+        fees = to_ledger(fill.fee * fill.fee_rate)
+    elif fill.fee:
+        line = replace(line, unvalued=_plus(line.unvalued, fill.fee_asset, fill.fee))
+    line = replace(line, lots=lots, fills=line.fills + 1)
+    return _earned(line, Amounts(realised, fees), asset, currency, fill.report_rate)
+
+
+def _earned(line: PnlLine, more: Amounts, asset: str, currency: str, rate: Decimal) -> PnlLine:
+    """Add amounts in an asset, and their value in the reporting currency if its rate is known."""
+    line = replace(line, own=line.own + more)
+    if asset == currency:
+        return replace(line, reported=line.reported + more)
+    if rate:
+        return replace(line, reported=line.reported + more.convert(rate))
+    return replace(line, unrated=_plus(line.unrated, asset, more.net)) if more.net else line
+
+
+def _plus(amounts: dict[str, Decimal], asset: str, more: Decimal) -> dict[str, Decimal]:
+    return {**amounts, asset: amounts.get(asset, ZERO) + more}

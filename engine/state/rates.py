@@ -1,0 +1,85 @@
+"""Rates, marks and equity by the quotes that the session recorded last (engine/valuation.py computes).
+
+Reads the account and the market, and changes nothing.
+"""
+
+from decimal import Decimal
+
+from engine import contracts
+from engine.market.market_state import Market
+from engine.model import Instrument
+from engine.money import MONEY, ZERO
+from engine.session_record import MarkChoice
+from engine.state.session_state import Account
+from engine.valuation import ONE, QuotedPair, Valuation, find_rate, value_in
+
+TWO = Decimal(2)
+
+
+def recorded_rate(market: Market, asset: str, currency: str) -> Decimal | None:
+    """Return the worth of one unit of `asset` in `currency` by the last quotes, or None."""
+    if asset == currency:
+        return ONE
+    wanted = {asset, currency}
+    spot = [(index, each) for index, each in enumerate(market.instruments) if not each.contract]
+    direct = [(index, each) for index, each in spot if {each.base, each.quote} == wanted]
+    near = [(index, each) for index, each in spot if not wanted.isdisjoint((each.base, each.quote))]
+    for group in (direct, near):  # quotes become Decimals here, so only those that matter are read
+        pairs = [pair for index, each in group if (pair := _quoted_pair(market, index, each)) is not None]
+        rate = find_rate(asset, currency, pairs)
+        if rate is not None:
+            return rate
+    return None
+
+
+def _quoted_pair(market: Market, index: int, instrument: Instrument) -> QuotedPair | None:
+    quote = market.quote(index)
+    if quote is None or not (quote.bid and quote.ask):
+        return None
+    return QuotedPair(instrument.base, instrument.quote, MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO))
+
+
+def mark_price(market: Market, index: int, quantity: Decimal, choice: MarkChoice) -> Decimal | None:
+    """Return the price at which an open quantity counts, or None without a quote.
+
+    Args:
+        market: The market.
+        index: The instrument.
+        quantity: The signed quantity: at the touch, a long counts at the bid and a short at the ask.
+        choice: MARK takes the mark price of a contract, and the mid of any other instrument.
+
+    """
+    if choice is MarkChoice.MARK and market.instruments[index].contract:
+        mark = market.mark(index)
+        if mark is not None and mark.price:
+            return mark.price
+    quote = market.quote(index)
+    if quote is None:
+        return None
+    if choice is MarkChoice.TOUCH and quantity:
+        return quote.bid if quantity > 0 else quote.ask
+    return MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO)
+
+
+def equity(account: Account, market: Market, currency: str, *, choice: MarkChoice) -> Valuation:
+    """Return what the account is worth in a currency: balances and the unrealised P&L of contracts, at current rates.
+
+    Spot positions are balances already. `missing` names assets without a rate and contracts without a mark.
+    """
+    amounts = {asset: each.free + each.locked for asset, each in account.balances.by_asset.items()}
+    unmarked = []
+    for key in sorted(account.positions.by_key):
+        position = account.positions.by_key[key]
+        index = market.index.get(position.instrument)
+        if not position.quantity or index is None or not market.instruments[index].contract:
+            continue
+        instrument = market.instruments[index]
+        price = mark_price(market, index, position.quantity, choice)
+        if price is None:
+            unmarked.append(position.instrument)
+            continue
+        asset = contracts.asset_of(instrument)
+        gain = contracts.gain(instrument, position.quantity, position.price_avg, price)
+        amounts[asset] = MONEY.add(amounts.get(asset, ZERO), gain)
+    found = value_in(currency, amounts, lambda asset, to: recorded_rate(market, asset, to))
+    return Valuation(found.amount, (*found.missing, *unmarked))
