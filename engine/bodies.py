@@ -36,6 +36,7 @@ class CommandName(StrEnum):
     ACCEPT_BALANCE = "accept_balance"  # a deposit or withdrawal: our records follow the venue
     RESUME_INSTRUMENT = "resume_instrument"  # ends the pause of a breaker
     RESUME_STRATEGY = "resume_strategy"
+    PAUSE_STRATEGY = "pause_strategy"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 

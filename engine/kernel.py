@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import facts
-from engine.apply.batch import NO_EFFECT, Applied, Batch
+from engine.apply.batch import NO_EFFECT, Applied, Batch, Fired
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
@@ -45,6 +45,7 @@ from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
 from engine.strategy.runner import CutOff, Decided
 from engine.timer_names import TimerKind
+from engine.trigger_kinds import TriggerKind
 from journal.record import Kind, Record
 
 _NO_DECISIONS: Mapping[str, Decided] = {}
@@ -174,8 +175,8 @@ class Kernel:
             if self.cools_down and step.outputs:
                 begin_cooldowns(session, step, positions, 0)
             positions, since = step.account.positions, len(step.outputs)
-            for name in applied.strategies:
-                self._run_strategy(step, name, decisions)
+            for name, fired in applied.strategies.items():
+                self._run_strategy(step, name, fired, decisions)
             if self.cools_down and len(step.outputs) > since:
                 begin_cooldowns(session, step, positions, since)
             state.quiescent = advance_policy(session, step)
@@ -186,16 +187,18 @@ class Kernel:
             state.seq = step.outputs[-1].record.seq
         return step.outputs
 
-    def _run_strategy(self, step: StepContext, name: str, decisions: Mapping[str, Decided]) -> None:
+    def _run_strategy(self, step: StepContext, name: str, fired: Fired, decisions: Mapping[str, Decided]) -> None:
         """Run one triggered strategy: strategies -> risk -> execution."""
         session, modes = self.session, step.account.modes
-        if name in session.runner.compiled and step.record.kind is not Kind.TIMER:
+        if name in session.runner.compiled and TriggerKind.QUOTE in fired and step.record.kind is not Kind.TIMER:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
         if session.runner.is_blocked(step.account, name) or not step.account.breakers.may_run(name, step.time_ns):
             return
-        for intent in session.runner.decide(step, name, decisions):  # strategies
+        if not session.runner.is_ready(step.market, name):
+            return  # its WarmUp is not over
+        for intent in session.runner.decide(step, name, fired, decisions):  # strategies
             if drops_intent(session, step, name, intent):
                 continue
             if isinstance(intent, Run) or (isinstance(intent, Cancel) and is_plan(step, intent.client_order_id)):
@@ -243,14 +246,14 @@ class Kernel:
                 state.market.note_evaluated(self.session.trigger_names.index(change.strategy), record.time_ns)
         elif record.kind is Kind.REQUEST:
             change = Requested(read_request(record.body or ""))
-        elif record.kind is Kind.VERDICT and self.session.safeguards.refusals_max:
+        elif record.kind is Kind.VERDICT and self.session.names_refused:
             change = read_verdict(record.body or "")
             if not change.strategy:
-                return  # no breaker counts it
+                return  # it is approved
         else:
             if record.kind is Kind.CHECKPOINT:
                 state.restart_hash(state.input_hash)
-            return  # intents, notes and the verdicts that no breaker counts change nothing
+            return  # intents, notes and approvals change nothing
         with localcontext(MONEY):
             state.account = fold(
                 state.account, change, Stamp(record.seq, record.time_ns), self.session.reducer_settings

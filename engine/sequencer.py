@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from engine.apply.batch import Batch
-from engine.apply.inputs import apply
+from engine.apply.inputs import apply, triggered_by_timer
 from engine.bodies import TimerBody
 from engine.errors import CoreError
 from engine.kernel import Kernel, StepResult
@@ -142,10 +142,10 @@ class Sequencer:
         """
         state, session = self.state, self.kernel.session
         due_ns, name = next_timer(state)
-        strategy = TimerName.parse(name).strategy
-        if not state.quiescent or not strategy:
+        strategies = triggered_by_timer(state, TimerName.parse(name))
+        if not state.quiescent or not strategies:
             return False
-        if session.runner.first_decision(state.account, state.market, due_ns, (strategy,)) is not None:
+        if session.runner.first_decision(state.account, state.market, due_ns, strategies) is not None:
             return False
         timer = _timer_record(state, due_ns, name, seq=state.seq, period_ns=session.timer_periods_ns.get(name, 0))
         apply(session, state, Batch((timer,)))

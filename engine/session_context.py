@@ -23,10 +23,12 @@ from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.timers import periods
-from engine.strategy.api import Every, Indicator, OnBar, OnQuote, Predicate, PriceMove
+from engine.strategy.api import Indicator
+from engine.strategy.cadences import OnBar, OnBook, OnQuote, OnTrade, Predicate, PriceMove, kind_of
 from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
+from engine.trigger_kinds import ACCOUNT_KINDS, TriggerKind, split_trigger, trigger_name
 from engine.venues.order_ids import ORDER_MARK
 from engine.venues.venue import MarketCodec, Venue
 from engine.venues.venue_lookup import make_venue, venue_class
@@ -99,15 +101,22 @@ class SessionContext:
         self._bars = self._declared_bars()
         self.timer_periods_ns = periods(
             body.engine,
-            {name: each.cadence.period_ns for name, each in loaded.items() if isinstance(each.cadence, Every)},
+            {name: each.period_ns for name, each in loaded.items() if each.period_ns},
             body.safeguards,
             {bars.interval_ns for bars in self._bars},
         )
         self.reducer_settings = self._reducer_settings()
-        self.trigger_names = [name for name, each in loaded.items() if not isinstance(each.cadence, Every)]
+        self.trigger_names = self._market_triggers()
+        self._fired: dict[tuple[str, ...], dict[str, tuple[TriggerKind, ...]]] = {}
         self._indicator_index = self._indexes_of_indicators()
-        self.runner = StrategyRunner(
-            strategies=loaded,
+        self.runner = self._strategy_runner()
+        # sessions whose mark an order of ours bears
+        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
+
+    def _strategy_runner(self) -> StrategyRunner:
+        """Return the runner of the session's strategies."""
+        return StrategyRunner(
+            strategies=self.strategies,
             instruments=self.instrument_by_name,
             indexes=self.indexes,
             indicators=self._indicator_index,
@@ -115,8 +124,6 @@ class SessionContext:
             is_plain=self.settings.plain_figures,
             settings=self.reducer_settings,
         )
-        # sessions whose mark an order of ours bears
-        self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
     def _reducer_settings(self) -> ReducerSettings:
         """Return the settings that reducers need."""
@@ -131,7 +138,34 @@ class SessionContext:
             risk=body.risk,
             safeguards=body.safeguards,
             safety=body.safety,
+            wanted_events={
+                name: frozenset(map(kind_of, each.cadences)) & ACCOUNT_KINDS for name, each in self.strategies.items()
+            },
         )
+
+    def fired(self, triggers: tuple[str, ...]) -> Mapping[str, tuple[TriggerKind, ...]]:
+        """Return strategy -> the kinds of its triggers that fired, of the market's triggers by name."""
+        found = self._fired.get(triggers)
+        if found is None:
+            found = {}
+            for strategy, kind in map(split_trigger, triggers):
+                found[strategy] = (*found.get(strategy, ()), kind)
+            self._fired[triggers] = found
+        return found
+
+    def _market_triggers(self) -> list[str]:
+        """Return the names of the triggers that the market fires, in the order of their bits."""
+        return [
+            trigger_name(name, kind_of(cadence))
+            for name, each in self.strategies.items()
+            for cadence in each.cadences
+            if isinstance(cadence, OnQuote | OnTrade | OnBook | OnBar)
+        ]
+
+    @property
+    def names_refused(self) -> bool:
+        """True if a refusal by risk names its strategy: a breaker counts it, or its view has it."""
+        return self.safeguards.refusals_max > 0 or self.settings.events_kept > 0
 
     @cached_property
     def risk_rules(self) -> dict[str, BoundRule]:
@@ -145,14 +179,15 @@ class SessionContext:
         """Return the market before any message, with the bars and indicators that strategies declare."""
         triggers = []
         for name in self.trigger_names:
-            loaded = self.strategies[name]
-            ids = tuple(instrument.id for _, instrument in self.runner.instruments_of(name))
-            if isinstance(loaded.cadence, OnBar):
-                triggers.append(TriggerSpec(name, ids, bars_ns=(loaded.cadence.seconds * SECOND_NS,)))
+            strategy, kind = split_trigger(name)
+            [cadence] = (each for each in self.strategies[strategy].cadences if kind_of(each) is kind)
+            assert isinstance(cadence, OnQuote | OnTrade | OnBook | OnBar), name
+            ids = tuple(instrument.id for _, instrument in self.runner.instruments_of(strategy))
+            if isinstance(cadence, OnBar):
+                triggers.append(TriggerSpec(name, ids, bars_ns=(cadence.seconds * SECOND_NS,)))
                 continue
-            assert isinstance(loaded.cadence, OnQuote), name
-            conditions = self._conditions(name, loaded.cadence, ids)
-            triggers.append(TriggerSpec(name, ids, loaded.cadence.throttle_ns, conditions=conditions))
+            conditions = self._conditions(strategy, cadence, ids)
+            triggers.append(TriggerSpec(name, ids, cadence.throttle_ns, conditions=conditions))
         market = Market.empty(
             list(self.instruments.values()),
             bars=self._bars,
@@ -167,9 +202,12 @@ class SessionContext:
         return market
 
     def _conditions(
-        self, strategy: str, cadence: OnQuote, ids: Sequence[str]
-    ) -> tuple[views.CrossOverSpec | views.PriceMoveSpec | views.PredicateSpec, ...]:
+        self, strategy: str, cadence: OnQuote | OnTrade | OnBook, ids: Sequence[str]
+    ) -> tuple[views.CrossOverSpec | views.PriceMoveSpec | views.PredicateSpec | views.StreamSpec, ...]:
         """Return the conditions under which the market triggers the strategy, one for each instrument."""
+        if not isinstance(cadence, OnQuote):
+            stream = Stream.TRADE if isinstance(cadence, OnTrade) else Stream.BOOK
+            return tuple(views.StreamSpec(name, stream) for name in ids)
         when = cadence.when
         if isinstance(when, PriceMove):
             return tuple(views.PriceMoveSpec(name, when.ppm) for name in ids)
@@ -199,7 +237,7 @@ class SessionContext:
             if (instrument := self.instrument_by_name.get(name)) is not None
             for seconds in (
                 *loaded.bars_s,
-                *((loaded.cadence.seconds,) if isinstance(loaded.cadence, OnBar) else ()),
+                *((loaded.on_bar_s,) if loaded.on_bar_s else ()),
             )
         } | {(spec.instrument_id, spec.interval_ns) for spec in self._indicators if spec.interval_ns}
         return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(declared)]

@@ -53,6 +53,8 @@ class VenueSettings(msgspec.Struct, frozen=True):
 class Declared(msgspec.Struct, frozen=True):
     """The declarations of a strategy's class. They are recorded, so a rebuild of its session never runs its code."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"triggers", "on_bar_s"})
+
     instruments: tuple[str, ...]
     every_ms: int = 0  # 0: decides when a quote changes
     throttle_ms: int = 0
@@ -63,6 +65,8 @@ class Declared(msgspec.Struct, frozen=True):
     price_move_ppm: int = 0  # decides when the mid has moved by so much; 0: no condition
     on_bar_s: int = 0  # decides when a bar of so many seconds ends
     has_predicate: bool = False  # decides when its own compiled function returns True
+    # (trigger_kinds.TriggerKind, its throttle or period in ms, or seconds of bars); (): the older fields say it
+    triggers: tuple[tuple[str, int], ...] = ()
 
 
 class StrategySettings(msgspec.Struct, frozen=True):
@@ -147,6 +151,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
 
 ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
+EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
 ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
 
 
@@ -156,6 +161,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
+        "events_kept",
         "bar_close_after_ns",
         "reporting_currency", "pnl_mark",
     })  # fmt: skip
@@ -201,6 +207,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
     access_halt_refusals: int = 0  # so many refusals in a row halt
+    # newest fills and refusals that a strategy's view has; 0: none, and events of the account trigger nothing
+    events_kept: int = 0
     reporting_currency: str = ""  # of P&L and equity; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
 
@@ -215,6 +223,7 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
         access_wait_ns=settings.access_wait_ns or 60 * SECOND_NS,
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
         access_halt_refusals=settings.access_halt_refusals or 20,
+        events_kept=settings.events_kept or EVENTS_KEPT,
     )
 
 

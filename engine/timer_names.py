@@ -8,6 +8,8 @@ from functools import lru_cache
 
 import msgspec
 
+from engine.trigger_kinds import split_trigger
+
 
 class TimerKind(StrEnum):
     """The action that a timer starts. The value is the beginning of the timer's name."""
@@ -22,10 +24,11 @@ class TimerKind(StrEnum):
     RATE_BLOCK = "rate"  # subject: venue
     RECONCILE = "reconcile"
     STOP = "stop"
-    THROTTLE = "throttle"  # subject: strategy whose throttle ends
+    THROTTLE = "throttle"  # subject: trigger whose throttle ends (trigger_kinds.trigger_name)
     METADATA = "metadata"
     METADATA_RETRY = "metadata_retry"  # subject: venue whose instruments may be read again after a refusal
     PLAN = "plan"  # subject: execution plan
+    EVENT = "event"  # subject: strategy that decides on the account's events
 
 
 class TimerName(msgspec.Struct, frozen=True):
@@ -50,7 +53,9 @@ class TimerName(msgspec.Struct, frozen=True):
     @property
     def strategy(self) -> str:
         """The strategy that decides when the timer fires; "" for other timers."""
-        return self.subject if self.kind in (TimerKind.DECIDE, TimerKind.THROTTLE) else ""
+        if self.kind is TimerKind.THROTTLE:
+            return split_trigger(self.subject)[0]
+        return self.subject if self.kind in (TimerKind.DECIDE, TimerKind.EVENT) else ""
 
 
 @lru_cache(maxsize=256)  # a session has few recurring timers, and each fires every second or so

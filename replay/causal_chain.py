@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from engine.facts import ModeChanged, OrderClosed, OrderFilled, OrderNotPlaced
 from engine.market import rows as r
-from engine.record_codec import read_intent, read_timer
+from engine.mode_reasons import Mode
+from engine.record_codec import read_fact, read_intent, read_timer, read_verdict
 from engine.timer_names import TimerKind, TimerName
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -40,17 +42,23 @@ class CausalWalk:
         return next(iter(self._journal.records(seq, seq)), None) if in_session else None
 
     def decision_input(self, record: Record) -> int | None:
-        """Return the seq of the market message that an INTENT or a throttled strategy's TIMER was based on."""
+        """Return the seq of the market message that an INTENT or a throttled strategy's TIMER was based on.
+
+        Of a TIMER for an event of the account: the seq of that event.
+        """
         if record.kind is Kind.INTENT:
             seq = read_intent(record.body or "").rationale.get("quote_seq")
             return seq if isinstance(seq, int) else None
+        event = self._event_before(record)
+        if event is not None:
+            return event.seq
         return self._last_quote_before(record) if record.kind is Kind.TIMER else None
 
     def _last_quote_before(self, timer: Record) -> int | None:
         """Find the last quote of the strategy's instruments, or their last market message if there is no quote."""
         name = TimerName.parse(read_timer(timer.body or "").timer)
         is_throttle = name.kind is TimerKind.THROTTLE
-        instruments = self._markets.watched.get(name.subject, frozenset()) if is_throttle else frozenset()
+        instruments = self._markets.watched.get(name.strategy, frozenset()) if is_throttle else frozenset()
         stop = max(0, timer.seq - SEARCHED_RECORDS_MAX) if instruments else timer.seq
         last_message: int | None = None
         for end in range(timer.seq, stop, -READ_RECORDS):
@@ -61,6 +69,16 @@ class CausalWalk:
                         return record.seq
                     last_message = record.seq if last_message is None else last_message
         return last_message
+
+    def _event_before(self, timer: Record) -> Record | None:
+        """Return the newest event of the account for which a TIMER `event.STRATEGY` fired; None for other records."""
+        if timer.kind is not Kind.TIMER:
+            return None
+        name = TimerName.parse(read_timer(timer.body or "").timer)
+        if name.kind is not TimerKind.EVENT:
+            return None
+        before = self._journal.records(max(0, timer.seq - READ_RECORDS), timer.seq - 1)
+        return next((record for record in reversed(list(before)) if _is_event_of(record, name.subject)), None)
 
     def chain(self, record: Record, replayed: Mapping[int, Record]) -> list[CauseLink]:
         """Return the record, its cause, and so on to the origin.
@@ -82,12 +100,27 @@ class CausalWalk:
                 decided_on = None if seq is None else self.record_at(seq)
             cause = current.cause
             if cause is None:
-                current = decided_on
+                current = self._event_before(current) or decided_on
             elif 0 <= cause <= record.seq:
                 current = replayed.get(cause) or self.record_at(cause)
             else:
                 current = None  # the cause is in another session
         return links
+
+
+def _is_event_of(record: Record, strategy: str) -> bool:
+    """Return True for a fill, an end or a refusal of a strategy's order, and for the session's return to RUNNING."""
+    if record.kind is Kind.VERDICT:
+        verdict = read_verdict(record.body or "")
+        return not verdict.approved and verdict.strategy == strategy
+    if record.kind is not Kind.FACT:
+        return False
+    fact = read_fact(record.body or "")
+    if isinstance(fact, ModeChanged):
+        return fact.mode is Mode.RUNNING
+    if isinstance(fact, OrderFilled):
+        return fact.strategy == strategy
+    return isinstance(fact, OrderClosed | OrderNotPlaced) and f"-{strategy}-" in fact.client_order_id
 
 
 def time_text(time_ns: int) -> str:

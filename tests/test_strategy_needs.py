@@ -7,7 +7,7 @@ import pytest
 from by_hand import BTC, ETH, ByHand
 
 from engine.session_record import SECOND_NS, StrategySettings
-from engine.strategy.api import Every, OnBar, OnQuote
+from engine.strategy.cadences import Every, OnBar, OnQuote
 from engine.strategy.loading import declared_only, load
 from engine.strategy.source_guard import StrategyError
 from replay.overrides import UnknownOverrideError, apply_overrides
@@ -77,16 +77,16 @@ def needs(source: str = NEEDS, **parameters: Any) -> StrategySettings:
 def test_parameters_set_instrument_trigger_lengths_and_bars() -> None:
     settings = needs(symbol="ETHBTC", trigger="bar", fast=4, slow="8", bar_s=300)
     loaded, declared = load(settings), settings.declared
-    assert (loaded.instruments, loaded.cadence, loaded.bars_s) == (("ETHBTC",), OnBar(300), (300,))
+    assert (loaded.instruments, loaded.cadences, loaded.bars_s) == (("ETHBTC",), (OnBar(300),), (300,))
     assert loaded.averages[0].length == 4
     assert declared is not None
     assert declared.indicators == (("slow", "sma", {"length": 8, "source": "bars.300"}),)
     assert (declared.instruments, declared.on_bar_s, declared.averages) == (("ETHBTC",), 300, (("mean", 4),))
     # a rebuild has the same needs from the record alone, without the source
     rebuilt = declared_only(settings)
-    assert (rebuilt.instruments, rebuilt.cadence, rebuilt.averages, rebuilt.bars_s) == (
+    assert (rebuilt.instruments, rebuilt.cadences, rebuilt.averages, rebuilt.bars_s) == (
         loaded.instruments,
-        loaded.cadence,
+        loaded.cadences,
         loaded.averages,
         loaded.bars_s,
     )
@@ -95,7 +95,7 @@ def test_parameters_set_instrument_trigger_lengths_and_bars() -> None:
 
 @pytest.mark.parametrize(("trigger", "cadence"), [("quote", OnQuote()), ("timer", Every(ms=500))])
 def test_a_parameter_sets_the_cadence(trigger: str, cadence: object) -> None:
-    assert load(needs(trigger=trigger)).cadence == cadence
+    assert load(needs(trigger=trigger)).cadences == (cadence,)
 
 
 def test_a_session_runs_with_the_needs_of_its_parameters(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_the_edges_of_a_range_are_allowed() -> None:
         (NEEDS.replace("(2, 50)] = 3", "(2, 50)] = 1"), {}, "parameter 'fast' of strategy needs is 1: it must be"),
         (NEEDS.replace("return (parameters.bar_s,)", "return parameters.bars"), {}, "`bars_s` raises AttributeError"),
         (NEEDS.replace("return (parameters.symbol,)", "return parameters.symbol"), {}, "`instruments` is a tuple, not"),
-        (NEEDS.replace("return OnQuote() if", "return None if"), {}, "cadence is OnQuote(...), OnBar(...) or Every"),
+        (NEEDS.replace("return OnQuote() if", "return None if"), {}, "cadence is OnQuote, OnBar, OnTrade"),
         (NEEDS.replace("OnBar(parameters.bar_s)", "OnBar(0)"), {"trigger": "bar"}, "OnBar takes a whole number of seconds"),
     ],
 )  # fmt: skip

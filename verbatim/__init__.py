@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.bodies import NoteLevel as NoteLevel
     from engine.facts import NewOrder as NewOrder
     from engine.facts import PlanPhase as PlanPhase
     from engine.facts import Position as Position
@@ -41,24 +42,44 @@ if TYPE_CHECKING:
     from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
     from engine.state.pnl_figures import PnlFigures as PnlFigures
+    from engine.state.strategy_events import OwnFill as OwnFill
+    from engine.state.strategy_events import Refusal as Refusal
     from engine.strategy.api import Amend as Amend
     from engine.strategy.api import Average as Average
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
-    from engine.strategy.api import CrossOver as CrossOver
-    from engine.strategy.api import Every as Every
     from engine.strategy.api import Indicator as Indicator
-    from engine.strategy.api import OnBar as OnBar
-    from engine.strategy.api import OnQuote as OnQuote
     from engine.strategy.api import Place as Place
-    from engine.strategy.api import Predicate as Predicate
-    from engine.strategy.api import PriceMove as PriceMove
     from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
     from engine.strategy.api import View as View
+    from engine.strategy.api import WarmUp as WarmUp
+    from engine.strategy.cadences import CrossOver as CrossOver
+    from engine.strategy.cadences import Every as Every
+    from engine.strategy.cadences import OnBar as OnBar
+    from engine.strategy.cadences import OnBook as OnBook
+    from engine.strategy.cadences import OnFill as OnFill
+    from engine.strategy.cadences import OnMode as OnMode
+    from engine.strategy.cadences import OnOrderEnd as OnOrderEnd
+    from engine.strategy.cadences import OnQuote as OnQuote
+    from engine.strategy.cadences import OnRefusal as OnRefusal
+    from engine.strategy.cadences import OnTrade as OnTrade
+    from engine.strategy.cadences import Predicate as Predicate
+    from engine.strategy.cadences import PriceMove as PriceMove
+    from engine.trigger_kinds import TriggerKind as TriggerKind
     from engine.valuation import Valuation as Valuation
 
 _HOMES = {
+    "TriggerKind": "engine.trigger_kinds",
+    "NoteLevel": "engine.bodies",
+    "OwnFill": "engine.state.strategy_events",
+    "Refusal": "engine.state.strategy_events",
+    "OnMode": "engine.strategy.cadences",
+    "OnRefusal": "engine.strategy.cadences",
+    "OnOrderEnd": "engine.strategy.cadences",
+    "OnFill": "engine.strategy.cadences",
+    "OnBook": "engine.strategy.cadences",
+    "OnTrade": "engine.strategy.cadences",
     "Amend": "engine.strategy.api",
     "Average": "engine.strategy.api",
     "Bar": "engine.market.views",
@@ -68,9 +89,9 @@ _HOMES = {
     "Cancel": "engine.strategy.api",
     "Chase": "engine.plan_terms",
     "Close": "engine.strategy.api",
-    "CrossOver": "engine.strategy.api",
+    "CrossOver": "engine.strategy.cadences",
     "EndedPlan": "engine.state.execution_plans",
-    "Every": "engine.strategy.api",
+    "Every": "engine.strategy.cadences",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",
     "MarkChoice": "engine.session_record",
@@ -78,9 +99,9 @@ _HOMES = {
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
     "NewOrder": "engine.facts",
+    "OnBar": "engine.strategy.cadences",
+    "OnQuote": "engine.strategy.cadences",
     "Oco": "engine.plan_terms",
-    "OnBar": "engine.strategy.api",
-    "OnQuote": "engine.strategy.api",
     "Order": "engine.state.orders",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
@@ -88,8 +109,8 @@ _HOMES = {
     "PnlFigures": "engine.state.pnl_figures",
     "ExecutionPlan": "engine.state.execution_plans",
     "Position": "engine.facts",
-    "Predicate": "engine.strategy.api",
-    "PriceMove": "engine.strategy.api",
+    "Predicate": "engine.strategy.cadences",
+    "PriceMove": "engine.strategy.cadences",
     "Quote": "engine.market.views",
     "Range": "engine.strategy.api",
     "RiskAnswer": "engine.risk.context",
@@ -106,6 +127,7 @@ _HOMES = {
     "Trail": "engine.plan_terms",
     "Twap": "engine.plan_terms",
     "View": "engine.strategy.api",
+    "WarmUp": "engine.strategy.api",
 }
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed
 OLD_NAMES = {"Compiled": "Predicate", "Cross": "CrossOver", "Glance": "MarketTick", "Move": "PriceMove"}

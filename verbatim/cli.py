@@ -13,6 +13,7 @@ from verbatim.terminal import echo
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay the session.",
     "run": "Run a session live from a configuration file.",
+    "new": "Write a strategy, its configuration and a test that replays.",
     "check": "Check keys, rights, clock, limits and addresses at the venue; sends no order.",
     "record": "Record market streams without trading: no account, no key.",
     "replay": "Repeat a recorded session and compare every output.",

@@ -3,7 +3,7 @@
 A batch is one record of any input kind, or market frames of one link, or market rows that were decoded earlier.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -14,10 +14,12 @@ from engine.market import layout
 from engine.market.rows import Rows
 from engine.state.pending_requests import PendingRequest
 from engine.state.timers import NEVER_NS
+from engine.trigger_kinds import TriggerKind
 from journal.record import Record
 
 # (the row behind the last one applied, True if the last record triggered something) -> the records of these rows
 RecordsOf = Callable[[int, bool], Sequence[Record]]
+Fired = tuple[TriggerKind, ...]
 STRATEGY_FLAGS: Final = layout.TRIGGER_FIRED | layout.BAR_CLOSED
 
 
@@ -42,7 +44,7 @@ class Applied(msgspec.Struct, frozen=True):
 
     has_effect: bool = True  # False: a market record that triggers nothing
     market_flags: int = 0  # layout's flags that the market raised
-    strategies: tuple[str, ...] = ()  # the strategies that the input triggers, in their order
+    strategies: Mapping[str, Fired] = {}  # the strategies that the input triggers, in order, and the kinds of triggers
     only_strategies: bool = False  # True: a market record that has no other effect than to trigger strategies
     time_ns: int = 0
     events: tuple[Event, ...] = ()  # what a venue reports

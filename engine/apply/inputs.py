@@ -4,12 +4,13 @@ Live, replay and rebuilding all apply inputs here and nowhere else. It knows str
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
 
-from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch
+from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch, Fired
 from engine.apply.messages import apply_change, apply_events, apply_message
 from engine.bodies import LinkEvent, TimerBody
 from engine.events import Event
@@ -25,8 +26,10 @@ from engine.state.fill_cursor import NUMBERED_FILLS
 from engine.state.orders import Order, forget_closed
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
+from engine.trigger_kinds import TriggerKind, split_trigger
 from journal.record import Kind, Record
 
+NONE_FIRED: Final[Mapping[str, Fired]] = {}
 OWN_SPEED = frozenset({LinkEvent.LATE, LinkEvent.CAUGHT_UP, LinkEvent.OVERRUN})  # no link's
 
 
@@ -64,7 +67,7 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     if flags in (0, layout.DUE):
         return NO_EFFECT
     time_ns = int(rows[end - 1, r.TIME_NS])
-    strategies = market.evaluated(triggers, time_ns) if triggers else ()
+    strategies = session.fired(market.evaluated(triggers, time_ns)) if triggers else NONE_FIRED
     only_strategies = bool(triggers) and not flags & ~STRATEGY_FLAGS
     return Applied(market_flags=flags, strategies=strategies, only_strategies=only_strategies, time_ns=time_ns)
 
@@ -145,24 +148,37 @@ def _note_trades(session: SessionContext, state: State, record: Record, event: L
 def _apply_timer(session: SessionContext, state: State, record: Record) -> Applied:
     body = read_timer(record.body or "")
     timer = TimerName.parse(body.timer)
-    strategy = timer.strategy
+    strategies = triggered_by_timer(state, timer)
     if timer.kind is TimerKind.THROTTLE:  # the market's own: the account knows nothing of it
-        state.market.note_evaluated(session.trigger_names.index(strategy), record.time_ns)
+        state.market.note_evaluated(session.trigger_names.index(timer.subject), record.time_ns)
     else:
         apply_change(session, state, TimerFired(body), record)
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
     elif timer.kind is TimerKind.BARS:
         return Applied(body=body, strategies=_close_bars(session, state, record, body))
-    return Applied(body=body, strategies=(strategy,) if strategy else ())
+    return Applied(body=body, strategies=strategies)
 
 
-def _close_bars(session: SessionContext, state: State, record: Record, timer: TimerBody) -> tuple[str, ...]:
+def triggered_by_timer(state: State, timer: TimerName) -> Mapping[str, Fired]:
+    """Return the strategy that a timer triggers, with the kinds of triggers: before the timer is applied."""
+    if timer.kind is TimerKind.THROTTLE:
+        strategy, kind = split_trigger(timer.subject)
+        return {strategy: (kind,)}
+    if timer.kind is TimerKind.DECIDE:
+        return {timer.subject: (TriggerKind.TIMER,)}
+    if timer.kind is TimerKind.EVENT:
+        waiting = state.account.events.waiting.get(timer.subject)
+        return {timer.subject: tuple(map(TriggerKind, waiting))} if waiting else NONE_FIRED
+    return NONE_FIRED
+
+
+def _close_bars(session: SessionContext, state: State, record: Record, timer: TimerBody) -> Mapping[str, Fired]:
     """Close the bars that ended, of all instruments and intervals; return the strategies that this triggers."""
     period_ns = session.timer_periods_ns[timer.timer]
     end_ns = timer.due_ns + timer.missed * period_ns - session.settings.bar_close_after_ns
     state.market.close_bars(end_ns, seq=record.seq, time_ns=record.time_ns)
-    return state.market.evaluated(state.market.fired, record.time_ns)
+    return session.fired(state.market.evaluated(state.market.fired, record.time_ns))
 
 
 def _apply_command(session: SessionContext, state: State, record: Record) -> Applied:

@@ -65,7 +65,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
         sent_ns=int(meta.get("sent_ns", 0)),
         outcome=outcome,
         market_flags=flags,
-        strategies=state.market.evaluated(triggers, record.time_ns),
+        strategies=session.fired(state.market.evaluated(triggers, record.time_ns)),
     )
 
 

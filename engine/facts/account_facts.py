@@ -6,6 +6,8 @@ from typing import ClassVar
 
 import msgspec
 
+from engine.model import Side
+
 
 class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
     """A strategy's position in one instrument after a fill, by average cost. Fees are apart from realised P&L."""
@@ -20,6 +22,18 @@ class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
     fees: dict[str, Decimal]  # by asset, as charged
     fees_quote: Decimal  # those that the fill's own price, or its fee rate, can express in the quote asset
     fees_unvalued: dict[str, Decimal] = {}  # by asset: those without a known rate, which are not in `fees_quote`
+
+    @property
+    def entry_price(self) -> Decimal:
+        """The average price at which the open quantity was entered; 0 if flat."""
+        return self.price_avg
+
+    @property
+    def side(self) -> Side | None:
+        """BUY for a long position, SELL for a short one, None if flat."""
+        if not self.quantity:
+            return None
+        return Side.BUY if self.quantity > 0 else Side.SELL
 
 
 class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):

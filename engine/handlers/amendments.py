@@ -53,7 +53,7 @@ def review_amendment(
     rules = _rules(session, step, order, intent.quantity, instrument)
     is_approved = not any(rules.values())
     verdict = VerdictBody(is_approved, rules)
-    if not is_approved and session.safeguards.refusals_max:
+    if not is_approved and session.names_refused:
         verdict = replace(verdict, strategy=strategy, instrument=instrument.id)
     seq = step.emit(verdict, source="risk", key=name, cause=seq)
     return (instrument, amended, seq) if is_approved else None

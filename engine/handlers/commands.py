@@ -4,6 +4,7 @@ from engine.apply.batch import Applied
 from engine.bodies import CommandBody, CommandName, NoteLevel
 from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind
+from engine.handlers.pause_strategy import pause_strategy
 from engine.handlers.resuming import lift_halts
 from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
 from engine.handlers.shutdown import cancel_all
@@ -35,6 +36,8 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             _note_accepted(step, applied.body)
         case CommandName.RESUME_INSTRUMENT | CommandName.RESUME_STRATEGY:
             handle_resume(session, step, applied.body)
+        case CommandName.PAUSE_STRATEGY:
+            pause_strategy(session, step, applied.body)
         case _:
             pass
 

@@ -102,7 +102,7 @@ def review_order(
         # as long as it is under way, the order locks what it is now estimated to cost
         context = replace(context, order=replace(order, market_price=context.worst_price))
     verdict, approved = review(context, session.risk_rules)
-    if approved is None and session.safeguards.refusals_max:
+    if approved is None and session.names_refused:
         verdict = replace(verdict, strategy=strategy, instrument=order.instrument)
     seq = step.emit(verdict, source="risk", key=order_id, cause=cause)
     return None if approved is None else ApprovedIntent(order_id, strategy, instrument, approved, seq)
@@ -205,7 +205,7 @@ def _review_cancel(session: SessionContext, step: StepContext, strategy: str, in
     rules = cancel_rules(step, strategy, order_id, venue="" if instrument is None else instrument.venue)
     is_approved = not any(rules.values())
     verdict = VerdictBody(is_approved, rules)
-    if not is_approved and session.safeguards.refusals_max:
+    if not is_approved and session.names_refused:
         verdict = replace(verdict, strategy=strategy)
     seq = step.emit(verdict, source="risk", key=order_id, cause=seq)
     if not is_approved:

@@ -19,6 +19,7 @@ COMMANDS = (
     CommandName.ACCEPT_BALANCE,
     CommandName.RESUME_INSTRUMENT,
     CommandName.RESUME_STRATEGY,
+    CommandName.PAUSE_STRATEGY,
 )
 LINE_BYTES_MAX = 4096
 DEPTH_MAX = 8  # of brackets; a request has one
@@ -28,6 +29,7 @@ ABOUT_NAMES: dict[str, int] = {
     CommandName.ACCEPT_BALANCE: 32,
     CommandName.RESUME_INSTRUMENT: 100,
     CommandName.RESUME_STRATEGY: 100,
+    CommandName.PAUSE_STRATEGY: 100,
 }
 
 

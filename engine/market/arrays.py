@@ -17,7 +17,7 @@ from engine.market.fold.dense_book import N_FAR, levels_of, needs_window, rebuil
 from engine.market.indicators.indicator import FIELDS, TRADE, IndicatorSpec
 from engine.market.indicators.registry import update_of
 from engine.market.rows import Floats, Rows
-from engine.market.views import BarSpec, CrossOverSpec, PredicateSpec, PriceMoveSpec, TriggerSpec
+from engine.market.views import BarSpec, CrossOverSpec, PredicateSpec, PriceMoveSpec, Stream, StreamSpec, TriggerSpec
 from engine.model import Instrument
 
 N = TypeVar("N", np.int64, np.float64)
@@ -52,7 +52,7 @@ class MarketArrays:
             (w, spec)
             for w, trigger in enumerate(self.triggers)
             for spec in trigger.conditions
-            if isinstance(spec, CrossOverSpec | PriceMoveSpec)
+            if isinstance(spec, CrossOverSpec | PriceMoveSpec | StreamSpec)
         ]
         predicates = [
             (w, spec)
@@ -151,12 +151,15 @@ class MarketArrays:
         """Return the index of declared bars."""
         return self.bar_specs.index(BarSpec(instrument_id, interval_ns))
 
-    def _set_conditions(self, conditions: Sequence[tuple[int, CrossOverSpec | PriceMoveSpec]]) -> None:
+    def _set_conditions(self, conditions: Sequence[tuple[int, CrossOverSpec | PriceMoveSpec | StreamSpec]]) -> None:
         for k, (w, spec) in enumerate(conditions):
             i = self.index[spec.instrument_id]
             if isinstance(spec, CrossOverSpec):
                 warm = max(self.indicator_specs[index].warm_count for index in (spec.first, spec.second))
                 self.condition_state[k] = w, i, at.CROSS, spec.first, spec.second, warm, 0, 0, 0
+            elif isinstance(spec, StreamSpec):
+                kind = at.TRADED if spec.stream is Stream.TRADE else at.BOOK_MOVED
+                self.condition_state[k] = w, i, kind, 0, 0, 0, 0, 0, 0
             else:
                 self.condition_state[k] = w, i, at.MOVE, 0, 0, 0, 0, spec.ppm, 0
 

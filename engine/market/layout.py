@@ -188,6 +188,8 @@ C_FROM: Final = 8  # bid + ask when the condition was last met; 0: never
 C_FIELDS: Final = 9
 CROSS: Final = 1
 MOVE: Final = 2
+TRADED: Final = 3  # any trade; no memory
+BOOK_MOVED: Final = 4  # any level of the book
 
 # predicates: their inputs for one instrument, between a head and the indexes of the indicators
 P_TRIGGER: Final = 0

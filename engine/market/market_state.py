@@ -123,7 +123,7 @@ class Market(MarketReader):
             self.s[at.S_NEXT_DUE] = self.next_due_ns
 
     def evaluated(self, triggers: int, time_ns: int) -> tuple[str, ...]:
-        """Return the names of the strategies in a bit mask of triggers, and restart their throttles."""
+        """Return the names of the triggers in a bit mask, and restart their throttles."""
         names = []
         for w, trigger in enumerate(self.triggers):
             if triggers >> w & 1:

@@ -60,6 +60,13 @@ class PredicateSpec(msgspec.Struct, frozen=True, tag=True):
     indicators: tuple[int, ...]  # indexes among all declared
 
 
+class StreamSpec(msgspec.Struct, frozen=True, tag=True):
+    """Any trade of an instrument, or any change of its book."""
+
+    instrument_id: str
+    stream: Stream  # TRADE or BOOK
+
+
 class TriggerSpec(msgspec.Struct, frozen=True):
     """A strategy that is due when the quote or the book's top of an instrument changes; its index is its bit."""
 
@@ -68,7 +75,7 @@ class TriggerSpec(msgspec.Struct, frozen=True):
     throttle_ns: int = 0
     on_bar: bool = False  # a closed bar is a change too, and raises BAR_CLOSED
     # with conditions, only these make it due
-    conditions: tuple[CrossOverSpec | PriceMoveSpec | PredicateSpec, ...] = ()
+    conditions: tuple[CrossOverSpec | PriceMoveSpec | PredicateSpec | StreamSpec, ...] = ()
     bars_ns: tuple[int, ...] = ()  # with these intervals, only the end of such a bar makes it due
 
 

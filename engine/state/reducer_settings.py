@@ -7,6 +7,7 @@ from engine.model import Instrument
 from engine.session_record import EngineSettings, RiskSettings, SafeguardSettings, SafetySettings
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
+from engine.trigger_kinds import TriggerKind
 
 
 class ReducerSettings(msgspec.Struct, frozen=True):
@@ -21,6 +22,7 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     safety: SafetySettings = SafetySettings()
     instruments: dict[str, Instrument] = {}
     risk: RiskSettings = RiskSettings()
+    wanted_events: dict[str, frozenset[TriggerKind]] = {}  # strategy -> the events of the account that make it decide
 
     @property
     def has_ledger(self) -> bool:

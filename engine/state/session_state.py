@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine import facts
 from engine.bodies import VerdictBody
 from engine.market.market_state import Market
+from engine.mode_reasons import Mode
 from engine.requests import Purpose
 from engine.state import (
     access,
@@ -42,6 +43,7 @@ from engine.state import (
     rate_budgets,
     reconcile_rounds,
     safety_orders,
+    strategy_events,
     strategy_states,
     timers,
     wallets,
@@ -82,6 +84,7 @@ from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
+from engine.state.strategy_events import StrategyEvents
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from engine.state.wallets import Wallets
@@ -121,11 +124,13 @@ class Account(msgspec.Struct, frozen=True):
     errors: ErrorBursts = ErrorBursts()
     cooldowns: Cooldowns = Cooldowns()
     plans: Plans = Plans()
+    events: StrategyEvents = StrategyEvents()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
     "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets", "cooldowns",
+    "events",
 )  # fmt: skip
 FRESH = (
     "cancels",
@@ -141,8 +146,8 @@ FRESH = (
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "instruments", "lateness", "ledger",
-    "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "instruments", "lateness",
+    "ledger", "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -173,10 +178,10 @@ PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read n
 # change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
 CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
-    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets"),
-    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns", "errors"),
+    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets", "events"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns", "errors", "events"),
     facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
-    facts.OrderNotPlaced: ("orders",),
+    facts.OrderNotPlaced: ("orders", "events"),
     facts.OrderAdopted: ("orders",),
     facts.CancelSettled: ("orders", "cancels", "errors"),
     facts.Position: ("positions",),
@@ -186,7 +191,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BalanceDrift: ("ledger",),
     facts.Reconciled: ("reconciling", "timers", "ledger"),
     facts.ReconcileFailed: ("reconciling", "timers", "ledger"),
-    facts.ModeChanged: ("modes", "safety"),
+    facts.ModeChanged: ("modes", "safety", "events"),
     facts.LinkReady: ("links",),
     facts.LinkSteady: ("timers",),
     facts.MarketGap: ("gaps",),
@@ -205,7 +210,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.BreakerTripped: ("breakers",),
     facts.InstrumentChanged: ("instruments",),
     facts.TradingAllowed: ("instruments",),
-    VerdictBody: ("breakers", "cooldowns"),  # a refusal that a breaker counts; no other verdict is folded
+    VerdictBody: ("breakers", "cooldowns", "events"),  # a refusal with its strategy; no other verdict is folded
     facts.InstrumentBlocked: ("blocks",),
     facts.SafetyOrdered: ("safety",),
     facts.SafetyOrderEnded: ("safety",),
@@ -238,7 +243,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
     Lagged: ("lateness",),
-    TimerFired: ("timers",),
+    TimerFired: ("timers", "events"),
     PrivateFrame: ("private_seen",),
     Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
 }
@@ -304,12 +309,31 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
             moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
         elif name == "modes":
             moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
+        elif name == "events":
+            if settings.engine.events_kept:
+                moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
         elif name == "errors":
             if settings.safeguards.error_burst_max:
                 moved[name] = error_bursts.reduce(account.errors, change, at)
         elif settings.safety.pursues:
             moved[name] = safety_orders.reduce(account.safety, change, at)
     return replace(account, **moved) if moved else account
+
+
+def _fold_events(
+    account: Account, change: Change, at: Stamp, settings: ReducerSettings, after: Timers
+) -> dict[str, Any]:
+    """Return the events of the strategies, and the timers that make them decide."""
+    before, mode_before, wanted = account.events, account.modes.mode, settings.wanted_events
+    events = strategy_events.reduce(
+        before, change, at, orders=account.orders, mode=mode_before, kept=settings.engine.events_kept, wanted=wanted
+    )
+    mode_after = change.mode if isinstance(change, facts.ModeChanged) else mode_before
+    is_running = mode_after is Mode.RUNNING
+    due = strategy_events.due(
+        before, events, runs=is_running, began=is_running and mode_before is not mode_after, wanted=wanted
+    )
+    return {"events": events, "timers": timers.with_events_due(after, due, at)}
 
 
 class State:

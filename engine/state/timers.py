@@ -3,7 +3,7 @@
 Keys are the names of timers as their records spell them (engine/timer_names.py).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from math import gcd
@@ -152,6 +152,14 @@ def reduce(
             if found is None or (found[0] == STOP and STOP in timers.due_ns):
                 return timers
             return _set({**timers.due_ns, found[0]: at.time_ns + found[1]}, failures)
+
+
+def with_events_due(timers: Timers, strategies: Sequence[str], at: Stamp) -> Timers:
+    """Set the timers of strategies that decide on events of the account; they fire before the next input."""
+    if not strategies:
+        return timers
+    due_ns = dict.fromkeys((timer_name(TimerKind.EVENT, name) for name in strategies), at.time_ns)
+    return _set({**timers.due_ns, **due_ns}, timers.failures)
 
 
 def _once(change: Change, settings: EngineSettings) -> tuple[str, int] | None:

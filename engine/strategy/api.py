@@ -32,7 +32,9 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from engine.bodies import NoteBody, NoteLevel
 from engine.facts import Position
+from engine.lifecycle import LIVE
 from engine.market.indicators.indicator import BARS, IndicatorSpec
 from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
@@ -40,68 +42,21 @@ from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.plan_terms import PlanTerms
-from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
 from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
 from engine.state.rates import equity
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
-from engine.strategy.plain_figures import plain_figure, plain_order, plain_pnl, plain_position
+from engine.state.strategy_events import OwnFill, Refusal
+from engine.strategy.cadences import Cadence
+from engine.strategy.plain_figures import plain_figure, plain_fill, plain_order, plain_pnl, plain_position
+from engine.trigger_kinds import TriggerKind
 from engine.valuation import Valuation
 
-
-class CrossOver(msgspec.Struct, frozen=True):
-    """Two declared averages of an instrument change their order; the first time that they differ counts too."""
-
-    first: str
-    second: str
-
-
-class PriceMove(msgspec.Struct, frozen=True):
-    """The mid price has moved by more than `ppm` millionths since the last such move; the first quote counts too."""
-
-    ppm: int
-
-
-class Predicate(msgspec.Struct, frozen=True):
-    """The strategy's own function `should_decide(now, parameters)` returns True.
-
-    It gets a MarketTick and the parameters that are numbers. The engine compiles it into the fold, which calls it at
-    each change of a quote or of the book's top and at each trade. `wants` is its old name.
-    """
-
-
-class OnQuote(msgspec.Struct, frozen=True):
-    """Decide when the best bid or ask of an instrument changes, at most every `throttle_ms`.
-
-    With `when`, decide only if that condition is true. The compiled fold checks it, so Python runs only for decisions.
-    """
-
-    throttle_ms: int = 0
-    when: CrossOver | PriceMove | Predicate | None = None
-
-    @property
-    def throttle_ns(self) -> int:
-        """The throttle in nanoseconds."""
-        return self.throttle_ms * MILLISECOND_NS
-
-
-class Every(msgspec.Struct, frozen=True):
-    """Decide at a fixed interval of session time."""
-
-    ms: int
-
-    @property
-    def period_ns(self) -> int:
-        """The period in nanoseconds."""
-        return self.ms * MILLISECOND_NS
-
-
-class OnBar(msgspec.Struct, frozen=True):
-    """Decide when a bar of so many seconds ends, of any of the instruments."""
-
-    seconds: int
+NOTES_MAX = 8  # of one decision
+NOTE_CHARS_MAX = 500
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -114,6 +69,15 @@ class Range(msgspec.Struct, frozen=True):
         """Return True for a number in the range."""
         least, most, number = (Decimal(str(each)) for each in (self.least, self.most, value))
         return number.is_finite() and least <= number <= most
+
+
+class WarmUp(msgspec.Struct, frozen=True):
+    """Decide only when every declared average and indicator is warm and each length of `bars_s` has closed bars enough.
+
+    `bars` is that number of closed bars, of each length and instrument.
+    """
+
+    bars: int = 0
 
 
 class Average(msgspec.Struct, frozen=True):
@@ -231,21 +195,22 @@ class Decision(NamedTuple):
 
     changed: dict[str, Any]  # the fields of its state
     intents: list[Intent]
+    notes: list[NoteBody]  # its remarks for people
 
     def __bool__(self) -> bool:
-        return bool(self.changed or self.intents)
+        return bool(self.changed or self.intents or self.notes)
 
 
 class Strategy(Protocol):
     """The shape of a strategy class (see the module's head).
 
-    `averages`, `indicators` and `bars_s` (lengths in seconds) are optional. These and `instruments` and `cadence` may
-    be static methods that return the value for some parameters.
+    `averages`, `indicators`, `bars_s` (lengths in seconds) and `warm_up` are optional. These and `instruments` and
+    `cadence` may be static methods that return the value for some parameters.
     """
 
     version: str
     instruments: tuple[str, ...]
-    cadence: OnQuote | OnBar | Every
+    cadence: Cadence | tuple[Cadence, ...]
     Parameters: type[Any]
     State: type[Any]
 
@@ -257,7 +222,18 @@ class Strategy(Protocol):
 class View:
     """A strategy's read-only view as of the current record. Instruments have the names that the strategy declared."""
 
-    __slots__ = ("_account", "_indicators", "_instruments", "_is_plain", "_market", "_name", "_settings", "time_ns")
+    __slots__ = (
+        "_account",
+        "_indicators",
+        "_instruments",
+        "_is_plain",
+        "_market",
+        "_name",
+        "_notes",
+        "_settings",
+        "time_ns",
+        "triggers",
+    )
 
     def __init__(
         self,
@@ -268,6 +244,8 @@ class View:
         time_ns: int,
         instruments: Mapping[str, tuple[int, Instrument]],
         indicators: Mapping[tuple[str, str], int],
+        triggers: tuple[TriggerKind, ...] = (),
+        notes: list[NoteBody] | None = None,  # gets what `log` records
         is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
         settings: ReducerSettings | None = None,
     ) -> None:
@@ -278,7 +256,9 @@ class View:
         self._market = market
         self._instruments = instruments
         self._indicators = indicators
+        self._notes = [] if notes is None else notes
         self.time_ns = time_ns
+        self.triggers = triggers  # all that fired at this record, in the order of `cadence`
 
     def __repr__(self) -> str:
         return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
@@ -287,6 +267,20 @@ class View:
     def instruments(self) -> tuple[str, ...]:
         """The names of the strategy's instruments, in their order."""
         return tuple(self._instruments)
+
+    @property
+    def trigger(self) -> TriggerKind:
+        """What fired: "quote", "trade", "book", "bar", "timer", "fill", "order_end", "refusal" or "mode".
+
+        `triggers` has all that fired at this record.
+        """
+        return self.triggers[0]
+
+    def log(self, text: str, level: NoteLevel = NoteLevel.INFO) -> None:
+        """Record a remark for people as a NOTE: 500 characters at most, and 8 remarks a decision."""
+        if len(self._notes) >= NOTES_MAX:
+            raise ValueError(f"more than {NOTES_MAX} remarks in one decision")
+        self._notes.append(NoteBody(NoteLevel(level), _note_text(str(text))))
 
     def instrument(self, name: str) -> Instrument:
         """Return the trading rules of an instrument."""
@@ -330,6 +324,33 @@ class View:
             if order.strategy == self._name and instrument_id in (None, order.order.instrument)
         ]
         return [plain_order(order) for order in own] if self._is_plain else own
+
+    def closed_orders(self, name: str | None = None) -> list[Order]:
+        """Return the strategy's orders that ended in the last 5 minutes, oldest first."""
+        instrument_id = None if name is None else self.instrument(name).id
+        own = [
+            order
+            for order in self._account.orders.all()
+            if order.status not in LIVE
+            and order.strategy == self._name
+            and instrument_id in (None, order.order.instrument)
+        ]
+        return [plain_order(order) for order in own] if self._is_plain else own
+
+    def fills(self, name: str | None = None) -> list[OwnFill]:
+        """Return the strategy's newest fills, oldest first: at most 50."""
+        instrument_id = None if name is None else self.instrument(name).id
+        own = self._account.events.fills.get(self._name, ())
+        own = tuple(fill for fill in own if instrument_id in (None, fill.instrument))
+        return [plain_fill(fill) for fill in own]
+
+    def refusals(self) -> list[Refusal]:
+        """Return the newest refusals by risk and rejections by the venue with their reasons, oldest first."""
+        return list(self._account.events.refusals.get(self._name, ()))
+
+    def age_ns(self, event: Order | OwnFill | Refusal | Trade | BookTop) -> int:
+        """Return the session time since an order was made, or since anything else that a view returns came."""
+        return self.time_ns - (event.created_ns if isinstance(event, Order) else event.time_ns)
 
     def plans(self) -> list[ExecutionPlan]:
         """Return the strategy's execution plans that run, oldest first."""
@@ -392,6 +413,13 @@ class View:
     def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
         """Round a quantity down to the lot."""
         return down_to_grid(quantity, self.instrument(name).lot_size)
+
+
+def _note_text(text: str) -> str:
+    """Return a remark as its record has it: bounded, and each character that is not printable as its escape."""
+    if len(text) > NOTE_CHARS_MAX:
+        text = text[: NOTE_CHARS_MAX - 1] + "…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def state_from(kind: type[Any], values: Mapping[str, Any]) -> Any:

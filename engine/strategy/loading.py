@@ -13,19 +13,19 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
-from engine.session_record import SECOND_NS, Declared, StrategySettings
+from engine.session_record import MILLISECOND_NS, SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
-from engine.strategy.api import (
-    Average,
+from engine.strategy.api import Average, Indicator, WarmUp, state_from, state_values
+from engine.strategy.cadences import (
+    Cadence,
     CrossOver,
     Every,
-    Indicator,
     OnBar,
     OnQuote,
     Predicate,
     PriceMove,
-    state_from,
-    state_values,
+    declared_cadences,
+    recorded_triggers,
 )
 from engine.strategy.needs import read_needs, read_parameters
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
@@ -39,14 +39,30 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
 
     settings: StrategySettings
     cls: Any
-    cadence: OnQuote | OnBar | Every
+    cadences: tuple[Cadence, ...]
     instruments: tuple[str, ...]
     averages: tuple[Average, ...]
     indicators: tuple[Indicator, ...]
     bars_s: tuple[int, ...]
     parameters: Any
+    warm_up: WarmUp | None = None
     outside: "ModuleGuard | None" = None
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
+
+    @property
+    def on_quote(self) -> OnQuote | None:
+        """The cadence by quotes, if it has one."""
+        return next((cadence for cadence in self.cadences if isinstance(cadence, OnQuote)), None)
+
+    @property
+    def on_bar_s(self) -> int:
+        """The length in seconds of the bars on whose end it decides; 0: it does not."""
+        return next((cadence.seconds for cadence in self.cadences if isinstance(cadence, OnBar)), 0)
+
+    @property
+    def period_ns(self) -> int:
+        """The fixed period at which it decides; 0: it has none."""
+        return next((cadence.period_ns for cadence in self.cadences if isinstance(cadence, Every)), 0)
 
     def changed_outside(self) -> str:
         """Return the name in the strategy's modules that a decision changed, or ""."""
@@ -60,28 +76,29 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
 def as_recorded(draft: StrategySettings) -> StrategySettings:
     """Return the settings for the SESSION record, with version and declarations of the class. Runs the source."""
     loaded = load(draft)
-    cadence = loaded.cadence
+    triggers, on_quote = recorded_triggers(loaded.cadences), loaded.on_quote
+    when = on_quote.when if on_quote else None
     if draft.declared is None:
         check_bars(f"{draft.module}.py:{draft.cls}", loaded)
-    when = cadence.when if isinstance(cadence, OnQuote) else None
     declared = Declared(
         instruments=loaded.instruments,
-        every_ms=cadence.ms if isinstance(cadence, Every) else 0,
-        throttle_ms=cadence.throttle_ms if isinstance(cadence, OnQuote) else 0,
+        every_ms=0 if triggers else loaded.period_ns // MILLISECOND_NS,
+        throttle_ms=on_quote.throttle_ms if on_quote and not triggers else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
         indicators=tuple((each.name, each.kind, each.all_parameters()) for each in loaded.indicators),
         bars_s=loaded.bars_s,
         cross_over=(when.first, when.second) if isinstance(when, CrossOver) else None,
         price_move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
-        on_bar_s=cadence.seconds if isinstance(cadence, OnBar) else 0,
+        on_bar_s=0 if triggers else loaded.on_bar_s,
         has_predicate=isinstance(when, Predicate),
+        triggers=triggers,
     )
     return msgspec.structs.replace(draft, version=str(loaded.cls.version), declared=declared)
 
 
 def check_bars(where: str, loaded: LoadedStrategy) -> None:
     """Check that the bars of a new session end at the same times each day. Raises StrategyError."""
-    named = [*loaded.bars_s, *([loaded.cadence.seconds] if isinstance(loaded.cadence, OnBar) else [])]
+    named = [*loaded.bars_s, *([loaded.on_bar_s] if loaded.on_bar_s else [])]
     named += [ns // SECOND_NS for ns in (each.spec("").interval_ns for each in loaded.indicators) if ns]
     for seconds in named:
         if type(seconds) is not int or seconds < 1:
@@ -102,27 +119,13 @@ def declared_only(settings: StrategySettings) -> LoadedStrategy:
     return LoadedStrategy(
         settings=settings,
         cls=None,
-        cadence=_cadence(declared),
+        cadences=declared_cadences(declared),
         instruments=declared.instruments,
         averages=tuple(Average(name, length) for name, length in declared.averages),
         indicators=tuple(Indicator(*each) for each in declared.indicators),
         bars_s=declared.bars_s,
         parameters=None,
     )
-
-
-def _cadence(declared: Declared) -> OnQuote | OnBar | Every:
-    if declared.on_bar_s:
-        return OnBar(declared.on_bar_s)
-    return Every(declared.every_ms) if declared.every_ms else OnQuote(declared.throttle_ms, _when(declared))
-
-
-def _when(declared: Declared) -> CrossOver | PriceMove | Predicate | None:
-    if declared.has_predicate:
-        return Predicate()
-    if declared.cross_over is not None:
-        return CrossOver(*declared.cross_over)
-    return PriceMove(declared.price_move_ppm) if declared.price_move_ppm else None
 
 
 def load(settings: StrategySettings) -> LoadedStrategy:
@@ -172,14 +175,15 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
     return LoadedStrategy(
         settings=settings,
         cls=cls,
-        cadence=needs.cadence,
+        cadences=needs.cadences,
         instruments=needs.instruments,
         averages=needs.averages,
         indicators=needs.indicators,
         bars_s=needs.bars_s,
         parameters=parameters,
+        warm_up=needs.warm_up,
         predicate=_compiled(where, cls, parameters, len(needs.averages) + len(needs.indicators))
-        if isinstance(needs.cadence, OnQuote) and isinstance(needs.cadence.when, Predicate)
+        if any(isinstance(cadence, OnQuote) and isinstance(cadence.when, Predicate) for cadence in needs.cadences)
         else None,
     )
 

@@ -14,8 +14,10 @@ import msgspec
 
 from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
+from engine.market.layout import BARS_KEPT
 from engine.session_record import StrategySettings
-from engine.strategy.api import Average, CrossOver, Every, Indicator, OnBar, OnQuote, Predicate, PriceMove, Range
+from engine.strategy.api import Average, Indicator, Range, WarmUp
+from engine.strategy.cadences import Cadence, CrossOver, OnQuote, Predicate, PriceMove, read_cadences
 from engine.strategy.source_guard import StrategyError
 from engine.suggestions import suggestion
 
@@ -26,10 +28,11 @@ class Needs(msgspec.Struct, frozen=True):
     """What a strategy needs of the engine, for its parameters."""
 
     instruments: tuple[str, ...]
-    cadence: OnQuote | OnBar | Every
+    cadences: tuple[Cadence, ...]
     averages: tuple[Average, ...]
     indicators: tuple[Indicator, ...]
     bars_s: tuple[int, ...]
+    warm_up: WarmUp | None  # None: it decides from the first record on
 
 
 def read_parameters(where: str, settings: StrategySettings, cls: type[Any]) -> Any:
@@ -81,24 +84,37 @@ def read_needs(where: str, cls: type[Any], parameters: Any) -> Needs:
     """
     declared = {
         name: _declared(where, cls, name, parameters)
-        for name in ("instruments", "cadence", "averages", "indicators", "bars_s")
+        for name in ("instruments", "cadence", "averages", "indicators", "bars_s", "warm_up")
     }
-    cadence = declared["cadence"]
-    _check_cadence(where, cadence)
+    cadences = read_cadences(where, declared["cadence"])
     for name in ("instruments", "averages", "indicators", "bars_s"):
         if isinstance(declared[name], str) or not hasattr(declared[name], "__iter__"):
             raise StrategyError(f"{where}: `{name}` is a tuple, not {declared[name]!r}")
     averages, indicators = tuple(declared["averages"]), tuple(declared["indicators"])
     specs = _checked_indicators(where, averages, indicators)
-    if isinstance(cadence, OnQuote):
-        _check_when(where, cadence.when, specs)
+    for cadence in cadences:
+        if isinstance(cadence, OnQuote):
+            _check_when(where, cadence.when, specs)
     return Needs(
         instruments=tuple(declared["instruments"]),
-        cadence=cadence,
+        cadences=cadences,
         averages=averages,
         indicators=indicators,
         bars_s=tuple(declared["bars_s"]),
+        warm_up=_checked_warm_up(where, declared["warm_up"] or None, declared["bars_s"]),
     )
+
+
+def _checked_warm_up(where: str, warm_up: Any, bars_s: Any) -> WarmUp | None:
+    if warm_up is None:
+        return None
+    if not isinstance(warm_up, WarmUp):
+        raise StrategyError(f"{where}: `warm_up` is WarmUp(...), not {warm_up!r}")
+    if type(warm_up.bars) is not int or not 0 <= warm_up.bars <= BARS_KEPT:
+        raise StrategyError(f"{where}: WarmUp takes a number of bars from 0 to {BARS_KEPT}, not {warm_up.bars!r}")
+    if warm_up.bars and not bars_s:
+        raise StrategyError(f"{where}: WarmUp waits for {warm_up.bars} bars, and `bars_s` declares none")
+    return warm_up
 
 
 def _declared(where: str, cls: type[Any], name: str, parameters: Any) -> Any:
@@ -110,17 +126,6 @@ def _declared(where: str, cls: type[Any], name: str, parameters: Any) -> Any:
         return value(parameters)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise StrategyError(f"{where}: `{name}` raises {type(error).__name__}: {error}") from None
-
-
-def _check_cadence(where: str, cadence: Any) -> None:
-    if not isinstance(cadence, OnQuote | OnBar | Every):
-        raise StrategyError(f"{where}: cadence is OnQuote(...), OnBar(...) or Every(...), not {cadence!r}")
-    if isinstance(cadence, Every) and not (type(cadence.ms) is int and cadence.ms > 0):
-        raise StrategyError(f"{where}: Every takes a whole number of milliseconds above 0, not {cadence.ms!r}")
-    if isinstance(cadence, OnBar) and not (type(cadence.seconds) is int and cadence.seconds > 0):
-        raise StrategyError(f"{where}: OnBar takes a whole number of seconds above 0, not {cadence.seconds!r}")
-    if isinstance(cadence, OnQuote) and not (type(cadence.throttle_ms) is int and cadence.throttle_ms >= 0):
-        raise StrategyError(f"{where}: throttle_ms is a whole number of milliseconds, not {cadence.throttle_ms!r}")
 
 
 def _checked_indicators(

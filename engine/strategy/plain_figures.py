@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from engine.facts import Position
 from engine.state.orders import Order
 from engine.state.pnl_figures import PnlFigures
+from engine.state.strategy_events import OwnFill
 
 _UNIT = Decimal(1)
 
@@ -34,6 +35,13 @@ def plain_position(position: Position) -> Position:
         realised_pnl=plain_figure(position.realised_pnl),
         fees={asset: plain_figure(fee) for asset, fee in position.fees.items()},
         fees_quote=plain_figure(position.fees_quote),
+    )
+
+
+def plain_fill(fill: OwnFill) -> OwnFill:
+    """Return a fill with plain figures."""
+    return replace(
+        fill, price=plain_figure(fill.price), quantity=plain_figure(fill.quantity), fee=plain_figure(fill.fee)
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol, get_args
 
 import msgspec
 
-from engine.bodies import NoteLevel
+from engine.bodies import NoteBody, NoteLevel
 from engine.errors import DecisionCutError
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.market_state import Market
@@ -20,12 +20,13 @@ from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.order_terms import TERMS
 from engine.plan_terms import PlanTerms
+from engine.session_record import SECOND_NS
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
-from engine.state.strategy_states import StrategyStatus
 from engine.step_context import StepContext
 from engine.strategy.api import Amend, Cancel, Close, Decision, Intent, Place, Run, View, state_from, state_values
 from engine.strategy.loading import LoadedStrategy, predicate_name
+from engine.trigger_kinds import TriggerKind
 from journal.record import canonical
 
 NUMBER_MAX = Decimal(10) ** 15  # money has no room for 1e-8 beyond it (engine/money.py)
@@ -44,6 +45,7 @@ class CutOff(NamedTuple):
 
 
 Decided = Decision | CutOff
+Fired = tuple[TriggerKind, ...]
 
 
 class DecisionGuard(Protocol):
@@ -86,7 +88,11 @@ class StrategyRunner:
         """
         self.strategies = strategies
         self.guard: DecisionGuard | None = None
-        self.compiled = {name: number for name, number in triggers.items() if strategies[name].predicate is not None}
+        self.compiled = {
+            name: number
+            for name, number in triggers.items()
+            if name in strategies and strategies[name].predicate is not None
+        }
         self._triggers = triggers
         self._is_plain = is_plain
         self._settings = settings
@@ -116,10 +122,25 @@ class StrategyRunner:
         blocked = account.blocks.by_instrument
         return bool(blocked) and all(instrument.id in blocked for _, instrument in self.instruments_of(strategy))
 
+    def is_ready(self, market: Market, strategy: str) -> bool:
+        """Return True if all that the strategy waits for has come: its WarmUp, or nothing."""
+        loaded = self.strategies[strategy]
+        if loaded.warm_up is None:
+            return True
+        if any(market.indicator(index, warm_only=True) is None for index in self._indicators[strategy].values()):
+            return False
+        if not loaded.warm_up.bars:
+            return True
+        return all(
+            market.bars(index, seconds * SECOND_NS).closed_count >= loaded.warm_up.bars
+            for index, _ in self.instruments_of(strategy)
+            for seconds in loaded.bars_s
+        )
+
     def first_decision(
-        self, account: Account, market: Market, time_ns: int, names: Sequence[str]
+        self, account: Account, market: Market, time_ns: int, triggered: Mapping[str, Fired]
     ) -> dict[str, Decided] | None:
-        """Run the named strategies up to the first that decides something.
+        """Run the triggered strategies up to the first that decides something.
 
         Returns:
             The decisions up to there, by strategy, for `decide` to use. None if all of them decide nothing.
@@ -128,22 +149,22 @@ class StrategyRunner:
 
         """
         decisions: dict[str, Decided] = {}
-        for name in names:
+        for name, fired in triggered.items():
             loaded, status = self.strategies[name], account.strategies.get(name)
             may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
-            if status.stopped_for or not may_run:
+            if status.stopped_for or not may_run or not self.is_ready(market, name):
                 continue
             try:
-                decision = decisions[name] = self._run(account, market, time_ns, loaded, status)
+                decision = decisions[name] = self._run(account, market, time_ns, loaded, fired)
             except DecisionCutError as cut:
                 return {**decisions, name: CutOff(cut.reason)}
             except Exception:  # noqa: BLE001 - a user's code may raise anything
                 return decisions
-            if decision.changed or decision.intents:
+            if decision:
                 return decisions
         return None
 
-    def decide(self, step: StepContext, name: str, decisions: Mapping[str, Decided]) -> Sequence[Intent]:
+    def decide(self, step: StepContext, name: str, fired: Fired, decisions: Mapping[str, Decided]) -> Sequence[Intent]:
         """Return what a strategy wants, and emit the change of its state.
 
         If its code raises, the decision is dropped, a NOTE says why, and the strategy stops.
@@ -151,6 +172,7 @@ class StrategyRunner:
         Args:
             step: The current step.
             name: The strategy.
+            fired: What triggers it.
             decisions: What `first_decision` returned at this record, so that no strategy runs twice.
 
         """
@@ -160,7 +182,7 @@ class StrategyRunner:
         try:
             decision = decisions.get(name)
             if decision is None:
-                decision = self._run(step.account, step.market, step.time_ns, self.strategies[name], status)
+                decision = self._run(step.account, step.market, step.time_ns, self.strategies[name], fired)
         except DecisionCutError as cut:
             decision = CutOff(cut.reason)
         except Exception as error:  # noqa: BLE001 - a user's code may raise anything
@@ -172,6 +194,8 @@ class StrategyRunner:
             step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {decision.reason}")
             step.emit(StrategyStopped(name, decision.reason, cut_off=True), source=f"strategy.{name}")
             return ()
+        for note in decision.notes:
+            step.emit(note, source=f"strategy.{name}")
         if decision.changed:
             step.emit(StrategyChanged(name, decision.changed), source=f"strategy.{name}")
         return decision.intents
@@ -183,9 +207,7 @@ class StrategyRunner:
             return views
         return {declared: (index, changes.current(instrument)) for declared, (index, instrument) in views.items()}
 
-    def _run(
-        self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
-    ) -> Decision:
+    def _run(self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, fired: Fired) -> Decision:
         """Run a strategy's code and check its decision, within the time budget that the shell set, if any.
 
         Raises:
@@ -194,11 +216,11 @@ class StrategyRunner:
 
         """
         if (guard := self.guard) is None:
-            return self._run_code(account, market, time_ns, loaded, status)
+            return self._run_code(account, market, time_ns, loaded, fired)
         void, began_ns = "", guard.clock()
         try:
             guard.began_ns = began_ns
-            decision = self._run_code(account, market, time_ns, loaded, status)
+            decision = self._run_code(account, market, time_ns, loaded, fired)
         finally:
             guard.began_ns = 0
             spent_ns = guard.clock() - began_ns
@@ -214,7 +236,7 @@ class StrategyRunner:
         return self._run_code.__code__
 
     def _run_code(
-        self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, status: StrategyStatus
+        self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, fired: Fired
     ) -> Decision:
         """Run a strategy's code and check its decision.
 
@@ -223,9 +245,11 @@ class StrategyRunner:
 
         """
         name = loaded.settings.name
+        status = account.strategies.get(name)
         with localcontext(MONEY):  # a copy: changes that the strategy makes to it are dropped
             state = state_from(loaded.cls.State, status.state)
             before = state_values(state)
+            notes: list[NoteBody] = []
             view = View(
                 name=name,
                 account=account,
@@ -234,10 +258,14 @@ class StrategyRunner:
                 instruments=self._current_views(account, name),
                 indicators=self._indicators[name],
                 is_plain=self._is_plain,
+                triggers=fired,
+                notes=notes,
                 settings=self._settings,
             )
-            if loaded.predicate is not None and not market.predicate_holds(
-                self._triggers[name], loaded.predicate, time_ns
+            if (
+                loaded.predicate is not None
+                and TriggerKind.QUOTE in fired
+                and not market.predicate_holds(self._triggers[name], loaded.predicate, time_ns)
             ):
                 raise AssertionError(
                     f"`{predicate_name(loaded.cls)}` says no in plain Python where its machine code said yes: "
@@ -255,7 +283,7 @@ class StrategyRunner:
                 assert state_values(again) == after, "its state is not the same once it was written down"
             if loaded.outside is not None and (outside := loaded.outside.changed(loaded.parameters)):
                 raise AssertionError(f"{outside} was changed: nothing but State persists")
-        return Decision(changed, intents)
+        return Decision(changed, intents, notes)
 
 
 def _check(intent: Intent) -> None:

@@ -10,6 +10,7 @@ COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "st
 ABOUT_ONE = {  # these concern one object: its kind, and an example of its name
     "accept-balance": ("asset", "USDT"),
     "resume-instrument": ("instrument", "BTCUSDT"),
+    "pause-strategy": ("strategy", "quoter"),
     "resume-strategy": ("strategy", "quoter"),
 }
 
@@ -27,7 +28,8 @@ def command(session: str, order: str, about: str, reason: str, journals: Path, *
     `accept-balance ASSET --reason TEXT` records a deposit, a withdrawal or a trade of your own: from then on the
     engine's records follow the venue's balance of ASSET, and a halt for its drift ends.
 
-    `resume-instrument NAME` and `resume-strategy NAME` end a pause that equal refusals led to.
+    `pause-strategy NAME` pauses one strategy: its orders are cancelled, but not those that protect a position.
+    `resume-strategy NAME` ends that pause. It and `resume-instrument NAME` end one that equal refusals led to.
     """
     import getpass
     import json

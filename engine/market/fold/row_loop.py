@@ -13,14 +13,23 @@ from engine.market.fold.books import apply_levels, drop_unreadable
 from engine.market.fold.indicator_inputs import update_with_row
 from engine.market.fold.quotes import fold_mark, fold_quote
 from engine.market.fold.trades import fold_trade
-from engine.market.fold.trigger_flags import check_conditions, evaluate_predicates, fire_changed, raise_flags
+from engine.market.fold.trigger_flags import (
+    check_conditions,
+    evaluate_predicates,
+    fire_changed,
+    note_stream,
+    raise_flags,
+)
 from engine.market.jit import compiled
 from engine.market.layout import (
     APPLY,
+    B_STATE,
     B_TOUCHED,
     BAD_VALUE_SEEN,
     BAR_FIELDS,
     BARS_KEPT,
+    BOOK_MOVED,
+    BOOK_SYNCED,
     C_FIELDS,
     CLOSED_NUMBERS,
     DUE,
@@ -55,6 +64,8 @@ from engine.market.layout import (
     S_TOUCHED,
     S_TRIGGERS,
     T_FIELDS,
+    T_SEQ,
+    TRADED,
     W_FIELDS,
     X_FLAGS,
 )
@@ -77,13 +88,15 @@ def fold_bad_value(row: Rows, s: Rows, t: Rows, sides: Rows) -> int:
 
 
 @compiled
-def finish_record(row: Rows, s: Rows, t: Rows, sides: Rows, triggers: Rows) -> None:
+def finish_record(row: Rows, s: Rows, t: Rows, sides: Rows, triggers: Rows, conditions: Rows) -> None:
     """Check the books that a whole record touched, and fire the triggers that saw a change."""
     if s[S_TOUCHED] > 0:
         first = row[r.INSTRUMENT] if s[S_TOUCHED] == 1 and t[row[r.INSTRUMENT], B_TOUCHED] else 0
         for i in range(first, t.shape[0]):
             if t[i, B_TOUCHED]:
                 raise_flags(s, t, i, finish_book(s, t, sides, i))
+                if s[S_CONDITIONS] > 0 and t[i, B_STATE] == BOOK_SYNCED:
+                    note_stream(i, BOOK_MOVED, s, conditions)
                 s[S_TOUCHED] -= 1
             if s[S_TOUCHED] == 0:
                 break
@@ -173,6 +186,8 @@ def fold_rows(
                     check_conditions(row, s, indicators, values, conditions)
         elif kind == r.TRADE:
             flags = fold_trade(row, s, t, bars, closed, indicators, values)
+            if s[S_CONDITIONS] > 0 and t[row[r.INSTRUMENT], T_SEQ] == row[r.SEQ]:  # else it was repeated
+                note_stream(row[r.INSTRUMENT], TRADED, s, conditions)
         elif kind == r.MARK:
             fold_mark(row, t)
         elif kind == r.CLOCK:
@@ -187,7 +202,7 @@ def fold_rows(
         s[S_IN_RECORD] = 1
         if row[r.LAST]:
             s[S_IN_RECORD] = 0
-            finish_record(row, s, t, sides, triggers)
+            finish_record(row, s, t, sides, triggers, conditions)
             if s[S_INPUTS_CHANGED] != 0:
                 evaluate_predicates(row, s, t, indicators, values, triggers, predicates, inputs)
             if s[S_FLAGS] != 0:

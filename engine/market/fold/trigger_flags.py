@@ -22,6 +22,7 @@ from engine.market.layout import (
     I_COUNT,
     I_VALUE,
     LEVELS_EXCEEDED,
+    MOVE,
     NEVER,
     P_ADDRESS,
     P_BID,
@@ -107,7 +108,19 @@ def is_met(condition: Rows, row: Rows, indicators: Rows, values: Floats) -> bool
 def check_conditions(row: Rows, s: Rows, indicators: Rows, values: Floats, conditions: Rows) -> None:
     """Note each trigger whose condition a two-sided quote meets, after the indicators were updated."""
     for k in range(conditions.shape[0]):
-        if conditions[k, C_INSTRUMENT] == row[r.INSTRUMENT] and is_met(conditions[k], row, indicators, values):
+        if (
+            conditions[k, C_KIND] <= MOVE
+            and conditions[k, C_INSTRUMENT] == row[r.INSTRUMENT]
+            and is_met(conditions[k], row, indicators, values)
+        ):
+            s[S_CHANGED] |= 1 << conditions[k, C_TRIGGER]
+
+
+@compiled
+def note_stream(i: int, kind: int, s: Rows, conditions: Rows) -> None:
+    """Note each trigger on any trade (TRADED) or any change of the book (BOOK_MOVED) of an instrument."""
+    for k in range(conditions.shape[0]):
+        if conditions[k, C_KIND] == kind and conditions[k, C_INSTRUMENT] == i:
             s[S_CHANGED] |= 1 << conditions[k, C_TRIGGER]
 
 
