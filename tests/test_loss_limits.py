@@ -122,7 +122,7 @@ def test_a_strategys_own_loss_limit_stops_only_its_orders() -> None:
 def test_the_portfolio_counts_in_the_reporting_currency() -> None:
     """One ETH bought at 90 BTC is worth 80: a loss of 10 BTC, which are 1,000 USDT."""
     steps = ["run 1", "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1"]
-    given = {"portfolio": scope(daily_loss_max="1000"), "reporting": "USDT"}
+    given = {"portfolio": scope(daily_loss_max="1000")}
     desk = Desk(steps, risk=given).play()
     desk.hand.best(ETH, {"b": "79.01", "B": "1.0", "a": "81.00", "A": "1.0"}).run(1, quote=False)
     assert desk.hand.facts("daily_loss_reached") == []

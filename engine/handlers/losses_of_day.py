@@ -15,12 +15,12 @@ from engine.facts import Position
 from engine.market.market_state import Market
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.risk.conversion import rate
 from engine.risk.loss_limits import LossLimit, recorded_losses
 from engine.session_context import SessionContext
 from engine.state.day_pnl import UTC_DAY, day_of
 from engine.state.orders import EXTERNAL
 from engine.state.positions import unrealised
+from engine.state.rates import recorded_rate
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from journal.record import plain
@@ -118,9 +118,9 @@ def losses_of_day(
 
 def _converted(session: SessionContext, market: Market, asset: str, amount: Decimal) -> tuple[str, Decimal]:
     """Return an amount in the reporting currency; of no asset if its rate is not known."""
-    to = session.body.risk.reporting
-    found = rate(asset, to, session.instruments, lambda name: mid_of(session, market, name))
-    return (to, amount * found) if found else ("", ZERO)
+    currency = session.reducer_settings.reporting_currency
+    rate = recorded_rate(market, asset, currency)
+    return ("", ZERO) if rate is None else (currency, amount * rate)
 
 
 def loss_reason(
@@ -141,7 +141,8 @@ def loss_reason(
             continue
         used = {loss.asset: loss.used for loss in losses if loss.limit is limit}
         if "" in used:
-            return f"a rate in {session.body.risk.reporting} is missing: the loss of this {day_name} is not known", None
+            currency = session.reducer_settings.reporting_currency
+            return f"a rate in {currency} is missing: the loss of this {day_name} is not known", None
         recorded = recorded_losses(day, limit) if is_today else {}
         for asset in sorted({*used, *recorded}):
             loss = max(used.get(asset, ZERO), recorded.get(asset, ZERO))
