@@ -1,15 +1,17 @@
 """P&L of the day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached a limit.
 
-The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. It
+The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. From
+accounting 3 on it is that of the exact lines (engine/state/pnl_lines.py), which have funding too. It
 counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
-position whose instrument was not listed when the day began counts from its first mark of the day.
+position whose instrument was not listed when the day began counts from its first mark of the day. The mark is the mid,
+also where `engine.pnl_mark` is another price, since price levels of mids trigger the check (loss_levels.py).
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from engine import contracts
+from engine import contracts, lots
 from engine.bodies import Figure
 from engine.facts import Position
 from engine.market.market_state import Market
@@ -29,7 +31,7 @@ from journal.record import plain
 class Worth(NamedTuple):
     """The P&L of each position since it first existed, and the first instrument that cannot be marked, or ""."""
 
-    by_position: dict[str, Decimal]  # "strategy instrument" -> realised and unrealised P&L less fees
+    by_position: dict[str, Decimal]  # "strategy instrument" -> realised and unrealised P&L and funding, less fees
     unmarked: str
 
 
@@ -73,15 +75,23 @@ def worth(session: SessionContext, account: Account, market: Market) -> Worth:
     by_position: dict[str, Decimal] = {}
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
-        pnl = position.realised_pnl - position.fees_quote
-        if position.quantity:
-            mid = mid_of(session, market, position.instrument)
-            if not mid:
-                unmarked = unmarked or position.instrument
-                continue
-            pnl += unrealised(position, mid, instrument)
-        by_position[key] = pnl
+        mid = mid_of(session, market, position.instrument) if position.quantity else ZERO
+        if position.quantity and not mid:
+            unmarked = unmarked or position.instrument
+            continue
+        by_position[key] = _pnl_of(session, account, position, instrument, mid)
     return Worth(by_position, unmarked)
+
+
+def _pnl_of(
+    session: SessionContext, account: Account, position: Position, instrument: Instrument, mid: Decimal
+) -> Decimal:
+    settings = session.reducer_settings
+    if settings.has_pnl:
+        line = account.pnl.line(account.positions, instrument, position.strategy, settings.reporting_currency)
+        return line.own.net + (lots.unrealised(line.lots, instrument, mid) if position.quantity else ZERO)
+    pnl = position.realised_pnl - position.fees_quote
+    return pnl + unrealised(position, mid, instrument) if position.quantity else pnl
 
 
 def unlisted_positions(account: Account, now: Worth) -> tuple[str, ...]:
