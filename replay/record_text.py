@@ -168,6 +168,9 @@ def _fact(record: Record) -> str:
             average = f" at {_rounded_text(position.price_avg)} on average" if position.quantity else ""
             pnl = _rounded_text(position.realised_pnl)
             return f"position of {position.strategy} is now {plain(position.quantity)}{average}, realised P&L {pnl}"
+        case facts.InstrumentBlocked() as blocked:
+            reasons = "; ".join(reason.text for reason in blocked.reasons)
+            return f"{blocked.instrument} is blocked: {reasons}" if reasons else f"{blocked.instrument} trades again"
         case other:
             tag = str(other.__struct_config__.tag)
             return f"{tag}: {fields_text({name: _rounded(getattr(other, name)) for name in other.__struct_fields__})}"

@@ -273,6 +273,10 @@ def test_filters_become_scales_and_bounds(shared_data: Path) -> None:
         notional_min=Decimal(5),
         notional_min_applies_to_market=True,
         trading=True,
+        buy_price_low=Decimal("0.2"),
+        buy_price_high=Decimal(5),
+        sell_price_low=Decimal("0.2"),
+        sell_price_high=Decimal(5),
     )
     assert (eth.symbol, eth.lot_size, eth.size_scale) == ("ETHUSDT", Decimal("0.0001"), 8)
 

@@ -209,6 +209,8 @@ def test_sessions_lists_what_there_is_and_what_cannot_be_read(journals: Path, tm
     ]
     assert verbatim("verify", "a day in August", "--journals", tmp_path).exit_code == 0
     (tmp_path / "20240808T235410Z-bbbbbbbb").mkdir()
+    assert "begun" in verbatim("sessions", "--journals", tmp_path).stdout
+    (tmp_path / "20240808T235410Z-bbbbbbbb" / "000000000000.parquet").write_text("no segment")
     assert verbatim("sessions", "--journals", tmp_path, "--json").exit_code == 1
     damaged = verbatim("sessions", "--journals", tmp_path)
     assert damaged.exit_code == 1

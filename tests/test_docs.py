@@ -62,6 +62,24 @@ def test_every_command_has_its_section() -> None:
     assert [name for name in COMMANDS if f"$ verbatim {name}" not in text] == []
 
 
+def test_every_command_that_a_text_names_exists() -> None:
+    """Messages, docstrings and pages send users to commands that they can run."""
+    pages = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "examples").glob("*.py")]
+    files = [
+        path
+        for folder in ("verbatim", "engine", "replay", "analysis", "journal")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    named = {
+        (name, str(path.relative_to(ROOT)))
+        for path in (*pages, *files)
+        for name in re.findall(r"(?:`|\$ )verbatim ([a-z]+)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 40
+    signed_text = ("journal", "docs/journal-format.md")
+    assert {each for each in named if each[0] not in COMMANDS} == {signed_text}
+
+
 def test_every_option_in_the_reference_exists() -> None:
     """Old spellings are named only in the paragraph about them."""
     text = (DOCS / "command-line.md").read_text()

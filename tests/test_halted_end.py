@@ -1,22 +1,19 @@
-"""The end of a halted session, as a person and a script see it: headline, exit code, levels of the log."""
+"""The end of a halted session, as a person and a script see it: headline and exit code."""
 
 import json
 import signal
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 from test_cli_live import VERBATIM, config_for, environment, state_of, until, venue, verbatim
 
-from engine.bodies import NoteBody, NoteLevel
-from engine.facts import AccessRefused, ModeChanged
+from engine.facts import AccessRefused
 from engine.live.outputs import OutputDispatcher
 from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
-from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.mode_reasons import Mode
 from engine.mode_shares import ModeSummary
 from engine.step_context import Output
 from journal.record import Kind, Record
@@ -52,27 +49,6 @@ def test_the_headline_names_every_reason() -> None:
     assert headline(summary("running", EndedBy.CLOSED)) == ""
     text = headline(summary("halted", EndedBy.CLOSED))
     assert text.startswith("HALTED: the fees look wrong; and so does the clock. What to do: ")
-
-
-def logged(*bodies: Any) -> list[tuple[str, str]]:
-    dispatcher = OutputDispatcher(SimpleNamespace(), 0)  # type: ignore[arg-type]  # nothing here is a request
-    record = Record(1, 1, Kind.NOTE, "mode", 0, None, None, None, None, "")
-    with capture_logs() as logs:
-        dispatcher.dispatch([Output(record, body) for body in bodies])
-    return [(entry["log_level"], entry["event"]) for entry in logs]
-
-
-def test_each_level_is_logged_as_it_is() -> None:
-    halt = ModeChanged(Mode.HALTED, (ModeReason(ReasonCode.HALT_ORDERED, "ordered"),))
-    notes = (NoteBody(NoteLevel.INFO, "a"), NoteBody(NoteLevel.WARNING, "b"), NoteBody(NoteLevel.ALARM, "c"))
-    running = ModeChanged(Mode.RUNNING, ())
-    assert logged(*notes, halt, running) == [
-        ("info", "a"),
-        ("warning", "b"),
-        ("error", "c"),
-        ("error", "mode"),
-        ("info", "mode"),
-    ]
 
 
 def test_only_the_venues_own_words_count_as_a_refused_key() -> None:

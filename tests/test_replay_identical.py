@@ -154,7 +154,7 @@ def test_a_changed_cadence_differs_at_the_first_timer(folder: Path) -> None:
     [
         (
             "risk.order_sise_max=1",
-            "unknown setting 'risk.order_sise_max' (did you mean 'order_size_max'?); known: balance_tolerance, ",
+            "unknown setting 'risk.order_sise_max' (did you mean 'order_size_max'?); known: account, balance_tolerance",
         ),
         ("risk.order_size_max=much", "risk.order_size_max=much: Invalid decimal string"),
         ("colour=blue", "'colour' cannot be set; use risk.NAME, rule.RULE.SETTING, engine.NAME or"),

@@ -39,6 +39,7 @@ from verbatim.config_sections import (
     ClockSection,
     ConfigError,
     EngineSection,
+    LogSection,
     RecordSection,
     RiskSection,
     RuleSection,
@@ -73,6 +74,7 @@ class Config(BaseSettings):
     engine: EngineSection = EngineSection()
     safeguards: SafeguardsSection = SafeguardsSection()
     record: RecordSection = RecordSection()
+    log: LogSection = LogSection()
 
     @classmethod
     def settings_customise_sources(

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from engine.live.calendars import with_windows
+from engine.live.logs import LogSettings
 from engine.live.time_zones import find_zone
 from engine.live.transport.selection import TransportProfile
 from engine.risk_settings import (
@@ -77,6 +78,24 @@ class RecordSection(Section):
 
     roll_hours: Decimal = Field(default=Decimal(24), gt=0, le=24 * 31)
     roll_at: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d)?$")  # "HH:MM"; overrides roll_hours
+
+
+class LogSection(Section):
+    """The logs of `run` and `record`. Options of the command override the form and the level."""
+
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    feed_every_s: Decimal = Field(default=Decimal(60), ge=0)  # between two reports on the streams; 0: none
+    sample_every: int = Field(default=0, ge=0)  # one of so many market messages of a link is logged; 0: none
+
+    def settings(self, *, form: str | None = None, level: str | None = None) -> LogSettings:
+        """Return the settings, with the form and the level of the command's options where they are given."""
+        return LogSettings(
+            level=level or self.level,
+            json_lines=(form or self.format) == "json",
+            feed_seconds=float(self.feed_every_s),
+            sample_every=self.sample_every,
+        )
 
 
 class ClockSection(Section):

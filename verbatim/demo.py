@@ -18,10 +18,10 @@ from typing import Any
 import httpx
 import msgspec
 import trio
-from rich.console import Console
 
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
+from engine.live.logs import LogSettings
 from engine.live.session import Session
 from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
@@ -41,12 +41,13 @@ from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from verbatim.config import scale_timeouts
 from verbatim.config_sections import RECV_WINDOW_MS_MAX
-from verbatim.runner import Progress, run_session_config
+from verbatim.runner import StatusLine, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
 
 VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture is unpacked first
 POLL_SECONDS = 0.2
 DRAIN_SECONDS = 0.5  # after the capture's last line, until it was processed
+ERRORS_ONLY = LogSettings(level="error")
 DEFAULTS = {  # symbol -> the example strategies that trade it
     "BTCUSDT": {"quoter": "quoter.py:Quoter", "cross": "ma_cross.py:MovingAverageCross"},
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
@@ -73,6 +74,8 @@ class DemoOptions:
     seconds: float = 20.0
     strategy: str = ""
     transport: TransportProfile = TransportProfile.STANDARD
+    status: bool = True  # a status line, if stderr is a terminal
+    log: LogSettings = ERRORS_ONLY
 
 
 def examples_folder() -> Path:
@@ -129,7 +132,7 @@ async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]
                     await process.wait()
 
 
-async def trade(options: DemoOptions, console: Console) -> Summary:
+async def trade(options: DemoOptions) -> Summary:
     """Start the venue, run the session, and return its summary."""
     if options.strategy:
         read_strategy(options.strategy)  # a bad file is refused before anything starts
@@ -140,9 +143,12 @@ async def trade(options: DemoOptions, console: Console) -> Summary:
         venue_options["symbols"] = ["BTCUSDT"]
     async with venue_process(venue_options) as ready:
         config = demo_session(options, ready)
-        with Progress(console) as progress:
+        with StatusLine(is_wanted=options.status) as status:
             return await run_session_config(
-                config, on_status=progress, drive=partial(_stop_at_end, options, str(ready["listening"]))
+                config,
+                on_status=status,
+                drive=partial(_stop_at_end, options, str(ready["listening"])),
+                log=options.log,
             )
 
 

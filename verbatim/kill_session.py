@@ -21,6 +21,7 @@ from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
 from engine.live.emergency import APART_SECONDS
+from engine.live.logs import LogSettings
 from engine.live.previous_session import PreviousJournal, rebuilt_state
 from engine.live.session import Session
 from engine.live.session_config import SessionConfig, StartError
@@ -43,6 +44,7 @@ STOP_SECONDS = 2.0  # of the time to wait, for the end of the session that cance
 RETRY_SECONDS_MAX = 10.0  # between two attempts to reach a venue that does not describe the instruments
 OURS_MAX = 200  # the newest sessions of the folder whose orders are cancelled too
 
+LOG = LogSettings(level="warning", feed_seconds=0)
 
 log = structlog.get_logger()
 
@@ -138,7 +140,7 @@ class _Killing:
             while self.session is None:
                 try:
                     await run_session_config(
-                        self._wanted, drive=self._drive, before=self._before, stops_if_refused=False
+                        self._wanted, drive=self._drive, before=self._before, stops_if_refused=False, log=LOG
                     )
                 except StartError as error:
                     self.problem = str(error)

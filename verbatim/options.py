@@ -44,3 +44,14 @@ def duration_option(text: str) -> Callable[[F], F]:
         return new(old(command))
 
     return add
+
+
+def log_options(command: F) -> F:
+    """Add the options of the log, which override the configuration's section `log`."""
+    form = click.option(
+        "--log", "log_form", type=click.Choice(["console", "json"]), help="Form of the log. Default: console."
+    )
+    level = click.option(
+        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="Least level. Default: info."
+    )
+    return form(level(command))

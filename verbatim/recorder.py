@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import structlog
 import trio
@@ -16,6 +17,7 @@ import trio
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
+from engine.live.logs import LogSettings
 from engine.live.previous_session import PreviousJournal, left_by
 from engine.live.session import Session, run_session
 from engine.live.session_config import SessionConfig, StartError, StartPlan
@@ -23,6 +25,7 @@ from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
 from engine.session_record import SECOND_NS
 from verbatim.runner import make_journals_folder
+from verbatim.session_log import SessionLog
 
 RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 1.0, 60.0
 HOUR_NS = 3600 * SECOND_NS
@@ -61,6 +64,7 @@ class Recorder:
         due_ns: Callable[[int], int],
         on_end: Callable[[Summary], None],
         on_status: Callable[[SessionStatus], None] | None = None,
+        log: LogSettings | None = None,
     ) -> None:
         """Make a recorder.
 
@@ -69,11 +73,13 @@ class Recorder:
             due_ns: returns the end of a session, given its start (session time).
             on_end: called with the summary of each session.
             on_status: called with each progress report.
+            log: what the sessions log of their outputs; None: nothing.
         """
         self._config = config
         self._due_ns = due_ns
         self._on_end = on_end
         self._on_status = on_status
+        self._make_lines = None if log is None else partial(SessionLog, settings=log)
         self._over = trio.Event()
         self._links: dict[str, HandedOverLink] = {}
         self._refusal = ""  # why nothing can be recorded
@@ -143,7 +149,11 @@ class Recorder:
         async with trio.open_nursery() as nursery:
 
             async def run(task_status: "trio.TaskStatus[Session]") -> None:
-                ended.append(await run_session(plan, progress=self._note_status, task_status=task_status))
+                ended.append(
+                    await run_session(
+                        plan, progress=self._note_status, make_lines=self._make_lines, task_status=task_status
+                    )
+                )
                 nursery.cancel_scope.cancel()
 
             session = await nursery.start(run)

@@ -9,17 +9,18 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Self
 
 import trio
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from engine.bodies import CommandName
 from engine.live.account_lock import AccountBusyError
 from engine.live.control_socket import ControlError
+from engine.live.logs import STDERR, LogSettings
 from engine.live.previous_session import PreviousJournal
 from engine.live.session import Session, run_session
 from engine.live.session_config import SessionConfig, StartError
@@ -34,10 +35,14 @@ from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config_sections import ConfigError
 from verbatim.exit_codes import BAD_INPUT, FAILED, HALTED, LOCKED, OK, stop
+from verbatim.session_log import SessionLog
 
 BAD = (ConfigError, StrategyError, VenueStartError)
 LOCKS = (AccountBusyError, JournalLockedError)
 FAILURES = (StartError, JournalError, ControlError, OSError)
+DRAW_SECONDS = 0.25  # between two drawings of the status line
+DRAW_SECONDS_MAX = 1.0  # for the last one
+POSITIONS_NAMED_MAX = 3
 
 
 class SessionWatch:
@@ -67,6 +72,7 @@ async def run_session_config(
     drive: Callable[[Session], Awaitable[None]] | None = None,
     before: PreviousJournal | None = None,
     on_open: Callable[[], None] = lambda: None,
+    log: LogSettings | None = None,
     stops_if_refused: bool = True,
 ) -> Summary:
     """Open and run a session until it ends.
@@ -77,6 +83,7 @@ async def run_session_config(
         on_open: called when the venue described the instruments, before anything is connected.
         drive: an async function that controls the running session; the session's end cancels it.
         before: the state to continue from; None: that of the newest session.
+        log: what the session logs of its outputs; None: nothing.
         stops_if_refused: end the session if the venue refuses the key or an address before it ran.
 
     Raises:
@@ -86,11 +93,12 @@ async def run_session_config(
     plan = await open_session(config, before)
     on_open()
     watch = SessionWatch(on_status)
+    make_lines = None if log is None else partial(SessionLog, settings=log)
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:
 
         async def run(task_status: "trio.TaskStatus[Session]") -> None:
-            ended.append(await run_session(plan, progress=watch, task_status=task_status))
+            ended.append(await run_session(plan, progress=watch, make_lines=make_lines, task_status=task_status))
             nursery.cancel_scope.cancel()
 
         session = await nursery.start(run)
@@ -152,36 +160,57 @@ def exit_for(error: BaseException) -> None:
         stop(str(error), FAILED)
 
 
-class Progress:
-    """A status line that is redrawn in place on a terminal, and omitted elsewhere."""
+class StatusLine:
+    """A status line below the log on a terminal, and nothing elsewhere.
 
-    def __init__(self, console: Console) -> None:
-        self._live = Live(Text("connecting..."), console=console, transient=True, auto_refresh=False)
-        self._shown = console.is_terminal
+    A thread draws it: a terminal that is stopped, as Ctrl-S does, delays no order.
+    """
+
+    def __init__(self, *, is_wanted: bool = True) -> None:
+        self._is_shown = is_wanted and sys.stderr.isatty()
+        self._text = "connecting..."
+        self._over = Event()
+        self._thread = Thread(target=self._draw, name="status line", daemon=True)
 
     def __enter__(self) -> Self:
-        if self._shown:
-            self._live.start()
+        if self._is_shown:
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._shown:
-            self._live.stop()
+        if self._is_shown:
+            self._over.set()
+            self._thread.join(DRAW_SECONDS_MAX)
 
     def __call__(self, status: SessionStatus) -> None:
-        """Redraw the line."""
-        if self._shown:
-            self._live.update(Text(printable(status_line(status))), refresh=True)
+        """Set the text that is drawn next."""
+        if self._is_shown:
+            self._text = printable(status_line(status))
+
+    def _draw(self) -> None:
+        while not self._over.wait(DRAW_SECONDS):
+            STDERR.set_status(self._text)
+        STDERR.set_status("")
 
 
 def status_line(status: SessionStatus) -> str:
-    """Return mode, counts, P&L and lag in one line."""
+    """Return mode, counts, positions, P&L and lag in one line."""
     pnl = sum((held.pnl for held in status.positions), start=0) if status.pnl is None else status.pnl.total
     currency = "" if status.pnl is None else f" {status.pnl.currency}"
     return (
-        f"{status.mode:8}  records {status.records:,}  orders {status.orders:,}  fills {status.fills:,}  "
-        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms{ages_text(status)}"
+        f"{status.mode:8}  orders {status.orders:,}  fills {status.fills:,}  {positions_text(status)}  "
+        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}{ages_text(status)}"
     )
+
+
+def positions_text(status: SessionStatus) -> str:
+    """Return the positions by instrument, of all strategies together; the first few by name."""
+    sums: dict[str, Decimal] = {}
+    for held in status.positions:
+        sums[held.instrument] = sums.get(held.instrument, Decimal(0)) + held.quantity
+    found = [f"{plain(quantity)} {name.partition(':')[2]}" for name, quantity in sums.items() if quantity]
+    more = f" and {len(found) - POSITIONS_NAMED_MAX} more" if len(found) > POSITIONS_NAMED_MAX else ""
+    return f"position {', '.join(found[:POSITIONS_NAMED_MAX]) or 'none'}{more}"
 
 
 def pnl_text(status: SessionStatus) -> str:

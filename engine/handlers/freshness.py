@@ -19,6 +19,7 @@ from engine.requests import LinkPhase, Purpose, Unsigned
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.pending_requests import PendingRequest
+from engine.state.session_state import State
 from engine.step_context import StepContext
 
 OWN_CODES = (BlockCode.STREAM_STALE, BlockCode.VENUE_LAGS)
@@ -50,7 +51,7 @@ def watch_freshness(session: SessionContext, step: StepContext) -> None:
     _end_overdue(session, step)
 
 
-def venue_lag_ns(session: SessionContext, step: StepContext, index: int) -> dict[Stream, int]:
+def venue_lag_ns(session: SessionContext, step: StepContext | State, index: int) -> dict[Stream, int]:
     """Return how old each stream's newest message was when it came: our time in the venue's clock minus its stamp."""
     venue = session.instruments[step.market.instruments[index].id].venue
     offset_ns = step.account.limits.get(venue).clock_offset_ns

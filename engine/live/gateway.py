@@ -4,6 +4,7 @@ A request that changes the venue leaves only with a Durable token: its record, a
 Decides nothing. Secrets join here, last, and go nowhere else.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from heapq import heappop, heappush
 
@@ -27,6 +28,7 @@ from journal.writer import Durable, JournalWriter
 # requests on their way at once, to all venues; the rest wait their turn, and expire if it comes too late
 PARALLEL_MAX = 16
 READ_ONLY = "the session is read-only: nothing that changes the venue is sent"
+LATENCIES_MAX = 1000  # times that the log summarises
 EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
 
 
@@ -63,10 +65,18 @@ class Gateway:
         self._addresses = addresses or {}
         self._refused = refused or RefusedAddresses()
         self._stamped_ns = 0
+        # session time from the record that led to an order to its sending, newest last
+        self.latencies_ns: deque[int] = deque(maxlen=LATENCIES_MAX)
+        self._decided_ns: dict[int, int] = {}  # seq of an order's request -> time of its record
 
     def attach(self, writer: JournalWriter) -> None:
         """Set the writer whose durable records release requests."""
         self._writer = writer
+
+    @property
+    def is_holding(self) -> bool:
+        """Return True while a request waits for its record to be durable."""
+        return bool(self._held)
 
     def perform(self, record: Record) -> None:
         """Perform a REQUEST: now, or when its record is durable."""
@@ -79,6 +89,8 @@ class Gateway:
             case _ if request.mutates and self._read_only:
                 self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
             case _ if request.mutates:
+                if request.purpose is Purpose.PLACE:
+                    self._decided_ns[record.seq] = record.time_ns
                 heappush(self._held, (record.seq, request))
                 self.release()
             case _:
@@ -130,6 +142,12 @@ class Gateway:
                         address = self._addresses.get(request.venue, "").rstrip("/") + unsigned.path
                         self._refused.note(address, ended.status, "venue.rest")
         self._ingress.put(arrival_of(seq, request, ended))
+        self._note_latency(seq, ended.sent_ns, was_sent=ended.outcome is not AnswerStatus.NOT_SENT)
+
+    def _note_latency(self, seq: int, sent_ns: int, *, was_sent: bool) -> None:
+        decided_ns = self._decided_ns.pop(seq, 0)
+        if decided_ns and was_sent:
+            self.latencies_ns.append(sent_ns - decided_ns)
 
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
         """Send over the private websocket. The reply arrives as a frame, or the link drops."""
@@ -139,8 +157,11 @@ class Gateway:
         try:
             if websocket is None:
                 raise WebsocketClosedError("the link is down")
+            sent_ns = self._clock.now_ns()
             await websocket.send(frame)
+            self._note_latency(seq, sent_ns, was_sent=True)
         except WebsocketClosedError as ended:
+            self._note_latency(seq, 0, was_sent=False)
             self._ingress.put(arrival_of(seq, request, self._not_sent(str(ended))))
 
     def _stamp_ns(self, clock_offset_ns: int) -> int:

@@ -56,6 +56,19 @@ class InputLoop:
         self._lag_checked_over = settings.late_waiting_max or MEASURE_NEVER
         self._read_ns = 0  # wall clock when the sockets could be read last
         self._unread_ns = 0  # messages read since may have arrived as early as this; 0: every socket was empty since
+        self._accept_batch = self._accept_frames
+
+    def sample(self, put_frames: Callable[[FrameBatch, int, int], None]) -> None:
+        """Pass on each socket read that led to nothing, with seq and time of its newest message."""
+
+        def accept(frames: FrameBatch, state: State) -> bool:
+            before = state.seq
+            has_request = self._accept_frames(frames, state)
+            if state.seq - before == len(frames.payloads):  # neither outputs nor TIMERs among them
+                put_frames(frames, state.seq, state.time_ns)
+            return has_request
+
+        self._accept_batch = accept
 
     async def run(self, on_end: Callable[[Exception | None], None]) -> None:
         """Process inputs until the core closes the session, our code fails or the journal fails.
@@ -73,7 +86,7 @@ class InputLoop:
                     self._measure_lag(item.recv_ns if isinstance(item, FrameBatch) else 0)
                 if isinstance(item, FrameBatch):
                     budget -= len(item.payloads)
-                    has_request = self._accept_frames(item, state)
+                    has_request = self._accept_batch(item, state)
                 elif item is not None:
                     budget -= 1
                     has_request = self._accept(item)

@@ -4,9 +4,14 @@ The journal records the session; logs are for the user who watches.
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from shutil import get_terminal_size
+from threading import Lock
 from typing import Any
 
 import structlog
@@ -22,6 +27,79 @@ _IN_TEXT = re.compile(
 HIDDEN = "***"
 TEXT_MAX = 10_000  # characters of a value, with a traceback
 LIBRARIES = ("httpx", "httpcore", "trio-websocket")
+SECOND_NS = 1_000_000_000
+EVENT_WIDTH = 15  # of the console form
+# the console form has these fields of a line with a text, which contains the others
+CONSOLE_FIELDS = (
+    "timestamp",
+    "level",
+    "event",
+    "strategy",
+    "version",
+    "instrument",
+    "client_order_id",
+    "plan_id",
+    "seq",
+    "cause",
+)
+CLEAR_LINE = "\r\x1b[2K"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """The settings of the logs. They concern the shell alone, so no record contains them."""
+
+    level: str = "info"
+    json_lines: bool = False
+    feed_seconds: float = 60.0  # real time between two reports on the streams; 0: none
+    sample_every: int = 0  # one of so many market messages of a link is logged; 0: none
+
+
+class LogStream:
+    """The present stderr: log lines, and below them a status line that is redrawn.
+
+    A test or another program may replace `sys.stderr` at any time. Log lines come from the session's task and from a
+    thread.
+    """
+
+    def __init__(self) -> None:
+        self._status = ""
+        self._lock = Lock()
+
+    def write(self, text: str) -> None:
+        """Write lines above the status line."""
+        with self._lock:
+            sys.stderr.write(f"{CLEAR_LINE}{text}{self._status}" if self._status else text)
+
+    def flush(self) -> None:
+        """Flush stderr."""
+        sys.stderr.flush()
+
+    def set_status(self, text: str) -> None:
+        """Replace the status line, cut to the terminal's width; "" removes it."""
+        text = text[: max(_columns() - 1, 1)]
+        with self._lock:
+            if text or self._status:
+                sys.stderr.write(f"{CLEAR_LINE}{text}")
+                sys.stderr.flush()
+            self._status = text
+
+
+def _columns() -> int:
+    """Return the width of the terminal that stderr is; the usual one for anything else."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError):
+        return get_terminal_size().columns
+
+
+STDERR = LogStream()
+
+
+def print_text(text: str) -> None:
+    """Print finished log lines."""
+    STDERR.write(text)
+    STDERR.flush()
 
 
 def quiet_loggers() -> None:
@@ -43,26 +121,51 @@ def _clean(value: Any) -> Any:
     return _clean(str(value))
 
 
+def _stamp(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace `time_ns`, the session time of a record, by a timestamp; without it the line has the present time."""
+    time_ns = event.pop("time_ns", None)
+    if time_ns is None:
+        event["timestamp"] = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    else:
+        whole = datetime.fromtimestamp(time_ns // SECOND_NS, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        event["timestamp"] = f"{whole}.{time_ns % SECOND_NS // 1000:06}Z"
+    return event
+
+
+def _readable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put the text behind the event, and keep a line one line: only a traceback has more."""
+    text = event.pop("text", None)
+    if text is not None:
+        event = {name: event[name] for name in CONSOLE_FIELDS if event.get(name) is not None}
+        event["event"] = f"{event['event']:{EVENT_WIDTH}} {text}"
+    return {
+        name: value.replace("\n", "\\n") if isinstance(value, str) and name != "exception" else value
+        for name, value in event.items()
+    }
+
+
 def configure(*, level: str = "info", json_lines: bool = False) -> None:
     """Configure the logs of this process. The command line calls this once."""
     quiet_loggers()
     last = (
-        structlog.processors.JSONRenderer() if json_lines else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        [structlog.processors.JSONRenderer()]
+        if json_lines
+        else [_readable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)]
     )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _stamp,
             structlog.processors.format_exc_info,
             redact,
-            last,
+            *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=_to_stderr,
+        logger_factory=_make_logger,
         cache_logger_on_first_use=False,
     )
 
 
-def _to_stderr(*_given: object) -> structlog.PrintLogger:
-    """Return a logger on the present stderr: a test or a progress bar may have replaced it."""
-    return structlog.PrintLogger(sys.stderr)
+def _make_logger(*sinks: Any) -> structlog.WriteLogger:
+    """Return a logger on the sink that `structlog.get_logger` was given, or on stderr."""
+    return structlog.WriteLogger(sinks[0] if sinks else STDERR)  # type: ignore[arg-type]  # it only writes and flushes

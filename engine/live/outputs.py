@@ -1,29 +1,28 @@
-"""The outputs of steps: requests go to the gateway, the rest is counted and logged for people. Decides nothing."""
+"""The outputs of steps: requests go to the gateway, the rest is counted and queued for the log. Decides nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import structlog
-
-from engine.bodies import NoteBody, NoteLevel, RequestBody, VerdictBody
+from engine.bodies import RequestBody, VerdictBody
 from engine.facts import AccessRefused, CloseReason, MarketGap, ModeChanged, OrderFilled, SessionClosing
 from engine.live.gateway import Gateway
-from engine.mode_reasons import Mode, ReasonCode, key_refused, texts
+from engine.mode_reasons import ReasonCode, key_refused
 from engine.mode_shares import ModeShares
 from engine.requests import Purpose
-from engine.session_record import SECOND_NS
 from engine.step_context import Output
 
 MODE_SOURCE = "mode"  # of a mode that the policy derived, and not an answer of the venue
 
-LOG_METHODS = {NoteLevel.INFO: "info", NoteLevel.WARNING: "warning", NoteLevel.ALARM: "error"}
 
-log = structlog.get_logger()
+def _log_nothing(_outputs: Sequence[Output]) -> None:
+    """Ignore outputs: the session has no log."""
 
 
 class OutputDispatcher:
     """Performs outputs and counts them since the session's start."""
 
-    def __init__(self, gateway: Gateway, started_ns: int) -> None:
+    def __init__(
+        self, gateway: Gateway, started_ns: int, log: Callable[[Sequence[Output]], None] = _log_nothing
+    ) -> None:
         self.orders = self.fills = self.gaps = self.refused = 0
         self.last_fill = ""  # client order id
         self.first_objection = ""  # of risk, to an intent
@@ -31,6 +30,7 @@ class OutputDispatcher:
         self.close_reason: CloseReason | None = None
         self.shares = ModeShares(started_ns)
         self._gateway = gateway
+        self._log = log  # queues outputs; it makes no line now
 
     def dispatch(self, outputs: Sequence[Output]) -> bool:
         """Perform the outputs of a step. Return True if there was a request."""
@@ -45,14 +45,14 @@ class OutputDispatcher:
                     self.refused += 1
                     objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
                     self.first_objection = self.first_objection or objections[0]
-                case NoteBody() as note:
-                    getattr(log, LOG_METHODS[note.level])(note.text, seq=output.record.seq)
                 case _:
-                    self._report_fact(output)
+                    self._count_fact(output)
+        if outputs:
+            self._log(outputs)
         return has_request
 
-    def _report_fact(self, output: Output) -> None:
-        """Add a fact to the counts, and log it if a user follows it."""
+    def _count_fact(self, output: Output) -> None:
+        """Add a fact to the counts."""
         match output.body:
             case OrderFilled() as fill:
                 self.fills += 1
@@ -61,17 +61,10 @@ class OutputDispatcher:
                 self.shares.add(output.record.time_ns, fact)
                 if output.record.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
                     self.key_refused = self.key_refused or fact.reasons[0].text
-                write = log.error if fact.mode is Mode.HALTED else log.info
-                write("mode", mode=fact.mode.value, reasons=texts(fact.reasons))
             case AccessRefused() as fact if fact.is_key and fact.until_ns:
                 self.key_refused = self.key_refused or key_refused(fact.venue, fact.reason).text
-            case MarketGap() as gap:
-                stream = f"{gap.stream} of {gap.instrument}" if gap.stream else gap.link
-                if gap.to_ns and not gap.stream:
-                    log.info("gap over", of=stream, seconds=(gap.to_ns - gap.from_ns) / SECOND_NS)
-                else:
-                    self.gaps += 1
-                    log.warning("gap", of=stream, reason=gap.reason)
+            case MarketGap() as gap if gap.stream or not gap.to_ns:
+                self.gaps += 1
             case SessionClosing() as closing:
                 self.close_reason = closing.reason
             case _:

@@ -6,7 +6,6 @@ It owns their order of start and end. It decides nothing about trading; when the
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from decimal import Decimal
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -26,17 +25,19 @@ from engine.live.gateway import Gateway
 from engine.live.ingress import Command, Ingress
 from engine.live.input_loop import InputLoop
 from engine.live.link_tasks import HandedOverLink, LinkTasks
+from engine.live.log_task import LinesMaker, LogTask
+from engine.live.logs import print_text
 from engine.live.outputs import OutputDispatcher
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
 from engine.live.session_status import (
-    PositionStatus,
     Progress,
     SessionStatus,
     Summary,
     exposure,
     portfolio_status,
+    position_statuses,
     stream_ages,
 )
 from engine.live.stuck_guard import stuck_guard
@@ -44,7 +45,6 @@ from engine.live.transport.selection import make_sender
 from engine.live.waiting_commands import WaitingCommands
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
-from engine.state.positions import unrealised
 from engine.state.session_state import State
 from journal.errors import JournalError
 from journal.private_files import make_folder
@@ -61,7 +61,7 @@ log = structlog.get_logger()
 class Session:
     """A live session, from its SESSION record to the seal of its journal."""
 
-    def __init__(self, plan: StartPlan, nursery: trio.Nursery) -> None:
+    def __init__(self, plan: StartPlan, nursery: trio.Nursery, make_lines: LinesMaker | None = None) -> None:
         """Create the journal and all parts; `start` starts them in the nursery. Raises JournalError."""
         config = plan.wanted
         self.plan = plan
@@ -99,7 +99,9 @@ class Session:
             refused=self._refused,
         )
         self._gateway.attach(self._writer)
-        self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns)
+        self._log = self._make_log(make_lines)
+        queue = [] if self._log is None else [self._log.put]
+        self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns, *queue)
         runner = self.kernel.session.runner
         self.watch = DecisionWatch(plan.body.engine, config.clock.speed, runner.guarded_code)
         runner.guard = self.watch
@@ -107,6 +109,16 @@ class Session:
         self.watch.is_command_waiting = self._waiting.is_urgent
         self._loop = InputLoop(
             self.sequencer, self.ingress, config.clock, self._writer, self._outputs, watch=self.watch
+        )
+        if self._log is not None and self._log.sample_every:
+            self._loop.sample(self._log.put_frames)
+
+    def _make_log(self, make_lines: LinesMaker | None) -> LogTask | None:
+        if make_lines is None:
+            return None
+        lines = make_lines(self.kernel.session, lambda: self.state, self._gateway.latencies_ns)
+        return LogTask(
+            lines, is_busy=lambda: bool(self._gateway.is_holding or self.ingress.waiting), print_text=print_text
         )
 
     def _create_journal(self) -> JournalWriter:
@@ -161,7 +173,7 @@ class Session:
             fills=outputs.fills,
             gaps=outputs.gaps,
             last_fill=outputs.last_fill,
-            positions=tuple(self._positions(state)),
+            positions=position_statuses(self.kernel.session, state),
             waiting=self.ingress.waiting,
             waiting_peak=self.ingress.waiting_peak,
             lag_ns=self._loop.lag_ns,
@@ -183,30 +195,6 @@ class Session:
         """Return, as JSON values, what is open and which safety orders are in force."""
         return exposure(self.kernel.session, self.state)
 
-    def _positions(self, state: State) -> list[PositionStatus]:
-        session = self.kernel.session
-        positions = []
-        for key in sorted(state.account.positions.by_key):
-            position = state.account.positions.by_key[key]
-            index = session.indexes.get(position.instrument)
-            quote = None if index is None else state.market.quote(index)
-            instrument = session.instruments.get(position.instrument)
-            positions.append(
-                PositionStatus(
-                    strategy=position.strategy,
-                    instrument=position.instrument,
-                    quantity=position.quantity,
-                    realised_pnl=position.realised_pnl,
-                    unrealised_pnl=unrealised(position, (quote.bid + quote.ask) / 2, instrument)
-                    if quote and instrument
-                    else Decimal(0),
-                    fees_quote=position.fees_quote,
-                    fees_unvalued=position.fees_unvalued,
-                    is_marked=bool(quote and instrument),
-                )
-            )
-        return positions
-
     # ---- its life
 
     async def start(self, *, progress: Progress | None, task_status: "trio.TaskStatus[Session]") -> None:
@@ -218,6 +206,8 @@ class Session:
         await nursery.start(partial(serve_control, path, self.ingress, self.exposure, waiting=self._waiting))
         if progress is not None:
             nursery.start_soon(self._report_progress, progress)
+        if self._log is not None:
+            nursery.start_soon(self._log.run)
         try:
             self._outputs.dispatch(self.sequencer.begin(self.plan.body))
             self._loop.accept_first(self.plan.first)
@@ -277,6 +267,8 @@ class Session:
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._close_journal)
             await self._sender.close()
+        if self._log is not None:
+            self._log.finish()
 
     def summary(self) -> Summary:
         """Return how the session ended, after `close`."""
@@ -371,15 +363,19 @@ async def run_session(
     plan: StartPlan,
     *,
     progress: Progress | None = None,
+    make_lines: LinesMaker | None = None,
     task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,
 ) -> Summary:
-    """Run a session to its end. `task_status` gets the Session once its first inputs are processed."""
+    """Run a session to its end. `task_status` gets the Session once its first inputs are processed.
+
+    `make_lines` makes what writes the session's log; without it outputs are not logged.
+    """
     with rare_collections(), ExitStack() as watching:
         session: Session | None = None
         guard = watching.enter_context(stuck_guard(plan))
         try:
             async with trio.open_nursery() as nursery:
-                session = Session(plan, nursery)
+                session = Session(plan, nursery, make_lines)
                 watching.enter_context(session.watch.run(guard))
                 await session.start(progress=progress, task_status=task_status)
             await session.cancel_after_failure()

@@ -15,6 +15,7 @@ from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
 from engine.state.pnl_figures import PnlFigures, total_figures
+from engine.state.positions import unrealised
 from engine.state.rates import equity
 from engine.state.session_state import State
 from engine.valuation import Valuation
@@ -84,6 +85,31 @@ def portfolio_status(session: SessionContext, state: State) -> tuple[PnlFigures 
     with localcontext(MONEY):
         figures = total_figures(state.account, state.market, settings)
         return figures, equity(state.account, state.market, figures.currency, choice=figures.mark)
+
+
+def position_statuses(session: SessionContext, state: State) -> tuple[PositionStatus, ...]:
+    """Return the positions with their P&L at the mid of the last quotes, by strategy and instrument."""
+    positions = []
+    for key in sorted(state.account.positions.by_key):
+        position = state.account.positions.by_key[key]
+        index = session.indexes.get(position.instrument)
+        quote = None if index is None else state.market.quote(index)
+        instrument = session.instruments.get(position.instrument)
+        positions.append(
+            PositionStatus(
+                strategy=position.strategy,
+                instrument=position.instrument,
+                quantity=position.quantity,
+                realised_pnl=position.realised_pnl,
+                unrealised_pnl=unrealised(position, (quote.bid + quote.ask) / 2, instrument)
+                if quote and instrument
+                else Decimal(0),
+                fees_quote=position.fees_quote,
+                fees_unvalued=position.fees_unvalued,
+                is_marked=bool(quote and instrument),
+            )
+        )
+    return tuple(positions)
 
 
 def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[StreamAge, ...]:

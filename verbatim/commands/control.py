@@ -7,7 +7,11 @@ import click
 from verbatim.terminal import echo
 
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
-ABOUT_ONE = ("accept-balance", "resume-instrument", "resume-strategy")  # these concern the object that they name
+ABOUT_ONE = {  # these concern one object: its kind, and an example of its name
+    "accept-balance": ("asset", "USDT"),
+    "resume-instrument": ("instrument", "BTCUSDT"),
+    "resume-strategy": ("strategy", "quoter"),
+}
 
 
 @click.command("control")
@@ -36,7 +40,12 @@ def command(session: str, order: str, about: str, reason: str, journals: Path, *
     if order == "accept-balance" and not (about and reason):
         stop("accept-balance needs an asset and a reason, as in: accept-balance USDT --reason 'deposit'", BAD_INPUT)
     if order in ABOUT_ONE and not about:
-        stop(f"{order} needs a name, as `verbatim status` prints it", BAD_INPUT)
+        kind, example = ABOUT_ONE[order]
+        stop(
+            f"{order} needs the name of the {kind}, as in: {order} {example}. "
+            "What to do: the log line of the pause, and the first lines of `verbatim run`, print it",
+            BAD_INPUT,
+        )
     if about and order not in ABOUT_ONE:
         stop(f"{order} takes no {about!r}", BAD_INPUT)
     try:

@@ -32,7 +32,8 @@ from verbatim.terminal import echo
 @click.option("--http", type=click.Choice(["httpx", "direct"]), hidden=True, help="The old name of --transport.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the session's log.")
-def command(as_json: bool, verbose: bool, transport: str, http: str | None, **options: object) -> None:
+@click.option("--no-status", is_flag=True, help="Draw no status line. It is drawn on a terminal only.")
+def command(as_json: bool, verbose: bool, no_status: bool, transport: str, http: str | None, **options: object) -> None:
     """Trade against a simulated venue, seal the session, replay it and compare.
 
     Ends with 0 only if the replay is identical.
@@ -41,7 +42,7 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
 
     from rich.console import Console
 
-    from engine.live.logs import configure
+    from engine.live.logs import LogSettings, configure
     from engine.live.session_status import Summary
     from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
@@ -51,14 +52,15 @@ def command(as_json: bool, verbose: bool, transport: str, http: str | None, **op
     from verbatim.runner import exit_code, run_or_stop, short_path, summary_json
     from verbatim.warmup import compile_first
 
-    configure(level="info" if verbose else "error")
+    log = LogSettings(level="info" if verbose else "error")
+    configure(level=log.level)
     console = Console(stderr=True)
     profile = TransportProfile(transport) if http is None else OLD_TRANSPORTS[http]
-    chosen = DemoOptions(transport=profile, **options)  # type: ignore[arg-type]  # click has checked each
+    chosen = DemoOptions(transport=profile, status=not no_status, log=log, **options)  # type: ignore[arg-type]  # click has checked each
     compile_first(console)
 
     async def main() -> Summary:
-        return await trade(chosen, console)
+        return await trade(chosen)
 
     summary = run_or_stop(main)
     try:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from verbatim.options import duration_option
+from verbatim.options import duration_option, log_options
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -36,16 +36,15 @@ STALE_SECONDS = 60  # a trader must not trust a silent market for long; a record
 )
 @click.option("--roll-at", metavar="HH:MM", help="Start a new session every day at this time (UTC) instead.")
 @duration_option("End after this many seconds.")
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_options
 @click.option("--json", "as_json", is_flag=True, help="Logs and each session's summary as JSON lines.")
 def command(
     *,
     config: Path | None,
     seconds: float | None,
     seconds_old: float | None,
-    log_level: str,
+    log_form: str | None,
+    log_level: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -67,7 +66,7 @@ def command(
     from verbatim.runner import exit_for, run_or_stop, short_path, summary_json
     from verbatim.warmup import compile_first
 
-    configure(level=log_level, json_lines=as_json)
+    configure(level=log_level or "info", json_lines=as_json)
     try:
         settings = _settings(config, given)
         wanted = recording_config(settings, base=config.parent if config is not None else None)
@@ -75,6 +74,9 @@ def command(
     except Exception as error:
         exit_for(error)
         raise
+
+    log = settings.log.settings(form="json" if as_json else log_form, level=log_level)
+    configure(level=log.level, json_lines=log.json_lines)
 
     def print_end(summary: Summary) -> None:
         last = summary.last
@@ -88,7 +90,8 @@ def command(
 
     compile_first(Console(stderr=True), wanted.venue)
     due_ns = partial(roll_due_ns, roll_hours=settings.record.roll_hours, roll_at=settings.record.roll_at)
-    last = run_or_stop(partial(Recorder(wanted, due_ns=due_ns, on_end=print_end).run, seconds or seconds_old))
+    recorder = Recorder(wanted, due_ns=due_ns, on_end=print_end, log=log)
+    last = run_or_stop(partial(recorder.run, seconds or seconds_old))
     if not last.clean:
         raise SystemExit(FAILED)
 

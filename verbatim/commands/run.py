@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.options import log_options
 from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
@@ -17,11 +18,19 @@ if TYPE_CHECKING:
     "--journals", type=click.Path(path_type=Path), help="Folder of the journals; overrides the configuration."
 )
 @click.option("--dry-run", is_flag=True, help="Read the account, record intents and verdicts, and send nothing.")
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True
-)
+@log_options
+@click.option("--no-status", is_flag=True, help="Draw no status line. It is drawn on a terminal only.")
 @click.option("--json", "as_json", is_flag=True, help="Logs and the summary as JSON lines.")
-def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, as_json: bool) -> None:
+def command(
+    config: Path,
+    *,
+    journals: Path | None,
+    dry_run: bool,
+    log_form: str | None,
+    log_level: str | None,
+    no_status: bool,
+    as_json: bool,
+) -> None:
     """Run a session live from CONFIG, a TOML file. SIGINT or SIGTERM ends it in order; a second one at once.
 
     A configuration without strategies watches the account, and sends nothing; a key that can only read is enough.
@@ -34,11 +43,11 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
     from verbatim.config import read_config, read_key, require_limits, session_config
-    from verbatim.runner import exit_code, exit_for, run_or_stop, run_session_config
+    from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
     from verbatim.warmup import compile_first
 
-    configure(level=log_level, json_lines=as_json)
+    configure(level=log_level or "info", json_lines=as_json)
     console = Console(stderr=True)
     try:
         settings = read_config(config)
@@ -48,12 +57,16 @@ def command(config: Path, journals: Path | None, dry_run: bool, log_level: str, 
     except Exception as error:
         exit_for(error)
         raise
+    log = settings.log.settings(form="json" if as_json else log_form, level=log_level)
+    configure(level=log.level, json_lines=log.json_lines)
     if journals is not None:
         chosen = dataclasses.replace(chosen, journals=journals)
     compile_first(console)
 
     async def main() -> Summary:
-        return await run_session_config(chosen, on_open=partial(report_start, chosen, as_json=as_json))
+        on_open = partial(report_start, chosen, as_json=log.json_lines)
+        with StatusLine(is_wanted=not (no_status or log.json_lines)) as status:
+            return await run_session_config(chosen, on_status=status, on_open=on_open, log=log)
 
     summary = run_or_stop(main)
     _print_summary(summary, as_json=as_json)
