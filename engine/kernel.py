@@ -162,7 +162,8 @@ class Kernel:
         """Decide on an input that was applied: its handler, the strategies it triggers, the policy."""
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
-            step, positions = StepContext(state, record, session.reducer_settings), state.account.positions
+            step = StepContext(state, record, session.reducer_settings)
+            positions, pnl = state.account.positions, state.account.pnl
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
@@ -170,7 +171,7 @@ class Kernel:
                 made = [type(output.body) for output in step.outputs]
                 if session.settings.halt_on_rival and facts.OrderAdopted in made:
                     halt_for_rivals(session, step)
-                if self.watches_losses and step.account.positions is not positions:
+                if self.watches_losses and (step.account.positions is not positions or step.account.pnl is not pnl):
                     watch_daily_loss(session, step)
             if self.cools_down and step.outputs:
                 begin_cooldowns(session, step, positions, 0)

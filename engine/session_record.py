@@ -100,7 +100,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
-        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "reporting", "instrument",
+        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
         "cooldown", "hours", "sharing", "self_trade", "equity_drift_max",
     })  # fmt: skip
@@ -119,7 +119,6 @@ class RiskSettings(msgspec.Struct, frozen=True):
     equity_drift_max: Decimal = Decimal(0)
     # True: verdicts hold what each limit compared and name only the rules that object; rules without a limit do not run
     figures: bool = False
-    reporting: str = ""  # the reporting currency; "": none, and no limit is in it
     instrument: dict[str, ScopeLimits] = {}  # by id or symbol; replaces what it sets of the limits above
     strategy: dict[str, ScopeLimits] = {}  # by name
     account: ScopeLimits = NO_LIMITS  # of the account at one venue
@@ -209,7 +208,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     access_halt_refusals: int = 0  # so many refusals in a row halt
     # newest fills and refusals that a strategy's view has; 0: none, and events of the account trigger nothing
     events_kept: int = 0
-    reporting_currency: str = ""  # of P&L and equity; "": the asset of the first instrument's P&L
+    reporting_currency: str = ""  # of P&L, equity and limits; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
 
 

@@ -74,6 +74,7 @@ class Desk:
         venue: Mapping[str, int] | None = None,
         funds: Mapping[str, str] | None = None,
         session: Mapping[str, int] | None = None,
+        engine: Mapping[str, str] | None = None,
         no_book: Mapping[str, bool] | None = None,
     ) -> None:
         self.steps = [step.replace(" @ ", " ") for step in steps]
@@ -90,7 +91,7 @@ class Desk:
             risk=newest_risk(RiskSettings(**{"orders_per_second_max": 0, "sell_holdings": True, **numbers(risk)})),
             **(session or {}),
             answers={"account": {"canTrade": True, "balances": balances, "updateTime": 0}},
-            engine=new_engine_settings(),
+            engine=msgspec.structs.replace(new_engine_settings(), **(engine or {})),
             held={"depth"} if no_book else set(),
         )
         for seq, request in list(self.hand.waiting.items()):

@@ -17,19 +17,19 @@ def scope(**limits: str | int) -> ScopeLimits:
 
 
 def btc(**limits: str | int) -> dict[str, Any]:
-    return {"instrument": {"BTCUSDT": scope(**limits)}, "reporting": "USDT"}
+    return {"instrument": {"BTCUSDT": scope(**limits)}}
 
 
 def desk(**limits: str | int) -> dict[str, Any]:
-    return {"strategy": {"desk": scope(**limits)}, "reporting": "USDT"}
+    return {"strategy": {"desk": scope(**limits)}}
 
 
 def account(**limits: str | int) -> dict[str, Any]:
-    return {"account": scope(**limits), "reporting": "USDT"}
+    return {"account": scope(**limits)}
 
 
 def portfolio(**limits: str | int) -> dict[str, Any]:
-    return {"portfolio": scope(**limits), "reporting": "USDT"}
+    return {"portfolio": scope(**limits)}
 
 
 SIDES = {"buy_price_low": "0.2", "buy_price_high": "1.2", "sell_price_low": "0.8", "sell_price_high": "5"}
@@ -90,7 +90,7 @@ LIMIT_CASES: list[Case] = [
     refused("exposure_account", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 100.00001 @ 90", because="gross exposure of the account could reach 20000.001 USDT, beyond account.gross_max 20000", risk=account(gross_max="20000")),
     accepted("exposure_account", "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 200 @ 100", risk=account(net_max="10000")),
     refused("exposure_account", "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 200.00001 @ 100", because="net exposure of the account could reach 10000.001 USDT, beyond account.net_max 10000", risk=account(net_max="10000")),
-    refused("exposure_account", "BUY LIMIT 1 @ 90", because="no quote gives the rate of USDT in EUR", risk={**account(net_max="10000"), "reporting": "EUR"}),
+    refused("exposure_account", "BUY LIMIT 1 @ 90", because="no quote gives the rate of USDT in EUR", risk=account(net_max="10000"), engine={"reporting_currency": "EUR"}),
     # over strategies: the account counts both, a strategy's limit its own alone
     accepted("exposure_account", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk=account(net_base_max="2")),
     refused("exposure_account", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1.00001 @ 90", because="net exposure of the account could reach 2.00001 BTC, beyond account.net_base_max 2", risk=account(net_base_max="2")),
@@ -98,8 +98,8 @@ LIMIT_CASES: list[Case] = [
     accepted("exposure_strategy", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 2 @ 90", risk=desk(net_base_max="2")),
     accepted("strategy_position", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 2 @ 90", risk=desk(position_max="2")),
     # ---- exposure of the portfolio
-    accepted("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk=portfolio(net_max="101", gross_max="101") | {"reporting": "BTC"}),
-    refused("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1.00001 @ 90", because="gross exposure of the portfolio could reach 101.00001 BTC, beyond portfolio.gross_max 101", risk=portfolio(gross_max="101") | {"reporting": "BTC"}),
+    accepted("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk=portfolio(net_max="101", gross_max="101"), engine={"reporting_currency": "BTC"}),
+    refused("exposure_portfolio", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1.00001 @ 90", because="gross exposure of the portfolio could reach 101.00001 BTC, beyond portfolio.gross_max 101", risk=portfolio(gross_max="101"), engine={"reporting_currency": "BTC"}),
     refused("exposure_portfolio", "BUY LIMIT 1.00001 @ 90", because="net exposure of the portfolio could reach 100.001 USDT, beyond portfolio.net_quote_max 100", risk=portfolio(net_quote_max="100")),
     # ---- price band: a share of the mid 100, of the last trade, or of a stop's own trigger
     accepted("price_band", "BUY LIMIT 1 @ 95", risk={"price_band_max": "0.05"}),

@@ -21,10 +21,11 @@ import test_risk_rules as risk
 from checked_sessions import CheckedSessions
 from tiers import first_is_quick
 
-import engine.execution.order_reports
 import engine.handlers.pnl
 import engine.handlers.policy
 import engine.state.positions
+import engine.state.rates
+import engine.valuation
 from engine import lifecycle
 from engine.errors import CoreError
 from engine.facts import ModeChanged
@@ -195,7 +196,8 @@ class Fault(NamedTuple):
         return f"{self.function.__name__}: {self.wrong}"
 
 
-_pnl, _positions, _reports = engine.handlers.pnl, engine.state.positions, engine.execution.order_reports
+_pnl, _positions = engine.handlers.pnl, engine.state.positions
+_rates, _valuation = engine.state.rates, engine.valuation
 FAULTS = [
     # the mark
     Fault(_pnl._emit_by_position, "(quote.bid + quote.ask) / 2", "quote.bid + quote.ask", pnl.test_a_held_position_is_worth_its_mark_less_its_price),
@@ -220,8 +222,8 @@ FAULTS = [
     Fault(_positions.after_fill, "moved = _moved(*moved, -fill.fee, fill.price)", "pass", pnl.test_a_fee_in_base_lowers_the_quantity_and_counts_at_the_fill_price),
     Fault(_positions.after_fill, "fees_quote += fill.fee * fill.fee_rate", "pass", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
     Fault(_positions.after_fill, "unvalued.get(fill.fee_asset, ZERO) + fill.fee", "fill.fee", pnl.test_pnl_bnb_fee_without_a_rate_is_named_beside_the_sum),
-    Fault(_reports._fee_rate, "(quote.bid + quote.ask) / 2", "quote.bid + quote.ask", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
-    Fault(_reports._fee_rate, "1 / mid", "mid", pnl.test_a_fee_in_an_asset_that_prices_the_quote_counts_at_the_inverse_rate),
+    Fault(_rates._quoted_pair, "MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO)", "MONEY.add(quote.bid, quote.ask)", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
+    Fault(_valuation._direct_rate, "MONEY.divide(ONE, pair.mid)", "pair.mid", pnl.test_a_fee_in_an_asset_that_prices_the_quote_counts_at_the_inverse_rate),
     # positions never leave the sums
     Fault(_pnl._emit_by_position, "quote is None and session.settings.accounting == 1", "quote is None", pnl.test_a_position_without_a_quote_stays_in_the_sums),
     Fault(_pnl._emit_by_position, "is_marked=quote is not None", "is_marked=True", pnl.test_a_position_without_a_quote_stays_in_the_sums),

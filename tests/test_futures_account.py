@@ -12,13 +12,16 @@ from random import Random
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
+from engine.facts import Position
 from engine.kernel import Kernel
 from engine.lots import quantity_of
 from engine.model import Instrument
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import ClockSettings, RiskSettings, SessionBody, VenueSettings, new_engine_settings
 from engine.state.orders import EXTERNAL
+from engine.state.positions import Positions
 from engine.state.session_state import Account
 from engine.state.wallets import Wallet
 from engine.venues.binance_futures.account import FuturesMessages
@@ -40,13 +43,13 @@ PRIVATE = "binance_usdm.private.0"
 class UserStream:
     """A session without links that gets frames of the user stream, one millisecond apart."""
 
-    def __init__(self, instruments: tuple[Instrument, ...] = (BNB,)) -> None:
+    def __init__(self, instruments: tuple[Instrument, ...] = (BNB,), daily_loss_max: str = "0") -> None:
         self.now_ns = 1_646_146_064_000_000_000
         self.records: list[Record] = []
         body = SessionBody(
             session="aaaaaaaa", started_ns=self.now_ns, clock=ClockSettings(), seed=1, host="test", versions={},
             venues=(VenueSettings(name="binance_usdm"),), instruments=instruments, strategies=(),
-            risk=RiskSettings(), engine=new_engine_settings(), account="",
+            risk=RiskSettings(daily_loss_max=D(daily_loss_max), figures=True), engine=new_engine_settings(), account="",
         )  # fmt: skip
         self.sequencer = Sequencer(Kernel(body), self._append)
         self.sequencer.begin(body)
@@ -70,6 +73,13 @@ class UserStream:
         self.now_ns += 1_000_000
         arrival = Arrival(Kind.BROKER, PRIVATE, cause=0, payload=json.dumps(message).encode())
         self.sequencer.accept(arrival, self.now_ns)
+
+    def quote(self, bid: str, ask: str) -> None:
+        self.now_ns += 1_000_000
+        at = self.now_ns // 1_000_000
+        data = {"e": "bookTicker", "u": at, "s": "BNBUSDT", "b": bid, "B": "1", "a": ask, "A": "1", "T": at, "E": at}
+        payload = json.dumps({"stream": "bnbusdt@bookTicker", "data": data}).encode()
+        self.sequencer.accept(Arrival(Kind.FEED, "binance_usdm.market.0", cause=0, payload=payload), self.now_ns)
 
     def prove(self, folder: Path) -> None:
         writer = JournalWriter.create(folder, sync=False)
@@ -203,6 +213,22 @@ def test_j3_a_funding_is_in_the_wallet_and_in_the_strategys_pnl_and_no_part_of_r
     stream.frame(account_update("DEPOSIT", 1_000, "1000", "1000"))
     assert (len(stream.facts("funding_paid")), stream.wallet.difference) == (1, 0), "neither again, nor an older one"
     stream.prove(tmp_path / "session")
+
+
+def test_a_funding_counts_in_the_loss_of_the_day_at_its_own_record() -> None:
+    """2 BNB of a strategy of ours, of an earlier session: bought at 100 and quoted there."""
+    stream = UserStream(daily_loss_max="0.02")
+    held = Position("desk", BNB.id, D(2), D(100), D(0), {}, D(0))
+    state = stream.sequencer.state
+    state.account = replace(state.account, positions=Positions({f"desk {BNB.id}": held}))
+    stream.quote("99.99", "100.01")
+    stream.frame(account_update("DEPOSIT", 1_000, "1000", "1000"))
+    stream.frame(account_update("FUNDING_FEE", 3_000, "999.981", "-0.019"))
+    assert (len(stream.facts("day_began")), stream.facts("daily_loss_reached")) == (1, [])
+    stream.frame(account_update("FUNDING_FEE", 4_000, "999.98", "-0.001"))
+    assert [fact["strategy"] for fact in stream.facts("funding_paid")] == ["desk", "desk"]
+    [fact] = stream.facts("daily_loss_reached")
+    assert (fact["asset"], D(fact["loss"])) == ("USDT", D("0.02"))
 
 
 def test_a_funding_that_may_belong_to_two_contracts_is_in_the_wallet_alone() -> None:

@@ -21,7 +21,7 @@ from engine.mode_reasons import Mode, ReasonCode
 from engine.money import MONEY
 from engine.record_codec import read_fact
 from engine.risk_settings import DaySettings, LossAction
-from engine.session_record import SECOND_NS, RiskSettings
+from engine.session_record import SECOND_NS, DriftAction, RiskSettings
 from engine.state.day_pnl import DAY_NS, day_of
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -62,9 +62,11 @@ def first_past(records: list[Record]) -> dict[str, int]:
     return first
 
 
-def test_an_open_position_that_moves_reaches_the_limit_at_the_first_quote_past_it() -> None:
+@pytest.mark.parametrize("accounting", [1, 3])
+def test_an_open_position_that_moves_reaches_the_limit_at_the_first_quote_past_it(accounting: int) -> None:
     """No timer fires between the quotes: the compiled fold finds the record."""
-    desk = Desk(HELD, risk={"daily_loss_max": "10", "on_loss": LossAction.HALT}).play()
+    limits = {"daily_loss_max": "10", "on_loss": LossAction.HALT, "on_drift": DriftAction.NOTE}
+    desk = Desk(HELD, risk=limits, session={"accounting": accounting}).play()
     hand = desk.hand
     for bid in ("95.00", "82.00", "79.01"):
         hand.best(BTC, {"b": bid, "B": "1.0", "a": "81.00", "A": "1.0"})
@@ -122,7 +124,7 @@ def test_a_strategys_own_loss_limit_stops_only_its_orders() -> None:
 def test_the_portfolio_counts_in_the_reporting_currency() -> None:
     """One ETH bought at 90 BTC is worth 80: a loss of 10 BTC, which are 1,000 USDT."""
     steps = ["run 1", "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1"]
-    given = {"portfolio": scope(daily_loss_max="1000"), "reporting": "USDT"}
+    given = {"portfolio": scope(daily_loss_max="1000")}
     desk = Desk(steps, risk=given).play()
     desk.hand.best(ETH, {"b": "79.01", "B": "1.0", "a": "81.00", "A": "1.0"}).run(1, quote=False)
     assert desk.hand.facts("daily_loss_reached") == []
@@ -133,7 +135,10 @@ def test_the_portfolio_counts_in_the_reporting_currency() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_walk_of_two_positions_passes_a_limit_unseen(seed: int, tmp_path: Path) -> None:
-    """Positions on both sides, several limits: each fact is at the record that brute force finds."""
+    """Positions on both sides, several limits: each fact is at the record that brute force finds.
+
+    P&L is that of positions, or of the exact lines.
+    """
     draw = random.Random(seed)
     steps = ["run 1", "BUY LIMIT 1 @ 100", "venue: filled 1", "ETHBTC SELL LIMIT 0.5 @ 100", "venue: filled 0.5"]
     limits = {
@@ -142,7 +147,7 @@ def test_no_walk_of_two_positions_passes_a_limit_unseen(seed: int, tmp_path: Pat
         "strategy": {"desk": scope(daily_loss_max="6", drawdown_max="7")},
         "instrument": {"ETHBTC": scope(daily_loss_max="2")},
     }
-    desk = Desk(steps, risk=limits).play()
+    desk = Desk(steps, risk=limits, session={"accounting": 3 if seed % 2 else 1}).play()
     cents = {BTC.id: 10_000, ETH.id: 10_000}
     for _ in range(300):
         of = draw.choice((BTC, ETH))

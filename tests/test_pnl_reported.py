@@ -60,12 +60,14 @@ class Watcher:
 """
 
 
-def traded(*fills: str, instruments: tuple[Instrument, ...] = (BTC, ETH), **settings: Any) -> ByHand:
+def traded(
+    *fills: str, instruments: tuple[Instrument, ...] = (BTC, ETH), accounting: int = 3, **settings: Any
+) -> ByHand:
     """A desk made these fills: `BTC BUY 2 90` or `ETH SELL 1 95 fee 0.1 BNB`. Everything is quoted 99 to 101."""
     split = [fill.split() for fill in fills]
     orders = "; ".join(f"{_symbol(name)} {side} LIMIT {quantity} {price}" for name, side, quantity, price, *_ in split)
     hand = ByHand(
-        source=DESK, cls="Desk", parameters={"orders": orders or "none"}, instruments=instruments, accounting=3,
+        source=DESK, cls="Desk", parameters={"orders": orders or "none"}, instruments=instruments, accounting=accounting,
         risk=RISK, **settings,
     )  # fmt: skip
     for number, (name, side, quantity, price, *fee) in enumerate(split, start=1):
@@ -126,6 +128,8 @@ def test_j2_a_fee_counts_at_a_rate_over_two_markets_and_a_fee_without_a_rate_is_
     assert (amounts(rated)[2], rated.get("unrated")) == (5, None)
     unrated = portfolio(traded("ETH BUY 1 90 fee 0.05 BNB", "ETH BUY 1 90 fee 0.01 BNB"))
     assert (amounts(unrated)[2], unrated["unrated"]) == (0, {"BNB": "-0.06"})
+    older = traded("ETH BUY 1 90 fee 0.05 BNB", instruments=(BTC, ETH, BNB), accounting=2)
+    assert older.facts("pnl")[-1]["fees_unvalued"] == {"BNB": "0.05"}, "sessions before accounting 3 know no such rate"
 
 
 def test_a_fee_in_base_is_base_given_away_at_the_fills_price() -> None:

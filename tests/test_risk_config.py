@@ -14,7 +14,6 @@ from verbatim.config import ConfigError, make_config, read_config, read_values, 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = """
 [risk]
-reporting_currency = "USDT"
 daily_loss_max = "50"
 drawdown_max = "60"
 on_loss = "halt"
@@ -55,7 +54,7 @@ def limits(tmp_path: Path, text: str) -> RiskSettings:
 
 def test_the_tables_become_the_limits_of_the_session(tmp_path: Path) -> None:
     risk = limits(tmp_path, TABLES)
-    assert (risk.figures, risk.reporting, risk.on_loss, risk.sharing) == (True, "USDT", LossAction.HALT, Sharing.NET)
+    assert (risk.figures, risk.on_loss, risk.sharing) == (True, LossAction.HALT, Sharing.NET)
     assert (risk.self_trade, risk.price_band_to) == (SelfTradeChoice.REFUSE, PriceReference.LAST)
     assert (risk.daily_loss_max, risk.drawdown_max) == (50, 60)
     btc, quoter = risk.instrument["BTCUSDT"], risk.strategy["quoter"]
@@ -86,8 +85,7 @@ def test_the_start_names_the_tables_that_limit(tmp_path: Path) -> None:
             "risk.strategy.other: the session has no strategy other; it has",
         ),
         ("[risk.instrument.ETHUSDT]\nopen_orders_max = 1\n", "risk.instrument.ETHUSDT: the session has no instrument"),
-        ('[risk.account]\ngross_max = "1"\n', "account.gross_max is in the reporting currency: set"),
-        ('[risk.portfolio]\ndaily_loss_max = "1"\n', "losses of portfolio are in the reporting currency: set"),
+        ('[risk]\nreporting_currency = "USDT"\n', "risk.reporting_currency: unknown name"),
         ('[risk]\nday = { zone = "Mars/Base" }\n', "no time zone 'Mars/Base' is known"),
         ("[risk]\nday = { hour = 24 }\n", "risk.day.hour"),
         ('[risk]\nhours = { open = ["mon 9-17"] }\n', "hours 'mon 9-17' cannot be read"),

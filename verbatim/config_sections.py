@@ -260,27 +260,12 @@ class RiskSection(Section):
     self_trade: SelfTradeChoice = SelfTradeChoice.REFUSE
     leverage_max: Decimal = Field(default=Decimal(0), ge=0)
     margin_mode: Literal["", "cross", "isolated"] = ""
-    reporting: str = Field(default="", pattern=r"^[A-Z0-9]{0,32}$", validation_alias="reporting_currency")
     instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
     price_band_to: PriceReference = PriceReference.MID
     account: PortfolioSection = PortfolioSection()
     portfolio: PortfolioSection = PortfolioSection()
-
-    @model_validator(mode="after")
-    def _has_reporting_currency(self) -> Self:
-        scopes: dict[str, PortfolioSection] = {"account": self.account, "portfolio": self.portfolio}
-        for name, scope in scopes.items():
-            if (scope.daily_loss_max or scope.drawdown_max) and not self.reporting:
-                raise ValueError(f"losses of {name} are in the reporting currency: set risk.reporting_currency")
-        scopes |= {f"instrument.{name}": scope for name, scope in self.instrument.items()}
-        scopes |= {f"strategy.{name}": scope for name, scope in self.strategy.items()}
-        for name, scope in scopes.items():
-            for limit in ("gross_max", "net_max"):
-                if getattr(scope, limit) and not self.reporting:
-                    raise ValueError(f"{name}.{limit} is in the reporting currency: set risk.reporting_currency")
-        return self
 
     def settings(self) -> RiskSettings:
         """Return the limits as a SESSION record has them."""

@@ -237,18 +237,8 @@ def _fee_rate(step: StepContext, fill: Fill, instrument: Instrument) -> Decimal:
     quote_asset = asset_of(instrument)
     if fill.fee_asset == quote_asset:
         return ZERO
-    if step.reducer_settings.has_pnl:
-        return recorded_rate(step.market, fill.fee_asset, quote_asset) or ZERO
-    for index, each in enumerate(step.market.instruments):
-        quote = None if each.contract else step.market.quote(index)
-        if quote is None or not (quote.bid and quote.ask):
-            continue
-        mid = (quote.bid + quote.ask) / 2
-        if (each.base, each.quote) == (fill.fee_asset, quote_asset):
-            return mid
-        if (each.quote, each.base) == (fill.fee_asset, quote_asset):
-            return 1 / mid
-    return ZERO
+    is_exact = step.reducer_settings.has_pnl  # older sessions know no rate over a third asset
+    return recorded_rate(step.market, fill.fee_asset, quote_asset, over_third=is_exact) or ZERO
 
 
 def report_rate(step: StepContext, instrument: Instrument) -> Decimal:

@@ -18,6 +18,7 @@ from engine.risk.context import RiskContext
 from engine.risk.exits import exit_quantity, reducible
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
+from engine.state.rates import recorded_rate
 from engine.step_context import StepContext
 from engine.strategy.api import Amend, Cancel, Close, Intent, Place, Run
 
@@ -169,7 +170,8 @@ def risk_context(
         safeguards=session.safeguards,
         mid_of=partial(mid_of, session, step.market),
         last_of=partial(last_of, session, step.market),
-        reporting=limits.reporting,
+        reporting=session.reducer_settings.reporting_currency,
+        rate_of=partial(recorded_rate, step.market),
         loss_reason=loss[0],
         loss_figure=loss[1],
     )

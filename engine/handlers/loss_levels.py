@@ -22,7 +22,7 @@ TINY = Decimal("1e-9")  # of a unit of the price's scale: division rounds
 
 def refresh_levels(session: SessionContext, state: State) -> None:
     """Set the levels for the account as it is before the next input. No-op if its parts are the same."""
-    parts = (state.account.positions, state.account.day_pnl)
+    parts = (state.account.positions, state.account.pnl, state.account.day_pnl)
     if state.loss_parts and all(map(is_, parts, state.loss_parts)):
         return
     state.loss_parts = parts

@@ -1,26 +1,28 @@
 """P&L of the day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached a limit.
 
-The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. It
+The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. From
+accounting 3 on it is that of the exact lines (engine/state/pnl_lines.py), which have funding too. It
 counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
-position whose instrument was not listed when the day began counts from its first mark of the day.
+position whose instrument was not listed when the day began counts from its first mark of the day. The mark is the mid,
+also where `engine.pnl_mark` is another price, since price levels of mids trigger the check (loss_levels.py).
 """
 
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from engine import contracts
+from engine import contracts, lots
 from engine.bodies import Figure
 from engine.facts import Position
 from engine.market.market_state import Market
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.risk.conversion import rate
 from engine.risk.loss_limits import LossLimit, recorded_losses
 from engine.session_context import SessionContext
 from engine.state.day_pnl import UTC_DAY, day_of
 from engine.state.orders import EXTERNAL
 from engine.state.positions import unrealised
+from engine.state.rates import recorded_rate
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from journal.record import plain
@@ -29,7 +31,7 @@ from journal.record import plain
 class Worth(NamedTuple):
     """The P&L of each position since it first existed, and the first instrument that cannot be marked, or ""."""
 
-    by_position: dict[str, Decimal]  # "strategy instrument" -> realised and unrealised P&L less fees
+    by_position: dict[str, Decimal]  # "strategy instrument" -> realised and unrealised P&L and funding, less fees
     unmarked: str
 
 
@@ -73,15 +75,23 @@ def worth(session: SessionContext, account: Account, market: Market) -> Worth:
     by_position: dict[str, Decimal] = {}
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
-        pnl = position.realised_pnl - position.fees_quote
-        if position.quantity:
-            mid = mid_of(session, market, position.instrument)
-            if not mid:
-                unmarked = unmarked or position.instrument
-                continue
-            pnl += unrealised(position, mid, instrument)
-        by_position[key] = pnl
+        mid = mid_of(session, market, position.instrument) if position.quantity else ZERO
+        if position.quantity and not mid:
+            unmarked = unmarked or position.instrument
+            continue
+        by_position[key] = _pnl_of(session, account, position, instrument, mid)
     return Worth(by_position, unmarked)
+
+
+def _pnl_of(
+    session: SessionContext, account: Account, position: Position, instrument: Instrument, mid: Decimal
+) -> Decimal:
+    settings = session.reducer_settings
+    if settings.has_pnl:
+        line = account.pnl.line(account.positions, instrument, position.strategy, settings.reporting_currency)
+        return line.own.net + (lots.unrealised(line.lots, instrument, mid) if position.quantity else ZERO)
+    pnl = position.realised_pnl - position.fees_quote
+    return pnl + unrealised(position, mid, instrument) if position.quantity else pnl
 
 
 def unlisted_positions(account: Account, now: Worth) -> tuple[str, ...]:
@@ -118,9 +128,9 @@ def losses_of_day(
 
 def _converted(session: SessionContext, market: Market, asset: str, amount: Decimal) -> tuple[str, Decimal]:
     """Return an amount in the reporting currency; of no asset if its rate is not known."""
-    to = session.body.risk.reporting
-    found = rate(asset, to, session.instruments, lambda name: mid_of(session, market, name))
-    return (to, amount * found) if found else ("", ZERO)
+    currency = session.reducer_settings.reporting_currency
+    rate = recorded_rate(market, asset, currency)
+    return ("", ZERO) if rate is None else (currency, amount * rate)
 
 
 def loss_reason(
@@ -141,7 +151,8 @@ def loss_reason(
             continue
         used = {loss.asset: loss.used for loss in losses if loss.limit is limit}
         if "" in used:
-            return f"a rate in {session.body.risk.reporting} is missing: the loss of this {day_name} is not known", None
+            currency = session.reducer_settings.reporting_currency
+            return f"a rate in {currency} is missing: the loss of this {day_name} is not known", None
         recorded = recorded_losses(day, limit) if is_today else {}
         for asset in sorted({*used, *recorded}):
             loss = max(used.get(asset, ZERO), recorded.get(asset, ZERO))

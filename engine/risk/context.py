@@ -14,11 +14,16 @@ from engine.order_terms import Terms
 from engine.session_record import RiskSettings, SafeguardSettings
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.state.session_state import Account
+from engine.valuation import RateOf
 
 
 def no_price(_instrument: str) -> Decimal:
     """Return 0: no price is known."""
     return ZERO
+
+
+def no_rate(_asset: str, _currency: str) -> None:
+    """Return None: no rate is known."""
 
 
 class RiskContext(msgspec.Struct, frozen=True):
@@ -45,6 +50,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     mid_of: Callable[[str], Decimal] = no_price  # instrument -> mid of its last quote, 0 without one
     last_of: Callable[[str], Decimal] = no_price  # instrument -> price of its last trade, 0 without one
     reporting: str = ""  # the reporting currency
+    rate_of: RateOf = no_rate  # by the last quotes
     loss_reason: str = ""  # why the loss of the day allows only orders that reduce a position
     loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
 

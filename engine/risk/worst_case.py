@@ -13,7 +13,6 @@ from engine import contracts
 from engine.model import Instrument, Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext
-from engine.risk.conversion import rate
 from engine.state.orders import Order
 
 
@@ -82,15 +81,16 @@ def in_quote(context: RiskContext) -> Value:
 
 def in_reporting(context: RiskContext) -> Value:
     """Return the value of quantities in the reporting currency, at the mids of the session's instruments."""
-    rates: dict[str, Decimal] = {}
+    rates: dict[str, Decimal | None] = {}
 
     def value(instrument: Instrument, quantity: Decimal, price: Decimal) -> Decimal | None:
         asset = contracts.asset_of(instrument)
         if asset not in rates:
-            rates[asset] = rate(asset, context.reporting, context.instruments, context.mid_of)
-        if not rates[asset]:
+            rates[asset] = context.rate_of(asset, context.reporting)
+        rate = rates[asset]
+        if rate is None:
             raise UnknownValueError(f"no quote gives the rate of {asset} in {context.reporting}")
-        return contracts.worth(instrument, quantity, price) * rates[asset]
+        return contracts.worth(instrument, quantity, price) * rate
 
     return value
 

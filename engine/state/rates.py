@@ -16,14 +16,24 @@ from engine.valuation import ONE, QuotedPair, Valuation, find_rate, value_in
 TWO = Decimal(2)
 
 
-def recorded_rate(market: Market, asset: str, currency: str) -> Decimal | None:
-    """Return the worth of one unit of `asset` in `currency` by the last quotes, or None."""
+def recorded_rate(market: Market, asset: str, currency: str, *, over_third: bool = True) -> Decimal | None:
+    """Return the worth of one unit of `asset` in `currency` by the last quotes, or None.
+
+    Args:
+        market: The market.
+        asset: The asset.
+        currency: The asset in which it is valued.
+        over_third: True: without a market of the two, two markets that share a third asset give the rate.
+
+    """
     if asset == currency:
         return ONE
     wanted = {asset, currency}
     spot = [(index, each) for index, each in enumerate(market.instruments) if not each.contract]
     direct = [(index, each) for index, each in spot if {each.base, each.quote} == wanted]
-    near = [(index, each) for index, each in spot if not wanted.isdisjoint((each.base, each.quote))]
+    near = (
+        [(index, each) for index, each in spot if not wanted.isdisjoint((each.base, each.quote))] if over_third else []
+    )
     for group in (direct, near):  # quotes become Decimals here, so only those that matter are read
         pairs = [pair for index, each in group if (pair := _quoted_pair(market, index, each)) is not None]
         rate = find_rate(asset, currency, pairs)
