@@ -10,9 +10,10 @@ LINE = re.compile(r"( *)- `([\w.<>]+)` \(([\w/.]+)\)")
 # (file of the caller, start of the callee's file): the reason why the caller's file does not name the callee
 CALLED_BY_VALUE = {
     ("engine/kernel.py", "engine/handlers/"): "engine/handlers/table.py has the handler of each kind of record",
-    ("engine/record_codec.py", "journal/record.py"): "the canonical encoder is composed of writers by type",
     ("engine/risk/review.py", "engine/risk/rules/"): "every module of the package lists its rules",
     ("engine/sequencer.py", "journal/writer.py"): "the sequencer is given the function that appends",
+    ("engine/step_context.py", "engine/record_codec.py"): "the writer of each kind of body is generated and in a table",
+    ("engine/step_context.py", "journal/record.py"): "as above",
     ("engine/strategy/runner.py", "engine/strategy/api.py"): "the strategy's own code calls the view",
 }
 
