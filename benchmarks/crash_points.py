@@ -51,6 +51,7 @@ from verbatim.testing import START_NS
 SYMBOL = "BTCUSDT"
 ORDERS = 200
 FIRST, SECOND = "crashaaa", "crashbbb"
+PROGRESS_EVERY = 250  # points
 DOWN_NS = 700 * MILLISECOND_NS
 BACK_S_MAX = 120
 PLACE = {"method": "POST", "path": "/api/v3/order"}
@@ -106,6 +107,7 @@ class Points:
         self.counts: Counter[str] = Counter()
         self.tried: Counter[str] = Counter()
         self.broken: list[tuple[int, str]] = []
+        self.ended = 0
         self._scratch = scratch
         self._every, self._offset, self._only, self._processes = every, offset, only, processes
         self._running: dict[int, tuple[int, Path]] = {}  # process id -> point, file of its result
@@ -135,9 +137,12 @@ class Points:
         result = folder / "result"
         text = result.read_text() if result.exists() else f"point {point}: the child ended without a result"
         shutil.rmtree(folder, ignore_errors=True)
+        self.ended += 1
         if text:
             self.broken.append((point, text))
             print(text, flush=True)
+        if self.ended % PROGRESS_EVERY == 0:
+            print(f"{self.ended:,} points tried, {len(self.broken)} of them broken", flush=True)
 
 
 def _child(folder: Path, title: str, session: CrashSession) -> None:

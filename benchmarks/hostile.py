@@ -9,6 +9,7 @@ the exit code is 1 and the last line is the command that repeats the shrunk sess
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import shutil
@@ -24,6 +25,8 @@ from verbatim.hostile.hostile_result import HostileResult
 from verbatim.hostile.hostile_run import run_hostile, run_hostile_in, shrink_hostile
 
 CHUNK = 20  # seeds that a process takes at once
+COLLECTED_EVERY = 5  # sessions: an ended one is a cycle of few objects that holds megabytes of arrays
+PROGRESS_EVERY = 500  # sessions
 
 
 class Outcome(NamedTuple):
@@ -59,6 +62,8 @@ def main() -> int:
             command = outcome.command
             print(outcome.text, flush=True)
             broken[outcome.result.broken[0].invariant if outcome.result else "the simulator itself"] += 1
+        if totals["sessions"] % PROGRESS_EVERY == 0:
+            print(f"{totals['sessions']:,} sessions, {totals['failed']} of them broken", flush=True)
         if outcome.result is not None:
             result = outcome.result
             totals += Counter(
@@ -131,6 +136,8 @@ def _run_chunk(task: tuple[list[int], bool]) -> list[tuple[Outcome, float]]:
         for seed in seeds:
             began = time.process_time()
             outcome = _run_seed(scratch, seed, whole=whole)
+            if seed % COLLECTED_EVERY == 0:
+                gc.collect()
             outcomes.append((outcome, time.process_time() - began))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
