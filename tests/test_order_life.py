@@ -293,7 +293,7 @@ class OrderLife(RuleBasedStateMachine):
 
 
 OrderLife.TestCase.settings = settings(
-    max_examples=20,
+    max_examples=12,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -206,7 +206,7 @@ async def test_a_request_counter_that_fills_up_holds_orders_back_and_falls_again
     summary = await traded(tmp_path, drive)
     assert summary.clean, summary.reason
     verdicts = [json.loads(r.body) for r in Journal.open(summary.folder).records() if r.kind is Kind.VERDICT]
-    held_back = [verdict["rules"]["rate"] for verdict in verdicts if not verdict["approved"]]
+    held_back = [verdict["rules"].get("rate", "") for verdict in verdicts if not verdict["approved"]]
     assert any("the request counter is at" in reason for reason in held_back), "the full counter struck"
     assert seen["limited"] == 0
     assert replay_session(summary.folder).identical

@@ -50,12 +50,15 @@ class Guard:
         self._beat_at = time.monotonic()
         self._done: set[str] = set()  # sessions that were killed
         self._failed = 0  # kills in a row that left something
+        self._is_ended = False  # by a signal that arrived during a kill
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Watch until `until` returns True. Nothing but our own fault ends it."""
         log.info("guarding", account=self._config.account, journals=str(self._config.journals), after_s=self._after_s)
         while not until():
             self.watch_once()
+            if self._is_ended:  # the session that cancels takes the signals of its process
+                return
             time.sleep(BEAT_SECONDS)
 
     def watch_once(self) -> None:
@@ -121,13 +124,15 @@ class Guard:
         except ExceptionGroup as error:
             log.error("the guard could not cancel; it tries again", reason=repr(error.exceptions[0]))
             return False
-        left = killed.exposure
+        left, self._is_ended = killed.exposure, killed.is_interrupted
         if killed.is_done:
             self._done.add(watched.body.session)
             log.warning("nothing of ours is open", session=watched.body.session, positions=len(left["positions"]))
         else:
+            then = "ends, as a signal demands" if self._is_ended else "tries again"
             log.error(
-                "orders may still be open; the guard tries again",
+                "orders may still be open",
+                guard=then,
                 orders=left["orders"],
                 positions=left["left"],
                 unconfirmed=killed.unconfirmed,

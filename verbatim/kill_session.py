@@ -57,6 +57,7 @@ class Killed(msgspec.Struct, frozen=True):
     is_done: bool
     warning: str = ""
     folder: str = ""  # of the new session that cancelled, if there is one
+    is_interrupted: bool = False  # a signal to this process ended it
 
     @property
     def unconfirmed(self) -> str:
@@ -114,7 +115,8 @@ def kill(
     elif not (killing.is_done or left["orders"] or left["unconfirmed"]):
         left["unconfirmed"] = "the time was over before it confirmed that no order of ours is open"
     is_done = killing.is_done and not left["safety"] and not left["left"] and not left["orders"]
-    return Killed("venue", left, is_done, warning, str(killing.session.plan.folder))
+    folder_of_kill = str(killing.session.plan.folder)
+    return Killed("venue", left, is_done, warning, folder_of_kill, killing.session.was_signalled)
 
 
 class _Killing:
