@@ -54,7 +54,8 @@ from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
-OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA"})  # read by the compiled fold and by tests
+# read by the compiled fold, by tests and by benchmarks/clients
+OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA", "VERBATIM_CLIENTS", "VERBATIM_CLIENTS_CACHE"})
 
 
 class Config(BaseSettings):
