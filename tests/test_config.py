@@ -1,6 +1,7 @@
 """Configuration: where a setting may be, which source overrides which, and one clear line for every error."""
 
 import os
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +12,7 @@ from engine.session_record import SAFETY, SECOND_NS, SafetySettings, read_sessio
 from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from replay.overrides import apply_overrides
-from verbatim.config import read_config, read_key, recording_config, session_config
+from verbatim.config import OTHER_VARIABLES, read_config, read_key, recording_config, session_config
 from verbatim.config_sections import ConfigError
 from verbatim.secret_files import read_secret_file
 from verbatim.strategy_files import read_strategy
@@ -238,3 +239,13 @@ def test_old_names_of_settings_can_be_overridden() -> None:
     session = read_session(Journal.open(GOLDEN / "v2").session_record().body or "")
     for name in ("engine.ask_every_ns", "engine.order_query_interval_ns"):
         assert apply_overrides(session, {name: "7"}).engine.order_query_interval_ns == 7
+
+
+def test_a_variable_that_any_of_our_programs_reads_is_no_misspelt_setting() -> None:
+    root = Path(__file__).resolve().parent.parent
+    folders = ("engine", "journal", "replay", "analysis", "verbatim", "tests", "benchmarks")
+    texts = [path.read_text() for folder in folders for path in (root / folder).rglob("*.py")]
+    pattern = re.compile(r"environ(?:\.get\(|\[)\"(VERBATIM_[A-Z_]+)\"")
+    read = {name for text in texts for name in pattern.findall(text)}
+    assert read >= {"VERBATIM_COPIES", "VERBATIM_CLIENTS"}
+    assert read <= OTHER_VARIABLES

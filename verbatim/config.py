@@ -54,8 +54,11 @@ from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 PREFIX = "VERBATIM_"
 CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
 PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
-# read by the compiled fold, by tests and by benchmarks/clients
-OTHER_VARIABLES = frozenset({"VERBATIM_JIT", "VERBATIM_DATA", "VERBATIM_CLIENTS", "VERBATIM_CLIENTS_CACHE"})
+# read by the compiled fold, the cache of archives, tests and benchmarks
+OTHER_VARIABLES = frozenset({
+    "VERBATIM_CLIENTS", "VERBATIM_CLIENTS_CACHE", "VERBATIM_COPIES", "VERBATIM_CRASH_SEED", "VERBATIM_DATA",
+    "VERBATIM_JIT",
+})  # fmt: skip
 
 
 class Config(BaseSettings):
