@@ -26,7 +26,7 @@ class Sharing(StrEnum):
 
 
 class SelfTradeChoice(StrEnum):
-    """What happens to an order that would trade with another strategy's order."""
+    """Consequences for an order that would trade with another strategy's order."""
 
     ALLOW = "allow"  # the venue decides
     REFUSE = "refuse"
@@ -52,7 +52,7 @@ class DaySettings(msgspec.Struct, frozen=True):
 
 
 class CooldownSettings(msgspec.Struct, frozen=True):
-    """How long a strategy opens no position in an instrument after a setback there. 0: not at all."""
+    """Times in which a strategy opens no position in an instrument after a setback there. 0: none."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
         {"after_loss_ns", "loss_min", "after_stop_ns", "after_refusals_ns", "refusals_max"}

@@ -1,4 +1,4 @@
-"""What makes a strategy decide. The names are those of `cadence` in a SESSION record and of `view.trigger`."""
+"""Kinds of triggers that make a strategy decide, named as in `cadence` of a SESSION record and in `view.trigger`."""
 
 from enum import StrEnum
 from typing import Final

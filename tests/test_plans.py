@@ -12,7 +12,7 @@ from tiers import first_is_quick
 
 from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
-from engine.session_record import SECOND_NS, StrategySettings
+from engine.session_record import SECOND_NS, RiskSettings, StrategySettings
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
 from journal.record import Kind
@@ -268,4 +268,30 @@ def test_a_stop_that_the_venue_refuses_closes_the_position(tmp_path: Path) -> No
     _, refused, closing = orders(session)
     assert (refused.order.type, refused.status) == (OrderType.STOP, Status.REJECTED)
     assert (closing.order.type, closing.filled_quantity) == (OrderType.MARKET, D("0.00999"))
+    finish(session)
+
+
+def test_a_safety_order_ends_a_plan_and_its_orders(tmp_path: Path) -> None:
+    session = start(tmp_path, 'Chase("BTCUSDT", Side.BUY, D("0.01"), offset=D(500))')
+    session.run(30, until=lambda s: any(order.status is Status.OPEN for order in orders(s)))
+    session.command("cancel_all").run(10)
+    assert ended(session)[0].reason == "ordered to end"
+    assert session.venue.get("/sim/state")["open_orders"] == []
+    placed = len(orders(session))
+    session.run(10)
+    assert len(orders(session)) == placed, "a plan that has ended places nothing"
+    finish(session)
+
+
+def test_a_plan_whose_orders_risk_refuses_waits_longer_each_time_and_ends(tmp_path: Path) -> None:
+    plan = 'Chase("BTCUSDT", Side.BUY, D("0.01"))'
+    session = VirtualSession(
+        VirtualVenue(), tmp_path / "s", strategies=[planner(plan)], risk=RiskSettings(order_size_max=D("0.001"))
+    )
+    session.run(900, until=lambda s: bool(ended(s)))
+    assert (ended(session)[0].reason, orders(session)) == ("ordered to end", [])
+    refused = [record.time_ns for record in session.kinds(Kind.INTENT)[1:]]
+    waits = [(later - time) / SECOND_NS for time, later in pairwise(refused)]
+    assert len(refused) == 20
+    assert (waits[0] < 2.5, waits[-1] >= 30) == (True, True), waits
     finish(session)

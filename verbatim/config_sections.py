@@ -224,7 +224,7 @@ class DaySection(Section):
 
 
 class CooldownSection(Section):
-    """How long a strategy opens no position in an instrument after a setback there; engine/risk_settings.py."""
+    """Times in which a strategy opens no position in an instrument after a setback; engine/risk_settings.py."""
 
     after_loss_s: Limit = Decimal(0)
     loss_min: Limit = Decimal(0)

@@ -1,4 +1,4 @@
-"""What a venue of contracts reports of wallets and positions, as facts; a funding as the share of each strategy."""
+"""Reports of a contract venue about wallets and positions, turned into facts; a funding is shared by strategy."""
 
 from decimal import Decimal
 

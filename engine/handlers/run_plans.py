@@ -15,7 +15,7 @@ from engine.handlers.intents import emit_request, review_order
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
 from engine.model import Instrument, OrderType
-from engine.money import on_grid
+from engine.money import ZERO, on_grid
 from engine.plan_terms import PlanTerms
 from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
@@ -128,8 +128,8 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         plan=plan,
         time_ns=step.time_ns,
         instrument=step.account.instruments.current(instrument),
-        bid=quote.bid if quote else plan.mark * 0,
-        ask=quote.ask if quote else plan.mark * 0,
+        bid=quote.bid if quote else ZERO,
+        ask=quote.ask if quote else ZERO,
         orders=_orders(step, plan),
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),

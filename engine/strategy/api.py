@@ -270,7 +270,7 @@ class View:
 
     @property
     def trigger(self) -> TriggerKind:
-        """What fired: "quote", "trade", "book", "bar", "timer", "fill", "order_end", "refusal" or "mode".
+        """The trigger that fired: "quote", "trade", "book", "bar", "timer", "fill", "order_end", "refusal" or "mode".
 
         `triggers` has all that fired at this record.
         """

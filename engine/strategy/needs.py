@@ -1,4 +1,4 @@
-"""What a strategy declares: its parameters with their ranges, and what it needs for some parameters.
+"""Declarations of a strategy: its parameters with their ranges, and its needs for some parameters.
 
 `instruments`, `cadence`, `averages`, `indicators` and `bars_s` of a class are values, or static methods that return
 the value for the parameters. Texts name strategy and parameter.
@@ -25,7 +25,7 @@ PPM_MAX = 1_000_000
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What a strategy needs of the engine, for its parameters."""
+    """Needs of a strategy for its parameters: instruments, triggers, indicators, bars."""
 
     instruments: tuple[str, ...]
     cadences: tuple[Cadence, ...]

@@ -32,7 +32,7 @@ from journal.record import Kind, Record, canonical, plain
 
 
 class Grouping(StrEnum):
-    """How lines are summed."""
+    """Groups by which lines are summed."""
 
     LINE = "line"  # each strategy in each instrument
     STRATEGY = "strategy"

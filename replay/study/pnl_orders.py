@@ -1,4 +1,4 @@
-"""What each order of a session contributed to its P&L, and the decision behind it. Reads a journal, decides nothing.
+"""The contribution of each order of a session to its P&L, and the decision behind it. Reads a journal, decides nothing.
 
 The P&L of a run is a sum over its fills: the worth of the filled quantity at the last mark, less its worth at the
 fill's price, less fees. So every order has its own share, under any cost method.
