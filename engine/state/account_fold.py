@@ -55,7 +55,7 @@ from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.state.timers import Timers
 
-# part -> its reducer, called with the part, the change, its stamp, and by name with what the two tables below add
+# part -> its reducer: called with the part, the change and its stamp, and with the arguments of the two tables below
 REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "orders": orders.reduce,
     "positions": positions.reduce,
