@@ -10,7 +10,7 @@ from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
 from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
 from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.handlers.intents import emit_request, review_order
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
@@ -116,7 +116,7 @@ def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPla
     """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
     seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
     for order in cancellable(seen.live):
-        _cancel(session, step, order)
+        cancel_if_permitted(session, step, order)
     if not seen.live:
         _end(step, seen, "ordered to end")
 
@@ -143,7 +143,7 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move == NOTHING:
         return
     for live in move.cancel:
-        _cancel(session, step, live)
+        cancel_if_permitted(session, step, live)
     if move.ended:
         _end(step, seen, move.ended)
         return
@@ -234,13 +234,6 @@ def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:
         step.note(NoteLevel.WARNING, f"plan {plan.plan_id} ends: {refusals} orders in a row were refused")
         move = move._replace(phase=PlanPhase.STOPPING)
     step.emit(_moved(plan, move, refusals=refusals), source=SOURCE, key=plan.plan_id)
-
-
-def _cancel(session: SessionContext, step: StepContext, order: Order) -> None:
-    instrument = session.instruments[order.order.instrument]
-    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-    if not any(rules.values()):
-        session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
 
 
 def _end(step: StepContext, seen: Seen, reason: str) -> None:
