@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import Final
 
+from engine.handlers.spent_budgets import budget_rules
 from engine.lifecycle import LIVE, Status
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
+from engine.state.order_budgets import BudgetKind
 from engine.state.orders import Order
 from engine.step_context import StepContext
 
@@ -32,7 +34,13 @@ def cancel_rules(step: StepContext, strategy: str, order_id: str, *, venue: str)
 
 
 def cancel_if_permitted(
-    session: SessionContext, step: StepContext, order: Order, *, repeats: bool = False, unknown: str = ""
+    session: SessionContext,
+    step: StepContext,
+    order: Order,
+    *,
+    repeats: bool = False,
+    unknown: str = "",
+    is_budgeted: bool = False,
 ) -> str:
     """Cancel one of our live orders, of an instrument of the session, unless a rule of cancels objects.
 
@@ -42,14 +50,19 @@ def cancel_if_permitted(
         order: The order.
         repeats: Cancel also what was cancelled a moment ago.
         unknown: The reason against an UNKNOWN order; "": the venue gets its cancel.
+        is_budgeted: Keep the budgets of cancels per minute. Cancels for safety do not.
 
     Returns:
         The objections, or "" if the cancel was emitted.
 
     """
+    instrument = session.instruments[order.order.instrument]
     if reasons := cancel_reasons(session, step, order, repeats=repeats, unknown=unknown):
         return reasons
-    instrument = session.instruments[order.order.instrument]
+    if is_budgeted:
+        answers = budget_rules(session, step, BudgetKind.CANCEL, strategy=order.strategy, instrument=instrument)
+        if reasons := "; ".join(answer.reason for answer in answers.values() if answer.reason):
+            return reasons
     session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
     return ""
 

@@ -35,6 +35,7 @@ from engine.state import (
     market_gaps,
     mode,
     order_blocks,
+    order_budgets,
     orders,
     pending_requests,
     pnl_lines,
@@ -75,6 +76,7 @@ from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
+from engine.state.order_budgets import OrderBudgets
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.pnl_lines import PnlLines
@@ -125,12 +127,13 @@ class Account(msgspec.Struct, frozen=True):
     cooldowns: Cooldowns = Cooldowns()
     plans: Plans = Plans()
     events: StrategyEvents = StrategyEvents()
+    order_budgets: OrderBudgets = OrderBudgets()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
     "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets", "cooldowns",
-    "events",
+    "events", "order_budgets",
 )  # fmt: skip
 FRESH = (
     "cancels",
@@ -147,7 +150,7 @@ FRESH = (
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "instruments", "lateness",
-    "ledger", "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
+    "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -239,6 +242,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "ledger",
         "errors",
         "plans",
+        "order_budgets",
     ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -251,9 +255,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
-    Purpose.CANCEL: ("orders", *_SENT, "safety"),
-    Purpose.AMEND: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety", "order_budgets"),
+    Purpose.AMEND: ("orders", *_SENT, "order_budgets"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
@@ -312,6 +316,11 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
         elif name == "events":
             if settings.engine.events_kept:
                 moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
+        elif name == "order_budgets":
+            if settings.has_order_budgets:
+                moved[name] = order_budgets.reduce(
+                    account.order_budgets, change, at, orders=account.orders, plans=account.plans
+                )
         elif name == "errors":
             if settings.safeguards.error_burst_max:
                 moved[name] = error_bursts.reduce(account.errors, change, at)
