@@ -16,6 +16,7 @@ from engine.market.market_state import Market
 from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
+from engine.risk.budget_answers import has_budgets
 from engine.risk.context import BoundRule
 from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
@@ -138,6 +139,7 @@ class SessionContext:
             risk=body.risk,
             safeguards=body.safeguards,
             safety=body.safety,
+            has_order_budgets=has_budgets(body.risk),
             wanted_events={
                 name: frozenset(map(kind_of, each.cadences)) & ACCOUNT_KINDS for name, each in self.strategies.items()
             },

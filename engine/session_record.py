@@ -102,7 +102,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max",
+        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -132,6 +133,10 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
+    # per instrument and clock minute, all strategies
+    placements_per_minute_max: int = 0  # orders that only reduce a position pass
+    cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
+    replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:

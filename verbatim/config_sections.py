@@ -180,6 +180,9 @@ class ScopeSection(PortfolioSection):
     order_size_max: Limit = Decimal(0)
     order_notional_max: Limit = Decimal(0)
     position_max: Limit = Decimal(0)
+    placements_per_minute_max: int = Field(default=0, ge=0)
+    cancels_per_minute_max: int = Field(default=0, ge=0)
+    replacements_per_minute_max: int = Field(default=0, ge=0)
 
 
 class HoursSection(Section):
@@ -264,6 +267,9 @@ class RiskSection(Section):
     strategy: dict[str, ScopeSection] = {}
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
     price_band_to: PriceReference = PriceReference.MID
+    placements_per_minute_max: int = Field(default=0, ge=0)
+    cancels_per_minute_max: int = Field(default=0, ge=0)
+    replacements_per_minute_max: int = Field(default=0, ge=0)
     account: PortfolioSection = PortfolioSection()
     portfolio: PortfolioSection = PortfolioSection()
 

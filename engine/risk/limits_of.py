@@ -6,7 +6,10 @@ from engine.model import Instrument
 from engine.risk_settings import NO_LIMITS, ScopeLimits
 from engine.session_record import RiskSettings
 
-REPLACED = ("order_size_max", "order_notional_max", "position_max", "open_orders_max", "price_band_max", "hours")
+REPLACED = (
+    "order_size_max", "order_notional_max", "position_max", "open_orders_max", "price_band_max", "hours",
+    "placements_per_minute_max", "cancels_per_minute_max", "replacements_per_minute_max",
+)  # fmt: skip
 
 
 def own_limits(risk: RiskSettings, instrument: Instrument) -> ScopeLimits:
