@@ -167,6 +167,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
     facts.FundingPaid: ("pnl",),
+    facts.AmountRated: ("pnl",),
     facts.WalletReported: ("wallets",),
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
