@@ -256,3 +256,20 @@ def test_a_strategy_that_imports_all_names_gets_those_of_strategies() -> None:
     leak = "from verbatim import *\nclass S(Session):\n    pass\n"
     with pytest.raises(StrategyError, match="name 'Session' is not defined"):
         from_sources({"s": leak}, "s", "S")
+
+
+def test_the_summary_counts_what_the_tables_hold(closed: verbatim.Session, journals: Path) -> None:
+    summary = closed.summary()
+    assert (summary.row.orders, summary.row.fills) == (len(closed.orders), len(closed.fills))
+    assert summary.row.seconds == round((closed.ended - closed.started).total_seconds(), 3)
+    assert summary.row.ended == "closed"
+    assert summary.performance is not None
+    assert summary.performance.intents == len(closed.intents)
+    assert summary.time is not None
+    assert not summary.time.is_halted
+    assert summary.pnl == closed.pnl_report()
+    lines = str(summary).splitlines()
+    assert lines[0].startswith("session aaaaaaaa, 2024-08-08T23:54:10Z, ")
+    assert lines[1].startswith("strategies quoter 1; ")
+    assert "by line" in lines[3]
+    assert verbatim.open(journals / SECOND).summary().row.ended == "open"

@@ -48,10 +48,10 @@ def _places(session: SessionName | Iterable[SessionName], journals: Path) -> lis
 
 def _named_places(session: str, journals: Path) -> list[SessionPlace]:
     if is_address(session):
-        return [SessionPlace(cached_copy(address), is_foreign=True) for address in archived_sessions(session)]
+        return [SessionPlace(cached_copy(address), address) for address in archived_sessions(session)]
     if is_file(session):
         unpacked = UnpackedBundle(Path(session))
-        return [SessionPlace(unpacked.folder, is_foreign=True, keeper=unpacked)]
+        return [SessionPlace(unpacked.folder, session, unpacked)]
     folder = Path(session)
     if folder.is_dir() and not has_segments(folder):
         inside = [found.path for found in list_sessions(folder)] + list_named_journals(folder)

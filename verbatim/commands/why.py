@@ -9,7 +9,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
@@ -29,18 +29,12 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     ORDER is the client's or the venue's order id; without it, the order that was filled last. SESSION is a path or an
     id. An order that began in an earlier session is followed there.
     """
-    from analysis.sql_session import QueryError, connect, query_rows
-    from analysis.why import UnknownOrderError, order_story
+    from analysis.sql_session import QueryError
+    from analysis.why import UnknownOrderError
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        folder = find_to_read(journals, session)
-        if order is None:
-            filled = query_rows(connect(folder), "SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1")
-            if not filled:
-                raise UnknownOrderError(f"{folder} has no fill. What to do: name an order of its view `orders`.")
-            order = str(filled[0][0])
-        story = order_story(folder, order)
+        story = open_to_read(journals, session).why(order)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrderError) as error:
