@@ -218,6 +218,8 @@ def test_state_replay_and_diff_of_a_session(closed: verbatim.Session, journals: 
 
 def test_an_order_leads_back_to_its_quote(closed: verbatim.Session) -> None:
     story = closed.why()
+    assert str(story).startswith(f"{story.client_order_id} (the venue's order ")
+    assert story.as_json()["client_order_id"] == story.client_order_id
     last = closed.fills.rows()[-1]
     assert story.client_order_id == last["client_order_id"]
     assert closed.why(last["venue_order_id"]).chain == story.chain
