@@ -4,7 +4,7 @@
 `verbatim.follow` yields them when they arrive. Reads journals and changes nothing except caches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from engine.session_record import SessionBody, read_session
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
-from replay.moments import find_moment, utc_time
+from journal.record import Kind
+from replay.moments import find_moment, find_span, utc_time
 
 if TYPE_CHECKING:
+    from analysis.record_stream import RecordStream
     from analysis.session_summary import SessionSummary
     from analysis.state_at import StateAt
     from analysis.why import Story
@@ -88,6 +90,36 @@ class Session(SessionTables):
     def refresh(self) -> "Session":
         """Return the same sessions as they are now."""
         return Session(self.places)
+
+    def follow(
+        self,
+        *,
+        start: Moment | None = None,
+        kinds: Collection[Kind | str] = (),
+        sources: Collection[str] = (),
+        durable: bool = True,
+        timeout_s: float | None = None,
+    ) -> "RecordStream":
+        """Return the records of the session as they are written, until it ends, for a `for` or an `async for` loop.
+
+        Args:
+            start: The first record or time. Default: the first record that was not there when this was opened.
+            kinds: Kinds of records, as `FACT`. Default: all.
+            sources: Sources of records. Default: all.
+            durable: Yield a record once it is on stable storage. False: once it is written, a quarter of a second
+                earlier; a power cut may still lose it.
+            timeout_s: End if no record comes for this time.
+
+        Raises:
+            UnknownMomentError: The session has no record at or after `start`.
+        """
+        from analysis.record_stream import RecordStream
+
+        journal = self.journal
+        from_seq = journal.last_seq + 1 if start is None else find_span(journal, moment_text(start), None)[0]
+        return RecordStream(
+            journal.folder, from_seq=from_seq, kinds=kinds, sources=sources, durable=durable, timeout_s=timeout_s
+        )
 
     # ---- one session
 
