@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.bodies import NoteLevel as NoteLevel
+    from engine.bodies import RequestBody as RequestBody
+    from engine.events import Fill as Fill
+    from engine.events import OrderReport as OrderReport
     from engine.facts import NewOrder as NewOrder
     from engine.facts import PlanPhase as PlanPhase
     from engine.facts import Position as Position
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
     from engine.strategy.api import Indicator as Indicator
+    from engine.strategy.api import Intent as Intent
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
@@ -72,6 +76,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "TriggerKind": "engine.trigger_kinds",
     "NoteLevel": "engine.bodies",
+    "RequestBody": "engine.bodies",
+    "Fill": "engine.events",
+    "OrderReport": "engine.events",
+    "Intent": "engine.strategy.api",
     "OwnFill": "engine.state.strategy_events",
     "Refusal": "engine.state.strategy_events",
     "OnMode": "engine.strategy.cadences",
