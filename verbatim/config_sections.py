@@ -37,6 +37,7 @@ from engine.session_record import (
 from engine.venues.venue import Network
 
 RECV_WINDOW_MS_MAX = 60_000
+OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 

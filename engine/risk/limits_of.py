@@ -13,8 +13,8 @@ REPLACED = (
 
 
 def own_limits(risk: RiskSettings, instrument: Instrument) -> ScopeLimits:
-    """Return the limits that the instrument's own table sets, by its id or its symbol."""
-    return risk.instrument.get(instrument.id) or risk.instrument.get(instrument.symbol) or NO_LIMITS
+    """Return the limits that the instrument's own table sets, under one of its names."""
+    return next((risk.instrument[name] for name in instrument.names if name in risk.instrument), NO_LIMITS)
 
 
 def limits_of(risk: RiskSettings, instrument: Instrument) -> RiskSettings:
