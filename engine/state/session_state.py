@@ -27,6 +27,7 @@ from engine.state import (
     day_pnl,
     error_bursts,
     execution_plans,
+    history_loads,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -67,6 +68,7 @@ from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
 from engine.state.error_bursts import ErrorBursts
 from engine.state.execution_plans import Plans
+from engine.state.history_loads import HistoryLoads
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -125,6 +127,7 @@ class Account(msgspec.Struct, frozen=True):
     cooldowns: Cooldowns = Cooldowns()
     plans: Plans = Plans()
     events: StrategyEvents = StrategyEvents()
+    history: HistoryLoads = HistoryLoads()
 
 
 CARRIED = (
@@ -143,11 +146,12 @@ FRESH = (
     "private_seen",
     "lateness",
     "errors",
+    "history",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "instruments", "lateness",
-    "ledger", "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history", "instruments",
+    "lateness", "ledger", "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
@@ -171,6 +175,7 @@ REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
     "lateness": lateness.reduce,
     "day_pnl": day_pnl.reduce,
     "plans": execution_plans.reduce,
+    "history": history_loads.reduce,
 }
 
 PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
@@ -227,6 +232,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
     facts.PlanEnded: ("plans", "timers"),
+    facts.HistoryRead: ("history",),
+    facts.HistoryFailed: ("history",),
+    facts.HistoryEnded: ("history",),
     Requested: (
         "orders",
         "links",
@@ -239,6 +247,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "ledger",
         "errors",
         "plans",
+        "history",
     ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -268,6 +277,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.DISCONNECT: (),
     Purpose.ARM_SWITCH: (*_SENT, "safety"),
     Purpose.DISARM_SWITCH: (*_SENT, "safety"),
+    Purpose.HISTORY: (*_SENT, "history"),
 }
 
 

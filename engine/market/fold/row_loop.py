@@ -185,13 +185,15 @@ def fold_rows(
                 if s[S_CONDITIONS] > 0:
                     check_conditions(row, s, indicators, values, conditions)
         elif kind == r.TRADE:
-            flags = fold_trade(row, s, t, bars, closed, indicators, values)
+            flags = fold_trade(row, s, t, bars, closed, indicators, values, conditions)
             if s[S_CONDITIONS] > 0 and t[row[r.INSTRUMENT], T_SEQ] == row[r.SEQ]:  # else it was repeated
                 note_stream(row[r.INSTRUMENT], TRADED, s, conditions)
         elif kind == r.MARK:
             fold_mark(row, t)
         elif kind == r.CLOCK:
-            flags = close_until(row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values)
+            flags = close_until(
+                row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values, conditions
+            )
         elif kind == r.BAD_VALUE:
             flags = fold_bad_value(row, s, t, sides)
         else:
