@@ -10,16 +10,16 @@ from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
 from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
 from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_order import cancel_order
 from engine.handlers.intents import emit_request, review_order
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
-from engine.model import Instrument, OrderType
+from engine.model import Instrument, OrderTerm, OrderType
 from engine.money import ZERO, on_grid
 from engine.plan_terms import PlanTerms
 from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
-from engine.session_record import SECOND_NS
+from engine.session_record import SECOND_NS, TERM_RULES
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
 from engine.step_context import StepContext
@@ -116,7 +116,7 @@ def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPla
     """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
     seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
     for order in cancellable(seen.live):
-        _cancel(session, step, order)
+        cancel_order(session, step, order)
     if not seen.live:
         _end(step, seen, "ordered to end")
 
@@ -134,7 +134,16 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
+        has_trailing=_has_trailing(session, step, instrument),
     )
+
+
+def _has_trailing(session: SessionContext, step: StepContext, instrument: Instrument) -> bool:
+    """Return True if the venue holds trailing stops of an instrument; False in sessions recorded before plans used them."""
+    if session.settings.order_rules < TERM_RULES:
+        return False
+    forbids = step.account.instruments.current(instrument).forbids
+    return OrderTerm.TRAILING in session.venues[instrument.venue].capabilities.terms and OrderTerm.TRAILING not in forbids
 
 
 def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> None:
@@ -143,7 +152,7 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move == NOTHING:
         return
     for live in move.cancel:
-        _cancel(session, step, live)
+        cancel_order(session, step, live)
     if move.ended:
         _end(step, seen, move.ended)
         return
@@ -234,13 +243,6 @@ def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:
         step.note(NoteLevel.WARNING, f"plan {plan.plan_id} ends: {refusals} orders in a row were refused")
         move = move._replace(phase=PlanPhase.STOPPING)
     step.emit(_moved(plan, move, refusals=refusals), source=SOURCE, key=plan.plan_id)
-
-
-def _cancel(session: SessionContext, step: StepContext, order: Order) -> None:
-    instrument = session.instruments[order.order.instrument]
-    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-    if not any(rules.values()):
-        session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
 
 
 def _end(step: StepContext, seen: Seen, reason: str) -> None:

@@ -141,6 +141,13 @@ def reduce(
             return _set({**timers.due_ns, name: max(timers.due_ns.get(name, 0), change.until_ns)}, failures)
         case PlanMoved() if change.next_ns:
             return _set({**timers.due_ns, timer_name(TimerKind.PLAN, change.plan_id): change.next_ns}, failures)
+        case Requested() if (
+            change.request.purpose is Purpose.PLACE
+            and change.request.order is not None
+            and (till_ns := change.request.order.good_till_ns)
+        ):
+            name = timer_name(TimerKind.EXPIRY, change.request.client_order_id)
+            return _set({**timers.due_ns, name: till_ns}, failures)
         case PlanEnded():
             name = timer_name(TimerKind.PLAN, change.plan_id)
             return _set({other: due_ns for other, due_ns in timers.due_ns.items() if other != name}, failures)

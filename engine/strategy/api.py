@@ -125,7 +125,7 @@ class Place(msgspec.Struct, frozen=True):
 
     instrument: str
     side: Side
-    quantity: Decimal
+    quantity: Decimal = ZERO  # not given with `quote_quantity`
     price: Decimal = ZERO  # 0: without a limit
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
@@ -134,9 +134,15 @@ class Place(msgspec.Struct, frozen=True):
     stop_price: Decimal = ZERO  # 0: without a stop
     # True: cut to the rest of the strategy's position, its open orders of that side counted
     reduce_only: bool = False
+    trailing_delta: int = 0  # of a stop that the venue moves with the market, in basis points of the best price
+    iceberg_quantity: Decimal = ZERO  # the part of a limit order that the book shows; 0: all of it
+    quote_quantity: Decimal = ZERO  # amount of the quote asset that a market order buys or sells for
+    good_till_ns: int = 0  # session time at which the engine cancels the order, over a restart too; 0: never
 
     def __post_init__(self) -> None:
         _one_rationale(self)
+        if self.quantity and self.quote_quantity:
+            raise ValueError("give either quantity or quote_quantity")
 
 
 class Close(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ class Seen(NamedTuple):
     position: Decimal  # of the strategy
     read_book: Callable[[], BookTop | None]
     has_stops: bool = True  # the venue holds stop orders
+    has_trailing: bool = False  # and those that follow the market by basis points
 
     def touch(self, side: Side) -> Decimal:
         """Return the best price of a side: the bid for a buy."""

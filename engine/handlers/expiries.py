@@ -1,0 +1,32 @@
+"""Orders that are good till a time, which the venue does not have: the engine cancels each at its time.
+
+The time is a term of the order, so it is carried over a restart: an order whose time came meanwhile is cancelled by the
+next session. A cancel that fails is repeated as any other.
+"""
+
+from engine.handlers.cancel_rules import waits_for_access
+from engine.handlers.cancel_order import cancel_order
+from engine.lifecycle import Status
+from engine.session_context import SessionContext
+from engine.step_context import StepContext
+
+IN_DOUBT = (Status.PENDING, Status.UNKNOWN)  # what becomes of them decides whether there is an order to cancel
+
+
+def has_expired(step: StepContext) -> bool:
+    """Return True if the time of an open order is over."""
+    orders, time_ns = step.account.orders, step.time_ns
+    return any(orders.live[name].order.good_till_ns <= time_ns for name in orders.expiring)
+
+
+def cancel_expired(session: SessionContext, step: StepContext) -> None:
+    """Cancel the open orders whose time is over, in any mode."""
+    if session.body.read_only:
+        return
+    for name in step.account.orders.expiring:
+        order = step.account.orders.live.get(name)
+        if order is None or order.order.good_till_ns > step.time_ns or order.status in IN_DOUBT:
+            continue
+        instrument = session.instruments.get(order.order.instrument)
+        if instrument is not None and not waits_for_access(step, instrument.venue, (order,)):
+            cancel_order(session, step, order)
