@@ -13,7 +13,6 @@ from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from journal.record import plain
 
-
 BASIS = Decimal(10_000)  # basis points
 
 
@@ -105,7 +104,7 @@ class _OrderTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _from_text(stop_price: Decimal, trailing_delta: int) -> str:
-    """Return the words for what activates an order."""
+    """Return the words for the activation of an order."""
     start = f" from {plain(stop_price)}" if stop_price else ""
     return f"{start}, {trailing_delta} basis points behind the market" if trailing_delta else start
 

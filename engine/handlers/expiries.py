@@ -1,16 +1,16 @@
 """Orders that are good till a time, which the venue does not have: the engine cancels each at its time.
 
-The time is a term of the order, so it is carried over a restart: an order whose time came meanwhile is cancelled by the
-next session. A cancel that fails is repeated as any other.
+The time is a term of the order and is carried over a restart: the next session cancels an order whose time came
+meanwhile. A cancel that fails is repeated as any other.
 """
 
-from engine.handlers.cancel_rules import waits_for_access
 from engine.handlers.cancel_order import cancel_order
+from engine.handlers.cancel_rules import waits_for_access
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 
-IN_DOUBT = (Status.PENDING, Status.UNKNOWN)  # what becomes of them decides whether there is an order to cancel
+IN_DOUBT = (Status.PENDING, Status.UNKNOWN)  # no order may be there to cancel
 
 
 def has_expired(step: StepContext) -> bool:

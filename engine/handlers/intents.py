@@ -57,7 +57,7 @@ def _is_exit(step: StepContext, strategy: str, instrument: str, intent: Place | 
     if isinstance(intent, Close) or intent.reduce_only:
         return True
     if intent.quote_quantity:
-        return False  # what an amount trades is known by its fills alone
+        return False  # its quantity is known by its fills alone
     return intent.quantity <= reducible(step.account, strategy, instrument, intent.side)
 
 
@@ -80,7 +80,9 @@ def review_intent(
     order, reason = _new_order(step, strategy, intent, instrument)
     if order.quote_quantity and instrument is not None and quote is not None:
         slippage = session.limits_of[instrument.id].market_slippage_max
-        order = replace(order, quantity=most_for_amount(order, step.account.instruments.current(instrument), quote, slippage))
+        order = replace(
+            order, quantity=most_for_amount(order, step.account.instruments.current(instrument), quote, slippage)
+        )
     # `quote_seq` is the record of the quote that the strategy read
     rationale = {**intent.rationale, **reason, **({"quote_seq": quote.seq} if quote else {})}
     body = IntentBody(IntentKind.PLACE, strategy, version, order=order, rationale=rationale)

@@ -1,4 +1,4 @@
-"""Who guards the position of a plan: the venue, which needs no process of ours, or the engine."""
+"""The protection of a plan's position: by a stop at the venue, or by the engine alone."""
 
 from collections.abc import Mapping
 from enum import StrEnum

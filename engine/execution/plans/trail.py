@@ -16,7 +16,7 @@ from engine.execution.plans.seen import (
     passive,
 )
 from engine.facts import NewOrder, PlanPhase
-from engine.lifecycle import Status
+from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
 from engine.money import ZERO
 from engine.order_terms import BASIS
@@ -51,7 +51,7 @@ def advance(seen: Seen) -> PlanMove:
 
 
 def _is_venues(seen: Seen, terms: Trail) -> bool:
-    """Return True if the venue holds the stop. What the engine has begun to follow or to close, it goes on with."""
+    """Return True if the venue holds the stop. A plan that the engine follows or closes stays with the engine."""
     bounds = seen.instrument
     return (
         seen.has_trailing
@@ -67,6 +67,8 @@ def _advance_at_venue(seen: Seen, terms: Trail, quantity: Decimal) -> PlanMove:
     filled, live = seen.filled(terms.side), seen.live
     if not live and not quantity:
         return PlanMove(ended="closed" if filled else "there is no position to protect")
+    if any(order.status not in LIVE for order in live):
+        return NOTHING  # fills are missing: the position is not yet what they leave
     covered = sum((order.leaves_quantity for order in live), ZERO)
     if covered > quantity:
         return PlanMove(cancel=cancellable(live)) if cancellable(live) else NOTHING

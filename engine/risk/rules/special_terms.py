@@ -59,7 +59,7 @@ def quote_amount(context: RiskContext) -> str:
     if instrument.contract or not _is_offered(context, OrderTerm.QUOTE_QUANTITY):
         return f"{instrument.symbol} has no orders by quote amount at {instrument.venue}"
     if context.order.reduce_only:
-        return "a reduce-only order is placed by quantity: what an amount trades is known by its fills alone"
+        return "a reduce-only order is placed by quantity: the quantity of an amount is known by its fills alone"
     if amount < 0 or not on_grid(amount, AMOUNT_STEP):
         return f"quote amount {plain(amount)} is not a multiple of {plain(AMOUNT_STEP)}"
     return ""
