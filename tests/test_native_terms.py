@@ -12,16 +12,23 @@ from typing import Any
 import pytest
 from checked_sessions import check_ordered_end
 from moved_market import LOT, moved_venue
+from structlog.testing import capture_logs
 
+from analysis import sql_session
 from engine.execution.plans.protection import ProtectedBy, protected_by
 from engine.lifecycle import Status
+from engine.live.logs import LogSettings
+from engine.live.session_status import protections
 from engine.mode_reasons import Mode
 from engine.session_record import SECOND_NS, StrategySettings
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
 from journal.record import Kind
 from replay.rebuild import rebuild
+from replay.record_text import describe
 from replay.replay import replay_session
+from replay.state_report import describe_state, state_lines
+from verbatim.session_log import SessionLog
 from verbatim.testing import VirtualSession, from_sources
 
 D = Decimal
@@ -419,3 +426,56 @@ def test_an_order_of_another_program_keeps_its_terms(
         assert len(session.facts("order_triggered")) == 1
     desk.venue.by_hand("DELETE", "/api/v3/openOrders", symbol="BTCUSDT")
     session.run(3)
+
+
+# ---- shown to people ----------------------------------------------------------------------------
+
+
+def test_views_and_reports_show_terms_plans_and_who_protects(desk: Desk) -> None:
+    """The state report, the status line, the log and the SQL views name the holder of each stop."""
+    amount = 'Place("BTCUSDT", Side.BUY, type=OrderType.MARKET, quote_quantity=D(100))'
+    resting = RESTING.format('iceberg_quantity=D("0.03"),').replace("10 *", "600 *")
+    trails = [TRAIL.format("basis_points=100"), TRAIL.format("amount=D(50)")]
+    desk.start(BUY, amount, resting, *trails).run(6)
+    session = desk.restart(BUY)
+    status = protections(session.state)
+    session.run(6)
+    assert status == protections(session.state) == {"venue": 1, "engine": 1}
+    record = session.records[-1]
+    lines = "\n".join(state_lines(describe_state(session.sequencer.kernel, session.state, record)))
+    for text in (
+        "at market, 100 basis points behind the market (STOP): open, 0 filled (request 0), protected by: venue",
+        "trail SELL 0.1 binance_spot:BTCUSDT: protecting, protected by: venue",
+        "trail SELL 0.1 binance_spot:BTCUSDT: working, protected by: engine",
+        "at 990 (LIMIT, GTC, shows 0.03): open, 0 filled (request 0), good till ",
+    ):
+        assert text in lines, lines
+    with capture_logs() as logged:
+        SessionLog(session.sequencer.kernel.session, lambda: session.state, settings=LogSettings()).write([])
+    assert [(line["event"], line["protected_by"]) for line in logged] == [
+        ("plan continues", "venue"),
+        ("plan continues", "engine"),
+    ]
+    session.writer.wait_durable(record.seq, 30)
+    connection = sql_session.connect([each.folder for each in desk.begun])
+    found = sql_session.query_rows(
+        connection,
+        "SELECT origin, type, status, quote_quantity, trailing_delta, iceberg_quantity, good_till_ns IS NOT NULL, protected_by "
+        "FROM orders ORDER BY session, created_ns, client_order_id",
+    )
+    own = [
+        ("MARKET", "filled", None, None, None, False, None),
+        ("MARKET", "filled", D(100), None, None, False, None),
+        ("LIMIT", "open", None, None, D("0.03"), True, None),
+        ("STOP", "open", None, 100, None, False, "venue"),
+    ]
+    assert found == [("placed", *each) for each in own] + [("carried", *each) for each in own]
+    plans = sql_session.query_rows(
+        connection, "SELECT origin, plan, phase, protected_by, orders FROM plans ORDER BY session, started_ns"
+    )
+    assert plans[:2] == [("started", "trail", "protecting", "venue", 1), ("started", "trail", "working", "engine", 0)]
+    assert plans[2:] == [("carried", "trail", "protecting", "venue", 1), ("carried", "trail", "working", "engine", 0)]
+    desk.market.move("940")
+    session.run(6)
+    [text] = [describe(each) for each in session.kinds(Kind.FACT) if "order_triggered" in (each.body or "")]
+    assert text == "triggered: the market reached its stop price, and the venue activated it"

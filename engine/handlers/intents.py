@@ -14,7 +14,7 @@ from engine.handlers.freshness import venue_lag_ns
 from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
-from engine.money import ZERO
+from engine.money import ZERO, up_to_grid
 from engine.risk.context import RiskContext
 from engine.risk.exits import exit_quantity, reducible
 from engine.risk.review import Approved, review
@@ -157,7 +157,7 @@ def most_for_amount(order: NewOrder, instrument: Instrument, quote: Quote, slipp
     price = (quote.ask if order.side is Side.BUY else quote.bid) * (1 - slippage)
     if price <= 0 or order.quote_quantity <= 0:
         return ZERO
-    return -(-order.quote_quantity / price // instrument.lot_size) * instrument.lot_size
+    return up_to_grid(order.quote_quantity / price, instrument.lot_size)
 
 
 def risk_context(

@@ -27,6 +27,10 @@ def protected_by(plan: ExecutionPlan, live: Mapping[str, Order]) -> ProtectedBy 
     """
     if not plan.terms.protects:
         return None
-    orders = (live[name] for name in plan.orders if name in live)
-    is_held = any(order.status in HELD and order.order.terms.trigger is not None for order in orders)
+    is_held = any(holds_stop(live[name]) for name in plan.orders if name in live)
     return ProtectedBy.VENUE if is_held else ProtectedBy.ENGINE
+
+
+def holds_stop(order: Order) -> bool:
+    """Return True for a stop order that rests at the venue."""
+    return order.status in HELD and order.order.terms.trigger is not None

@@ -8,7 +8,7 @@ from engine.facts import NewOrder, PlanPhase
 from engine.lifecycle import LIVE, Status
 from engine.market.views import BookTop
 from engine.model import Instrument, OrderType, Side, TimeInForce
-from engine.money import ZERO, down_to_grid
+from engine.money import ZERO, down_to_grid, up_to_grid
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
 
@@ -84,8 +84,7 @@ def lots(seen: Seen, quantity: Decimal) -> Decimal:
 
 def ticks(seen: Seen, price: Decimal, *, up: bool) -> Decimal:
     """Return a price on the tick: rounded down, or up."""
-    down, tick = down_to_grid(price, seen.instrument.tick_size), seen.instrument.tick_size
-    return down if down == price or not up else down + tick
+    return (up_to_grid if up else down_to_grid)(price, seen.instrument.tick_size)
 
 
 def passive(seen: Seen, price: Decimal, side: Side) -> Decimal:

@@ -3,8 +3,9 @@
 from decimal import Decimal
 
 from engine.model import OrderTerm, TimeInForce
-from engine.money import on_grid
+from engine.money import on_grid, up_to_grid
 from engine.risk.context import RiskContext, RiskRule
+from engine.session_record import SECOND_NS
 from journal.record import plain
 
 AMOUNT_STEP = Decimal("1e-8")  # of an amount of the quote asset
@@ -43,9 +44,9 @@ def iceberg(context: RiskContext) -> str:
         return f"visible part {plain(shown)} is below {instrument.quantity_min}"
     if shown >= quantity:
         return f"visible part {plain(shown)} is not below the quantity {plain(quantity)}"
-    parts = -(-quantity // shown)
+    parts = up_to_grid(quantity, shown) / shown
     if instrument.iceberg_parts_max and parts > instrument.iceberg_parts_max:
-        return f"{parts} parts of {plain(shown)} are more than {instrument.iceberg_parts_max}"
+        return f"{plain(parts)} parts of {plain(shown)} are more than {instrument.iceberg_parts_max}"
     return ""
 
 
@@ -73,7 +74,7 @@ def good_till(context: RiskContext) -> str:
     if not terms.rests and terms.trigger is None:
         return f"a {terms.type} order does not rest ({terms.time_in_force}), so it cannot be good till a time"
     if till_ns <= context.time_ns:
-        return f"its time is over: good till {till_ns} ns, now {context.time_ns} ns"
+        return f"its time was over {(context.time_ns - till_ns) / SECOND_NS:.3f} s ago"
     return ""
 
 
