@@ -12,17 +12,25 @@ from typing import Any
 import pytest
 from checked_sessions import check_ordered_end
 from moved_market import LOT, moved_venue
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
+import verbatim.testing
 from analysis import sql_session
+from engine import facts
+from engine.bodies import RequestBody
 from engine.execution.plans.protection import ProtectedBy, protected_by
-from engine.lifecycle import Status
+from engine.facts import NewOrder
+from engine.lifecycle import Report, Status
 from engine.live.logs import LogSettings
 from engine.live.session_status import protections
 from engine.mode_reasons import Mode
-from engine.session_record import SECOND_NS, StrategySettings
+from engine.model import OrderType, Side
+from engine.requests import Purpose
+from engine.session_record import SECOND_NS, StrategySettings, new_engine_settings
+from engine.state.changes import Requested, Stamp
 from engine.state.execution_plans import ExecutionPlan
-from engine.state.orders import Order
+from engine.state.orders import Order, Orders, reduce
 from journal.record import Kind
 from replay.rebuild import rebuild
 from replay.record_text import describe
@@ -273,6 +281,32 @@ def test_a_trailing_stop_covers_no_more_than_the_position(desk: Desk) -> None:
     assert (kinds(session)[1:], guardian(session)) == ([("STOP", "canceled"), ("STOP", "open")], ProtectedBy.VENUE)
 
 
+def test_a_trailing_stop_shrinks_with_the_position(desk: Desk) -> None:
+    twice, most = BUY.replace("0.1", "0.2"), 'Place("BTCUSDT", Side.SELL, D("0.15"), type=OrderType.MARKET)'
+    desk.venue.move_balance("BTC", "1")  # else the stop locks what the sale needs
+    session = desk.start(twice, TRAIL.format("basis_points=100"), most).run(6)
+    assert kinds(session)[1:] == [("STOP", "canceled"), ("MARKET", "filled"), ("STOP", "open")]
+    assert orders(session)[3].leaves_quantity == position(session) == D("0.05")
+
+
+def test_a_trail_that_the_engine_began_to_follow_stays_with_the_engine(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session of older rules followed the market itself; the next one keeps its best price."""
+    with monkeypatch.context() as patch:
+        patch.setattr(verbatim.testing, "newest_rules", lambda settings: replace(settings, order_rules=1))
+        first = desk.start(BUY, TRAIL.format("basis_points=100"), engine=new_engine_settings())
+    first.run(4)
+    desk.market.move("1020")
+    first.run(2)
+    session = desk.restart(BUY)
+    session.run(3)
+    assert (plan_of(session).mark, guardian(session), desk.open_orders()) == (D("1019.99"), ProtectedBy.ENGINE, [])
+    desk.market.move("1009")
+    session.run(3)
+    assert (kinds(session)[1:], end_of(session)) == ([("MARKET", "filled")], "closed")
+
+
 # ---- icebergs -----------------------------------------------------------------------------------
 
 
@@ -316,6 +350,20 @@ def test_a_market_order_spends_an_amount_and_its_fills_are_the_position(desk: De
     ] == ["100", "60"]
 
 
+def test_an_order_by_amount_ends_by_the_venues_report_alone() -> None:
+    """The market moved in our favour: more was bought than the most that was expected, and the amount is not spent."""
+    new = NewOrder(BTCUSDT, Side.BUY, OrderType.MARKET, D("0.1"), quote_quantity=D(100))
+    request = RequestBody(Purpose.PLACE, "v", True, 9, 9, client_order_id="o", strategy="s", order=new)
+    fill = facts.OrderFilled(
+        "o", "s", BTCUSDT, "1", "7", Side.BUY, D(900), D("0.11"), D(0), "", maker=False, venue_ns=1, late=False
+    )
+    found = reduce(Orders(), Requested(request), Stamp(1, 1))
+    found = reduce(found, fill, Stamp(2, 2))
+    assert found.known("o").status is Status.PARTIALLY_FILLED
+    found = reduce(found, facts.OrderClosed("o", Report.FULL_FILL, D("0.11"), "", 1), Stamp(3, 3))
+    assert (found.known("o").status, found.missing_fills) == (Status.FILLED, ())
+
+
 def test_an_amount_that_the_book_cannot_fill_expires_with_its_fills(desk: Desk) -> None:
     desk.market.size = 100 * LOT  # 40 levels
     session = desk.start('Place("BTCUSDT", Side.BUY, type=OrderType.MARKET, quote_quantity=D(100))').run(4)
@@ -342,7 +390,8 @@ RESTING = 'Place("BTCUSDT", Side.BUY, D("0.1"), D(990), {} good_till_ns=view.tim
 @pytest.mark.parametrize("more", ["", "OrderType.LIMIT_MAKER,", "OrderType.STOP_LIMIT, stop_price=D(985),"], ids=str)
 def test_an_order_is_cancelled_when_its_time_comes(desk: Desk, more: str) -> None:
     more = more.replace("stop_price=D(985)", "stop_price=D(1005)")
-    session = desk.start(RESTING.format(more)).run(9)
+    session = desk.start(RESTING.format(more)).run(4)
+    session.command("reconcile").run(5)
     [order] = orders(session)
     assert order.status is Status.OPEN
     session.run(4)
@@ -372,7 +421,10 @@ def test_the_time_of_an_order_holds_over_a_restart(desk: Desk, down_s: int) -> N
     [order] = [each for each in orders(session) if each.order.good_till_ns]
     assert order.status is Status.CANCELED
     assert desk.open_orders() == []
-    assert order.updated_ns >= order.order.good_till_ns
+    [cancel] = [record for record in session.kinds(Kind.REQUEST) if '"cancel"' in (record.body or "")]
+    assert cancel.time_ns >= order.order.good_till_ns
+    fired = [record.time_ns for record in session.kinds(Kind.TIMER) if '"expiry.' in (record.body or "")]
+    assert fired == ([order.order.good_till_ns] if down_s == 1 else [])
 
 
 def test_a_cancel_at_its_time_is_repeated_if_it_fails_and_works_while_halted(desk: Desk) -> None:
@@ -426,6 +478,22 @@ def test_an_order_of_another_program_keeps_its_terms(
         assert len(session.facts("order_triggered")) == 1
     desk.venue.by_hand("DELETE", "/api/v3/openOrders", symbol="BTCUSDT")
     session.run(3)
+
+
+# ---- rules that change --------------------------------------------------------------------------
+
+
+def test_a_bound_that_the_venue_changes_is_read_again(desk: Desk) -> None:
+    """The venue refuses an iceberg of four parts; its rules are read again, and our own rule refuses the next one."""
+    iceberg = 'Place("BTCUSDT", Side.BUY, D("0.1"), D(990), iceberg_quantity=D("0.03"))'
+    session = desk.start(iceberg, iceberg)
+    desk.venue.fault(action="change_rules", symbol="BTCUSDT", rules={"iceberg_parts_max": "3"})
+    session.run(4)
+    assert [status for _, status in kinds(session)] == ["rejected"]
+    [changed] = session.facts("instrument_changed")
+    assert changed["instrument"]["iceberg_parts_max"] == 3
+    refused = [json.loads(record.body or "") for record in session.kinds(Kind.VERDICT)][-1]
+    assert refused["rules"] == {"iceberg": "4 parts of 0.03 are more than 3"}
 
 
 # ---- shown to people ----------------------------------------------------------------------------

@@ -433,6 +433,8 @@ def _tell(hand: Hand, name: str, report: Report, *, left: Decimal) -> None:
     match report:
         case Report.ACCEPTED:
             hand.accepted(name)
+        case Report.TRIGGERED:
+            hand.fact(facts.OrderTriggered(name, 0))
         case Report.PART_FILL:
             hand.fill(name, "100", str(left / 4))
         case Report.FULL_FILL:
