@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from engine.execution.plans.protection import ProtectedBy, holds_stop, protected_by
 from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
 from engine.mode_reasons import texts
 from engine.requests import Purpose
 from engine.sequencer import next_timer
 from engine.state.positions import unvalued_text
+from engine.state.protection import ProtectedBy, holds_stop, protected_by
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from journal.record import Record, plain
@@ -107,7 +107,7 @@ def _orders(state: State) -> list[dict[str, Any]]:
 
 
 def _plans(state: State) -> list[dict[str, Any]]:
-    """Describe the execution plans that run, and who protects the position of each."""
+    """Describe the execution plans that run, and the protection of the position of each."""
     live = state.account.orders.live
     return [
         {

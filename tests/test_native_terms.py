@@ -19,7 +19,6 @@ import verbatim.testing
 from analysis import sql_session
 from engine import facts
 from engine.bodies import RequestBody
-from engine.execution.plans.protection import ProtectedBy, protected_by
 from engine.facts import NewOrder
 from engine.lifecycle import Report, Status
 from engine.live.logs import LogSettings
@@ -27,10 +26,12 @@ from engine.live.session_status import protections
 from engine.mode_reasons import Mode
 from engine.model import OrderType, Side
 from engine.requests import Purpose
+from engine.rounding import resting_price, taking_price
 from engine.session_record import SECOND_NS, StrategySettings, new_engine_settings
 from engine.state.changes import Requested, Stamp
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order, Orders, reduce
+from engine.state.protection import ProtectedBy, protected_by
 from journal.record import Kind
 from replay.rebuild import rebuild
 from replay.record_text import describe
@@ -478,6 +479,21 @@ def test_an_order_of_another_program_keeps_its_terms(
         assert len(session.facts("order_triggered")) == 1
     desk.venue.by_hand("DELETE", "/api/v3/openOrders", symbol="BTCUSDT")
     session.run(3)
+
+
+# ---- rounding by side ---------------------------------------------------------------------------
+
+
+def test_prices_are_rounded_by_side_and_quantities_down(desk: Desk) -> None:
+    """A price that rests is rounded away from the market, one that must fill towards it."""
+    instrument, price = desk.venue.instruments()[0], D("100.001")
+    assert resting_price(price, instrument, Side.BUY) == taking_price(price, instrument, Side.SELL) == D("100.00")
+    assert resting_price(price, instrument, Side.SELL) == taking_price(price, instrument, Side.BUY) == D("100.01")
+    assert resting_price(D("100.01"), instrument, Side.SELL) == D("100.01")
+    order = 'Place("BTCUSDT", Side.{0}, view.round_quantity("BTCUSDT", D("0.100009")), view.round_price("BTCUSDT", {1}, Side.{0}))'
+    session = desk.start(BUY, order.format("SELL", "1100.001"), order.format("BUY", "D('900.009')")).run(4)
+    placed = [(params["price"], params["quantity"]) for params in requests(session)[1:]]
+    assert placed == [("1100.01", "0.1"), ("900", "0.1")]
 
 
 # ---- rules that change --------------------------------------------------------------------------

@@ -14,7 +14,6 @@ import structlog
 
 from engine import facts
 from engine.bodies import IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
-from engine.execution.plans.protection import protected_by
 from engine.lifecycle import Status
 from engine.live.logs import LogSettings
 from engine.mode_reasons import Mode
@@ -23,6 +22,7 @@ from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import ExecutionPlan
+from engine.state.protection import protected_by
 from engine.state.session_state import State
 from engine.step_context import Output
 from journal.record import Record, plain

@@ -1,6 +1,6 @@
 -- One row an order with its last status. origin: placed here, adopted from the venue, or carried from the session before.
 -- type FOREIGN: another program's order of a type that the engine does not have; venue_type is the venue's name for it.
--- quantity of an order by quote_quantity: the most that risk counted with. protected_by: who holds a stop that is open.
+-- quantity of an order by quote_quantity: the most that risk counted with. protected_by: the holder of an open stop.
 WITH opening AS (
     SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
 ), carried AS (

@@ -1,4 +1,4 @@
--- Execution plans, one row each. protected_by: who guards the position of a bracket, an Oco or a trailing stop that runs.
+-- Execution plans, one row each. protected_by: the holder of the stop of a bracket, an Oco or a Trail that runs.
 WITH opening AS (
     SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
 ), begun AS (

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from engine.execution.plans.protection import ProtectedBy, protected_by
 from engine.live.session_end import EndedBy
 from engine.mode_reasons import Mode
 from engine.mode_shares import ModeSummary
@@ -17,6 +16,7 @@ from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
 from engine.state.pnl_figures import PnlFigures, total_figures
 from engine.state.positions import unrealised
+from engine.state.protection import ProtectedBy, protected_by
 from engine.state.rates import equity
 from engine.state.session_state import State
 from engine.valuation import Valuation

@@ -42,6 +42,7 @@ from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.plan_terms import PlanTerms
+from engine.rounding import resting_price
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
@@ -410,11 +411,10 @@ class View:
             raise LookupError("this session keeps no P&L: it was recorded before accounting 3")
         return self._settings
 
-    def round_price(self, name: str, price: Decimal | float) -> Decimal:
-        """Round a price down to the tick."""
-        return down_to_grid(
-            Decimal(price) if isinstance(price, Decimal) else Decimal(str(price)), self.instrument(name).tick_size
-        )
+    def round_price(self, name: str, price: Decimal | float, side: Side | None = None) -> Decimal:
+        """Round a price to the tick: down for a buy and without a side, up for a sale. So no order is worse than it."""
+        exact = price if isinstance(price, Decimal) else Decimal(str(price))
+        return resting_price(exact, self.instrument(name), side or Side.BUY)
 
     def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
         """Round a quantity down to the lot."""

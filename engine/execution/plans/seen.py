@@ -8,7 +8,7 @@ from engine.facts import NewOrder, PlanPhase
 from engine.lifecycle import LIVE, Status
 from engine.market.views import BookTop
 from engine.model import Instrument, OrderType, Side, TimeInForce
-from engine.money import ZERO, down_to_grid, up_to_grid
+from engine.money import ZERO, down_to_grid
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
 
@@ -80,21 +80,6 @@ def lots(seen: Seen, quantity: Decimal) -> Decimal:
     """Return a quantity rounded down to the lot, or 0 if the venue would refuse it as too small."""
     rounded = down_to_grid(max(quantity, ZERO), seen.instrument.lot_size)
     return ZERO if rounded < seen.instrument.quantity_min else rounded
-
-
-def ticks(seen: Seen, price: Decimal, *, up: bool) -> Decimal:
-    """Return a price on the tick: rounded down, or up."""
-    return (up_to_grid if up else down_to_grid)(price, seen.instrument.tick_size)
-
-
-def passive(seen: Seen, price: Decimal, side: Side) -> Decimal:
-    """Return a price on the tick, rounded away from the market: down for a buy, up for a sale."""
-    return ticks(seen, price, up=side is Side.SELL)
-
-
-def aggressive(seen: Seen, price: Decimal, side: Side) -> Decimal:
-    """Return a price on the tick, rounded towards the market: up for a buy, down for a sale."""
-    return ticks(seen, price, up=side is Side.BUY)
 
 
 def is_beyond(price: Decimal, worst: Decimal, side: Side) -> bool:

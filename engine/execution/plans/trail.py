@@ -13,7 +13,6 @@ from engine.execution.plans.seen import (
     cancellable,
     lots,
     market_order,
-    passive,
 )
 from engine.facts import NewOrder, PlanPhase
 from engine.lifecycle import LIVE, Status
@@ -21,6 +20,7 @@ from engine.model import OrderType, Side
 from engine.money import ZERO
 from engine.order_terms import BASIS
 from engine.plan_terms import Trail
+from engine.rounding import resting_price
 from engine.state.orders import Order
 
 
@@ -98,7 +98,7 @@ def _trailing_order(seen: Seen, terms: Trail, quantity: Decimal, price: Decimal)
         side=terms.side,
         type=OrderType.STOP if is_active else OrderType.TAKE_PROFIT,
         quantity=quantity,
-        stop_price=ZERO if is_active else passive(seen, terms.activation_price, terms.side),
+        stop_price=ZERO if is_active else resting_price(terms.activation_price, seen.instrument, terms.side),
         reduce_only=True,
         trailing_delta=terms.basis_points,
     )
