@@ -4,8 +4,7 @@ The time is a term of the order and is carried over a restart: the next session 
 meanwhile. A cancel that fails is repeated as any other.
 """
 
-from engine.handlers.cancel_order import cancel_order
-from engine.handlers.cancel_rules import waits_for_access
+from engine.handlers.cancel_rules import cancel_if_permitted, waits_for_access
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
@@ -29,4 +28,4 @@ def cancel_expired(session: SessionContext, step: StepContext) -> None:
             continue
         instrument = session.instruments.get(order.order.instrument)
         if instrument is not None and not waits_for_access(step, instrument.venue, (order,)):
-            cancel_order(session, step, order)
+            cancel_if_permitted(session, step, order)

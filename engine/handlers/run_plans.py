@@ -10,8 +10,9 @@ from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
 from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
 from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
-from engine.handlers.cancel_order import cancel_order
+from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.handlers.intents import emit_request, review_order
+from engine.handlers.spent_budgets import placement_wait_ns, replacement_wait_ns
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
 from engine.model import Instrument, OrderTerm, OrderType
@@ -116,7 +117,7 @@ def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPla
     """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
     seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
     for order in cancellable(seen.live):
-        cancel_order(session, step, order)
+        cancel_if_permitted(session, step, order)
     if not seen.live:
         _end(step, seen, "ordered to end")
 
@@ -135,6 +136,7 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
         has_trailing=_has_trailing(session, step, instrument),
+        replace_from_ns=replacement_wait_ns(session, step, plan, instrument),
     )
 
 
@@ -152,15 +154,17 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move == NOTHING:
         return
     for live in move.cancel:
-        cancel_order(session, step, live)
+        cancel_if_permitted(session, step, live, is_budgeted=not plan.terms.protects)
     if move.ended:
         _end(step, seen, move.ended)
         return
     if move.place and (wait_ns := _wait_ns(step, seen, move.place[0])):
-        if plan.next_ns != wait_ns:
-            step.emit(_moved(plan, PlanMove(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
+        _wait(step, plan, wait_ns)
         return
     for placed, order in enumerate(move.place):
+        if wait_ns := placement_wait_ns(session, step, plan, order, instrument):
+            _wait(step, plan, wait_ns, placed)
+            return
         if not _place(session, step, plan, order, instrument):
             _count_refusal(step, plan, placed)
             return
@@ -201,6 +205,13 @@ def _is_futile(order: Order) -> bool:
     """Return True for an order that the venue refused, and for a market order that found no offer."""
     is_empty = order.status is Status.EXPIRED and order.order.type is OrderType.MARKET and not order.filled_reported
     return order.status is Status.REJECTED or is_empty
+
+
+def _wait(step: StepContext, plan: ExecutionPlan, until_ns: int, placed: int = 0) -> None:
+    """Let a plan wait with its next order, unless it does. `placed`: orders that it placed in this step."""
+    if placed or plan.next_ns != until_ns:
+        move = PlanMove(counted=plan.count + placed, next_ns=until_ns)
+        step.emit(_moved(plan, move), source=SOURCE, key=plan.plan_id)
 
 
 def _place(
