@@ -156,7 +156,9 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
 ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 2  # the newest revision of EngineSettings.order_rules
+# the one since which triggers, native trailing stops and the terms of foreign orders and instruments are recorded
+TERM_RULES = 2
 BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
 HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
@@ -205,7 +207,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
-    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
+    # trailing stops of plans at the venue, the terms of foreign orders (docs/record-schema.md)
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before

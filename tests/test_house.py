@@ -50,6 +50,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "contracts": {"model", "money"},
     "lots": {"contracts", "model", "money"},
     "valuation": {"money"},
+    "rounding": {"model", "money"},
     "events": {"facts", "model", "order_terms"},
     "order_terms": {"model", "money"},
     "risk_settings": set(),

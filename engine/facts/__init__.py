@@ -33,6 +33,7 @@ from engine.facts.order_facts import (
     OrderFact,
     OrderFilled,
     OrderNotPlaced,
+    OrderTriggered,
     OrderUnknown,
 )
 from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
@@ -121,6 +122,7 @@ __all__ = [
     "OrderFact",
     "OrderFilled",
     "OrderNotPlaced",
+    "OrderTriggered",
     "OrderUnknown",
     "OrdersBlocked",
     "PlanEnded",

@@ -38,6 +38,7 @@ from engine.live.session_status import (
     exposure,
     portfolio_status,
     position_statuses,
+    protections,
     stream_ages,
 )
 from engine.live.stuck_guard import stuck_guard
@@ -190,6 +191,7 @@ class LiveSession:
             ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
             pnl=pnl,
             equity=equity,
+            protected=protections(state),
         )
 
     def exposure(self) -> dict[str, Any]:

@@ -135,6 +135,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
     facts.OrderNotPlaced: ("orders", "events"),
     facts.OrderAdopted: ("orders",),
+    facts.OrderTriggered: ("orders",),
     facts.CancelSettled: ("orders", "cancels", "errors"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
@@ -209,7 +210,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets"),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets", "timers"),
     Purpose.CANCEL: ("orders", *_SENT, "safety", "order_budgets"),
     Purpose.AMEND: ("orders", *_SENT, "order_budgets"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),

@@ -110,8 +110,8 @@ FRESH = (
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history", "instruments", "lateness",
-    "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety", "wallets",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history", "instruments",
+    "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
