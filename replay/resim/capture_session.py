@@ -1,14 +1,14 @@
 """The SESSION of an import: an installed venue recognises its market, and the messages show each instrument's grid.
 
-A capture has no orders and no account: the account is modelled. The venue's own metadata may replace the grid that the
-messages show. Knows no venue and no strategy.
+A capture has no orders and no account: the account is modelled, and the newest accounting keeps its books. The venue's
+own metadata may replace the grid that the messages show. Knows no venue and no strategy.
 """
 
 from collections.abc import Iterator
 
 import msgspec
 
-from engine.session_record import SessionBody, VenueSettings
+from engine.session_record import ACCOUNTING, SessionBody, VenueSettings
 from engine.venues.venue_lookup import captured_market, make_venue
 from journal.reader import Journal
 from journal.record import Kind
@@ -45,7 +45,7 @@ def session_from_capture(journal: Journal, exchange_info: bytes | None = None) -
                 f"the given metadata has no {', '.join(missing)}. "
                 "What to do: give the exchangeInfo of the captured venue."
             )
-    engine = msgspec.structs.replace(body.engine, books=market.has_books)
+    engine = msgspec.structs.replace(body.engine, books=market.has_books, accounting=ACCOUNTING)
     return msgspec.structs.replace(body, engine=engine, venues=(settings,), instruments=instruments, account="main")
 
 
