@@ -91,8 +91,7 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     for budget in account.limits.by_venue.values():
         if step.time_ns < budget.blocked_until_ns:
             return False
-    market, with_book = step.market, session.settings.books
-    return False not in [market.is_live(index, with_book=with_book) for index in session.indexes.values()]
+    return step.market.are_live(with_book=session.settings.books)
 
 
 def _is_blocked(step: StepContext) -> bool:

@@ -23,7 +23,7 @@ from engine.sim.exchange.order_lists import (
     check_pair,
 )
 from engine.sim.exchange.order_matching import OrderMatching
-from engine.sim.exchange.order_values import Execution, SimNewOrder, SimOrder, SimOrderStatus
+from engine.sim.exchange.order_values import Execution, FundingSettled, SimNewOrder, SimOrder, SimOrderStatus
 from engine.sim.exchange.settlement import settle_funding
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.exchange.venue_books import FOREVER_NS, rows_of
@@ -292,7 +292,14 @@ class Exchange(OrderMatching):
 
     def _fund(self, market: SymbolMarket, now_ns: int) -> None:
         """Settle a funding of each account that holds the contract."""
-        price, rate = market.pop_funding()
-        for account in self.accounts.values():
-            settle_funding(market.rules, account, price, rate)
+        price, rate, due_ns = market.pop_funding()
+        for name, account in self.accounts.items():
+            amount = settle_funding(market.rules, account, price, rate)
+            if amount is not None:
+                symbol = market.rules.symbol
+                settled = FundingSettled(
+                    account=name, symbol=symbol, asset=market.rules.settles_in, amount=amount, price=price, rate=rate,
+                    quantity=account.contracts[symbol].quantity, funding_ns=due_ns, time_ns=now_ns,
+                )  # fmt: skip
+                self._events.append(settled)
         self._flush_funds(now_ns)
