@@ -154,7 +154,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
 ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
 
@@ -188,7 +188,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
-    # and instrument in a reporting currency, at rates that each fill records
+    # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
+    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off

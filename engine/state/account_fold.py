@@ -71,6 +71,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "gaps": market_gaps.reduce,
     "access": access.reduce,
     "order_blocks": order_blocks.reduce,
+    "order_budgets": order_budgets.reduce,
     "breakers": breakers.reduce,
     "cancels": cancel_attempts.reduce,
     "instruments": instrument_changes.reduce,
@@ -85,7 +86,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "errors": error_bursts.reduce,
     "cooldowns": cooldowns.reduce,
     "plans": execution_plans.reduce,
-}  # beside these, "order_budgets" reads two other parts, and "events" is folded last: it sets timers too
+}  # "events" is folded last: it sets timers too
 
 # part -> the settings that its reducer reads
 SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
@@ -104,8 +105,13 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
     "wallets": lambda settings: {"instruments": settings.instruments},
 }
 
-# part -> the other part that its reducer reads, as it was before the change
-BESIDE: Final[dict[str, str]] = {"breakers": "orders", "cooldowns": "orders", "pnl": "positions"}
+# part -> the other parts that its reducer reads, as they were before the change
+BESIDE: Final[dict[str, tuple[str, ...]]] = {
+    "breakers": ("orders",),
+    "cooldowns": ("orders",),
+    "order_budgets": ("orders", "plans"),
+    "pnl": ("positions",),
+}
 
 # parts that only some sessions keep
 OPTIONAL: Final[dict[str, Callable[[ReducerSettings], bool]]] = {
@@ -161,6 +167,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
     facts.FundingPaid: ("pnl",),
+    facts.AmountRated: ("pnl",),
     facts.WalletReported: ("wallets",),
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
@@ -220,9 +227,8 @@ class Moves(NamedTuple):
     """The parts that one kind of change moves in a session, each with its reducer."""
 
     alone: tuple[tuple[str, Callable[..., Any]], ...]
-    beside: tuple[tuple[str, Callable[..., Any], str], ...]  # with the other part that the reducer reads
+    beside: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]  # with the other parts that the reducer reads
     has_events: bool
-    has_order_budgets: bool
 
 
 def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings) -> Account:
@@ -232,11 +238,9 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
     if moves is None:
         moves = settings.moves[kind] = _find_moves(kind, settings)
     moved = {name: reducer(getattr(account, name), change, at) for name, reducer in moves.alone}
-    for name, reducer, other in moves.beside:
-        moved[name] = reducer(getattr(account, name), change, at, **{other: getattr(account, other)})
-    if moves.has_order_budgets:
-        before = account.order_budgets
-        moved["order_budgets"] = order_budgets.reduce(before, change, at, orders=account.orders, plans=account.plans)
+    for name, reducer, others in moves.beside:
+        beside = {other: getattr(account, other) for other in others}
+        moved[name] = reducer(getattr(account, name), change, at, **beside)
     if moves.has_events:
         moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
     return replace(account, **moved) if moved else account
@@ -255,7 +259,6 @@ def _find_moves(kind: type | Purpose, settings: ReducerSettings) -> Moves:
         tuple((name, reducer) for name, reducer in bound.items() if name not in BESIDE),
         tuple((name, reducer, BESIDE[name]) for name, reducer in bound.items() if name in BESIDE),
         "events" in kept,
-        "order_budgets" in kept,
     )
 
 

@@ -40,6 +40,11 @@ class ReducerSettings(msgspec.Struct, frozen=True):
         return self.engine.accounting > 2
 
     @property
+    def has_reported_losses(self) -> bool:
+        """True from accounting 4 on: losses of the day are reported P&L."""
+        return self.engine.accounting > 3
+
+    @property
     def reporting_currency(self) -> str:
         """The currency of P&L and equity; "" without instruments."""
         first = next(iter(self.instruments.values()), None)
