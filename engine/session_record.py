@@ -267,7 +267,7 @@ def new_engine_settings() -> EngineSettings:
 class SafeguardSettings(msgspec.Struct, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits", "rate_backoff_max_ns"})
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
@@ -284,6 +284,8 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
     error_burst_max: int = 0  # so many errors of orders within `window_ns` start a reconciliation
+    # a refusal for the rate that states no time is waited out for 1 s, then twice as long each time, up to this
+    rate_backoff_max_ns: int = 0  # 0: for 1 s each time
     paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
@@ -298,6 +300,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     own_open_orders=True,
     error_burst_max=5,
     paused_exits=True,
+    rate_backoff_max_ns=30 * SECOND_NS,
 )
 
 
