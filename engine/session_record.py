@@ -102,7 +102,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max",
+        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "counts_fills",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -132,11 +132,12 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
+    counts_fills: bool = False  # what a fill brought is free before the venue reports the balance (rule `balance`)
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
     """Return the limits with the newest rules, as the configuration of a new session has them."""
-    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE)
+    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE, counts_fills=True)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
