@@ -132,7 +132,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
-    counts_fills: bool = False  # what a fill brought is free before the venue reports the balance (rule `balance`)
+    # what a fill brought and an ended order held is free before the venue reports the balance (rule `balance`)
+    counts_fills: bool = False
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:

@@ -1,5 +1,7 @@
 """A strategy protects what it bought at the fill, before the venue reports the balance."""
 
+from decimal import Decimal
+
 from checked_sessions import CheckedSessions
 
 from verbatim.testing import VirtualVenue, from_sources
@@ -48,3 +50,28 @@ def test_a_stop_at_the_fill_is_not_refused_for_a_balance_that_is_on_its_way(begi
     assert stop.time_ns == filled.time_ns
     assert not [record for record in session.records if '"approved":false' in (record.body or "")]
     assert len(session.state.account.orders.live) == 1
+
+
+def test_what_a_cancelled_stop_held_is_sold_at_its_end(begin: CheckedSessions) -> None:
+    """The end of the order comes before the balance, too, and the strategy leaves its position at that moment."""
+    source = PROTECTING.replace(
+        "OnQuote(throttle_ms=1000), OnFill()", "OnQuote(throttle_ms=1000), OnFill(), OnOrderEnd()"
+    )
+    source = source.replace("from verbatim import OnFill,", "from verbatim import Cancel, Close, OnFill, OnOrderEnd,")
+    source = source.replace(
+        "        if not state.bought:",
+        """        if view.trigger == "quote" and held > 0:
+            return [Cancel(order.client_order_id) for order in view.orders(name)]
+        if not state.bought:""",
+    ).replace(
+        "if held > 0 and not view.orders(name):",
+        """if held > 0 and state.bought and view.trigger == "order_end" and view.closed_orders(name)[-1].status == "canceled":
+            return [Close(name)]
+        if held > 0 and not view.orders(name):""",
+    )
+    session = begin(VirtualVenue(balances={"USDT": "10000"}), from_sources({"p": source}, "p", "Protecting")).run(5)
+    assert session.facts("strategy_stopped") == []
+    assert not [record for record in session.records if '"approved":false' in (record.body or "")]
+    [position] = session.state.account.positions.by_key.values()
+    assert position.quantity < Decimal("0.001"), "the fee alone is left"
+    assert session.state.account.orders.live == {}
