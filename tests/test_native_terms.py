@@ -14,6 +14,7 @@ from checked_sessions import check_ordered_end
 from moved_market import LOT, moved_venue
 from msgspec.structs import replace
 from structlog.testing import capture_logs
+from tiers import first_is_quick
 
 import verbatim.testing
 from analysis import sql_session
@@ -229,6 +230,22 @@ def test_a_trail_in_basis_points_is_held_by_the_venue_and_survives_the_engine(de
     second.run(3)
     assert (end_of(second), position(second)) == ("closed", 0)
     assert desk.open_orders() == []
+
+
+@pytest.mark.parametrize("moment", first_is_quick(range(8), 2))
+def test_a_trail_at_the_venue_survives_the_death_of_the_engine_at_any_step(desk: Desk, moment: int) -> None:
+    """Kill the engine at the moment-th step after the plan began: one stop covers the position in the end."""
+    first = desk.start(BUY, TRAIL.format("basis_points=100"))
+    first.run(10, until=lambda s: bool(s.state.account.plans.running))
+    steps = iter(range(1_000))
+    first.run(10, until=lambda _: next(steps) >= moment)
+    session = desk.restart(BUY)
+    session.run(30)
+    open_stops = [order for order in orders(session) if order.status is Status.OPEN]
+    assert [(order.order.type.value, order.leaves_quantity) for order in open_stops] == [("STOP", D("0.1"))]
+    assert [each["client_order_id"] for each in desk.open_orders()] == [open_stops[0].client_order_id]
+    assert guardian(session) is ProtectedBy.VENUE
+    assert set(desk.venue.get("/sim/state")["client_order_ids"].values()) <= {1}
 
 
 def test_a_trail_that_is_not_active_yet_waits_at_the_venue_too(desk: Desk) -> None:
