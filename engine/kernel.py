@@ -204,7 +204,7 @@ class Kernel:
             return  # outside RUNNING something may have been missed
         if session.runner.is_blocked(step.account, name) or not step.account.breakers.may_run(name, step.time_ns):
             return
-        if not session.runner.is_ready(step.market, name):
+        if not session.runner.is_ready(step.account, step.market, name):
             return  # its WarmUp is not over
         for intent in session.runner.decide(step, name, fired, decisions):  # strategies
             if drops_intent(session, step, name, intent):

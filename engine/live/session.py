@@ -98,6 +98,7 @@ class LiveSession:
             read_only=plan.body.read_only,
             addresses={venue_name: config.venue.rest},
             refused=self._refused,
+            history=config.history,
         )
         self._gateway.attach(self._writer)
         self._log = self._make_log(make_lines)

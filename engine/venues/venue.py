@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.events import Event, InstrumentsReport
+from engine.market.history import Candle
 from engine.market.views import Stream
 from engine.model import Instrument, OrderTerm, OrderType, Side, TimeInForce
 from engine.order_terms import Terms
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import HistoryPage, LinkPlan, Unsigned
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
 from engine.venues.signing import Credentials, HttpMessage, SecretKey
@@ -133,6 +134,29 @@ class SizedSnapshots(Protocol):
     def request_within(self, instrument: Instrument, weight_max: int) -> Unsigned:
         """Return the request for the deepest snapshot of at most this weight, or for the lightest there is."""
         ...
+
+
+class HistoryCodec(Protocol):
+    """Bars from before the session, requested over REST."""
+
+    intervals_ns: tuple[int, ...]  # lengths of the venue's candles, rising
+    page_max: int  # candles of one answer
+
+    def request(self, instrument: Instrument, page: HistoryPage) -> Unsigned:
+        """Return the request for the candles of a page, at most `page_max`."""
+        ...
+
+    def read(self, payload: bytes) -> tuple[Candle, ...]:
+        """Return the candles of an answer. Raises ValueError for any other bytes."""
+        ...
+
+
+@runtime_checkable
+class HasHistory(Protocol):
+    """A venue may have this as well: its REST interface serves candles."""
+
+    name: str
+    history: HistoryCodec
 
 
 class MetadataReader(Protocol):
