@@ -64,8 +64,8 @@ FAULTS = [
     Fault(pnl_lines.after_fill, "to_ledger(fill.fee * fill.price)", "fill.fee", reported.test_a_fee_in_base_is_base_given_away_at_the_fills_price),
     Fault(pnl_lines.after_fill, "to_ledger(fill.fee * fill.fee_rate)", "ZERO", reported.test_j2_a_fee_counts_at_a_rate_over_two_markets_and_a_fee_without_a_rate_is_named),
     Fault(pnl_lines.after_fill, "_plus(line.unvalued, fill.fee_asset, fill.fee)", "{}", reported.test_j2_a_fee_counts_at_a_rate_over_two_markets_and_a_fee_without_a_rate_is_named),
-    Fault(pnl_lines._earned, "more.convert(rate)", "more", reported.test_j1_the_portfolio_sums_instruments_at_the_rate_of_each_moment, (FOLDER,)),
-    Fault(pnl_lines._earned, "_plus(line.unrated, asset, more.net)", "{}", reported.test_equity_is_in_the_report_and_names_what_it_lacks),
+    Fault(pnl_lines.earned, "more.convert(rate)", "more", reported.test_j1_the_portfolio_sums_instruments_at_the_rate_of_each_moment, (FOLDER,)),
+    Fault(pnl_lines.earned, "_plus(line.unrated, asset, more.net)", "{}", reported.test_equity_is_in_the_report_and_names_what_it_lacks),
     Fault(pnl_lines.opening_line, "to_ledger(held.realised_pnl)", "ZERO", reported.test_a_position_that_is_carried_over_keeps_its_line_and_an_older_session_opens_one),
     Fault(pnl_lines._plus, "amounts.get(asset, ZERO) + more", "more", reported.test_j2_a_fee_counts_at_a_rate_over_two_markets_and_a_fee_without_a_rate_is_named),
     # marks and rates
