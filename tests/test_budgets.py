@@ -15,7 +15,6 @@ from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, mode, notes
 from msgspec.structs import replace
 from strategies.each import Each
-from tiers import first_is_quick
 
 from engine.mode_reasons import Mode
 from engine.session_record import SAFEGUARDS, SECOND_NS, EngineSettings, RiskSettings, new_engine_settings
@@ -195,15 +194,14 @@ def test_s11_cancels_keep_their_budget(begin: CheckedSessions) -> None:
 # ---- breakers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "code", "text"),
-    first_is_quick(
-        [
-            (400, -1013, "Market is closed."),
-            (400, -2010, "This action is disabled on this account."),
-            (400, -1013, "Filter failure: NOTIONAL"),
-        ]
-    ),
+    [
+        (400, -1013, "Market is closed."),
+        (400, -2010, "This action is disabled on this account."),
+        (400, -1013, "Filter failure: NOTIONAL"),
+    ],
 )
 def test_refused_for_ever_pauses_the_instrument(begin: CheckedSessions, status: int, code: int, text: str) -> None:
     """601 orders a minute before; now ten, and one after each pause, which doubles."""
@@ -223,6 +221,7 @@ def test_refused_for_ever_pauses_the_instrument(begin: CheckedSessions, status: 
     assert f"instrument {BTC}" not in session.state.account.breakers.pauses
 
 
+@pytest.mark.slow
 def test_refused_for_ever_spares_the_other_instruments(begin: CheckedSessions) -> None:
     venue = VirtualVenue(symbols=("BTCUSDT", "ETHUSDT"))
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"status": "BREAK"})

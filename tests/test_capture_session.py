@@ -419,6 +419,7 @@ def test_invalid_options_are_one_clear_line(captures: Captures, words: tuple[obj
     assert len(output.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_chosen_model_is_printed(captures: Captures) -> None:
     words = (
         "resim",
