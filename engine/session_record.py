@@ -137,7 +137,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
-    # what a fill brought and an ended order held is free before the venue reports the balance (rule `balance`)
+    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
     counts_fills: bool = False
 
 
