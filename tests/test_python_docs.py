@@ -96,7 +96,7 @@ def test_the_example_of_the_readme_runs(cells: Cells, capsys: pytest.CaptureFixt
 @pytest.mark.slow
 @pytest.mark.usefixtures("journals")
 def test_the_notebook_runs(cells: Cells, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each cell of code in order, as a kernel runs them, with what it shows."""
+    """Each cell of code in order, as a kernel runs and shows it."""
     notebook = json.loads((ROOT / "examples" / "session.ipynb").read_text())
     codes = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(codes) > 7
