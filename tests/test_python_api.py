@@ -315,3 +315,13 @@ def test_archives_are_opened_by_address_one_or_a_folder_of_them(
             opened.replay()
     with pytest.raises(ArchiveRefusedError):
         verbatim.open(f"{root}/unfinished")
+
+
+def test_an_instrument_is_named_as_its_user_does(tmp_path: Path) -> None:
+    session = VirtualSession(VirtualVenue(), tmp_path / FIRST, own_symbols={"BTCUSDT": "BTC/USD"}).run(1)
+    session.stop()
+    opened = verbatim.open(session.folder)
+    assert [row["own_symbol"] for row in opened.instruments] == ["BTC/USD"]
+    for name in ("BTC/USD", "BTCUSDT", BTC):
+        assert opened.quotes(name).arrow() == opened.quotes().arrow()
+        assert opened.bars(1, name).rows() == opened.bars(1).rows() != []

@@ -43,16 +43,22 @@ def cells() -> Iterator[Cells]:
         del linecache.cache[name]
 
 
-@pytest.fixture
-def journals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with two sessions, in the current directory."""
-    monkeypatch.chdir(tmp_path)
-    root = tmp_path / "journals"
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with two sessions."""
+    root = tmp_path_factory.mktemp("docs") / "journals"
     quoter = strategy_settings(QUOTER, "Quoter", name="quoter")
     for seed, name in ((1, "aaaaaaaa"), (2, "bbbbbbbb")):
         folder = root / f"20240808T23541{seed}Z-{name}"
         VirtualSession(VirtualVenue(seed=seed), folder, strategies=[quoter], session=name).run(8).stop()
     return root
+
+
+@pytest.fixture
+def journals(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a current directory in which `journals` has the sessions."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "journals").symlink_to(recorded)
 
 
 def blocks(page: str) -> list[str]:
@@ -90,7 +96,7 @@ def test_the_example_of_the_readme_runs(cells: Cells, capsys: pytest.CaptureFixt
 @pytest.mark.slow
 @pytest.mark.usefixtures("journals")
 def test_the_notebook_runs(cells: Cells, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each cell of code in order, as a kernel runs them, with what it shows."""
+    """Each cell of code in order, as a kernel runs and shows it."""
     notebook = json.loads((ROOT / "examples" / "session.ipynb").read_text())
     codes = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(codes) > 7

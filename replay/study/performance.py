@@ -89,8 +89,8 @@ def session_performance(folder: Path) -> Performance:
 def measure_performance(records: Iterable[Record]) -> Performance:
     """Return the figures of records.
 
-    Positions are those at the end, including carried ones, at the engine's last mark, as `verbatim pnl` has it; without a
-    mark at the price of the last fill.
+    Positions are those at the end, including carried ones. They are valued at the engine's last mark, as in `verbatim
+    pnl`, and without a mark at the price of the last fill.
     """
     counter = PerformanceCounter()
     for record in records:
