@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from by_hand import HAND, ByHand, report, shown, trade
+from by_hand import BTC, ETH, HAND, ByHand, instrument, report, shown, trade
 
 from analysis.sql_session import connect
 from engine.facts import NewOrder
@@ -131,6 +131,18 @@ def test_a_stop_buy_reserves_at_its_stop_price() -> None:
     first, second = (record.body or "" for record in hand.records if record.kind is Kind.VERDICT)
     assert '"approved":true' in first
     assert "needs 468.0 USDT; free 1000, promised to orders under way 556.00" in second
+
+
+def test_one_client_id_and_one_number_in_three_instruments_are_three_orders() -> None:
+    """Instruments number their orders apart, and other programs use a client id again."""
+    instruments = (BTC, ETH, instrument("SOL", "USDT"))
+    hand = ByHand(parameters=QUIET, instruments=instruments).run(1.5)
+    for each in instruments:
+        hand.private(report("x", "NEW", "NEW", s=each.symbol))
+    assert {order.order.instrument for order in hand.orders} == {each.id for each in instruments}
+    for each in instruments:
+        hand.private(report("x", "CANCELED", "CANCELED", s=each.symbol))
+    assert [order.status for order in hand.orders] == [Status.CANCELED] * 3
 
 
 def test_a_strategy_cannot_place_a_foreign_order() -> None:

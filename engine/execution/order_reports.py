@@ -167,6 +167,8 @@ def _adopt(step: StepContext, report: OrderReport) -> Order:
     name = report.client_order_id or f"venue-{report.venue_order_id}"
     if step.account.orders.get(name) is not None:
         name = f"{name}@{report.venue_order_id}"  # others may use an id again
+    if step.account.orders.get(name) is not None:
+        name = f"{name}@{report.instrument}"  # instruments number their orders apart
     step.note(NoteLevel.WARNING, f"order {name} at the venue is not of this journal: adopted as external")
     step.emit(OrderAdopted(name, report.venue_order_id, order, report.filled_quantity), key=name)
     return step.account.orders.known(name)

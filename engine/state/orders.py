@@ -232,11 +232,16 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
 
 
 def _followed(before: Orders, orders: Orders, name: str = "") -> Orders:
-    """Return `orders` with the index of the value before it, in which the named order has moved."""
+    """Return `orders` with the index of the value before it, in which the named order has moved.
+
+    The index is not handed on where another order took the name: `orders` makes its own then.
+    """
     index: OrderIndex | None = before.__dict__.pop(_INDEX, None)
     if index is not None:
-        index.move(before.live.get(name), orders.live.get(name))
-        orders.__dict__[_INDEX] = index
+        was, now = before.live.get(name), orders.live.get(name)
+        if was is None or now is None or was.request_seq == now.request_seq:
+            index.move(was, now)
+            orders.__dict__[_INDEX] = index
     return orders
 
 
