@@ -4,6 +4,8 @@ engine/execution/plans decides, engine/state/execution_plans.py keeps them. A pl
 one that is ordered to end cancels its orders in any mode.
 """
 
+from itertools import takewhile
+
 from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
@@ -15,7 +17,7 @@ from engine.handlers.intents import emit_request, review_order
 from engine.handlers.spent_budgets import placement_wait_ns, replacement_wait_ns
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
-from engine.model import Instrument, OrderTerm, OrderType
+from engine.model import Instrument, OrderTerm, OrderType, TimeInForce
 from engine.money import ZERO, on_grid
 from engine.plan_terms import PlanTerms
 from engine.risk.exits import exit_quantity
@@ -190,21 +192,19 @@ def _wait_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
     plan = seen.plan
     if plan.refusals and step.time_ns < plan.next_ns:
         return plan.next_ns
-    rejected = 0
-    for before in reversed(seen.orders):
-        if not _is_futile(before) or before.order.type is not order.type:
-            break
-        rejected += 1
-    if not rejected:
+    in_a_row = takewhile(lambda before: _is_futile(plan, before), reversed(seen.orders))
+    futile = [before for before in in_a_row if before.order.type is order.type]
+    if not futile:  # an order of another type is tried at once, as a market order after a stop that was refused
         return 0
-    wait_ns = seen.orders[-1].updated_ns + min(SECOND_NS << min(rejected - 1, 10), WAIT_NS_MAX)
+    wait_ns = futile[0].updated_ns + min(SECOND_NS << min(len(futile) - 1, 10), WAIT_NS_MAX)
     return wait_ns if step.time_ns < wait_ns else 0
 
 
-def _is_futile(order: Order) -> bool:
-    """Return True for an order that the venue refused, and for a market order that found no offer."""
-    is_empty = order.status is Status.EXPIRED and order.order.type is OrderType.MARKET and not order.filled_reported
-    return order.status is Status.REJECTED or is_empty
+def _is_futile(plan: ExecutionPlan, order: Order) -> bool:
+    """Return True for an order that the venue refused, and for a market order or an exit that found no offer."""
+    is_exit = plan.terms.protects and order.order.time_in_force is TimeInForce.IOC
+    is_empty = order.status is Status.EXPIRED and not order.filled_reported
+    return order.status is Status.REJECTED or (is_empty and (is_exit or order.order.type is OrderType.MARKET))
 
 
 def _wait(step: StepContext, plan: ExecutionPlan, until_ns: int, placed: int = 0) -> None:
