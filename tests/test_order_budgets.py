@@ -56,6 +56,34 @@ class Flickerer:
         if quote is not None and not orders:
             yield Place("BTCUSDT", Side.BUY, Decimal("0.001"), quote.bid - 500)
 """
+RUNNER = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Cancel, Every, Run, Side, Timed
+
+
+class Runner:
+    version = "1"
+    instruments = ("BTCUSDT",)
+    cadence = Every(ms=1500)
+
+    @dataclass
+    class Parameters:
+        pass
+
+    @dataclass
+    class State:
+        pass
+
+    @staticmethod
+    def decide(view, state, parameters):
+        quote, plans = view.quote("BTCUSDT"), view.plans()
+        for plan in plans:
+            yield Cancel(plan.plan_id)
+        if quote is not None and not plans:
+            yield Run(Timed("BTCUSDT", Side.BUY, Decimal("0.001"), quote.bid - 500, lasts_ms=60_000))
+"""
 CHASE = 'Chase("BTCUSDT", Side.BUY, D("0.01"), offset=D(500), every_ms=500, replacements_max=900{})'
 
 
@@ -115,6 +143,15 @@ def test_cancels_beyond_their_budget_stay_bounded_in_the_journal(begin: CheckedS
     assert 20 <= len(refused(session)) <= 30
     assert session.facts("breaker_tripped")[0]["may_run"], "its order stays: only a rate was exceeded"
     assert len(session.state.account.orders.live) == 1
+
+
+def test_a_strategy_that_ends_its_plans_keeps_its_budget_of_cancels(begin: CheckedSessions) -> None:
+    runner = from_sources({"runner": RUNNER}, "runner", "Runner")
+    session = begin(a_venue(), runner, risk=RiskSettings(cancels_per_minute_max=3)).run(70)
+    assert per_minute(session, "cancel") == [3, 3]
+    assert len(session.state.account.plans.running) == 1, "it ends when the budget is renewed"
+    session.stop()
+    assert session.venue.get("/sim/state")["open_orders"] == []
 
 
 def test_a_safety_order_and_a_stop_cancel_beyond_the_budget(begin: CheckedSessions) -> None:

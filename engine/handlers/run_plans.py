@@ -116,10 +116,14 @@ def _orders(step: StepContext, plan: ExecutionPlan) -> tuple[Order, ...]:
 
 
 def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPlan) -> None:
-    """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
+    """Cancel the orders of a plan that was ordered to end; end it when none may fill any more.
+
+    A strategy that ends its plan keeps its budget of cancels; a stop and a safety order do not.
+    """
     seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
+    is_ordered = bool(step.account.modes.stopping_since_ns) or step.account.safety.is_pausing(plan.strategy)
     for order in cancellable(seen.live):
-        cancel_if_permitted(session, step, order)
+        cancel_if_permitted(session, step, order, is_budgeted=not (is_ordered or plan.terms.protects))
     if not seen.live:
         _end(step, seen, "ordered to end")
 
