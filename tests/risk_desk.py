@@ -176,6 +176,8 @@ class Desk:
                 )
             case ["silent"]:
                 hand.answer(hand.seq_of("place"), outcome="timeout")
+            case ["canceled", "after", quantity]:  # the messages with its fills are late
+                hand.private(report(name, "CANCELED", "CANCELED", **wire, z=quantity))
             case ["canceled"]:
                 hand.private(report(name, "CANCELED", "CANCELED", **wire))
             case ["rejected"]:

@@ -33,6 +33,8 @@ def portfolio(**limits: str | int) -> dict[str, Any]:
     return {"portfolio": scope(**limits)}
 
 
+PART_BOUGHT = ("BUY LIMIT 1 @ 90", "venue: open", "venue: canceled after 0.4")
+PART_SOLD = ("BUY MARKET 1", "venue: filled 1.0", "SELL LIMIT 1 @ 120", "venue: open", "venue: canceled after 0.4")
 SIDES = {"buy_price_low": "0.2", "buy_price_high": "1.2", "sell_price_low": "0.8", "sell_price_high": "5"}
 
 
@@ -232,6 +234,17 @@ LIMIT_CASES: list[Case] = [
     refused("balance", "BUY MARKET 0 for 100.01", because="needs 100.01 USDT; free 100, promised to orders under way 0", funds={"USDT": "100"}),
     refused("balance", "BUY MARKET 0 for 60", "BUY LIMIT 1 @ 41", because="needs 41 USDT; free 100, promised to orders under way 60", funds={"USDT": "100"}),
     refused("balance", "SELL MARKET 0 for 99", because="needs 1.00503 BTC; free 1.00502, promised to orders under way 0", funds={"BTC": "1.00502"}),
+    # ---- fills of an order that ended are missing: the position does not contain them yet
+    accepted("position", *PART_BOUGHT, "BUY LIMIT 0.6 @ 90", risk=btc(position_max="1")),
+    refused("position", *PART_BOUGHT, "BUY LIMIT 0.7 @ 90", because="position could reach 1.1, beyond position_max 1", risk=btc(position_max="1")),
+    accepted("strategy_position", *PART_BOUGHT, "BUY LIMIT 0.6 @ 90", risk=desk(position_max="1")),
+    refused("strategy_position", *PART_BOUGHT, "BUY LIMIT 0.7 @ 90", because="position of desk could reach 1.1, beyond its position_max 1", risk=desk(position_max="1")),
+    accepted("exposure_instrument", *PART_BOUGHT, "BUY LIMIT 0.6 @ 90", risk=btc(net_base_max="1")),
+    refused("exposure_instrument", *PART_BOUGHT, "BUY LIMIT 0.7 @ 90", because="net exposure of binance_spot:BTCUSDT could reach 1.1 BTC, beyond instrument.net_base_max 1", risk=btc(net_base_max="1")),
+    accepted("reduce_only", *PART_SOLD, "SELL LIMIT 0.6 @ 120 reduce"),
+    refused("reduce_only", *PART_SOLD, "review: SELL LIMIT 0.7 @ 120 reduce", because="quantity 0.7 is above 0.6, which is left to reduce"),
+    accepted("sellable", *PART_SOLD, "SELL LIMIT 0.6 @ 120", risk={"sell_holdings": False}),
+    refused("sellable", *PART_SOLD, "SELL LIMIT 0.7 @ 120", because="the session bought 1.0 BTC and 0.6 is left to sell; sell_holdings allows selling more", risk={"sell_holdings": False}),
     # ---- good till a time
     accepted("good_till", "BUY LIMIT 1 @ 90 till 1"),
     accepted("good_till", "SELL STOP 1 from 98 till 1"),

@@ -54,7 +54,7 @@ PLACER = """
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Every, OrderType, Place, Run, Side, TimeInForce, Trail
+from verbatim import Bracket, Chase, Close, Every, Oco, OrderType, Place, Run, Side, TimeInForce, Trail
 
 D = Decimal
 SECOND_NS = 1_000_000_000

@@ -9,7 +9,10 @@ from engine.state.session_state import Account
 
 
 def reducible(account: Account, strategy: str, instrument: str, side: Side) -> Decimal:
-    """Return what an order of this side may reduce: the strategy's position less its orders under way."""
+    """Return what an order of this side may reduce: the strategy's position less its orders under way.
+
+    An order that ended is under way until its fills are recorded.
+    """
     held = -account.positions.get(strategy, instrument).quantity * side.sign
     under_way = sum(
         (
@@ -19,7 +22,8 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
         ),
         ZERO,
     )
-    return max(held - under_way, ZERO)
+    missing = account.orders.missing_quantity(instrument, side, strategy)
+    return max(held - under_way - missing, ZERO)
 
 
 def only_reduces(account: Account, strategy: str, order: NewOrder) -> bool:

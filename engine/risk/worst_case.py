@@ -107,10 +107,11 @@ def exposures(context: RiskContext, scope: Scope, value: Value) -> dict[str, Exp
             worth = _worth(context, position.instrument, position.quantity, ZERO, value)
             if worth is not None:
                 found.setdefault(position.instrument, Exposure()).held += worth
-    for order in context.account.orders.live.values():
+    orders = context.account.orders
+    for order in (*orders.live.values(), *orders.ended_with_missing_fills()):
         name = order.order.instrument
-        if scope.counts(order.strategy, name) and (leaves := order.leaves_quantity):
-            worth = _worth(context, name, leaves, _price(order), value)
+        if scope.counts(order.strategy, name) and (more := order.leaves_quantity or order.missing_quantity):
+            worth = _worth(context, name, more, _price(order), value)
             if worth is not None:
                 add(found.setdefault(name, Exposure()), order.order.side, worth)
     return found

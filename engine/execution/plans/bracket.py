@@ -40,7 +40,7 @@ def advance(seen: Seen) -> PlanMove:
     exits = tuple(order for order in seen.live if order.order.side is exit_side)
     entered = terms.quantity if isinstance(terms, Oco) else seen.filled(terms.side)
     left = min(entered - seen.filled(exit_side), seen.position * -exit_side.sign)
-    uncovered = lots(seen, left - sum((order.leaves_quantity for order in exits), ZERO))
+    uncovered = lots(seen, left - sum((order.leaves_quantity + order.missing_quantity for order in exits), ZERO))
     if not entries and not exits and not lots(seen, left):
         nothing = "there is no position to protect" if isinstance(terms, Oco) else "the entry is not filled"
         return PlanMove(ended="closed" if seen.filled(exit_side) else nothing)

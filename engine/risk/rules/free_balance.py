@@ -49,7 +49,7 @@ def _released(context: RiskContext, asset: str, known: Balance) -> Decimal:
         and order.request_seq < known.seq < order.updated_seq
         and not known.venue_ns >= order.venue_ns > 0
         and (instrument := context.instruments.get(order.order.instrument)) is not None
-        and (left := order.order.quantity - order.filled_quantity) > 0
+        and (left := order.order.quantity - max(order.filled_quantity, order.filled_reported)) > 0
         and (lock := order.order.terms.locks(order.order.side, left, instrument, market_price=order.order.market_price))
         and lock.asset == asset
     ]

@@ -34,10 +34,11 @@ def position(context: RiskContext) -> str | RiskAnswer:
         return ""
     instrument, side = context.order.instrument, context.order.side
     orders, held = context.account.orders, context.account.positions.net(instrument) * side.sign
-    used = held + orders.index.leaves(instrument, side)
+    missing = orders.missing_quantity(instrument, side)
+    used = held + orders.index.leaves(instrument, side) + missing
     worst, reason = used + context.order.quantity, ""
     if worst > limit:  # the text has the digits of the orders
-        shown = held + open_quantity(orders.live.values(), instrument, side) + context.order.quantity
+        shown = held + open_quantity(orders.live.values(), instrument, side) + missing + context.order.quantity
         reason = f"position could reach {shown * side.sign}, beyond position_max {limit}"
     return RiskAnswer(reason, "position_max", (used, limit, worst))
 

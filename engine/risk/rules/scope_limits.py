@@ -35,7 +35,9 @@ def strategy_position(context: RiskContext) -> str | RiskAnswer:
     limit = context.limits.strategy.get(strategy, NO_LIMITS).position_max
     if not limit:
         return ""
-    under_way = open_quantity(context.account.orders.live.values(), instrument, side, strategy)
+    orders = context.account.orders
+    under_way = open_quantity(orders.live.values(), instrument, side, strategy)
+    under_way += orders.missing_quantity(instrument, side, strategy)
     used = context.account.positions.get(strategy, instrument).quantity * side.sign + under_way
     worst = used + context.order.quantity
     reason = ""

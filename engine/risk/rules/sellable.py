@@ -20,11 +20,13 @@ def reject_reason(context: RiskContext) -> str:
         ),
         ZERO,
     )
-    index = context.account.orders.index
+    orders = context.account.orders
+    missing = sum((orders.missing_quantity(name, Side.SELL) for name in alike), ZERO)
+    index = orders.index
     most = sum((index.leaves(name, Side.SELL) for name in alike), ZERO)  # with orders of other programs
-    if context.order.quantity <= owned - most:
+    if context.order.quantity <= owned - most - missing:
         return ""
-    selling = sum(
+    selling = missing + sum(
         (
             order.leaves_quantity
             for name in alike
