@@ -334,6 +334,21 @@ def test_candles_become_bars() -> None:
     assert bars(at_minute(2), interval_ns=2 * MINUTE_NS)[0][-1] == 0
 
 
+@pytest.mark.parametrize("missing", [{4}, {5}, {4, 5}, {5, 6, 7, 8, 9}])
+def test_candles_that_are_missing_between_two_pages_leave_no_hole(missing: set[int]) -> None:
+    """Pages of five minutes: each missing minute is a bar that is not complete, also at the edge of a page."""
+    begun = market()
+    begun.start_trades(0, 1)
+    for first in (0, 5, 10):
+        page = {"start_ns": first * MINUTE_NS, "end_ns": (first + 5) * MINUTE_NS}
+        candles = [at_minute(n) for n in range(first, first + 5) if n not in missing]
+        bars_of_page = bars_of(candles, BTC, base_ns=MINUTE_NS, interval_ns=MINUTE_NS, **page)
+        add_bars(begun, 0, bars_of_page, is_last=first == 10, **page)
+    closed = begun.bars(0, MINUTE_NS).closed
+    assert [each.start_ns // MINUTE_NS for each in closed] == list(range(15))
+    assert {each.start_ns // MINUTE_NS for each in closed if not each.complete} == missing
+
+
 @pytest.mark.parametrize(
     "candle",
     [

@@ -140,8 +140,9 @@ def add_bars(market: "Market", k: int, bars: Rows, *, start_ns: int, end_ns: int
     known = market.history.get(k)
     if known is not None and known.is_loaded:
         return _complete_bars(market, k, known, bars, start_ns=start_ns, end_ns=end_ns)
-    before = [] if known is None else [known.bars[known.bars[:, at.BAR_START_NS] < start_ns]]
-    whole = np.concatenate([*before, bars])
+    before = bars[:0] if known is None else known.bars[known.bars[:, at.BAR_START_NS] < start_ns]
+    interval_ns = int(market.bar_state[k, at.BAR_INTERVAL_NS])
+    whole = np.concatenate([before, _missing_between(before, bars, interval_ns), bars])
     market.history[k] = HistoryBars(whole, end_ns)
     if not is_last:
         return False
@@ -149,11 +150,20 @@ def add_bars(market: "Market", k: int, bars: Rows, *, start_ns: int, end_ns: int
         drop_history(market, k)  # the source has no bars: those of the session are all there are
         return False
     own_ns = end_ns
-    end_ns = int(whole[-1, at.BAR_START_NS] + market.bar_state[k, at.BAR_INTERVAL_NS])
+    end_ns = int(whole[-1, at.BAR_START_NS]) + interval_ns
     market.history[k] = HistoryBars(whole, end_ns, is_loaded=True)
     closed_since = len(_own_bars(market, k, own_ns)) > 0
     _merge(market, k)
     return closed_since
+
+
+def _missing_between(before: Rows, bars: Rows, interval_ns: int) -> Rows:
+    """Return the bars whose candles are missing at the end of one page or at the beginning of the next one."""
+    if not len(before) or not len(bars):
+        return bars[:0]
+    return _flat_bars(
+        before[-1], int(before[-1, at.BAR_START_NS]) + interval_ns, int(bars[0, at.BAR_START_NS]), interval_ns
+    )
 
 
 def _complete_bars(market: "Market", k: int, known: HistoryBars, bars: Rows, *, start_ns: int, end_ns: int) -> bool:
