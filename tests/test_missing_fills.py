@@ -39,3 +39,23 @@ def test_a_bracket_sells_no_more_than_its_position_while_fills_of_its_stop_are_m
     desk.market.size = 100_000 * LOT
     session.run(30)
     assert position(session) == 0
+
+
+def test_a_flattening_closes_what_the_missing_fills_leave(desk: Desk) -> None:
+    """A sale is filled in part; the message is lost and the venue lists the fill after 20 s."""
+    desk.market.size = 4_000 * LOT
+    desk.venue.fault(action="list_late", event="TRADE", ms=20_000, times=0, nth=2)
+    buy = 'Place("BTCUSDT", Side.BUY, D("0.02"), type=OrderType.MARKET)'
+    session = desk.start(buy, 'Place("BTCUSDT", Side.SELL, D("0.02"), D("1010"))').run(4)
+    desk.market.size = 500 * LOT
+    desk.venue.fault(action="drop_events", event="TRADE")
+    desk.market.move("1010.01")
+    session.run(2)
+    sale = orders(session)[1]
+    assert (sale.filled_quantity, sale.filled_reported) == (D("0.00001"), D("0.00501"))
+    desk.market.size = 4_000 * LOT
+    session.command("flatten").run(10)
+    assert orders(session)[2].order.quantity == D("0.01499")
+    assert session.facts("safety_order_ended") == []
+    session.run(60)
+    assert (position(session), len(session.facts("safety_order_ended"))) == (0, 1)

@@ -5,6 +5,8 @@ Limits of a session that keep positions small must not keep one open, so only th
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from engine.bodies import IntentBody, IntentKind
 from engine.facts import NewOrder, Position
 from engine.handlers.intents import ApprovedIntent, emit_request, risk_context
@@ -26,14 +28,14 @@ def flatten_positions(session: SessionContext, step: StepContext, order: SafetyO
     """Place the orders that close positions. Nothing of ours is open or on its way when this is called.
 
     Returns:
-        True if an order was placed or must wait, and what cannot be closed.
+        True if an order was placed or must wait, or fills are missing, and what cannot be closed.
 
     """
     is_waiting = False
     left: list[str] = []
     busy: set[str] = set()
     for key in sorted(step.account.positions.by_key):
-        position = step.account.positions.by_key[key]
+        position = _with_missing_fills(step, step.account.positions.by_key[key])
         if not position.quantity or position.strategy == EXTERNAL:
             continue
         what = f"{plain(position.quantity)} {position.instrument} of strategy {position.strategy}"
@@ -52,7 +54,22 @@ def flatten_positions(session: SessionContext, step: StepContext, order: SafetyO
         else:
             busy.add(instrument.id)
             is_waiting = True
+    is_waiting = is_waiting or any(
+        order.strategy != EXTERNAL and order.order.instrument in session.instruments
+        for order in step.account.orders.ended_with_missing_fills()
+    )
     return is_waiting, tuple(left)
+
+
+def _with_missing_fills(step: StepContext, position: Position) -> Position:
+    """Return a position as it will be when the fills are recorded that ended orders still miss."""
+    orders = step.account.orders
+    if not orders.missing_fills:
+        return position
+    missing = sum(
+        (orders.missing_quantity(position.instrument, side, position.strategy) * side.sign for side in Side), ZERO
+    )
+    return replace(position, quantity=position.quantity + missing)
 
 
 def _must_wait(session: SessionContext, step: StepContext, position: Position, instrument: Instrument) -> bool:
