@@ -14,6 +14,7 @@ import pytest
 from checked_sessions import CheckedSessions, check_books, check_ordered_end
 from test_amendments import reducer
 from test_budgets import refused
+from test_native_terms import Desk, kinds
 from test_plans import ended, orders, planner
 
 import engine.handlers.cancel_rules
@@ -228,6 +229,18 @@ def test_an_exit_of_a_bracket_needs_no_budget(tmp_path: Path) -> None:
     session = VirtualSession(a_venue(), tmp_path / "s", strategies=[planner(bracket)], risk=risk)
     session.run(900, until=lambda s: bool(ended(s)))
     assert (ended(session)[0].reason, refused(session)) == ("closed", [])
+    session.stop()
+    check_ordered_end(session)
+
+
+def test_an_exit_that_is_cut_to_what_is_left_needs_no_budget(tmp_path: Path) -> None:
+    """A sale of the strategy leaves half of the position to the stop of its bracket; the budget is spent."""
+    bracket = 'Run(Bracket("BTCUSDT", Side.BUY, D("0.1"), stop_price=D(990), target_price=D(1200)))'
+    desk = Desk(tmp_path)
+    risk = RiskSettings(placements_per_minute_max=2, sell_holdings=True)
+    session = desk.start('Place("BTCUSDT", Side.SELL, D("0.05"), D(1100))', bracket, risk=risk).run(4)
+    assert kinds(session) == [("LIMIT", "open"), ("MARKET", "filled"), ("STOP", "open")]
+    assert orders(session)[2].order.quantity == D("0.05")
     session.stop()
     check_ordered_end(session)
 

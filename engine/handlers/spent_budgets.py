@@ -55,8 +55,13 @@ def is_spent(
 def placement_wait_ns(
     session: SessionContext, step: StepContext, plan: ExecutionPlan, order: NewOrder, instrument: Instrument
 ) -> int:
-    """Return the time before which a plan's order waits for a budget; 0: it need not. An exit never waits."""
-    if not session.reducer_settings.has_order_budgets or only_reduces(step.account, plan.strategy, order):
+    """Return the time before which a plan's order waits for a budget; 0: it need not.
+
+    An exit never waits. A reduce-only order is cut to what is left of the position before its review.
+    """
+    if not session.reducer_settings.has_order_budgets:
+        return 0
+    if order.reduce_only or only_reduces(step.account, plan.strategy, order):
         return 0
     kinds = (BudgetKind.PLACEMENT, *((BudgetKind.REPLACEMENT,) if plan.replaces_next else ()))
     is_waiting = is_spent(session, step, kinds, strategy=plan.strategy, instrument=instrument)
