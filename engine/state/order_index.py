@@ -38,6 +38,14 @@ class OrderIndex:
         """Return the number of live orders in an instrument."""
         return len(self.live_orders(instrument)) - (self._adopted.get(instrument, 0) if own_only else 0)
 
+    def count_of_strategy(self, strategy: str) -> int:
+        """Return the number of live orders of a strategy."""
+        return sum(counts.get(strategy, 0) for counts in self._strategies.values())
+
+    def count_at(self, venue: str) -> int:
+        """Return the number of live orders at a venue."""
+        return sum(len(here) for name, here in self.by_instrument.items() if name.partition(":")[0] == venue)
+
     def live_orders(self, instrument: str) -> Mapping[str, "Order"]:
         """Return the live orders in an instrument, by name."""
         return self.by_instrument.get(instrument, {})
