@@ -217,6 +217,7 @@ class Exchange(OrderMatching):
         executed: int,
         executed_quote: int,
         now_ns: int,
+        is_triggered: bool = False,
     ) -> None:
         """Restore an open order under the id that it has. Nothing is matched and nothing is reported.
 
@@ -229,7 +230,7 @@ class Exchange(OrderMatching):
         if not self.market(new.symbol).rules.settles_in:
             price = order.price or order.stop_price
             self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves, price=price)
-        if order.terms.trigger is not None and not executed:
+        if order.terms.trigger is not None and not executed and not is_triggered:
             self._held.add(order)
         elif order.terms.is_placeable:
             self.market(new.symbol).rest(order)
