@@ -9,9 +9,10 @@ value), INPUT and the other columns of the input, then from OWN on its parameter
 spec began them. `count` is the number of updates before this one, and `length` the spec's window. The arithmetic is
 + - * / and sqrt in written order: compiled and plain code must agree to the bit.
 
-Sources: "mid" (each change of the quote; INPUT is the mid, BID ... ASK_SIZE the quote), "trade" (each trade; INPUT is
-its price, VOLUME its size) and "bars.SECONDS" (each closed bar of so many seconds; OPEN ... VOLUME, and INPUT is the
-spec's field). TIME_S is always set; the other columns only by their source.
+Sources: "mid" (each change of the quote; INPUT is the mid, and with `needs_quotes` BID ... ASK_SIZE the quote), "trade"
+(each trade; INPUT is its price, VOLUME its size) and "bars.SECONDS" (each closed bar of so many seconds; OPEN ...
+VOLUME, and INPUT is the spec's field). TIME_S is the time of a trade or of a bar's end. Each source sets its own
+columns only.
 """
 
 from collections.abc import Callable, Mapping, MutableSequence

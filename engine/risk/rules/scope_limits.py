@@ -35,7 +35,8 @@ def strategy_position(context: RiskContext) -> str | RiskAnswer:
     limit = context.limits.strategy.get(strategy, NO_LIMITS).position_max
     if not limit:
         return ""
-    under_way = open_quantity(context.account.orders.live.values(), instrument, side, strategy)
+    here = context.account.orders.index.live_orders(instrument).values()
+    under_way = open_quantity(here, instrument, side, strategy)
     used = context.account.positions.get(strategy, instrument).quantity * side.sign + under_way
     worst = used + context.order.quantity
     reason = ""
@@ -50,7 +51,7 @@ def strategy_open_orders(context: RiskContext) -> str | RiskAnswer:
     limit = context.limits.strategy.get(strategy, NO_LIMITS).open_orders_max
     if not limit:
         return ""
-    count = sum(1 for order in context.account.orders.live.values() if order.strategy == strategy)
+    count = context.account.orders.index.count_of_strategy(strategy)
     reason = f"{count} orders of {strategy} are open, its open_orders_max is {limit}" if count >= limit else ""
     return RiskAnswer(reason, "strategy.open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
 
@@ -60,8 +61,7 @@ def account_open_orders(context: RiskContext) -> str | RiskAnswer:
     limit, venue = context.limits.account.open_orders_max, context.instrument.venue
     if not limit:
         return ""
-    live = context.account.orders.live.values()
-    count = sum(1 for order in live if order.order.instrument.partition(":")[0] == venue)
+    count = context.account.orders.index.count_at(venue)
     reason = f"{count} orders are open in the account, account.open_orders_max is {limit}" if count >= limit else ""
     return RiskAnswer(reason, "account.open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
 
