@@ -170,7 +170,7 @@ def test_kill_at_a_venue_that_answers_nothing_names_what_the_journal_knows(
 def test_kill_cancels_by_our_mark_while_the_journal_takes_too_long_to_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part of the time is for reading; then orders at the venue that bear our mark are cancelled, and it says so."""
+    """A part of the time is for reading; then orders at the venue that bear our mark are cancelled, with a warning."""
     is_over, began = threading.Event(), threading.Event()
 
     def read_for_ever(_wanted: SessionConfig) -> PreviousJournal:
