@@ -21,6 +21,7 @@ def study_failures() -> Iterator[None]:
     from replay.code_trust import UntrustedSourceError
     from replay.network_guard import SocketOpenedError
     from replay.overrides import UnknownOverrideError
+    from replay.resim.candles_of import NoCandlesError
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError
     from replay.study.workers import WorkFailedError
@@ -37,6 +38,7 @@ def study_failures() -> Iterator[None]:
         UnknownOverrideError,
         UnknownSettingError,
         CannotResimulateError,
+        NoCandlesError,
         UntrustedSourceError,
         SocketOpenedError,
     ) as error:
