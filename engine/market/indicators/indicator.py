@@ -128,6 +128,29 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
             raise ValueError(f"{self.name} needs volume: its source is {TRADE!r} or bars, not {source!r}")
 
 
+class WindowSpec(IndicatorSpec, frozen=True):
+    """An indicator over the last `length` values. Its own numbers are `sums` numbers, then a ring of the values."""
+
+    sums: ClassVar[int]
+
+    length: int
+    source: str = MID
+    field: str = ""
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    @property
+    def warm_count(self) -> int:
+        """The number of updates until the value may be used."""
+        return self.length
+
+    @property
+    def own_numbers(self) -> tuple[float, ...]:
+        """The sums and the ring."""
+        return (0.0,) * (self.sums + self.length)
+
+
 def check_length(name: str, length: object, *, least: int = 1, most: int = LENGTH_MAX) -> None:
     """Check a number of values. Raises ValueError."""
     if type(length) is not int or length < least:
