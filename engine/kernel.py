@@ -36,8 +36,10 @@ from engine.record_codec import read_fact, read_request, read_verdict
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
+from engine.state.account_fold import fold
+from engine.state.carried_pnl import restore_pnl
 from engine.state.changes import Change, Requested, Stamp
-from engine.state.session_state import Account, State, fold, restore_opening
+from engine.state.session_state import Account, State, restore_opening
 from engine.state.timers import Timers, first_due_ns, timer_name
 from engine.step_context import Output, StepContext
 from engine.strategy.api import Cancel, Run
@@ -76,6 +78,8 @@ class Kernel:
         session = self.session
         opening = session.body.opening
         account = restore_opening(opening) if opening else Account()
+        if session.reducer_settings.has_reported_losses:
+            account = restore_pnl(account, session.reducer_settings)
         for venue, limits in session.rate_limits.items():
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
         due_ns = {
@@ -86,6 +90,10 @@ class Kernel:
         for venue, budget in account.limits.by_venue.items():
             if budget.blocked_until_ns > record.time_ns:  # a ban outlives a restart, and its end opens the links
                 due_ns[timer_name(TimerKind.RATE_BLOCK, venue)] = budget.blocked_until_ns
+        for name in account.orders.expiring:
+            till_ns = account.orders.live[name].order.good_till_ns
+            if till_ns > record.time_ns:  # one that is over is cancelled as soon as it can be
+                due_ns[timer_name(TimerKind.EXPIRY, name)] = till_ns
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
@@ -168,8 +176,7 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
-                made = [type(output.body) for output in step.outputs]
-                if session.settings.halt_on_rival and facts.OrderAdopted in made:
+                if session.settings.halt_on_rival and step.outputs:
                     halt_for_rivals(session, step)
                 if self.watches_losses and (step.account.positions is not positions or step.account.pnl is not pnl):
                     watch_daily_loss(session, step)

@@ -102,7 +102,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "counts_fills",
+        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -134,6 +135,10 @@ class RiskSettings(msgspec.Struct, frozen=True):
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
     # what a fill brought and an ended order held is free before the venue reports the balance (rule `balance`)
     counts_fills: bool = False
+    # per instrument and clock minute, all strategies
+    placements_per_minute_max: int = 0  # orders that only reduce a position pass
+    cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
+    replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -151,9 +156,11 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 2  # the newest revision of EngineSettings.order_rules
+# the one since which triggers, native trailing stops and the terms of foreign orders and instruments are recorded
+TERM_RULES = 2
 BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
 HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
@@ -187,7 +194,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
-    # and instrument in a reporting currency, at rates that each fill records
+    # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
+    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -201,7 +209,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
-    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
+    # trailing stops of plans at the venue, the terms of foreign orders (docs/record-schema.md)
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before

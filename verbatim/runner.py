@@ -22,7 +22,7 @@ from engine.live.account_lock import AccountBusyError
 from engine.live.control_socket import ControlError
 from engine.live.logs import STDERR, LogSettings
 from engine.live.previous_session import PreviousJournal
-from engine.live.session import Session, run_session
+from engine.live.session import LiveSession, run_session
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
@@ -69,7 +69,7 @@ async def run_session_config(
     config: SessionConfig,
     *,
     on_status: Callable[[SessionStatus], None] | None = None,
-    drive: Callable[[Session], Awaitable[None]] | None = None,
+    drive: Callable[[LiveSession], Awaitable[None]] | None = None,
     before: PreviousJournal | None = None,
     on_open: Callable[[], None] = lambda: None,
     log: LogSettings | None = None,
@@ -97,7 +97,7 @@ async def run_session_config(
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:
 
-        async def run(task_status: "trio.TaskStatus[Session]") -> None:
+        async def run(task_status: "trio.TaskStatus[LiveSession]") -> None:
             ended.append(await run_session(plan, progress=watch, make_lines=make_lines, task_status=task_status))
             nursery.cancel_scope.cancel()
 
@@ -111,7 +111,7 @@ async def run_session_config(
     return ended[0]
 
 
-async def _stop_if_refused(session: Session, watch: SessionWatch) -> None:
+async def _stop_if_refused(session: LiveSession, watch: SessionWatch) -> None:
     """Stop a session whose key or address was refused: waiting cannot help until a person changes it."""
     await watch.refused.wait()
     await session.command(CommandName.STOP, by="shell", reason=watch.refusal)
@@ -199,7 +199,8 @@ def status_line(status: SessionStatus) -> str:
     currency = "" if status.pnl is None else f" {status.pnl.currency}"
     return (
         f"{status.mode:8}  orders {status.orders:,}  fills {status.fills:,}  {positions_text(status)}  "
-        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}{ages_text(status)}"
+        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}"
+        f"{protected_text(status)}{ages_text(status)}"
     )
 
 
@@ -211,6 +212,12 @@ def positions_text(status: SessionStatus) -> str:
     found = [f"{plain(quantity)} {name.partition(':')[2]}" for name, quantity in sums.items() if quantity]
     more = f" and {len(found) - POSITIONS_NAMED_MAX} more" if len(found) > POSITIONS_NAMED_MAX else ""
     return f"position {', '.join(found[:POSITIONS_NAMED_MAX]) or 'none'}{more}"
+
+
+def protected_text(status: SessionStatus) -> str:
+    """Return who protects how many positions of execution plans; "" without such plans."""
+    counts = ", ".join(f"{guard} {count}" for guard, count in status.protected.items())
+    return f"  protected by: {counts}" if counts else ""
 
 
 def pnl_text(status: SessionStatus) -> str:

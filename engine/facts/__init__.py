@@ -33,10 +33,12 @@ from engine.facts.order_facts import (
     OrderFact,
     OrderFilled,
     OrderNotPlaced,
+    OrderTriggered,
     OrderUnknown,
 )
 from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
 from engine.facts.pnl_facts import (
+    AmountRated,
     BooksCompared,
     CashReason,
     ContractReported,
@@ -81,6 +83,7 @@ Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | 
 __all__ = [
     "AccessRefused",
     "AccountFact",
+    "AmountRated",
     "BalanceChanged",
     "BalanceDrift",
     "BooksCompared",
@@ -119,6 +122,7 @@ __all__ = [
     "OrderFact",
     "OrderFilled",
     "OrderNotPlaced",
+    "OrderTriggered",
     "OrderUnknown",
     "OrdersBlocked",
     "PlanEnded",

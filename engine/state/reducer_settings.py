@@ -1,9 +1,12 @@
 """Settings of a session that reducers need beside the change. Values only."""
 
+from typing import Any
+
 import msgspec
 
 from engine import contracts
 from engine.model import Instrument
+from engine.requests import Purpose
 from engine.session_record import EngineSettings, RiskSettings, SafeguardSettings, SafetySettings
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
@@ -22,7 +25,9 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     safety: SafetySettings = SafetySettings()
     instruments: dict[str, Instrument] = {}
     risk: RiskSettings = RiskSettings()
+    has_order_budgets: bool = False  # placements, cancels or replacements are limited: engine.risk.budget_answers.py
     wanted_events: dict[str, frozenset[TriggerKind]] = {}  # strategy -> the events of the account that make it decide
+    moves: dict[type | Purpose, Any] = {}  # kind of change -> the `Moves` that these settings lead to: account_fold.py
 
     @property
     def has_ledger(self) -> bool:
@@ -33,6 +38,11 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     def has_pnl(self) -> bool:
         """True from accounting 3 on: P&L is kept in a reporting currency."""
         return self.engine.accounting > 2
+
+    @property
+    def has_reported_losses(self) -> bool:
+        """True from accounting 4 on: losses of the day are reported P&L."""
+        return self.engine.accounting > 3
 
     @property
     def reporting_currency(self) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from engine.events import Event, InstrumentsReport
 from engine.market.history import Candle
 from engine.market.views import Stream
-from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.model import Instrument, OrderTerm, OrderType, Side, TimeInForce
 from engine.order_terms import Terms
 from engine.requests import HistoryPage, LinkPlan, Unsigned
 from engine.state.fill_cursor import FillCursor
@@ -52,13 +52,15 @@ class Endpoints:
 class OrderCapabilities:
     """The order types and operations that the venue supports, so code need not know a venue's name.
 
-    The engine reads `types`, `times_in_force` and `amend` today; the others are stated for the code to come.
+    The engine reads `types`, `times_in_force`, `amend` and the terms of orders today; the others are stated for the
+    code to come.
     """
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
+    terms: frozenset[OrderTerm] = frozenset()  # the terms of orders that not every venue has
     reduce_only: bool = False
     leverage: bool = False  # positions have a leverage and a margin mode, which requests set
     # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
