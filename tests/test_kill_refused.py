@@ -33,7 +33,7 @@ from journal.sessions import list_sessions
 from replay.replay import replay_session
 from verbatim.config import read_config, read_key, session_config
 from verbatim.kill_session import kill
-from verbatim.testing import VirtualSession, VirtualVenue
+from verbatim.testing import VirtualSession
 
 REFUSED = {"action": "reject", "status": 401, "code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
 FIREWALL = {"action": "firewall"}

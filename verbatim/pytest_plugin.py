@@ -60,17 +60,17 @@ class CapturedDay:
             modelled: use the simulated venue from the first request on.
         """
         check_packages()
-        from engine.session_record import read_session
         from journal.reader import Journal
         from replay.network_guard import no_sockets
         from replay.overrides import apply_overrides, with_strategy
         from replay.resim.resimulate import ResimOptions
         from replay.resim.venue_model import measure_latency
         from replay.study.trial import run_trial
+        from verbatim.session_lookup import session_in
         from verbatim.strategy_files import read_strategy
 
         journal = Journal.open(self.folder)
-        body = read_session(journal.session_record().body or "")
+        body = session_in(self.folder, None)
         if strategy is not None:
             body = with_strategy(body, read_strategy(strategy))
         body = apply_overrides(body, dict(settings or {}))
