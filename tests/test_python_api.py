@@ -95,6 +95,7 @@ def test_money_and_whole_numbers_stay_exact(closed: verbatim.Session) -> None:
     assert len(fills) == len(rows) == arrow.num_rows > 5
     assert rows[0]["notional"] == rows[0]["price"] * rows[0]["quantity"]
     assert fills.head(2).rows() == rows[:2]
+    assert fills.order_by("seq DESC").rows(2) == rows[:-3:-1]
     assert fills.where("side = ?", "SELL").select("side").rows(1) == [{"side": "SELL"}]
     assert sum(batch.num_rows for batch in fills.reader(batch_rows=2)) == len(rows)
 
