@@ -17,7 +17,7 @@ from engine.lifecycle import Status
 from engine.live.account_lock import AccountBusyError
 from engine.live.clock import SessionClock
 from engine.live.control_socket import ControlError, send_command
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.startup import open_session
 from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
@@ -77,8 +77,8 @@ async def check_faults_struck(venue: Ready) -> None:
     assert not missed, f"these faults never struck: {missed}"
 
 
-def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitable[None]]:
-    async def drive(session: Session) -> None:
+def trade_until(holds: Callable[[LiveSession], bool]) -> Callable[[LiveSession], Awaitable[None]]:
+    async def drive(session: LiveSession) -> None:
         await until(lambda: holds(session))
         await session.command(CommandName.STOP, by="test")
 
@@ -136,7 +136,7 @@ async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_pa
         json=[{"action": "drop_request", "method": "POST", "path": "/api/v3/order", "nth": 2}],
     )
 
-    def resolved(session: Session) -> bool:
+    def resolved(session: LiveSession) -> bool:
         return any(order.status is Status.NOT_PLACED for order in session.state.account.orders.all())
 
     summary = await run_session_config(wanted, drive=trade_until(resolved))
@@ -152,7 +152,7 @@ async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_pa
 async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_path: Path) -> None:
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         await until(lambda: session.status().mode == "running")
         for target in ("market", "private"):
             await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": target})
@@ -185,7 +185,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
     path = tmp_path
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         nonlocal path
         path = tmp_path / ".control" / f"{session.plan.body.session}.sock"
         await until(lambda: session.status().mode == "running")
@@ -301,7 +301,7 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
     writer.append_step([session, strange])
     writer.close(final=False)
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         await until(lambda: session.state.account.reconciling.done_round > 0)
         status = session.status()
         assert (status.mode, status.orders) == ("halted", 0)
@@ -317,7 +317,7 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
 async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         with pytest.raises(AccountBusyError, match=session.plan.body.session):
             await open_session(wanted)
         await session.command(CommandName.STOP, by="test")

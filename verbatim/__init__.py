@@ -1,4 +1,4 @@
-"""Verbatim: a trading engine with a flight recorder. These are the names that a strategy imports.
+"""Verbatim: a trading engine with a flight recorder. These are the names that strategies and notebooks import.
 
 Each is loaded when it is first used, so `verbatim --help` and pytest load none of the heavy packages.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.session import Session as Session
+    from analysis.table import Table as Table
     from engine.bodies import NoteLevel as NoteLevel
     from engine.facts import NewOrder as NewOrder
     from engine.facts import PlanPhase as PlanPhase
@@ -68,8 +70,9 @@ if TYPE_CHECKING:
     from engine.strategy.cadences import PriceMove as PriceMove
     from engine.trigger_kinds import TriggerKind as TriggerKind
     from engine.valuation import Valuation as Valuation
+    from verbatim.session_opening import open as open
 
-_HOMES = {
+_STRATEGY_HOMES = {
     "TriggerKind": "engine.trigger_kinds",
     "NoteLevel": "engine.bodies",
     "OwnFill": "engine.state.strategy_events",
@@ -129,8 +132,15 @@ _HOMES = {
     "View": "engine.strategy.api",
     "WarmUp": "engine.strategy.api",
 }
+_READER_HOMES = {
+    "Session": "analysis.session",
+    "Table": "analysis.table",
+    "open": "verbatim.session_opening",
+}
+_HOMES = _STRATEGY_HOMES | _READER_HOMES
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed
 OLD_NAMES = {"Compiled": "Predicate", "Cross": "CrossOver", "Glance": "MarketTick", "Move": "PriceMove"}
+STRATEGY_NAMES = sorted(_STRATEGY_HOMES)  # those that a strategy may import
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings, made where the names are written once
 
 

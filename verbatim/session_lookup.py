@@ -3,6 +3,9 @@
 Commands that read take a bundle (journal/bundle.py) in its place: it is unpacked for as long as the command runs.
 """
 
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,24 @@ if TYPE_CHECKING:
 
 
 LAST = "last"  # the name of the newest session
+
+
+class UnpackedBundle:
+    """The session of a bundle, in a folder that is deleted with the last reference to this object."""
+
+    def __init__(self, bundle: Path) -> None:
+        """Unpack a bundle.
+
+        Raises:
+            NotAJournalError: The file is not a bundle.
+            DamagedJournalError: The bundle is damaged.
+        """
+        from journal.bundle import unpack
+
+        scratch = tempfile.mkdtemp(prefix="verbatim-bundle-")
+        self.delete = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        self.folder = Path(scratch) / "session"
+        unpack(bundle, self.folder)
 
 
 def is_file(session: str) -> bool:
@@ -47,16 +68,11 @@ def find(journals: Path, session: str) -> Path:
 
 def find_to_read(journals: Path, session: str) -> Path:
     """Return a session's folder; a bundle is unpacked into a folder that lasts as long as the command."""
-    import tempfile
-
-    from journal.bundle import unpack
-
     if not is_file(session):
         return find(journals, session)
-    scratch = tempfile.TemporaryDirectory(prefix="verbatim-bundle-")
-    folder = Path(click.get_current_context().with_resource(scratch)) / "session"
-    unpack(Path(session), folder)
-    return folder
+    unpacked = UnpackedBundle(Path(session))
+    click.get_current_context().call_on_close(unpacked.delete)
+    return unpacked.folder
 
 
 def find_to_resimulate(journals: Path, session: str) -> Path:

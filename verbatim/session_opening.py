@@ -1,0 +1,60 @@
+"""`verbatim.open`: find sessions by id, path, folder, bundle or address, and open them to read."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from analysis.session import Session
+from analysis.session_tables import SessionPlace
+from journal.archive_cache import archived_sessions, cached_copy, is_address
+from journal.errors import UnknownSessionError
+from journal.recover import has_segments
+from journal.sessions import list_named_journals, list_sessions
+from verbatim.session_lookup import UnpackedBundle, find, is_file
+
+SessionName: TypeAlias = str | os.PathLike[str] | Session
+
+
+def open(session: SessionName | Iterable[SessionName], *, journals: str | os.PathLike[str] = "journals") -> Session:
+    """Open a session to read it, finished or still running, or several as one.
+
+    Args:
+        session: An id or its first characters, `last`, the path of a session or a bundle, or the address of an archive
+            such as `s3://bucket/folder/session`. A folder or an address with several sessions opens all of them, and so
+            does a list.
+        journals: The folder in which ids are looked up.
+
+    Returns:
+        The session, with the records that were there when it was opened.
+
+    Raises:
+        UnknownSessionError: Nothing matches.
+        JournalError: A session cannot be read.
+    """
+    places = _places(session, Path(journals))
+    if not places:
+        raise UnknownSessionError("no session was named. What to do: name one, or a folder with sessions.")
+    return Session(places)
+
+
+def _places(session: SessionName | Iterable[SessionName], journals: Path) -> list[SessionPlace]:
+    if isinstance(session, Session):
+        return list(session.places)
+    if isinstance(session, str | os.PathLike):
+        return _named_places(os.fspath(session), journals)
+    return [place for name in session for place in _places(name, journals)]
+
+
+def _named_places(session: str, journals: Path) -> list[SessionPlace]:
+    if is_address(session):
+        return [SessionPlace(cached_copy(address), is_foreign=True) for address in archived_sessions(session)]
+    if is_file(session):
+        unpacked = UnpackedBundle(Path(session))
+        return [SessionPlace(unpacked.folder, is_foreign=True, keeper=unpacked)]
+    folder = Path(session)
+    if folder.is_dir() and not has_segments(folder):
+        inside = [found.path for found in list_sessions(folder)] + list_named_journals(folder)
+        if inside:
+            return [SessionPlace(path) for path in inside]
+    return [SessionPlace(find(journals, session))]
