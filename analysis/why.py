@@ -3,7 +3,9 @@
 Follows an order into the sessions before if it began there. Reads journals only.
 """
 
+import json
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,10 @@ from engine.requests import Purpose
 from engine.suggestions import nearest
 from journal.errors import JournalError
 from journal.reader import Journal
-from journal.record import Kind, Record
+from journal.record import Kind, Record, plain
 from journal.sessions import find_session
 from replay.causal_chain import CausalWalk
-from replay.record_text import FrameDecoder, describe
+from replay.record_text import FrameDecoder, describe, payload_text
 
 NEAR_MAX = 3
 SESSIONS_MAX = 1_000  # a longer chain of sessions behind one order is a circle
@@ -91,6 +93,45 @@ def order_story(folder: Path, order: str) -> Story:
         chain=tuple(link for _, links in chapters for link in links),
         missing=missing,
     )
+
+
+def story_json(story: Story) -> dict[str, Any]:
+    """Return a story as JSON values: decimals as texts, bodies as objects, payloads as text."""
+    order = None
+    if story.order is not None:
+        order = {
+            name: plain(value) if hasattr(value, "is_finite") else value
+            for name, value in story.order.items()
+            if not isinstance(value, datetime)
+        }
+    chain = [
+        {
+            "session": link.session,
+            "seq": link.record.seq,
+            "time_ns": link.record.time_ns,
+            "kind": link.record.kind.value,
+            "source": link.record.source,
+            "cause": link.record.cause,
+            "delta_ns": link.delta_ns,
+            "what": link.what,
+            "sent_ns": link.sent_ns,
+            "answered_by": link.answered_by,
+            "latency_ns": link.latency_ns,
+            "outcome": link.outcome,
+            "body": None if link.record.body is None else json.loads(link.record.body),
+            "payload": None if link.record.payload is None else payload_text(link.record),
+            "meta": None if link.record.meta is None else json.loads(link.record.meta),
+        }
+        for link in story.chain
+    ]
+    sessions = list(story.sessions)
+    return {
+        "order": order,
+        "client_order_id": story.client_order_id,
+        "sessions": sessions,
+        "missing": story.missing,
+        "chain": chain,
+    }
 
 
 class _Chapter:

@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -30,7 +30,7 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     id. An order that began in an earlier session is followed there.
     """
     from analysis.sql_session import QueryError, connect, query_rows
-    from analysis.why import UnknownOrderError, order_story
+    from analysis.why import UnknownOrderError, order_story, story_json
     from journal.errors import DamagedJournalError, JournalError
 
     try:
@@ -46,7 +46,7 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     except (JournalError, QueryError, UnknownOrderError) as error:
         stop(str(error))
     if as_json:
-        echo(json.dumps(_as_json(story), ensure_ascii=False))
+        echo(json.dumps(story_json(story), ensure_ascii=False))
     else:
         _print_story(story)
 
@@ -120,47 +120,6 @@ def _headline(story: "Story") -> str:
     wish = f"{order['side']} {plain(order['quantity'])} {order['instrument']} {at}"
     status = order["status"].replace("_", " ")
     return f"{story.client_order_id}{venue}\n{order['strategy']}: {wish}: {status}{filled}"
-
-
-def _as_json(story: "Story") -> dict[str, Any]:
-    from journal.record import plain
-    from replay.record_text import payload_text
-
-    order = None
-    if story.order is not None:
-        order = {
-            name: plain(value) if hasattr(value, "is_finite") else value
-            for name, value in story.order.items()
-            if not isinstance(value, datetime)
-        }
-    chain = [
-        {
-            "session": link.session,
-            "seq": link.record.seq,
-            "time_ns": link.record.time_ns,
-            "kind": link.record.kind.value,
-            "source": link.record.source,
-            "cause": link.record.cause,
-            "delta_ns": link.delta_ns,
-            "what": link.what,
-            "sent_ns": link.sent_ns,
-            "answered_by": link.answered_by,
-            "latency_ns": link.latency_ns,
-            "outcome": link.outcome,
-            "body": None if link.record.body is None else json.loads(link.record.body),
-            "payload": None if link.record.payload is None else payload_text(link.record),
-            "meta": None if link.record.meta is None else json.loads(link.record.meta),
-        }
-        for link in story.chain
-    ]
-    sessions = list(story.sessions)
-    return {
-        "order": order,
-        "client_order_id": story.client_order_id,
-        "sessions": sessions,
-        "missing": story.missing,
-        "chain": chain,
-    }
 
 
 def _clock(time_ns: int) -> str:
