@@ -26,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from analysis.sql_session import QueryError
-from analysis.why import UnknownOrderError, order_story, story_json
+from analysis.why import UnknownOrderError
 from engine.errors import CoreError
 from engine.live.control_socket import ControlError, send_command, socket_path
 from journal.errors import JournalError, UnknownSessionError
@@ -38,12 +38,11 @@ from replay.study.session_diff import diff_sessions
 from verbatim.cockpit.acts import MARKS
 from verbatim.cockpit.queries import QueryWorkers
 from verbatim.cockpit.registry import Registry
-from verbatim.cockpit.session_view import NotAnswerableError, SessionView
+from verbatim.cockpit.session_view import NotAnswerableError, SessionView, with_texts
 
 TICK_SECONDS = 0.5  # between two events of a running session
 STREAMS_MAX = 24
 TIME_MAX = 2**53  # exact as a number of the browser
-PAYLOAD_MAX = 20_000  # characters of a record in a story
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop", "pause_strategy", "resume_strategy",
             "resume_instrument")
 CONFIRMED = {"halt", "cancel_all", "flatten", "stop"}  # the person types the session's id
@@ -82,6 +81,13 @@ class Parameters:
         return [part for part in self.text(name, 4_000).split(",") if part][:40]
 
 
+def _shift(ours: SessionView, theirs: SessionView) -> int:
+    """Return what their times need to be on our axis: sessions that never overlap begin together."""
+    shift = theirs.origin_ns - ours.origin_ns
+    does_overlap = theirs.last_ns > ours.origin_ns and ours.last_ns > theirs.origin_ns
+    return shift if does_overlap else 0
+
+
 def _instrument(view: SessionView, given: Parameters) -> int:
     count = 0 if view.context is None else len(view.context.body.instruments)
     index = given.integer("instrument", 0)
@@ -118,34 +124,12 @@ def _summary(view: SessionView, _given: Parameters) -> dict[str, Any]:
         raise NotAnswerableError("a capture has no orders and no P&L")
     found = session_performance(view.folder)
     fields = {name: getattr(found, name) for name in found.__struct_fields__ if name not in ("lines", "shares")}
-    return _texts(msgspec.to_builtins(fields)) | {
+    return with_texts(msgspec.to_builtins(fields)) | {
         "time": session_mode_shares(view.folder).as_json(),
         "troubles": found.troubles,
         "equity": view.equity(),
         "activity": view.activity(),
     }
-
-
-def _why(view: SessionView, given: Parameters) -> dict[str, Any]:
-    story = story_json(order_story(view.folder, given.text("order", 100)))
-    for link in story["chain"]:
-        if link["payload"] and len(link["payload"]) > PAYLOAD_MAX:
-            link["payload"] = link["payload"][:PAYLOAD_MAX] + "…"
-        link["time"] = link["time_ns"] - view.origin_ns
-        link["time_ns"] = str(link["time_ns"])
-        link["sent_ns"] = None if link["sent_ns"] is None else str(link["sent_ns"])
-    return {**story, "order": None if story["order"] is None else _texts(story["order"])}
-
-
-def _texts(value: Any) -> Any:
-    """Return JSON values; numbers that a browser would round become texts."""
-    if isinstance(value, dict):
-        return {str(name): _texts(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_texts(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > TIME_MAX:
-        return str(value)
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 Answer = Callable[[SessionView, Parameters], Any]
@@ -178,7 +162,7 @@ ANSWERS: dict[str, Answer] = {
     "health": lambda view, given: view.health(given.integer("seq")),
     "pnl": _pnl,
     "summary": _summary,
-    "why": _why,
+    "why": lambda view, given: view.why(given.text("order", 100)),
 }
 
 
@@ -256,11 +240,14 @@ class Cockpit:
         def work() -> Any:
             ours = self._registry.view(request.path_params["session"])
             theirs = self._registry.view(given.text("other"))
-            found: dict[str, Any] = _texts(diff_sessions(ours.folder, theirs.folder).as_json())
+            if waiting := _loading(ours) or _loading(theirs):
+                return waiting
+            found: dict[str, Any] = with_texts(diff_sessions(ours.folder, theirs.folder).as_json())
             for part in found["partings"]:
-                part["time"] = int(part["time_ns"]) - ours.origin_ns if int(part["time_ns"]) else 0
+                at_ns = int(part.pop("time_ns"))
+                part["time"] = max(min(at_ns, ours.last_ns) - ours.origin_ns, 0) if at_ns else 0
             bridge: Any = bridge_json(bridge_sessions(ours.folder, theirs.folder))
-            return found | {"bridge": _texts(bridge), "other": theirs.name, "shift": str(theirs.origin_ns - ours.origin_ns)}
+            return found | {"bridge": with_texts(bridge), "other": theirs.name, "shift": str(_shift(ours, theirs))}
 
         return await _answered(work)
 
@@ -302,7 +289,7 @@ class Cockpit:
             about=fields.get("about", ""),
         )
         try:
-            return _json(_texts(await trio.to_thread.run_sync(send)))
+            return _json(with_texts(await trio.to_thread.run_sync(send)))
         except (ControlError, json.JSONDecodeError) as error:
             return _error(409, str(error))
 

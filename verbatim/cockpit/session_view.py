@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from analysis.market_rows import decoding_context
+from analysis.why import StoryReader, story_json
 from engine.market import rows as r
 from engine.session_record import SessionBody, read_session
 from engine.state.session_state import State
@@ -38,6 +39,7 @@ ROWS_MAX = 2_000  # of a list in one answer
 RECORDS_MAX = 400  # of a page of records
 SEARCHED_MAX = 60_000  # records that a page with a filter reads
 TEXT_BYTES_MAX = 262_144  # of one record's payload
+PAYLOAD_MAX = 20_000  # characters of a payload in a chain
 HEAT_RECORDS_MAX = 60_000  # of a range whose book is drawn
 HEAT_COLUMNS_MAX = 240
 HEALTH_RECORDS = 8_192  # before the cursor, from which rates and gaps of streams are counted
@@ -82,6 +84,8 @@ class SessionView:
         self.last_seq = self.journal.last_seq
         self.last_ns = self.origin_ns
         self._memory: dict[str, Any] = {}
+        self._stories: tuple[int, StoryReader] | None = None
+        self._story_lock = Lock()
 
     @property
     def name(self) -> str:
@@ -429,20 +433,50 @@ class SessionView:
             return {"seq": None, "time": None, "key": None}
         return {"seq": rows[at][0], "time": rows[at][1], "key": self.record(rows[at][0]).key}
 
+    def marks(self) -> dict[str, list[list[Any]]]:
+        """Return all acts by kind: seq, time and the order that each concerns."""
+        with self._lock:
+            keys: dict[int, str] = {}
+            for intent in self._acts.intents:
+                keys[intent.seq] = keys[intent.verdict_seq] = intent.id
+            keys |= {row.seq: row.id for row in self._acts.orders.values()}
+            keys |= {row.seq: row.id for row in self._acts.fills}
+            return {
+                name: [[seq, time, keys.get(seq, "")] for seq, time in rows] for name, rows in self._acts.marks.items()
+            }
+
+    def engine_records(self, limit: int, longest: int) -> list[dict[str, Any]]:
+        """Return the last records that are not market data, each with its body."""
+        chosen = [record for record in self.journal.records(kinds=KINDS)][-limit:]
+        return [
+            self._line(record)
+            | {
+                "time_ns": str(record.time_ns),
+                "recv_ns": None if record.recv_ns is None else str(record.recv_ns),
+                "meta": record.meta,
+                "body": None if record.body is None else record.body[:longest],
+                "payload": None if record.payload is None else payload_text(record)[:longest],
+                "bytes": 0 if record.payload is None else len(record.payload),
+                "decided_on": None,
+                "caused": [],
+            }
+            for record in chosen
+        ]
+
     def state(self, seq: int) -> dict[str, Any]:
         """Return the engine's state after a record, as `verbatim ask --json` does."""
         if self.is_capture:
             raise NotAnswerableError("a capture has no engine: it holds market data and no decisions")
         report = self.states.report(max(0, min(seq, self.last_seq)))
         report["orders"] = [order for order in report["orders"] if order["live"]]
-        return _with_texts(report)
+        return with_texts(report)
 
     def _own_levels(self, instrument: str, seq: int) -> dict[str, str]:
         """Return own resting quantity by price."""
         levels: dict[str, float] = {}
         for row in self._orders_at(seq):
             if row.instrument == instrument and row.price:
-                levels[row.price] = levels.get(row.price, 0.0) + float(row.quantity) - float(row.filled)
+                levels[row.price] = levels.get(row.price, 0.0) + float(row.quantity) - float(_filled_at(row, seq))
         return {price: f"{size:.12g}" for price, size in levels.items()}
 
     def _orders_at(self, seq: int) -> list[OrderRow]:
@@ -473,6 +507,24 @@ class SessionView:
                 [int(row[0]) - self.origin_ns, int(row[5]), int(row[6]), int(row[7]), int(row[1])] for row in trades[-20:][::-1]
             ],
         }
+
+    def why(self, order: str) -> dict[str, Any]:
+        """Return the chain of records behind an order, as `verbatim why --json` does.
+
+        Raises:
+            UnknownOrderError: The session has no such order.
+        """
+        with self._story_lock:
+            if self._stories is None or self._stories[0] != self.last_seq:
+                self._stories = self.last_seq, StoryReader(self.folder)
+            story = story_json(self._stories[1].story(order))
+        for link in story["chain"]:
+            if link["payload"] and len(link["payload"]) > PAYLOAD_MAX:
+                link["payload"] = link["payload"][:PAYLOAD_MAX] + "…"
+            link["time"] = link["time_ns"] - self.origin_ns
+            link["time_ns"] = str(link["time_ns"])
+            link["sent_ns"] = None if link["sent_ns"] is None else str(link["sent_ns"])
+        return {**story, "order": None if story["order"] is None else with_texts(story["order"])}
 
     # ---- lists
 
@@ -675,6 +727,13 @@ def _levels(state: State, instrument: int, count: int = 40) -> list[list[list[in
     ]
 
 
+def _filled_at(row: OrderRow, seq: int) -> str:
+    """Return how much of an order was filled after a record."""
+    if not row.changes or seq >= row.changes[-1][0]:
+        return row.filled
+    return next((change[3] for change in reversed(row.changes) if change[0] <= seq), "0")
+
+
 def _cause(intent: IntentRow | None) -> dict[str, Any]:
     return {} if intent is None else {"intent_seq": intent.seq, "quote_seq": intent.quote_seq, "values": intent.values}
 
@@ -741,15 +800,15 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _with_texts(value: Any) -> Any:
+def with_texts(value: Any) -> Any:
     """Return JSON values whose times and other large numbers are texts, since a browser's numbers have 53 bits."""
     if isinstance(value, dict):
-        return {str(name): _with_texts(item) for name, item in value.items()}
+        return {str(name): with_texts(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_texts(item) for item in value]
+        return [with_texts(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > r.VALUE_MAX:
         return str(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-__all__ = ["JournalError", "NotAnswerableError", "SessionView"]
+__all__ = ["JournalError", "NotAnswerableError", "SessionView", "with_texts"]

@@ -25,13 +25,15 @@ export function Heat() {
     if (!data || !about) return;
     const sides = data.columns.flatMap(([bids, asks]) => (bids.length && asks.length ? [[bids, asks]] : []));
     if (!sides.length) return;
-    let low = Infinity, high = -Infinity, most = 1;
-    const mids = [];
+    let low = Infinity, high = -Infinity;
+    const mids = [], sizes = [];
     for (const [bids, asks] of sides) {
       mids.push((bids[0][0] + asks[0][0]) / 2);
-      for (const side of [bids, asks]) for (const [, size] of side) most = Math.max(most, size);
+      for (const side of [bids, asks]) for (let place = 0; place < side.length; place += 5) sizes.push(side[place][1]);
     }
     mids.sort((a, b) => a - b);
+    sizes.sort((a, b) => a - b);
+    const least = Math.log(Math.max(sizes[Math.floor(sizes.length * 0.15)], 1)), most = Math.max(Math.log(sizes[Math.floor(sizes.length * 0.985)]), least + 1);
     const depth = sides.map(([bids, asks]) => Math.min(mids[0] - bids.at(-1)[0], asks.at(-1)[0] - mids[0], 1e15)).sort((a, b) => a - b);
     const reach = Math.max((mids.at(-1) - mids[0]) * 0.3, depth[Math.floor(depth.length / 2)] * 0.5, 2);
     [low, high] = [mids[0] - reach, mids.at(-1) + reach];
@@ -40,14 +42,14 @@ export function Heat() {
     g.beginPath();
     g.rect(LEFT, 0, width - AXIS - LEFT, height - 16);
     g.clip();
-    const cell = Math.max(((height - 22) / (high - low)) * 1, 2.2), full = Math.log(most);
+    const cell = Math.max(((height - 22) / (high - low)) * 1, 2.2);
     data.columns.forEach(([bids, asks], at) => {
       const x0 = xOf(at ? data.edges[at - 1] : data.from, width, range), x1 = xOf(data.edges[at], width, range);
       if (x1 < LEFT || x0 > width - AXIS) return;
       for (const side of [bids, asks])
         for (const [price, size] of side) {
           if (price < low || price > high) continue;
-          g.fillStyle = TONES[Math.round((Math.log(Math.max(size, 1)) / full) ** 2.2 * 31)];
+          g.fillStyle = TONES[Math.max(0, Math.min(31, Math.round(((Math.log(Math.max(size, 1)) - least) / (most - least)) * 31)))];
           g.fillRect(x0, y(price) - cell / 2, x1 - x0 + 0.6, cell);
         }
     });

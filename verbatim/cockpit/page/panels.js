@@ -54,7 +54,7 @@ export function Orders() {
   ];
   return html`<div class="panel-body"><div class="tools"><input type="search" placeholder="filter: id, strategy, instrument" aria-label="filter orders" value=${text} onInput=${(event) => (filter.value = event.target.value)} />
       <span class="dim">${data ? `${grouped(data.rows.length)} of ${grouped(data.total)}` : ""}</span></div>
-    <${Table} columns=${columns} rows=${data?.rows || []} label="orders" isChosen=${(row) => row.id === chosen} rowClass=${(row) => (seq !== null && row.seq > seq ? "later" : "")}
+    <${Table} columns=${columns} rows=${data?.rows || []} label="orders" follow=${seq === null || !data ? -1 : data.rows.findIndex((row) => row.seq <= seq)} isChosen=${(row) => row.id === chosen} rowClass=${(row) => (seq !== null && row.seq > seq ? "later" : "")}
       onPick=${(row) => { selectOrder(row.id); recordSeq.value = row.seq || null; if (row.seq) goTo(row.seq, row.time); }} empty=${answer.error || (data ? "no orders" : "…")} /></div>`;
 }
 
@@ -82,7 +82,7 @@ export function Records() {
   return html`<div class="panel-body split"><div class="stack"><div class="tools kinds">
       ${KINDS.map((kind) => html`<button class=${`chip kind-${kind} ${chosenKinds.includes(kind) ? "on" : ""}`} aria-pressed=${chosenKinds.includes(kind)} onClick=${() => (kinds.value = chosenKinds.includes(kind) ? chosenKinds.filter((each) => each !== kind) : [...chosenKinds, kind])}>${kind}</button>`)}
       <input type="search" placeholder="text in body, key or source" aria-label="search records" onChange=${(event) => (search.value = event.target.value)} /></div>
-    <${Table} sortable=${false} columns=${columns} rows=${rows} label="records about the cursor" isChosen=${(row) => row.seq === chosen} rowClass=${(row) => (row.seq === seq ? "at" : row.seq > seq ? "later" : "")}
+    <${Table} sortable=${false} columns=${columns} rows=${rows} label="records about the cursor" follow=${rows.findIndex((row) => row.seq >= seq)} isChosen=${(row) => row.seq === chosen} rowClass=${(row) => (row.seq === seq ? "at" : row.seq > seq ? "later" : "")}
       onPick=${(row) => { recordSeq.value = row.seq; goTo(row.seq, row.time); if (row.key) selected.value = row.key; }} empty=${answer.error || (data ? "no record matches near the cursor" : "…")} /></div>
     <div class="scroll aside">${chosen !== null ? html`<${RecordBytes} />` : html`<p class="quiet">Choose a record to see its bytes.</p>`}</div></div>`;
 }
@@ -214,8 +214,7 @@ export function Risk() {
     <${Controls} />
     <h3>limits, at the last verdict before the cursor</h3>
     <div class="limits" role="list">${limits.map(([name, [before, limit, after, seq]]) => {
-      const share = Number(limit) ? Math.min(Number(after) / Number(limit), 1.2) : 0, lower = /^free_|_min$/.test(name);
-      const shown = lower ? Math.min(Number(after) / Math.max(Number(limit), 1e-12), 1) : Math.max(Math.min(share, 1), 0);
+      const shown = Number(limit) ? Math.max(Math.min(Math.abs(Number(after)) / Math.abs(Number(limit)), 1), 0) : 0;
       return html`<button role="listitem" class="limit" title=${`verdict ${seq}: ${short(before)} before, ${short(after)} with the order, limit ${short(limit)}`} onClick=${() => { recordSeq.value = seq; goTo(seq); }}>
         <span class="name">${words(name)}</span><span class="bar"><i class=${shown > 0.999 ? "full" : shown > 0.8 ? "near" : ""} style=${{ width: `${shown * 100}%` }}></i></span>
         <span class="num">${short(after, 4)} / ${short(limit, 4)}</span></button>`;

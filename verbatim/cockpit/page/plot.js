@@ -51,7 +51,7 @@ export function drawTimeAxis(g, width, height, range, p) {
   for (const time of found) {
     const x = Math.round(xOf(time, width, range)) + 0.5;
     line(g, x, 0, x, height - 16);
-    if (x > 26 && x < width - AXIS - 20) g.fillText(utc(head.value.origin_ns, time, digits), x, height - 4);
+    if (x > 32 && x < width - AXIS - 12) g.fillText(utc(head.value.origin_ns, time, digits), x, height - 4);
   }
 }
 const digits_width = ([from, to]) => (to - from > 6e9 ? 52 : 84);
@@ -60,7 +60,7 @@ export function drawPriceAxis(g, width, height, low, high, label, p) {
   const y = (value) => height - 16 - ((value - low) / (high - low)) * (height - 22);
   g.textAlign = "left";
   g.textBaseline = "middle";
-  for (const value of ticks(low, high, Math.max(2, Math.floor(height / 44)))) {
+  for (const value of ticks(low, high, Math.max(3, Math.floor(height / 44)))) {
     const at = Math.round(y(value)) + 0.5;
     if (at < 8 || at > height - 18) continue;
     g.strokeStyle = p.grid;

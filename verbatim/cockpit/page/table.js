@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState } from "./store.js";
 
 const ROW = 21;
 
-export function Table({ columns, rows, label, onPick, isChosen = () => false, rowClass = () => "", empty = "nothing here", sortable = true }) {
+export function Table({ columns, rows, label, onPick, isChosen = () => false, rowClass = () => "", empty = "nothing here", sortable = true, follow = -1 }) {
   const place = useRef(null);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(300);
@@ -16,6 +16,12 @@ export function Table({ columns, rows, label, onPick, isChosen = () => false, ro
     size.observe(box);
     return () => size.disconnect();
   }, []);
+  useEffect(() => {
+    const box = place.current;
+    if (follow < 0 || sort || box.matches(":hover")) return;
+    const at = follow * ROW;
+    if (at < box.scrollTop || at > box.scrollTop + box.clientHeight - 3 * ROW) box.scrollTop = Math.max(at - box.clientHeight / 3, 0);
+  }, [follow, rows]);
   const column = sort && columns.find((each) => each.name === sort.name);
   const sorted = column ? [...rows].sort((a, b) => compare(column.sort ? column.sort(a) : column.text(a), column.sort ? column.sort(b) : column.text(b)) * sort.way) : rows;
   const first = Math.max(0, Math.floor(top / ROW) - 8), last = Math.min(sorted.length, first + Math.ceil(height / ROW) + 16);

@@ -28,7 +28,7 @@ export function Why() {
       return html`<li class=${`kind-${link.kind} ${link.seq === chosen && isHere ? "chosen" : ""} ${isHere && cursor.value.seq === link.seq ? "at" : ""}`}>
         <button class="link" disabled=${!isHere} onClick=${() => { recordSeq.value = link.seq; goTo(link.seq, link.time); }} title=${`record ${link.seq}`}>
           <span class="seq">${link.seq}</span><span class="kind">${link.kind}</span><span class="when">${isHere ? utc(head.value.origin_ns, link.time, 6) : link.session}</span>
-          <span class="delta">${link.delta_ns !== null && link.kind !== "LINK" && at < story.chain.length - 1 ? (link.delta_ns ? "+" + span(link.delta_ns) : "at once") : ""}</span></button>
+          <span class="delta">${link.delta_ns !== null && !(link.payload && !link.meta) && link.kind !== "LINK" ? (link.delta_ns ? "+" + span(link.delta_ns) : "at once") : ""}</span></button>
         <div class="what">${link.kind === "VERDICT" ? html`<${Verdict} body=${link.body} />` : link.kind === "INTENT" ? html`<${Intent} link=${link} />` : link.what}
           ${link.latency_ns !== null && html`<div class="dim">sent ${span(Number(BigInt(link.sent_ns) - BigInt(absoluteNs(head.value.origin_ns, link.time))))} later; ${link.outcome === "answer" ? "answered" : words(link.outcome || "")} ${span(link.latency_ns)} after that by ${link.answered_by}</div>`}
           ${(link.payload || link.body) && html`<button class="plain more" aria-expanded=${isOpen} onClick=${() => { const next = new Set(opened); isOpen ? next.delete(key) : next.add(key); open.value = next; }}>${isOpen ? "hide" : link.payload ? "bytes" : "body"}</button>`}
