@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from engine import facts
-from engine.bodies import IntentBody, IntentKind, LinkEvent, NoteLevel
+from engine.bodies import IntentBody, LinkEvent, NoteLevel
 from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Report, Status, after
 from engine.mode_reasons import texts
@@ -25,112 +25,11 @@ from engine.record_codec import (
     read_verdict,
 )
 from engine.requests import Purpose
-from engine.state.session_state import restore_opening
 from engine.session_record import SessionBody
+from engine.state.session_state import restore_opening
 from journal.record import Kind, Record, plain
 from replay.record_text import shorten
-
-KINDS = (Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT, Kind.NOTE, Kind.LINK, Kind.COMMAND, Kind.BROKER)
-MARKS = ("decision", "refusal", "order", "fill", "gap", "link", "unknown", "mode", "alarm", "command")
-TEXT_MAX = 300  # characters of a text of a venue or a strategy
-VALUES_MAX = 24  # values of a rationale that are kept
-
-
-class OrderRow(msgspec.Struct):
-    """One order: its terms, and each change of its status."""
-
-    id: str
-    strategy: str
-    instrument: str
-    side: str
-    type: str
-    terms: str
-    quantity: str
-    price: str  # "": without a limit
-    stop_price: str
-    origin: str  # placed, carried, adopted
-    seq: int  # of its REQUEST
-    time: int  # session time less the session's start
-    status: str = Status.PENDING.value
-    venue_id: str = ""
-    filled: str = "0"
-    notional: str = "0"
-    end_seq: int = 0  # 0: it lives
-    end_time: int = 0
-    reason: str = ""
-    cancel_seq: int = 0
-    changes: list[tuple[int, int, str, str, str]] = []  # seq, time, status, filled, reason
-
-
-class FillRow(msgspec.Struct):
-    """One fill."""
-
-    seq: int
-    time: int
-    id: str
-    strategy: str
-    instrument: str
-    side: str
-    price: str
-    quantity: str
-    fee: str
-    fee_asset: str
-    maker: bool
-    late: bool
-
-
-class IntentRow(msgspec.Struct):
-    """One intent with its verdict."""
-
-    seq: int
-    time: int
-    id: str
-    strategy: str
-    kind: str
-    instrument: str
-    side: str
-    quantity: str
-    price: str
-    terms: str
-    about: str  # the order that it cancels or amends
-    values: dict[str, Any]
-    quote_seq: int | None = None
-    verdict_seq: int = 0
-    approved: bool | None = None
-    rule: str = ""
-    objection: str = ""
-
-
-class Acts(msgspec.Struct):
-    """All rows, each list in the order of its records."""
-
-    orders: dict[str, OrderRow] = {}
-    fills: list[FillRow] = []
-    intents: list[IntentRow] = []
-    figures: list[tuple[int, dict[str, tuple[str, str, str]]]] = []  # seq of the verdict, what each limit compared
-    modes: list[tuple[int, int, str, list[str]]] = []
-    notes: list[tuple[int, int, str, str]] = []
-    links: list[tuple[int, int, str, str, str]] = []  # seq, time, source, event, reason
-    commands: list[tuple[int, int, str, str, str, str]] = []  # seq, time, command, by, reason, about
-    gaps: list[list[Any]] = []  # seq, from, to or None, link, instrument, reason, cause
-    unknowns: list[list[Any]] = []  # seq, from, to or None, order, reason
-    pnl: list[tuple[int, int, str, str, str, str, str, str, str, str]] = []
-    portfolio: list[tuple[int, int, str, str, str, str, str, str, str]] = []
-    positions: list[tuple[int, int, str, str, str, str, str, str]] = []
-    balances: list[tuple[int, int, str, str, str]] = []
-    checks: list[tuple[int, int, str, str, str, str]] = []  # own books against the venue's
-    changes: list[tuple[int, int, str, dict[str, Any]]] = []  # of strategies' declared state
-    safety: list[tuple[int, int, str, str]] = []  # breakers, safety orders, blocks, cool-downs, loss limits
-    wire: list[tuple[int, int, int, str, int, int]] = []  # request, answer, time, purpose, ns to the wire, ns answered
-    marks: dict[str, list[tuple[int, int]]] = {}
-    counts: dict[str, int] = {}
-    waiting: dict[int, tuple[int, str]] = {}  # request -> its time and purpose
-    last_seq: int = -1
-
-
-def new_acts() -> Acts:
-    """Return acts without a row."""
-    return Acts(marks={name: [] for name in MARKS})
+from verbatim.cockpit.act_rows import KINDS, MARKS, TEXT_MAX, VALUES_MAX, Acts, FillRow, IntentRow, OrderRow, new_acts
 
 
 class ActsFold:
@@ -151,7 +50,9 @@ class ActsFold:
         self._unknown = {row[3]: row for row in acts.unknowns if row[2] is None}
         if acts.last_seq < 0 and body is not None and body.opening is not None:
             for order in restore_opening(body.opening).orders.all():
-                row = self._new_order(order.client_order_id, order.strategy, order.order, "carried", 0, 0)
+                row = self._new_order(
+                    order.client_order_id, order.strategy, order.order, origin="carried", seq=0, time=0
+                )
                 row.status, row.venue_id = order.status.value, order.venue_order_id
                 row.filled, row.notional = plain(order.filled_quantity), plain(order.filled_notional)
                 if order.status not in LIVE:
@@ -232,8 +133,7 @@ class ActsFold:
             row.rule, row.objection = _short(objection[0]), _short(objection[1])
         if verdict.figures:
             figures = {
-                name: (plain(figure[0]), plain(figure[1]), plain(figure[2]))
-                for name, figure in verdict.figures.items()
+                name: (plain(figure[0]), plain(figure[1]), plain(figure[2])) for name, figure in verdict.figures.items()
             }
             self.acts.figures.append((record.seq, figures))
         if not verdict.approved:
@@ -242,7 +142,9 @@ class ActsFold:
     def _request(self, record: Record, time: int) -> None:
         request = read_request(record.body or "")
         if request.purpose is Purpose.PLACE and request.order is not None:
-            self._new_order(request.client_order_id, request.strategy, request.order, "placed", record.seq, time)
+            self._new_order(
+                request.client_order_id, request.strategy, request.order, origin="placed", seq=record.seq, time=time
+            )
             self._mark("order", record.seq, time)
         elif request.purpose is Purpose.CANCEL and (row := self.acts.orders.get(request.client_order_id)) is not None:
             row.cancel_seq = record.seq
@@ -261,9 +163,7 @@ class ActsFold:
 
     # ---- orders
 
-    def _new_order(
-        self, name: str, strategy: str, order: NewOrder, origin: str, seq: int, time: int
-    ) -> OrderRow:
+    def _new_order(self, name: str, strategy: str, order: NewOrder, *, origin: str, seq: int, time: int) -> OrderRow:
         row = OrderRow(
             id=name,
             strategy=strategy,
@@ -347,7 +247,9 @@ class ActsFold:
             case facts.OrderNotPlaced():
                 self._move(fact.client_order_id, Report.PROVED_ABSENT, record, time, fact.reason)
             case facts.OrderAdopted():
-                row = self._new_order(fact.client_order_id, "external", fact.order, "adopted", seq, time)
+                row = self._new_order(
+                    fact.client_order_id, "external", fact.order, origin="adopted", seq=seq, time=time
+                )
                 row.status, row.venue_id = Status.OPEN.value, fact.venue_order_id
             case facts.ModeChanged():
                 acts.modes.append((seq, time, fact.mode.value, [_short(text) for text in texts(fact.reasons)]))
@@ -364,7 +266,14 @@ class ActsFold:
                 numbers = map(plain, (fact.quantity, fact.price_avg, fact.realised_pnl, fact.fees_quote))
                 acts.positions.append((seq, time, fact.strategy, fact.instrument, *numbers))  # type: ignore[arg-type]  # four numbers
             case facts.Pnl():
-                amounts = (fact.quantity, fact.mark, fact.realised_pnl, fact.unrealised_pnl, fact.fees_quote, fact.funding)
+                amounts = (
+                    fact.quantity,
+                    fact.mark,
+                    fact.realised_pnl,
+                    fact.unrealised_pnl,
+                    fact.fees_quote,
+                    fact.funding,
+                )
                 acts.pnl.append((seq, time, fact.strategy, fact.instrument, *map(plain, amounts)))  # type: ignore[arg-type]  # six numbers
             case facts.PortfolioPnl():
                 amounts = (fact.realised, fact.unrealised, fact.fees, fact.funding, fact.total, fact.equity)
@@ -411,7 +320,8 @@ def _safety_text(fact: facts.Fact) -> str | None:
         case facts.StrategyStopped():
             return f"strategy {fact.strategy} stopped: {fact.reason}"
         case facts.DailyLossReached():
-            return f"loss limit {fact.name or 'daily_loss_max'} reached: {plain(fact.loss)} of {plain(fact.limit)} {fact.asset}"
+            loss = f"{plain(fact.loss)} of {plain(fact.limit)} {fact.asset}"
+            return f"loss limit {fact.name or 'daily_loss_max'} reached: {loss}"
         case facts.CooldownBegan():
             return f"{fact.strategy} in {fact.instrument} cools down: {fact.reason}"
         case facts.RateBlocked() | facts.OrdersBlocked() | facts.AccessRefused():
@@ -434,4 +344,4 @@ def _short(text: str) -> str:
     return shorten(text) if len(text) <= TEXT_MAX else text[: TEXT_MAX - 1] + "…"
 
 
-__all__ = ["KINDS", "MARKS", "Acts", "ActsFold", "FillRow", "IntentKind", "IntentRow", "OrderRow", "new_acts"]
+__all__ = ["KINDS", "MARKS", "Acts", "ActsFold", "FillRow", "IntentRow", "OrderRow", "new_acts"]

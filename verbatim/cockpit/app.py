@@ -13,7 +13,7 @@ Every answer is computed in a thread; a slow one delays no other session.
 
 import getpass
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -30,140 +30,37 @@ from analysis.why import UnknownOrderError
 from engine.errors import CoreError
 from engine.live.control_socket import ControlError, send_command, socket_path
 from journal.errors import JournalError, UnknownSessionError
-from replay.study.mode_shares import session_mode_shares
-from replay.study.performance import session_performance
-from replay.study.pnl import Grouping, pnl_json, session_pnl
 from replay.study.pnl_bridge import bridge_json, bridge_sessions
 from replay.study.session_diff import diff_sessions
-from verbatim.cockpit.acts import MARKS
+from verbatim.cockpit.answers import ANSWERS, BadQuestionError, Parameters
+from verbatim.cockpit.at_cursor import with_texts
 from verbatim.cockpit.queries import QueryWorkers
 from verbatim.cockpit.registry import Registry
-from verbatim.cockpit.session_view import NotAnswerableError, SessionView, with_texts
+from verbatim.cockpit.session_view import NotAnswerableError, SessionView
 
 TICK_SECONDS = 0.5  # between two events of a running session
 STREAMS_MAX = 24
-TIME_MAX = 2**53  # exact as a number of the browser
-COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop", "pause_strategy", "resume_strategy",
-            "resume_instrument")
+COMMANDS = (
+    "pause",
+    "resume",
+    "halt",
+    "cancel_all",
+    "flatten",
+    "reconcile",
+    "stop",
+    "pause_strategy",
+    "resume_strategy",
+    "resume_instrument",
+)
 CONFIRMED = {"halt", "cancel_all", "flatten", "stop"}  # the person types the session's id
-TYPES = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml", ".txt": "text/plain"}
-COMMAND_HEADER = "x-verbatim-command"
-
-
-class BadQuestionError(Exception):
-    """A request's parameter is missing or wrong."""
-
-
-class Parameters:
-    """The parameters of a request, checked."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = values
-
-    def integer(self, name: str, default: int | None = None, *, low: int = 0, high: int = TIME_MAX) -> int:
-        """Return a whole number within bounds."""
-        text = self._values.get(name, "" if default is None else str(default))
-        digits = text.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit() and len(digits) <= 16):
-            raise BadQuestionError(f"{name} must be a whole number")
-        return max(low, min(int(text), high))
-
-    def optional(self, name: str) -> int | None:
-        """Return a whole number, or None if it is not given."""
-        return self.integer(name) if name in self._values else None
-
-    def text(self, name: str, longest: int = 200) -> str:
-        """Return a text, "" if it is not given."""
-        return self._values.get(name, "")[:longest]
-
-    def names(self, name: str) -> list[str]:
-        """Return a list of names that commas separate."""
-        return [part for part in self.text(name, 4_000).split(",") if part][:40]
-
-
-def _shift(ours: SessionView, theirs: SessionView) -> int:
-    """Return what their times need to be on our axis: sessions that never overlap begin together."""
-    shift = theirs.origin_ns - ours.origin_ns
-    does_overlap = theirs.last_ns > ours.origin_ns and ours.last_ns > theirs.origin_ns
-    return shift if does_overlap else 0
-
-
-def _instrument(view: SessionView, given: Parameters) -> int:
-    count = 0 if view.context is None else len(view.context.body.instruments)
-    index = given.integer("instrument", 0)
-    if index >= count:
-        raise NotAnswerableError("the session has no market data that an installed venue decodes")
-    return index
-
-
-def _plot(view: SessionView, given: Parameters) -> dict[str, Any]:
-    index = _instrument(view, given)
-    assert view.context is not None, "it has instruments"
-    name = view.context.body.instruments[index].id
-    return view.plot_acts(name, given.integer("from"), given.integer("to"))
-
-
-def _series(view: SessionView, given: Parameters) -> dict[str, Any]:
-    index = _instrument(view, given)
-    return view.series(index, given.integer("from"), given.integer("to"), given.integer("columns", 1_000, high=4_000))
-
-
-def _heat(view: SessionView, given: Parameters) -> dict[str, Any]:
-    index = _instrument(view, given)
-    return view.heat(index, given.integer("from"), given.integer("to"), given.integer("columns", 120, high=240))
-
-
-def _pnl(view: SessionView, _given: Parameters) -> dict[str, Any]:
-    if view.is_capture:
-        raise NotAnswerableError("a capture has no orders and no P&L")
-    return pnl_json(session_pnl(view.folder), Grouping.LINE) | {"equity": view.equity()}
-
-
-def _summary(view: SessionView, _given: Parameters) -> dict[str, Any]:
-    if view.is_capture:
-        raise NotAnswerableError("a capture has no orders and no P&L")
-    found = session_performance(view.folder)
-    fields = {name: getattr(found, name) for name in found.__struct_fields__ if name not in ("lines", "shares")}
-    return with_texts(msgspec.to_builtins(fields)) | {
-        "time": session_mode_shares(view.folder).as_json(),
-        "troubles": found.troubles,
-        "equity": view.equity(),
-        "activity": view.activity(),
-    }
-
-
-Answer = Callable[[SessionView, Parameters], Any]
-ANSWERS: dict[str, Answer] = {
-    "head": lambda view, _: view.head(),
-    "rail": lambda view, given: view.rail(given.integer("columns", 1_000)),
-    "series": _series,
-    "plot": _plot,
-    "heat": _heat,
-    "at": lambda view, given: view.at(given.optional("seq"), given.optional("time")),
-    "state": lambda view, given: view.state(given.integer("seq")),
-    "ladder": lambda view, given: view.ladder(_instrument(view, given), given.integer("seq"), 20),
-    "next": lambda view, given: view.next_mark(
-        given.integer("seq"), given.text("mark"), forward=given.text("way") != "back"
-    ),
-    "orders": lambda view, given: view.orders(
-        text=given.text("text"), status=given.text("status"), limit=given.integer("limit", 500)
-    ),
-    "fills": lambda view, _: view.fills(),
-    "refusals": lambda view, given: view.refusals(given.integer("seq")),
-    "values": lambda view, given: view.values(given.names("names")),
-    "records": lambda view, given: view.records(
-        seq=given.integer("seq"),
-        before=given.integer("before", 60),
-        after=given.integer("after", 140),
-        kinds=given.names("kinds"),
-        text=given.text("text"),
-    ),
-    "record": lambda view, given: view.whole_record(given.integer("seq")),
-    "health": lambda view, given: view.health(given.integer("seq")),
-    "pnl": _pnl,
-    "summary": _summary,
-    "why": lambda view, given: view.why(given.text("order", 100)),
+TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
 }
+COMMAND_HEADER = "x-verbatim-command"
 
 
 class Cockpit:
@@ -347,6 +244,13 @@ class _Ticker:
             pass
 
 
+def _shift(ours: SessionView, theirs: SessionView) -> int:
+    """Return what their times need to be on our axis: sessions that never overlap begin together."""
+    shift = theirs.origin_ns - ours.origin_ns
+    does_overlap = theirs.last_ns > ours.origin_ns and ours.last_ns > theirs.origin_ns
+    return shift if does_overlap else 0
+
+
 def _loading(view: SessionView) -> dict[str, Any] | None:
     """Start or continue loading. Return progress if it takes longer than a moment."""
     if view.is_loaded:
@@ -387,6 +291,3 @@ def _page_files() -> list[Any]:
     folder = files("verbatim.cockpit").joinpath("page")
     found = [*folder.iterdir(), *folder.joinpath("vendor").iterdir()]
     return [entry for entry in found if entry.is_file()]
-
-
-__all__ = ["ANSWERS", "MARKS", "Cockpit", "Parameters"]

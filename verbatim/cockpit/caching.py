@@ -6,6 +6,7 @@ its inputs are identical (journal/caches.py), so anybody may delete it at any ti
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from journal.private_files import make_folder
@@ -16,8 +17,6 @@ def cache_folder(session_folder: Path) -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises without a home
     place = hashlib.sha256(os.fsencode(session_folder.resolve())).hexdigest()[:16]
     folder = Path(root).absolute() / "verbatim" / "cockpit" / f"{session_folder.name[:64]}-{place}"
-    try:
+    with suppress(OSError):  # journal/caches.py writes nothing there then
         make_folder(folder)
-    except OSError:
-        pass  # journal/caches.py writes nothing there then
     return folder

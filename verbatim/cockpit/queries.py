@@ -44,7 +44,9 @@ class QueryWorkers:
             if found is None or "fatal" in found:
                 self._drop(process)
                 reason = f"took longer than {self._seconds:g} s" if found is None else found["fatal"]
-                return {"error": f"the query {reason} and was ended. What to do: read fewer records, or use verbatim sql"}
+                return {
+                    "error": f"the query {reason} and was ended. What to do: read fewer records, or use verbatim sql"
+                }
             return found
 
     async def _worker(self, folder: Path, last_seq: int) -> trio.Process:
@@ -52,7 +54,11 @@ class QueryWorkers:
         if process is None or process.returncode is not None:
             command = [sys.executable, "-P", "-m", "verbatim.cockpit.query_worker", str(folder)]
             process = await trio.lowlevel.open_process(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
         self._workers[folder, last_seq] = process
         for key in list(self._workers)[:-WORKERS_MAX]:

@@ -24,7 +24,9 @@ def answer(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         result = sql_session.run_query(connection, str(request["query"]), int(request["limit"]))
     except sql_session.QueryError as error:
         return {"error": str(error)}
-    rows = [[None if value is None else value_text(value)[:CELL_CHARACTERS_MAX] for value in row] for row in result.rows]
+    rows = [
+        [None if value is None else value_text(value)[:CELL_CHARACTERS_MAX] for value in row] for row in result.rows
+    ]
     return {"columns": list(result.columns), "types": list(result.types), "rows": rows, "more": result.more}
 
 

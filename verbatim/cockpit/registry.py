@@ -21,7 +21,7 @@ LISTED_MAX = 500  # sessions of the overview, the newest first
 
 
 class Registry:
-    """Finds sessions by the name in an address. Only folders that were named at the start, or are in them, are found."""
+    """Finds sessions by the name in an address: only those that were named at the start, or are in a named folder."""
 
     def __init__(self, folders: Sequence[Path], journals: Sequence[Path]) -> None:
         """Keep where to look.
@@ -75,7 +75,11 @@ class Registry:
         stamp = folder.stat().st_mtime_ns if folder.exists() else 0
         if not is_live and (known := self._rows.get((folder, stamp))) is not None:
             return known
-        row: dict[str, Any] = {"id": session_id_of(folder.name) or folder.name, "folder": folder.name, "is_live": is_live}
+        row: dict[str, Any] = {
+            "id": session_id_of(folder.name) or folder.name,
+            "folder": folder.name,
+            "is_live": is_live,
+        }
         try:
             journal = Journal.open(folder)
             first = journal.session_record()

@@ -45,13 +45,15 @@ class PartSummary(msgspec.Struct):
 def quote_rows(rows: Rows, instrument: int) -> Ints:
     """Return the quotes of one instrument among decoded rows."""
     chosen = rows[(rows[:, r.TYPE] == r.QUOTE) & (rows[:, r.INSTRUMENT] == instrument)]
-    return chosen[:, [r.TIME_NS, r.SEQ, r.QUOTE_BID, r.QUOTE_ASK, r.QUOTE_BID_SIZE, r.QUOTE_ASK_SIZE]]
+    quotes: Ints = chosen[:, [r.TIME_NS, r.SEQ, r.QUOTE_BID, r.QUOTE_ASK, r.QUOTE_BID_SIZE, r.QUOTE_ASK_SIZE]]
+    return quotes
 
 
 def trade_rows(rows: Rows, instrument: int) -> Ints:
     """Return the market's trades of one instrument among decoded rows."""
     chosen = rows[(rows[:, r.TYPE] == r.TRADE) & (rows[:, r.INSTRUMENT] == instrument)]
-    return chosen[:, [r.TIME_NS, r.SEQ, r.TRADE_PRICE, r.TRADE_SIZE, r.TRADE_BUYER_IS_MAKER]]
+    trades: Ints = chosen[:, [r.TIME_NS, r.SEQ, r.TRADE_PRICE, r.TRADE_SIZE, r.TRADE_BUYER_IS_MAKER]]
+    return trades
 
 
 def quote_blocks(quotes: Ints, starts: Ints) -> Ints:
@@ -60,14 +62,16 @@ def quote_blocks(quotes: Ints, starts: Ints) -> Ints:
         return NO_QUOTES
     ends = np.append(starts[1:], len(quotes)) - 1
     bids, asks = quotes[:, Q_BID], quotes[:, Q_ASK]
-    return np.column_stack([
-        quotes[starts, Q_TIME],
-        quotes[ends, Q_SEQ],
-        np.minimum.reduceat(np.where(bids > 0, bids, r.VALUE_MAX), starts),
-        np.maximum.reduceat(asks, starts),
-        bids[ends],
-        asks[ends],
-    ])
+    return np.column_stack(
+        [
+            quotes[starts, Q_TIME],
+            quotes[ends, Q_SEQ],
+            np.minimum.reduceat(np.where(bids > 0, bids, r.VALUE_MAX), starts),
+            np.maximum.reduceat(asks, starts),
+            bids[ends],
+            asks[ends],
+        ]
+    )
 
 
 def trade_blocks(trades: Ints, starts: Ints) -> Ints:
@@ -76,16 +80,18 @@ def trade_blocks(trades: Ints, starts: Ints) -> Ints:
         return NO_TRADES
     ends = np.append(starts[1:], len(trades)) - 1
     prices, sizes, is_sell = trades[:, T_PRICE], trades[:, T_SIZE], trades[:, T_SELL] == 1
-    return np.column_stack([
-        trades[starts, T_TIME],
-        trades[ends, T_SEQ],
-        prices[starts],
-        np.maximum.reduceat(prices, starts),
-        np.minimum.reduceat(prices, starts),
-        prices[ends],
-        np.add.reduceat(np.where(is_sell, 0, sizes), starts),
-        np.add.reduceat(np.where(is_sell, sizes, 0), starts),
-    ])
+    return np.column_stack(
+        [
+            trades[starts, T_TIME],
+            trades[ends, T_SEQ],
+            prices[starts],
+            np.maximum.reduceat(prices, starts),
+            np.minimum.reduceat(prices, starts),
+            prices[ends],
+            np.add.reduceat(np.where(is_sell, 0, sizes), starts),
+            np.add.reduceat(np.where(is_sell, sizes, 0), starts),
+        ]
+    )
 
 
 def merged_quotes(blocks: Ints, starts: Ints) -> Ints:
@@ -93,14 +99,16 @@ def merged_quotes(blocks: Ints, starts: Ints) -> Ints:
     if not len(starts):
         return NO_QUOTES
     ends = np.append(starts[1:], len(blocks)) - 1
-    return np.column_stack([
-        blocks[starts, QB_TIME],
-        blocks[ends, QB_SEQ],
-        np.minimum.reduceat(blocks[:, QB_LOW], starts),
-        np.maximum.reduceat(blocks[:, QB_HIGH], starts),
-        blocks[ends, QB_BID],
-        blocks[ends, QB_ASK],
-    ])
+    return np.column_stack(
+        [
+            blocks[starts, QB_TIME],
+            blocks[ends, QB_SEQ],
+            np.minimum.reduceat(blocks[:, QB_LOW], starts),
+            np.maximum.reduceat(blocks[:, QB_HIGH], starts),
+            blocks[ends, QB_BID],
+            blocks[ends, QB_ASK],
+        ]
+    )
 
 
 def merged_trades(blocks: Ints, starts: Ints) -> Ints:
@@ -108,16 +116,18 @@ def merged_trades(blocks: Ints, starts: Ints) -> Ints:
     if not len(starts):
         return NO_TRADES
     ends = np.append(starts[1:], len(blocks)) - 1
-    return np.column_stack([
-        blocks[starts, TB_TIME],
-        blocks[ends, TB_SEQ],
-        blocks[starts, TB_OPEN],
-        np.maximum.reduceat(blocks[:, TB_HIGH], starts),
-        np.minimum.reduceat(blocks[:, TB_LOW], starts),
-        blocks[ends, TB_CLOSE],
-        np.add.reduceat(blocks[:, TB_BUY], starts),
-        np.add.reduceat(blocks[:, TB_SELL], starts),
-    ])
+    return np.column_stack(
+        [
+            blocks[starts, TB_TIME],
+            blocks[ends, TB_SEQ],
+            blocks[starts, TB_OPEN],
+            np.maximum.reduceat(blocks[:, TB_HIGH], starts),
+            np.minimum.reduceat(blocks[:, TB_LOW], starts),
+            blocks[ends, TB_CLOSE],
+            np.add.reduceat(blocks[:, TB_BUY], starts),
+            np.add.reduceat(blocks[:, TB_SELL], starts),
+        ]
+    )
 
 
 def summarize(
@@ -172,10 +182,16 @@ class Series:
         """
         count = max(1, min(count, COLUMNS_MAX))
         quotes = self._collect(
-            from_ns, to_ns, lambda part: part.quotes.get(instrument, NO_QUOTES), lambda rows: _each_quote(rows, instrument)
+            from_ns,
+            to_ns,
+            lambda part: part.quotes.get(instrument, NO_QUOTES),
+            lambda rows: _each_quote(rows, instrument),
         )
         trades = self._collect(
-            from_ns, to_ns, lambda part: part.trades.get(instrument, NO_TRADES), lambda rows: _each_trade(rows, instrument)
+            from_ns,
+            to_ns,
+            lambda part: part.trades.get(instrument, NO_TRADES),
+            lambda rows: _each_trade(rows, instrument),
         )
         begin = max(int(np.searchsorted(quotes[:, QB_TIME], from_ns, side="right")) - 1, 0)
         quotes = quotes[begin : int(np.searchsorted(quotes[:, QB_TIME], to_ns, side="right"))]

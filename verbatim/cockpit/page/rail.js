@@ -62,7 +62,7 @@ export function Rail() {
       }
       g.globalAlpha = 1;
       g.fillStyle = chosen ? p.text : p.dim;
-      g.fillText(`${name} ${head.value.marks[name] ?? 0}`, width - AXIS + 6, y + row / 2 - 0.5);
+      g.fillText(`${name} ${(data.marks[name] || []).reduce((sum, [, count]) => sum + count, 0)}`, width - AXIS + 6, y + row / 2 - 0.5);
     });
     // the range of the plots
     const [from, to] = view.value, x0 = xOf(from, width, range), x1 = xOf(to, width, range);
