@@ -4,26 +4,29 @@
 `verbatim.follow` yields them when they arrive. Reads journals and changes nothing except caches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.session_tables import Moment, SessionPlace, SessionTables, moment_text
 from analysis.sql_session import session_id
-from analysis.state_at import StateAt
-from analysis.why import Story, UnknownOrderError, order_story
 from engine.session_record import SessionBody, read_session
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
-from journal.trust_key import trust_key
-from replay.code_trust import refuse_untrusted_state
-from replay.moments import find_moment, utc_time
-from replay.rebuild import rebuild
-from replay.replay import ReplayResult, replay_session
-from replay.resim.capture_session import is_import
-from replay.study.session_diff import SessionComparison, diff_sessions
+from journal.record import Kind
+from replay.moments import find_moment, find_span, utc_time
+
+if TYPE_CHECKING:
+    from analysis.record_stream import RecordStream
+    from analysis.session_summary import SessionSummary
+    from analysis.state_at import StateAt
+    from analysis.why import Story
+    from replay.replay import ReplayResult
+    from replay.study.pnl import SessionPnl
+    from replay.study.pnl_bridge import PnlBridge
+    from replay.study.session_diff import SessionComparison
 
 
 class SeveralSessionsError(JournalError):
@@ -44,6 +47,11 @@ class Session(SessionTables):
         return (self,) if len(self.places) == 1 else tuple(Session([place]) for place in self.places)
 
     @property
+    def place(self) -> SessionPlace:
+        """Where the session is, and where it came from."""
+        return self._one("place")
+
+    @property
     def folder(self) -> Path:
         """The folder of the session."""
         return self._one("folder").folder
@@ -54,7 +62,7 @@ class Session(SessionTables):
         self._one("journal")
         return self.journals[0]
 
-    @cached_property
+    @property
     def body(self) -> SessionBody:
         """The SESSION record: configuration, versions, strategies with their source, instruments, opening state."""
         return read_session(self.journal.session_record().body or "")
@@ -88,9 +96,39 @@ class Session(SessionTables):
         """Return the same sessions as they are now."""
         return Session(self.places)
 
+    def follow(
+        self,
+        *,
+        start: Moment | None = None,
+        kinds: Collection[Kind | str] = (),
+        sources: Collection[str] = (),
+        durable: bool = True,
+        timeout_s: float | None = None,
+    ) -> "RecordStream":
+        """Return the records of the session as they are written, until it ends, for a `for` or an `async for` loop.
+
+        Args:
+            start: The first record or time. Default: the first record that was not there when this was opened.
+            kinds: Kinds of records, as `FACT`. Default: all.
+            sources: Sources of records. Default: all.
+            durable: Yield a record once it is on stable storage. False: once it is written, a quarter of a second
+                earlier; a power cut may still lose it.
+            timeout_s: End if no record comes for this time.
+
+        Raises:
+            UnknownMomentError: The session has no record at or after `start`.
+        """
+        from analysis.record_stream import RecordStream
+
+        journal = self.journal
+        from_seq = journal.last_seq + 1 if start is None else find_span(journal, moment_text(start), None)[0]
+        return RecordStream(
+            journal.folder, from_seq=from_seq, kinds=kinds, sources=sources, durable=durable, timeout_s=timeout_s
+        )
+
     # ---- one session
 
-    def state(self, at: Moment | None = None, *, trust_code: bool = False) -> StateAt:
+    def state(self, at: Moment | None = None, *, trust_code: bool = False) -> "StateAt":
         """Return the engine's state after a record. No strategy runs.
 
         Args:
@@ -101,13 +139,18 @@ class Session(SessionTables):
             UnknownMomentError: The moment is outside the session.
             JournalError: It is an import, which holds no decisions, or it cannot be read.
         """
-        folder = self._decided("state").folder
+        from analysis.state_at import StateAt
+        from replay.code_trust import refuse_untrusted_state
+        from replay.rebuild import rebuild
+
+        place = self._decided("state")
         seq, time_ns = (None, None) if at is None else find_moment(self.journal, moment_text(at))
         if self.journal.left_out and not trust_code:
-            refuse_untrusted_state(folder.name)
-        return StateAt(*rebuild(folder, until=seq, until_ns=time_ns))
+            refuse_untrusted_state(place.label)
+        last = self.journal.last_seq if seq is None else seq
+        return StateAt(*rebuild(place.folder, until=last, until_ns=time_ns))
 
-    def why(self, order: str = "") -> Story:
+    def why(self, order: str | None = None) -> "Story":
         """Return every record that led to the state of an order, the latest first, down to the market message.
 
         Args:
@@ -116,7 +159,9 @@ class Session(SessionTables):
         Raises:
             UnknownOrderError: No order of the session has this name.
         """
-        return order_story(self._one("why").folder, order or self._last_filled())
+        from analysis.why import order_story
+
+        return order_story(self._one("why").folder, self._last_filled() if order is None else order)
 
     def replay(
         self,
@@ -124,7 +169,7 @@ class Session(SessionTables):
         until: Moment | None = None,
         overrides: Mapping[str, str] | None = None,
         trust_code: bool = False,
-    ) -> ReplayResult:
+    ) -> "ReplayResult":
         """Decide the session again from its journal, and compare every output with the recorded one.
 
         Args:
@@ -135,6 +180,8 @@ class Session(SessionTables):
         Raises:
             UntrustedSourceError: The strategies were recorded elsewhere.
         """
+        from replay.replay import replay_session
+
         place = self._decided("replay")
         seq, time_ns = (None, None) if until is None else find_moment(self.journal, moment_text(until))
         return replay_session(
@@ -143,18 +190,48 @@ class Session(SessionTables):
             until_ns=time_ns,
             overrides=overrides,
             trust_code=trust_code,
-            trust_key=b"" if place.is_foreign else trust_key(),
+            trust_key=place.trust_key,
         )
 
-    def diff(self, other: "Session") -> SessionComparison:
+    def diff(self, other: "Session") -> "SessionComparison":
         """Return the first differences from another session by kind, and the decisions that differ."""
+        from replay.study.session_diff import diff_sessions
+
         return diff_sessions(self.folder, other.folder)
 
+    def pnl_bridge(self, other: "Session") -> "list[PnlBridge]":
+        """Return the difference from another session's P&L by cause, which adds up exactly."""
+        from replay.study.pnl_bridge import bridge_sessions
+
+        return bridge_sessions(self.folder, other.folder)
+
+    def pnl_report(self, method: str = "average") -> "SessionPnl":
+        """Return the P&L in the reporting currency, with the sums by strategy, instrument, account and portfolio.
+
+        Args:
+            method: The lots that a fill closes: `average`, `fifo` or `lifo`.
+
+        Raises:
+            IncompleteSessionError: It is a slice.
+        """
+        from engine.lots import CostMethod
+        from replay.study.pnl import session_pnl
+
+        return session_pnl(self._one("pnl_report").folder, CostMethod(method))
+
+    def summary(self) -> "SessionSummary":
+        """Return the session's length, counts, end, time in each mode, figures of trading and P&L."""
+        from analysis.session_summary import summarise
+
+        return summarise(self._one("summary").folder)
+
     def _last_filled(self) -> str:
-        filled = self.fills.select("client_order_id", "seq").result().rows
+        filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows
         if not filled:
+            from analysis.why import UnknownOrderError
+
             raise UnknownOrderError(f"{self.folder} has no fill. What to do: name an order of its view `orders`.")
-        return str(max(filled, key=lambda row: row[1])[0])
+        return str(filled[0][0])
 
     def _decided(self, what: str) -> SessionPlace:
         """Return the place of the session, which has decisions.
@@ -162,12 +239,10 @@ class Session(SessionTables):
         Raises:
             JournalError: It is an import.
         """
+        from replay.resim.capture_session import refuse_import
+
         place = self._one(what)
-        if is_import(self.journal):
-            raise JournalError(
-                f"{place.folder} is an import: it holds market data and no decisions. What to do: query it with "
-                "verbatim sql, or trade it with verbatim backtest --strategy FILE."
-            )
+        refuse_import(self.journal)
         return place
 
     def _one(self, what: str) -> SessionPlace:

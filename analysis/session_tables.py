@@ -19,6 +19,7 @@ from analysis.user_frames import arrow_table
 from engine.model import ONLY
 from journal.reader import Journal
 from journal.record import Kind
+from journal.trust_key import trust_key
 from replay.moments import SECOND_NS, nanoseconds, parse_moment
 
 Moment = int | str | datetime  # a record's seq; or a time: time_ns, "13:45:10", an ISO text, a datetime
@@ -38,11 +39,21 @@ ORDER BY session, instrument, start_ns
 
 
 class SessionPlace(NamedTuple):
-    """Where a session is, and whether its recorded code may run."""
+    """Where a session is, and where it came from."""
 
     folder: Path
-    is_foreign: bool = False  # from a bundle or an archive: its code runs only with `trust_code`
+    source: str = ""  # the bundle or the archive: its recorded code runs only with `trust_code`
     keeper: object = None  # owns a temporary folder, which is deleted with the last reference to it
+
+    @property
+    def label(self) -> str:
+        """The name of the session for messages."""
+        return self.source or str(self.folder)
+
+    @property
+    def trust_key(self) -> bytes:
+        """The key whose marks let recorded code run: the user's, or b"" for a bundle or an archive."""
+        return b"" if self.source else trust_key()
 
 
 class SessionTables:

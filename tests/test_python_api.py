@@ -218,6 +218,8 @@ def test_state_replay_and_diff_of_a_session(closed: verbatim.Session, journals: 
 
 def test_an_order_leads_back_to_its_quote(closed: verbatim.Session) -> None:
     story = closed.why()
+    assert str(story).startswith(f"{story.client_order_id} (the venue's order ")
+    assert story.as_json()["client_order_id"] == story.client_order_id
     last = closed.fills.rows()[-1]
     assert story.client_order_id == last["client_order_id"]
     assert closed.why(last["venue_order_id"]).chain == story.chain
@@ -256,3 +258,20 @@ def test_a_strategy_that_imports_all_names_gets_those_of_strategies() -> None:
     leak = "from verbatim import *\nclass S(Session):\n    pass\n"
     with pytest.raises(StrategyError, match="name 'Session' is not defined"):
         from_sources({"s": leak}, "s", "S")
+
+
+def test_the_summary_counts_what_the_tables_hold(closed: verbatim.Session, journals: Path) -> None:
+    summary = closed.summary()
+    assert (summary.row.orders, summary.row.fills) == (len(closed.orders), len(closed.fills))
+    assert summary.row.seconds == round((closed.ended - closed.started).total_seconds(), 3)
+    assert summary.row.ended == "closed"
+    assert summary.performance is not None
+    assert summary.performance.intents == len(closed.intents)
+    assert summary.time is not None
+    assert not summary.time.is_halted
+    assert summary.pnl == closed.pnl_report()
+    lines = str(summary).splitlines()
+    assert lines[0].startswith("session aaaaaaaa, 2024-08-08T23:54:10Z, ")
+    assert lines[1].startswith("strategies quoter 1; ")
+    assert "by line" in lines[3]
+    assert verbatim.open(journals / SECOND).summary().row.ended == "open"

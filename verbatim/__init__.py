@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.record_stream import RecordStream as RecordStream
     from analysis.session import Session as Session
     from analysis.table import Table as Table
     from engine.bodies import NoteLevel as NoteLevel
@@ -70,6 +71,8 @@ if TYPE_CHECKING:
     from engine.strategy.cadences import PriceMove as PriceMove
     from engine.trigger_kinds import TriggerKind as TriggerKind
     from engine.valuation import Valuation as Valuation
+    from verbatim.backtesting import backtest as backtest
+    from verbatim.session_opening import follow as follow
     from verbatim.session_opening import open as open
 
 _STRATEGY_HOMES = {
@@ -133,8 +136,11 @@ _STRATEGY_HOMES = {
     "WarmUp": "engine.strategy.api",
 }
 _READER_HOMES = {
+    "RecordStream": "analysis.record_stream",
     "Session": "analysis.session",
     "Table": "analysis.table",
+    "backtest": "verbatim.backtesting",
+    "follow": "verbatim.session_opening",
     "open": "verbatim.session_opening",
 }
 _HOMES = _STRATEGY_HOMES | _READER_HOMES

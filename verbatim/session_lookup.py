@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from analysis.session import Session
     from engine.session_record import SessionBody
 
 
@@ -31,9 +32,13 @@ class UnpackedBundle:
         from journal.bundle import unpack
 
         scratch = tempfile.mkdtemp(prefix="verbatim-bundle-")
-        self.delete = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        self._finalizer = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
         self.folder = Path(scratch) / "session"
         unpack(bundle, self.folder)
+
+    def delete(self) -> None:
+        """Delete the folder now."""
+        self._finalizer()
 
 
 def is_file(session: str) -> bool:
@@ -101,17 +106,27 @@ def find_decided(journals: Path, session: str) -> Path:
     Raises:
         JournalError: it is an import, which holds no decisions.
     """
-    from journal.errors import JournalError
     from journal.reader import Journal
-    from replay.resim.capture_session import is_import
+    from replay.resim.capture_session import refuse_import
 
     folder = find_to_read(journals, session)
-    if is_import(Journal.open(folder)):
-        raise JournalError(
-            f"{folder} is an import: it holds market data and no decisions. What to do: query it with verbatim sql, or "
-            "trade it with verbatim backtest --strategy FILE."
-        )
+    refuse_import(Journal.open(folder))
     return folder
+
+
+def open_to_read(journals: Path, *sessions: str) -> "Session":
+    """Open sessions for a command that reads; an unpacked bundle is deleted when the command ends.
+
+    Raises:
+        JournalError: A session cannot be found or read.
+    """
+    from verbatim import session_opening
+
+    opened = session_opening.open(sessions, journals=journals)
+    for place in opened.places:
+        if isinstance(place.keeper, UnpackedBundle):
+            click.get_current_context().call_on_close(place.keeper.delete)
+    return opened
 
 
 def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":

@@ -1,14 +1,16 @@
-"""`verbatim.open`: find sessions by id, path, folder, bundle or address, and open them to read."""
+"""`verbatim.open` and `verbatim.follow`: find sessions by id, path, folder, bundle or address, and read them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
+from analysis.record_stream import RecordStream
 from analysis.session import Session
-from analysis.session_tables import SessionPlace
+from analysis.session_tables import Moment, SessionPlace
 from journal.archive_cache import archived_sessions, cached_copy, is_address
 from journal.errors import UnknownSessionError
+from journal.record import Kind
 from journal.recover import has_segments
 from journal.sessions import list_named_journals, list_sessions
 from verbatim.session_lookup import UnpackedBundle, find, is_file
@@ -38,6 +40,36 @@ def open(session: SessionName | Iterable[SessionName], *, journals: str | os.Pat
     return Session(places)
 
 
+def follow(
+    session: SessionName,
+    *,
+    start: Moment | None = None,
+    kinds: Collection[Kind | str] = (),
+    sources: Collection[str] = (),
+    durable: bool = True,
+    timeout_s: float | None = None,
+    journals: str | os.PathLike[str] = "journals",
+) -> RecordStream:
+    """Return the records of a running session as they are written, until it ends.
+
+    Args:
+        session: An id, `last`, a path, or an open session.
+        start: The first record or time. Default: the next record.
+        kinds: Kinds of records, as `FACT`. Default: all.
+        sources: Sources of records. Default: all.
+        durable: Yield a record once it is on stable storage. False: once it is written.
+        timeout_s: End if no record comes for this time.
+        journals: The folder in which ids are looked up.
+
+    Raises:
+        UnknownSessionError: Nothing matches.
+        JournalError: The session cannot be read.
+    """
+    return open(session, journals=journals).follow(
+        start=start, kinds=kinds, sources=sources, durable=durable, timeout_s=timeout_s
+    )
+
+
 def _places(session: SessionName | Iterable[SessionName], journals: Path) -> list[SessionPlace]:
     if isinstance(session, Session):
         return list(session.places)
@@ -48,10 +80,10 @@ def _places(session: SessionName | Iterable[SessionName], journals: Path) -> lis
 
 def _named_places(session: str, journals: Path) -> list[SessionPlace]:
     if is_address(session):
-        return [SessionPlace(cached_copy(address), is_foreign=True) for address in archived_sessions(session)]
+        return [SessionPlace(cached_copy(address), address) for address in archived_sessions(session)]
     if is_file(session):
         unpacked = UnpackedBundle(Path(session))
-        return [SessionPlace(unpacked.folder, is_foreign=True, keeper=unpacked)]
+        return [SessionPlace(unpacked.folder, session, unpacked)]
     folder = Path(session)
     if folder.is_dir() and not has_segments(folder):
         inside = [found.path for found in list_sessions(folder)] + list_named_journals(folder)

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from analysis.why import StoryReader, story_json
+from analysis.story_text import story_json
+from analysis.why import StoryReader
 from engine.market import rows as r
 from journal.record import Kind
 from verbatim.cockpit.acts import OrderRow

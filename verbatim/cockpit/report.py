@@ -103,9 +103,7 @@ def _moment(view: SessionView, seq: int, instruments: int) -> dict[str, Any]:
 def _moment_seqs(view: SessionView) -> list[int]:
     """Return the records at which the cursor can stop: acts, thinned out evenly, the first and the last record."""
     acts = marks(view)
-    seqs = sorted(
-        {row[0] for name in ("fill", "refusal", "mode", "alarm", "command", "unknown") for row in acts[name]}
-    )
+    seqs = sorted({row[0] for name in ("fill", "refusal", "mode", "alarm", "command", "unknown") for row in acts[name]})
     step = max(1, -(-len(seqs) // MOMENTS_MAX))
     return sorted({min(1, view.last_seq), *seqs[::step], view.last_seq})
 

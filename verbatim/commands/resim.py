@@ -116,6 +116,7 @@ def command(
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, parse_balances
     from replay.study.trial import run_trial
+    from verbatim.backtesting import new_resim_folder
     from verbatim.strategy_files import read_strategy
     from verbatim.warmup import compile_if_new
 
@@ -144,7 +145,9 @@ def command(
                 changes=(*([f"strategy {strategy}"] if strategy else []), *settings, *part),
             )
             tried = (
-                run_trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
+                run_trial(folder, wanted)
+                if no_journal
+                else _written(folder, into or new_resim_folder(journals), wanted)
             )
         _print_result(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
@@ -171,18 +174,6 @@ def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, 
 
     found = measure_latency(journal)
     return with_settings(found.model, parse_settings(settings), found.ways_ns), found.round_trips
-
-
-def _among_resims(journals: Path) -> Path:
-    """Return a new folder apart from the live sessions, since no account continues from a resimulation."""
-    import secrets
-    import time
-
-    from engine.live.startup import ID_LETTERS
-    from journal.sessions import new_session_folder
-
-    root = journals.absolute().parent / "resims"
-    return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
 
 
 def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":

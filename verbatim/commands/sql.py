@@ -8,7 +8,7 @@ import click
 
 from journal.printable import printable
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.session_lookup import find_to_read
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
@@ -50,23 +50,26 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
     """
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
-    from analysis import sql_session
     from analysis.result_text import csv_text, json_rows
+    from analysis.sql_session import QueryError
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        connection = sql_session.connect([find_to_read(journals, name) for name in session.split(",")])
+        opened = open_to_read(journals, *session.split(","))
+        views = opened.views if query is None else []
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
         stop(str(error))
     if query is None:
-        _list_views(sql_session.list_views(connection), session, as_json=as_json)
+        _list_views(views, session, as_json=as_json)
         return
     at_most = limit if limit is not None or as_json or as_csv else LIMIT_OF_TABLE
     try:
-        result = sql_session.run_query(connection, query, at_most)
-    except sql_session.QueryError as error:
+        result = opened.sql(query).result(at_most)
+    except DamagedJournalError as error:
+        stop(str(error), DIFFERS)
+    except QueryError as error:
         stop(f"SQL: {error}")
     if as_json:
         echo(json.dumps(json_rows(result), ensure_ascii=False))
