@@ -3,7 +3,6 @@
 Follows an order into the sessions before if it began there. Reads journals only.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ from analysis.market_rows import decoding_context
 from engine.suggestions import nearest
 from journal.errors import JournalError
 from journal.reader import Journal
-from journal.record import Kind, Record, plain
+from journal.record import Kind, Record
 from journal.sessions import find_session
 from replay.causal_chain import CausalWalk
-from replay.record_text import FrameDecoder, describe, payload_text
+from replay.record_text import FrameDecoder, describe
 
 NEAR_MAX = 3
 SESSIONS_MAX = 1_000  # a longer chain of sessions behind one order is a circle

@@ -97,9 +97,9 @@ class Cockpit:
             ]
         )
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End worker processes."""
-        self._queries.close()
+        await self._queries.aclose()
 
     # ---- the page
 

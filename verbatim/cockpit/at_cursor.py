@@ -1,5 +1,6 @@
 """What holds at a cursor: mode, P&L, positions, limits, the engine's state, the book, health, the chain of an order."""
 
+import json
 from bisect import bisect_right
 from collections import Counter
 from typing import Any
@@ -236,13 +237,19 @@ def why(view: SessionView, order: str) -> dict[str, Any]:
         if view.stories is None or view.stories[0] != view.last_seq:
             view.stories = view.last_seq, StoryReader(view.folder)
         story = story_json(view.stories[1].story(order))
+    chain = []
     for link in story["chain"]:
-        if link["payload"] and len(link["payload"]) > PAYLOAD_MAX:
-            link["payload"] = link["payload"][:PAYLOAD_MAX] + "…"
-        link["time"] = link["time_ns"] - view.origin_ns
-        link["time_ns"] = str(link["time_ns"])
-        link["sent_ns"] = None if link["sent_ns"] is None else str(link["sent_ns"])
-    return {**story, "order": None if story["order"] is None else with_texts(story["order"])}
+        payload, body = link["payload"], link["body"]
+        shown = {
+            "body_text": None if body is None else json.dumps(body, ensure_ascii=False),
+            "payload": payload if payload is None or len(payload) <= PAYLOAD_MAX else payload[:PAYLOAD_MAX] + "…",
+            "time": link["time_ns"] - view.origin_ns,
+            "time_ns": str(link["time_ns"]),
+            "sent_ns": None if link["sent_ns"] is None else str(link["sent_ns"]),
+        }
+        chain.append(with_texts(link) | shown)
+    found: dict[str, Any] = with_texts({**story, "chain": []}) | {"chain": chain}
+    return found
 
 
 def _filled_at(row: OrderRow, seq: int) -> str:

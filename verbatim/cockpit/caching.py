@@ -1,6 +1,7 @@
 """Caches of the cockpit, in the user's cache folder: a session's folder belongs to the process that writes it.
 
-The folder is verbatim/cockpit in XDG_CACHE_HOME or ~/.cache, with a folder for each session. A cache is used only if
+The folder is VERBATIM_COCKPIT_CACHE of the environment, otherwise verbatim/cockpit in XDG_CACHE_HOME or ~/.cache, with
+a folder for each session. A cache is used only if
 its inputs are identical (journal/caches.py), so anybody may delete it at any time.
 """
 
@@ -14,9 +15,11 @@ from journal.private_files import make_folder
 
 def cache_folder(session_folder: Path) -> Path:
     """Return the folder of a session's caches, and create it if possible."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises without a home
+    configured = os.environ.get("VERBATIM_COCKPIT_CACHE")
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises without a home
+    root = Path(configured) if configured else Path(home) / "verbatim" / "cockpit"
     place = hashlib.sha256(os.fsencode(session_folder.resolve())).hexdigest()[:16]
-    folder = Path(root).absolute() / "verbatim" / "cockpit" / f"{session_folder.name[:64]}-{place}"
+    folder = root.absolute() / f"{session_folder.name[:64]}-{place}"
     with suppress(OSError):  # journal/caches.py writes nothing there then
         make_folder(folder)
     return folder

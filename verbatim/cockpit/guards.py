@@ -59,11 +59,8 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
         if scope["type"] != "http":
-            return
+            raise NotHttpError(scope["type"])  # hypercorn goes on without a lifespan, and refuses websockets
         if (refusal := self._refusal(scope)) is not None:
             await _plain_answer(send, *refusal)
             return
@@ -115,6 +112,10 @@ class Guard:
         except CookieError:
             return ""
         return cookies[self.cookie].value if self.cookie in cookies else ""
+
+
+class NotHttpError(Exception):
+    """The cockpit speaks HTTP only."""
 
 
 class ClientTooSlowError(Exception):

@@ -42,7 +42,7 @@ class QueryWorkers:
             with trio.move_on_after(self._seconds):
                 found = await self._answer(process, query)
             if found is None or "fatal" in found:
-                self._drop(process)
+                await self._end(process)
                 reason = f"took longer than {self._seconds:g} s" if found is None else found["fatal"]
                 return {
                     "error": f"the query {reason} and was ended. What to do: read fewer records, or use verbatim sql"
@@ -62,7 +62,7 @@ class QueryWorkers:
             )
         self._workers[folder, last_seq] = process
         for key in list(self._workers)[:-WORKERS_MAX]:
-            self._drop(self._workers[key])
+            await self._end(self._workers[key])
         return process
 
     async def _answer(self, process: trio.Process, query: str) -> dict[str, Any]:
@@ -83,12 +83,17 @@ class QueryWorkers:
         found: dict[str, Any] = json.loads(received)
         return found
 
-    def _drop(self, process: trio.Process) -> None:
+    async def _end(self, process: trio.Process) -> None:
         self._workers = {key: known for key, known in self._workers.items() if known is not process}
-        if process.returncode is None:
-            process.kill()
+        with trio.CancelScope(shield=True):
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    await stream.aclose()
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """End all workers."""
         for process in list(self._workers.values()):
-            self._drop(process)
+            await self._end(process)

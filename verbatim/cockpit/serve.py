@@ -43,9 +43,9 @@ def listening_socket(port: int) -> socket.socket:
     return listening
 
 
-def _config(listening: socket.socket) -> Config:
+def _config(descriptor: int) -> Config:
     config = Config()
-    config.bind = [f"fd://{listening.fileno()}"]
+    config.bind = [f"fd://{descriptor}"]  # hypercorn closes it
     config.keep_alive_timeout = IDLE_SECONDS
     config.keep_alive_max_requests = 1_000_000
     config.shutdown_timeout = 1.0
@@ -55,8 +55,16 @@ def _config(listening: socket.socket) -> Config:
     config.server_names = []
     config.include_server_header = False
     config.accesslog = None
-    config.errorlog = logging.getLogger("verbatim.cockpit")
+    config.errorlog = _quiet_log()
     return config
+
+
+def _quiet_log() -> logging.Logger:
+    """Return a log without output: what concerns the user is printed, and clients that leave do not."""
+    log = logging.getLogger("verbatim.cockpit")
+    log.addHandler(logging.NullHandler())
+    log.propagate = False
+    return log
 
 
 async def run_cockpit(
@@ -82,12 +90,11 @@ async def run_cockpit(
     guard: Any = Guard(cockpit.app(), port=port, token=token)
     try:
         async with trio.open_nursery() as nursery:
-            await nursery.start(partial(serve, guard, _config(listening), shutdown_trigger=trio.sleep_forever))
+            await nursery.start(partial(serve, guard, _config(listening.detach()), shutdown_trigger=trio.sleep_forever))
             on_ready(f"http://{HOST}:{port}/?token={token}")
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async for _ in signals:
                     nursery.cancel_scope.cancel()
                     break
     finally:
-        cockpit.close()
-        listening.close()
+        await cockpit.aclose()

@@ -78,10 +78,22 @@ export function words(name) {
   return String(name).replaceAll("_", " ");
 }
 
+// Indents JSON without parsing it: a parsed number of 64 bits would lose digits. Lists of plain values stay on one line.
+const TOKEN = /\[(?:"(?:[^"\\]|\\.)*"|[^[\]{}"])*\]|"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
 export function pretty(text) {
-  try {
-    return JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    return text;
+  if (!/^\s*[[{]/.test(text)) return text;
+  let found = "", depth = 0;
+  const next = () => "\n" + "  ".repeat(Math.max(depth, 0));
+  for (const [token] of text.matchAll(TOKEN)) {
+    if (token === "{" || token === "[") {
+      depth += 1;
+      found += token + next();
+    } else if (token === "}" || token === "]") {
+      depth -= 1;
+      found = /[{[]\s*$/.test(found) ? found.trimEnd() + token : found + next() + token;
+    } else if (token === ",") found += "," + next();
+    else if (token === ":") found += ": ";
+    else found += token;
   }
+  return found;
 }

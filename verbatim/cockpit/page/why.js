@@ -32,7 +32,7 @@ export function Why() {
         <div class="what">${link.kind === "VERDICT" ? html`<${Verdict} body=${link.body} />` : link.kind === "INTENT" ? html`<${Intent} link=${link} />` : link.what}
           ${link.latency_ns !== null && html`<div class="dim">sent ${span(Number(BigInt(link.sent_ns) - BigInt(absoluteNs(head.value.origin_ns, link.time))))} later; ${link.outcome === "answer" ? "answered" : words(link.outcome || "")} ${span(link.latency_ns)} after that by ${link.answered_by}</div>`}
           ${(link.payload || link.body) && html`<button class="plain more" aria-expanded=${isOpen} onClick=${() => { const next = new Set(opened); isOpen ? next.delete(key) : next.add(key); open.value = next; }}>${isOpen ? "hide" : link.payload ? "bytes" : "body"}</button>`}
-          ${isOpen && html`<pre>${pretty(link.payload || JSON.stringify(link.body))}${link.meta ? "\n\n" + JSON.stringify(link.meta, null, 2) : ""}</pre>`}</div></li>`;
+          ${isOpen && html`<pre>${pretty(link.payload || link.body_text)}${link.meta ? "\n\n" + JSON.stringify(link.meta, null, 2) : ""}</pre>`}</div></li>`;
     })}</ol>
     ${story.missing && html`<p class="quiet">${story.missing}</p>`}</div>`;
 }
