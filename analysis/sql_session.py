@@ -74,9 +74,13 @@ def _order_macros() -> tuple[str, ...]:
     """Return the macros that read a recorded order as its terms do (engine/order_terms.py)."""
     without_price = _quoted_list([kind.type for kind in TERMS.values() if "price" not in kind.__struct_fields__])
     perhaps_without = _quoted_list([kind.type for kind in TERMS.values() if not kind.is_placeable])
+    stops = _quoted_list(
+        [kind.type for kind in TERMS.values() if kind.is_placeable and "stop_price" in kind.__struct_fields__]
+    )
     is_none = f"list_contains({without_price}, type) OR (list_contains({perhaps_without}, type) AND price = 0)"
     return (
         f"_price_or_null(type, price) AS CASE WHEN {is_none} THEN NULL ELSE price END",
+        f"is_stop(type) AS list_contains({stops}, type)",
         "limit_price(o) AS _price_or_null(o->>'$.type', money(o->>'$.price'))",
     )
 

@@ -44,6 +44,14 @@ class TimeInForce(StrEnum):
     FOK = "FOK"
 
 
+class OrderTerm(StrEnum):
+    """Terms of an order that some venues have, and some instruments of these."""
+
+    TRAILING = "trailing"
+    ICEBERG = "iceberg"
+    QUOTE_QUANTITY = "quote_quantity"
+
+
 class RateLimits(msgspec.Struct, frozen=True):
     """The requests that a venue allows one address and one account.
 
@@ -64,10 +72,20 @@ class Instrument(msgspec.Struct, frozen=True):
     """
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"buy_price_low", "buy_price_high", "sell_price_low", "sell_price_high"}
+        {
+            "buy_price_low",
+            "buy_price_high",
+            "sell_price_low",
+            "sell_price_high",
+            "own_symbol",
+            "iceberg_parts_max",
+            "trailing_delta_min",
+            "trailing_delta_max",
+            "forbids",
+        }
     )
 
-    id: str  # our own name, e.g. "binance_spot:BTCUSDT"
+    id: str  # its name in records, e.g. "binance_spot:BTCUSDT"
     venue: str
     symbol: str  # the venue's name for it
     base: str
@@ -96,16 +114,26 @@ class Instrument(msgspec.Struct, frozen=True):
     buy_price_high: Decimal = Decimal(0)
     sell_price_low: Decimal = Decimal(0)
     sell_price_high: Decimal = Decimal(0)
+    iceberg_parts_max: int = 0  # quantity over visible part, rounded up
+    trailing_delta_min: int = 0  # basis points, on both sides of the market
+    trailing_delta_max: int = 0
+    forbids: tuple[OrderTerm, ...] = ()  # terms that the venue has, but not for this instrument
+    own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its names, as strategies, limits and commands may spell it: id, venue symbol, own symbol."""
+        return (self.id, self.symbol, *((self.own_symbol,) if self.own_symbol else ()))
 
 
 ONLY = "*"  # a strategy's name for the single instrument of its session
 
 
 def find_instrument(instruments: Mapping[str, Instrument], name: str) -> Instrument | None:
-    """Return the instrument with this id or symbol, or None.
+    """Return the instrument with this id, venue symbol or own symbol, or None.
 
     `*` matches if the session has exactly one instrument.
     """
     if name == ONLY:
         return next(iter(instruments.values())) if len(instruments) == 1 else None
-    return instruments.get(name) or next((each for each in instruments.values() if each.symbol == name), None)
+    return instruments.get(name) or next((each for each in instruments.values() if name in each.names), None)

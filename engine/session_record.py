@@ -102,7 +102,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max",
+        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -132,6 +133,10 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
+    # per instrument and clock minute, all strategies
+    placements_per_minute_max: int = 0  # orders that only reduce a position pass
+    cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
+    replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -149,9 +154,13 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 2  # the newest revision of EngineSettings.order_rules
+# the one since which triggers, native trailing stops and the terms of foreign orders and instruments are recorded
+TERM_RULES = 2
+BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
+HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
@@ -161,7 +170,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
         "events_kept",
-        "bar_close_after_ns",
+        "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
         "reporting_currency", "pnl_mark",
     })  # fmt: skip
 
@@ -183,7 +192,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
-    # and instrument in a reporting currency, at rates that each fill records
+    # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
+    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -197,7 +207,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
-    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
+    # trailing stops of plans at the venue, the terms of foreign orders (docs/record-schema.md)
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before
@@ -210,6 +221,11 @@ class EngineSettings(msgspec.Struct, frozen=True):
     events_kept: int = 0
     reporting_currency: str = ""  # of P&L, equity and limits; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
+    # 1: a CrossOver is checked where its indicators are updated: when their bar closes, at each trade; 0: at the next
+    # change of the quote
+    bar_rules: int = 0
+    history_percent: int = 0  # of a minute's request weight, for bars before the session; 0: no request
+    history_from: str = ""  # the session or file whose bars answer in the venue's place; "": the venue
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:
@@ -223,6 +239,8 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
         access_halt_refusals=settings.access_halt_refusals or 20,
         events_kept=settings.events_kept or EVENTS_KEPT,
+        bar_rules=BAR_RULES,
+        history_percent=settings.history_percent or HISTORY_PERCENT,
     )
 
 

@@ -127,6 +127,7 @@ def test_without_an_objection_a_refusal_of_its_rule_fails(
 ROWS: dict[Status, str] = {
     Status.PENDING: "new",
     Status.OPEN: "canceled",
+    Status.TRIGGERED: "canceled",
     Status.PARTIALLY_FILLED: "full",
     Status.UNKNOWN: "new",
     Status.NOT_PLACED: "new",
@@ -290,8 +291,8 @@ BUDGET_MUTANTS = [
         (False,),
     ),
     Mutant(
-        "engine.handlers.trip_breakers.cancel_rules",
-        lambda *_, **__: {"gone": "taken away"},
+        "engine.handlers.trip_breakers.cancel_if_permitted",
+        lambda *_, **__: "taken away",
         budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
         (False,),
     ),

@@ -37,6 +37,7 @@ from verbatim.warmup import warm
 
 Ready = dict[str, Any]
 PROFILES = list(TransportProfile)
+BTCUSDT = "binance_spot:BTCUSDT"
 RESTLESS = "tests/strategies/restless.py"
 
 
@@ -182,7 +183,7 @@ async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Pat
 
 
 async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_path: Path) -> None:
-    wanted = demo_session(DemoOptions(journals=tmp_path), venue)
+    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), own_symbols={"BTCUSDT": "BTC/USD"})
     path = tmp_path
 
     async def drive(session: LiveSession) -> None:
@@ -199,14 +200,17 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
             await trio.to_thread.run_sync(partial(ordered, command="accept_balance", reason="deposit"))
         accept = partial(ordered, command="accept_balance", reason="deposit", about="USDT")
         assert (await trio.to_thread.run_sync(accept))["mode"]
+        about = partial(ordered, command="resume_instrument", about="BTC/USD")
+        assert (await trio.to_thread.run_sync(about))["notes"] == [f"instrument {BTCUSDT} resumes, ordered by alice"]
         await trio.to_thread.run_sync(partial(ordered, command="stop"))
 
     summary = await run_session_config(wanted, drive=drive)
     commands = [json.loads(r.body) for r in Journal.open(summary.folder).records() if r.kind is Kind.COMMAND]
     assert [(c["command"], c["by"]) for c in commands] == [
-        (command, "alice") for command in ("pause", "resume", "accept_balance", "stop")
+        (command, "alice") for command in ("pause", "resume", "accept_balance", "resume_instrument", "stop")
     ]
     assert (commands[2]["about"], commands[2]["reason"]) == ("USDT", "deposit")
+    assert commands[3]["about"] == BTCUSDT, "the own symbol of the command is recorded as the id"
     assert not path.exists()
     with pytest.raises(ControlError, match="is it running"):
         send_command(path, command="pause", by="alice")

@@ -276,6 +276,26 @@ def test_instrument_trading_at_its_edge(case: Case) -> None:
     play(case)
 
 
+@cases("trailing_stop")
+def test_trailing_stop_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("iceberg")
+def test_iceberg_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("quote_amount")
+def test_quote_amount_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("good_till")
+def test_good_till_at_its_edge(case: Case) -> None:
+    play(case)
+
+
 @cases("blocked")
 def test_instrument_block_at_its_edge(case: Case) -> None:
     play(case)
@@ -410,6 +430,12 @@ def test_price_bounds_of_the_venue_at_their_edge(case: Case) -> None:
 @cases("cooldown")
 def test_cooldown_at_its_edge(case: Case) -> None:
     """After a loss, a stop-out and refusals; it ends with its time or by a person's command."""
+    play(case)
+
+
+@cases("placement_budget", "strategy_placement_budget")
+def test_placements_per_minute_at_their_edge(case: Case) -> None:
+    """By instrument and by strategy. tests/test_order_budgets.py has cancels and replacements."""
     play(case)
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from analysis.session import Session as Session
     from analysis.table import Table as Table
     from engine.bodies import NoteLevel as NoteLevel
+    from engine.bodies import RequestBody as RequestBody
+    from engine.events import Fill as Fill
+    from engine.events import OrderReport as OrderReport
     from engine.facts import NewOrder as NewOrder
     from engine.facts import PlanPhase as PlanPhase
     from engine.facts import Position as Position
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
     from engine.strategy.api import Indicator as Indicator
+    from engine.strategy.api import Intent as Intent
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
@@ -78,6 +82,10 @@ if TYPE_CHECKING:
 _STRATEGY_HOMES = {
     "TriggerKind": "engine.trigger_kinds",
     "NoteLevel": "engine.bodies",
+    "RequestBody": "engine.bodies",
+    "Fill": "engine.events",
+    "OrderReport": "engine.events",
+    "Intent": "engine.strategy.api",
     "OwnFill": "engine.state.strategy_events",
     "Refusal": "engine.state.strategy_events",
     "OnMode": "engine.strategy.cadences",

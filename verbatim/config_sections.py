@@ -24,6 +24,7 @@ from engine.risk_settings import (
 )
 from engine.session_record import (
     ACCOUNTING,
+    HISTORY_PERCENT,
     SAFEGUARDS,
     SECOND_NS,
     DriftAction,
@@ -37,6 +38,7 @@ from engine.session_record import (
 from engine.venues.venue import Network
 
 RECV_WINDOW_MS_MAX = 60_000
+OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
@@ -71,6 +73,7 @@ class SessionSection(Section):
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
+    warm_up: str = ""  # a session or a file whose bars precede the session's; "": the venue's
 
 
 class RecordSection(Section):
@@ -180,6 +183,9 @@ class ScopeSection(PortfolioSection):
     order_size_max: Limit = Decimal(0)
     order_notional_max: Limit = Decimal(0)
     position_max: Limit = Decimal(0)
+    placements_per_minute_max: int = Field(default=0, ge=0)
+    cancels_per_minute_max: int = Field(default=0, ge=0)
+    replacements_per_minute_max: int = Field(default=0, ge=0)
 
 
 class HoursSection(Section):
@@ -264,6 +270,9 @@ class RiskSection(Section):
     strategy: dict[str, ScopeSection] = {}
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
     price_band_to: PriceReference = PriceReference.MID
+    placements_per_minute_max: int = Field(default=0, ge=0)
+    cancels_per_minute_max: int = Field(default=0, ge=0)
+    replacements_per_minute_max: int = Field(default=0, ge=0)
     account: PortfolioSection = PortfolioSection()
     portfolio: PortfolioSection = PortfolioSection()
 
@@ -336,12 +345,14 @@ class EngineSection(Section):
     late_waiting_max: int = Field(default=50_000, ge=0)
     decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
     decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
+    history_percent: int = Field(default=HISTORY_PERCENT, ge=0, le=100)
     reporting_currency: str = Field(default="", pattern=r"^[A-Z0-9]{0,20}$")
     pnl_mark: MarkChoice = MarkChoice.MID
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
-        return newest_rules(EngineSettings(**_in_nanoseconds(self), accounting=ACCOUNTING))
+        newest = newest_rules(EngineSettings(**_in_nanoseconds(self), accounting=ACCOUNTING))
+        return replace(newest, history_percent=self.history_percent)  # 0 is a choice
 
 
 class SafeguardsSection(Section):

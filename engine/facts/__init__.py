@@ -21,6 +21,7 @@ from engine.facts.account_facts import (
     ReconcileFailed,
     RoundChanged,
 )
+from engine.facts.history_facts import HistoryEnd, HistoryEnded, HistoryFact, HistoryFailed, HistoryRead
 from engine.facts.order_facts import (
     CancelSettled,
     NewOrder,
@@ -32,10 +33,12 @@ from engine.facts.order_facts import (
     OrderFact,
     OrderFilled,
     OrderNotPlaced,
+    OrderTriggered,
     OrderUnknown,
 )
 from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
 from engine.facts.pnl_facts import (
+    AmountRated,
     BooksCompared,
     CashReason,
     ContractReported,
@@ -75,11 +78,12 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact
 
 __all__ = [
     "AccessRefused",
     "AccountFact",
+    "AmountRated",
     "BalanceChanged",
     "BalanceDrift",
     "BooksCompared",
@@ -98,6 +102,11 @@ __all__ = [
     "FillsConfirmed",
     "FundingPaid",
     "HaltsLifted",
+    "HistoryEnd",
+    "HistoryEnded",
+    "HistoryFact",
+    "HistoryFailed",
+    "HistoryRead",
     "InstrumentBlocked",
     "InstrumentChanged",
     "LinkReady",
@@ -113,6 +122,7 @@ __all__ = [
     "OrderFact",
     "OrderFilled",
     "OrderNotPlaced",
+    "OrderTriggered",
     "OrderUnknown",
     "OrdersBlocked",
     "PlanEnded",

@@ -4,13 +4,14 @@ from engine.apply.batch import Applied
 from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
 from engine.handlers.link_changes import reconnect
+from engine.handlers.load_history import advance_history
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.watch import watch_session
 from engine.handlers.watch_errors import watch_errors
-from engine.handlers.watch_losses import watch_daily_loss
+from engine.handlers.watch_losses import rate_amounts, watch_daily_loss
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from engine.timer_names import TimerKind, TimerName
@@ -24,7 +25,12 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
         case TimerKind.CHECK:
             watch_session(session, step)
             watch_errors(session, step)
+            rate_amounts(session, step)
             watch_daily_loss(session, step)
+            if session.history_needs:
+                advance_history(session, step)
+        case TimerKind.BARS if session.history_needs:
+            advance_history(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)
         case TimerKind.CONNECT:

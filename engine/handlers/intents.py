@@ -1,23 +1,26 @@
 """Intents of strategies: risk reviews each one, and an approved one becomes a request."""
 
+from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from engine.bodies import IntentBody, IntentKind, VerdictBody
+from engine.bodies import Figure, IntentBody, IntentKind, VerdictBody
 from engine.facts import BreakerScope, NewOrder
 from engine.handlers.amendments import review_amendment
 from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
 from engine.handlers.freshness import venue_lag_ns
 from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
+from engine.handlers.spent_budgets import budget_rules, is_spent
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
-from engine.money import ZERO
+from engine.money import ZERO, up_to_grid
 from engine.risk.context import RiskContext
 from engine.risk.exits import exit_quantity, reducible
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
+from engine.state.order_budgets import BudgetKind
 from engine.state.rates import recorded_rate
 from engine.step_context import StepContext
 from engine.strategy.api import Amend, Cancel, Close, Intent, Place, Run
@@ -38,10 +41,12 @@ def drops_intent(session: SessionContext, step: StepContext, strategy: str, inte
 
     An exit leaves during a pause too. After one that was refused, the next waits.
     """
-    if isinstance(intent, Cancel):
-        return repeats_cancel(step, intent.client_order_id)
-    if not step.account.breakers.pauses or isinstance(intent, Amend | Run):  # these check pauses themselves
+    if isinstance(intent, Cancel) and repeats_cancel(step, intent.client_order_id):
+        return True
+    if not step.account.breakers.pauses or isinstance(intent, Run):  # plans check pauses themselves
         return False
+    if isinstance(intent, Cancel | Amend):
+        return _is_out_of_budget(session, step, strategy, intent)
     instrument = session.instrument_by_name.get(intent.instrument)
     name = intent.instrument if instrument is None else instrument.id
     subjects = ((BreakerScope.INSTRUMENT, name), (BreakerScope.STRATEGY, strategy))
@@ -51,10 +56,22 @@ def drops_intent(session: SessionContext, step: StepContext, strategy: str, inte
     return any(pause is not None and step.time_ns < pause.exits_from_ns for pause in pauses)
 
 
+def _is_out_of_budget(session: SessionContext, step: StepContext, strategy: str, intent: Cancel | Amend) -> bool:
+    """Return True during a pause of the strategy for a cancel or amendment beyond its budget: it was refused before."""
+    order = step.account.orders.get(intent.client_order_id)
+    instrument = None if order is None else session.instruments.get(order.order.instrument)
+    if instrument is None or not step.account.breakers.pause_reason(BreakerScope.STRATEGY, strategy, step.time_ns):
+        return False
+    kind = BudgetKind.CANCEL if isinstance(intent, Cancel) else BudgetKind.REPLACEMENT
+    return is_spent(session, step, (kind,), strategy=strategy, instrument=instrument)
+
+
 def _is_exit(step: StepContext, strategy: str, instrument: str, intent: Place | Close) -> bool:
     """Return True if a new order can only reduce the strategy's position."""
     if isinstance(intent, Close) or intent.reduce_only:
         return True
+    if intent.quote_quantity:
+        return False  # its quantity is known by its fills alone
     return intent.quantity <= reducible(step.account, strategy, instrument, intent.side)
 
 
@@ -73,8 +90,13 @@ def review_intent(
     order_id = venue.order_ids.make(
         session=session.body.session, strategy=strategy, version=version, seq=step.next_seq, leg=0
     )
-    order, reason = _new_order(step, strategy, intent, instrument)
     quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
+    order, reason = _new_order(step, strategy, intent, instrument)
+    if order.quote_quantity and instrument is not None and quote is not None:
+        slippage = session.limits_of[instrument.id].market_slippage_max
+        order = replace(
+            order, quantity=most_for_amount(order, step.account.instruments.current(instrument), quote, slippage)
+        )
     # `quote_seq` is the record of the quote that the strategy read
     rationale = {**intent.rationale, **reason, **({"quote_seq": quote.seq} if quote else {})}
     body = IntentBody(IntentKind.PLACE, strategy, version, order=order, rationale=rationale)
@@ -128,6 +150,10 @@ def _new_order(
         time_in_force=intent.time_in_force,
         stop_price=intent.stop_price,
         reduce_only=intent.reduce_only,
+        trailing_delta=intent.trailing_delta,
+        iceberg_quantity=intent.iceberg_quantity,
+        quote_quantity=intent.quote_quantity,
+        good_till_ns=intent.good_till_ns,
     )
     if not intent.reduce_only or instrument is None:
         return order, {}
@@ -135,6 +161,17 @@ def _new_order(
     if left >= intent.quantity:
         return order, {}
     return replace(order, quantity=left), {"asked_quantity": intent.quantity}
+
+
+def most_for_amount(order: NewOrder, instrument: Instrument, quote: Quote, slippage: Decimal) -> Decimal:
+    """Return the most that an order by quote amount may trade, rounded up to the lot: all limits count this quantity.
+
+    Fills below the far touch by the fraction `slippage` are expected at the worst.
+    """
+    price = (quote.ask if order.side is Side.BUY else quote.bid) * (1 - slippage)
+    if price <= 0 or order.quote_quantity <= 0:
+        return ZERO
+    return up_to_grid(order.quote_quantity / price, instrument.lot_size)
 
 
 def risk_context(
@@ -167,6 +204,7 @@ def risk_context(
         venue_lag_max_ns=settings.venue_lag_max_ns,
         rates=venue.rates,
         types=venue.capabilities.types,
+        venue_terms=venue.capabilities.terms,
         safeguards=session.safeguards,
         mid_of=partial(mid_of, session, step.market),
         last_of=partial(last_of, session, step.market),
@@ -205,8 +243,13 @@ def _review_cancel(session: SessionContext, step: StepContext, strategy: str, in
     order = step.account.orders.get(order_id)
     instrument = None if order is None else session.instruments.get(order.order.instrument)
     rules = cancel_rules(step, strategy, order_id, venue="" if instrument is None else instrument.venue)
+    figures: dict[str, Figure] = {}
+    if instrument is not None:
+        answers = budget_rules(session, step, BudgetKind.CANCEL, strategy=strategy, instrument=instrument)
+        rules |= {name: answer.reason for name, answer in answers.items()}
+        figures = {answer.limit: answer.figure for answer in answers.values()}
     is_approved = not any(rules.values())
-    verdict = VerdictBody(is_approved, rules)
+    verdict = VerdictBody(is_approved, rules, figures=figures)
     if not is_approved and session.names_refused:
         verdict = replace(verdict, strategy=strategy)
     seq = step.emit(verdict, source="risk", key=order_id, cause=seq)

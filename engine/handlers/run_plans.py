@@ -10,16 +10,17 @@ from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
 from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
 from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.handlers.intents import emit_request, review_order
+from engine.handlers.spent_budgets import placement_wait_ns, replacement_wait_ns
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
-from engine.model import Instrument, OrderType
+from engine.model import Instrument, OrderTerm, OrderType
 from engine.money import ZERO, on_grid
 from engine.plan_terms import PlanTerms
 from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
-from engine.session_record import SECOND_NS
+from engine.session_record import SECOND_NS, TERM_RULES
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
 from engine.step_context import StepContext
@@ -116,7 +117,7 @@ def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPla
     """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
     seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
     for order in cancellable(seen.live):
-        _cancel(session, step, order)
+        cancel_if_permitted(session, step, order)
     if not seen.live:
         _end(step, seen, "ordered to end")
 
@@ -134,7 +135,17 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
+        has_trailing=_has_trailing(session, step, instrument),
+        replace_from_ns=replacement_wait_ns(session, step, plan, instrument),
     )
+
+
+def _has_trailing(session: SessionContext, step: StepContext, instrument: Instrument) -> bool:
+    """Return True if a plan may place a trailing stop at the venue; False in sessions recorded before plans did."""
+    if session.settings.order_rules < TERM_RULES:
+        return False
+    term, offered = OrderTerm.TRAILING, session.venues[instrument.venue].capabilities.terms
+    return term in offered and term not in step.account.instruments.current(instrument).forbids
 
 
 def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> None:
@@ -143,15 +154,17 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move == NOTHING:
         return
     for live in move.cancel:
-        _cancel(session, step, live)
+        cancel_if_permitted(session, step, live, is_budgeted=not plan.terms.protects)
     if move.ended:
         _end(step, seen, move.ended)
         return
     if move.place and (wait_ns := _wait_ns(step, seen, move.place[0])):
-        if plan.next_ns != wait_ns:
-            step.emit(_moved(plan, PlanMove(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
+        _wait(step, plan, wait_ns)
         return
     for placed, order in enumerate(move.place):
+        if wait_ns := placement_wait_ns(session, step, plan, order, instrument):
+            _wait(step, plan, wait_ns, placed)
+            return
         if not _place(session, step, plan, order, instrument):
             _count_refusal(step, plan, placed)
             return
@@ -173,19 +186,32 @@ def _moved(plan: ExecutionPlan, move: PlanMove, *, refusals: int = 0) -> PlanMov
 
 
 def _wait_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
-    """Return the time before which an order waits, because risk or the venue refused such orders; 0: it need not."""
+    """Return the time before which an order waits, because such orders were refused or found no offer; 0: now."""
     plan = seen.plan
     if plan.refusals and step.time_ns < plan.next_ns:
         return plan.next_ns
     rejected = 0
     for before in reversed(seen.orders):
-        if before.status is not Status.REJECTED or before.order.type is not order.type:
+        if not _is_futile(before) or before.order.type is not order.type:
             break
         rejected += 1
     if not rejected:
         return 0
     wait_ns = seen.orders[-1].updated_ns + min(SECOND_NS << min(rejected - 1, 10), WAIT_NS_MAX)
     return wait_ns if step.time_ns < wait_ns else 0
+
+
+def _is_futile(order: Order) -> bool:
+    """Return True for an order that the venue refused, and for a market order that found no offer."""
+    is_empty = order.status is Status.EXPIRED and order.order.type is OrderType.MARKET and not order.filled_reported
+    return order.status is Status.REJECTED or is_empty
+
+
+def _wait(step: StepContext, plan: ExecutionPlan, until_ns: int, placed: int = 0) -> None:
+    """Let a plan wait with its next order, unless it does. `placed`: orders that it placed in this step."""
+    if placed or plan.next_ns != until_ns:
+        move = PlanMove(counted=plan.count + placed, next_ns=until_ns)
+        step.emit(_moved(plan, move), source=SOURCE, key=plan.plan_id)
 
 
 def _place(
@@ -234,13 +260,6 @@ def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:
         step.note(NoteLevel.WARNING, f"plan {plan.plan_id} ends: {refusals} orders in a row were refused")
         move = move._replace(phase=PlanPhase.STOPPING)
     step.emit(_moved(plan, move, refusals=refusals), source=SOURCE, key=plan.plan_id)
-
-
-def _cancel(session: SessionContext, step: StepContext, order: Order) -> None:
-    instrument = session.instruments[order.order.instrument]
-    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-    if not any(rules.values()):
-        session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
 
 
 def _end(step: StepContext, seen: Seen, reason: str) -> None:

@@ -20,6 +20,7 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
 )
+from engine.venues.candle_store import CandleStore
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Network
 from engine.venues.venue_lookup import network_of
@@ -39,7 +40,8 @@ class SessionConfig:
     journals: Path
     clock: SessionClock
     venue: VenueSettings
-    symbols: tuple[str, ...]
+    symbols: tuple[str, ...]  # the venue's
+    own_symbols: Mapping[str, str] = field(default_factory=dict)  # venue symbol -> own symbol, of those that have one
     strategies: tuple[StrategySettings, ...] = ()
     key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
@@ -56,6 +58,7 @@ class SessionConfig:
     signer: Signer | None = None  # signs sealed segments
     sync: bool = True  # False is for benchmarks alone: records are then not durable
     carry: bool = True  # continue from the newest session of this account and venue
+    history: CandleStore | None = None  # answers requests for bars from before the session; None: the venue does
     read_only: bool = False  # nothing that changes the venue is sent: a dry run, or an account that is watched
 
     @property
