@@ -48,7 +48,7 @@ class Writer:
 
 
 def begin_session(folder: Path, **settings: Any) -> VirtualSession:
-    """Begin a session with one strategy; `run` and `stop` go on with it."""
+    """Begin a session with one strategy; `run` and `stop` continue it."""
     writer = from_sources({"writer": SOURCE}, "writer", "Writer")
     risk = RiskSettings(position_max=1, sell_holdings=True)
     return VirtualSession(VirtualVenue(), folder, strategies=[writer], risk=risk, **settings)

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 import socket
 import stat
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from functools import partial
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,7 @@ from engine.live.control_socket import serve_control, socket_path
 from engine.live.ingress import Command, Ingress
 from journal.record import Kind
 from verbatim.cockpit import app, guards, queries, report
-from verbatim.cockpit.at_cursor import at_cursor, ladder, state
+from verbatim.cockpit.at_cursor import cursor_facts, ladder, state
 from verbatim.cockpit.plots import series
 from verbatim.cockpit.registry import Registry
 from verbatim.cockpit.report import report_data, report_page, write_report
@@ -128,8 +131,8 @@ def test_the_state_at_a_cursor_is_that_of_a_rebuild(journals: Path, view: Sessio
         assert found["orders"] == json.loads(json.dumps([row for row in expected["orders"] if row["live"]]))
         assert found["markets"][0]["quote"] == _large_as_text(expected["markets"][0]["quote"])
         assert (
-            at_cursor(view, seq, None)["mode"] is None
-            or at_cursor(view, seq, None)["mode"][2] == expected["mode"]["mode"]
+            cursor_facts(view, seq, None)["mode"] is None
+            or cursor_facts(view, seq, None)["mode"][2] == expected["mode"]["mode"]
         )
         book = ladder(view, 0, seq, 20)
         if expected["markets"][0]["bids"]:
@@ -300,7 +303,7 @@ async def test_commands_need_token_origin_confirmation_and_a_running_session(jou
 async def test_a_command_reaches_the_session_through_its_control_socket(journals: Path) -> None:
     """The session here is a control socket with a real ingress, which answers each command as the input loop does."""
     ingress = Ingress()
-    path = socket_path(journals.resolve(), "aaaaaaaa")  # noqa: ASYNC240 - a temporary folder
+    path = socket_path(journals, "aaaaaaaa")
     async with trio.open_nursery() as nursery, running(journals) as client:
         await nursery.start(serve_control, path, ingress)
         base = str(client.base_url).rstrip("/")
@@ -324,7 +327,7 @@ async def test_a_command_reaches_the_session_through_its_control_socket(journals
 
 
 async def test_slow_clients_are_dropped_and_others_are_served(journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty clients ask for much and read nothing: others get their answers, and the server lets the fifty go."""
+    """Fifty clients ask for much and read nothing: others get their answers, and the fifty are disconnected."""
     monkeypatch.setattr(guards, "SEND_SECONDS", 0.5)
     async with running(journals) as client:
         port = client.base_url.port or 0
@@ -419,3 +422,30 @@ def test_a_record_shows_its_cause_and_effects(view: SessionView) -> None:
     found = app.ANSWERS["record"](view, app.Parameters({"seq": str(intent.seq)}))
     assert (found["kind"], found["decided_on"]) == (Kind.INTENT.value, intent.quote_seq)
     assert [row["kind"] for row in found["caused"]] == ["VERDICT"]
+
+
+def test_vendored_files_are_those_of_their_projects() -> None:
+    """The checksums in SHA256SUMS, which README.txt traces to packages of the npm registry."""
+    folder = files("verbatim.cockpit").joinpath("page", "vendor")
+    sums = dict(reversed(line.split()) for line in folder.joinpath("SHA256SUMS").read_text().splitlines())
+    names = {entry.name for entry in folder.iterdir()} - {"SHA256SUMS", "README.txt"}
+    assert sums == {name: sha256(folder.joinpath(name).read_bytes()).hexdigest() for name in names}
+    assert {name for name in names if name.startswith("LICENSE")} == {
+        "LICENSE-htm.txt",
+        "LICENSE-preact.txt",
+        "LICENSE-signals-core.txt",
+    }
+
+
+def test_the_page_has_no_inline_code() -> None:
+    folder = files("verbatim.cockpit").joinpath("page")
+    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".js")]
+    assert len(scripts) > 8
+    for entry in scripts:
+        text = entry.read_text()
+        assert not re.search(
+            r"\beval\(|new Function|innerHTML|outerHTML|insertAdjacentHTML|document\.write|dangerously", text
+        ), entry.name
+        assert set(re.findall(r'from "([^"]+)"', text)) <= {
+            f"./{other.name}" for other in [*scripts, *folder.joinpath("vendor").iterdir()]
+        }

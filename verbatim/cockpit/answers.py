@@ -99,7 +99,7 @@ ANSWERS: dict[str, Answer] = {
     "series": _series,
     "plot": _plot,
     "heat": _heat,
-    "at": lambda view, given: at_cursor.at_cursor(view, given.optional("seq"), given.optional("time")),
+    "at": lambda view, given: at_cursor.cursor_facts(view, given.optional("seq"), given.optional("time")),
     "state": lambda view, given: at_cursor.state(view, given.integer("seq")),
     "ladder": lambda view, given: at_cursor.ladder(view, _instrument(view, given), given.integer("seq"), 20),
     "next": lambda view, given: at_cursor.next_mark(

@@ -202,7 +202,7 @@ class Cockpit:
         return StreamingResponse(self._events(view), media_type="text/event-stream")
 
     async def _events(self, view: SessionView) -> AsyncIterator[bytes]:
-        """Yield an event whenever the session went on. A client that reads slowly misses events, never newer ones."""
+        """Yield an event for new records. A client that reads slowly misses events, never newer ones."""
         ticker = self._streams.setdefault(view.name, _Ticker(view))
         self._stream_count += 1
         seen = -1

@@ -21,7 +21,7 @@ PAYLOAD_MAX = 20_000  # characters of a payload in a chain
 HEALTH_RECORDS = 8_192  # before the cursor, from which rates and gaps of streams are counted
 
 
-def at_cursor(view: SessionView, seq: int | None, time: int | None) -> dict[str, Any]:
+def cursor_facts(view: SessionView, seq: int | None, time: int | None) -> dict[str, Any]:
     """Return all that holds at a cursor and needs no fold of the market."""
     if seq is None:
         seq = max(view.seq_at(view.origin_ns + (time or 0)), 0)
@@ -231,7 +231,7 @@ def why(view: SessionView, order: str) -> dict[str, Any]:
     """Return the chain of records behind an order, as `verbatim why --json` does.
 
     Raises:
-        UnknownOrderError: The session has no such order.
+        UnknownOrderError: No order of the session has this name.
     """
     with view.story_lock:
         if view.stories is None or view.stories[0] != view.last_seq:
@@ -270,7 +270,7 @@ def _before(rows: list[Any], seq: int, count: int) -> list[list[Any]]:
 
 
 def _latest_by(rows: list[Any], seq: int, key: Any) -> list[list[Any]]:
-    """Return the last row of each key before a cursor. Looks at the last rows only: keys repeat often."""
+    """Return the last row of each key before a cursor. Reads the last rows only: keys repeat often."""
     at = bisect_right(rows, seq, key=lambda row: row[0])
     found: dict[Any, list[Any]] = {}
     for row in reversed(rows[max(0, at - ROWS_MAX) : at]):

@@ -2,7 +2,7 @@
 
 The folder is VERBATIM_COCKPIT_CACHE of the environment, otherwise verbatim/cockpit in XDG_CACHE_HOME or ~/.cache, with
 a folder for each session. A cache is used only if
-its inputs are identical (journal/caches.py), so anybody may delete it at any time.
+its inputs are identical (journal/caches.py), so it may be deleted at any time.
 """
 
 import hashlib
@@ -10,14 +10,14 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from journal.archive_cache import user_cache_folder
 from journal.private_files import make_folder
 
 
 def cache_folder(session_folder: Path) -> Path:
     """Return the folder of a session's caches, and create it if possible."""
     configured = os.environ.get("VERBATIM_COCKPIT_CACHE")
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises without a home
-    root = Path(configured) if configured else Path(home) / "verbatim" / "cockpit"
+    root = Path(configured) if configured else user_cache_folder() / "cockpit"
     place = hashlib.sha256(os.fsencode(session_folder.resolve())).hexdigest()[:16]
     folder = root.absolute() / f"{session_folder.name[:64]}-{place}"
     with suppress(OSError):  # journal/caches.py writes nothing there then

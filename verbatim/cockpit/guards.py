@@ -39,7 +39,7 @@ SEND_SECONDS = 20.0  # for a client to read one part of an answer
 BODY_SECONDS = 10.0  # for a client to send its body
 
 
-class Guard:
+class RequestGuard:
     """The outermost layer of the server."""
 
     def __init__(self, app: App, *, port: int, token: str) -> None:
@@ -60,7 +60,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
-            raise NotHttpError(scope["type"])  # hypercorn goes on without a lifespan, and refuses websockets
+            raise NotHttpError(scope["type"])  # hypercorn then runs without a lifespan, and refuses websockets
         if (refusal := self._refusal(scope)) is not None:
             await _plain_answer(send, *refusal)
             return

@@ -1,4 +1,4 @@
-"""The market series of a session from its journal: a part for each sealed segment, and one for what is not sealed yet.
+"""The market series of a session from its journal: a part for each sealed segment, and one for the records after them.
 
 A part's blocks are made once for a sealed segment and cached. Its rows come from the projection of the segment
 (replay/projections.py), which other readers share; only a finished session gets one beside its segments.
@@ -20,7 +20,7 @@ from journal.record import Kind, Record
 from journal.segments import SealedSegment
 from replay.projections import build_projection, decode_frames, load_projection
 from replay.snapshots import code_digest
-from verbatim.cockpit.series import BLOCK, Ints, Part, PartSummary, Series, clock_of, summarize
+from verbatim.cockpit.series import BLOCK, Ints, MarketPart, PartSummary, Series, clock_of, summarize
 
 FORMAT_VERSION = 1  # of the cache
 HELD_PARTS = 4  # whose rows stay in memory
@@ -37,7 +37,7 @@ class MarketParts:
             journal: The session as it is now.
             context: Its venues and instruments; None: its market data cannot be decoded.
             cache: The folder of our caches.
-            is_shared: True if projections may be written beside the segments, because nobody writes the session.
+            is_shared: True if projections may be written beside the segments, because the session has no writer.
         """
         self._journal = journal
         self._context = context
@@ -61,7 +61,7 @@ class MarketParts:
 
     # ---- parts of files
 
-    def _sealed_part(self, sealed: SealedSegment) -> Part:
+    def _sealed_part(self, sealed: SealedSegment) -> MarketPart:
         first_seq, last_seq = sealed.footer.first_seq, sealed.last_seq
 
         def load_rows() -> Rows:
@@ -75,13 +75,13 @@ class MarketParts:
         if summary is None:
             summary = self._summary(first_seq, last_seq, load_rows())
             caches.save(self._cache, name, made_from, msgspec.msgpack.encode(summary))
-        return Part(summary, load_rows)
+        return MarketPart(summary, load_rows)
 
-    def _plain_part(self, first_seq: int, last_seq: int) -> Part:
+    def _plain_part(self, first_seq: int, last_seq: int) -> MarketPart:
         def load_rows() -> Rows:
             return self._rows(first_seq, lambda: self._range_rows(first_seq, last_seq))
 
-        return Part(self._summary(first_seq, last_seq, load_rows()), load_rows)
+        return MarketPart(self._summary(first_seq, last_seq, load_rows()), load_rows)
 
     def _summary(self, first_seq: int, last_seq: int, rows: Rows) -> PartSummary:
         batches = self._journal.batches(first_seq, ["time_ns"], to_seq=last_seq)
@@ -152,7 +152,7 @@ class MarketParts:
             first_ns=first_ns,
             last_ns=records[-1].time_ns,
         )
-        tail = Part(summary, lambda: rows, is_tail=True)
+        tail = MarketPart(summary, lambda: rows, is_tail=True)
         if part is None:
             self.series.parts.append(tail)
         else:

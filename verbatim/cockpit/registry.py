@@ -28,7 +28,7 @@ class Registry:
 
         Args:
             folders: Sessions.
-            journals: Folders of sessions, which are listed anew for each overview.
+            journals: Folders of sessions, which are listed again for each overview.
         """
         self._folders = list(folders)
         self._journals = list(journals)
@@ -47,7 +47,7 @@ class Registry:
         """Return the folder of a session by its id or the name of its folder.
 
         Raises:
-            UnknownSessionError: The cockpit shows no such session.
+            UnknownSessionError: No session that the cockpit shows has this name.
         """
         for folder in self.folders():
             if name and name in (folder.name, session_id_of(folder.name)):

@@ -1,7 +1,7 @@
 """The cockpit's page as one file: scripts, styles and the answers of one session inside, for a post-mortem.
 
-It needs no server and no network, and its policy lets it load nothing. What needs the whole session (SQL, records of
-the market that led to nothing, the book over time) is not in it; the page says so where it is missing.
+It needs no server and no network, and its policy forbids every load. It lacks SQL, the book over time and market
+messages that led to nothing; the page states where a part is missing.
 """
 
 import base64
@@ -18,7 +18,7 @@ import msgspec
 from analysis.why import UnknownOrderError
 from journal.private_files import write_bytes
 from verbatim.cockpit.answers import ANSWERS, Parameters
-from verbatim.cockpit.at_cursor import at_cursor, health, ladder, marks, refusals, state, why
+from verbatim.cockpit.at_cursor import cursor_facts, health, ladder, marks, refusals, state, why
 from verbatim.cockpit.plots import plot_acts, rail, series, values
 from verbatim.cockpit.record_pages import engine_records
 from verbatim.cockpit.session_view import NotAnswerableError, SessionView
@@ -93,7 +93,7 @@ def report_data(view: SessionView, on_progress: Callable[[float], None] = lambda
 
 
 def _moment(view: SessionView, seq: int, instruments: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"seq": seq, "at": at_cursor(view, seq, None), "refusals": refusals(view, seq)}
+    found: dict[str, Any] = {"seq": seq, "at": cursor_facts(view, seq, None), "refusals": refusals(view, seq)}
     found["time"] = found["at"]["time"]
     found["state"] = _or_nothing(lambda: state(view, seq))
     found["ladder"] = [_or_nothing(lambda index=index: ladder(view, index, seq, 20)) for index in range(instruments)]  # type: ignore[misc]  # bound now

@@ -155,7 +155,7 @@ def summarize(
     return PartSummary(first_seq, last_seq, first_ns, last_ns, quotes, trades, clock.tobytes())
 
 
-class Part:
+class MarketPart:
     """One part of the journal: its blocks, and its rows when they are needed."""
 
     def __init__(self, summary: PartSummary, load_rows: Callable[[], Rows], *, is_tail: bool = False) -> None:
@@ -173,7 +173,7 @@ class Series:
 
     def __init__(self, instruments: int) -> None:
         self.instruments = instruments
-        self.parts: list[Part] = []
+        self.parts: list[MarketPart] = []
 
     def columns(self, instrument: int, from_ns: int, to_ns: int, count: int) -> tuple[Ints, Ints]:
         """Return quotes and trades of a range as at most `count` blocks each.
@@ -185,13 +185,13 @@ class Series:
             from_ns,
             to_ns,
             lambda part: part.quotes.get(instrument, NO_QUOTES),
-            lambda rows: _each_quote(rows, instrument),
+            lambda rows: _quotes_unmerged(rows, instrument),
         )
         trades = self._collect(
             from_ns,
             to_ns,
             lambda part: part.trades.get(instrument, NO_TRADES),
-            lambda rows: _each_trade(rows, instrument),
+            lambda rows: _trades_unmerged(rows, instrument),
         )
         begin = max(int(np.searchsorted(quotes[:, QB_TIME], from_ns, side="right")) - 1, 0)
         quotes = quotes[begin : int(np.searchsorted(quotes[:, QB_TIME], to_ns, side="right"))]
@@ -203,7 +203,7 @@ class Series:
         return quotes, trades
 
     def _collect(
-        self, from_ns: int, to_ns: int, blocks_of: Callable[[Part], Ints], each: Callable[[Rows], Ints]
+        self, from_ns: int, to_ns: int, blocks_of: Callable[[MarketPart], Ints], each: Callable[[Rows], Ints]
     ) -> Ints:
         touched = [at for at, part in enumerate(self.parts) if part.last_ns >= from_ns and part.first_ns <= to_ns]
         before = [at for at, part in enumerate(self.parts) if part.last_ns < from_ns and len(blocks_of(part))]
@@ -217,7 +217,7 @@ class Series:
                 if len(span)
             ]
         found += spans
-        return np.concatenate(found) if found else blocks_of(Part(_EMPTY, _no_rows))
+        return np.concatenate(found) if found else blocks_of(MarketPart(_EMPTY, _no_rows))
 
     def density(self, from_ns: int, to_ns: int, count: int) -> Ints:
         """Return the number of records in each of `count` equal spans of time."""
@@ -257,12 +257,12 @@ def _rows_within(rows: Rows, from_ns: int, to_ns: int) -> Rows:
     return rows[int(np.searchsorted(times, from_ns)) : int(np.searchsorted(times, to_ns, side="right"))]
 
 
-def _each_quote(rows: Rows, instrument: int) -> Ints:
+def _quotes_unmerged(rows: Rows, instrument: int) -> Ints:
     found = quote_rows(rows, instrument)
     return quote_blocks(found, np.arange(len(found)))
 
 
-def _each_trade(rows: Rows, instrument: int) -> Ints:
+def _trades_unmerged(rows: Rows, instrument: int) -> Ints:
     found = trade_rows(rows, instrument)
     return trade_blocks(found, np.arange(len(found)))
 

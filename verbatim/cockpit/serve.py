@@ -12,7 +12,7 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 
 from verbatim.cockpit.app import Cockpit
-from verbatim.cockpit.guards import Guard, new_token
+from verbatim.cockpit.guards import RequestGuard, new_token
 from verbatim.cockpit.registry import Registry
 
 HOST = "127.0.0.1"
@@ -60,7 +60,7 @@ def _config(descriptor: int) -> Config:
 
 
 def _quiet_log() -> logging.Logger:
-    """Return a log without output: what concerns the user is printed, and clients that leave do not."""
+    """Return a log without output: a client that leaves is no event for the user."""
     log = logging.getLogger("verbatim.cockpit")
     log.addHandler(logging.NullHandler())
     log.propagate = False
@@ -87,7 +87,7 @@ async def run_cockpit(
     token = token or new_token()
     port = listening.getsockname()[1]
     cockpit = Cockpit(registry, command_token=new_token(), can_command=can_command)
-    guard: Any = Guard(cockpit.app(), port=port, token=token)
+    guard: Any = RequestGuard(cockpit.app(), port=port, token=token)
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve, guard, _config(listening.detach()), shutdown_trigger=trio.sleep_forever))

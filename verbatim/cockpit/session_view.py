@@ -12,9 +12,11 @@ import msgspec
 
 from analysis.market_rows import decoding_context
 from analysis.why import StoryReader
+from engine.errors import CoreError
 from engine.session_record import SessionBody, read_session
 from journal import caches
 from journal.disk import is_locked
+from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Record
 from journal.tail import POLL_ROWS, Follower
@@ -48,8 +50,8 @@ class SessionView:
         self.journal = Journal.open(folder)
         first = self.journal.session_record()
         self.origin_ns = first.time_ns
-        self.is_capture = is_import(self.journal)
-        self.body: SessionBody | None = None if self.is_capture else read_session(first.body or "")
+        self.body: SessionBody | None = _session_body(self.journal, first)
+        self.is_capture = self.body is None  # market data without decisions
         self.is_live = is_locked(folder)
         self.context = decoding_context(self.journal)
         self.states = StateCache(folder)
@@ -115,7 +117,7 @@ class SessionView:
     def _load_in_thread(self) -> None:
         try:
             self.load()
-        except Exception as error:  # noqa: BLE001 - the page shows it
+        except (JournalError, CoreError, OSError, ValueError, ArithmeticError, LookupError, TypeError) as error:
             self._load_error = error
 
     @property
@@ -272,6 +274,16 @@ class SessionView:
     def fills(self) -> dict[str, Any]:
         """Return fills, the newest first."""
         return {"total": len(self.acts.fills), "rows": msgspec.to_builtins(self.acts.fills[-ROWS_MAX:][::-1])}
+
+
+def _session_body(journal: Journal, first: Record) -> SessionBody | None:
+    """Return the SESSION record's body, or None if the journal has market data only."""
+    if is_import(journal):
+        return None
+    try:
+        return read_session(first.body or "")
+    except ValueError:  # written by another program
+        return None
 
 
 def _cause(intent: IntentRow | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ PINS_MAX = 48
 
 
 class Pin(msgspec.Struct, frozen=True):
-    """A copy of a state. The account is never changed in place, so it is shared."""
+    """A copy of a state. It shares the account, which is never changed in place."""
 
     account: Account
     market: bytes
@@ -45,18 +45,18 @@ class StateCache:
         """Return the state after a record as plain values, as `verbatim ask --json` does."""
         with self._lock:
             state, record = self._fold(seq)
-            return describe_state(self._of_kernel(), state, record)
+            return describe_state(self._kernel_in_use(), state, record)
 
     def walk(self, from_seq: int, to_seq: int, visit: Callable[[State, int], None]) -> None:
         """Fold from one record to another, and show `visit` the state before each record and its time."""
         with self._lock:
             state, _ = self._fold(from_seq)
-            kernel = self._of_kernel()
+            kernel = self._kernel_in_use()
             for record in Journal.open(self._folder).records(from_seq + 1, to_seq):
                 visit(state, record.time_ns)
                 kernel.rebuild(state, record)
 
-    def _of_kernel(self) -> Kernel:
+    def _kernel_in_use(self) -> Kernel:
         assert self._kernel is not None, "a state was folded"
         return self._kernel
 
@@ -93,7 +93,7 @@ class StateCache:
             self._pins.popitem(last=False)
 
     def _restored(self, pin: Pin) -> tuple[State, Record]:
-        market = self._of_kernel().session.empty_market()
+        market = self._kernel_in_use().session.empty_market()
         serialize.load(market, pin.market)
         state = State(pin.account, market, seq=pin.seq, time_ns=pin.time_ns, inputs=pin.inputs)
         state.restart_hash(pin.input_hash)

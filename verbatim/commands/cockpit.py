@@ -23,12 +23,29 @@ def command(
 
     The server listens on loopback only. The printed address contains a token; keep it to yourself.
     """
+    from journal.errors import JournalError
+
+    try:
+        folders, roots = _places(sessions, journals)
+    except JournalError as error:
+        stop(str(error), BAD_INPUT)
+    serve(folders, roots, port=port, can_command=not read_only, opens=opens, as_json=as_json)
+
+
+def serve(
+    folders: list[Path],
+    roots: list[Path],
+    *,
+    port: int = 0,
+    can_command: bool = True,
+    opens: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Serve sessions, and those in the folders `roots`, until a signal; print the address."""
     import json
     import webbrowser
 
     import trio
-
-    from journal.errors import JournalError
 
     try:
         from verbatim.cockpit.registry import Registry
@@ -38,9 +55,8 @@ def command(
             raise
         stop(f"{error.name} is not installed. What to do: pip install 'verbatim-trading[cockpit]'", FAILED)
     try:
-        folders, roots = _places(sessions, journals)
         listening = listening_socket(port)
-    except (JournalError, CannotListenError) as error:
+    except CannotListenError as error:
         stop(str(error), BAD_INPUT)
 
     def ready(address: str) -> None:
@@ -48,7 +64,7 @@ def command(
         if opens:
             webbrowser.open(address)
 
-    trio.run(lambda: run_cockpit(Registry(folders, roots), listening, can_command=not read_only, on_ready=ready))
+    trio.run(lambda: run_cockpit(Registry(folders, roots), listening, can_command=can_command, on_ready=ready))
 
 
 def _places(sessions: tuple[str, ...], journals: Path) -> tuple[list[Path], list[Path]]:
