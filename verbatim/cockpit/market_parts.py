@@ -1,7 +1,8 @@
 """The market series of a session from its journal: a part for each sealed segment, and one for the records after them.
 
-A part's blocks are made once for a sealed segment and cached. Its rows come from the projection of the segment
-(replay/projections.py), which other readers share; only a finished session gets one beside its segments.
+A part's blocks and its ticks (single quotes and trades) are made once for a sealed segment and cached. They come from
+the projection of the segment (replay/projections.py), which other readers share; only a finished session gets one
+beside its segments.
 """
 
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 
 from engine.market.rows import COLUMNS, Rows
 from engine.session_context import SessionContext
@@ -18,13 +20,26 @@ from journal.arrow_codec import from_message, to_message
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import SealedSegment
-from replay.projections import build_projection, decode_frames, load_projection
+from replay.projections import CODEC, build_projection, decode_frames, load_projection
 from replay.snapshots import code_digest
-from verbatim.cockpit.series import BLOCK, Ints, MarketPart, PartSummary, Series, clock_of, summarize
+from verbatim.cockpit.series import BLOCK, Ints, MarketPart, PartSummary, Series, Ticks, clock_of, summarize, ticks_of
 
-FORMAT_VERSION = 1  # of the cache
-HELD_PARTS = 4  # whose rows stay in memory
+FORMAT_VERSION = 2  # of the cache
+HELD_PARTS = 8  # whose ticks stay in memory, some 7 MB each
 _decode = msgspec.msgpack.Decoder(PartSummary).decode
+_decode_ticks = msgspec.msgpack.Decoder(Ticks).decode
+_LENGTH = 8  # bytes of the size before compressed ticks
+
+
+def _pack(ticks: Ticks) -> bytes:
+    data = msgspec.msgpack.encode(ticks)
+    packed: bytes = pa.compress(data, codec=CODEC, asbytes=True)
+    return len(data).to_bytes(_LENGTH, "little") + packed
+
+
+def _unpack(cached: memoryview) -> Ticks:
+    size = int.from_bytes(cached[:_LENGTH], "little")
+    return _decode_ticks(pa.decompress(cached[_LENGTH:], size, codec=CODEC, asbytes=True))
 
 
 class MarketParts:
@@ -43,7 +58,7 @@ class MarketParts:
         self._context = context
         self._cache = cache
         self._is_shared = is_shared
-        self._held: OrderedDict[int, Rows] = OrderedDict()
+        self._held: OrderedDict[int, Ticks] = OrderedDict()
         self._tail: list[Rows] = []
         self._tail_clock: list[int] = []
         self._tail_count = 0
@@ -63,47 +78,49 @@ class MarketParts:
 
     def _sealed_part(self, sealed: SealedSegment) -> MarketPart:
         first_seq, last_seq = sealed.footer.first_seq, sealed.last_seq
-
-        def load_rows() -> Rows:
-            return self._rows(first_seq, lambda: self._segment_rows(sealed))
-
         instruments = b"" if self._context is None else msgspec.json.encode(self._context.body.instruments)
         made_from = f"{FORMAT_VERSION} {code_digest()} {sealed.footer.chain} {instruments.decode()}"
+
+        def make_ticks() -> Ticks:
+            name = f"ticks-{first_seq:012d}"
+            if (cached := caches.load(self._cache, name, made_from)) is not None:
+                return _unpack(cached)
+            ticks = ticks_of(self._segment_rows(sealed), self.series.instruments)
+            caches.save(self._cache, name, made_from, _pack(ticks))
+            return ticks
+
+        def load_ticks() -> Ticks:
+            return self._ticks(first_seq, make_ticks)
+
         name = f"series-{first_seq:012d}"
         cached = caches.load(self._cache, name, made_from)
         summary = None if cached is None else _decode(cached)
         if summary is None:
-            summary = self._summary(first_seq, last_seq, load_rows())
+            summary = self._summary(first_seq, last_seq, load_ticks())
             caches.save(self._cache, name, made_from, msgspec.msgpack.encode(summary))
-        return MarketPart(summary, load_rows)
+        return MarketPart(summary, load_ticks)
 
     def _plain_part(self, first_seq: int, last_seq: int) -> MarketPart:
-        def load_rows() -> Rows:
-            return self._rows(first_seq, lambda: self._range_rows(first_seq, last_seq))
+        def load_ticks() -> Ticks:
+            return self._ticks(
+                first_seq, lambda: ticks_of(self._range_rows(first_seq, last_seq), self.series.instruments)
+            )
 
-        return MarketPart(self._summary(first_seq, last_seq, load_rows()), load_rows)
+        return MarketPart(self._summary(first_seq, last_seq, load_ticks()), load_ticks)
 
-    def _summary(self, first_seq: int, last_seq: int, rows: Rows) -> PartSummary:
+    def _summary(self, first_seq: int, last_seq: int, ticks: Ticks) -> PartSummary:
         batches = self._journal.batches(first_seq, ["time_ns"], to_seq=last_seq)
         clock, first_ns, last_ns, _ = clock_of(batch.column(0).to_numpy() for batch in batches)
-        return summarize(
-            rows,
-            self.series.instruments,
-            clock,
-            first_seq=first_seq,
-            last_seq=last_seq,
-            first_ns=first_ns,
-            last_ns=last_ns,
-        )
+        return summarize(ticks, clock, first_seq=first_seq, last_seq=last_seq, first_ns=first_ns, last_ns=last_ns)
 
-    def _rows(self, first_seq: int, make: Callable[[], Rows]) -> Rows:
-        rows = self._held.pop(first_seq, None)
-        if rows is None:
-            rows = make()
-        self._held[first_seq] = rows
+    def _ticks(self, first_seq: int, make: Callable[[], Ticks]) -> Ticks:
+        ticks = self._held.pop(first_seq, None)
+        if ticks is None:
+            ticks = make()
+        self._held[first_seq] = ticks
         while len(self._held) > HELD_PARTS:
             self._held.popitem(last=False)
-        return rows
+        return ticks
 
     def _segment_rows(self, sealed: SealedSegment) -> Rows:
         if self._context is None:
@@ -143,16 +160,16 @@ class MarketParts:
         rows = np.concatenate(self._tail) if self._tail else np.empty((0, COLUMNS), np.int64)
         self._tail = [rows]
         clock: Ints = np.array(self._tail_clock, np.int64)
+        ticks = ticks_of(rows, self.series.instruments)
         summary = summarize(
-            rows,
-            self.series.instruments,
+            ticks,
             clock,
             first_seq=first_seq,
             last_seq=records[-1].seq,
             first_ns=first_ns,
             last_ns=records[-1].time_ns,
         )
-        tail = MarketPart(summary, lambda: rows, is_tail=True)
+        tail = MarketPart(summary, lambda: ticks, is_tail=True)
         if part is None:
             self.series.parts.append(tail)
         else:

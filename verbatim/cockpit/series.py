@@ -16,7 +16,6 @@ from engine.market import rows as r
 from engine.market.rows import Rows
 
 BLOCK = 64  # rows of a block
-ROWS_MAX = 200_000  # a range with more rows than this is drawn from blocks
 COLUMNS_MAX = 4_000  # of an answer
 
 Ints = NDArray[np.int64]
@@ -28,6 +27,29 @@ QB_TIME, QB_SEQ, QB_LOW, QB_HIGH, QB_BID, QB_ASK = range(6)
 T_TIME, T_SEQ, T_PRICE, T_SIZE, T_SELL = range(5)
 TB_TIME, TB_SEQ, TB_OPEN, TB_HIGH, TB_LOW, TB_CLOSE, TB_BUY, TB_SELL = range(8)
 NO_QUOTES, NO_TRADES = np.empty((0, 6), np.int64), np.empty((0, 8), np.int64)
+
+
+class Ticks(msgspec.Struct):
+    """The quotes and trades of one part of the journal, by instrument, as bytes of int64."""
+
+    quotes: dict[int, bytes]
+    trades: dict[int, bytes]
+
+    def quotes_of(self, instrument: int) -> Ints:
+        """Return the quotes of one instrument."""
+        return np.frombuffer(self.quotes.get(instrument, b""), np.int64).reshape(-1, 6)
+
+    def trades_of(self, instrument: int) -> Ints:
+        """Return the market's trades of one instrument."""
+        return np.frombuffer(self.trades.get(instrument, b""), np.int64).reshape(-1, 5)
+
+
+def ticks_of(rows: Rows, instruments: int) -> Ticks:
+    """Return the quotes and trades among decoded rows."""
+    return Ticks(
+        {index: found.tobytes() for index in range(instruments) if len(found := quote_rows(rows, index))},
+        {index: found.tobytes() for index in range(instruments) if len(found := trade_rows(rows, index))},
+    )
 
 
 class PartSummary(msgspec.Struct):
@@ -130,41 +152,36 @@ def merged_trades(blocks: Ints, starts: Ints) -> Ints:
     )
 
 
-def summarize(
-    rows: Rows, instruments: int, clock: Ints, *, first_seq: int, last_seq: int, first_ns: int, last_ns: int
-) -> PartSummary:
+def summarize(ticks: Ticks, clock: Ints, *, first_seq: int, last_seq: int, first_ns: int, last_ns: int) -> PartSummary:
     """Sum up a part of the journal.
 
     Args:
-        rows: Its decoded market rows.
-        instruments: The number of the session's instruments.
+        ticks: Its quotes and trades.
         clock: The time of every BLOCKth record.
         first_seq: The first record.
         last_seq: The last record.
         first_ns: The time of the first record.
         last_ns: The time of the last record.
     """
-    quotes, trades = {}, {}
-    for index in range(instruments):
-        found = quote_rows(rows, index)
-        if len(found):
-            quotes[index] = quote_blocks(found, np.arange(0, len(found), BLOCK)).tobytes()
-        sold = trade_rows(rows, index)
-        if len(sold):
-            trades[index] = trade_blocks(sold, np.arange(0, len(sold), BLOCK)).tobytes()
+    quotes = {index: _in_blocks(quote_blocks, ticks.quotes_of(index)) for index in ticks.quotes}
+    trades = {index: _in_blocks(trade_blocks, ticks.trades_of(index)) for index in ticks.trades}
     return PartSummary(first_seq, last_seq, first_ns, last_ns, quotes, trades, clock.tobytes())
 
 
-class MarketPart:
-    """One part of the journal: its blocks, and its rows when they are needed."""
+def _in_blocks(merge: Callable[[Ints, Ints], Ints], ticks: Ints) -> bytes:
+    return merge(ticks, np.arange(0, len(ticks), BLOCK)).tobytes()
 
-    def __init__(self, summary: PartSummary, load_rows: Callable[[], Rows], *, is_tail: bool = False) -> None:
+
+class MarketPart:
+    """One part of the journal: its blocks, and its ticks when they are needed."""
+
+    def __init__(self, summary: PartSummary, load_ticks: Callable[[], Ticks], *, is_tail: bool = False) -> None:
         self.first_seq, self.last_seq = summary.first_seq, summary.last_seq
         self.first_ns, self.last_ns = summary.first_ns, summary.last_ns
         self.quotes = {index: np.frombuffer(data, np.int64).reshape(-1, 6) for index, data in summary.quotes.items()}
         self.trades = {index: np.frombuffer(data, np.int64).reshape(-1, 8) for index, data in summary.trades.items()}
         self.clock = np.frombuffer(summary.clock, np.int64)
-        self.load_rows = load_rows
+        self.load_ticks = load_ticks
         self.is_tail = is_tail  # it grows: records of a running session since it was opened
 
 
@@ -181,18 +198,9 @@ class Series:
         The last quote before the range is the first block, since it still holds when the range begins.
         """
         count = max(1, min(count, COLUMNS_MAX))
-        quotes = self._collect(
-            from_ns,
-            to_ns,
-            lambda part: part.quotes.get(instrument, NO_QUOTES),
-            lambda rows: _quotes_unmerged(rows, instrument),
-        )
-        trades = self._collect(
-            from_ns,
-            to_ns,
-            lambda part: part.trades.get(instrument, NO_TRADES),
-            lambda rows: _trades_unmerged(rows, instrument),
-        )
+        span = from_ns, to_ns, count
+        quotes = self._collect(span, _Quotes(instrument))
+        trades = self._collect(span, _Trades(instrument))
         begin = max(int(np.searchsorted(quotes[:, QB_TIME], from_ns, side="right")) - 1, 0)
         quotes = quotes[begin : int(np.searchsorted(quotes[:, QB_TIME], to_ns, side="right"))]
         trades = trades[
@@ -202,22 +210,21 @@ class Series:
         trades = merged_trades(trades, bucket_starts(trades[:, TB_TIME], from_ns, to_ns, count))
         return quotes, trades
 
-    def _collect(
-        self, from_ns: int, to_ns: int, blocks_of: Callable[[MarketPart], Ints], each: Callable[[Rows], Ints]
-    ) -> Ints:
+    def _collect(self, span: tuple[int, int, int], kind: "_Quotes | _Trades") -> Ints:
+        """Return the blocks of a range, or its single ticks as blocks if there are fewer blocks than columns."""
+        from_ns, to_ns, count = span
         touched = [at for at, part in enumerate(self.parts) if part.last_ns >= from_ns and part.first_ns <= to_ns]
-        before = [at for at, part in enumerate(self.parts) if part.last_ns < from_ns and len(blocks_of(part))]
-        found = [blocks_of(self.parts[before[-1]])[-1:]] if before else []
-        spans = [_within(blocks_of(self.parts[at]), from_ns, to_ns) for at in touched]
-        is_short = sum(len(span) for span in spans) * BLOCK <= ROWS_MAX
-        if is_short:
+        before = [at for at, part in enumerate(self.parts) if part.last_ns < from_ns and len(kind.blocks(part))]
+        found = [kind.blocks(self.parts[before[-1]])[-1:]] if before else []
+        spans = [_within(kind.blocks(self.parts[at]), from_ns, to_ns) for at in touched]
+        if sum(len(blocks) for blocks in spans) < count:
             spans = [
-                each(_rows_within(self.parts[at].load_rows(), int(span[0, 0]), to_ns))
-                for at, span in zip(touched, spans, strict=True)
-                if len(span)
+                kind.single(_ticks_within(kind.ticks(self.parts[at].load_ticks()), int(blocks[0, 0]), to_ns))
+                for at, blocks in zip(touched, spans, strict=True)
+                if len(blocks)
             ]
         found += spans
-        return np.concatenate(found) if found else blocks_of(MarketPart(_EMPTY, _no_rows))
+        return np.concatenate(found) if found else kind.none
 
     def density(self, from_ns: int, to_ns: int, count: int) -> Ints:
         """Return the number of records in each of `count` equal spans of time."""
@@ -252,26 +259,44 @@ def _within(blocks: Ints, from_ns: int, to_ns: int) -> Ints:
     return blocks[begin : int(np.searchsorted(blocks[:, 0], to_ns, side="right"))]
 
 
-def _rows_within(rows: Rows, from_ns: int, to_ns: int) -> Rows:
-    times = rows[:, r.TIME_NS]
-    return rows[int(np.searchsorted(times, from_ns)) : int(np.searchsorted(times, to_ns, side="right"))]
+def _ticks_within(ticks: Ints, from_ns: int, to_ns: int) -> Ints:
+    return ticks[int(np.searchsorted(ticks[:, 0], from_ns)) : int(np.searchsorted(ticks[:, 0], to_ns, side="right"))]
 
 
-def _quotes_unmerged(rows: Rows, instrument: int) -> Ints:
-    found = quote_rows(rows, instrument)
-    return quote_blocks(found, np.arange(len(found)))
+class _Quotes:
+    """How the quotes of one instrument are read from a part."""
+
+    none = NO_QUOTES
+
+    def __init__(self, instrument: int) -> None:
+        self._instrument = instrument
+
+    def blocks(self, part: MarketPart) -> Ints:
+        return part.quotes.get(self._instrument, NO_QUOTES)
+
+    def ticks(self, ticks: Ticks) -> Ints:
+        return ticks.quotes_of(self._instrument)
+
+    def single(self, ticks: Ints) -> Ints:
+        return quote_blocks(ticks, np.arange(len(ticks)))
 
 
-def _trades_unmerged(rows: Rows, instrument: int) -> Ints:
-    found = trade_rows(rows, instrument)
-    return trade_blocks(found, np.arange(len(found)))
+class _Trades:
+    """How the trades of one instrument are read from a part."""
 
+    none = NO_TRADES
 
-def _no_rows() -> Rows:
-    return np.empty((0, r.COLUMNS), np.int64)
+    def __init__(self, instrument: int) -> None:
+        self._instrument = instrument
 
+    def blocks(self, part: MarketPart) -> Ints:
+        return part.trades.get(self._instrument, NO_TRADES)
 
-_EMPTY = PartSummary(0, -1, 0, 0, {}, {}, b"")
+    def ticks(self, ticks: Ticks) -> Ints:
+        return ticks.trades_of(self._instrument)
+
+    def single(self, ticks: Ints) -> Ints:
+        return trade_blocks(ticks, np.arange(len(ticks)))
 
 
 def iter_numbers(column: Ints, origin: int = 0) -> list[Any]:
