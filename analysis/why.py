@@ -73,32 +73,49 @@ def order_story(folder: Path, order: str) -> Story:
         UnknownOrderError: The session has no order of this name.
         JournalError: A session cannot be read.
     """
-    chapters: list[tuple[str, list[StoryLink]]] = []
-    row: dict[str, Any] | None = None
-    missing = ""
-    name, chapter_folder = "", folder
-    while True:
-        chapter = _Chapter(chapter_folder)
-        name = name or chapter.resolve_order_id(order)
-        chapter_row = chapter.order_row(name)
-        row = row or chapter_row
-        chapters.append((chapter.session, chapter.chain(name)))
-        is_carried = chapter_row is not None and chapter_row["origin"] == "carried"
-        previous = chapter.previous_session()
-        if not is_carried or not previous or len(chapters) >= SESSIONS_MAX:
-            break
-        try:
-            chapter_folder = find_session(folder.resolve().parent, previous)
-        except JournalError as error:
-            missing = f"The order began in session {previous}, which cannot be opened: {error}"
-            break
-    return Story(
-        client_order_id=name,
-        order=row,
-        sessions=tuple(session for session, _ in chapters),
-        chain=tuple(link for _, links in chapters for link in links),
-        missing=missing,
-    )
+    return StoryReader(folder).story(order)
+
+
+class StoryReader:
+    """Reads the stories of several orders of a session, as it was when each of its sessions was first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._chapters: dict[Path, _Chapter] = {}
+
+    def story(self, order: str) -> Story:
+        """Return the story of an order, as `order_story` does."""
+        chapters: list[tuple[str, list[StoryLink]]] = []
+        row: dict[str, Any] | None = None
+        missing = ""
+        name, chapter_folder = "", self._folder
+        while True:
+            chapter = self._chapter(chapter_folder)
+            name = name or chapter.resolve_order_id(order)
+            chapter_row = chapter.order_row(name)
+            row = row or chapter_row
+            chapters.append((chapter.session, chapter.chain(name)))
+            is_carried = chapter_row is not None and chapter_row["origin"] == "carried"
+            previous = chapter.previous_session()
+            if not is_carried or not previous or len(chapters) >= SESSIONS_MAX:
+                break
+            try:
+                chapter_folder = find_session(self._folder.resolve().parent, previous)
+            except JournalError as error:
+                missing = f"The order began in session {previous}, which cannot be opened: {error}"
+                break
+        return Story(
+            client_order_id=name,
+            order=row,
+            sessions=tuple(session for session, _ in chapters),
+            chain=tuple(link for _, links in chapters for link in links),
+            missing=missing,
+        )
+
+    def _chapter(self, folder: Path) -> "_Chapter":
+        if folder not in self._chapters:
+            self._chapters[folder] = _Chapter(folder)
+        return self._chapters[folder]
 
 
 class _Chapter:
