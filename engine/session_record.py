@@ -103,7 +103,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
         "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -137,11 +137,13 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
+    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
+    counts_fills: bool = False
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
     """Return the limits with the newest rules, as the configuration of a new session has them."""
-    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE)
+    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE, counts_fills=True)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -156,7 +158,11 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
 ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 2  # the newest revision of EngineSettings.order_rules
+# the one since which triggers, native trailing stops and the terms of foreign orders and instruments are recorded
+TERM_RULES = 2
+BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
+HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
@@ -166,7 +172,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
         "events_kept",
-        "bar_close_after_ns",
+        "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
         "reporting_currency", "pnl_mark",
     })  # fmt: skip
 
@@ -203,7 +209,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
-    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
+    # trailing stops of plans at the venue, the terms of foreign orders (docs/record-schema.md)
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before
@@ -216,6 +223,11 @@ class EngineSettings(msgspec.Struct, frozen=True):
     events_kept: int = 0
     reporting_currency: str = ""  # of P&L, equity and limits; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
+    # 1: a CrossOver is checked where its indicators are updated: when their bar closes, at each trade; 0: at the next
+    # change of the quote
+    bar_rules: int = 0
+    history_percent: int = 0  # of a minute's request weight, for bars before the session; 0: no request
+    history_from: str = ""  # the session or file whose bars answer in the venue's place; "": the venue
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:
@@ -229,6 +241,8 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
         access_halt_refusals=settings.access_halt_refusals or 20,
         events_kept=settings.events_kept or EVENTS_KEPT,
+        bar_rules=BAR_RULES,
+        history_percent=settings.history_percent or HISTORY_PERCENT,
     )
 
 
@@ -255,7 +269,7 @@ def new_engine_settings() -> EngineSettings:
 class SafeguardSettings(msgspec.Struct, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits", "rate_backoff_max_ns"})
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
@@ -272,6 +286,8 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
     error_burst_max: int = 0  # so many errors of orders within `window_ns` start a reconciliation
+    # a refusal for the rate that states no time is waited out for 1 s, then twice as long each time, up to this
+    rate_backoff_max_ns: int = 0  # 0: for 1 s each time
     paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
@@ -286,6 +302,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     own_open_orders=True,
     error_burst_max=5,
     paused_exits=True,
+    rate_backoff_max_ns=30 * SECOND_NS,
 )
 
 

@@ -140,6 +140,37 @@ def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: Che
     assert venue.get("/sim/state")["open_orders"] == []
 
 
+@pytest.mark.parametrize("max_s", [5, 0])
+def test_s11_a_refusal_for_the_rate_without_a_time_is_waited_out_longer_each_time(
+    begin: CheckedSessions, max_s: int
+) -> None:
+    """429 without Retry-After: 1 s for ever before; now doubled up to the limit, and 1 s again after a quiet time."""
+    venue = VirtualVenue()
+    safeguards = replace(SAFEGUARDS, rate_backoff_max_ns=max_s * SECOND_NS)
+    session = begin(venue, "once", parameters={"below": "100"}, safeguards=safeguards).run(5)
+    too_many = {"action": "reject", "status": 429, "code": -1003, "msg": "Too many requests.", "times": 0}
+    venue.fault(method="GET", path="/api/v3/openOrders", **too_many)
+    session.command("reconcile").run(20)
+    assert venue.unstruck_faults() == []
+    waits = [round((until - at) / SECOND_NS) for at, until in rate_blocks(session)]
+    assert waits[:5] == ([1, 2, 4, 5, 5] if max_s else [1] * 5)
+    assert mode(session) is not Mode.RUNNING
+    venue.sim.faults.clear()
+    session.run(100, until=lambda s: mode(s) is Mode.RUNNING).run(25)
+    venue.fault(method="GET", path="/api/v3/openOrders", **{**too_many, "times": 1})
+    known = len(waits := rate_blocks(session))
+    session.command("reconcile").run(3)
+    [(at, until)] = rate_blocks(session)[known:]
+    assert until - at == SECOND_NS
+    assert mode(session) is Mode.RUNNING
+
+
+def rate_blocks(session: VirtualSession) -> list[tuple[int, int]]:
+    """Return the session time of each block of the venue, and its end."""
+    records = [record for record in session.kinds(Kind.FACT) if '"rate_blocked"' in (record.body or "")]
+    return [(record.time_ns, json.loads(record.body or "")["until_ns"]) for record in records]
+
+
 def test_s11_cancels_keep_their_budget(begin: CheckedSessions) -> None:
     """With four fifths of the weight used by another program, queries and new orders wait and cancels leave."""
     venue = CalmVenue()

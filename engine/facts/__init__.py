@@ -21,6 +21,7 @@ from engine.facts.account_facts import (
     ReconcileFailed,
     RoundChanged,
 )
+from engine.facts.history_facts import HistoryEnd, HistoryEnded, HistoryFact, HistoryFailed, HistoryRead
 from engine.facts.order_facts import (
     CancelSettled,
     NewOrder,
@@ -32,6 +33,7 @@ from engine.facts.order_facts import (
     OrderFact,
     OrderFilled,
     OrderNotPlaced,
+    OrderTriggered,
     OrderUnknown,
 )
 from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
@@ -76,7 +78,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact
 
 __all__ = [
     "AccessRefused",
@@ -100,6 +102,11 @@ __all__ = [
     "FillsConfirmed",
     "FundingPaid",
     "HaltsLifted",
+    "HistoryEnd",
+    "HistoryEnded",
+    "HistoryFact",
+    "HistoryFailed",
+    "HistoryRead",
     "InstrumentBlocked",
     "InstrumentChanged",
     "LinkReady",
@@ -115,6 +122,7 @@ __all__ = [
     "OrderFact",
     "OrderFilled",
     "OrderNotPlaced",
+    "OrderTriggered",
     "OrderUnknown",
     "OrdersBlocked",
     "PlanEnded",

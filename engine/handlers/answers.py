@@ -37,6 +37,7 @@ from engine.handlers.account_events import handle_event
 from engine.handlers.amendments import handle_amend_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
+from engine.handlers.load_history import handle_history_answer
 from engine.handlers.order_queries import query_order
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -91,7 +92,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
             step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
         case _:
             pass
-    for event in reports:
+    for event in reports if request.purpose is not Purpose.HISTORY else ():
         _handle_report(session, step, applied, pending, event)
     if request.purpose is Purpose.PLACE:
         proof_after_ns = session.proof_after_ns(session.venues[request.venue])
@@ -102,6 +103,9 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         handle_amend_answer(session, step, pending, answer)
     elif request.purpose is Purpose.CANCEL:
         _handle_cancel_answer(session, step, pending, answer)
+    elif request.purpose is Purpose.HISTORY:
+        handle_history_answer(session, step, pending, answer, reports)
+        return
     is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
@@ -250,9 +254,13 @@ def _heed_limits(session: SessionContext, step: StepContext, pending: PendingReq
     match answer.outcome:
         case Outcome.RATE_LIMITED:
             # the instant is of the venue's clock
-            retry_at_ns = answer.retry_at_ns - step.account.limits.get(venue).clock_offset_ns
-            until_ns = max(retry_at_ns, step.time_ns + (answer.retry_after_ns or SECOND_NS))
-            step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}"))
+            budget, max_ns = step.account.limits.get(venue), session.safeguards.rate_backoff_max_ns
+            retry_at_ns = answer.retry_at_ns - budget.clock_offset_ns
+            is_stated = answer.retry_after_ns > 0 or retry_at_ns > step.time_ns
+            wait_ns = answer.retry_after_ns or (SECOND_NS if is_stated else budget.next_wait_ns(step.time_ns, max_ns))
+            until_ns = max(retry_at_ns, step.time_ns + wait_ns)
+            own_ns = 0 if is_stated or not max_ns else wait_ns
+            step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}", own_ns))
         case Outcome.ORDER_LIMITED:
             wait_ns = step.account.order_blocks.next_wait_ns(venue, step.time_ns, session.safeguards)
             until_ns = step.time_ns + max(wait_ns, answer.retry_after_ns)

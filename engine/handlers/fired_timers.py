@@ -4,6 +4,7 @@ from engine.apply.batch import Applied
 from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
 from engine.handlers.link_changes import reconnect
+from engine.handlers.load_history import advance_history
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
@@ -26,6 +27,10 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
             watch_errors(session, step)
             rate_amounts(session, step)
             watch_daily_loss(session, step)
+            if session.history_needs:
+                advance_history(session, step)
+        case TimerKind.BARS if session.history_needs:
+            advance_history(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)
         case TimerKind.CONNECT:

@@ -6,6 +6,7 @@ from typing import Any
 from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
+from engine.handlers.expiries import cancel_expired, has_expired
 from engine.handlers.run_plans import advance_plans
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
@@ -35,6 +36,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     market_reasons = decide_mode(session, step)
     if step.account.plans.running:
         advance_plans(session, step)
+    if step.account.orders.expiring:
+        cancel_expired(session, step)
     account = step.account
     is_safe = not advance_safety(session, step)
     is_round_due = reconciliation.advance(step, session.factories, session.instruments)
@@ -51,6 +54,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         and not step.account.orders.missing_fills
         and not is_round_due
         and not _is_blocked(step)
+        and not has_expired(session, step)
     )
     is_quiet = is_quiescent and not (
         modes.reasons or step.account.access.by_venue or step.account.reconciling.running
@@ -79,6 +83,8 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     orders = account.orders
     if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
         return False
+    if has_expired(session, step):
+        return False
     if RECONCILE not in account.timers.due_ns:
         return False
     for status in account.strategies.by_name.values():
@@ -87,8 +93,7 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     for budget in account.limits.by_venue.values():
         if step.time_ns < budget.blocked_until_ns:
             return False
-    market, with_book = step.market, session.settings.books
-    return False not in [market.is_live(index, with_book=with_book) for index in session.indexes.values()]
+    return step.market.are_live(with_book=session.settings.books)
 
 
 def _is_blocked(step: StepContext) -> bool:

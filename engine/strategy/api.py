@@ -42,10 +42,12 @@ from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.plan_terms import PlanTerms
+from engine.rounding import resting_price
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
 from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
+from engine.state.protection import ProtectedBy, protected_by
 from engine.state.rates import equity
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
@@ -125,7 +127,7 @@ class Place(msgspec.Struct, frozen=True):
 
     instrument: str
     side: Side
-    quantity: Decimal
+    quantity: Decimal = ZERO  # not given with `quote_quantity`
     price: Decimal = ZERO  # 0: without a limit
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
@@ -134,9 +136,15 @@ class Place(msgspec.Struct, frozen=True):
     stop_price: Decimal = ZERO  # 0: without a stop
     # True: cut to the rest of the strategy's position, its open orders of that side counted
     reduce_only: bool = False
+    trailing_delta: int = 0  # of a stop that the venue moves with the market, in basis points of the best price
+    iceberg_quantity: Decimal = ZERO  # the part of a limit order that the book shows; 0: all of it
+    quote_quantity: Decimal = ZERO  # amount of the quote asset that a market order buys or sells for
+    good_till_ns: int = 0  # session time at which the engine cancels the order, over a restart too; 0: never
 
     def __post_init__(self) -> None:
         _one_rationale(self)
+        if self.quantity and self.quote_quantity:
+            raise ValueError("give either quantity or quote_quantity")
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -356,6 +364,11 @@ class View:
         """Return the strategy's execution plans that run, oldest first."""
         return [plan for plan in self._account.plans.by_age() if plan.strategy == self._name]
 
+    def protected_by(self, plan_id: str) -> ProtectedBy | None:
+        """Return who protects the position of a plan that runs: the venue or the engine; None if it protects none."""
+        plan = self._account.plans.running.get(plan_id)
+        return None if plan is None else protected_by(plan, self._account.orders.live)
+
     def ended_plans(self) -> list[EndedPlan]:
         """Return the strategy's plans that have ended, oldest first: the newest of the session."""
         return [plan for plan in self._account.plans.ended if plan.strategy == self._name]
@@ -404,11 +417,10 @@ class View:
             raise LookupError("this session keeps no P&L: it was recorded before accounting 3")
         return self._settings
 
-    def round_price(self, name: str, price: Decimal | float) -> Decimal:
-        """Round a price down to the tick."""
-        return down_to_grid(
-            Decimal(price) if isinstance(price, Decimal) else Decimal(str(price)), self.instrument(name).tick_size
-        )
+    def round_price(self, name: str, price: Decimal | float, side: Side | None = None) -> Decimal:
+        """Round a price to the tick: down for a buy and without a side, up for a sale. So no order is worse than it."""
+        exact = price if isinstance(price, Decimal) else Decimal(str(price))
+        return resting_price(exact, self.instrument(name), side or Side.BUY)
 
     def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
         """Round a quantity down to the lot."""

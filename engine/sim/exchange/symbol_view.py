@@ -4,6 +4,7 @@ Reads the arrays of engine/sim/exchange/venue_books.py and decides nothing.
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from engine.market import rows as r
@@ -14,9 +15,10 @@ from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.exchange.venue_books import VenueBooks
 from engine.sim.feeds.sim_market import SimQuote, TradePrint
-from engine.sim.units import ONE
+from engine.sim.units import ONE, product
 
 AVERAGE_MINUTES: Final = 5  # avgPriceMins of the filters
+SECOND_NS: Final = 1_000_000_000
 
 
 class MinuteBar(NamedTuple):
@@ -120,6 +122,32 @@ class SymbolMarket:
         return [*(bar for bar in self.history if first_ns is None or bar.start_ns < first_ns), *bars]
 
     @property
+    def seconds(self) -> list[MinuteBar]:
+        """Return the seconds of the trades that are kept, oldest first, without a first one that is cut off."""
+        found: list[MinuteBar] = []
+        for start_ns, group in groupby(self.prints, lambda trade: trade.time_ns - trade.time_ns % SECOND_NS):
+            trades = list(group)
+            takers = [trade for trade in trades if not trade.buyer_is_maker]
+            prices = [trade.price for trade in trades]
+            found.append(
+                MinuteBar(
+                    start_ns=start_ns,
+                    open=prices[0],
+                    high=max(prices),
+                    low=min(prices),
+                    close=prices[-1],
+                    volume=sum(trade.quantity for trade in trades),
+                    quote=sum(product(trade.price, trade.quantity) for trade in trades),
+                    trades=len(trades),
+                    taker_base=sum(trade.quantity for trade in takers),
+                    taker_quote=sum(product(trade.price, trade.quantity) for trade in takers),
+                    first_id=trades[0].trade_id,
+                    last_id=trades[-1].trade_id,
+                )
+            )
+        return found[1:] if self._number(at.V_PRINTS) > at.PRINTS_KEPT else found
+
+    @property
     def bar_last(self) -> MinuteBar:
         """Return the newest minute; the symbol must have had a trade."""
         return self._bars(1)[0]
@@ -156,11 +184,11 @@ class SymbolMarket:
         volume = sum([base for base, _ in traded])
         return sum([quote for _, quote in traded]) * ONE // volume if volume else self.last_price()
 
-    def pop_funding(self) -> tuple[int, int]:
-        """Return (mark price, rate) of the due funding and forget its time; the next mark has the next one."""
-        price, rate = self._number(at.V_MARK), self._number(at.V_RATE)
+    def pop_funding(self) -> tuple[int, int, int]:
+        """Return (mark price, rate, time) of the due funding and forget its time; the next mark has the next one."""
+        price, rate, due_ns = self._number(at.V_MARK), self._number(at.V_RATE), self._number(at.V_FUNDING_NS)
         self._books.v[self.place, at.V_FUNDING_NS] = 0
-        return price, rate
+        return price, rate, due_ns
 
     # ---- resting orders, best price first, then by age
 
