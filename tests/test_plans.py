@@ -294,6 +294,7 @@ def test_a_safety_order_ends_a_plan_and_its_orders(tmp_path: Path) -> None:
     finish(session)
 
 
+@pytest.mark.slow
 def test_a_plan_whose_orders_risk_refuses_waits_longer_each_time_and_ends(tmp_path: Path) -> None:
     plan = 'Chase("BTCUSDT", Side.BUY, D("0.01"))'
     session = VirtualSession(
