@@ -103,7 +103,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
         "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -137,11 +137,13 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
+    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
+    counts_fills: bool = False
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
     """Return the limits with the newest rules, as the configuration of a new session has them."""
-    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE)
+    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE, counts_fills=True)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
