@@ -133,7 +133,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
-    # what a fill brought and an ended order held is free before the venue reports the balance (rule `balance`)
+    # True: proceeds of fills, and locks of ended orders, are free before the venue reports the balance (rule `balance`)
     counts_fills: bool = False
     # per instrument and clock minute, all strategies
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
