@@ -133,12 +133,12 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
-    # True: proceeds of fills, and locks of ended orders, are free before the venue reports the balance (rule `balance`)
-    counts_fills: bool = False
     # per instrument and clock minute, all strategies
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
+    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
+    counts_fills: bool = False
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -269,7 +269,7 @@ def new_engine_settings() -> EngineSettings:
 class SafeguardSettings(msgspec.Struct, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits", "rate_backoff_max_ns"})
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
@@ -286,6 +286,8 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
     error_burst_max: int = 0  # so many errors of orders within `window_ns` start a reconciliation
+    # a refusal for the rate that states no time is waited out for 1 s, then twice as long each time, up to this
+    rate_backoff_max_ns: int = 0  # 0: for 1 s each time
     paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
@@ -300,6 +302,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     own_open_orders=True,
     error_burst_max=5,
     paused_exits=True,
+    rate_backoff_max_ns=30 * SECOND_NS,
 )
 
 

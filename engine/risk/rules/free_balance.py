@@ -18,7 +18,7 @@ def balance(context: RiskContext) -> str | RiskAnswer:
     assert lock is not None, "a market price was given"
     asset, needed = lock
     known = context.account.balances.get(asset)
-    orders = context.account.orders.live.values()
+    orders = context.account.orders.index.unreported(known.seq)
     promised = sum((_unreported_lock(order, asset, known.seq, context) for order in orders), ZERO)
     free = known.free
     if context.limits.counts_fills:
@@ -61,6 +61,8 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     if order.status not in LIVE or (order.status is not Status.PENDING and order.updated_seq < balance_seq):
         return ZERO
     instrument = context.instruments[order.order.instrument]
+    if asset not in (instrument.base, instrument.quote):
+        return ZERO
     # a market order locks what it was estimated to cost; earlier sessions did not record that
     market_price = order.order.market_price or (context.worst_price if instrument is context.instrument else None)
     lock = order.order.terms.locks(
