@@ -86,6 +86,17 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, fact.client_order_id AS 
        fact.venue_order_id AS venue_order_id, fact.venue_ns AS venue_ns, cause
 FROM valued;
 
+-- Fundings of contracts by strategy: amount received (negative: paid) for a quantity held, by the funding's rate and mark price. due is when the venue settled it; rate and mark are NULL if the venue stated the amount alone. report_rate is that of the asset in the reporting currency; NULL: the same asset, or not known.
+CREATE OR REPLACE VIEW fundings AS
+SELECT session, seq, instant(time_ns) AS time, time_ns, instant(CAST(body->>'$.venue_ns' AS BIGINT)) AS due,
+       body->>'$.strategy' AS strategy, body->>'$.instrument' AS instrument, body->>'$.asset' AS asset,
+       money(body->>'$.amount') AS amount, money(body->>'$.quantity') AS quantity,
+       nullif(money(body->>'$.rate'), 0) AS rate, nullif(money(body->>'$.mark'), 0) AS mark,
+       nullif(money(body->>'$.report_rate'), 0) AS report_rate
+FROM journal
+WHERE kind = 'FACT' AND body->>'$.fact' = 'funding_paid'
+ORDER BY session, seq;
+
 -- Times in which market data may have been missed, and why; to_time is NULL where that lasted to the session's end.
 CREATE OR REPLACE VIEW gaps AS
 SELECT session, seq, instant(from_ns) AS from_time, instant(to_ns) AS to_time, to_ns - from_ns AS duration_ns, source, stream, instrument,
@@ -157,7 +168,7 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.level' AS leve
 FROM journal
 WHERE kind = 'NOTE';
 
--- P&L as reported from time to time and at the end, in the asset of the instrument's P&L; net is after fees and with funding, except fees_unvalued, whose rate is not known. report_rate is that of the asset in the reporting currency; NULL: the same asset, or not known. is_marked is false without a quote. is_last marks the latest.
+-- P&L as reported from time to time and at the end, in the asset of the instrument's P&L; net is after fees and with funding, except fees_unvalued, whose rate is not known. report_rate is that of the asset in the reporting currency; NULL: the same asset, or not known. is_marked is false without a quote, has_funding if fundings follow mark prices and none came. is_last marks the latest.
 CREATE OR REPLACE VIEW pnl AS
 SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.strategy' AS strategy, body->>'$.instrument' AS instrument,
        money(body->>'$.quantity') AS quantity, money(body->>'$.mark') AS mark,
@@ -166,7 +177,8 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.strategy' AS s
        money(body->>'$.realised_pnl') + money(body->>'$.unrealised_pnl') + coalesce(money(body->>'$.funding'), 0) - money(body->>'$.fees_quote') AS net_pnl,
        row_number() OVER (PARTITION BY session, body->>'$.strategy', body->>'$.instrument' ORDER BY seq DESC) = 1 AS is_last,
        body->'$.fees_unvalued' AS fees_unvalued, coalesce(body->>'$.is_marked', 'true') = 'true' AS is_marked,
-       coalesce(money(body->>'$.funding'), 0) AS funding, body->>'$.asset' AS asset, money(body->>'$.report_rate') AS report_rate
+       coalesce(money(body->>'$.funding'), 0) AS funding, body->>'$.asset' AS asset, money(body->>'$.report_rate') AS report_rate,
+       coalesce(body->>'$.has_funding', 'true') = 'true' AS has_funding
 FROM journal
 WHERE kind = 'FACT' AND body->>'$.fact' = 'pnl'
 ORDER BY session, seq;
