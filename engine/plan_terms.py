@@ -183,7 +183,7 @@ class Scale(_PlanTerms, frozen=True, tag="scale"):
 class Bracket(_PlanTerms, frozen=True, tag="bracket"):
     """Enter, and protect what was filled: a stop order rests at the venue until the stop or the target is reached.
 
-    `protected_by` of the plan says whose duty the protection is. Of a venue without stop orders, the engine's.
+    `view.protected_by(plan_id)` names the holder of the stop now. Of a venue without stop orders it is the engine.
     """
 
     stop_price: Decimal
@@ -234,7 +234,9 @@ class Oco(_PlanTerms, frozen=True, tag="oco"):
 
 
 class Trail(_PlanTerms, frozen=True, tag="trail"):
-    """A trailing stop that the engine holds: close at market once the market turned by a distance from its best price.
+    """A trailing stop: close at market once the market turned by a distance from its best price.
+
+    The venue holds it if `basis_points` is given and the venue has such orders; else the engine does.
 
     `side` is that of the exit: SELL protects a long position. Exactly one of `amount` and `basis_points` is given.
     """

@@ -14,8 +14,8 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
     under_way = sum(
         (
             order.leaves_quantity
-            for order in account.orders.live.values()
-            if (order.strategy, order.order.instrument, order.order.side) == (strategy, instrument, side)
+            for order in account.orders.index.live_orders(instrument).values()
+            if (order.strategy, order.order.side) == (strategy, side)
         ),
         ZERO,
     )

@@ -27,6 +27,10 @@ class OpenOrder:
     executed: int
     executed_quote: int
     stop_price: int = 0
+    trailing_delta: int = 0  # it follows the market from here on: the best price so far is not known
+    iceberg_quantity: int = 0
+    quote_quantity: int = 0
+    is_triggered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +60,15 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
                 quantity=given.quantity,
                 price=given.price,
                 stop_price=given.stop_price,
+                trailing_delta=given.trailing_delta,
+                iceberg_quantity=given.iceberg_quantity,
+                quote_quantity=given.quote_quantity,
                 client_order_id=given.client_order_id,
             ),
             status=SimOrderStatus.PARTIALLY_FILLED if given.executed else SimOrderStatus.NEW,
             executed=given.executed,
             executed_quote=given.executed_quote,
+            is_triggered=given.is_triggered,
             now_ns=now_ns,
         )
     exchange.number_after(known.order_id_last, known.trade_id_last)
