@@ -88,6 +88,7 @@ class SessionView:
                 return
             last = max(self.last_seq, 1)
             self._load_acts()
+            self.progress = 0.3
 
             def show(seq: int) -> None:
                 self.progress = 0.3 + 0.7 * seq / last

@@ -46,7 +46,7 @@ export function Orders() {
     { name: "filled", text: (row) => (Number(row.filled) ? short(row.filled) : "·"), right: true },
     { name: "average", text: (row) => (Number(row.filled) ? fixed(Number(row.notional) / Number(row.filled), 4) : ""), right: true },
     { name: "at cursor", text: (row) => words(statusAt(row, seq)), tone: (row) => (isLive(statusAt(row, seq)) ? "strong" : statusAt(row, seq) === "later" ? "dim" : "") },
-    { name: "age", text: (row) => (row.time <= now ? span((row.end_time && row.end_time <= now ? row.end_time : now) - row.time) : ""), sort: (row) => (row.end_time || now) - row.time, right: true },
+    { name: "age", text: (row) => (row.time <= now && !(seq !== null && row.seq > seq) ? span((row.end_time && row.end_time <= now ? row.end_time : now) - row.time) : ""), sort: (row) => (row.end_time || now) - row.time, right: true },
     { name: "ended as", text: (row) => words(row.status) },
     { name: "terms", text: (row) => row.terms, tone: () => "dim" },
     { name: "id", text: (row) => shortId(row.id), tone: () => "dim", title: (row) => `${row.id}${row.venue_id ? `, venue ${row.venue_id}` : ""}` },
