@@ -5,6 +5,7 @@ to the strategy, and risk reviews each of them.
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
@@ -15,6 +16,13 @@ from engine.money import ZERO
 EVERY_MS_MIN = 100  # between two orders of a plan
 CHECK_MS_MIN = 10
 ORDERS_MAX = 1_000  # of one plan
+
+
+class StopChoice(StrEnum):
+    """The fate of the exits at the venue that protect a position, at an ordered stop."""
+
+    CANCEL = "cancel"
+    KEEP = "keep"  # they stay at the venue, and the next session continues their plan
 
 
 def _require(is_met: object, text: str) -> None:
@@ -178,9 +186,9 @@ class Scale(_PlanTerms, frozen=True, tag="scale"):
 
 
 class Bracket(_PlanTerms, frozen=True, tag="bracket"):
-    """Enter, and protect what was filled: a stop order rests at the venue until the stop or the target is reached.
+    """Enter, and protect what was filled: stop and target rest at the venue until one of them is reached.
 
-    `protected_by` of the plan says whose duty the protection is. Of a venue without stop orders, the engine's.
+    Where the venue has no order lists the engine watches the target, and without stop orders the stop too.
     """
 
     stop_price: Decimal
@@ -188,7 +196,9 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
     entry_price: Decimal = ZERO  # 0: enter at market
     entry_lasts_ms: int = 0  # the entry's rest is cancelled after it; 0: never
     exit_slippage_max: Decimal = Decimal("0.002")  # of the exit at the target, against the target price
+    on_stop: StopChoice | None = None  # its exits at the venue at an ordered stop; None: as the session states
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"on_stop"})
     protects: ClassVar[bool] = True
 
     @property
@@ -207,7 +217,7 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
 
 
 class Oco(_PlanTerms, frozen=True, tag="oco"):
-    """Two exits of a position, a stop order at the venue and a target: the first to close it ends the other.
+    """Two exits of a position, a stop and a target: the first to close it ends the other.
 
     `side` is that of the exit: SELL protects a long position. Both sides are closed as those of a Bracket.
     """
@@ -215,7 +225,9 @@ class Oco(_PlanTerms, frozen=True, tag="oco"):
     stop_price: Decimal
     target_price: Decimal
     exit_slippage_max: Decimal = Decimal("0.002")  # of the exit at the target, against the target price
+    on_stop: StopChoice | None = None  # its exits at the venue at an ordered stop; None: as the session states
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"on_stop"})
     protects: ClassVar[bool] = True
 
     @property

@@ -28,6 +28,7 @@ class Purpose(StrEnum):
     RESUBSCRIBE = "resubscribe"  # one stream of an instrument, over its living link
     PROBE = "probe"  # a query over a private link that proves its subscription
     AMEND = "amend"
+    PLACE_LIST = "place_list"  # several orders at once, of which one ends or activates the others
 
 
 # the answers to these are public: they become FEED records, not BROKER

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
+from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     NO_LIMITS,
     CooldownSettings,
@@ -162,7 +163,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
         "events_kept",
         "bar_close_after_ns",
-        "reporting_currency", "pnl_mark",
+        "reporting_currency", "pnl_mark", "order_lists", "protection_on_stop",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -210,6 +211,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     events_kept: int = 0
     reporting_currency: str = ""  # of P&L, equity and limits; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
+    order_lists: bool = False  # plans place both exits of a position as one list where the venue has lists
+    protection_on_stop: StopChoice = StopChoice.CANCEL  # the exits of plans at an ordered stop with cancel_on_stop
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:
@@ -242,6 +245,8 @@ def new_engine_settings() -> EngineSettings:
         late_waiting_max=50_000,
         decision_warn_ns=SECOND_NS,
         decision_stop_ns=5 * SECOND_NS,
+        order_lists=True,
+        protection_on_stop=StopChoice.KEEP,
     )
     return newest_rules(new)
 

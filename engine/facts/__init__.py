@@ -23,6 +23,7 @@ from engine.facts.account_facts import (
 )
 from engine.facts.order_facts import (
     CancelSettled,
+    ListLeg,
     NewOrder,
     OrderAccepted,
     OrderAdopted,
@@ -102,6 +103,7 @@ __all__ = [
     "InstrumentChanged",
     "LinkReady",
     "LinkSteady",
+    "ListLeg",
     "MarketGap",
     "ModeChanged",
     "NewOrder",

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
 from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
-from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
+from engine.facts import NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
 from engine.handlers.cancel_rules import cancel_rules
 from engine.handlers.intents import emit_request, review_order
+from engine.handlers.place_lists import SOURCE, is_paused, place_list
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
 from engine.model import Instrument, OrderType
@@ -25,7 +26,6 @@ from engine.state.orders import Order
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Run
 
-SOURCE = "plan"  # of the records that plans lead to
 REFUSALS_MAX = 20  # in a row; then a plan that protects no position ends
 WAIT_NS_MAX = 30 * SECOND_NS  # between two orders that are refused again and again
 
@@ -134,6 +134,7 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
+        lists=session.factories[instrument.venue].order_lists,
     )
 
 
@@ -151,6 +152,8 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
         if plan.next_ns != wait_ns:
             step.emit(_moved(plan, PlanMove(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
         return
+    if move.linked and place_list(session, step, plan, move.linked, instrument):
+        move = move._replace(place=())
     for placed, order in enumerate(move.place):
         if not _place(session, step, plan, order, instrument):
             _count_refusal(step, plan, placed)
@@ -192,7 +195,7 @@ def _place(
     session: SessionContext, step: StepContext, plan: ExecutionPlan, order: NewOrder, instrument: Instrument
 ) -> bool:
     """Place one order of a plan. Return False if risk or a pause refuses it."""
-    if not order.reduce_only and _is_paused(step, plan, instrument):
+    if not order.reduce_only and is_paused(step, plan, instrument):
         return False
     if order.reduce_only:
         is_market = order.terms.price is None
@@ -212,14 +215,6 @@ def _place(
         return False
     emit_request(session, step, approved, plan_id=plan.plan_id)
     return True
-
-
-def _is_paused(step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> bool:
-    breakers = step.account.breakers
-    subjects = ((BreakerScope.INSTRUMENT, instrument.id), (BreakerScope.STRATEGY, plan.strategy))
-    return bool(breakers.pauses) and any(
-        breakers.pause_reason(scope, subject, step.time_ns) for scope, subject in subjects
-    )
 
 
 def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:

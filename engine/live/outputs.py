@@ -40,7 +40,7 @@ class OutputDispatcher:
                 case RequestBody() as request:
                     self._gateway.perform(output.record)
                     has_request = True
-                    self.orders += request.purpose is Purpose.PLACE
+                    self.orders += len(request.placed)
                 case VerdictBody() as verdict if not verdict.approved:
                     self.refused += 1
                     objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]

@@ -149,7 +149,7 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
                 return breakers
             subjects = ((BreakerScope.INSTRUMENT, order.order.instrument), (BreakerScope.STRATEGY, order.strategy))
             return _cleared(breakers, [key_of(scope, subject) for scope, subject in subjects], at)
-        case Requested() if change.request.purpose is Purpose.PLACE:
+        case Requested() if change.request.placed:
             return _approved(breakers, key_of(BreakerScope.STRATEGY, change.request.strategy), at)
         case BreakerTripped():
             key = key_of(change.scope, change.subject)

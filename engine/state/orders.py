@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec.structs import replace
 
+from engine.bodies import RequestBody
 from engine.facts import (
     CancelSettled,
+    ListLeg,
     NewOrder,
     OrderAccepted,
     OrderAdopted,
@@ -47,6 +49,8 @@ class Order(msgspec.Struct, frozen=True):
             "doubt",
             "doubted_ns",
             "amended_to",
+            "list_id",
+            "waits_for",
         }
     )
 
@@ -82,6 +86,8 @@ class Order(msgspec.Struct, frozen=True):
     doubt: str = ""  # the venue contradicts us about it; it is queried again
     doubted_ns: int = 0
     amended_to: Decimal = ZERO  # the quantity of our last request to amend it; 0: none
+    list_id: str = ""  # our id of the order list that it belongs to; "": none
+    waits_for: str = ""  # client order id of the list's order that must be filled before this one is active
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -245,21 +251,11 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
     match request.purpose:
         case Purpose.PLACE:
             assert request.order is not None, "a place request carries its order"
-            name = request.client_order_id
-            assert name not in orders.live, f"{name} was used before"
-            assert name not in orders.closed, f"{name} was used before"
-            order = Order(
-                client_order_id=request.client_order_id,
-                strategy=request.strategy,
-                order=request.order,
-                status=Status.PENDING,
-                request_seq=at.seq,
-                created_ns=at.time_ns,
-                updated_seq=at.seq,
-                updated_ns=at.time_ns,
-                expires_ns=request.expires_ns,
-            )
-            return _put(orders, order)
+            return _placed(orders, ListLeg(request.client_order_id, request.order), request, at)
+        case Purpose.PLACE_LIST:
+            for leg in request.legs:
+                orders = _placed(orders, leg, request, at, list_id=request.client_order_id)
+            return orders
         case Purpose.CANCEL:
             order = orders.known(request.client_order_id)
             return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
@@ -275,6 +271,27 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             return _put(orders, replace(order, fills_queried_ns=at.time_ns, fills_queries=order.fills_queries + 1))
         case _:
             return orders
+
+
+def _placed(orders: Orders, leg: ListLeg, request: RequestBody, at: Stamp, *, list_id: str = "") -> Orders:
+    """Add an order that a request places, perhaps one of a list."""
+    name = leg.client_order_id
+    assert name not in orders.live, f"{name} was used before"
+    assert name not in orders.closed, f"{name} was used before"
+    order = Order(
+        client_order_id=name,
+        strategy=request.strategy,
+        order=leg.order,
+        status=Status.PENDING,
+        request_seq=at.seq,
+        created_ns=at.time_ns,
+        updated_seq=at.seq,
+        updated_ns=at.time_ns,
+        expires_ns=request.expires_ns,
+        list_id=list_id,
+        waits_for=leg.waits_for,
+    )
+    return _put(orders, order)
 
 
 def _answered(orders: Orders, change: Answered) -> Orders:

@@ -252,6 +252,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
+    Purpose.PLACE_LIST: ("orders", *_SENT, "breakers", "safety", "plans"),
     Purpose.CANCEL: ("orders", *_SENT, "safety"),
     Purpose.AMEND: ("orders", *_SENT),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),

@@ -197,7 +197,7 @@ def opening_balances(journal: Journal) -> dict[str, int]:
     totals: dict[str, int] = {}
     for record in journal.records(kinds=(Kind.FACT, Kind.REQUEST)):
         if record.kind is Kind.REQUEST:
-            if totals and read_request(record.body or "").purpose is Purpose.PLACE:
+            if totals and read_request(record.body or "").placed:
                 break
             continue
         fact = read_fact(record.body or "")

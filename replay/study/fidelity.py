@@ -151,8 +151,8 @@ def recorded_orders(journal: Journal) -> tuple[OrdersById, dict[str, str]]:
     for record in journal.records(kinds=(Kind.REQUEST, Kind.FACT)):
         if record.kind is Kind.REQUEST:
             request = read_request(record.body or "")
-            if request.purpose is Purpose.PLACE and request.order is not None:
-                orders[request.client_order_id] = ComparedOrder(request.order.quantity)
+            for name, order in request.placed:
+                orders[name] = ComparedOrder(order.quantity)
             continue
         fill = read_fact(record.body or "")
         if not isinstance(fill, facts.OrderFilled):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from engine.facts import NewOrder, PlanPhase
 from engine.lifecycle import LIVE, Status
 from engine.market.views import BookTop
-from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.model import Instrument, ListKind, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
@@ -27,6 +27,7 @@ class Seen(NamedTuple):
     position: Decimal  # of the strategy
     read_book: Callable[[], BookTop | None]
     has_stops: bool = True  # the venue holds stop orders
+    lists: frozenset[ListKind] = frozenset()  # the order lists that the venue places as one
 
     def touch(self, side: Side) -> Decimal:
         """Return the best price of a side: the bid for a buy."""
@@ -60,6 +61,8 @@ class PlanMove(NamedTuple):
     mark: Decimal | None = None
     next_ns: int | None = None
     ended: str = ""  # the reason why the plan is over
+    # an order list that is placed instead of `place`, unless risk refuses it; the stop precedes the target
+    linked: tuple[NewOrder, ...] = ()
 
 
 NOTHING = PlanMove()

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from engine.money import ZERO
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule, passed
 from engine.risk.open_quantity import open_quantity
@@ -33,7 +35,7 @@ def position(context: RiskContext) -> str | RiskAnswer:
     if not limit:
         return ""
     instrument, side = context.order.instrument, context.order.side
-    under_way = open_quantity(context.account.orders.live.values(), instrument, side)
+    under_way = open_quantity(context.account.orders.live, instrument, side)
     used = context.account.positions.net(instrument) * side.sign + under_way
     worst = used + context.order.quantity
     reason = f"position could reach {worst * side.sign}, beyond position_max {limit}" if worst > limit else ""
@@ -49,8 +51,9 @@ def open_orders(context: RiskContext) -> str | RiskAnswer:
         for order in context.account.orders.live.values()
         if order.order.instrument == instrument and not (own_only and order.adopted)
     )
-    reason = f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
-    return RiskAnswer(reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    worst = count + 1 + context.linked
+    reason = f"{count} orders are open, open_orders_max is {limit}" if limit and worst > limit else ""
+    return RiskAnswer(reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 def rate(context: RiskContext) -> str | RiskAnswer:
@@ -59,14 +62,16 @@ def rate(context: RiskContext) -> str | RiskAnswer:
     budget = context.account.limits.get(venue)
     if time_ns < budget.blocked_until_ns:
         return f"{venue} asked us to wait: {budget.reason}"
-    if reason := context.rates.reject_reason(budget, time_ns):
+    sent = replace(budget, orders=budget.orders + context.linked) if context.linked else budget
+    if reason := context.rates.reject_reason(sent, time_ns):
         return reason
     limit = context.limits.orders_per_second_max
     if not limit:
         return ""
     count = budget.orders_in_second if budget.second == time_ns // SECOND_NS else 0
-    reason = f"{count} orders within this second, orders_per_second_max is {limit}" if count >= limit else ""
-    return RiskAnswer(reason, "orders_per_second_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    worst = count + 1 + context.linked
+    reason = f"{count} orders within this second, orders_per_second_max is {limit}" if worst > limit else ""
+    return RiskAnswer(reason, "orders_per_second_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 RULES = (

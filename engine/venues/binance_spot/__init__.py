@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
-from engine.model import Instrument, TimeInForce
+from engine.model import Instrument, ListKind, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.dialect import BinanceVenue
@@ -58,7 +58,11 @@ class BinanceSpot(BinanceVenue):
         ),  # the default of `verbatim venue`
     }
     capabilities = OrderCapabilities(
-        types=frozenset(REQUIRED), times_in_force=frozenset(TimeInForce), amend=True, native_stops=True
+        types=frozenset(REQUIRED),
+        times_in_force=frozenset(TimeInForce),
+        amend=True,
+        native_stops=True,
+        order_lists=frozenset(ListKind),
     )
     key_rights: ClassVar[BinanceKeyRights] = BinanceKeyRights()
     snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
