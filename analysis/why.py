@@ -131,7 +131,9 @@ class _Chapter:
         """Return every record that has the order's name as key, and the causes of all, latest first."""
         markets = FrameDecoder(decoding_context(self._journal))
         walk = CausalWalk(self._journal, markets)
-        records = {record.seq: record for record in self._records("key = ?", [name])}
+        keys = self._rows("SELECT list_id FROM orders WHERE client_order_id = ? AND list_id <> ''", [name])
+        names = [name, *(row[0] for row in keys)]
+        records = {record.seq: record for record in self._records("list_contains(?, key)", [names])}
         waiting = {seq for record in records.values() for seq in _causes(walk, record)} - records.keys()
         while waiting:
             new = list(self._records("list_contains(?, seq)", [sorted(waiting)]))
@@ -140,7 +142,9 @@ class _Chapter:
         sent = {
             row[0]: row[1:]
             for row in self._rows(
-                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests WHERE client_order_id = ?", [name]
+                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests "
+                "WHERE list_contains(?, client_order_id)",
+                [names],
             )
         }
         return [self._link(records[seq], records, markets, sent.get(seq)) for seq in sorted(records, reverse=True)]

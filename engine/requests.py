@@ -31,6 +31,7 @@ class Purpose(StrEnum):
     PLACE_LIST = "place_list"  # several orders at once, of which one ends or activates the others
 
 
+PLACING = frozenset({Purpose.PLACE, Purpose.PLACE_LIST})
 # the answers to these are public: they become FEED records, not BROKER
 FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_INFO})
 

@@ -18,6 +18,7 @@ from engine.facts import NewOrder
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import Instrument, find_instrument
+from engine.plan_terms import PlanTerms
 from engine.record_codec import (
     read_checkpoint,
     read_command,
@@ -131,6 +132,11 @@ def order_text(order: NewOrder) -> str:
     return f"{order.side} {plain(order.quantity)} {order.instrument} {order.terms.text()}"
 
 
+def plan_text(terms: PlanTerms) -> str:
+    """Describe the terms of an execution plan by its kind, side, quantity and instrument."""
+    return f"{type(terms).__name__} {terms.side} {plain(terms.quantity)} {terms.instrument}"
+
+
 def fields_text(fields: Any) -> str:
     """Format fields as `name value, name value`, sorted by name."""
     pairs = json.loads(canonical(fields))
@@ -186,7 +192,14 @@ def _rounded_text(number: Decimal) -> str:
 
 def _intent(record: Record) -> str:
     intent = read_intent(record.body or "")
-    action = order_text(intent.order) if intent.order is not None else f"cancel {intent.cancels}"
+    if intent.order is not None:
+        action = order_text(intent.order)
+    elif intent.legs:
+        action = f"place as one list: {'; '.join(map(order_text, intent.legs))}"
+    elif intent.plan is not None:
+        action = f"run plan {intent.plan_id}: {plan_text(intent.plan)}"
+    else:
+        action = f"cancel {intent.cancels}"
     rationale = f", because {fields_text(intent.rationale)}" if intent.rationale else ""
     return f"{intent.strategy} (version {intent.version}) decides to {action}{rationale}"
 

@@ -1,4 +1,5 @@
 -- One row an order with its last status. origin: placed here, adopted from the venue, or carried from the session before.
+-- list_id: our id of the order list that it belongs to. plan_id: the execution plan that placed it in this session.
 -- type FOREIGN: another program's order of a type that the engine does not have; venue_type is the venue's name for it.
 WITH opening AS (
     SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
@@ -9,19 +10,25 @@ WITH opening AS (
 ), begun AS (
     SELECT session, seq, time_ns, body->>'$.client_order_id' AS client_order_id, body->>'$.strategy' AS strategy,
            body->'$.order' AS wish, 'placed' AS origin, seq AS request_seq, cause AS verdict_seq, 'pending' AS status,
-           '' AS venue_order_id, money('0') AS filled, money('0') AS notional, 0 AS fills, '' AS reason
+           '' AS venue_order_id, money('0') AS filled, money('0') AS notional, 0 AS fills, '' AS reason,
+           '' AS list_id, coalesce(body->>'$.plan_id', '') AS plan_id
     FROM journal
     WHERE kind = 'REQUEST' AND body->>'$.purpose' = 'place'
     UNION ALL
+    SELECT session, seq, time_ns, leg.value->>'$.client_order_id', body->>'$.strategy', leg.value->'$.order', 'placed', seq,
+           cause, 'pending', '', money('0'), money('0'), 0, '', body->>'$.client_order_id', coalesce(body->>'$.plan_id', '')
+    FROM journal, json_each(journal.body, '$.legs') AS leg
+    WHERE kind = 'REQUEST' AND body->>'$.purpose' = 'place_list'
+    UNION ALL
     SELECT session, seq, time_ns, body->>'$.client_order_id', 'external', body->'$.order', 'adopted', NULL, NULL, 'open',
-           body->>'$.venue_order_id', money('0'), money('0'), 0, ''
+           body->>'$.venue_order_id', money('0'), money('0'), 0, '', '', ''
     FROM journal
     WHERE kind = 'FACT' AND body->>'$.fact' = 'order_adopted'
     UNION ALL
     SELECT session, seq, CAST(value->>'$.created_ns' AS BIGINT), value->>'$.client_order_id', value->>'$.strategy',
            value->'$.order', 'carried', NULL, NULL, value->>'$.status', value->>'$.venue_order_id',
            money(value->>'$.filled_quantity'), money(value->>'$.filled_notional'),
-           CAST(json_array_length(value, '$.fill_ids') AS INTEGER), value->>'$.reason'
+           CAST(json_array_length(value, '$.fill_ids') AS INTEGER), value->>'$.reason', coalesce(value->>'$.list_id', ''), ''
     FROM carried
 ), filled AS (
     SELECT session, client_order_id, sum(quantity) AS quantity, sum(notional) AS notional, count(*) AS fills
@@ -74,6 +81,6 @@ SELECT session, client_order_id, known_venue_order_id AS venue_order_id, strateg
        END AS status,
        filled_quantity, ratio(filled_notional, filled_quantity) AS price_avg, fill_count AS fills, last_reason AS reason,
        instant(time_ns) AS created, time_ns AS created_ns, instant(coalesce(updated_ns, time_ns)) AS updated,
-       coalesce(updated_ns, time_ns) AS updated_ns, origin, request_seq, verdict_seq, coalesce(last_seq, seq) AS last_seq
+       coalesce(updated_ns, time_ns) AS updated_ns, origin, request_seq, verdict_seq, coalesce(last_seq, seq) AS last_seq, list_id, plan_id
 FROM summed
 ORDER BY session, created_ns, client_order_id

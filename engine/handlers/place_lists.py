@@ -56,7 +56,8 @@ def place_list(
     for name, order in zip(names, orders, strict=True):
         leg = ListLeg(name, order, "" if name == entry_name else entry_name)
         context = risk_context(session, step, plan.strategy, order, quote)
-        reviewed.append((leg, replace(context, linked=len(orders) - 1)))
+        is_protecting = not has_entry and bool(step.account.modes.stopping_since_ns)
+        reviewed.append((leg, replace(context, linked=len(orders) - 1, is_protecting=is_protecting)))
     verdict, approved = review_list(reviewed, session.risk_rules)
     if approved is None and session.names_refused:
         verdict = replace(verdict, strategy=plan.strategy, instrument=instrument.id)

@@ -23,6 +23,7 @@ from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
+from engine.state.protection import keeps_exits
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Run
 
@@ -104,8 +105,27 @@ def advance_plans(session: SessionContext, step: StepContext) -> None:
         elif is_over or step.account.safety.is_pausing(plan.strategy):
             _stop(step, plan)
             _advance_stop(session, step, step.account.plans.running[plan.plan_id])
-        elif modes.mode is Mode.RUNNING and not modes.stopping_since_ns and plan.strategy in session.strategies:
+        elif modes.mode is not Mode.RUNNING or plan.strategy not in session.strategies:
+            continue
+        elif not modes.stopping_since_ns or keeps_exits(plan, session.settings):
             _advance(session, step, plan, instrument)
+
+
+def decide_plan(session: SessionContext, step: StepContext, plan: ExecutionPlan) -> PlanMove | None:
+    """Return the next move of a plan, without performing it; while the session stops, its exits alone.
+
+    None if this session does not trade its instrument.
+    """
+    instrument = session.instruments.get(plan.terms.instrument)
+    if instrument is None or plan.phase is PlanPhase.STOPPING:
+        return None
+    return _move(step, _seen(session, step, plan, instrument))
+
+
+def _move(step: StepContext, seen: Seen) -> PlanMove:
+    move = PLANS[type(seen.plan.terms)](seen)
+    is_stopping = step.account.modes.stopping_since_ns
+    return NOTHING if is_stopping and not all(order.reduce_only for order in move.place) else move
 
 
 def _orders(step: StepContext, plan: ExecutionPlan) -> tuple[Order, ...]:
@@ -140,7 +160,7 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
 
 def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> None:
     seen = _seen(session, step, plan, instrument)
-    move = PLANS[type(plan.terms)](seen)
+    move = _move(step, seen)
     if move == NOTHING:
         return
     for live in move.cancel:
@@ -210,7 +230,16 @@ def _place(
         IntentKind.PLACE, plan.strategy, plan.version, order=order, rationale=rationale, plan_id=plan.plan_id
     )
     seq = step.emit(body, source=SOURCE, key=order_id)
-    approved = review_order(session, step, plan.strategy, order, quote=quote, order_id=order_id, cause=seq)
+    approved = review_order(
+        session,
+        step,
+        plan.strategy,
+        order,
+        quote=quote,
+        order_id=order_id,
+        cause=seq,
+        is_protecting=bool(step.account.modes.stopping_since_ns),
+    )
     if approved is None:
         return False
     emit_request(session, step, approved, plan_id=plan.plan_id)

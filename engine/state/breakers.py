@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from engine.bodies import CommandName, VerdictBody
 from engine.facts import BreakerScope, BreakerTripped, OrderAccepted, OrderClosed, OrderUnknown
 from engine.lifecycle import Report
-from engine.requests import Purpose
 from engine.session_record import SECOND_NS, SafeguardSettings
 from engine.state.changes import Change, Commanded, Requested, Stamp
 from engine.state.orders import Order, Orders

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from engine import facts
 from engine.record_codec import read_fact, read_request
-from engine.requests import Purpose
 from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import rules_of

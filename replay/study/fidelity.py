@@ -28,7 +28,7 @@ from replay.resim.sim_setup import ACCOUNT_KEY, build_venue, opening_balances, r
 from replay.resim.timeline import Timeline
 from replay.resim.venue_model import VenueModel, measure_latency, with_settings
 
-COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.CANCEL})
+COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
 FILL_GAP_NS_MAX = SECOND_NS  # a larger gap between two fills counts as a missing fill
 INITIAL_WAYS_MS = (0, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)  # request latencies that are tried first
 ROUNDS = 3  # each halves the distance to the neighbours of the best

@@ -88,9 +88,7 @@ def _enter(seen: Seen, terms: Bracket) -> PlanMove:
 
 def _pair(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal) -> tuple[NewOrder, NewOrder]:
     """Return the stop and the target of a list."""
-    target = limit_order(
-        seen, side, quantity, terms.target_price, order_type=OrderType.LIMIT_MAKER, reduce_only=True
-    )
+    target = limit_order(seen, side, quantity, terms.target_price, order_type=OrderType.LIMIT_MAKER, reduce_only=True)
     return _stop(seen, terms, side, quantity), target
 
 
@@ -105,9 +103,7 @@ def _stop(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal) -> Ne
     )
 
 
-def _protect(
-    seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal, cancels: tuple[Order, ...]
-) -> PlanMove:
+def _protect(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal, cancels: tuple[Order, ...]) -> PlanMove:
     """Place both exits as one list, or the stop alone where the venue has no lists or refused this one."""
     is_listed = ListKind.OCO in seen.lists and not _is_list_refused(seen, side)
     pair = _pair(seen, terms, side, quantity) if is_listed else ()
@@ -115,9 +111,7 @@ def _protect(
     return PlanMove((stop,), cancels, PlanPhase.PROTECTING, next_ns=_next(seen), linked=pair)
 
 
-def _await_entry(
-    seen: Seen, terms: Bracket | Oco, entries: tuple[Order, ...], cancels: tuple[Order, ...]
-) -> PlanMove:
+def _await_entry(seen: Seen, terms: Bracket | Oco, entries: tuple[Order, ...], cancels: tuple[Order, ...]) -> PlanMove:
     """Wait for an entry whose list holds the exits: the venue places them when it is filled whole.
 
     A part of it is not protected there, and its funds back nothing else. So the engine watches both prices for it, and
@@ -133,9 +127,7 @@ def _await_entry(
     return PlanMove(cancel=cancels, next_ns=_next(seen)) if cancels or seen.is_due() else NOTHING
 
 
-def _must_exit(
-    seen: Seen, terms: Bracket | Oco, side: Side, *, exits: tuple[Order, ...], uncovered: Decimal
-) -> bool:
+def _must_exit(seen: Seen, terms: Bracket | Oco, side: Side, *, exits: tuple[Order, ...], uncovered: Decimal) -> bool:
     """Return True if the engine must close the position, or place its exits again: no order at the venue does it."""
     if not seen.has_stops and _is_reached(seen, terms.stop_price, side, is_stop=True):
         return True
@@ -212,7 +204,7 @@ def _exit(
     uncovered: Decimal,
     cancels: tuple[Order, ...],
 ) -> PlanMove:
-    """Close at the target once the exits at the venue have ended; place them again if the market fell back meanwhile."""
+    """Close at the target once the exits at the venue have ended; place them again if the market fell back."""
     stops = tuple(
         order for order in exits if order.status in LIVE and (order.order.terms.trigger is not None or order.list_id)
     )
