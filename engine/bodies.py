@@ -20,7 +20,7 @@ class IntentKind(StrEnum):
     PLACE = "place"
     CANCEL = "cancel"
     AMEND = "amend"
-    PLACE_LIST = "place_list"  # several orders at once, of which one ends or activates the others
+    PLACE_LIST = "place_list"  # several orders at once: one of them ends or activates the others
     RUN = "run"  # an execution plan
 
 

@@ -28,7 +28,7 @@ class Purpose(StrEnum):
     RESUBSCRIBE = "resubscribe"  # one stream of an instrument, over its living link
     PROBE = "probe"  # a query over a private link that proves its subscription
     AMEND = "amend"
-    PLACE_LIST = "place_list"  # several orders at once, of which one ends or activates the others
+    PLACE_LIST = "place_list"  # several orders at once: one of them ends or activates the others
 
 
 PLACING = frozenset({Purpose.PLACE, Purpose.PLACE_LIST})

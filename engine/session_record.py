@@ -212,7 +212,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     reporting_currency: str = ""  # of P&L, equity and limits; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
     order_lists: bool = False  # plans place both exits of a position as one list where the venue has lists
-    # the exits of plans at an ordered stop with cancel_on_stop; None: they are cancelled, and no note says so
+    # the exits of plans at an ordered stop with cancel_on_stop; None: they are cancelled without a note
     protection_on_stop: StopChoice | None = None
 
 

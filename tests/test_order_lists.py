@@ -16,7 +16,7 @@ from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
 from engine.plan_terms import StopChoice
 from engine.session_record import SECOND_NS, new_engine_settings
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 from journal.record import Kind
 from journal.verify import verify

@@ -5,7 +5,7 @@ from typing import Final
 
 from engine.lifecycle import LIVE
 from engine.session_record import SECOND_NS
-from engine.state.order_lists import siblings
+from engine.state.linked_orders import siblings
 from engine.state.orders import Order
 from engine.step_context import StepContext
 

@@ -9,7 +9,7 @@ from engine.handlers.run_plans import decide_plan
 from engine.mode_reasons import Mode
 from engine.money import ZERO
 from engine.session_context import SessionContext
-from engine.state.protection import keeps_exits, kept_on_stop, protected_quantity
+from engine.state.kept_exits import keeps_exits, kept_on_stop, protected_quantity
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -28,7 +28,7 @@ def awaits_protection(session: SessionContext, step: StepContext) -> bool:
 
 
 def name_protection(session: SessionContext, step: StepContext) -> None:
-    """Tell, at the end of a session, what protects the positions of plans until the next one.
+    """State, at the end of a session, what protects the positions of plans until the next one.
 
     No-op in older sessions, which state no choice.
     """
@@ -43,7 +43,7 @@ def name_protection(session: SessionContext, step: StepContext) -> None:
         if not session.settings.cancel_on_stop:
             names = [name for name in plan.orders if name in step.account.orders.live]
         if names:
-            quantity = protected_quantity(step.account, plan, frozenset(names))
+            quantity = plain(protected_quantity(step.account, plan, frozenset(names)))
             text = (
                 f"plan {plan.plan_id}: orders {', '.join(names)} stay at the venue and protect {quantity} of {position}"
             )

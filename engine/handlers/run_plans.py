@@ -22,8 +22,8 @@ from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import ExecutionPlan
+from engine.state.kept_exits import keeps_exits
 from engine.state.orders import Order
-from engine.state.protection import keeps_exits
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Run
 

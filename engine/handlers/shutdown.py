@@ -10,7 +10,7 @@ from engine.handlers.protection import awaits_protection, name_protection
 from engine.handlers.safety import own_live
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
-from engine.state.protection import kept_on_stop
+from engine.state.kept_exits import kept_on_stop
 from engine.step_context import StepContext
 
 

@@ -6,7 +6,7 @@ import structlog
 
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
-from engine.state.protection import kept_on_stop
+from engine.state.kept_exits import kept_on_stop
 from engine.state.session_state import Account
 
 NAMED_MAX = 3  # orders that a reason names

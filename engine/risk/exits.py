@@ -5,7 +5,7 @@ from decimal import Decimal
 from engine.facts import NewOrder
 from engine.model import Instrument, Side
 from engine.money import ZERO, down_to_grid
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_orders
 from engine.state.session_state import Account
 
 
@@ -15,7 +15,7 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
     under_way = sum(
         (
             order.leaves_quantity
-            for order in fillable_together(account.orders.live.values(), account.orders.live)
+            for order in fillable_orders(account.orders)
             if (order.strategy, order.order.instrument, order.order.side) == (strategy, instrument, side)
         ),
         ZERO,

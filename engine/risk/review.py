@@ -68,8 +68,8 @@ def review_list(
 
     Args:
         reviewed: Each order of the list with its own context.
-        rules: The rules. An order that waits for another is asked `WAITING_RULES` alone: its funds and its position
-            come with that other order.
+        rules: The rules. `WAITING_RULES` alone judge an order that waits for another: its funds and its position come
+            with that other order.
 
     """
     reasons: dict[str, str] = {}

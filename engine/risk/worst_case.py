@@ -13,7 +13,7 @@ from engine import contracts
 from engine.model import Instrument, Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import Order
 
 
@@ -108,8 +108,7 @@ def exposures(context: RiskContext, scope: Scope, value: Value) -> dict[str, Exp
             worth = _worth(context, position.instrument, position.quantity, ZERO, value)
             if worth is not None:
                 found.setdefault(position.instrument, Exposure()).held += worth
-    live = context.account.orders.live
-    for order in fillable_together(live.values(), live):
+    for order in fillable_orders(context.account.orders):
         name = order.order.instrument
         if scope.counts(order.strategy, name) and (leaves := order.leaves_quantity):
             worth = _worth(context, name, leaves, _price(order), value)

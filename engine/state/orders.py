@@ -98,13 +98,14 @@ class Order(msgspec.Struct, frozen=True):
 class Orders(msgspec.Struct, frozen=True):
     """Live orders, and closed ones until they are old. They are apart since a quote concerns live orders only."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "linked"})
 
     live: dict[str, Order] = {}
     closed: dict[str, Order] = {}
     by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
     missing_fills: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
     doubted: tuple[str, ...] = ()  # orders about which the venue contradicts us
+    linked: tuple[str, ...] = ()  # live orders that belong to order lists
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -218,7 +219,7 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
     for name in dropped:
         del kept[name]
     by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
-    return Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted)
+    return Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.linked)
 
 
 def _put(orders: Orders, order: Order) -> Orders:
@@ -243,7 +244,10 @@ def _put(orders: Orders, order: Order) -> Orders:
     doubted = orders.doubted
     if bool(order.doubt) != (name in doubted):
         doubted = tuple(sorted(set(doubted) ^ {name}))
-    return Orders(live, closed, by_venue_id, missing_fills, doubted)
+    linked = orders.linked
+    if order.list_id and (order.status in LIVE) != (name in linked):
+        linked = tuple(sorted(set(linked) ^ {name}))
+    return Orders(live, closed, by_venue_id, missing_fills, doubted, linked)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:

@@ -19,7 +19,7 @@ from engine.session_record import SECOND_NS
 from engine.sim.exchange.order_values import SimFill, SimOrder
 from engine.sim.units import ONE
 from engine.sim.units import text as units_text
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import Order
 from engine.state.session_state import State
 from journal.reader import Journal
@@ -233,8 +233,7 @@ def _check_balances(venue: VirtualVenue, state: State) -> Found:
         theirs = (_decimal(funds.free.get(asset, 0)), _decimal(funds.locked.get(asset, 0)))
         if (ours.free, ours.locked) != theirs:
             yield Broken("balances", f"{asset}: {ours.free} free, {ours.locked} locked; the venue says {theirs}")
-        live = state.account.orders.live
-        locks = sum((_lock(order, asset) for order in fillable_together(live.values(), live)), ZERO)
+        locks = sum((_lock(order, asset) for order in fillable_orders(state.account.orders)), ZERO)
         if ours.locked != locks:
             yield Broken("locked = open orders", f"{asset}: {ours.locked} locked, the open orders lock {locks}")
 

@@ -27,7 +27,7 @@ from engine.lifecycle import LIVE, Status
 from engine.model import ListKind, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.plan_terms import Bracket, Oco
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 
 CHECK_NS = 100 * MILLISECOND_NS  # how often the target is compared, and the stop where the venue holds none

@@ -5,7 +5,7 @@ from decimal import Decimal
 from engine.lifecycle import LIVE, Status
 from engine.money import ZERO
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import Order
 
 
@@ -18,8 +18,7 @@ def balance(context: RiskContext) -> str | RiskAnswer:
     assert lock is not None, "a market price was given"
     asset, needed = lock
     known = context.account.balances.get(asset)
-    live = context.account.orders.live
-    orders = fillable_together(live.values(), live)
+    orders = fillable_orders(context.account.orders)
     promised = sum((_unreported_lock(order, asset, known.seq, context) for order in orders), ZERO)
     reason = ""
     if needed > known.free - promised:

@@ -35,7 +35,7 @@ def position(context: RiskContext) -> str | RiskAnswer:
     if not limit:
         return ""
     instrument, side = context.order.instrument, context.order.side
-    under_way = open_quantity(context.account.orders.live, instrument, side)
+    under_way = open_quantity(context.account.orders, instrument, side)
     used = context.account.positions.net(instrument) * side.sign + under_way
     worst = used + context.order.quantity
     reason = f"position could reach {worst * side.sign}, beyond position_max {limit}" if worst > limit else ""

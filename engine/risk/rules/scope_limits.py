@@ -34,7 +34,7 @@ def strategy_position(context: RiskContext) -> str | RiskAnswer:
     limit = context.limits.strategy.get(strategy, NO_LIMITS).position_max
     if not limit:
         return ""
-    under_way = open_quantity(context.account.orders.live, instrument, side, strategy)
+    under_way = open_quantity(context.account.orders, instrument, side, strategy)
     used = context.account.positions.get(strategy, instrument).quantity * side.sign + under_way
     worst = used + context.order.quantity
     reason = ""

@@ -3,7 +3,7 @@
 from engine.model import Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext, RiskRule
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import EXTERNAL
 
 
@@ -24,7 +24,7 @@ def reject_reason(context: RiskContext) -> str:
     selling = sum(
         (
             order.leaves_quantity
-            for order in fillable_together(context.account.orders.live.values(), context.account.orders.live)
+            for order in fillable_orders(context.account.orders)
             if order.order.side is Side.SELL and order.order.instrument in alike and not order.adopted
         ),
         ZERO,

@@ -1,11 +1,13 @@
 """Exits of execution plans that an ordered stop leaves at the venue, where they protect a position."""
 
+from decimal import Decimal
+
 from engine.lifecycle import LIVE
 from engine.money import ZERO
 from engine.plan_terms import Bracket, Oco, StopChoice
 from engine.session_record import EngineSettings
 from engine.state.execution_plans import ExecutionPlan
-from engine.state.order_lists import fillable_together
+from engine.state.linked_orders import fillable_together
 from engine.state.session_state import Account
 
 
@@ -35,8 +37,8 @@ def kept_on_stop(account: Account, settings: EngineSettings) -> frozenset[str]:
     return frozenset(kept)
 
 
-def protected_quantity(account: Account, plan: ExecutionPlan, kept: frozenset[str]) -> str:
-    """Return, as text, the quantity that the kept exits of a plan close."""
+def protected_quantity(account: Account, plan: ExecutionPlan, kept: frozenset[str]) -> Decimal:
+    """Return the quantity that the kept exits of a plan close."""
     live = account.orders.live
     exits = [live[name] for name in plan.orders if name in kept and name in live]
-    return f"{sum((order.leaves_quantity for order in fillable_together(exits, live)), ZERO):f}"
+    return sum((order.leaves_quantity for order in fillable_together(exits, live)), ZERO)

@@ -4,12 +4,18 @@ The orders of a list on one side are a pair: the fill of one ends the other. An 
 active before that one is filled. The venue locks the funds of a pair once (Binance Spot API, order lists).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from engine.lifecycle import LIVE
 from engine.money import ZERO
 from engine.state.orders import Order, Orders
+
+
+def fillable_orders(orders: Orders) -> Collection[Order]:
+    """Return the live orders that can fill together: all, unless some belong to lists."""
+    live = orders.live
+    return fillable_together(live.values(), live) if orders.linked else live.values()
 
 
 def fillable_together(orders: Iterable[Order], live: Mapping[str, Order]) -> list[Order]:
