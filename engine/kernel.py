@@ -36,8 +36,9 @@ from engine.record_codec import read_fact, read_request, read_verdict
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
+from engine.state.account_fold import fold
 from engine.state.changes import Change, Requested, Stamp
-from engine.state.session_state import Account, State, fold, restore_opening
+from engine.state.session_state import Account, State, restore_opening
 from engine.state.timers import Timers, first_due_ns, timer_name
 from engine.step_context import Output, StepContext
 from engine.strategy.api import Cancel, Run
@@ -168,8 +169,7 @@ class Kernel:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
-                made = [type(output.body) for output in step.outputs]
-                if session.settings.halt_on_rival and facts.OrderAdopted in made:
+                if session.settings.halt_on_rival and step.outputs:
                     halt_for_rivals(session, step)
                 if self.watches_losses and (step.account.positions is not positions or step.account.pnl is not pnl):
                     watch_daily_loss(session, step)

@@ -13,10 +13,11 @@ from engine.market.market_state import Market
 from engine.mode_reasons import Mode, ModeReason
 from engine.record_codec import BODY_WRITERS
 from engine.session_record import EngineSettings, SafeguardSettings
+from engine.state.account_fold import fold
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.reducer_settings import ReducerSettings
-from engine.state.session_state import Account, State, fold
+from engine.state.session_state import Account, State
 from journal.record import Kind, Record
 
 OutputBody = Fact | IntentBody | VerdictBody | RequestBody | NoteBody | CheckpointBody

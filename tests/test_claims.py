@@ -5,18 +5,20 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import engine.apply.messages
 import engine.kernel
-from engine.state import session_state
+from engine.state import account_fold
+from engine.state.account_fold import fold
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.reducer_settings import ReducerSettings
-from engine.state.session_state import Account, fold
+from engine.state.session_state import Account
 from replay.rebuild import rebuild
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
 TESTS = Path(__file__).parent
-PARTS = session_state.Account.__struct_fields__
+PARTS = Account.__struct_fields__
 
 
 def rebuild_with_all_reducers(folder: Path, patch: pytest.MonkeyPatch) -> Counter[str]:
@@ -26,9 +28,9 @@ def rebuild_with_all_reducers(folder: Path, patch: pytest.MonkeyPatch) -> Counte
     def checked(account: Account, change: Change, at: Stamp, settings: ReducerSettings) -> Account:
         moved = fold(account, change, at, settings)
         with pytest.MonkeyPatch.context() as all_claims:
-            all_claims.setattr(session_state, "CLAIMS", dict.fromkeys(session_state.CLAIMS, PARTS))
-            all_claims.setattr(session_state, "REQUEST_CLAIMS", dict.fromkeys(session_state.REQUEST_CLAIMS, PARTS))
-            by_all = fold(account, change, at, settings)
+            all_claims.setattr(account_fold, "CLAIMS", dict.fromkeys(account_fold.CLAIMS, PARTS))
+            all_claims.setattr(account_fold, "REQUEST_CLAIMS", dict.fromkeys(account_fold.REQUEST_CLAIMS, PARTS))
+            by_all = fold(account, change, at, replace(settings, moves={}))
         wrong = [name for name in PARTS if getattr(moved, name) != getattr(by_all, name)]
         assert not wrong, f"{type(change).__name__} moves {wrong}, which do not claim it"
         folded[change.request.purpose if isinstance(change, Requested) else type(change).__name__] += 1

@@ -17,7 +17,7 @@ from engine.lifecycle import CLOSED, LIVE, TRANSITIONS, Report, Status
 from engine.model import OrderType
 from engine.order_terms import TERMS
 from engine.sim.binance.type_params import ORDER_TYPES
-from engine.state import session_state
+from engine.state import account_fold, session_state
 from engine.state.changes import Change
 from engine.venues.binance_spot import order_types
 
@@ -301,8 +301,8 @@ def test_venues_are_found_by_their_announcement_alone() -> None:
 
 def test_every_change_has_a_claimant() -> None:
     changes = set(get_args(Change)) | set(get_args(Fact))
-    assert set(session_state.CLAIMS) == changes
-    views = {kind.__name__ for kind, parts in session_state.CLAIMS.items() if not parts}
+    assert set(account_fold.CLAIMS) == changes
+    views = {kind.__name__ for kind, parts in account_fold.CLAIMS.items() if not parts}
     assert views == {"BooksCompared", "Pnl", "PortfolioPnl", "StrategyTriggered"}, (
         "a view at one moment moves nothing, and what a strategy was woken by is the market's (kernel.py)"
     )

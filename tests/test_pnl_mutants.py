@@ -24,7 +24,7 @@ from engine.execution import books_check, order_reports, wallet_reports
 from engine.handlers import watch_errors
 from engine.lots import CostMethod
 from engine.session_record import MarkChoice
-from engine.state import error_bursts, pnl_figures, pnl_lines, rates, session_state, wallets
+from engine.state import account_fold, error_bursts, pnl_figures, pnl_lines, rates, wallets
 from replay.study import pnl_bridge, pnl_orders
 
 
@@ -122,7 +122,7 @@ def test_a_fault_in_a_formula_of_pnl_fails_its_test(
     for each in list(sys.modules.values()):  # wherever it is imported
         if getattr(each, "__dict__", {}).get(name) is fault.function:
             monkeypatch.setattr(each, name, made[name])
-    for part, reducer in session_state.REDUCERS.items():
+    for part, reducer in account_fold.REDUCERS.items():
         if reducer is fault.function:
-            monkeypatch.setitem(session_state.REDUCERS, part, made[name])
+            monkeypatch.setitem(account_fold.REDUCERS, part, made[name])
     must_notice(fault.test, *(tmp_path if each is FOLDER else each for each in fault.given))

@@ -14,9 +14,10 @@ from engine.money import MONEY
 from engine.requests import AnswerStatus, Purpose
 from engine.session_context import SessionContext
 from engine.state import private_seen
+from engine.state.account_fold import fold
 from engine.state.changes import Answered, Change, PrivateFrame, Stamp
 from engine.state.pending_requests import PendingRequest
-from engine.state.session_state import State, fold
+from engine.state.session_state import State
 from engine.venues.venue import Venue
 from journal.record import Kind, Record
 

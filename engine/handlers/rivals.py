@@ -15,8 +15,11 @@ def halt_for_rivals(session: SessionContext, step: StepContext) -> None:
 
     The order is adopted, so it halts once: after a person's `resume` the engine trades on beside it.
     """
+    adopted = [output for output in step.outputs if type(output.body) is OrderAdopted]
+    if not adopted:
+        return
     closed = {output.record.key for output in step.outputs if isinstance(output.body, OrderClosed)}
-    for output in tuple(step.outputs):
+    for output in adopted:
         body, key = output.body, output.record.key or ""
         if isinstance(body, OrderAdopted) and key not in closed and (rival := session.rival_of(body.order, key)):
             text = (

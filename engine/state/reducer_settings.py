@@ -1,9 +1,12 @@
 """Settings of a session that reducers need beside the change. Values only."""
 
+from typing import Any
+
 import msgspec
 
 from engine import contracts
 from engine.model import Instrument
+from engine.requests import Purpose
 from engine.session_record import EngineSettings, RiskSettings, SafeguardSettings, SafetySettings
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
@@ -23,6 +26,7 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     instruments: dict[str, Instrument] = {}
     risk: RiskSettings = RiskSettings()
     wanted_events: dict[str, frozenset[TriggerKind]] = {}  # strategy -> the events of the account that make it decide
+    moves: dict[type | Purpose, Any] = {}  # kind of change -> the `Moves` that these settings lead to: account_fold.py
 
     @property
     def has_ledger(self) -> bool:

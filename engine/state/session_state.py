@@ -6,63 +6,22 @@ carries over the parts; each part's own module folds it.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from engine import facts
-from engine.bodies import VerdictBody
 from engine.market.market_state import Market
-from engine.mode_reasons import Mode
-from engine.requests import Purpose
 from engine.state import (
-    access,
-    balances,
-    breakers,
-    cancel_attempts,
-    cooldowns,
-    day_pnl,
-    error_bursts,
-    execution_plans,
-    instrument_blocks,
-    instrument_changes,
-    lateness,
     ledger,
-    links,
-    market_gaps,
-    mode,
-    order_blocks,
-    orders,
-    pending_requests,
-    pnl_lines,
-    positions,
-    private_seen,
-    rate_budgets,
-    reconcile_rounds,
     safety_orders,
-    strategy_events,
-    strategy_states,
-    timers,
-    wallets,
 )
 from engine.state.access import AccessRefusals
 from engine.state.balances import Balances
 from engine.state.breakers import Breakers
 from engine.state.cancel_attempts import CancelAttempts
-from engine.state.changes import (
-    Answered,
-    Change,
-    Commanded,
-    Lagged,
-    LinkMoved,
-    PrivateFrame,
-    Requested,
-    Stamp,
-    TimerFired,
-)
 from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
 from engine.state.error_bursts import ErrorBursts
@@ -149,192 +108,6 @@ ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "instruments", "lateness",
     "ledger", "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
-
-
-REDUCERS: dict[str, Callable[[Any, Any, Stamp], Any]] = {
-    "orders": orders.reduce,
-    "positions": positions.reduce,
-    "balances": balances.reduce,
-    "links": links.reduce,
-    "requests": pending_requests.reduce,
-    "reconciling": reconcile_rounds.reduce,
-    "modes": mode.reduce,
-    "strategies": strategy_states.reduce,
-    "gaps": market_gaps.reduce,
-    "access": access.reduce,
-    "order_blocks": order_blocks.reduce,
-    "cancels": cancel_attempts.reduce,
-    "instruments": instrument_changes.reduce,
-    "blocks": instrument_blocks.reduce,
-    "private_seen": private_seen.reduce,
-    "safety": safety_orders.reduce,
-    "lateness": lateness.reduce,
-    "day_pnl": day_pnl.reduce,
-    "plans": execution_plans.reduce,
-}
-
-PLAIN = REDUCERS.keys() - {"orders", "modes", "safety"}  # their reducers read no settings
-
-# change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
-CLAIMS: dict[type, tuple[str, ...]] = {
-    facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
-    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets", "events"),
-    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns", "errors", "events"),
-    facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
-    facts.OrderNotPlaced: ("orders", "events"),
-    facts.OrderAdopted: ("orders",),
-    facts.CancelSettled: ("orders", "cancels", "errors"),
-    facts.Position: ("positions",),
-    facts.Pnl: (),  # a report: it moves nothing
-    facts.BalanceChanged: ("balances", "ledger"),
-    facts.FillsConfirmed: ("reconciling",),
-    facts.BalanceDrift: ("ledger",),
-    facts.Reconciled: ("reconciling", "timers", "ledger"),
-    facts.ReconcileFailed: ("reconciling", "timers", "ledger"),
-    facts.ModeChanged: ("modes", "safety", "events"),
-    facts.LinkReady: ("links",),
-    facts.LinkSteady: ("timers",),
-    facts.MarketGap: ("gaps",),
-    facts.RateBlocked: ("limits", "timers"),
-    facts.ClockMeasured: ("limits",),
-    facts.StrategyChanged: ("strategies",),
-    facts.StrategyStopped: ("strategies", "lateness"),
-    facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
-    facts.SessionClosing: ("modes",),
-    facts.OrderAmended: ("orders",),
-    facts.OrderDoubted: ("orders",),
-    facts.RoundChanged: ("reconciling",),
-    facts.AccessRefused: ("access",),
-    facts.HaltsLifted: ("modes", "access"),
-    facts.OrdersBlocked: ("order_blocks",),
-    facts.BreakerTripped: ("breakers",),
-    facts.InstrumentChanged: ("instruments",),
-    facts.TradingAllowed: ("instruments",),
-    VerdictBody: ("breakers", "cooldowns", "events"),  # a refusal with its strategy; no other verdict is folded
-    facts.InstrumentBlocked: ("blocks",),
-    facts.SafetyOrdered: ("safety",),
-    facts.SafetyOrderEnded: ("safety",),
-    facts.DayBegan: ("day_pnl",),
-    facts.DailyLossReached: ("day_pnl",),
-    facts.FundingPaid: ("pnl",),
-    facts.WalletReported: ("wallets",),
-    facts.ContractReported: ("wallets",),
-    facts.BooksCompared: (),  # a report too
-    facts.PortfolioPnl: (),  # a report: it moves nothing
-    facts.PnlPeak: ("day_pnl",),
-    facts.CooldownBegan: ("cooldowns",),
-    facts.PositionEnteredDay: ("day_pnl",),
-    facts.PlanStarted: ("plans",),
-    facts.PlanMoved: ("plans", "timers"),
-    facts.PlanEnded: ("plans", "timers"),
-    Requested: (
-        "orders",
-        "links",
-        "requests",
-        "reconciling",
-        "limits",
-        "timers",
-        "breakers",
-        "safety",
-        "ledger",
-        "errors",
-        "plans",
-    ),
-    Answered: ("orders", "requests", "limits"),
-    LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
-    Lagged: ("lateness",),
-    TimerFired: ("timers", "events"),
-    PrivateFrame: ("private_seen",),
-    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
-}
-
-# purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
-_SENT = ("requests", "limits")
-REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
-    Purpose.PLACE_LIST: ("orders", *_SENT, "breakers", "safety", "plans"),
-    Purpose.CANCEL: ("orders", *_SENT, "safety"),
-    Purpose.AMEND: ("orders", *_SENT),
-    Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
-    Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
-    Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
-    Purpose.FILLS: ("orders", *_SENT, "reconciling"),
-    Purpose.DEPTH: (*_SENT, "timers"),
-    Purpose.SERVER_TIME: _SENT,
-    Purpose.EXCHANGE_INFO: (*_SENT, "timers"),
-    Purpose.SUBSCRIBE: _SENT,
-    Purpose.RESUBSCRIBE: _SENT,
-    Purpose.PROBE: _SENT,
-    Purpose.CONNECT: ("links",),
-    Purpose.DISCONNECT: (),
-    Purpose.ARM_SWITCH: (*_SENT, "safety"),
-    Purpose.DISARM_SWITCH: (*_SENT, "safety"),
-}
-
-
-def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings) -> Account:
-    """Return the account after one change: each part that may move is folded by its own reducer."""
-    moved: dict[str, Any] = {}
-    for name in REQUEST_CLAIMS[change.request.purpose] if type(change) is Requested else CLAIMS[type(change)]:
-        if name in PLAIN:
-            moved[name] = REDUCERS[name](getattr(account, name), change, at)
-        elif name == "timers":
-            moved[name] = timers.reduce(
-                account.timers,
-                change,
-                at,
-                settings=settings.engine,
-                recurring=settings.recurring,
-                seed=settings.seed,
-                metadata_retry_ns=settings.safeguards.metadata_retry_ns,
-            )
-        elif name == "limits":
-            moved[name] = rate_budgets.reduce(account.limits, change, at, settings.rates)
-        elif name == "breakers":
-            moved[name] = breakers.reduce(
-                account.breakers, change, at, orders=account.orders, settings=settings.safeguards
-            )
-        elif name == "cooldowns":
-            if settings.risk.cooldown.is_set:
-                moved[name] = cooldowns.reduce(account.cooldowns, change, at, orders=account.orders)
-        elif name == "ledger":
-            if settings.engine.accounting > 1:
-                moved[name] = ledger.reduce(account.ledger, change, at, settings.instruments)
-        elif name == "pnl":
-            if settings.has_pnl:
-                moved[name] = pnl_lines.reduce(account.pnl, change, at, positions=account.positions, settings=settings)
-        elif name == "wallets":
-            if settings.has_pnl:
-                moved[name] = wallets.reduce(account.wallets, change, at, settings.instruments)
-        elif name == "orders":
-            moved[name] = orders.reduce(account.orders, change, at, is_dated=settings.engine.order_rules > 0)
-        elif name == "modes":
-            moved[name] = mode.reduce(account.modes, change, at, keeps_all_halts=settings.engine.order_rules > 0)
-        elif name == "events":
-            if settings.engine.events_kept:
-                moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
-        elif name == "errors":
-            if settings.safeguards.error_burst_max:
-                moved[name] = error_bursts.reduce(account.errors, change, at)
-        elif settings.safety.pursues:
-            moved[name] = safety_orders.reduce(account.safety, change, at)
-    return replace(account, **moved) if moved else account
-
-
-def _fold_events(
-    account: Account, change: Change, at: Stamp, settings: ReducerSettings, after: Timers
-) -> dict[str, Any]:
-    """Return the events of the strategies, and the timers that make them decide."""
-    before, mode_before, wanted = account.events, account.modes.mode, settings.wanted_events
-    events = strategy_events.reduce(
-        before, change, at, orders=account.orders, mode=mode_before, kept=settings.engine.events_kept, wanted=wanted
-    )
-    mode_after = change.mode if isinstance(change, facts.ModeChanged) else mode_before
-    is_running = mode_after is Mode.RUNNING
-    due = strategy_events.due(
-        before, events, runs=is_running, began=is_running and mode_before is not mode_after, wanted=wanted
-    )
-    return {"events": events, "timers": timers.with_events_due(after, due, at)}
 
 
 class State:
@@ -484,4 +257,4 @@ def restore_opening(opening: Mapping[str, Any]) -> Account:
     )
 
 
-__all__ = ["CARRIED", "FRESH", "Account", "ReducerSettings", "State", "carry_over", "digest", "fold", "restore_opening"]
+__all__ = ["CARRIED", "FRESH", "Account", "ReducerSettings", "State", "carry_over", "digest", "restore_opening"]

@@ -1,0 +1,268 @@
+"""The fold of a change into the account: which parts a change may move, and the reducer of each part."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from engine import facts
+from engine.bodies import VerdictBody
+from engine.mode_reasons import Mode
+from engine.requests import Purpose
+from engine.state import (
+    access,
+    balances,
+    breakers,
+    cancel_attempts,
+    cooldowns,
+    day_pnl,
+    error_bursts,
+    execution_plans,
+    instrument_blocks,
+    instrument_changes,
+    lateness,
+    ledger,
+    links,
+    market_gaps,
+    mode,
+    order_blocks,
+    orders,
+    pending_requests,
+    pnl_lines,
+    positions,
+    private_seen,
+    rate_budgets,
+    reconcile_rounds,
+    safety_orders,
+    strategy_events,
+    strategy_states,
+    timers,
+    wallets,
+)
+from engine.state.changes import (
+    Answered,
+    Change,
+    Commanded,
+    Lagged,
+    LinkMoved,
+    PrivateFrame,
+    Requested,
+    Stamp,
+    TimerFired,
+)
+from engine.state.reducer_settings import ReducerSettings
+from engine.state.session_state import Account
+from engine.state.timers import Timers
+
+# part -> its reducer: called with the part, the change and its stamp, and with the arguments of the two tables below
+REDUCERS: Final[dict[str, Callable[..., Any]]] = {
+    "orders": orders.reduce,
+    "positions": positions.reduce,
+    "balances": balances.reduce,
+    "links": links.reduce,
+    "requests": pending_requests.reduce,
+    "reconciling": reconcile_rounds.reduce,
+    "modes": mode.reduce,
+    "limits": rate_budgets.reduce,
+    "strategies": strategy_states.reduce,
+    "timers": timers.reduce,
+    "gaps": market_gaps.reduce,
+    "access": access.reduce,
+    "order_blocks": order_blocks.reduce,
+    "breakers": breakers.reduce,
+    "cancels": cancel_attempts.reduce,
+    "instruments": instrument_changes.reduce,
+    "blocks": instrument_blocks.reduce,
+    "private_seen": private_seen.reduce,
+    "safety": safety_orders.reduce,
+    "lateness": lateness.reduce,
+    "ledger": ledger.reduce,
+    "day_pnl": day_pnl.reduce,
+    "pnl": pnl_lines.reduce,
+    "wallets": wallets.reduce,
+    "errors": error_bursts.reduce,
+    "cooldowns": cooldowns.reduce,
+    "plans": execution_plans.reduce,
+}  # "events" is folded last: it sets timers too
+
+# part -> the settings that its reducer reads
+SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
+    "orders": lambda settings: {"is_dated": settings.engine.order_rules > 0},
+    "modes": lambda settings: {"keeps_all_halts": settings.engine.order_rules > 0},
+    "limits": lambda settings: {"rates": settings.rates},
+    "timers": lambda settings: {
+        "settings": settings.engine,
+        "recurring": settings.recurring,
+        "seed": settings.seed,
+        "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
+    },
+    "breakers": lambda settings: {"settings": settings.safeguards},
+    "ledger": lambda settings: {"instruments": settings.instruments},
+    "pnl": lambda settings: {"settings": settings},
+    "wallets": lambda settings: {"instruments": settings.instruments},
+}
+
+# part -> the other part that its reducer reads, as it was before the change
+BESIDE: Final[dict[str, str]] = {"breakers": "orders", "cooldowns": "orders", "pnl": "positions"}
+
+# parts that only some sessions keep
+OPTIONAL: Final[dict[str, Callable[[ReducerSettings], bool]]] = {
+    "cooldowns": lambda settings: settings.risk.cooldown.is_set,
+    "errors": lambda settings: settings.safeguards.error_burst_max > 0,
+    "events": lambda settings: settings.engine.events_kept > 0,
+    "ledger": lambda settings: settings.has_ledger,
+    "pnl": lambda settings: settings.has_pnl,
+    "safety": lambda settings: settings.safety.pursues,
+    "wallets": lambda settings: settings.has_pnl,
+}
+
+# change -> the parts that it may move. Any other part's reducer returns its part as it is, which a test checks
+CLAIMS: dict[type, tuple[str, ...]] = {
+    facts.OrderAccepted: ("orders", "breakers", "cooldowns"),
+    facts.OrderFilled: ("orders", "cancels", "ledger", "pnl", "wallets", "events"),
+    facts.OrderClosed: ("orders", "breakers", "cancels", "cooldowns", "errors", "events"),
+    facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
+    facts.OrderNotPlaced: ("orders", "events"),
+    facts.OrderAdopted: ("orders",),
+    facts.CancelSettled: ("orders", "cancels", "errors"),
+    facts.Position: ("positions",),
+    facts.Pnl: (),  # a report: it moves nothing
+    facts.BalanceChanged: ("balances", "ledger"),
+    facts.FillsConfirmed: ("reconciling",),
+    facts.BalanceDrift: ("ledger",),
+    facts.Reconciled: ("reconciling", "timers", "ledger"),
+    facts.ReconcileFailed: ("reconciling", "timers", "ledger"),
+    facts.ModeChanged: ("modes", "safety", "events"),
+    facts.LinkReady: ("links",),
+    facts.LinkSteady: ("timers",),
+    facts.MarketGap: ("gaps",),
+    facts.RateBlocked: ("limits", "timers"),
+    facts.ClockMeasured: ("limits",),
+    facts.StrategyChanged: ("strategies",),
+    facts.StrategyStopped: ("strategies", "lateness"),
+    facts.StrategyTriggered: (),  # its trigger is a part of the market: kernel.py
+    facts.SessionClosing: ("modes",),
+    facts.OrderAmended: ("orders",),
+    facts.OrderDoubted: ("orders",),
+    facts.RoundChanged: ("reconciling",),
+    facts.AccessRefused: ("access",),
+    facts.HaltsLifted: ("modes", "access"),
+    facts.OrdersBlocked: ("order_blocks",),
+    facts.BreakerTripped: ("breakers",),
+    facts.InstrumentChanged: ("instruments",),
+    facts.TradingAllowed: ("instruments",),
+    VerdictBody: ("breakers", "cooldowns", "events"),  # a refusal with its strategy; no other verdict is folded
+    facts.InstrumentBlocked: ("blocks",),
+    facts.SafetyOrdered: ("safety",),
+    facts.SafetyOrderEnded: ("safety",),
+    facts.DayBegan: ("day_pnl",),
+    facts.DailyLossReached: ("day_pnl",),
+    facts.FundingPaid: ("pnl",),
+    facts.WalletReported: ("wallets",),
+    facts.ContractReported: ("wallets",),
+    facts.BooksCompared: (),  # a report too
+    facts.PortfolioPnl: (),  # a report: it moves nothing
+    facts.PnlPeak: ("day_pnl",),
+    facts.CooldownBegan: ("cooldowns",),
+    facts.PositionEnteredDay: ("day_pnl",),
+    facts.PlanStarted: ("plans",),
+    facts.PlanMoved: ("plans", "timers"),
+    facts.PlanEnded: ("plans", "timers"),
+    Requested: (
+        "orders",
+        "links",
+        "requests",
+        "reconciling",
+        "limits",
+        "timers",
+        "breakers",
+        "safety",
+        "ledger",
+        "errors",
+        "plans",
+    ),
+    Answered: ("orders", "requests", "limits"),
+    LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
+    Lagged: ("lateness",),
+    TimerFired: ("timers", "events"),
+    PrivateFrame: ("private_seen",),
+    Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
+}
+
+# purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
+_SENT = ("requests", "limits")
+REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
+    Purpose.PLACE_LIST: ("orders", *_SENT, "breakers", "safety", "plans"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety"),
+    Purpose.AMEND: ("orders", *_SENT),
+    Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
+    Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
+    Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
+    Purpose.FILLS: ("orders", *_SENT, "reconciling"),
+    Purpose.DEPTH: (*_SENT, "timers"),
+    Purpose.SERVER_TIME: _SENT,
+    Purpose.EXCHANGE_INFO: (*_SENT, "timers"),
+    Purpose.SUBSCRIBE: _SENT,
+    Purpose.RESUBSCRIBE: _SENT,
+    Purpose.PROBE: _SENT,
+    Purpose.CONNECT: ("links",),
+    Purpose.DISCONNECT: (),
+    Purpose.ARM_SWITCH: (*_SENT, "safety"),
+    Purpose.DISARM_SWITCH: (*_SENT, "safety"),
+}
+
+
+class Moves(NamedTuple):
+    """The parts that one kind of change moves in a session, each with its reducer."""
+
+    alone: tuple[tuple[str, Callable[..., Any]], ...]
+    beside: tuple[tuple[str, Callable[..., Any], str], ...]  # with the other part that the reducer reads
+    has_events: bool
+
+
+def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings) -> Account:
+    """Return the account after one change: each part that may move is folded by its own reducer."""
+    kind = change.request.purpose if type(change) is Requested else type(change)
+    moves: Moves | None = settings.moves.get(kind)
+    if moves is None:
+        moves = settings.moves[kind] = _find_moves(kind, settings)
+    moved = {name: reducer(getattr(account, name), change, at) for name, reducer in moves.alone}
+    for name, reducer, other in moves.beside:
+        moved[name] = reducer(getattr(account, name), change, at, **{other: getattr(account, other)})
+    if moves.has_events:
+        moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
+    return replace(account, **moved) if moved else account
+
+
+def _find_moves(kind: type | Purpose, settings: ReducerSettings) -> Moves:
+    """Return the parts that a kind of change moves in this session, without those that the session does not keep."""
+    claims = REQUEST_CLAIMS[kind] if isinstance(kind, Purpose) else CLAIMS[kind]
+    kept = [name for name in claims if name not in OPTIONAL or OPTIONAL[name](settings)]
+    bound = {
+        name: partial(REDUCERS[name], **SETTINGS[name](settings)) if name in SETTINGS else REDUCERS[name]
+        for name in kept
+        if name in REDUCERS
+    }
+    return Moves(
+        tuple((name, reducer) for name, reducer in bound.items() if name not in BESIDE),
+        tuple((name, reducer, BESIDE[name]) for name, reducer in bound.items() if name in BESIDE),
+        "events" in kept,
+    )
+
+
+def _fold_events(
+    account: Account, change: Change, at: Stamp, settings: ReducerSettings, after: Timers
+) -> dict[str, Any]:
+    """Return the events of the strategies, and the timers that make them decide."""
+    before, mode_before, wanted = account.events, account.modes.mode, settings.wanted_events
+    events = strategy_events.reduce(
+        before, change, at, orders=account.orders, mode=mode_before, kept=settings.engine.events_kept, wanted=wanted
+    )
+    mode_after = change.mode if isinstance(change, facts.ModeChanged) else mode_before
+    is_running = mode_after is Mode.RUNNING
+    due = strategy_events.due(
+        before, events, runs=is_running, began=is_running and mode_before is not mode_after, wanted=wanted
+    )
+    return {"events": events, "timers": timers.with_events_due(after, due, at)}
