@@ -10,18 +10,23 @@ from checked_sessions import check_books, notes
 from msgspec.structs import replace
 from steered_market import SteeredMarket
 from test_plans import ended, holding, orders, planner, position, running
+from test_resim import TEST_MODEL
 from tiers import first_is_quick
 
+from analysis import sql_session
+from analysis.why import order_story
 from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
 from engine.plan_terms import StopChoice
-from engine.session_record import SECOND_NS, new_engine_settings
+from engine.session_record import SECOND_NS, new_engine_settings, read_session
 from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
+from journal.reader import Journal
 from journal.record import Kind
 from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
+from replay.resim.resimulate import ResimOptions, resimulate
 from verbatim.testing import VirtualSession, VirtualVenue
 
 D = Decimal
@@ -332,3 +337,47 @@ def test_a_bracket_with_a_list_survives_the_death_of_the_engine(tmp_path: Path, 
     own = [json.loads(record.body or "") for record in desk.session.kinds(Kind.INTENT)]
     assert not own or own[0]["plan_id"] == running(desk.session)[0].plan_id, "nothing trades before the protection"
     desk.finish(kept=2 * bool(bought))
+
+
+# ---- readers and models --------------------------------------------------------------------------------------------
+
+
+def test_sql_and_why_show_the_list_of_an_order(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, OCO)
+    desk.until_open()
+    desk.finish(kept=2)
+    stop, target = desk.exits
+    rows = sql_session.run_query(
+        sql_session.connect(desk.session.folder),
+        "SELECT client_order_id, type, status, plan_id <> '' FROM orders WHERE list_id = ? ORDER BY 1",
+        values=[stop.list_id],
+    ).rows
+    assert [tuple(row) for row in rows] == [
+        (stop.client_order_id, "STOP", "open", True), (target.client_order_id, "LIMIT_MAKER", "open", True),
+    ]  # fmt: skip
+    story = order_story(desk.session.folder, target.client_order_id)
+    text = "\n".join(link.what for link in story.chain)
+    assert "place as one list: SELL 0.00999 binance_spot:BTCUSDT at market from 59900 (STOP); SELL 0.00999" in text
+
+
+def test_a_model_continues_a_list(tmp_path: Path) -> None:
+    """Backtest a session that begins with a list at the venue: the model adopts it, and its stop ends the plan."""
+    desk = Desk(tmp_path, OCO)
+    desk.until_open()
+    desk.finish(kept=2)
+    _, state, _ = rebuild(desk.session.folder)
+    desk.session = VirtualSession(
+        desk.venue, tmp_path / "t", strategies=desk.strategies, previous=desk.session, opening=state, session="bbbbbbbb"
+    )
+    desk.session.run(10)
+    desk.market.price = "59890"
+    desk.until(lambda s: bool(ended(s)))
+    desk.finish()
+    body = read_session(Journal.open(tmp_path / "t").session_record().body or "")
+    outcome = resimulate(tmp_path / "t", tmp_path / "b", ResimOptions(session=body, model=TEST_MODEL, modelled=True))
+    _, modelled, _ = rebuild(outcome.folder)
+    [plan] = modelled.account.plans.ended
+    stop, target = [order for order in modelled.account.orders.all() if order.list_id]
+    assert (plan.reason, plan.filled) == ("closed", D("0.00999"))
+    assert (stop.status, target.status) == (Status.FILLED, Status.EXPIRED)
+    assert replay_session(outcome.folder).identical

@@ -132,7 +132,11 @@ def adopt_account(
         ACCOUNT_KEY,
         adoption.Known(
             totals=totals,
-            orders=[_open_order(order) for order in account.orders.live_by_age() if order.venue_order_id],
+            orders=[
+                _open_order(order, is_pending=order.waits_for in account.orders.live)
+                for order in account.orders.live_by_age()
+                if order.venue_order_id
+            ],
             order_id_last=max(
                 (int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0
             ),
@@ -201,11 +205,12 @@ def opening_balances(journal: Journal) -> dict[str, int]:
             continue
         fact = read_fact(record.body or "")
         if isinstance(fact, facts.BalanceChanged):
-            totals[fact.asset] = units(f"{fact.free + fact.locked:f}")
+            # a later report may contain fills of carried orders
+            totals.setdefault(fact.asset, units(f"{fact.free + fact.locked:f}"))
     return totals
 
 
-def _open_order(order: Order) -> adoption.OpenOrder:
+def _open_order(order: Order, *, is_pending: bool) -> adoption.OpenOrder:
     terms = order.order
     return adoption.OpenOrder(
         order_id=int(order.venue_order_id),
@@ -219,4 +224,6 @@ def _open_order(order: Order) -> adoption.OpenOrder:
         executed=units(f"{order.filled_quantity:f}"),
         executed_quote=units(f"{order.filled_notional:f}"),
         stop_price=units(f"{terms.stop_price:f}"),
+        client_list_id=order.list_id,
+        is_pending=is_pending,
     )
