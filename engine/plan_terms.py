@@ -30,6 +30,10 @@ def _require(is_met: object, text: str) -> None:
         raise ValueError(text)
 
 
+def _check_choice(on_stop: str | None) -> None:
+    _require(on_stop in (None, *StopChoice), f"on_stop must be one of {', '.join(StopChoice)}, not {on_stop}")
+
+
 class MarketLimits(msgspec.Struct, frozen=True):
     """The conditions under which a plan may place a market order for its rest. A limit of 0 is not set."""
 
@@ -208,6 +212,7 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
 
     def check(self) -> None:
         """Raise ValueError if stop, entry and target are not in this order, seen from the position."""
+        _check_choice(self.on_stop)
         entry = self.entry_price or (self.stop_price + self.target_price) / 2
         is_ordered = (entry - self.stop_price) * self.side.sign > 0 and (self.target_price - entry) * self.side.sign > 0
         order = "stop < entry < target" if self.side is Side.BUY else "target < entry < stop"
@@ -237,6 +242,7 @@ class Oco(_PlanTerms, frozen=True, tag="oco"):
 
     def check(self) -> None:
         """Raise ValueError if stop and target are on the wrong sides of each other."""
+        _check_choice(self.on_stop)
         gain = (self.target_price - self.stop_price) * -self.side.sign
         order = "stop < target" if self.side is Side.SELL else "target < stop"
         _require(gain > 0, f"a {self.side} needs {order}; stop and target are {self.stop_price}, {self.target_price}")

@@ -17,12 +17,12 @@ from analysis import sql_session
 from analysis.why import order_story
 from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
-from engine.plan_terms import StopChoice
+from engine.plan_terms import Oco, StopChoice
 from engine.session_record import SECOND_NS, new_engine_settings, read_session
 from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, canonical
 from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
@@ -262,6 +262,17 @@ def test_a_stop_cancels_the_exits_if_the_session_or_the_plan_says_so(tmp_path: P
     desk.until_open()
     desk.finish()
     assert [text for text in notes(desk.session, "alarm") if "until the next session nothing protects" in text]
+
+
+def test_a_plan_may_keep_its_exits_against_the_session_and_a_choice_is_checked(tmp_path: Path) -> None:
+    settings = replace(new_engine_settings(), protection_on_stop=StopChoice.CANCEL)
+    desk = Desk(tmp_path, OCO, more=', on_stop="keep"', engine=settings)
+    desk.until_open()
+    desk.finish(kept=2)
+    terms = Oco("BTCUSDT", Side.SELL, D(1), stop_price=D(1), target_price=D(2))
+    assert "on_stop" not in canonical(terms), "sessions recorded before it keep their bytes"
+    with pytest.raises(ValueError, match="on_stop must be one of cancel, keep, not later"):
+        replace(terms, on_stop="later").check()
 
 
 def test_a_stop_cancels_an_entry_that_waits_and_its_exits(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ class _Contract:
         return NewOrder(instrument.id, side, order_type, quantity, price=price, stop_price=stop_price)
 
     def check_order_lists_name_their_orders(self) -> None:
-        """Verify that the placement of a list carries our id of the list and of each order, and counts each order."""
+        """Verify that the placement of a list carries all our ids, and counts each order."""
         for kind in sorted(self.venue.capabilities.order_lists):
             unsigned = next(unsigned for name, unsigned in self.calls() if name == f"place_{kind}")
             names = {self._order_id(2), *(leg.client_order_id for leg in self._legs(kind))}

@@ -12,10 +12,10 @@ from engine.state.session_state import Account
 
 
 def keeps_exits(plan: ExecutionPlan, settings: EngineSettings) -> bool:
-    """Return True if an ordered stop leaves the exits of a plan at the venue: by its own choice or the session's."""
+    """Return True if an ordered stop leaves a plan's exits at the venue, by its own choice or the session's."""
     if not isinstance(plan.terms, Bracket | Oco):
         return False
-    return (plan.terms.on_stop or settings.protection_on_stop) is StopChoice.KEEP
+    return (plan.terms.on_stop or settings.protection_on_stop) == StopChoice.KEEP
 
 
 def kept_on_stop(account: Account, settings: EngineSettings) -> frozenset[str]:

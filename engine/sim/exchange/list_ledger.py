@@ -55,7 +55,7 @@ class ListLedger(OrderLedger):
             raise refusals.duplicate_order()
 
     def restore_list(self, client_list_id: str, orders: tuple[SimOrder, ...], now_ns: int) -> None:
-        """Link restored orders to a list: pending ones wait for the first, two of one side are a pair that locks once.
+        """Link restored orders to a list: pending ones wait for the first, and two exits lock once.
 
         Args:
             client_list_id: The client's id of the list.
