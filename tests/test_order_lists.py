@@ -22,7 +22,7 @@ from engine.session_record import SECOND_NS, new_engine_settings, read_session
 from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 from journal.reader import Journal
-from journal.record import Kind, canonical
+from journal.record import INPUTS, Kind, canonical
 from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
@@ -348,6 +348,29 @@ def test_a_bracket_with_a_list_survives_the_death_of_the_engine(tmp_path: Path, 
     own = [json.loads(record.body or "") for record in desk.session.kinds(Kind.INTENT)]
     assert not own or own[0]["plan_id"] == running(desk.session)[0].plan_id, "nothing trades before the protection"
     desk.finish(kept=2 * bool(bought))
+
+
+@pytest.mark.parametrize("path", ["/api/v3/account", "/api/v3/depth"], ids=["the round", "the market"])
+def test_exits_are_restored_in_the_very_step_in_which_trading_resumes(tmp_path: Path, path: str) -> None:
+    """Whatever is the last thing that the session waits for: nothing decides between it and the exits."""
+    desk = Desk(tmp_path, MARKET_BRACKET)
+    desk.until(lambda s: bool(orders(s)) and orders(s)[0].status is Status.FILLED)
+    placed = desk.session.records[-1].time_ns
+    desk.venue.now_ns = placed  # the list was requested, and never leaves
+    desk.session.kill()
+    _, state, _ = rebuild(desk.session.folder)
+    desk.venue.now_ns += 15 * SECOND_NS
+    desk.venue.fault(action="delay_answer", method="GET", path=path, ms=700)
+    first = desk.session
+    desk.session = VirtualSession(
+        desk.venue, tmp_path / "t", strategies=desk.strategies, previous=first, opening=state, session="bbbbbbbb"
+    )
+    desk.until(lambda s: any(order.list_id and order.status is Status.OPEN for order in orders(s)))
+    [intent] = [record for record in desk.session.kinds(Kind.INTENT) if '"place_list"' in (record.body or "")]
+    modes = [record for record in desk.session.kinds(Kind.FACT) if '"mode":"running"' in (record.body or "")]
+    inputs = [record.seq for record in desk.session.records if record.kind in INPUTS]
+    assert not [seq for seq in inputs if modes[0].seq < seq < intent.seq], "one step"
+    desk.finish(kept=2)
 
 
 # ---- readers and models --------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from checked_sessions import check_ordered_end
 from msgspec.structs import replace
+from steered_market import SteeredMarket
 from tiers import first_is_quick
 
 from engine.lifecycle import LIVE, Status
@@ -298,7 +299,10 @@ def test_a_safety_order_ends_a_plan_and_its_orders(tmp_path: Path) -> None:
 def test_a_plan_whose_orders_risk_refuses_waits_longer_each_time_and_ends(tmp_path: Path) -> None:
     plan = 'Chase("BTCUSDT", Side.BUY, D("0.01"))'
     session = VirtualSession(
-        VirtualVenue(), tmp_path / "s", strategies=[planner(plan)], risk=RiskSettings(order_size_max=D("0.001"))
+        VirtualVenue(market=SteeredMarket()),
+        tmp_path / "s",
+        strategies=[planner(plan)],
+        risk=RiskSettings(order_size_max=D("0.001")),
     )
     session.run(900, until=lambda s: bool(ended(s)))
     assert (ended(session)[0].reason, orders(session)) == ("ordered to end", [])

@@ -62,7 +62,7 @@ class ApprovedList:
 def review_list(
     reviewed: Sequence[tuple[ListLeg, RiskContext]], rules: Mapping[str, BoundRule]
 ) -> tuple[VerdictBody, ApprovedList | None]:
-    """Ask every rule about each order of a list. Only one order of a pair can fill, so none is a sum.
+    """Ask every rule about each order of a list. Only one order of a pair can fill, so they are not summed.
 
     The verdict is of the whole list: it names the objections to any order, and of each limit the largest use.
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from engine.facts import PlanPhase
 from engine.lifecycle import LIVE
 from engine.money import ZERO
 from engine.plan_terms import Bracket, Oco, StopChoice
@@ -22,7 +23,8 @@ def kept_on_stop(account: Account, settings: EngineSettings) -> frozenset[str]:
     """Return the client order ids that an ordered stop with `cancel_on_stop` does not cancel."""
     kept: set[str] = set()
     for plan in account.plans.running.values():
-        if not keeps_exits(plan, settings):
+        is_ending = plan.phase is PlanPhase.STOPPING or account.safety.is_pausing(plan.strategy)
+        if is_ending or not keeps_exits(plan, settings):
             continue
         held = account.positions.get(plan.strategy, plan.terms.instrument).quantity
         live = account.orders.live
