@@ -9,7 +9,8 @@ Knows the columns of a journal; each view documents the bodies and payloads that
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 import duckdb
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import market_rows
@@ -27,6 +29,7 @@ from journal.errors import DamagedJournalError
 from journal.reader import Journal
 
 T = TypeVar("T")
+Frames = Mapping[str, pa.Table]  # tables of the caller, by the names that a query uses
 
 SETTINGS: dict[str, Any] = {
     "autoinstall_known_extensions": False,
@@ -36,8 +39,9 @@ SETTINGS: dict[str, Any] = {
     "python_enable_replacements": False,  # no query reads variables of this process
     "temp_directory": "",  # a query that needs more than memory fails
 }
-_BATCH_ROWS = 65_536  # of an export
+BATCH_ROWS = 65_536  # of a result that is read in pieces
 _READ_NAMES = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
+NO_FRAMES: Frames = {}
 _SELECT, _EXPLAIN = "SELECT", "EXPLAIN"  # DuckDB counts DESCRIBE, SHOW and SUMMARIZE as SELECT
 # EXPLAIN ANALYZE runs the statement that it explains, so that must be a SELECT too
 _EXPLAIN_HEAD = re.compile(
@@ -93,25 +97,28 @@ class QueryError(Exception):
     """DuckDB refused a query. The text is one line."""
 
 
-def connect(folders: Path | Sequence[Path]) -> duckdb.DuckDBPyConnection:
+def connect(sessions: Path | Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
     """Open a connection with views over one session or several.
 
     The column `session` names the session of a row. Use one cursor for each query.
 
+    Args:
+        sessions: Folders, which are read as they are now, or journals, as they were when they were opened.
+
     Raises:
         DamagedJournalError: A sealed file cannot be read.
     """
-    return read_only.run(lambda: _connect([folders] if isinstance(folders, Path) else folders))
+    return read_only.run(lambda: _connect([sessions] if isinstance(sessions, Path) else sessions))
 
 
-def _connect(folders: Sequence[Path]) -> duckdb.DuckDBPyConnection:
+def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.execute("SET parquet_metadata_cache = true")  # a look-up in 268 segments takes half the time
     parts, sealed, journals = [], [], {}
-    for index, folder in enumerate(folders):
-        journal = Journal(folder)
+    for index, session in enumerate(sessions):
+        journal = Journal(session) if isinstance(session, Path) else session
         journal.check_seams()
-        name = _session_id(journal)
+        name = session_id(journal)
         journals[name] = journal
         paths = [str(path.resolve()) for path in journal.sealed_paths()]
         if paths:
@@ -140,7 +147,8 @@ def _connect(folders: Sequence[Path]) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _session_id(journal: Journal) -> str:
+def session_id(journal: Journal) -> str:
+    """Return the id in a SESSION record, also of an import; without one the folder's name."""
     body = msgspec.json.decode(journal.session_record().body or "{}")
     return str(body.get("session") or journal.folder.name)
 
@@ -157,6 +165,12 @@ def _quote(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def view_names() -> list[str]:
+    """Return the names of all views."""
+    return sorted(name for name, _ in _view_texts())
+
+
+@cache
 def _view_texts() -> list[tuple[str, str]]:
     """Return name and text of every view, each after the views that it reads."""
     texts = {
@@ -189,7 +203,7 @@ def list_views(connection: duckdb.DuckDBPyConnection) -> list[SqlView]:
 
 
 def _run_query(
-    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any], fetch: Callable[[Any], T]
+    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any], frames: Frames, fetch: Callable[[Any], T]
 ) -> T:
     """Return what `fetch` makes of the result of one reading statement, run on its own cursor.
 
@@ -200,6 +214,7 @@ def _run_query(
     def run() -> T:
         try:
             _check_reads(cursor, query)
+            _register(cursor, frames)
             return fetch(cursor.execute(query, list(values)))
         except duckdb.Error as error:
             raise QueryError(error_line(error)) from error
@@ -207,6 +222,18 @@ def _run_query(
             cursor.close()
 
     return read_only.run(run, on_interrupt=cursor.interrupt)
+
+
+def _register(cursor: duckdb.DuckDBPyConnection, frames: Frames) -> None:
+    """Make Arrow tables of the caller visible to the queries of one cursor, by their names.
+
+    Raises:
+        QueryError: A name is that of a view.
+    """
+    for name, table in frames.items():
+        if cursor.execute("SELECT 1 FROM duckdb_views() WHERE view_name = ?", [name]).fetchall():
+            raise QueryError(f"{name!r} is a view of the session. What to do: give the frame another name")
+        cursor.register(name, table)
 
 
 def _check_reads(cursor: duckdb.DuckDBPyConnection, query: str) -> None:
@@ -253,7 +280,12 @@ def query_rows(
 
 
 def run_query(
-    connection: duckdb.DuckDBPyConnection, query: str, limit: int | None = None, *, values: Sequence[Any] = ()
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    limit: int | None = None,
+    *,
+    values: Sequence[Any] = (),
+    frames: Frames = NO_FRAMES,
 ) -> SqlResult:
     """Return a query's rows, at most `limit`, with their columns and types."""
 
@@ -263,22 +295,66 @@ def run_query(
         rows = result.fetchall() if limit is None else result.fetchmany(limit + 1)
         return SqlResult(columns, types, rows[:limit], limit is not None and len(rows) > limit)
 
-    return _run_query(connection, query, values, fetch)
+    return _run_query(connection, query, values, frames, fetch)
+
+
+def query_arrow(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    *,
+    values: Sequence[Any] = (),
+    frames: Frames = NO_FRAMES,
+    batch_rows: int = BATCH_ROWS,
+) -> pa.RecordBatchReader:
+    """Return a query's result as Arrow batches, each computed when it is read. No value becomes a Python object.
+
+    Args:
+        connection: A connection from `connect`.
+        query: One reading statement.
+        values: The values for its question marks.
+        frames: Tables that the query may read beside the views.
+        batch_rows: Rows of a batch.
+
+    Raises:
+        QueryError: DuckDB refuses the query. Reading a batch raises it too.
+    """
+    cursor = connection.cursor()
+
+    def run() -> pa.RecordBatchReader:
+        _check_reads(cursor, query)
+        _register(cursor, frames)
+        return cursor.sql(query, params=list(values)).to_arrow_reader(batch_rows)
+
+    try:
+        inner = read_only.run(run, on_interrupt=cursor.interrupt)
+    except duckdb.Error as error:
+        cursor.close()
+        raise QueryError(error_line(error)) from error
+    except QueryError:
+        cursor.close()
+        raise
+    return pa.RecordBatchReader.from_batches(inner.schema, _batches(inner, cursor))
+
+
+def _batches(reader: pa.RecordBatchReader, cursor: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of a running query, each computed in the read-only thread."""
+    try:
+        while (batch := read_only.run(lambda: next(reader, None), on_interrupt=cursor.interrupt)) is not None:
+            yield batch
+    except (duckdb.Error, pa.ArrowException, OSError) as error:  # Arrow wraps DuckDB's errors
+        raise QueryError(error_line(error)) from error
+    finally:
+        cursor.close()  # not in the read-only thread: a garbage collection there may end this generator
 
 
 def export_parquet(connection: duckdb.DuckDBPyConnection, view: str, path: Path) -> int:
     """Write all rows of a view to a Parquet file and return their number. Money keeps its 18 places."""
-    cursor, rows = connection.cursor(), 0
-    try:
-        reader = read_only.run(lambda: cursor.sql(f"SELECT * FROM {view}").to_arrow_reader(_BATCH_ROWS))
-        with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
-            while (batch := read_only.run(lambda: next(reader, None))) is not None:
-                writer.write_batch(batch)
-                rows += batch.num_rows
-    except duckdb.Error as error:
-        raise QueryError(error_line(error)) from error
-    finally:
-        cursor.close()
+    rows = 0
+    reader = query_arrow(connection, f"SELECT * FROM {view}")
+    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+            rows += batch.num_rows
     return rows
 
 

@@ -3,7 +3,6 @@
 Follows an order into the sessions before if it began there. Reads journals only.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ import msgspec
 
 from analysis import sql_session
 from analysis.market_rows import decoding_context
-from engine.record_codec import read_request
-from engine.requests import Purpose
 from engine.suggestions import nearest
 from journal.errors import JournalError
 from journal.reader import Journal
@@ -52,6 +49,17 @@ class Story(msgspec.Struct, frozen=True):
     sessions: tuple[str, ...]  # the sessions that hold its records, latest first
     chain: tuple[StoryLink, ...]
     missing: str = ""  # names an earlier session of the order that could not be opened
+
+    def __str__(self) -> str:
+        from analysis.story_text import story_lines
+
+        return "\n".join(map(str, story_lines(self)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the whole story as JSON values, as `verbatim why --json` prints it."""
+        from analysis.story_text import story_json
+
+        return story_json(self)
 
 
 def order_story(folder: Path, order: str) -> Story:
@@ -130,15 +138,13 @@ class _Chapter:
     def chain(self, name: str) -> list[StoryLink]:
         """Return every record that has the order's name as key, and the causes of all, latest first."""
         markets = FrameDecoder(decoding_context(self._journal))
-        walk = CausalWalk(self._journal, markets)
         keys = self._rows("SELECT list_id FROM orders WHERE client_order_id = ? AND list_id <> ''", [name])
         names = [name, *(row[0] for row in keys)]
-        records = {record.seq: record for record in self._records("list_contains(?, key)", [names])}
-        waiting = {seq for record in records.values() for seq in _causes(walk, record)} - records.keys()
-        while waiting:
-            new = list(self._records("list_contains(?, seq)", [sorted(waiting)]))
-            records.update((record.seq, record) for record in new)
-            waiting = {seq for record in new for seq in _causes(walk, record)} - records.keys() - waiting
+        named = (
+            Record(row[0], row[1], Kind(row[2]), *row[3:])
+            for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE list_contains(?, key)", [names])
+        )
+        records = CausalWalk(self._journal, markets).with_causes(named)
         sent = {
             row[0]: row[1:]
             for row in self._rows(
@@ -156,27 +162,5 @@ class _Chapter:
         delta_ns = None if cause is None else record.time_ns - cause.time_ns
         return StoryLink(self.session, record, describe(record, markets), delta_ns, *(sent or ()))
 
-    def _records(self, condition: str, values: list[Any]) -> Iterable[Record]:
-        for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition}", values):
-            yield Record(row[0], row[1], Kind(row[2]), *row[3:])
-
     def _rows(self, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
         return sql_session.query_rows(self._connection, query, values)
-
-
-def _causes(walk: CausalWalk, record: Record) -> list[int]:
-    """Return the seqs of a record's causes: its own cause and the quote that a decision was based on."""
-    seq = walk.decision_input(record)
-    causes = [] if record.cause is None or _is_origin(record) else [record.cause]
-    return causes if seq is None else [*causes, seq]
-
-
-def _is_origin(record: Record) -> bool:
-    """Return True for a connection and for requests that open one or fetch a book: no order explains them."""
-    if record.kind is Kind.LINK:
-        return True
-    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in (
-        Purpose.CONNECT,
-        Purpose.DISCONNECT,
-        Purpose.DEPTH,
-    )

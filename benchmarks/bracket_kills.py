@@ -37,7 +37,7 @@ from engine.kernel import rebuilder_of
 from engine.live.logs import configure
 from engine.live.machine import software_versions
 from engine.live.previous_session import rebuilt_state
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.model import Side
 from engine.money import ZERO
 from engine.plan_terms import Bracket  # noqa: F401 - loaded before forking: what strategies import
@@ -145,7 +145,7 @@ def restored(journals: Path) -> list[str]:
     return wrong
 
 
-def is_covered(session: Session) -> bool:
+def is_covered(session: LiveSession) -> bool:
     """Return True if the exits of every plan cover its position."""
     account = session.state.account
     return all(uncovered(account, plan) < LOT for plan in account.plans.by_age())

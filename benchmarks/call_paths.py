@@ -86,7 +86,7 @@ WALK_HEAD = """# The walk of one quote, one order and one fill
 Code that is not ours may be between the two: a strategy's `decide`, or a library. A test checks that each function exists and that the one above it calls it.
 
 Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which holds it until the journal's thread has reported a sync to
-`Session._release_requests`.
+`LiveSession._release_requests`.
 """
 
 STRATEGY = '''

@@ -41,7 +41,7 @@ from engine.lifecycle import Status
 from engine.live.logs import configure
 from engine.live.machine import software_versions
 from engine.live.previous_session import rebuilt_state
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
 from engine.record_codec import read_fact
@@ -145,7 +145,7 @@ def impatient(wanted: SessionConfig) -> SessionConfig:
 
 
 def fork_session(
-    wanted: SessionConfig, *, rest: bool, is_settled: Callable[[Session], bool] = lambda _session: True
+    wanted: SessionConfig, *, rest: bool, is_settled: Callable[[LiveSession], bool] = lambda _session: True
 ) -> int:
     """A child that runs the engine: until it is killed or, to rest, until it has run for a moment and stopped in order."""
     child = os.fork()
@@ -162,14 +162,14 @@ def fork_session(
         os._exit(code)
 
 
-def _in_child(wanted: SessionConfig, *, rest: bool, is_settled: Callable[[Session], bool]) -> int:
-    async def go_on(session: Session) -> None:
+def _in_child(wanted: SessionConfig, *, rest: bool, is_settled: Callable[[LiveSession], bool]) -> int:
+    async def go_on(session: LiveSession) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
         while session.status().mode not in ("running", "paused"):
             await trio.sleep(0.01)
         await session.command("resume", by="kill_test")
 
-    async def come_to_rest(session: Session) -> None:
+    async def come_to_rest(session: LiveSession) -> None:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
@@ -191,7 +191,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool, is_settled: Callable[[Sessio
     return 0 if trio.run(engine).clean else 1
 
 
-def any_unknown(session: Session) -> bool:
+def any_unknown(session: LiveSession) -> bool:
     return any(order.status is Status.UNKNOWN for order in session.state.account.orders.live.values())
 
 

@@ -33,7 +33,7 @@ import trio
 
 from engine.live.logs import configure
 from engine.live.machine import software_versions
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig
 from engine.live.transport.selection import TransportProfile
 from verbatim.demo import DemoOptions, demo_session
@@ -117,7 +117,7 @@ async def watched(
     samples: list[tuple[int, float, float, float]] = []  # messages, wall, our CPU, the venue's CPU
     late_ms: list[float] = []
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         still = time.monotonic()
         if profile is not None:
             profile.enable()

@@ -33,7 +33,7 @@ import trio
 from engine.live.clock import SessionClock
 from engine.live.logs import configure
 from engine.live.machine import software_versions
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.transport.selection import TransportProfile
 from engine.session_record import SECOND_NS, EngineSettings, RiskSettings
 from verbatim.demo import DemoOptions, demo_session
@@ -126,7 +126,7 @@ class AtRest(trio.abc.Instrument):
 
     def __init__(self, seen: Any, waiting: Any) -> None:
         self._seen, self._waiting = seen, waiting
-        self.session: Session | None = None
+        self.session: LiveSession | None = None
 
     def before_io_wait(self, timeout: float) -> None:
         if timeout > 0 and self.session is not None and self.session.ingress.is_empty:
@@ -174,7 +174,7 @@ def ours(scratch: Path, transport: str, *, sync: bool, given: argparse.Namespace
 async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
     stamps: list[tuple[int, int]] = []
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         with trio.move_on_after(START_SECONDS_MAX) as scope:
             while session.status().mode != "running":
                 await trio.sleep(0.01)

@@ -37,6 +37,7 @@ from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
 from engine.state.account_fold import fold
+from engine.state.carried_pnl import restore_pnl
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, restore_opening
 from engine.state.timers import Timers, first_due_ns, timer_name
@@ -77,6 +78,8 @@ class Kernel:
         session = self.session
         opening = session.body.opening
         account = restore_opening(opening) if opening else Account()
+        if session.reducer_settings.has_reported_losses:
+            account = restore_pnl(account, session.reducer_settings)
         for venue, limits in session.rate_limits.items():
             account = replace(account, limits=rate_budgets.allowed(account.limits, venue, limits))
         due_ns = {

@@ -71,10 +71,10 @@ class Instrument(msgspec.Struct, frozen=True):
     """
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"buy_price_low", "buy_price_high", "sell_price_low", "sell_price_high"}
+        {"buy_price_low", "buy_price_high", "sell_price_low", "sell_price_high", "own_symbol"}
     )
 
-    id: str  # our own name, e.g. "binance_spot:BTCUSDT"
+    id: str  # its name in records, e.g. "binance_spot:BTCUSDT"
     venue: str
     symbol: str  # the venue's name for it
     base: str
@@ -103,16 +103,22 @@ class Instrument(msgspec.Struct, frozen=True):
     buy_price_high: Decimal = Decimal(0)
     sell_price_low: Decimal = Decimal(0)
     sell_price_high: Decimal = Decimal(0)
+    own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All its names, as strategies, limits and commands may spell it: id, venue symbol, own symbol."""
+        return (self.id, self.symbol, *((self.own_symbol,) if self.own_symbol else ()))
 
 
 ONLY = "*"  # a strategy's name for the single instrument of its session
 
 
 def find_instrument(instruments: Mapping[str, Instrument], name: str) -> Instrument | None:
-    """Return the instrument with this id or symbol, or None.
+    """Return the instrument with this id, venue symbol or own symbol, or None.
 
     `*` matches if the session has exactly one instrument.
     """
     if name == ONLY:
         return next(iter(instruments.values())) if len(instruments) == 1 else None
-    return instruments.get(name) or next((each for each in instruments.values() if each.symbol == name), None)
+    return instruments.get(name) or next((each for each in instruments.values() if name in each.names), None)

@@ -54,6 +54,7 @@ class _PlanTerms(msgspec.Struct, frozen=True, tag_field="plan"):
     quantity: Decimal
 
     WRITES_TAG: ClassVar[bool] = True  # journal/record.py writes the tag, so a record is read as the right plan
+    replaces: ClassVar[bool] = False  # True: each order after the first is in place of the one before
     protects: ClassVar[bool] = False  # True: it guards a position, so it outlives an ordered stop
 
     @property
@@ -107,6 +108,8 @@ class Chase(_PlanTerms, frozen=True, tag="chase"):
     post_only: bool = True
     reduce_only: bool = False
     market: MarketLimits | None = None  # None: no market order
+
+    replaces: ClassVar[bool] = True
 
     @property
     def type(self) -> OrderType:

@@ -102,7 +102,7 @@ class ScopeLimits(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "order_size_max", "order_notional_max", "position_max", "open_orders_max", "gross_base_max", "net_base_max",
         "gross_quote_max", "net_quote_max", "gross_max", "net_max", "price_band_max", "daily_loss_max", "drawdown_max",
-        "hours",
+        "hours", "placements_per_minute_max", "cancels_per_minute_max", "replacements_per_minute_max",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -120,6 +120,10 @@ class ScopeLimits(msgspec.Struct, frozen=True):
     daily_loss_max: Decimal = Decimal(0)
     drawdown_max: Decimal = Decimal(0)  # the fall of the day's P&L from its highest
     hours: HoursSettings = HoursSettings()  # of an instrument
+    # of an instrument or of a strategy, as in RiskSettings
+    placements_per_minute_max: int = 0
+    cancels_per_minute_max: int = 0
+    replacements_per_minute_max: int = 0
 
 
 EXPOSURES = ("gross_base_max", "net_base_max", "gross_quote_max", "net_quote_max", "gross_max", "net_max")

@@ -16,6 +16,7 @@ from engine.market.market_state import Market
 from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits
 from engine.requests import LinkPlan, LinkRole
+from engine.risk.budget_answers import has_budgets
 from engine.risk.context import BoundRule
 from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
@@ -37,10 +38,11 @@ PROOF_SLACK_NS = SECOND_NS
 
 
 def _by_name(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
-    """Return all names of instruments as find_instrument knows them: id, symbol, or "*" for a single one."""
+    """Return all names of instruments as find_instrument knows them: id, symbols, or "*" for a single one."""
     names = dict(instruments)
     for instrument in instruments.values():
-        names.setdefault(instrument.symbol, instrument)
+        for name in instrument.names:
+            names.setdefault(name, instrument)
         if len(instruments) == 1:
             names[ONLY] = instrument
     return names
@@ -138,6 +140,7 @@ class SessionContext:
             risk=body.risk,
             safeguards=body.safeguards,
             safety=body.safety,
+            has_order_budgets=has_budgets(body.risk),
             wanted_events={
                 name: frozenset(map(kind_of, each.cadences)) & ACCOUNT_KINDS for name, each in self.strategies.items()
             },
@@ -331,6 +334,11 @@ class SessionContext:
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker
+
+    def recorded_name(self, about: str) -> str:
+        """Return the id of the instrument with this own symbol; any other name of a command as it is."""
+        found = self.instrument_by_name.get(about)
+        return found.id if found is not None and about == found.own_symbol else about
 
     def proof_after_ns(self, venue: Venue) -> int:
         """Return the time after sending from which "not found" proves absence (Binance Spot API, timing)."""

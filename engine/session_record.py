@@ -103,7 +103,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max",
+        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -133,6 +134,10 @@ class RiskSettings(msgspec.Struct, frozen=True):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.ALLOW
     hours: HoursSettings = HoursSettings()  # of instruments without hours in their own table
+    # per instrument and clock minute, all strategies
+    placements_per_minute_max: int = 0  # orders that only reduce a position pass
+    cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
+    replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -150,7 +155,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 3  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
 ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
 
@@ -184,7 +189,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     block_instruments: bool = False  # an instrument without market data stops alone, not the whole session
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
-    # and instrument in a reporting currency, at rates that each fill records
+    # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
+    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off

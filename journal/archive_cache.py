@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from journal.archive import ArchiveManifest, fetch, missing_archive, read_manifest
+from journal.archive import MANIFEST, ArchiveManifest, fetch, missing_archive, read_manifest
 from journal.archive_location import open_location
 from journal.errors import ArchiveFailedError
 from journal.private_files import make_folder
@@ -33,6 +33,23 @@ def is_address(session: str) -> bool:
 def session_name(address: str) -> str:
     """Return the session's folder name in an archive's address, for display."""
     return address.partition("?")[0].rstrip("/").rpartition("/")[2]
+
+
+def archived_sessions(address: str) -> list[str]:
+    """Return the addresses of the archives at an address: itself, or those of the sessions in that folder, by name.
+
+    Raises:
+        ArchiveRefusedError: There is no archive.
+        ArchiveFailedError: A read failed.
+    """
+    place = open_location(address)
+    if read_manifest(place) is not None:
+        return [address]
+    base, mark, query = address.partition("?")
+    inside = [name for name in place.folders() if place.child(name).child(MANIFEST).size() is not None]
+    if not inside:
+        raise missing_archive(place)
+    return [f"{base.rstrip('/')}/{name}{mark}{query}" for name in inside]
 
 
 def cache_folder() -> Path:

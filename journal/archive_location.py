@@ -64,6 +64,12 @@ class ArchiveLocation(NamedTuple):
             info = self.filesystem.get_file_info([self.path])[0]
         return info.size if info.type == fs.FileType.File else None
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders directly below this one. A missing folder has no folders."""
+        with self.reporting_failures("listing"):
+            inside = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+        return sorted(info.base_name for info in inside if info.type == fs.FileType.Directory)
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the content of the file in pieces."""
         with (

@@ -1,6 +1,6 @@
 """Follower of a journal: it reads new records across rolls and seals, from any process and without a lock.
 
-It reads whole frames, which are written but may not be durable yet, so a follower must not act on them as durable. If
+It reads whole frames, which are written but may not be durable yet; `durable_seq` is the last record that is. If
 the next record is damaged or missing, polling raises an error instead of waiting forever.
 """
 
@@ -27,6 +27,7 @@ class Follower:
             raise no_journal(folder)
         self.folder = folder
         self.next_seq = max(starts)  # the next record to read; records before from_seq are skipped
+        self.durable_seq = -1  # the last record that the files read so far prove to be on stable storage
         self._from_seq = from_seq
         self._first_seq = self.next_seq  # of the current segment
         self._reader: FileReader | None = None
@@ -60,6 +61,7 @@ class Follower:
             self._first_seq, self._offset = self.next_seq, 0
         walk = FrameWalk(self._reader, self.next_seq, offset=self._offset)
         for frame in walk:
+            self.durable_seq = max(self.durable_seq, frame.durable_seq)
             records += [record for record in to_records(frame.batch()) if record.seq >= self._from_seq]
             if len(records) >= POLL_ROWS:
                 break
@@ -70,6 +72,7 @@ class Follower:
                 self._refuse_damage(walk)
             return False
         self.close()  # the next segment's name is the next record's seq, so this segment was read to its end
+        self.durable_seq = max(self.durable_seq, self.next_seq - 1)  # the writer syncs it before the next begins
         return True
 
     def _read_sealed(self, records: list[Record]) -> bool:
@@ -94,6 +97,7 @@ class Follower:
                 records += to_records(batch)
                 if batch.num_rows:
                     self.next_seq = records[-1].seq + 1
+                    self.durable_seq = records[-1].seq
                 if len(records) >= POLL_ROWS:
                     return True
         finally:

@@ -3,7 +3,7 @@
 Reads the journal; folds nothing. Both `verbatim replay` and `verbatim why` use it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -11,7 +11,8 @@ import msgspec
 from engine.facts import ModeChanged, OrderClosed, OrderFilled, OrderNotPlaced
 from engine.market import rows as r
 from engine.mode_reasons import Mode
-from engine.record_codec import read_fact, read_intent, read_timer, read_verdict
+from engine.record_codec import read_fact, read_intent, read_request, read_timer, read_verdict
+from engine.requests import Purpose
 from engine.timer_names import TimerKind, TimerName
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -80,6 +81,25 @@ class CausalWalk:
         before = self._journal.records(max(0, timer.seq - READ_RECORDS), timer.seq - 1)
         return next((record for record in reversed(list(before)) if _is_event_of(record, name.subject)), None)
 
+    def causes(self, record: Record) -> list[int]:
+        """Return the seqs of a record's causes: its own cause and the quote that a decision was based on."""
+        seq = self.decision_input(record)
+        own = [] if record.cause is None or _is_origin(record) else [record.cause]
+        return own if seq is None else [*own, seq]
+
+    def with_causes(self, records: Iterable[Record]) -> dict[int, Record]:
+        """Return records with the causes of each, and the causes of these, by seq. An origin has no causes."""
+        found: dict[int, Record] = {}
+        waiting = list(records)
+        while waiting:
+            record = waiting.pop()
+            if record.seq in found:
+                continue
+            found[record.seq] = record
+            causes = (self.record_at(seq) for seq in self.causes(record) if seq not in found)
+            waiting += [cause for cause in causes if cause is not None]
+        return found
+
     def chain(self, record: Record, replayed: Mapping[int, Record]) -> list[CauseLink]:
         """Return the record, its cause, and so on to the origin.
 
@@ -106,6 +126,17 @@ class CausalWalk:
             else:
                 current = None  # the cause is in another session
         return links
+
+
+def _is_origin(record: Record) -> bool:
+    """Return True for a connection and for requests that open one or fetch a book: no order explains them."""
+    if record.kind is Kind.LINK:
+        return True
+    return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in (
+        Purpose.CONNECT,
+        Purpose.DISCONNECT,
+        Purpose.DEPTH,
+    )
 
 
 def _is_event_of(record: Record, strategy: str) -> bool:

@@ -92,10 +92,14 @@ def parse_moment(text: str, started_ns: int) -> tuple[int | None, int | None]:
     return None, nanoseconds(when if when.tzinfo else when.replace(tzinfo=UTC))
 
 
+def utc_time(time_ns: int) -> datetime:
+    """Convert nanoseconds since 1970 to a datetime in UTC, to the microsecond."""
+    return datetime.fromtimestamp(time_ns // SECOND_NS, UTC).replace(microsecond=time_ns // 1000 % 1_000_000)
+
+
 def iso_time(time_ns: int) -> str:
     """Format a time as ISO 8601 in UTC to the microsecond."""
-    when = datetime.fromtimestamp(time_ns // SECOND_NS, UTC)
-    return f"{when:%Y-%m-%dT%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}Z"
+    return f"{utc_time(time_ns):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def nanoseconds(when: datetime) -> int:

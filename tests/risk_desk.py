@@ -20,6 +20,7 @@ from engine.model import OrderType, RateLimits, Side
 from engine.risk.context import RiskContext
 from engine.risk.review import review
 from engine.session_record import RiskSettings, new_engine_settings, newest_risk
+from engine.state.order_budgets import renewed_ns
 from engine.step_context import StepContext
 from journal.record import Kind
 from verbatim.testing import from_sources
@@ -201,7 +202,11 @@ class Desk:
 
     def _time_of(self, what: str) -> int:
         until_ns = self.hand.state.account.limits.get(BTC.venue).blocked_until_ns
-        return {"the end of the ban": until_ns, "a nanosecond before the ban ends": until_ns - 1}[what]
+        minute_ns = renewed_ns(self.hand.now_ns)
+        return {
+            "the end of the ban": until_ns, "a nanosecond before the ban ends": until_ns - 1,
+            "the next minute": minute_ns, "a nanosecond before the next minute": minute_ns - 1,
+        }[what]  # fmt: skip
 
     def verdicts(self) -> list[dict[str, Any]]:
         return [json.loads(record.body or "") for record in self.hand.records if record.kind is Kind.VERDICT]

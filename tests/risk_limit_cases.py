@@ -139,6 +139,21 @@ LIMIT_CASES: list[Case] = [
     accepted("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 1 @ 90", risk=REFUSED),
     refused("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 9 @ 90", "BUY LIMIT 1 @ 90", because="desk cools down for another 60 s after 2 refusals in a row", risk={**REFUSED, "order_size_max": "5"}),
     accepted("cooldown", "BUY LIMIT 1 @ 90", "venue: rejected", "BUY LIMIT 1 @ 90", "venue: open", "BUY LIMIT 9 @ 90", "BUY LIMIT 1 @ 90", risk={**REFUSED, "order_size_max": "5"}),
+    # ---- placements of this minute, by instrument and by strategy; the session starts 50 s before the next one
+    accepted("placement_budget", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk={"placements_per_minute_max": 2}),
+    refused("placement_budget", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", because="2 placements of binance_spot:BTCUSDT in this minute, placements_per_minute_max is 2", risk={"placements_per_minute_max": 2}),
+    accepted("placement_budget", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", "ETHBTC BUY LIMIT 1 @ 90", risk={"placements_per_minute_max": 2}),
+    refused("placement_budget", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", because="1 placements of binance_spot:BTCUSDT in this minute, placements_per_minute_max is 1", risk={"placements_per_minute_max": 1}),
+    refused("placement_budget", "BUY LIMIT 1 @ 90", "at a nanosecond before the next minute", "review: BUY LIMIT 1 @ 90", because="1 placements of binance_spot:BTCUSDT in this minute, placements_per_minute_max is 1", risk={"placements_per_minute_max": 1}),
+    accepted("placement_budget", "BUY LIMIT 1 @ 90", "at the next minute", "review: BUY LIMIT 1 @ 90", risk={"placements_per_minute_max": 1}),
+    accepted("placement_budget", "BUY LIMIT 1 @ 90", "run 60", "BUY LIMIT 1 @ 90", risk={"placements_per_minute_max": 1}),
+    accepted("placement_budget", "BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk={"placements_per_minute_max": 1, **btc(placements_per_minute_max=2)}),
+    # an order that only reduces the position passes
+    accepted("placement_budget", "BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 1 @ 110", risk={"placements_per_minute_max": 1}),
+    refused("placement_budget", "BUY LIMIT 1 @ 90", "venue: filled 1", "SELL LIMIT 1.00001 @ 110", because="1 placements of binance_spot:BTCUSDT in this minute, placements_per_minute_max is 1", risk={"placements_per_minute_max": 1}),
+    accepted("strategy_placement_budget", "BUY LIMIT 1 @ 90", "ETHBTC BUY LIMIT 1 @ 90", risk=desk(placements_per_minute_max=2)),
+    refused("strategy_placement_budget", "BUY LIMIT 1 @ 90", "ETHBTC BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", because="2 placements of desk in this minute, strategy.placements_per_minute_max is 2", risk=desk(placements_per_minute_max=2)),
+    accepted("strategy_placement_budget", "other: BUY LIMIT 1 @ 90", "BUY LIMIT 1 @ 90", risk=desk(placements_per_minute_max=1)),
     # ---- trading hours: a window from 10 s after the start for 10 s, and one an hour later
     accepted("trading_hours", "run 10", "BUY LIMIT 1 @ 90", risk=hours(10, 20)),
     refused("trading_hours", "run 9", "BUY LIMIT 1 @ 90", because="XTST is closed; it opens in 1 s", risk=hours(10, 20)),

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli_live import ROOT, VERBATIM, Ended, environment, state_of, until, verbatim
+from test_cli_live import ROOT, Ended, environment, state_of, until, verbatim
+from warm_processes import VERBATIM, WarmProcess
 
 from engine.session_record import read_session
 from journal.errors import NotAJournalError
@@ -216,7 +217,7 @@ def test_without_a_key_the_rest_is_checked(tmp_path: Path, ready: Ready) -> None
 
 def run(config: Path, *options: str, key: str = "good") -> subprocess.Popen[str]:
     keys = {"VERBATIM_API_KEY": f"key-{key}", "VERBATIM_API_SECRET": "secret"}
-    return subprocess.Popen(
+    return WarmProcess(
         [*VERBATIM, "run", str(config), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

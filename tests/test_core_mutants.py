@@ -290,8 +290,8 @@ BUDGET_MUTANTS = [
         (False,),
     ),
     Mutant(
-        "engine.handlers.trip_breakers.cancel_rules",
-        lambda *_, **__: {"gone": "taken away"},
+        "engine.handlers.trip_breakers.cancel_if_permitted",
+        lambda *_, **__: "taken away",
         budgets.test_refusal_storm_of_our_own_rules_pauses_the_strategy,
         (False,),
     ),

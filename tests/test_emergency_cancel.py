@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli_live import ROOT, VERBATIM, Ready, environment, state_of, struck, until, venue
+from test_cli_live import ROOT, Ready, environment, state_of, struck, until, venue
 from tiers import first_is_quick
+from warm_processes import VERBATIM, WarmProcess
 
 from engine.bodies import NoteLevel
 from engine.live.session_status import SessionStatus
@@ -113,7 +114,7 @@ def open_at(ready: Ready) -> list[str]:
 def running(config: Path, *, path: str = "") -> Iterator[subprocess.Popen[str]]:
     """Run a session in a separate process."""
     more = {"PYTHONPATH": os.pathsep.join(filter(None, (path, os.environ.get("PYTHONPATH", ""))))}
-    with subprocess.Popen(
+    with WarmProcess(
         [*VERBATIM, "run", str(config)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -19,7 +19,14 @@ from engine.kernel import Kernel
 from engine.lots import quantity_of
 from engine.model import Instrument
 from engine.sequencer import Arrival, Sequencer
-from engine.session_record import ClockSettings, RiskSettings, SessionBody, VenueSettings, new_engine_settings
+from engine.session_record import (
+    ClockSettings,
+    MarkChoice,
+    RiskSettings,
+    SessionBody,
+    VenueSettings,
+    new_engine_settings,
+)
 from engine.state.orders import EXTERNAL
 from engine.state.positions import Positions
 from engine.state.session_state import Account
@@ -43,13 +50,16 @@ PRIVATE = "binance_usdm.private.0"
 class UserStream:
     """A session without links that gets frames of the user stream, one millisecond apart."""
 
-    def __init__(self, instruments: tuple[Instrument, ...] = (BNB,), daily_loss_max: str = "0") -> None:
+    def __init__(
+        self, instruments: tuple[Instrument, ...] = (BNB,), daily_loss_max: str = "0", mark: MarkChoice = MarkChoice.MID
+    ) -> None:
         self.now_ns = 1_646_146_064_000_000_000
         self.records: list[Record] = []
         body = SessionBody(
             session="aaaaaaaa", started_ns=self.now_ns, clock=ClockSettings(), seed=1, host="test", versions={},
             venues=(VenueSettings(name="binance_usdm"),), instruments=instruments, strategies=(),
-            risk=RiskSettings(daily_loss_max=D(daily_loss_max), figures=True), engine=new_engine_settings(), account="",
+            risk=RiskSettings(daily_loss_max=D(daily_loss_max), figures=True), account="",
+            engine=replace(new_engine_settings(), pnl_mark=mark),
         )  # fmt: skip
         self.sequencer = Sequencer(Kernel(body), self._append)
         self.sequencer.begin(body)
@@ -75,10 +85,27 @@ class UserStream:
         self.sequencer.accept(arrival, self.now_ns)
 
     def quote(self, bid: str, ask: str) -> None:
-        self.now_ns += 1_000_000
         at = self.now_ns // 1_000_000
-        data = {"e": "bookTicker", "u": at, "s": "BNBUSDT", "b": bid, "B": "1", "a": ask, "A": "1", "T": at, "E": at}
-        payload = json.dumps({"stream": "bnbusdt@bookTicker", "data": data}).encode()
+        told = {"e": "bookTicker", "u": at, "s": "BNBUSDT", "b": bid, "B": "1", "a": ask, "A": "1", "T": at, "E": at}
+        self._market("bnbusdt@bookTicker", told)
+
+    def mark(self, price: str) -> None:
+        at = self.now_ns // 1_000_000
+        told = {
+            "e": "markPriceUpdate",
+            "E": at,
+            "s": "BNBUSDT",
+            "p": price,
+            "i": price,
+            "P": price,
+            "r": "0.0001",
+            "T": at,
+        }
+        self._market("bnbusdt@markPrice@1s", told)
+
+    def _market(self, stream: str, data: dict[str, Any]) -> None:
+        self.now_ns += 1_000_000
+        payload = json.dumps({"stream": stream, "data": data}).encode()
         self.sequencer.accept(Arrival(Kind.FEED, "binance_usdm.market.0", cause=0, payload=payload), self.now_ns)
 
     def prove(self, folder: Path) -> None:
@@ -229,6 +256,24 @@ def test_a_funding_counts_in_the_loss_of_the_day_at_its_own_record() -> None:
     assert [fact["strategy"] for fact in stream.facts("funding_paid")] == ["desk", "desk"]
     [fact] = stream.facts("daily_loss_reached")
     assert (fact["asset"], D(fact["loss"])) == ("USDT", D("0.02"))
+
+
+def test_at_the_mark_price_the_first_mark_past_the_limit_is_the_record() -> None:
+    """2 BNB of a strategy at 100. Before the first mark price the mid counts; after it no quote does."""
+    stream = UserStream(daily_loss_max="20", mark=MarkChoice.MARK)
+    held = Position("desk", BNB.id, D(2), D(100), D(0), {}, D(0))
+    state = stream.sequencer.state
+    state.account = replace(state.account, positions=Positions({f"desk {BNB.id}": held}))
+    stream.quote("99.99", "100.01")
+    stream.frame(account_update("DEPOSIT", 1_000, "1000", "1000"))
+    stream.mark("95")
+    stream.quote("79.99", "80.01")
+    stream.mark("90.01")
+    assert (len(stream.facts("day_began")), stream.facts("daily_loss_reached")) == (1, [])
+    stream.mark("90")
+    [fact] = stream.facts("daily_loss_reached")
+    assert (fact["asset"], D(fact["loss"])) == ("USDT", 20)
+    assert stream.facts("pnl")[-1]["mark"] == "90"
 
 
 def test_a_funding_that_may_belong_to_two_contracts_is_in_the_wallet_alone() -> None:

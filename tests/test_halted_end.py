@@ -7,7 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_cli_live import VERBATIM, config_for, environment, state_of, until, venue, verbatim
+from test_cli_live import config_for, environment, state_of, until, venue, verbatim
+from warm_processes import VERBATIM, WarmProcess
 
 from engine.facts import AccessRefused
 from engine.live.outputs import OutputDispatcher
@@ -72,7 +73,7 @@ def test_a_halted_session_lists_its_reasons_and_ends_with_its_own_code(tmp_path:
 
     with venue() as ready:
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"]))]
-        with subprocess.Popen(
+        with WarmProcess(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
         ) as process:
             until(lambda: len(state_of(ready)["orders"]) >= 1, seconds=60)

@@ -14,8 +14,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from test_cli_live import ROOT, VERBATIM, Ready, environment, state_of, struck, until, venue, verbatim
+from test_cli_live import ROOT, Ready, environment, state_of, struck, until, venue, verbatim
 from test_emergency_cancel import add_fault, configured, open_at, place_foreign, running
+from warm_processes import VERBATIM, WarmProcess
 
 from journal.reader import Journal
 from journal.recover import recover
@@ -133,7 +134,7 @@ def test_kill_without_a_key_or_a_session_is_one_line(tmp_path: Path) -> None:
 def guarding(config: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Run a guard; at the end it stops at once at SIGTERM."""
     command = [*VERBATIM, "guard", str(config), "--json", *options]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+    with WarmProcess(command, stderr=subprocess.PIPE, text=True, env=environment()) as process:
         assert process.stderr is not None
         try:
             assert json.loads(process.stderr.readline())["event"] == "guarding"

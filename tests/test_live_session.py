@@ -17,7 +17,7 @@ from engine.lifecycle import Status
 from engine.live.account_lock import AccountBusyError
 from engine.live.clock import SessionClock
 from engine.live.control_socket import ControlError, send_command
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.startup import open_session
 from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
@@ -37,6 +37,7 @@ from verbatim.warmup import warm
 
 Ready = dict[str, Any]
 PROFILES = list(TransportProfile)
+BTCUSDT = "binance_spot:BTCUSDT"
 RESTLESS = "tests/strategies/restless.py"
 
 
@@ -77,8 +78,8 @@ async def check_faults_struck(venue: Ready) -> None:
     assert not missed, f"these faults never struck: {missed}"
 
 
-def trade_until(holds: Callable[[Session], bool]) -> Callable[[Session], Awaitable[None]]:
-    async def drive(session: Session) -> None:
+def trade_until(holds: Callable[[LiveSession], bool]) -> Callable[[LiveSession], Awaitable[None]]:
+    async def drive(session: LiveSession) -> None:
         await until(lambda: holds(session))
         await session.command(CommandName.STOP, by="test")
 
@@ -136,7 +137,7 @@ async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_pa
         json=[{"action": "drop_request", "method": "POST", "path": "/api/v3/order", "nth": 2}],
     )
 
-    def resolved(session: Session) -> bool:
+    def resolved(session: LiveSession) -> bool:
         return any(order.status is Status.NOT_PLACED for order in session.state.account.orders.all())
 
     summary = await run_session_config(wanted, drive=trade_until(resolved))
@@ -152,7 +153,7 @@ async def test_an_order_that_never_arrived_is_proved_absent(venue: Ready, tmp_pa
 async def test_a_lost_connection_is_reopened_and_reconciled(venue: Ready, tmp_path: Path) -> None:
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         await until(lambda: session.status().mode == "running")
         for target in ("market", "private"):
             await ask(venue, "/sim/faults", "POST", json={"action": "disconnect", "target": target})
@@ -182,10 +183,10 @@ async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Pat
 
 
 async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_path: Path) -> None:
-    wanted = demo_session(DemoOptions(journals=tmp_path), venue)
+    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), own_symbols={"BTCUSDT": "BTC/USD"})
     path = tmp_path
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         nonlocal path
         path = tmp_path / ".control" / f"{session.plan.body.session}.sock"
         await until(lambda: session.status().mode == "running")
@@ -199,14 +200,17 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
             await trio.to_thread.run_sync(partial(ordered, command="accept_balance", reason="deposit"))
         accept = partial(ordered, command="accept_balance", reason="deposit", about="USDT")
         assert (await trio.to_thread.run_sync(accept))["mode"]
+        about = partial(ordered, command="resume_instrument", about="BTC/USD")
+        assert (await trio.to_thread.run_sync(about))["notes"] == [f"instrument {BTCUSDT} resumes, ordered by alice"]
         await trio.to_thread.run_sync(partial(ordered, command="stop"))
 
     summary = await run_session_config(wanted, drive=drive)
     commands = [json.loads(r.body) for r in Journal.open(summary.folder).records() if r.kind is Kind.COMMAND]
     assert [(c["command"], c["by"]) for c in commands] == [
-        (command, "alice") for command in ("pause", "resume", "accept_balance", "stop")
+        (command, "alice") for command in ("pause", "resume", "accept_balance", "resume_instrument", "stop")
     ]
     assert (commands[2]["about"], commands[2]["reason"]) == ("USDT", "deposit")
+    assert commands[3]["about"] == BTCUSDT, "the own symbol of the command is recorded as the id"
     assert not path.exists()
     with pytest.raises(ControlError, match="is it running"):
         send_command(path, command="pause", by="alice")
@@ -301,7 +305,7 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
     writer.append_step([session, strange])
     writer.close(final=False)
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         await until(lambda: session.state.account.reconciling.done_round > 0)
         status = session.status()
         assert (status.mode, status.orders) == ("halted", 0)
@@ -317,7 +321,7 @@ async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_res
 async def test_two_engines_of_one_account_do_not_meet(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), carry=True)
 
-    async def drive(session: Session) -> None:
+    async def drive(session: LiveSession) -> None:
         with pytest.raises(AccountBusyError, match=session.plan.body.session):
             await open_session(wanted)
         await session.command(CommandName.STOP, by="test")

@@ -62,7 +62,7 @@ def first_past(records: list[Record]) -> dict[str, int]:
     return first
 
 
-@pytest.mark.parametrize("accounting", [1, 3])
+@pytest.mark.parametrize("accounting", [1, 3, 4])
 def test_an_open_position_that_moves_reaches_the_limit_at_the_first_quote_past_it(accounting: int) -> None:
     """No timer fires between the quotes: the compiled fold finds the record."""
     limits = {"daily_loss_max": "10", "on_loss": LossAction.HALT, "on_drift": DriftAction.NOTE}
@@ -121,11 +121,12 @@ def test_a_strategys_own_loss_limit_stops_only_its_orders() -> None:
     assert desk.verdicts()[-1]["approved"]
 
 
-def test_the_portfolio_counts_in_the_reporting_currency() -> None:
+@pytest.mark.parametrize("accounting", [1, 4])
+def test_the_portfolio_counts_in_the_reporting_currency(accounting: int) -> None:
     """One ETH bought at 90 BTC is worth 80: a loss of 10 BTC, which are 1,000 USDT."""
     steps = ["run 1", "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1"]
     given = {"portfolio": scope(daily_loss_max="1000")}
-    desk = Desk(steps, risk=given).play()
+    desk = Desk(steps, risk=given, session={"accounting": accounting}).play()
     desk.hand.best(ETH, {"b": "79.01", "B": "1.0", "a": "81.00", "A": "1.0"}).run(1, quote=False)
     assert desk.hand.facts("daily_loss_reached") == []
     desk.hand.best(ETH, {"b": "79.00", "B": "1.0", "a": "81.00", "A": "1.0"}).run(1, quote=False)
@@ -147,7 +148,7 @@ def test_no_walk_of_two_positions_passes_a_limit_unseen(seed: int, tmp_path: Pat
         "strategy": {"desk": scope(daily_loss_max="6", drawdown_max="7")},
         "instrument": {"ETHBTC": scope(daily_loss_max="2")},
     }
-    desk = Desk(steps, risk=limits, session={"accounting": 3 if seed % 2 else 1}).play()
+    desk = Desk(steps, risk=limits, session={"accounting": (1, 3, 4, 4)[seed]}).play()
     cents = {BTC.id: 10_000, ETH.id: 10_000}
     for _ in range(300):
         of = draw.choice((BTC, ETH))

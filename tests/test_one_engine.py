@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from by_hand import ByHand, report, shown
-from test_cli_live import VERBATIM, config_for, environment, state_of, until, venue
+from test_cli_live import config_for, environment, state_of, until, venue
+from warm_processes import VERBATIM, WarmProcess, run
 
 from engine.live.account_lock import AccountBusyError, AccountLock, lock_name
 from engine.session_record import EngineSettings
@@ -26,7 +27,7 @@ def test_two_engines_started_at_once_exactly_one_trades(tmp_path: Path) -> None:
     with venue() as ready:
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"])), "--json"]
         both = [
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+            WarmProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
             for _ in range(2)
         ]
         until(lambda: any(process.poll() is not None for process in both), 60)
@@ -37,7 +38,7 @@ def test_two_engines_started_at_once_exactly_one_trades(tmp_path: Path) -> None:
         line = errors.strip().splitlines()[-1]
         assert f"is already traded from {tmp_path}/journals by process {trader.pid}, " in line
         until(lambda: len(state_of(ready)["orders"]) >= 2, 60)
-        third = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+        third = run(command, timeout=60, env=environment())
         trader.send_signal(signal.SIGTERM)
         out, errors = trader.communicate(timeout=60)
         assert trader.returncode == 0, errors

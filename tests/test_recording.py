@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import trio
 from click.testing import CliRunner
+from warm_processes import VERBATIM, WarmProcess
 
 from analysis.sql_session import connect, query_rows
 from engine.live.session_config import SessionConfig, StartError
@@ -26,7 +27,7 @@ from journal.record import Kind, Record
 from journal.sessions import list_sessions
 from journal.verify import verify
 from replay.replay import replay_session
-from tests.test_cli_live import VERBATIM, environment
+from tests.test_cli_live import environment
 from tests.test_cli_live import venue as venue_command
 from tests.test_live_session import ask, until
 from verbatim.commands.record import command
@@ -271,9 +272,7 @@ def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> Non
             "--json",
         ]
         keyless = {name: value for name, value in environment().items() if not name.startswith("VERBATIM_")}
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=keyless
-        ) as process:
+        with WarmProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=keyless) as process:
             assert '"running"' in next(line for line in process.stderr if '"running"' in line)
             process.send_signal(signal.SIGTERM)
             out, errors = process.communicate(timeout=60)

@@ -413,6 +413,12 @@ def test_cooldown_at_its_edge(case: Case) -> None:
     play(case)
 
 
+@cases("placement_budget", "strategy_placement_budget")
+def test_placements_per_minute_at_their_edge(case: Case) -> None:
+    """By instrument and by strategy. tests/test_order_budgets.py has cancels and replacements."""
+    play(case)
+
+
 @cases("trading_hours")
 def test_trading_hours_at_their_edge(case: Case) -> None:
     play(case)

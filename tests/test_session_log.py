@@ -23,8 +23,9 @@ from typing import Any, ClassVar
 import pytest
 import structlog
 import trio
-from test_cli_live import VERBATIM, config_for, environment, state_of, until, venue
+from test_cli_live import config_for, environment, state_of, until, venue
 from trio.testing import MockClock
+from warm_processes import VERBATIM, WarmProcess
 
 from engine.bodies import NoteBody, NoteLevel
 from engine.live.ingress import FrameBatch
@@ -455,7 +456,7 @@ def test_a_session_in_a_process_logs_everything_as_json(tmp_path: Path) -> None:
     with venue() as ready:
         path = loud_config(tmp_path, ready["listening"], "feed_every_s = 0.5\nsample_every = 20")
         command = [*VERBATIM, "run", str(path), "--log", "json"]
-        with subprocess.Popen(
+        with WarmProcess(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
         ) as process:
             until(lambda: len(state_of(ready)["orders"]) >= 6)

@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 from replaying import QUOTER, sealed, session
+from warm_processes import VERBATIM, WarmProcess
 
 from journal.disk import RealDisk
 from journal.live_journal import CHUNK_ROWS, MEMORY_ROWS, LiveJournal
@@ -27,7 +27,6 @@ from replay.study.shadow import Shadow
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, from_sources
 
-VERBATIM = [sys.executable, "-P", "-c", "from verbatim.cli import main; main(prog_name='verbatim')"]
 LATER = QUOTER.replace("parameters.size, quote.ask,", "parameters.size * (1 + (state.quotes > 12)), quote.ask,")
 MODEL = (
     "--model",
@@ -50,7 +49,7 @@ class Following:
 
     def __init__(self, *words: object) -> None:
         command = [*VERBATIM, "shadow", "--trust-code", *map(str, words)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self._process = WarmProcess(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines: list[str] = []
 
     def until(self, mark: str) -> str:

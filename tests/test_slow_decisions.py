@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_cli_live import STRATEGIES, VERBATIM, environment, started, state_of, until, venue, verbatim
+from test_cli_live import STRATEGIES, environment, started, state_of, until, venue, verbatim
+from warm_processes import VERBATIM, WarmProcess
 
 from engine.live.control_socket import send_command, socket_path
 from engine.live.ingress import Ingress
@@ -178,7 +179,7 @@ def test_a_command_that_limits_the_session_is_seen_while_its_tasks_wait(tmp_path
 def test_a_decision_stuck_in_c_code_ends_by_another_process_that_cancels_its_orders(tmp_path: Path) -> None:
     with venue() as ready:
         path = config_for(tmp_path, ready["listening"], "EndlessInC", "decision_stop_s = 1")
-        with subprocess.Popen(
+        with WarmProcess(
             [*VERBATIM, "run", str(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -54,6 +54,7 @@ VIEWS = {
     "requests",
     "positions",
     "pnl",
+    "instruments",
 }  # promised
 
 QUOTE = (
@@ -270,7 +271,9 @@ def test_no_frame_breaks_a_view(hand: Hand) -> None:
     listed = {view.name for view in sql_session.list_views(connection)}
     assert listed >= VIEWS
     for name in sorted(listed):
-        assert sql_session.run_query(connection, f"SELECT * FROM {name}").rows, f"{name} shows nothing"
+        rows = sql_session.run_query(connection, f"SELECT * FROM {name}").rows
+        # the session by hand lists no instruments: tests/test_own_symbols.py reads that view
+        assert rows or name == "instruments", f"{name} shows nothing"
     texts = ask(hand, r"SELECT payload, text FROM records WHERE kind = 'FEED' AND text IS NULL")
     assert texts == [(STRANGE[0], None)]
 

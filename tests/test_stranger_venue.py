@@ -16,7 +16,7 @@ import trio
 from click.testing import CliRunner
 
 from engine.bodies import CommandName
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.session_status import Summary
 from journal.reader import Journal
 from journal.record import Kind
@@ -114,7 +114,7 @@ async def traded(tmp_path: Path, drive: Callable[..., Awaitable[None]], toml: st
         config = read_config(path, {})
         key = read_key(config, {"VERBATIM_API_KEY": KEY, "VERBATIM_API_SECRET": SECRET})
 
-        async def driven(session: Session) -> None:
+        async def driven(session: LiveSession) -> None:
             await drive(session, server.exchange)
             await session.command(CommandName.STOP, by="test")
 
@@ -131,7 +131,7 @@ def told(*arguments: str | Path) -> str:
 async def test_it_trades_and_its_session_is_verified_repeated_and_asked(tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
 
-    async def drive(session: Session, exchange: Any) -> None:
+    async def drive(session: LiveSession, exchange: Any) -> None:
         exchange.refuse_with.append("EOrder:Insufficient funds")
         await until(lambda: session.status().fills >= 3)
         seen["refused"] = not exchange.refuse_with
@@ -195,7 +195,7 @@ async def test_a_request_counter_that_fills_up_holds_orders_back_and_falls_again
     """The venue's own count is believed: other programs of the account may have spent it."""
     seen: dict[str, Any] = {}
 
-    async def drive(session: Session, exchange: Any) -> None:
+    async def drive(session: LiveSession, exchange: Any) -> None:
         await until(lambda: session.status().fills >= 1)
         exchange.counter += 170
         await until(lambda: session.state.account.limits.get("brine").weight > 16_500)
@@ -217,7 +217,7 @@ async def test_a_wrong_secret_is_refused_in_its_own_words(tmp_path: Path, monkey
 
     monkeypatch.setattr(brine_exchange, "SECRET", "bm90IHRoZSBzZWNyZXQ=")
 
-    async def drive(_session: Session, _exchange: Any) -> None:
+    async def drive(_session: LiveSession, _exchange: Any) -> None:
         monkeypatch.setattr(brine_exchange, "SECRET", "YW5vdGhlciBzZWNyZXQ=")
         await trio.sleep_forever()
 
@@ -230,7 +230,7 @@ async def test_its_dead_man_switch_cancels_when_the_engine_falls_silent(tmp_path
     """The switch is armed again and again by recorded requests, and disarmed by an ordered end."""
     seen: dict[str, Any] = {}
 
-    async def drive(session: Session, exchange: Any) -> None:
+    async def drive(session: LiveSession, exchange: Any) -> None:
         await until(lambda: len(exchange.dead_man_ms) >= 3)
         seen["exchange"] = exchange
 
@@ -247,7 +247,7 @@ async def test_its_dead_man_switch_cancels_when_the_engine_falls_silent(tmp_path
     assert len(armed) == len(exchange.dead_man_ms)
     assert replay_session(summary.folder).identical
 
-    async def fall_silent(session: Session, exchange: Any) -> None:
+    async def fall_silent(session: LiveSession, exchange: Any) -> None:
         await until(lambda: len(exchange.dead_man_ms) >= 3 and bool(exchange.call("OpenOrders", {})))
         exchange.deaf = True
         await until(lambda: exchange.fired >= 1)

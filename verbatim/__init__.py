@@ -1,4 +1,4 @@
-"""Verbatim: a trading engine with a flight recorder. These are the names that a strategy imports.
+"""Verbatim: a trading engine with a flight recorder. These are the names that strategies and notebooks import.
 
 Each is loaded when it is first used, so `verbatim --help` and pytest load none of the heavy packages.
 """
@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.record_stream import RecordStream as RecordStream
+    from analysis.session import Session as Session
+    from analysis.table import Table as Table
     from engine.bodies import NoteLevel as NoteLevel
+    from engine.bodies import RequestBody as RequestBody
+    from engine.events import Fill as Fill
+    from engine.events import OrderReport as OrderReport
     from engine.facts import NewOrder as NewOrder
     from engine.facts import PlanPhase as PlanPhase
     from engine.facts import Position as Position
@@ -50,6 +56,7 @@ if TYPE_CHECKING:
     from engine.strategy.api import Cancel as Cancel
     from engine.strategy.api import Close as Close
     from engine.strategy.api import Indicator as Indicator
+    from engine.strategy.api import Intent as Intent
     from engine.strategy.api import Place as Place
     from engine.strategy.api import Range as Range
     from engine.strategy.api import Run as Run
@@ -69,10 +76,16 @@ if TYPE_CHECKING:
     from engine.strategy.cadences import PriceMove as PriceMove
     from engine.trigger_kinds import TriggerKind as TriggerKind
     from engine.valuation import Valuation as Valuation
+    from verbatim.session_opening import follow as follow
+    from verbatim.session_opening import open as open
 
-_HOMES = {
+_STRATEGY_HOMES = {
     "TriggerKind": "engine.trigger_kinds",
     "NoteLevel": "engine.bodies",
+    "RequestBody": "engine.bodies",
+    "Fill": "engine.events",
+    "OrderReport": "engine.events",
+    "Intent": "engine.strategy.api",
     "OwnFill": "engine.state.strategy_events",
     "Refusal": "engine.state.strategy_events",
     "OnMode": "engine.strategy.cadences",
@@ -131,8 +144,17 @@ _HOMES = {
     "View": "engine.strategy.api",
     "WarmUp": "engine.strategy.api",
 }
+_READER_HOMES = {
+    "RecordStream": "analysis.record_stream",
+    "Session": "analysis.session",
+    "Table": "analysis.table",
+    "follow": "verbatim.session_opening",
+    "open": "verbatim.session_opening",
+}
+_HOMES = _STRATEGY_HOMES | _READER_HOMES
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed
 OLD_NAMES = {"Compiled": "Predicate", "Cross": "CrossOver", "Glance": "MarketTick", "Move": "PriceMove"}
+STRATEGY_NAMES = sorted(_STRATEGY_HOMES)  # those that a strategy may import
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - a list of strings, made where the names are written once
 
 

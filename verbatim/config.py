@@ -34,6 +34,7 @@ from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of
 from journal.signing import Signer
 from verbatim.config_sections import (
     OF_VENUES,
+    OWN_SYMBOL,
     RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
@@ -61,6 +62,9 @@ OTHER_VARIABLES = frozenset({
 })  # fmt: skip
 
 
+OwnSymbol = Annotated[str, StringConstraints(pattern=OWN_SYMBOL)]
+
+
 class Config(BaseSettings):
     """The whole configuration."""
 
@@ -68,7 +72,8 @@ class Config(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", hide_input_in_errors=True, frozen=True
     )
 
-    instruments: tuple[str, ...] = Field(min_length=1)
+    instruments: tuple[str, ...] = Field(min_length=1)  # by own symbol or by the venue's
+    symbols: dict[OwnSymbol, str] = {}  # own symbol -> the venue's
     venue: VenueSection
     strategy: dict[str, StrategySection] = {}  # a session that trades has one at least
     session: SessionSection = SessionSection()
@@ -268,7 +273,8 @@ def session_config(
     )
     if dry_run or not config.strategy:
         chosen = read_only(chosen)
-    check_instruments(chosen.strategies, chosen.symbols, listed="`instruments`")
+    names = tuple(dict.fromkeys((*config.instruments, *chosen.symbols, *chosen.own_symbols.values())))
+    check_instruments(chosen.strategies, names, listed="`instruments`")
     check_scopes(config)
     check_margin(config)
     return chosen
@@ -295,7 +301,8 @@ def check_scopes(config: Config) -> None:
     Raises:
         ConfigError: the text names it.
     """
-    for kind, known in (("instrument", config.instruments), ("strategy", tuple(config.strategy))):
+    instruments = tuple(dict.fromkeys((*config.instruments, *venue_symbols(config))))
+    for kind, known in (("instrument", instruments), ("strategy", tuple(config.strategy))):
         for name in getattr(config.risk, kind):
             if name not in known:
                 raise ConfigError(f"risk.{kind}.{name}: the session has no {kind} {name}; it has {', '.join(known)}")
@@ -357,7 +364,8 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
             speed=clock.speed,
         ),
         venue=venue_settings(config),
-        symbols=config.instruments,
+        symbols=venue_symbols(config),
+        own_symbols={venue: own for own, venue in config.symbols.items()},
         engine=scale_timeouts(config.engine.settings(), clock.speed),
         account="",
         seed=config.session.seed,
@@ -366,6 +374,25 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
         free_bytes_min=config.session.free_mib_min * 2**20,
         signer=read_signer(config, base),
     )
+
+
+def venue_symbols(config: Config) -> tuple[str, ...]:
+    """Return the venue's symbols of the session's instruments.
+
+    Raises:
+        ConfigError: two names stand for one instrument, or one name for two.
+    """
+    named: dict[str, str] = {}
+    for own, venue in config.symbols.items():
+        if venue in named:
+            raise ConfigError(f"symbols: {named[venue]} and {own} are both {venue}. What to do: remove one")
+        named[venue] = own
+        if own in config.symbols.values() and own != venue:
+            raise ConfigError(f"symbols.{own}: {own} is the venue's symbol of another one. What to do: choose another")
+    symbols = tuple(config.symbols.get(name, name) for name in config.instruments)
+    if repeated := next((name for place, name in enumerate(symbols) if name in symbols[:place]), ""):
+        raise ConfigError(f"instruments: {repeated} is listed twice. What to do: remove one")
+    return symbols
 
 
 def venue_settings(config: Config, *, with_account: bool = False) -> VenueSettings:

@@ -38,6 +38,7 @@ from engine.session_record import (
 from engine.venues.venue import Network
 
 RECV_WINDOW_MS_MAX = 60_000
+OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
@@ -181,6 +182,9 @@ class ScopeSection(PortfolioSection):
     order_size_max: Limit = Decimal(0)
     order_notional_max: Limit = Decimal(0)
     position_max: Limit = Decimal(0)
+    placements_per_minute_max: int = Field(default=0, ge=0)
+    cancels_per_minute_max: int = Field(default=0, ge=0)
+    replacements_per_minute_max: int = Field(default=0, ge=0)
 
 
 class HoursSection(Section):
@@ -265,6 +269,9 @@ class RiskSection(Section):
     strategy: dict[str, ScopeSection] = {}
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
     price_band_to: PriceReference = PriceReference.MID
+    placements_per_minute_max: int = Field(default=0, ge=0)
+    cancels_per_minute_max: int = Field(default=0, ge=0)
+    replacements_per_minute_max: int = Field(default=0, ge=0)
     account: PortfolioSection = PortfolioSection()
     portfolio: PortfolioSection = PortfolioSection()
 

@@ -22,7 +22,7 @@ import trio
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
 from engine.live.logs import LogSettings
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
@@ -183,7 +183,7 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
     )
 
 
-async def _stop_at_end(options: DemoOptions, address: str, session: Session) -> None:
+async def _stop_at_end(options: DemoOptions, address: str, session: LiveSession) -> None:
     """Stop the session after `options.seconds` or, playing a capture, at the capture's end."""
     if options.capture is None:
         await trio.sleep(options.seconds)

@@ -23,7 +23,7 @@ from engine.live.control_socket import STATUS, ControlError, send_command, socke
 from engine.live.emergency import APART_SECONDS
 from engine.live.logs import LogSettings
 from engine.live.previous_session import PreviousJournal, rebuilt_state
-from engine.live.session import Session
+from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import exposure
 from engine.plan_terms import StopChoice
@@ -126,7 +126,7 @@ class _Killing:
     def __init__(
         self, wanted: SessionConfig, before: PreviousJournal | None, order: CommandName, reason: str, end: float
     ) -> None:
-        self.session: Session | None = None  # once it began
+        self.session: LiveSession | None = None  # once it began
         self.is_ordered = False  # the session got its orders
         self.is_done = False  # two answers of the venue, apart in time, show that none of ours is open
         self.problem = "the time was over before it was queried"  # why it did not begin
@@ -153,7 +153,7 @@ class _Killing:
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RETRY_SECONDS_MAX)
 
-    async def _drive(self, session: Session) -> None:
+    async def _drive(self, session: LiveSession) -> None:
         self.session = session
         await session.command(CommandName.HALT, by=_person(), reason=self._reason)
         ordered = await session.command(self._order, by=_person(), reason=self._reason)
@@ -163,7 +163,7 @@ class _Killing:
                 await session.command(self._order, by=_person(), reason=self._reason)
         await session.command(CommandName.STOP, by=_person(), reason="kill")
 
-    async def _is_confirmed(self, session: Session) -> bool:
+    async def _is_confirmed(self, session: LiveSession) -> bool:
         """Wait until it is done, and a while later ask again: a single list of a venue may lag behind its books."""
         account = session.state.account
         while account.safety.active:

@@ -19,7 +19,7 @@ from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
 from engine.live.logs import LogSettings
 from engine.live.previous_session import PreviousJournal, left_by
-from engine.live.session import Session, run_session
+from engine.live.session import LiveSession, run_session
 from engine.live.session_config import SessionConfig, StartError, StartPlan
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
@@ -143,12 +143,12 @@ class Recorder:
             wait_s = min(2 * wait_s, RETRY_SECONDS_MAX)
         return None
 
-    async def _record_session(self, plan: StartPlan) -> tuple[Session, Summary]:
+    async def _record_session(self, plan: StartPlan) -> tuple[LiveSession, Summary]:
         """Run one session from its first record to its seal."""
         ended: list[Summary] = []
         async with trio.open_nursery() as nursery:
 
-            async def run(task_status: "trio.TaskStatus[Session]") -> None:
+            async def run(task_status: "trio.TaskStatus[LiveSession]") -> None:
                 ended.append(
                     await run_session(
                         plan, progress=self._note_status, make_lines=self._make_lines, task_status=task_status
@@ -163,12 +163,12 @@ class Recorder:
         self._links = session.open_links
         return session, ended[0]
 
-    async def _roll(self, session: Session) -> None:
+    async def _roll(self, session: LiveSession) -> None:
         body, clock = session.plan.body, session.plan.wanted.clock
         await trio.sleep(max(clock.seconds_until(self._due_ns(body.started_ns)), 0))
         await session.hand_over(by="record", reason="the next session continues")
 
-    async def _stop_when_over(self, session: Session) -> None:
+    async def _stop_when_over(self, session: LiveSession) -> None:
         await self._over.wait()
         await session.command(CommandName.STOP, by="record", reason="its time is over")
 

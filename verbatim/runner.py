@@ -22,7 +22,7 @@ from engine.live.account_lock import AccountBusyError
 from engine.live.control_socket import ControlError
 from engine.live.logs import STDERR, LogSettings
 from engine.live.previous_session import PreviousJournal
-from engine.live.session import Session, run_session
+from engine.live.session import LiveSession, run_session
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
@@ -69,7 +69,7 @@ async def run_session_config(
     config: SessionConfig,
     *,
     on_status: Callable[[SessionStatus], None] | None = None,
-    drive: Callable[[Session], Awaitable[None]] | None = None,
+    drive: Callable[[LiveSession], Awaitable[None]] | None = None,
     before: PreviousJournal | None = None,
     on_open: Callable[[], None] = lambda: None,
     log: LogSettings | None = None,
@@ -97,7 +97,7 @@ async def run_session_config(
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:
 
-        async def run(task_status: "trio.TaskStatus[Session]") -> None:
+        async def run(task_status: "trio.TaskStatus[LiveSession]") -> None:
             ended.append(await run_session(plan, progress=watch, make_lines=make_lines, task_status=task_status))
             nursery.cancel_scope.cancel()
 
@@ -111,7 +111,7 @@ async def run_session_config(
     return ended[0]
 
 
-async def _stop_if_refused(session: Session, watch: SessionWatch) -> None:
+async def _stop_if_refused(session: LiveSession, watch: SessionWatch) -> None:
     """Stop a session whose key or address was refused: waiting cannot help until a person changes it."""
     await watch.refused.wait()
     await session.command(CommandName.STOP, by="shell", reason=watch.refusal)

@@ -3,16 +3,42 @@
 Commands that read take a bundle (journal/bundle.py) in its place: it is unpacked for as long as the command runs.
 """
 
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from analysis.session import Session
     from engine.session_record import SessionBody
 
 
 LAST = "last"  # the name of the newest session
+
+
+class UnpackedBundle:
+    """The session of a bundle, in a folder that is deleted with the last reference to this object."""
+
+    def __init__(self, bundle: Path) -> None:
+        """Unpack a bundle.
+
+        Raises:
+            NotAJournalError: The file is not a bundle.
+            DamagedJournalError: The bundle is damaged.
+        """
+        from journal.bundle import unpack
+
+        scratch = tempfile.mkdtemp(prefix="verbatim-bundle-")
+        self._finalizer = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        self.folder = Path(scratch) / "session"
+        unpack(bundle, self.folder)
+
+    def delete(self) -> None:
+        """Delete the folder now."""
+        self._finalizer()
 
 
 def is_file(session: str) -> bool:
@@ -47,16 +73,11 @@ def find(journals: Path, session: str) -> Path:
 
 def find_to_read(journals: Path, session: str) -> Path:
     """Return a session's folder; a bundle is unpacked into a folder that lasts as long as the command."""
-    import tempfile
-
-    from journal.bundle import unpack
-
     if not is_file(session):
         return find(journals, session)
-    scratch = tempfile.TemporaryDirectory(prefix="verbatim-bundle-")
-    folder = Path(click.get_current_context().with_resource(scratch)) / "session"
-    unpack(Path(session), folder)
-    return folder
+    unpacked = UnpackedBundle(Path(session))
+    click.get_current_context().call_on_close(unpacked.delete)
+    return unpacked.folder
 
 
 def find_to_resimulate(journals: Path, session: str) -> Path:
@@ -85,17 +106,27 @@ def find_decided(journals: Path, session: str) -> Path:
     Raises:
         JournalError: it is an import, which holds no decisions.
     """
-    from journal.errors import JournalError
     from journal.reader import Journal
-    from replay.resim.capture_session import is_import
+    from replay.resim.capture_session import refuse_import
 
     folder = find_to_read(journals, session)
-    if is_import(Journal.open(folder)):
-        raise JournalError(
-            f"{folder} is an import: it holds market data and no decisions. What to do: query it with verbatim sql, or "
-            "trade it with verbatim backtest --strategy FILE."
-        )
+    refuse_import(Journal.open(folder))
     return folder
+
+
+def open_to_read(journals: Path, *sessions: str) -> "Session":
+    """Open sessions for a command that reads; an unpacked bundle is deleted when the command ends.
+
+    Raises:
+        JournalError: A session cannot be found or read.
+    """
+    from verbatim import session_opening
+
+    opened = session_opening.open(sessions, journals=journals)
+    for place in opened.places:
+        if isinstance(place.keeper, UnpackedBundle):
+            click.get_current_context().call_on_close(place.keeper.delete)
+    return opened
 
 
 def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":

@@ -49,7 +49,9 @@ def start_values(config: SessionConfig) -> dict[str, object]:
         "venue": f"{config.venue.name} at {config.venue.rest}",
         "network": str(config.network),
         "account": config.account,
-        "instruments": ", ".join(config.symbols),
+        "instruments": ", ".join(
+            f"{own} ({symbol})" if (own := config.own_symbols.get(symbol)) else symbol for symbol in config.symbols
+        ),
         "strategies": strategies,
         "limits": limits(config.risk),
         "real_money": config.trades_real_money,

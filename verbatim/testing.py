@@ -223,10 +223,14 @@ class VirtualSession:
         accounting: int = ACCOUNTING,
         safeguards: SafeguardSettings = SAFEGUARDS,
         limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
+        own_symbols: dict[str, str] | None = None,  # venue symbol -> own symbol
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
-        instruments = venue.instruments()  # which takes time
+        own = own_symbols or {}
+        instruments = tuple(  # which takes time
+            replace(each, own_symbol=own.get(each.symbol, "")) for each in venue.instruments()
+        )
         self.body: SessionBody = SessionBody(
             session=session,
             started_ns=venue.now_ns,

@@ -37,6 +37,7 @@ from engine.facts.order_facts import (
 )
 from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
 from engine.facts.pnl_facts import (
+    AmountRated,
     BooksCompared,
     CashReason,
     ContractReported,
@@ -81,6 +82,7 @@ Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact
 __all__ = [
     "AccessRefused",
     "AccountFact",
+    "AmountRated",
     "BalanceChanged",
     "BalanceDrift",
     "BooksCompared",

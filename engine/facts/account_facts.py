@@ -120,19 +120,28 @@ class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_cha
 class DayBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="day_began"):
     """A day of daily limits began: the daily loss is counted from here on."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unlisted"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unlisted", "reported"})
 
     day: int  # since 1970-01-01, as its own zone and hour count
     opening: dict[str, Decimal]  # "strategy instrument" -> P&L of all days before: realised and unrealised, less fees
     unlisted: tuple[str, ...] = ()  # positions that nothing marks: their instruments are not of this session
+    # the same P&L as `verbatim pnl` reports it, in the reporting currency; lacks positions without a rate
+    reported: dict[str, Decimal] = {}
 
 
 class PositionEnteredDay(msgspec.Struct, frozen=True, tag_field="fact", tag="position_entered_day"):
-    """A position that was unlisted when the UTC day began has a mark now: its part of the loss counts from here on."""
+    """A position whose P&L was not known when the day began: its instrument was not listed, or its asset had no rate.
+
+    It counts from this P&L on. If a rate was missing, `reported` is the reported P&L now, less the P&L of the day until
+    now at the first known rate.
+    """
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"reported"})
 
     day: int
     position: str  # "strategy instrument"
-    pnl: Decimal  # of all time until now
+    pnl: Decimal  # of all days before; of all time until now if it was not listed
+    reported: Decimal | None = None  # the same in the reporting currency; None: not known, or before accounting 4
 
 
 class DailyLossReached(msgspec.Struct, frozen=True, tag_field="fact", tag="daily_loss_reached"):

@@ -86,4 +86,14 @@ class BooksCompared(msgspec.Struct, frozen=True, tag_field="fact", tag="books_co
     is_settled: bool = True  # False: fills were missing or orders unknown, so equity was not compared
 
 
-PnlFact = FundingPaid | WalletReported | ContractReported | PortfolioPnl | BooksCompared
+class AmountRated(msgspec.Struct, frozen=True, tag_field="fact", tag="amount_rated"):
+    """The first known rate of an asset values P&L that had none when it was made."""
+
+    strategy: str
+    instrument: str
+    asset: str
+    amount: Decimal
+    report_rate: Decimal  # of the asset in the reporting currency
+
+
+PnlFact = FundingPaid | WalletReported | ContractReported | PortfolioPnl | BooksCompared | AmountRated

@@ -12,10 +12,12 @@ from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.events import Answer, Outcome
 from engine.facts import NewOrder
 from engine.handlers.order_queries import query_order
+from engine.handlers.spent_budgets import budget_rules
 from engine.lifecycle import Status
 from engine.model import Instrument
 from engine.money import on_grid
 from engine.session_context import SessionContext
+from engine.state.order_budgets import BudgetKind
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.step_context import StepContext
@@ -50,9 +52,11 @@ def review_amendment(
         step.emit(VerdictBody(False, {"known": "not an order of this strategy"}), source="risk", key=name, cause=seq)
         return None
     instrument = session.instruments[order.order.instrument]
-    rules = _rules(session, step, order, intent.quantity, instrument)
+    answers = budget_rules(session, step, BudgetKind.REPLACEMENT, strategy=strategy, instrument=instrument)
+    budgets = {name: answer.reason for name, answer in answers.items()}
+    rules = _rules(session, step, order, intent.quantity, instrument) | budgets
     is_approved = not any(rules.values())
-    verdict = VerdictBody(is_approved, rules)
+    verdict = VerdictBody(is_approved, rules, figures={answer.limit: answer.figure for answer in answers.values()})
     if not is_approved and session.names_refused:
         verdict = replace(verdict, strategy=strategy, instrument=instrument.id)
     seq = step.emit(verdict, source="risk", key=name, cause=seq)

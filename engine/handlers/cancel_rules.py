@@ -1,11 +1,14 @@
-"""The rules of a cancel. A cancel lowers exposure: only a pointless one is refused."""
+"""The rules of a cancel, and the cancel of one of our orders. It lowers exposure: only a pointless one is refused."""
 
 from collections.abc import Iterable
 from typing import Final
 
-from engine.lifecycle import LIVE
+from engine.handlers.spent_budgets import budget_rules
+from engine.lifecycle import LIVE, Status
+from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.linked_orders import siblings
+from engine.state.order_budgets import BudgetKind
 from engine.state.orders import Order
 from engine.step_context import StepContext
 
@@ -35,6 +38,53 @@ def _under_way(step: StepContext, order_id: str, order: Order | None) -> str:
         return "another request for this order is on its way"
     linked = [] if order is None or not order.list_id else siblings(step.account.orders, order)
     return "the cancel of its list is on its way" if any(other.cancel_seq for other in linked) else ""
+
+
+def cancel_if_permitted(
+    session: SessionContext,
+    step: StepContext,
+    order: Order,
+    *,
+    repeats: bool = False,
+    unknown: str = "",
+    is_budgeted: bool = False,
+) -> str:
+    """Cancel one of our live orders, of an instrument of the session, unless a rule of cancels objects.
+
+    Args:
+        session: The session.
+        step: The current step.
+        order: The order.
+        repeats: Cancel also what was cancelled a moment ago.
+        unknown: The reason against an UNKNOWN order; "": the venue gets its cancel.
+        is_budgeted: Keep the budgets of cancels per minute. Cancels for safety do not.
+
+    Returns:
+        The objections, or "" if the cancel was emitted.
+
+    """
+    instrument = session.instruments[order.order.instrument]
+    if reasons := cancel_reasons(session, step, order, repeats=repeats, unknown=unknown):
+        return reasons
+    if is_budgeted:
+        answers = budget_rules(session, step, BudgetKind.CANCEL, strategy=order.strategy, instrument=instrument)
+        if reasons := "; ".join(answer.reason for answer in answers.values() if answer.reason):
+            return reasons
+    session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+    return ""
+
+
+def cancel_reasons(
+    session: SessionContext, step: StepContext, order: Order, *, repeats: bool = False, unknown: str = ""
+) -> str:
+    """Return why one of our orders is not cancelled now, or "": see `cancel_if_permitted`."""
+    venue = session.instruments[order.order.instrument].venue
+    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=venue)
+    if repeats:
+        rules["again"] = ""
+    if unknown and order.status is Status.UNKNOWN:
+        rules["live"] = unknown
+    return "; ".join(reason for reason in rules.values() if reason)
 
 
 def repeats_cancel(step: StepContext, order_id: str) -> bool:

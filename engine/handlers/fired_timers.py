@@ -11,7 +11,7 @@ from engine.handlers.protection import name_protection
 from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.watch import watch_session
 from engine.handlers.watch_errors import watch_errors
-from engine.handlers.watch_losses import watch_daily_loss
+from engine.handlers.watch_losses import rate_amounts, watch_daily_loss
 from engine.session_context import SessionContext
 from engine.step_context import StepContext
 from engine.timer_names import TimerKind, TimerName
@@ -25,6 +25,7 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
         case TimerKind.CHECK:
             watch_session(session, step)
             watch_errors(session, step)
+            rate_amounts(session, step)
             watch_daily_loss(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)

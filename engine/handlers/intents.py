@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from engine.bodies import IntentBody, IntentKind, VerdictBody
+from engine.bodies import Figure, IntentBody, IntentKind, VerdictBody
 from engine.facts import BreakerScope, NewOrder
 from engine.handlers.amendments import review_amendment
 from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
 from engine.handlers.freshness import venue_lag_ns
 from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
+from engine.handlers.spent_budgets import budget_rules, is_spent
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
@@ -18,6 +19,7 @@ from engine.risk.context import RiskContext
 from engine.risk.exits import exit_quantity, reducible
 from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
+from engine.state.order_budgets import BudgetKind
 from engine.state.rates import recorded_rate
 from engine.step_context import StepContext
 from engine.strategy.api import Amend, Cancel, Close, Intent, Place, Run
@@ -38,10 +40,12 @@ def drops_intent(session: SessionContext, step: StepContext, strategy: str, inte
 
     An exit leaves during a pause too. After one that was refused, the next waits.
     """
-    if isinstance(intent, Cancel):
-        return repeats_cancel(step, intent.client_order_id)
-    if not step.account.breakers.pauses or isinstance(intent, Amend | Run):  # these check pauses themselves
+    if isinstance(intent, Cancel) and repeats_cancel(step, intent.client_order_id):
+        return True
+    if not step.account.breakers.pauses or isinstance(intent, Run):  # plans check pauses themselves
         return False
+    if isinstance(intent, Cancel | Amend):
+        return _is_out_of_budget(session, step, strategy, intent)
     instrument = session.instrument_by_name.get(intent.instrument)
     name = intent.instrument if instrument is None else instrument.id
     subjects = ((BreakerScope.INSTRUMENT, name), (BreakerScope.STRATEGY, strategy))
@@ -49,6 +53,16 @@ def drops_intent(session: SessionContext, step: StepContext, strategy: str, inte
     if not any(pauses) or not session.safeguards.paused_exits or not _is_exit(step, strategy, name, intent):
         return any(pauses)
     return any(pause is not None and step.time_ns < pause.exits_from_ns for pause in pauses)
+
+
+def _is_out_of_budget(session: SessionContext, step: StepContext, strategy: str, intent: Cancel | Amend) -> bool:
+    """Return True during a pause of the strategy for a cancel or amendment beyond its budget: it was refused before."""
+    order = step.account.orders.get(intent.client_order_id)
+    instrument = None if order is None else session.instruments.get(order.order.instrument)
+    if instrument is None or not step.account.breakers.pause_reason(BreakerScope.STRATEGY, strategy, step.time_ns):
+        return False
+    kind = BudgetKind.CANCEL if isinstance(intent, Cancel) else BudgetKind.REPLACEMENT
+    return is_spent(session, step, (kind,), strategy=strategy, instrument=instrument)
 
 
 def _is_exit(step: StepContext, strategy: str, instrument: str, intent: Place | Close) -> bool:
@@ -220,8 +234,13 @@ def _review_cancel(session: SessionContext, step: StepContext, strategy: str, in
     order = step.account.orders.get(order_id)
     instrument = None if order is None else session.instruments.get(order.order.instrument)
     rules = cancel_rules(step, strategy, order_id, venue="" if instrument is None else instrument.venue)
+    figures: dict[str, Figure] = {}
+    if instrument is not None:
+        answers = budget_rules(session, step, BudgetKind.CANCEL, strategy=strategy, instrument=instrument)
+        rules |= {name: answer.reason for name, answer in answers.items()}
+        figures = {answer.limit: answer.figure for answer in answers.values()}
     is_approved = not any(rules.values())
-    verdict = VerdictBody(is_approved, rules)
+    verdict = VerdictBody(is_approved, rules, figures=figures)
     if not is_approved and session.names_refused:
         verdict = replace(verdict, strategy=strategy)
     seq = step.emit(verdict, source="risk", key=order_id, cause=seq)

@@ -1,10 +1,12 @@
 """P&L of the day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached a limit.
 
 The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. From
-accounting 3 on it is that of the exact lines (engine/state/pnl_lines.py), which have funding too. It
-counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
-position whose instrument was not listed when the day began counts from its first mark of the day. The mark is the mid,
-also where `engine.pnl_mark` is another price, since price levels of mids trigger the check (loss_levels.py).
+accounting 3 on it is that of the exact lines (engine/state/pnl_lines.py), which have funding too. From accounting 4 on
+the mark is `engine.pnl_mark`, before it the mid; and a P&L in the reporting currency is what `verbatim pnl` reports
+(engine/state/pnl_figures.py), before it the P&L in each asset at the current rate.
+
+It counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
+position whose instrument was not listed when the day began counts from its first mark of the day.
 """
 
 from collections.abc import Iterable
@@ -19,10 +21,11 @@ from engine.model import Instrument
 from engine.money import ZERO
 from engine.risk.loss_limits import LossLimit, recorded_losses
 from engine.session_context import SessionContext
-from engine.state.day_pnl import UTC_DAY, day_of
+from engine.state.day_pnl import UTC_DAY, DayPnl, day_of
 from engine.state.orders import EXTERNAL
+from engine.state.pnl_figures import marked_line
 from engine.state.positions import unrealised
-from engine.state.rates import recorded_rate
+from engine.state.rates import mark_price, recorded_rate
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from journal.record import plain
@@ -33,6 +36,8 @@ class Worth(NamedTuple):
 
     by_position: dict[str, Decimal]  # "strategy instrument" -> realised and unrealised P&L and funding, less fees
     unmarked: str
+    reported: dict[str, Decimal]  # the same in the reporting currency, of positions without a missing rate
+    rates: dict[str, Decimal | None]  # by asset: its rate in the reporting currency
 
 
 class LossOfDay(NamedTuple):
@@ -68,10 +73,12 @@ def own_positions(session: SessionContext, account: Account) -> Iterable[tuple[s
 
 
 def worth(session: SessionContext, account: Account, market: Market) -> Worth:
-    """Return the P&L of the positions of all strategies, marked at the mid of the last quote.
+    """Return the P&L of the positions of all strategies.
 
     Positions in instruments that the session does not list stay out, because nothing marks them.
     """
+    if session.reducer_settings.has_reported_losses:
+        return _reported_worth(session, account, market)
     by_position: dict[str, Decimal] = {}
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
@@ -80,7 +87,34 @@ def worth(session: SessionContext, account: Account, market: Market) -> Worth:
             unmarked = unmarked or position.instrument
             continue
         by_position[key] = _pnl_of(session, account, position, instrument, mid)
-    return Worth(by_position, unmarked)
+    return Worth(by_position, unmarked, {}, {})
+
+
+def _reported_worth(session: SessionContext, account: Account, market: Market) -> Worth:
+    settings = session.reducer_settings
+    found = Worth({}, "", {}, {})
+    unmarked = ""
+    for key, position, instrument in own_positions(session, account):
+        marked = marked_line(account, market, settings, position.strategy, session.indexes[instrument.id])
+        if marked.mark is None and marked.line.quantity:
+            unmarked = unmarked or instrument.id
+            continue
+        asset = contracts.asset_of(instrument)
+        if asset not in found.rates:
+            found.rates[asset] = recorded_rate(market, asset, settings.reporting_currency)
+        found.by_position[key] = marked.own_pnl
+        reported = marked.reported_pnl(found.rates[asset])
+        if reported is not None:
+            found.reported[key] = reported
+    return found._replace(unmarked=unmarked)
+
+
+def mark_of(session: SessionContext, market: Market, instrument: str, quantity: Decimal) -> Decimal:
+    """Return the price at which losses count an open quantity; 0 without a quote."""
+    settings = session.reducer_settings
+    if not settings.has_reported_losses:
+        return mid_of(session, market, instrument)
+    return mark_price(market, session.indexes[instrument], quantity, settings.engine.pnl_mark) or ZERO
 
 
 def _pnl_of(
@@ -108,22 +142,31 @@ def losses_of_day(
     if day.day < day_of(time_ns, session.body.risk.day):  # a clock set back, or another zone, begins no day
         return []
     of_day = [
-        (account.positions.by_key[key], pnl - day.opening.get(key, ZERO))
+        (key, account.positions.by_key[key], pnl - day.opening.get(key, ZERO))
         for key, pnl in now.by_position.items()
         if key not in day.unlisted  # it counts from its first mark, which the next check records
     ]
     found: list[LossOfDay] = []
     for limit in session.loss_limits:
         sums: dict[str, Decimal] = {}
-        for position, pnl in of_day:
+        for key, position, pnl in of_day:
             instrument = session.instruments[position.instrument]
             if limit.concerns(position.strategy, instrument):
                 asset, amount = contracts.asset_of(instrument), pnl
-                if limit.in_reporting and pnl:
+                if limit.in_reporting and session.reducer_settings.has_reported_losses:
+                    asset, amount = _reported(session, day, key, now)
+                elif limit.in_reporting and pnl:
                     asset, amount = _converted(session, market, asset, pnl)
                 sums[asset] = sums.get(asset, ZERO) + amount
         found += [LossOfDay(limit, asset, pnl, limit.used(day, asset, pnl)) for asset, pnl in sorted(sums.items())]
     return found
+
+
+def _reported(session: SessionContext, day: DayPnl, key: str, now: Worth) -> tuple[str, Decimal]:
+    """Return the reported P&L of a position since the day began; of no asset if it is not known."""
+    if key not in now.reported or (key in day.opening and key not in day.reported):
+        return "", ZERO
+    return session.reducer_settings.reporting_currency, now.reported[key] - day.reported.get(key, ZERO)
 
 
 def _converted(session: SessionContext, market: Market, asset: str, amount: Decimal) -> tuple[str, Decimal]:

@@ -10,9 +10,10 @@ from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
 from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
 from engine.facts import NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.handlers.intents import emit_request, review_order
 from engine.handlers.place_lists import SOURCE, is_paused, place_list
+from engine.handlers.spent_budgets import placement_wait_ns, replacement_wait_ns
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
 from engine.model import Instrument, OrderType
@@ -136,7 +137,7 @@ def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPla
     """Cancel the orders of a plan that was ordered to end; end it when none may fill any more."""
     seen = _seen(session, step, plan, session.instruments[plan.terms.instrument])
     for order in cancellable(seen.live):
-        _cancel(session, step, order)
+        cancel_if_permitted(session, step, order)
     if not seen.live:
         _end(step, seen, "ordered to end")
 
@@ -155,6 +156,7 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
         lists=session.factories[instrument.venue].order_lists,
+        replace_from_ns=replacement_wait_ns(session, step, plan, instrument),
     )
 
 
@@ -164,17 +166,22 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move == NOTHING:
         return
     for live in move.cancel:
-        _cancel(session, step, live)
+        cancel_if_permitted(session, step, live, is_budgeted=not plan.terms.protects)
     if move.ended:
         _end(step, seen, move.ended)
         return
     if move.place and (wait_ns := _wait_ns(step, seen, move.place[0])):
-        if plan.next_ns != wait_ns:
-            step.emit(_moved(plan, PlanMove(next_ns=wait_ns)), source=SOURCE, key=plan.plan_id)
+        _wait(step, plan, wait_ns)
+        return
+    if move.linked and (wait_ns := placement_wait_ns(session, step, plan, move.linked[0], instrument)):
+        _wait(step, plan, wait_ns)
         return
     if move.linked and place_list(session, step, plan, move.linked, instrument):
         move = move._replace(place=())
     for placed, order in enumerate(move.place):
+        if wait_ns := placement_wait_ns(session, step, plan, order, instrument):
+            _wait(step, plan, wait_ns, placed)
+            return
         if not _place(session, step, plan, order, instrument):
             _count_refusal(step, plan, placed)
             return
@@ -209,6 +216,13 @@ def _wait_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
         return 0
     wait_ns = seen.orders[-1].updated_ns + min(SECOND_NS << min(rejected - 1, 10), WAIT_NS_MAX)
     return wait_ns if step.time_ns < wait_ns else 0
+
+
+def _wait(step: StepContext, plan: ExecutionPlan, until_ns: int, placed: int = 0) -> None:
+    """Let a plan wait with its next order, unless it does. `placed`: orders that it placed in this step."""
+    if placed or plan.next_ns != until_ns:
+        move = PlanMove(counted=plan.count + placed, next_ns=until_ns)
+        step.emit(_moved(plan, move), source=SOURCE, key=plan.plan_id)
 
 
 def _place(
@@ -258,13 +272,6 @@ def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:
         step.note(NoteLevel.WARNING, f"plan {plan.plan_id} ends: {refusals} orders in a row were refused")
         move = move._replace(phase=PlanPhase.STOPPING)
     step.emit(_moved(plan, move, refusals=refusals), source=SOURCE, key=plan.plan_id)
-
-
-def _cancel(session: SessionContext, step: StepContext, order: Order) -> None:
-    instrument = session.instruments[order.order.instrument]
-    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-    if not any(rules.values()):
-        session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
 
 
 def _end(step: StepContext, seen: Seen, reason: str) -> None:

@@ -6,7 +6,7 @@ engine/state/safety_orders.py keeps them. Orders of other programs are spared.
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnded
-from engine.handlers.cancel_rules import cancel_rules, is_probe_due, waits_for_access
+from engine.handlers.cancel_rules import cancel_if_permitted, cancel_reasons, is_probe_due, waits_for_access
 from engine.handlers.flatten import flatten_positions
 from engine.lifecycle import Status
 from engine.requests import Purpose
@@ -98,18 +98,15 @@ def cancel_when_due(session: SessionContext, step: StepContext, order: Order) ->
     """Cancel one order if that can help now. Tries that did not end it get further apart, but never stop."""
     if order.status is Status.UNKNOWN or order.order.instrument not in session.instruments:
         return  # an unknown order is queried; once it is known to be open, it is cancelled
-    instrument = session.instruments[order.order.instrument]
-    rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-    rules["again"] = ""  # the tries of the safety order count instead
+    venue = session.instruments[order.order.instrument].venue
     tries = step.account.safety.tries.get(order.client_order_id)
     if (
-        any(rules.values())
-        or _cancels_pending(step) >= CANCELS_MAX
+        _cancels_pending(step) >= CANCELS_MAX
         or (tries is not None and step.time_ns < tries.next_ns())
-        or (step.account.access.by_venue and waits_for_access(step, instrument.venue, own_live(session, step)))
+        or (step.account.access.by_venue and waits_for_access(step, venue, own_live(session, step)))
     ):
         return
-    session.factories[instrument.venue].cancel(step, client_order_id=order.client_order_id, instrument=instrument)
+    cancel_if_permitted(session, step, order, repeats=True)  # the tries of the safety order count instead
 
 
 def _probe_refused(session: SessionContext, step: StepContext) -> None:
@@ -149,15 +146,9 @@ def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
 def name_waiting(session: SessionContext, step: StepContext) -> None:
     """Tell the person who orders which orders cannot be cancelled at once, and why."""
     for order in own_live(session, step):
-        instrument = session.instruments.get(order.order.instrument)
-        if instrument is None:
+        if order.order.instrument not in session.instruments:
             continue
-        rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-        rules["again"] = ""
-        if order.status is Status.UNKNOWN:
-            rules["live"] = "it is unknown: it is queried"
-        reasons = "; ".join(reason for reason in rules.values() if reason)
-        if reasons:
+        if reasons := cancel_reasons(session, step, order, repeats=True, unknown="it is unknown: it is queried"):
             text = f"order {order.client_order_id} is not cancelled now: {reasons}"
             step.note(NoteLevel.WARNING, text, key=order.client_order_id)
 

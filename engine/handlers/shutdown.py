@@ -3,15 +3,16 @@
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
 from engine.facts import CloseReason, SessionClosing
-from engine.handlers.cancel_rules import cancel_rules, waits_for_access
+from engine.handlers.cancel_rules import cancel_if_permitted, waits_for_access
 from engine.handlers.dead_man import disarm_switches
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.protection import awaits_protection, name_protection
 from engine.handlers.safety import own_live
-from engine.lifecycle import Status
 from engine.session_context import SessionContext
 from engine.state.kept_exits import kept_on_stop
 from engine.step_context import StepContext
+
+UNKNOWN = "it is unknown: it is being asked about"
 
 
 def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = False) -> int:
@@ -31,20 +32,11 @@ def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = Fa
         kept = kept_on_stop(step.account, session.settings)
         own_orders = [order for order in own_orders if order.client_order_id not in kept]
     for order in own_orders:
-        instrument = session.instruments[order.order.instrument]
-        rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-        if ordered:
-            rules["again"] = ""
-        if order.status is Status.UNKNOWN:
-            rules["live"] = "it is unknown: it is being asked about"
-        reasons = "; ".join(reason for reason in rules.values() if reason)
-        if not ordered and waits_for_access(step, instrument.venue, own_orders):
+        venue = session.instruments[order.order.instrument].venue
+        if not ordered and waits_for_access(step, venue, own_orders):
             continue
-        if not reasons:
-            session.factories[instrument.venue].cancel(
-                step, client_order_id=order.client_order_id, instrument=instrument
-            )
-        elif ordered:
+        reasons = cancel_if_permitted(session, step, order, repeats=ordered, unknown=UNKNOWN)
+        if reasons and ordered:
             text = f"order {order.client_order_id} is not cancelled now: {reasons}"
             step.note(NoteLevel.WARNING, text, key=order.client_order_id)
     return len(own_orders)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from engine.bodies import CommandBody, NoteLevel
 from engine.facts import BreakerScope, BreakerTripped
-from engine.handlers.cancel_rules import cancel_rules
+from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.model import Side
 from engine.money import ZERO
 from engine.session_context import SessionContext
@@ -64,12 +64,7 @@ def cancel_paused(session: SessionContext, step: StepContext) -> None:
             continue
         if is_exits_only and _protects(step, order, protected):
             continue
-        instrument = session.instruments[order.order.instrument]
-        rules = cancel_rules(step, order.strategy, order.client_order_id, venue=instrument.venue)
-        if not any(rules.values()):
-            session.factories[instrument.venue].cancel(
-                step, client_order_id=order.client_order_id, instrument=instrument
-            )
+        cancel_if_permitted(session, step, order)
 
 
 def _protects(step: StepContext, order: Order, protected: dict[tuple[str, str, Side], Decimal]) -> bool:

@@ -201,7 +201,9 @@ class InputLoop:
         return Arrival(Kind.LINK, down.source, cause=cause, body=text_of(LinkBody(LinkEvent.DOWN, down.reason)))
 
     def _accept_command(self, command: Command) -> bool:
-        body = CommandBody(command.name, command.by, command.reason, command.about)
+        body = CommandBody(
+            command.name, command.by, command.reason, self._sequencer.kernel.session.recorded_name(command.about)
+        )
         sequencer, now_ns = self._sequencer, self._clock.now_ns()
         has_request = self._dispatch(sequencer.fire_timers(now_ns))  # so that the next record is the command
         command.seq = sequencer.state.seq + 1

@@ -58,7 +58,7 @@ DURABLE_SECONDS_MAX = 5.0  # for the records of the cancels that follow a failur
 log = structlog.get_logger()
 
 
-class Session:
+class LiveSession:
     """A live session, from its SESSION record to the seal of its journal."""
 
     def __init__(self, plan: StartPlan, nursery: trio.Nursery, make_lines: LinesMaker | None = None) -> None:
@@ -197,7 +197,7 @@ class Session:
 
     # ---- its life
 
-    async def start(self, *, progress: Progress | None, task_status: "trio.TaskStatus[Session]") -> None:
+    async def start(self, *, progress: Progress | None, task_status: "trio.TaskStatus[LiveSession]") -> None:
         """Start the session's tasks. The session's end cancels the nursery."""
         nursery, config = self._nursery, self.plan.wanted
         nursery.start_soon(self._watch_signals)
@@ -364,18 +364,18 @@ async def run_session(
     *,
     progress: Progress | None = None,
     make_lines: LinesMaker | None = None,
-    task_status: "trio.TaskStatus[Session]" = trio.TASK_STATUS_IGNORED,
+    task_status: "trio.TaskStatus[LiveSession]" = trio.TASK_STATUS_IGNORED,
 ) -> Summary:
-    """Run a session to its end. `task_status` gets the Session once its first inputs are processed.
+    """Run a session to its end. `task_status` gets the LiveSession once its first inputs are processed.
 
     `make_lines` makes what writes the session's log; without it outputs are not logged.
     """
     with rare_collections(), ExitStack() as watching:
-        session: Session | None = None
+        session: LiveSession | None = None
         guard = watching.enter_context(stuck_guard(plan))
         try:
             async with trio.open_nursery() as nursery:
-                session = Session(plan, nursery, make_lines)
+                session = LiveSession(plan, nursery, make_lines)
                 watching.enter_context(session.watch.run(guard))
                 await session.start(progress=progress, task_status=task_status)
             await session.cancel_after_failure()

@@ -39,7 +39,8 @@ class SessionConfig:
     journals: Path
     clock: SessionClock
     venue: VenueSettings
-    symbols: tuple[str, ...]
+    symbols: tuple[str, ...]  # the venue's
+    own_symbols: Mapping[str, str] = field(default_factory=dict)  # venue symbol -> own symbol, of those that have one
     strategies: tuple[StrategySettings, ...] = ()
     key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)

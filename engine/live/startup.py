@@ -165,7 +165,9 @@ async def request_instruments(wanted: SessionConfig, sender: HttpSender) -> tupl
     if missing:
         hint = suggestion(missing[0], instruments)
         raise StartError(f"{where} trades no {missing[0]}{hint}; correct `instruments` in the configuration")
-    named = tuple(instruments[symbol] for symbol in wanted.symbols)
+    named = tuple(
+        replace(instruments[symbol], own_symbol=wanted.own_symbols.get(symbol, "")) for symbol in wanted.symbols
+    )
     return InstrumentsReport(named, report.rate_limits), _as_arrival(venue.name, result)
 
 

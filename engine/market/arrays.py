@@ -118,8 +118,7 @@ class MarketArrays:
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
         own = max((len(spec.own_numbers) for spec in self.indicator_specs), default=1) or 1
         self.indicator_values: Floats = np.zeros((len(self.indicator_specs), at.I_OWN + own), np.float64)
-        # for each instrument the sums of bid and ask, low and high, at which a loss may be at its limit
-        self.loss_levels: Rows = np.array([(0, at.NEVER)] * count, np.int64).reshape(count, 2)
+        self.loss_levels: Rows = np.array([at.NO_LEVELS] * count, np.int64).reshape(count, len(at.NO_LEVELS))
         self.predicate_inputs: Floats = np.zeros((len(predicates), at.F_INDICATORS), np.float64)
 
     def _set_bars(self) -> None:

@@ -7,6 +7,15 @@ depth stream, G the last gap, M mark, W trigger, C condition, P predicate, F flo
 from typing import Final
 
 NEVER: Final = 2**63 - 1  # a time that is never reached
+
+# loss_levels: prices of an instrument at which a loss may reach its limit
+LEVEL_LOW: Final = 0  # at or below it the fold stops: BID_WEIGHT times the bid and ASK_WEIGHT times the ask
+LEVEL_HIGH: Final = 1  # at or above it the fold stops
+LEVEL_BID_WEIGHT: Final = 2
+LEVEL_ASK_WEIGHT: Final = 3
+LEVEL_MARK_LOW: Final = 4  # the same two for the venue's mark price, at rows.MARK_SCALE
+LEVEL_MARK_HIGH: Final = 5
+NO_LEVELS: Final = (0, NEVER, 1, 1, 0, NEVER)
 TRIGGERS_MAX: Final = 62  # each trigger is one bit of an int64
 LEVELS_MAX: Final = 65_536  # a side of a book; a venue that exceeds it is broken
 # diffs kept for a snapshot, minutes of a busy market; a book that needs more starts over

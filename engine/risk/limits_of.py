@@ -6,12 +6,15 @@ from engine.model import Instrument
 from engine.risk_settings import NO_LIMITS, ScopeLimits
 from engine.session_record import RiskSettings
 
-REPLACED = ("order_size_max", "order_notional_max", "position_max", "open_orders_max", "price_band_max", "hours")
+REPLACED = (
+    "order_size_max", "order_notional_max", "position_max", "open_orders_max", "price_band_max", "hours",
+    "placements_per_minute_max", "cancels_per_minute_max", "replacements_per_minute_max",
+)  # fmt: skip
 
 
 def own_limits(risk: RiskSettings, instrument: Instrument) -> ScopeLimits:
-    """Return the limits that the instrument's own table sets, by its id or its symbol."""
-    return risk.instrument.get(instrument.id) or risk.instrument.get(instrument.symbol) or NO_LIMITS
+    """Return the limits that the instrument's own table sets, under one of its names."""
+    return next((risk.instrument[name] for name in instrument.names if name in risk.instrument), NO_LIMITS)
 
 
 def limits_of(risk: RiskSettings, instrument: Instrument) -> RiskSettings:

@@ -21,7 +21,7 @@ class LossLimit(NamedTuple):
     limit: Decimal
     is_drawdown: bool
     strategy: str = ""  # "": of all
-    instrument: str = ""  # id or symbol; "": all
+    instrument: str = ""  # one of its names; "": all
     venue: str = ""  # "": all accounts
     in_reporting: bool = False  # in the reporting currency, not in each asset of P&L
 
@@ -39,7 +39,7 @@ class LossLimit(NamedTuple):
         """Return True if the limit counts the positions of a strategy in an instrument."""
         return (
             self.strategy in ("", strategy)
-            and self.instrument in ("", instrument.id, instrument.symbol)
+            and self.instrument in ("", *instrument.names)
             and self.venue in ("", instrument.venue)
         )
 

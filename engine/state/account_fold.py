@@ -27,6 +27,7 @@ from engine.state import (
     market_gaps,
     mode,
     order_blocks,
+    order_budgets,
     orders,
     pending_requests,
     pnl_lines,
@@ -70,6 +71,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "gaps": market_gaps.reduce,
     "access": access.reduce,
     "order_blocks": order_blocks.reduce,
+    "order_budgets": order_budgets.reduce,
     "breakers": breakers.reduce,
     "cancels": cancel_attempts.reduce,
     "instruments": instrument_changes.reduce,
@@ -103,8 +105,13 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
     "wallets": lambda settings: {"instruments": settings.instruments},
 }
 
-# part -> the other part that its reducer reads, as it was before the change
-BESIDE: Final[dict[str, str]] = {"breakers": "orders", "cooldowns": "orders", "pnl": "positions"}
+# part -> the other parts that its reducer reads, as they were before the change
+BESIDE: Final[dict[str, tuple[str, ...]]] = {
+    "breakers": ("orders",),
+    "cooldowns": ("orders",),
+    "order_budgets": ("orders", "plans"),
+    "pnl": ("positions",),
+}
 
 # parts that only some sessions keep
 OPTIONAL: Final[dict[str, Callable[[ReducerSettings], bool]]] = {
@@ -112,6 +119,7 @@ OPTIONAL: Final[dict[str, Callable[[ReducerSettings], bool]]] = {
     "errors": lambda settings: settings.safeguards.error_burst_max > 0,
     "events": lambda settings: settings.engine.events_kept > 0,
     "ledger": lambda settings: settings.has_ledger,
+    "order_budgets": lambda settings: settings.has_order_budgets,
     "pnl": lambda settings: settings.has_pnl,
     "safety": lambda settings: settings.safety.pursues,
     "wallets": lambda settings: settings.has_pnl,
@@ -159,6 +167,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
     facts.FundingPaid: ("pnl",),
+    facts.AmountRated: ("pnl",),
     facts.WalletReported: ("wallets",),
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
@@ -181,6 +190,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "ledger",
         "errors",
         "plans",
+        "order_budgets",
     ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -193,10 +203,10 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans"),
-    Purpose.PLACE_LIST: ("orders", *_SENT, "breakers", "safety", "plans"),
-    Purpose.CANCEL: ("orders", *_SENT, "safety"),
-    Purpose.AMEND: ("orders", *_SENT),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets"),
+    Purpose.PLACE_LIST: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets"),
+    Purpose.CANCEL: ("orders", *_SENT, "safety", "order_budgets"),
+    Purpose.AMEND: ("orders", *_SENT, "order_budgets"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),
     Purpose.OPEN_ORDERS: (*_SENT, "reconciling", "errors"),
     Purpose.ACCOUNT: (*_SENT, "reconciling", "ledger"),
@@ -218,7 +228,7 @@ class Moves(NamedTuple):
     """The parts that one kind of change moves in a session, each with its reducer."""
 
     alone: tuple[tuple[str, Callable[..., Any]], ...]
-    beside: tuple[tuple[str, Callable[..., Any], str], ...]  # with the other part that the reducer reads
+    beside: tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]  # with the other parts that the reducer reads
     has_events: bool
 
 
@@ -229,8 +239,9 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
     if moves is None:
         moves = settings.moves[kind] = _find_moves(kind, settings)
     moved = {name: reducer(getattr(account, name), change, at) for name, reducer in moves.alone}
-    for name, reducer, other in moves.beside:
-        moved[name] = reducer(getattr(account, name), change, at, **{other: getattr(account, other)})
+    for name, reducer, others in moves.beside:
+        beside = {other: getattr(account, other) for other in others}
+        moved[name] = reducer(getattr(account, name), change, at, **beside)
     if moves.has_events:
         moved |= _fold_events(account, change, at, settings, moved.get("timers", account.timers))
     return replace(account, **moved) if moved else account

@@ -27,7 +27,10 @@ RISK = "risk "
 RATE_PAUSE_NS = SECOND_NS
 EXIT_WAIT_NS = SECOND_NS  # of a paused strategy, after its first refused exit
 EXIT_WAIT_NS_MAX = 60 * SECOND_NS
-RATE_RULES = frozenset({"rate", "order_limit"})
+RATE_RULES = frozenset({
+    "rate", "order_limit", "placement_budget", "strategy_placement_budget", "cancel_budget", "strategy_cancel_budget",
+    "replacement_budget", "strategy_replacement_budget",
+})  # fmt: skip
 NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 COMMAND_SCOPES = {
     CommandName.RESUME_INSTRUMENT: BreakerScope.INSTRUMENT,

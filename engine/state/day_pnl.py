@@ -32,13 +32,14 @@ def day_of(time_ns: int, settings: DaySettings = UTC_DAY) -> int:
 class DayPnl(msgspec.Struct, frozen=True):
     """The day that the account is in."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"peaks", "unlisted"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"peaks", "unlisted", "reported"})
 
     day: int = 0  # as `day_of` counts; 0: none began yet
     opening: dict[str, Decimal] = {}  # "strategy instrument" -> P&L of all days before this one
     lost: dict[str, Decimal] = {}  # key of a limit -> loss of the day when it reached the limit
     peaks: dict[str, Decimal] = {}  # key of a limit -> highest P&L of the day
     unlisted: tuple[str, ...] = ()  # positions without a mark since the day began: they count from their first mark
+    reported: dict[str, Decimal] = {}  # as `opening`, in the reporting currency; lacks positions without a rate
 
 
 def key_of(name: str, asset: str) -> str:
@@ -50,11 +51,14 @@ def reduce(pnl: DayPnl, change: Change, at: Stamp) -> DayPnl:
     """Fold the begin of a day, its highest P&L, and a loss that reached the limit."""
     match change:
         case DayBegan():
-            return DayPnl(change.day, change.opening, unlisted=change.unlisted)
+            return DayPnl(change.day, change.opening, unlisted=change.unlisted, reported=change.reported)
         case PositionEnteredDay():
             opening = {**pnl.opening, change.position: change.pnl}
             unlisted = tuple(name for name in pnl.unlisted if name != change.position)
-            return replace(pnl, opening=opening, unlisted=unlisted)
+            reported = pnl.reported
+            if change.reported is not None:
+                reported = {**reported, change.position: change.reported}
+            return replace(pnl, opening=opening, unlisted=unlisted, reported=reported)
         case DailyLossReached():
             return replace(pnl, lost={**pnl.lost, key_of(change.name, change.asset): change.loss})
         case PnlPeak():

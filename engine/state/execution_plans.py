@@ -31,6 +31,11 @@ class ExecutionPlan(msgspec.Struct, frozen=True):
     next_ns: int = 0  # session time at which it acts without any other event; 0: never
     refusals: int = 0  # of its orders in a row
 
+    @property
+    def replaces_next(self) -> bool:
+        """True if its next order is in place of its last one."""
+        return self.terms.replaces and bool(self.orders)
+
 
 class EndedPlan(msgspec.Struct, frozen=True):
     """The end of a plan."""

@@ -46,6 +46,23 @@ class MarkedLine(NamedTuple):
     mark: Decimal | None
     unrealised: Decimal  # in the line's own asset; 0 without a mark
 
+    @property
+    def own_pnl(self) -> Decimal:
+        """P&L after fees in the line's own asset."""
+        return self.line.own.net + self.unrealised
+
+    def reported_pnl(self, rate: Decimal | None) -> Decimal | None:
+        """Return P&L after fees in the reporting currency, None if a rate is missing. `rate`: of the line's asset."""
+        line = self.line
+        if any(line.unrated.values()) or (line.quantity and (rate is None or self.mark is None)):
+            return None
+        return line.reported.net + in_reporting(self.unrealised, rate or ZERO)
+
+
+def in_reporting(unrealised: Decimal, rate: Decimal) -> Decimal:
+    """Return an unrealised P&L in the reporting currency, rounded once. The only place that converts it."""
+    return to_ledger(MONEY.multiply(unrealised, rate))
+
 
 def marked_lines(account: Account, market: Market, settings: ReducerSettings) -> Iterator[MarkedLine]:
     """Yield the line of every position and of every strategy that traded, by name."""
@@ -99,7 +116,7 @@ def total_figures(
         elif rate is None:
             missing.add(asset)
         else:
-            unrealised += to_ledger(MONEY.multiply(marked.unrealised, rate))
+            unrealised += in_reporting(marked.unrealised, rate)
     return PnlFigures(
         currency, settings.engine.pnl_mark, sums.realised, unrealised, sums.fees, sums.funding,
         tuple(sorted(missing)), unrated,

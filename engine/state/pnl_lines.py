@@ -4,7 +4,7 @@ them up.
 The engine folds this part by average cost; a reader of the journal folds the same facts by FIFO or LIFO
 (replay/study/pnl.py). Amounts are in the asset of the instrument's P&L (contracts.asset_of), and beside it in the
 session's reporting currency, at the rate that each fact recorded. An amount without a rate is in no sum: it is kept by
-asset.
+asset, and from accounting 4 on the first known rate values it.
 """
 
 from decimal import Decimal
@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import contracts
-from engine.facts import FundingPaid, OrderFilled, Position
+from engine.facts import AmountRated, FundingPaid, OrderFilled, Position
 from engine.lots import CostMethod, Lots, opened_at, quantity_of, trade
 from engine.model import Instrument
 from engine.money import MONEY, ZERO, to_ledger
@@ -74,7 +74,10 @@ class PnlLine(msgspec.Struct, frozen=True):
 class PnlLines(msgspec.Struct, frozen=True):
     """The lines of all strategies."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"currency"})
+
     by_key: dict[str, PnlLine] = {}  # "strategy instrument" -> line
+    currency: str = ""  # of `reported`; "": not stated, before accounting 4
 
     def line(self, positions: Positions, instrument: Instrument, strategy: str, currency: str) -> PnlLine:
         """Return a line; before its first fill, one that opens with the position that was carried over."""
@@ -92,7 +95,7 @@ def reduce(
     settings: ReducerSettings,
     method: CostMethod = CostMethod.AVERAGE,
 ) -> PnlLines:
-    """Fold fills and funding.
+    """Fold fills, fundings, and rates of amounts that had none.
 
     Args:
         lines: The lines before.
@@ -103,7 +106,7 @@ def reduce(
         method: Which lots a fill closes.
 
     """
-    if not isinstance(change, OrderFilled | FundingPaid):
+    if not isinstance(change, OrderFilled | FundingPaid | AmountRated):
         return lines
     instrument, currency = settings.instruments.get(change.instrument), settings.reporting_currency
     if instrument is None:
@@ -111,9 +114,11 @@ def reduce(
     line = lines.line(positions, instrument, change.strategy, currency)
     if isinstance(change, OrderFilled):
         line = after_fill(line, change, instrument, currency, method)
+    elif isinstance(change, AmountRated):
+        line = _rated(line, change)
     else:
-        line = _earned(line, Amounts(funding=change.amount), change.asset, currency, change.report_rate)
-    return PnlLines({**lines.by_key, f"{change.strategy} {change.instrument}": line})
+        line = earned(line, Amounts(funding=change.amount), change.asset, currency, change.report_rate)
+    return replace(lines, by_key={**lines.by_key, f"{change.strategy} {change.instrument}": line})
 
 
 def opening_line(held: Position, instrument: Instrument, currency: str) -> PnlLine:
@@ -122,7 +127,7 @@ def opening_line(held: Position, instrument: Instrument, currency: str) -> PnlLi
     if held.fees_unvalued:
         line = replace(line, unvalued=dict(held.fees_unvalued))
     before = Amounts(to_ledger(held.realised_pnl), to_ledger(held.fees_quote))
-    return _earned(line, before, contracts.asset_of(instrument), currency, ZERO)
+    return earned(line, before, contracts.asset_of(instrument), currency, ZERO)
 
 
 def after_fill(line: PnlLine, fill: OrderFilled, instrument: Instrument, currency: str, method: CostMethod) -> PnlLine:
@@ -145,10 +150,10 @@ def after_fill(line: PnlLine, fill: OrderFilled, instrument: Instrument, currenc
     elif fill.fee:
         line = replace(line, unvalued=_plus(line.unvalued, fill.fee_asset, fill.fee))
     line = replace(line, lots=lots, fills=line.fills + 1)
-    return _earned(line, Amounts(realised, fees), asset, currency, fill.report_rate)
+    return earned(line, Amounts(realised, fees), asset, currency, fill.report_rate)
 
 
-def _earned(line: PnlLine, more: Amounts, asset: str, currency: str, rate: Decimal) -> PnlLine:
+def earned(line: PnlLine, more: Amounts, asset: str, currency: str, rate: Decimal) -> PnlLine:
     """Add amounts in an asset, and their value in the reporting currency if its rate is known."""
     line = replace(line, own=line.own + more)
     if asset == currency:
@@ -156,6 +161,13 @@ def _earned(line: PnlLine, more: Amounts, asset: str, currency: str, rate: Decim
     if rate:
         return replace(line, reported=line.reported + more.convert(rate))
     return replace(line, unrated=_plus(line.unrated, asset, more.net)) if more.net else line
+
+
+def _rated(line: PnlLine, change: AmountRated) -> PnlLine:
+    """Add an amount that had no rate to the reported P&L, at its first known rate."""
+    unrated = {asset: amount for asset, amount in line.unrated.items() if asset != change.asset}
+    realised = to_ledger(MONEY.multiply(change.amount, change.report_rate))
+    return replace(line, unrated=unrated, reported=line.reported + Amounts(realised))
 
 
 def _plus(amounts: dict[str, Decimal], asset: str, more: Decimal) -> dict[str, Decimal]:

@@ -25,6 +25,7 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     safety: SafetySettings = SafetySettings()
     instruments: dict[str, Instrument] = {}
     risk: RiskSettings = RiskSettings()
+    has_order_budgets: bool = False  # placements, cancels or replacements are limited: engine.risk.budget_answers.py
     wanted_events: dict[str, frozenset[TriggerKind]] = {}  # strategy -> the events of the account that make it decide
     moves: dict[type | Purpose, Any] = {}  # kind of change -> the `Moves` that these settings lead to: account_fold.py
 
@@ -37,6 +38,11 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     def has_pnl(self) -> bool:
         """True from accounting 3 on: P&L is kept in a reporting currency."""
         return self.engine.accounting > 2
+
+    @property
+    def has_reported_losses(self) -> bool:
+        """True from accounting 4 on: losses of the day are reported P&L."""
+        return self.engine.accounting > 3
 
     @property
     def reporting_currency(self) -> str:

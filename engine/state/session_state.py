@@ -34,6 +34,7 @@ from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
+from engine.state.order_budgets import OrderBudgets
 from engine.state.orders import Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.pnl_lines import PnlLines
@@ -84,12 +85,13 @@ class Account(msgspec.Struct, frozen=True):
     cooldowns: Cooldowns = Cooldowns()
     plans: Plans = Plans()
     events: StrategyEvents = StrategyEvents()
+    order_budgets: OrderBudgets = OrderBudgets()
 
 
 CARRIED = (
     "orders", "positions", "balances", "reconciling", "modes", "limits", "strategies", "order_blocks", "breakers",
     "blocks", "safety", "ledger", "day_pnl", "plans", "pnl", "wallets", "cooldowns",
-    "events",
+    "events", "order_budgets",
 )  # fmt: skip
 FRESH = (
     "cancels",
@@ -106,7 +108,7 @@ FRESH = (
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "instruments", "lateness",
-    "ledger", "order_blocks", "plans", "pnl", "private_seen", "safety", "wallets",
+    "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 

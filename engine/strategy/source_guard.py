@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from importlib import import_module
 from operator import is_
 from types import FunctionType, ModuleType
@@ -224,12 +225,28 @@ def _refuse_inner_modules(name: str, tree: ast.AST) -> None:
         if (module, attribute) in INNER_ALLOWED or module not in ALLOWED_MODULES:
             continue
         found = import_module(module)
-        if module == "verbatim" and attribute not in (*vars(found)["__all__"], *vars(found)["OLD_NAMES"], "*"):
+        if module == "verbatim" and attribute not in (*vars(found)["STRATEGY_NAMES"], *vars(found)["OLD_NAMES"], "*"):
             raise StrategyError(
-                f"{name}.py line {line}: a strategy may import from verbatim only {vars(found)['__all__']}"
+                f"{name}.py line {line}: a strategy may import from verbatim only {vars(found)['STRATEGY_NAMES']}"
             )
         if isinstance(getattr(found, attribute, None), ModuleType):
             raise StrategyError(f"{name}.py line {line}: a strategy may not reach for {module}.{attribute}")
+
+
+@cache
+def _names_of_strategies() -> ModuleType:
+    """Return the module that a strategy gets as `verbatim`, also by `import *`: it cannot open sessions."""
+    whole = import_module("verbatim")
+    names = vars(whole)["STRATEGY_NAMES"]
+    module = ModuleType("verbatim")
+
+    def read(name: str) -> Any:
+        if name in names or name in vars(whole)["OLD_NAMES"]:
+            return getattr(whole, name)
+        raise AttributeError(f"a strategy may import from verbatim only {names}")
+
+    vars(module).update(__all__=names, __getattr__=read)
+    return module
 
 
 def run_module(name: str, settings: StrategySettings | RuleSettings, modules: dict[str, ModuleType]) -> ModuleType:
@@ -247,6 +264,8 @@ def run_module(name: str, settings: StrategySettings | RuleSettings, modules: di
         top = wanted.split(".", maxsplit=1)[0]
         if top in settings.sources:
             return run_module(top, settings, modules)
+        if top == "verbatim":
+            return _names_of_strategies()
         return builtins.__import__(wanted, names, scope, fromlist, level)
 
     module = ModuleType(f"strategy_{settings.name}_{name}")

@@ -10,6 +10,7 @@ import msgspec
 
 from engine.session_record import SessionBody, VenueSettings
 from engine.venues.venue_lookup import captured_market, make_venue
+from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.sim_setup import CannotResimulateError
@@ -18,6 +19,19 @@ from replay.resim.sim_setup import CannotResimulateError
 def is_import(journal: Journal) -> bool:
     """Return True if the journal was imported from a capture."""
     return "import" in msgspec.json.decode(journal.session_record().body or "{}", type=dict[str, msgspec.Raw])
+
+
+def refuse_import(journal: Journal) -> None:
+    """Refuse an import where decisions are needed.
+
+    Raises:
+        JournalError: The journal is an import.
+    """
+    if is_import(journal):
+        raise JournalError(
+            f"{journal.folder} is an import: it holds market data and no decisions. What to do: query it with verbatim "
+            "sql, or trade it with verbatim backtest --strategy FILE."
+        )
 
 
 def session_from_capture(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:

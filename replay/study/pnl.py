@@ -14,14 +14,18 @@ from typing import Any
 import msgspec
 
 from engine import contracts, lots
-from engine.facts import OrderFilled, Pnl, Position
+from engine.facts import DayBegan, OrderFilled, Pnl, Position, PositionEnteredDay
 from engine.lots import CostMethod
 from engine.model import Instrument
-from engine.money import MONEY, ZERO, to_ledger
+from engine.money import MONEY, ZERO
 from engine.record_codec import read_fact
 from engine.session_record import MarkChoice, SessionBody, read_session
-from engine.state import pnl_lines
+from engine.state import day_pnl, pnl_lines
+from engine.state.carried_pnl import restored
 from engine.state.changes import Stamp
+from engine.state.day_pnl import day_of
+from engine.state.orders import EXTERNAL
+from engine.state.pnl_figures import in_reporting
 from engine.state.pnl_lines import Amounts, PnlLine, PnlLines
 from engine.state.positions import Positions
 from engine.state.reducer_settings import ReducerSettings
@@ -53,6 +57,7 @@ class ReportedLine(msgspec.Struct, frozen=True):
     unrealised: Decimal
     missing: tuple[str, ...]  # an asset without a rate, or the instrument without a mark
     unrated: dict[str, Decimal]  # by asset: amounts in no sum
+    has_unrated: bool = False  # True: some of these are P&L, not fees alone
 
 
 class ReportedSum(msgspec.Struct, frozen=True):
@@ -71,6 +76,14 @@ class ReportedSum(msgspec.Struct, frozen=True):
     unrated: dict[str, Decimal] = {}
 
 
+class PnlOfDay(msgspec.Struct, frozen=True):
+    """The P&L of the day of the last record, as the limits of a day's losses count it."""
+
+    day: int  # as engine/state/day_pnl.py counts
+    pnl: Decimal  # in the reporting currency, without positions of other programs
+    missing: tuple[str, ...] = ()  # positions that the sum lacks: a rate or a mark is missing
+
+
 class SessionPnl(msgspec.Struct, frozen=True):
     """The P&L of a session and of the positions that it carried over."""
 
@@ -81,6 +94,7 @@ class SessionPnl(msgspec.Struct, frozen=True):
     mark: MarkChoice
     marked_seq: int  # record of the last marks; -1: none
     lines: tuple[ReportedLine, ...]
+    day: PnlOfDay | None = None  # of sessions with a limit of a day's losses, from accounting 4 on
 
     def sums(self, by: Grouping) -> list[ReportedSum]:
         """Return the sums of each group, by name."""
@@ -162,17 +176,24 @@ class PnlFolder:
             if key not in self.lines.by_key and held.instrument in self.instruments:
                 line = pnl_lines.opening_line(held, self.instruments[held.instrument], self.currency)
                 self.lines = PnlLines({**self.lines.by_key, key: line})
-        self.marks: dict[str, Pnl] = {}
+        if self._settings.has_reported_losses:
+            self.lines = restored(self.lines, self.positions, self.instruments, self.currency)
+        self.day = day_pnl.DayPnl() if opening is None else opening.day_pnl
+        self.marks: dict[str, Pnl] = {}  # by line, and by instrument
         self.marked_seq = -1
+        self._last_ns = body.started_ns
 
     def add(self, record: Record) -> None:
         """Fold one FACT."""
         fact = read_fact(record.body or "")
+        stamp, positions = Stamp(record.seq, record.time_ns), self.positions
+        self._last_ns = record.time_ns
         if isinstance(fact, Pnl):
-            self.marks[fact.instrument] = fact
+            self.marks[fact.instrument] = self.marks[f"{fact.strategy} {fact.instrument}"] = fact
             self.marked_seq = record.seq
+        elif isinstance(fact, DayBegan | PositionEnteredDay):
+            self.day = day_pnl.reduce(self.day, fact, stamp)
         elif not isinstance(fact, Position):
-            stamp, positions = Stamp(record.seq, record.time_ns), self.positions
             self.lines = pnl_lines.reduce(
                 self.lines, fact, stamp, positions=positions, settings=self._settings, method=self.method
             )
@@ -191,19 +212,37 @@ class PnlFolder:
         )
         settings = self.body.engine
         return SessionPnl(
-            self.body.session, self.body.account, self.method, self.currency, settings.pnl_mark, self.marked_seq, lines
-        )
+            self.body.session, self.body.account, self.method, self.currency, settings.pnl_mark, self.marked_seq, lines,
+            self._day_pnl(lines),
+        )  # fmt: skip
+
+    def _day_pnl(self, lines: tuple[ReportedLine, ...]) -> PnlOfDay | None:
+        day = self.day
+        is_today = day.day and day.day >= day_of(self._last_ns, self.body.risk.day)
+        if not self._settings.has_reported_losses or not is_today:
+            return None
+        pnl, missing = ZERO, []
+        for line in lines:
+            key = f"{line.strategy} {line.instrument}"
+            if line.strategy == EXTERNAL or key in day.unlisted:
+                continue
+            if line.missing or line.has_unrated or (key in day.opening and key not in day.reported):
+                missing.append(key)
+            else:
+                pnl += line.amounts.net + line.unrealised - day.reported.get(key, ZERO)
+        return PnlOfDay(day.day, pnl, tuple(missing))
 
     def _reported(self, line: PnlLine, instrument: Instrument) -> ReportedLine:
         quantity, asset = line.quantity, contracts.asset_of(instrument)
-        report = self.marks.get(line.instrument)
+        report = self.marks.get(f"{line.strategy} {line.instrument}") or self.marks.get(line.instrument)
         mark = report.mark if report is not None and report.is_marked else None
         own = ZERO if mark is None else lots.unrealised(line.lots, instrument, mark)
         rate = Decimal(1) if asset == self.currency else ZERO if report is None else report.report_rate
         missing = (line.instrument,) if mark is None else () if rate else (asset,)
         return ReportedLine(
             line.strategy, line.instrument, quantity, lots.entry_price(instrument, line.lots), mark, line.reported,
-            to_ledger(MONEY.multiply(own, rate)), missing if quantity else (), line.lacking,
+            in_reporting(own, rate), missing if quantity else (), line.lacking,
+            has_unrated=any(line.unrated.values()),
         )  # fmt: skip
 
 
@@ -241,6 +280,9 @@ def pnl_table(found: SessionPnl, by: Grouping) -> list[str]:
         if found.marked_seq < 0
         else f"open quantities at the {found.mark} of record {found.marked_seq}"
     )
+    if found.day is not None:
+        lacks = f", without {', '.join(found.day.missing)}" if found.day.missing else ""
+        lines.append(f"of this day, as limits of its losses count it: {_number(found.day.pnl)}{lacks}")
     lines.append(f"in {found.currency}, {found.method} cost, {marked}")
     sums = found.portfolio
     if sums.missing:

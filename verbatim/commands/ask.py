@@ -1,4 +1,4 @@
-"""`verbatim ask`: show the state at a record or a time, by replay/rebuild.py. No strategy runs."""
+"""`verbatim ask`: show the state at a record or a time, by analysis/session.py. No strategy runs."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
@@ -33,21 +33,13 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
     from engine.errors import CoreError
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
-    from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_state
-    from replay.moments import UnknownMomentError, find_moment
-    from replay.rebuild import rebuild
-    from replay.state_report import describe_state, state_lines
+    from replay.code_trust import UntrustedSourceError
+    from replay.moments import UnknownMomentError
 
     try:
-        folder = find_decided(journals, session)
-        journal = Journal.open(folder)
-        seq, time_ns = find_moment(journal, at) if at is not None else (None, None)
-        if journal.left_out and not trust_code:
-            refuse_untrusted_state(session)
-        held = describe_state(*rebuild(folder, until=seq, until_ns=time_ns))
+        state = open_to_read(journals, session).state(at, trust_code=trust_code)
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
     except (JournalError, UnknownMomentError, StrategyError, UntrustedSourceError) as error:
         stop(str(error))
-    echo(json.dumps(held) if as_json else "\n".join(state_lines(held)))
+    echo(json.dumps(state.as_json()) if as_json else str(state))

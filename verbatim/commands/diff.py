@@ -7,7 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
@@ -28,13 +28,12 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
     """
     from journal.errors import DamagedJournalError, JournalError
     from replay.study.decisions import decision_diff_lines
-    from replay.study.session_diff import diff_sessions
 
     if by_cause:
         _print_bridge(journals, one, other, shown, as_json=as_json)
         return
     try:
-        found = diff_sessions(find_to_read(journals, one), find_to_read(journals, other))
+        found = open_to_read(journals, one).diff(open_to_read(journals, other))
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
@@ -56,10 +55,10 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
 def _print_bridge(journals: Path, one: str, other: str, shown: int, *, as_json: bool) -> None:
     """Print the difference of the P&L by cause; end with 1 where it is not equal in every cause."""
     from journal.errors import DamagedJournalError, JournalError
-    from replay.study.pnl_bridge import bridge_json, bridge_lines, bridge_sessions
+    from replay.study.pnl_bridge import bridge_json, bridge_lines
 
     try:
-        bridges = bridge_sessions(find_to_read(journals, one), find_to_read(journals, other))
+        bridges = open_to_read(journals, one).pnl_bridge(open_to_read(journals, other))
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

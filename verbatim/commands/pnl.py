@@ -7,7 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
@@ -34,12 +34,11 @@ def command(*, session: str, journals: Path, method: str, by: str, as_json: bool
 
     SESSION is a path, an id or a bundle, sealed or still running. What it carried over from earlier sessions counts.
     """
-    from engine.lots import CostMethod
     from journal.errors import DamagedJournalError, JournalError
-    from replay.study.pnl import Grouping, pnl_json, pnl_table, session_pnl
+    from replay.study.pnl import Grouping, pnl_json, pnl_table
 
     try:
-        found = session_pnl(find_to_read(journals, session), CostMethod(method))
+        found = open_to_read(journals, session).pnl_report(method)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

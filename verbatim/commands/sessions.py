@@ -1,7 +1,6 @@
 """`verbatim sessions`: list the sessions of a folder. Reads columns of the journals; runs no strategy."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ def command(*, session: str | None, journals: Path, as_json: bool) -> None:
 
     Ends with 1 where one of them cannot be read.
     """
+    from analysis.session_row import session_row
     from journal.sessions import list_named_journals, list_sessions
 
     if session is not None:
@@ -31,8 +31,9 @@ def command(*, session: str | None, journals: Path, as_json: bool) -> None:
     if not journals.is_dir():
         what = "is no folder" if journals.exists() else "does not exist"
         stop(f"{journals} {what}. What to do: name the folder of the sessions with --journals.")
-    found = [_session(session.path, session.session_id, session.start) for session in list_sessions(journals)]
-    found += [_session(path, path.name) for path in list_named_journals(journals) if _is_ours(path)]
+    rows = [session_row(session.path, session.session_id, session.start) for session in list_sessions(journals)]
+    rows += [session_row(path, path.name) for path in list_named_journals(journals) if _is_ours(path)]
+    found = [row.as_json() for row in rows]
     if as_json:
         echo(json.dumps(found))
     elif found:
@@ -45,6 +46,7 @@ def command(*, session: str | None, journals: Path, as_json: bool) -> None:
 
 def _print_one(session: str, journals: Path, *, as_json: bool) -> None:
     """Print one session's row, and its time in each mode."""
+    from analysis.session_row import session_row
     from journal.errors import JournalError
     from journal.sessions import session_id_of
     from replay.study.mode_shares import session_mode_shares
@@ -55,7 +57,7 @@ def _print_one(session: str, journals: Path, *, as_json: bool) -> None:
         shares = session_mode_shares(path)
     except JournalError as error:
         stop(str(error))
-    row = _session(path, session_id_of(path.name) or session)
+    row = session_row(path, session_id_of(path.name) or session).as_json()
     if as_json:
         echo(json.dumps(row | {"time": shares.as_json()}))
         return
@@ -78,59 +80,6 @@ def _is_ours(path: Path) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _session(path: Path, name: str, start: datetime | None = None) -> dict[str, Any]:
-    """Return one row of the table. `name` is the session's name for other commands."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from engine.record_codec import fact_tag, purpose_of, read_request
-    from engine.requests import PLACING
-    from engine.session_record import read_session
-    from journal.errors import JournalError, NotBegunError
-    from journal.reader import Journal
-
-    row: dict[str, Any] = {
-        "session": name,
-        "path": str(path),
-        "start": start.strftime("%Y-%m-%dT%H:%M:%SZ") if start else "",
-    }
-    row |= {"seconds": None, "records": None, "orders": None, "fills": None, "strategies": []}
-    try:
-        journal = Journal.open(path)
-        first = journal.session_record()
-        body = read_session(first.body or "")
-        orders = fills = 0
-        last_ns = first.time_ns
-        for batch in journal.batches(columns=["time_ns", "kind", "body"]):
-            if not batch.num_rows:
-                continue
-            last_ns = batch.column(0)[batch.num_rows - 1].as_py()
-            kinds = pc.cast(batch.column(1), pa.string())
-            facts = batch.column(2).filter(pc.equal(kinds, "FACT"))
-            requests = batch.column(2).filter(pc.equal(kinds, "REQUEST"))
-            fills += sum(fact_tag(text) == "order_filled" for text in facts.to_pylist())
-            orders += sum(
-                len(read_request(text).placed) for text in requests.to_pylist() if purpose_of(text) in PLACING
-            )
-    except NotBegunError:
-        return {**row, "ended": "begun"}
-    except (JournalError, pa.ArrowException, ValueError) as error:
-        lines = str(error).splitlines()
-        return {**row, "ended": "unreadable", "problem": lines[0] if lines else type(error).__name__}
-    ended = "closed" if journal.closed else "torn" if journal.torn_bytes else "open"
-    started = datetime.fromtimestamp(first.time_ns // 1_000_000_000, UTC)
-    return {
-        **row,
-        "start": started.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "seconds": round((last_ns - first.time_ns) / 1e9, 3),
-        "records": journal.last_seq + 1,
-        "orders": orders,
-        "fills": fills,
-        "strategies": [f"{found.name} {found.version}" for found in body.strategies],
-        "ended": ended,
-    }
 
 
 def _table(found: list[dict[str, Any]]) -> None:

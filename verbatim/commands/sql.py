@@ -1,18 +1,14 @@
 """`verbatim sql`: one query over a session's views, as a table, JSON or CSV. The views are analysis/sql."""
 
-import csv
-import io
 import json
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from journal.printable import printable
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.session_lookup import find_to_read
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
@@ -54,27 +50,31 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
     """
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
-    from analysis import sql_session
+    from analysis.result_text import csv_text, json_rows
+    from analysis.sql_session import QueryError
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        connection = sql_session.connect([find_to_read(journals, name) for name in session.split(",")])
+        opened = open_to_read(journals, *session.split(","))
+        views = opened.views if query is None else []
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
         stop(str(error))
     if query is None:
-        _list_views(sql_session.list_views(connection), session, as_json=as_json)
+        _list_views(views, session, as_json=as_json)
         return
     at_most = limit if limit is not None or as_json or as_csv else LIMIT_OF_TABLE
     try:
-        result = sql_session.run_query(connection, query, at_most)
-    except sql_session.QueryError as error:
+        result = opened.sql(query).result(at_most)
+    except DamagedJournalError as error:
+        stop(str(error), DIFFERS)
+    except QueryError as error:
         stop(f"SQL: {error}")
     if as_json:
-        echo(json.dumps([_json_row(result, row) for row in result.rows], ensure_ascii=False))
+        echo(json.dumps(json_rows(result), ensure_ascii=False))
     elif as_csv:
-        echo(_csv(result), nl=False)
+        echo(csv_text(result), nl=False)
     else:
         _table(result)
     if result.more:
@@ -112,6 +112,8 @@ def _table(result: "SqlResult") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from analysis.result_text import cell_text
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=10_000)  # a pipe has no edge
@@ -119,7 +121,7 @@ def _table(result: "SqlResult") -> None:
     for name, kind in zip(result.columns, result.types, strict=True):
         numeric = kind.startswith(("DECIMAL", "BIGINT", "INTEGER", "HUGEINT", "DOUBLE", "UBIGINT"))
         table.add_column(Text(printable(name)), justify="right" if numeric else "left", no_wrap=True)
-    cells = [[_cell(value) for value in row] for row in result.rows]
+    cells = [[cell_text(value, CELL_MAX) for value in row] for row in result.rows]
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     if console.measure(table, options=console.options.update(max_width=10**6)).maximum <= console.width:
@@ -131,57 +133,3 @@ def _table(result: "SqlResult") -> None:
         secho(f"row {number}", bold=True)
         for name, cell in zip(result.columns, row, strict=True):
             echo(f"  {name:<{width}}  {cell}")
-
-
-def _cell(value: Any) -> str:
-    text = printable(_text(value))
-    return text if len(text) <= CELL_MAX else text[: CELL_MAX - 1] + "…"
-
-
-def _text(value: Any) -> str:
-    from journal.record import plain
-
-    match value:
-        case None:
-            return ""
-        case Decimal():
-            return plain(value)
-        case bytes():
-            return value.decode("utf-8", "backslashreplace")
-        case datetime():
-            return value.isoformat(" ", "microseconds")
-        case list() | tuple() | dict():
-            return json.dumps(_json_value(value), ensure_ascii=False)
-        case _:
-            return str(value)
-
-
-def _json_row(result: "SqlResult", row: tuple[Any, ...]) -> dict[str, Any]:
-    return {
-        name: json.loads(value) if kind == "JSON" and value is not None else _json_value(value)
-        for name, kind, value in zip(result.columns, result.types, row, strict=True)
-    }
-
-
-def _json_value(value: Any) -> Any:
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124 - not a number
-        case datetime():
-            return value.isoformat("T", "microseconds") + ("" if value.tzinfo else "Z")
-        case list() | tuple():
-            return [_json_value(item) for item in value]
-        case dict():
-            return {str(name): _json_value(item) for name, item in value.items()}
-        case _:
-            return _text(value)
-
-
-def _csv(result: "SqlResult") -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(result.columns)
-    writer.writerows([_text(value) for value in row] for row in result.rows)
-    return out.getvalue()

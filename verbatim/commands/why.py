@@ -1,7 +1,6 @@
 """`verbatim why`: print the chain of records behind an order, by analysis/why.py."""
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +8,23 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
-    from analysis.why import Story, StoryLink
+    from analysis.story_text import StoryLine
 
-EXCERPT_MAX = 300  # characters of a frame; --json has it whole
+_STYLES: dict[str, dict[str, Any]] = {
+    "headline": {"bold": True},
+    "session": {"dim": True},
+    "payload": {"dim": True},
+    "FACT": {"fg": "green"},
+    "REQUEST": {"fg": "yellow"},
+    "VERDICT": {"fg": "magenta"},
+    "INTENT": {"fg": "cyan"},
+    "FEED": {"fg": "blue"},
+    "BROKER": {"fg": "blue"},
+}
 
 
 @click.command("why")
@@ -29,146 +38,31 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     ORDER is the client's or the venue's order id; without it, the order that was filled last. SESSION is a path or an
     id. An order that began in an earlier session is followed there.
     """
-    from analysis.sql_session import QueryError, connect, query_rows
-    from analysis.why import UnknownOrderError, order_story
+    from analysis.sql_session import QueryError
+    from analysis.story_text import story_json, story_lines
+    from analysis.why import UnknownOrderError
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        folder = find_to_read(journals, session)
-        if order is None:
-            filled = query_rows(connect(folder), "SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1")
-            if not filled:
-                raise UnknownOrderError(f"{folder} has no fill. What to do: name an order of its view `orders`.")
-            order = str(filled[0][0])
-        story = order_story(folder, order)
+        story = open_to_read(journals, session).why(order)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrderError) as error:
         stop(str(error))
     if as_json:
-        echo(json.dumps(_as_json(story), ensure_ascii=False))
+        echo(json.dumps(story_json(story), ensure_ascii=False))
+        return
+    for line in story_lines(story):
+        _print_line(line)
+
+
+def _print_line(line: "StoryLine") -> None:
+    style = _STYLES.get(line.kind)
+    if line.lead:
+        echo(line.lead, nl=False)
+        secho(f"{line.kind:<8}", nl=False, **(style or {}))
+        echo(line.text)
+    elif style:
+        secho(line.text, **style)
     else:
-        _print_story(story)
-
-
-def _print_story(story: "Story") -> None:
-    secho(_headline(story), bold=True)
-    session = ""
-    for link in story.chain:
-        if link.session != session:
-            session = link.session
-            secho(f"\nsession {session}, {_date(link.record.time_ns)} UTC, latest first", dim=True)
-        _print_link(link)
-    if story.missing:
-        echo(f"\n{story.missing}")
-
-
-def _print_link(link: "StoryLink") -> None:
-    from replay.record_text import duration_text, payload_text
-
-    record = link.record
-    if record.cause is None or record.kind in ("LINK", "SESSION"):
-        delta = ""
-    elif record.payload is not None and record.meta is None:
-        delta = f"over link {record.cause}"  # the age of the link does not matter for this frame
-    elif link.delta_ns is None:
-        delta = f"after {record.cause}"
-    else:
-        delta = f"{'at once' if link.delta_ns == 0 else '+' + duration_text(link.delta_ns)} after {record.cause}"
-    echo(f"{_clock(record.time_ns)}  {record.seq:>8}  ", nl=False)
-    secho(f"{record.kind:<8}", fg=_COLOURS.get(record.kind), nl=False)
-    echo(f"  {delta:<26}  {link.what}".rstrip())
-    if link.sent_ns is not None:
-        waited = duration_text(link.sent_ns - record.time_ns)
-        echo(f"{'':45}sent {waited} later, at {_clock(link.sent_ns)}", nl=False)
-        ended = "answered" if link.outcome == "answer" else f"ended as {link.outcome}"
-        echo(f"; {ended} {duration_text(link.latency_ns or 0)} after that by record {link.answered_by}")
-    elif link.answered_by is None and record.kind == "REQUEST" and record.key:
-        echo(f"{'':45}no answer is in this session")
-    if record.payload:
-        text = payload_text(record)
-        more = f"… ({len(record.payload)} bytes)" if len(text) > EXCERPT_MAX else ""
-        secho(f"{'':45}{text[:EXCERPT_MAX]}{more}", dim=True)
-
-
-_COLOURS = {
-    "FACT": "green",
-    "REQUEST": "yellow",
-    "VERDICT": "magenta",
-    "INTENT": "cyan",
-    "FEED": "blue",
-    "BROKER": "blue",
-}
-
-
-def _headline(story: "Story") -> str:
-    from journal.record import plain
-
-    order = story.order
-    if order is None:
-        return f"{story.client_order_id}: never left us"
-    at = "at market" if order["price"] is None else f"at {plain(order['price'])}"
-    if order["venue_type"]:
-        stop = f", stop price {plain(order['stop_price'])}" if order["stop_price"] else ""
-        at += f" ({order['venue_type']}{stop})"
-    filled = (
-        f", filled {plain(order['filled_quantity'])} at {plain(round(order['price_avg'], 8))}"
-        if order["filled_quantity"]
-        else ""
-    )
-    venue = f" (the venue's order {order['venue_order_id']})" if order["venue_order_id"] else ""
-    wish = f"{order['side']} {plain(order['quantity'])} {order['instrument']} {at}"
-    status = order["status"].replace("_", " ")
-    return f"{story.client_order_id}{venue}\n{order['strategy']}: {wish}: {status}{filled}"
-
-
-def _as_json(story: "Story") -> dict[str, Any]:
-    from journal.record import plain
-    from replay.record_text import payload_text
-
-    order = None
-    if story.order is not None:
-        order = {
-            name: plain(value) if hasattr(value, "is_finite") else value
-            for name, value in story.order.items()
-            if not isinstance(value, datetime)
-        }
-    chain = [
-        {
-            "session": link.session,
-            "seq": link.record.seq,
-            "time_ns": link.record.time_ns,
-            "kind": link.record.kind.value,
-            "source": link.record.source,
-            "cause": link.record.cause,
-            "delta_ns": link.delta_ns,
-            "what": link.what,
-            "sent_ns": link.sent_ns,
-            "answered_by": link.answered_by,
-            "latency_ns": link.latency_ns,
-            "outcome": link.outcome,
-            "body": None if link.record.body is None else json.loads(link.record.body),
-            "payload": None if link.record.payload is None else payload_text(link.record),
-            "meta": None if link.record.meta is None else json.loads(link.record.meta),
-        }
-        for link in story.chain
-    ]
-    sessions = list(story.sessions)
-    return {
-        "order": order,
-        "client_order_id": story.client_order_id,
-        "sessions": sessions,
-        "missing": story.missing,
-        "chain": chain,
-    }
-
-
-def _clock(time_ns: int) -> str:
-    return (
-        datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%H:%M:%S")
-        + f".{time_ns % 1_000_000_000 // 1000:06d}"
-    )
-
-
-def _date(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d")
+        echo(line.text)

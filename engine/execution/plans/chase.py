@@ -31,7 +31,10 @@ def advance(seen: Seen) -> PlanMove:
     if seen.live:
         is_spent = plan.count > terms.replacements_max
         is_off = price is not None and any(order.order.price != price for order in seen.live)
-        if plan.phase is PlanPhase.CANCELLING or (seen.is_due() and (is_off or is_spent)):
+        is_replaced = seen.is_due() and (is_off or is_spent)
+        if plan.phase is not PlanPhase.CANCELLING and is_replaced and seen.replace_from_ns:
+            return PlanMove(next_ns=seen.replace_from_ns)  # the order rests where it is until the budget is renewed
+        if plan.phase is PlanPhase.CANCELLING or is_replaced:
             return PlanMove(cancel=cancellable(seen.live), phase=PlanPhase.CANCELLING, next_ns=0)
         return PlanMove(next_ns=_next(seen, terms)) if seen.is_due() else NOTHING
     if not left:

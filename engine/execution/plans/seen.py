@@ -28,6 +28,7 @@ class Seen(NamedTuple):
     read_book: Callable[[], BookTop | None]
     has_stops: bool = True  # the venue holds stop orders
     lists: frozenset[ListKind] = frozenset()  # the order lists that the venue places as one
+    replace_from_ns: int = 0  # before it, the budgets allow no replacement of a resting order; 0: they do
 
     def touch(self, side: Side) -> Decimal:
         """Return the best price of a side: the bid for a buy."""

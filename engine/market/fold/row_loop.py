@@ -38,6 +38,12 @@ from engine.market.layout import (
     IGNORE,
     L_BEFORE_NS,
     L_SINCE_NS,
+    LEVEL_ASK_WEIGHT,
+    LEVEL_BID_WEIGHT,
+    LEVEL_HIGH,
+    LEVEL_LOW,
+    LEVEL_MARK_HIGH,
+    LEVEL_MARK_LOW,
     LOSS_LEVEL,
     NEVER,
     Q_LIVE,
@@ -132,8 +138,7 @@ def fold_rows(
         sides: the levels, one row for each side of each book.
         pending: the diffs kept for a snapshot, by instrument.
         inputs: the floats of the predicates.
-        loss_levels: for each instrument two sums of bid and ask: at or below the first, or at or above the second,
-            the fold stops with LOSS_LEVEL.
+        loss_levels: prices of each instrument at which the fold stops with LOSS_LEVEL, as layout.py orders them.
 
     Returns:
         (next row, flags, bits of the fired triggers, next due time).
@@ -178,8 +183,9 @@ def fold_rows(
         flags = 0
         if kind == r.QUOTE:
             if fold_quote(row, s, t) and row[r.QUOTE_BID] != 0 and row[r.QUOTE_ASK] != 0:  # one side alone has no mid
-                total = row[r.QUOTE_BID] + row[r.QUOTE_ASK]
-                if total <= loss_levels[row[r.INSTRUMENT], 0] or total >= loss_levels[row[r.INSTRUMENT], 1]:
+                level = loss_levels[row[r.INSTRUMENT]]
+                total = level[LEVEL_BID_WEIGHT] * row[r.QUOTE_BID] + level[LEVEL_ASK_WEIGHT] * row[r.QUOTE_ASK]
+                if total <= level[LEVEL_LOW] or total >= level[LEVEL_HIGH]:
                     s[S_FLAGS] |= LOSS_LEVEL
                 update_with_row(row, s, indicators, values)
                 if s[S_CONDITIONS] > 0:
@@ -190,6 +196,9 @@ def fold_rows(
                 note_stream(row[r.INSTRUMENT], TRADED, s, conditions)
         elif kind == r.MARK:
             fold_mark(row, t)
+            level = loss_levels[row[r.INSTRUMENT]]
+            if row[r.MARK_PRICE] <= level[LEVEL_MARK_LOW] or row[r.MARK_PRICE] >= level[LEVEL_MARK_HIGH]:
+                s[S_FLAGS] |= LOSS_LEVEL
         elif kind == r.CLOCK:
             flags = close_until(row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values)
         elif kind == r.BAD_VALUE:

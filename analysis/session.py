@@ -1,0 +1,255 @@
+"""A session to read from Python, finished or still running, or several sessions as one: tables, SQL, state, causes.
+
+`verbatim.open` makes one. It has the records that were there when it was opened; `refresh` reads later ones, and
+`verbatim.follow` yields them when they arrive. Reads journals and changes nothing except caches.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.session_tables import Moment, SessionPlace, SessionTables, moment_text
+from analysis.sql_session import session_id
+from engine.session_record import SessionBody, read_session
+from journal.disk import is_locked
+from journal.errors import JournalError
+from journal.reader import Journal
+from journal.record import Kind
+from replay.moments import find_moment, find_span, utc_time
+
+if TYPE_CHECKING:
+    from analysis.record_stream import RecordStream
+    from analysis.session_summary import SessionSummary
+    from analysis.state_at import StateAt
+    from analysis.why import Story
+    from replay.replay import ReplayResult
+    from replay.study.pnl import SessionPnl
+    from replay.study.pnl_bridge import PnlBridge
+    from replay.study.session_diff import SessionComparison
+
+
+class SeveralSessionsError(JournalError):
+    """The question is about one session, but several are open."""
+
+
+class Session(SessionTables):
+    """One recorded session, or several as one. `verbatim.open` finds them by id, path or address.
+
+    The tables are the SQL views of `verbatim sql`; each is computed when its rows are read.
+    """
+
+    # ---- which sessions these are
+
+    @property
+    def sessions(self) -> "tuple[Session, ...]":
+        """Each session alone."""
+        return (self,) if len(self.places) == 1 else tuple(Session([place]) for place in self.places)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the session."""
+        return self._one("folder").folder
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of the session, for readers of records and batches."""
+        self._one("journal")
+        return self.journals[0]
+
+    @property
+    def body(self) -> SessionBody:
+        """The SESSION record: configuration, versions, strategies with their source, instruments, opening state."""
+        return read_session(self.journal.session_record().body or "")
+
+    @property
+    def id(self) -> str:
+        """The id of the session, which the column `session` of its tables has."""
+        return session_id(self.journal)
+
+    @property
+    def is_closed(self) -> bool:
+        """True if the session ended in order. A running or a killed one did not."""
+        return self.journal.closed
+
+    @property
+    def is_running(self) -> bool:
+        """True while a process writes the session."""
+        return is_locked(self.folder)
+
+    @property
+    def started(self) -> datetime:
+        """The time of the first record, in UTC."""
+        return utc_time(self.journal.session_record().time_ns)
+
+    @property
+    def ended(self) -> datetime:
+        """The time of the last record that was there when the session was opened, in UTC."""
+        return utc_time(next(self.journal.records(self.journal.last_seq)).time_ns)
+
+    def refresh(self) -> "Session":
+        """Return the same sessions as they are now."""
+        return Session(self.places)
+
+    def follow(
+        self,
+        *,
+        start: Moment | None = None,
+        kinds: Collection[Kind | str] = (),
+        sources: Collection[str] = (),
+        durable: bool = True,
+        timeout_s: float | None = None,
+    ) -> "RecordStream":
+        """Return the records of the session as they are written, until it ends, for a `for` or an `async for` loop.
+
+        Args:
+            start: The first record or time. Default: the first record that was not there when this was opened.
+            kinds: Kinds of records, as `FACT`. Default: all.
+            sources: Sources of records. Default: all.
+            durable: Yield a record once it is on stable storage. False: once it is written, a quarter of a second
+                earlier; a power cut may still lose it.
+            timeout_s: End if no record comes for this time.
+
+        Raises:
+            UnknownMomentError: The session has no record at or after `start`.
+        """
+        from analysis.record_stream import RecordStream
+
+        journal = self.journal
+        from_seq = journal.last_seq + 1 if start is None else find_span(journal, moment_text(start), None)[0]
+        return RecordStream(
+            journal.folder, from_seq=from_seq, kinds=kinds, sources=sources, durable=durable, timeout_s=timeout_s
+        )
+
+    # ---- one session
+
+    def state(self, at: Moment | None = None, *, trust_code: bool = False) -> "StateAt":
+        """Return the engine's state after a record. No strategy runs.
+
+        Args:
+            at: The record or the time. Default: the last record.
+            trust_code: Use the state that a slice begins with, though it was not made on this machine.
+
+        Raises:
+            UnknownMomentError: The moment is outside the session.
+            JournalError: It is an import, which holds no decisions, or it cannot be read.
+        """
+        from analysis.state_at import StateAt
+        from replay.code_trust import refuse_untrusted_state
+        from replay.rebuild import rebuild
+
+        place = self._decided("state")
+        seq, time_ns = (None, None) if at is None else find_moment(self.journal, moment_text(at))
+        if self.journal.left_out and not trust_code:
+            refuse_untrusted_state(place.label)
+        last = self.journal.last_seq if seq is None else seq
+        return StateAt(*rebuild(place.folder, until=last, until_ns=time_ns))
+
+    def why(self, order: str | None = None) -> "Story":
+        """Return every record that led to the state of an order, the latest first, down to the market message.
+
+        Args:
+            order: The client's or the venue's order id. Default: the order that was filled last.
+
+        Raises:
+            UnknownOrderError: No order of the session has this name.
+        """
+        from analysis.why import order_story
+
+        return order_story(self._one("why").folder, self._last_filled() if order is None else order)
+
+    def replay(
+        self,
+        *,
+        until: Moment | None = None,
+        overrides: Mapping[str, str] | None = None,
+        trust_code: bool = False,
+    ) -> "ReplayResult":
+        """Decide the session again from its journal, and compare every output with the recorded one.
+
+        Args:
+            until: The last record or time. Default: the end.
+            overrides: Settings to change, as `{"risk.order_size_max": "0.5"}`; then the first difference is sought.
+            trust_code: Run recorded strategies though they were not recorded on this machine.
+
+        Raises:
+            UntrustedSourceError: The strategies were recorded elsewhere.
+        """
+        from replay.replay import replay_session
+
+        place = self._decided("replay")
+        seq, time_ns = (None, None) if until is None else find_moment(self.journal, moment_text(until))
+        return replay_session(
+            place.folder,
+            until=seq,
+            until_ns=time_ns,
+            overrides=overrides,
+            trust_code=trust_code,
+            trust_key=place.trust_key,
+        )
+
+    def diff(self, other: "Session") -> "SessionComparison":
+        """Return the first differences from another session by kind, and the decisions that differ."""
+        from replay.study.session_diff import diff_sessions
+
+        return diff_sessions(self.folder, other.folder)
+
+    def pnl_bridge(self, other: "Session") -> "list[PnlBridge]":
+        """Return the difference from another session's P&L by cause, which adds up exactly."""
+        from replay.study.pnl_bridge import bridge_sessions
+
+        return bridge_sessions(self.folder, other.folder)
+
+    def pnl_report(self, method: str = "average") -> "SessionPnl":
+        """Return the P&L in the reporting currency, with the sums by strategy, instrument, account and portfolio.
+
+        Args:
+            method: The lots that a fill closes: `average`, `fifo` or `lifo`.
+
+        Raises:
+            IncompleteSessionError: It is a slice.
+        """
+        from engine.lots import CostMethod
+        from replay.study.pnl import session_pnl
+
+        return session_pnl(self._one("pnl_report").folder, CostMethod(method))
+
+    def summary(self) -> "SessionSummary":
+        """Return the session's length, counts, end, time in each mode, figures of trading and P&L."""
+        from analysis.session_summary import summarise
+
+        return summarise(self._one("summary").folder)
+
+    def _last_filled(self) -> str:
+        filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows
+        if not filled:
+            from analysis.why import UnknownOrderError
+
+            raise UnknownOrderError(f"{self.folder} has no fill. What to do: name an order of its view `orders`.")
+        return str(filled[0][0])
+
+    def _decided(self, what: str) -> SessionPlace:
+        """Return the place of the session, which has decisions.
+
+        Raises:
+            JournalError: It is an import.
+        """
+        from replay.resim.capture_session import refuse_import
+
+        place = self._one(what)
+        refuse_import(self.journal)
+        return place
+
+    def _one(self, what: str) -> SessionPlace:
+        if len(self.places) > 1:
+            raise SeveralSessionsError(
+                f"`{what}` is of one session, and {len(self.places)} are open. "
+                "What to do: choose one of `sessions`, or use a table or SQL, which cover all."
+            )
+        return self.places[0]
+
+    def __repr__(self) -> str:
+        if len(self.places) > 1:
+            return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}>"
+        end = "closed" if self.is_closed else "not closed"
+        return f"<session {self.id}, {self.journal.last_seq + 1:,} records, {end}>"
