@@ -40,7 +40,7 @@ from engine.live.previous_session import rebuilt_state
 from engine.live.session import LiveSession
 from engine.model import Side
 from engine.money import ZERO
-from engine.plan_terms import Bracket  # noqa: F401 - loaded before forking: what strategies import
+from engine.plan_terms import Bracket
 from engine.record_codec import read_command, read_request
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.linked_orders import fillable_together
@@ -153,6 +153,7 @@ def is_covered(session: LiveSession) -> bool:
 
 def uncovered(account: Account, plan: ExecutionPlan) -> Decimal:
     """Return the part of a bracket's position that no exit covers; of an entry under way, the venue covers none yet."""
+    assert isinstance(plan.terms, Bracket), "the strategy runs nothing else"
     orders = [account.orders.known(name) for name in plan.orders]
     bought = sum((order.filled_quantity for order in orders if order.order.side is Side.BUY), ZERO)
     sold = sum((order.filled_quantity for order in orders if order.order.side is Side.SELL), ZERO)

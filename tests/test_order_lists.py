@@ -352,7 +352,7 @@ def test_a_bracket_with_a_list_survives_the_death_of_the_engine(tmp_path: Path, 
 
 @pytest.mark.parametrize("path", ["/api/v3/account", "/api/v3/depth"], ids=["the round", "the market"])
 def test_exits_are_restored_in_the_very_step_in_which_trading_resumes(tmp_path: Path, path: str) -> None:
-    """Whatever is the last thing that the session waits for: nothing decides between it and the exits."""
+    """The session waits for its round or for its market last: nothing decides between the last answer and the exits."""
     desk = Desk(tmp_path, MARKET_BRACKET)
     desk.until(lambda s: bool(orders(s)) and orders(s)[0].status is Status.FILLED)
     placed = desk.session.records[-1].time_ns
