@@ -9,7 +9,7 @@ import pytest
 from checked_sessions import check_books, notes
 from msgspec.structs import replace
 from steered_market import SteeredMarket
-from test_plans import ended, holding, orders, planner, position, running
+from test_plans import BTCUSDT, ended, holding, orders, planner, position, running
 from test_resim import TEST_MODEL
 from tiers import first_is_quick
 
@@ -18,7 +18,9 @@ from analysis.why import order_story
 from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
 from engine.plan_terms import Oco, StopChoice
-from engine.session_record import SECOND_NS, new_engine_settings, read_session
+from engine.risk.exits import reducible
+from engine.risk.open_quantity import open_quantity
+from engine.session_record import SECOND_NS, RiskSettings, new_engine_settings, read_session
 from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 from journal.reader import Journal
@@ -231,6 +233,42 @@ def test_a_list_counts_as_each_of_its_orders_in_the_budget(tmp_path: Path) -> No
     desk.finish()
 
 
+def test_a_list_that_risk_refuses_leaves_the_stop(tmp_path: Path) -> None:
+    """One verdict names the objection to either order; a band around the mid forbids the target alone."""
+    risk = RiskSettings(sell_holdings=True, price_band_max=D("0.001"))
+    desk = Desk(tmp_path, OCO, risk=risk)
+    desk.until(lambda s: bool(orders(s)) and orders(s)[-1].order.type is OrderType.STOP)
+    intents = {r.seq: json.loads(r.body or "")["intent"] for r in desk.session.kinds(Kind.INTENT)}
+    verdicts = [
+        json.loads(r.body or "") for r in desk.session.kinds(Kind.VERDICT) if intents.get(r.cause or 0) == "place_list"
+    ]
+    assert [list(verdict["rules"]) for verdict in verdicts] == [["price_band"]]
+    assert [order.list_id for order in desk.exits] == [""]
+    desk.finish(kept=1)
+
+
+@pytest.mark.parametrize(("limit", "count"), [(3, 3), (2, 1)], ids=["as many", "fewer"])
+def test_each_order_of_a_list_counts_in_the_limit_of_open_orders(tmp_path: Path, limit: int, count: int) -> None:
+    desk = Desk(tmp_path, LIMIT_BRACKET, risk=RiskSettings(sell_holdings=True, open_orders_max=limit))
+    desk.until(lambda s: bool(orders(s)) and orders(s)[0].status is Status.OPEN)
+    assert len(orders(desk.session)) == count
+    desk.finish()
+
+
+def test_a_pair_counts_once_and_exits_that_wait_do_not_count(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, LIMIT_BRACKET)
+    desk.until(lambda s: len(orders(s)) == 3 and orders(s)[0].status is Status.OPEN)
+    account = desk.session.state.account
+    assert open_quantity(account.orders, BTCUSDT, Side.BUY) == D("0.01")
+    assert open_quantity(account.orders, BTCUSDT, Side.SELL) == 0, "they sell what the entry brings"
+    desk.market.price = "59980"
+    desk.until(rest)
+    account = desk.session.state.account
+    assert open_quantity(account.orders, BTCUSDT, Side.SELL) == D("0.00999")
+    assert reducible(account, "planner", BTCUSDT, Side.SELL) == 0, "the pair covers the position, not twice"
+    desk.finish(kept=2)
+
+
 # ---- an ordered stop -----------------------------------------------------------------------------------------------
 
 
@@ -319,8 +357,13 @@ def test_a_trailing_stop_says_at_an_ordered_stop_that_nothing_protects(tmp_path:
 # ---- death ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", first_is_quick(range(20), 3))
-@pytest.mark.parametrize("plan", [MARKET_BRACKET, LIMIT_BRACKET], ids=["market bracket", "limit bracket"])
+@pytest.mark.parametrize(
+    ("plan", "moment"),
+    [
+        *first_is_quick([(LIMIT_BRACKET, moment) for moment in range(20)], 3),
+        *first_is_quick([(MARKET_BRACKET, moment) for moment in range(0, 20, 2)], 3),
+    ],
+)
 def test_a_bracket_with_a_list_survives_the_death_of_the_engine(tmp_path: Path, plan: str, moment: int) -> None:
     """Kill the engine at the moment-th step after the plan began, and let its entry fill while nothing runs."""
     desk = Desk(tmp_path, plan)

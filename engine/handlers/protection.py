@@ -39,15 +39,14 @@ def name_protection(session: SessionContext, step: StepContext) -> None:
         if not plan.terms.protects or held == ZERO or not (is_stated or keeps_exits(plan, session.settings)):
             continue
         names = [name for name in plan.orders if name in kept]
-        position = f"the position of {plain(held)} {plan.terms.instrument} of {plan.strategy}"
         if not session.settings.cancel_on_stop:
             names = [name for name in plan.orders if name in step.account.orders.live]
+        protected = protected_quantity(step.account, plan, frozenset(names))
+        instrument = session.instruments.get(plan.terms.instrument)
+        is_whole = instrument is not None and abs(held) - protected < max(instrument.lot_size, instrument.quantity_min)
+        position = f"the position of {plain(held)} {plan.terms.instrument} of {plan.strategy}"
+        text = f"until the next session nothing protects {position}"
         if names:
-            quantity = plain(protected_quantity(step.account, plan, frozenset(names)))
-            text = (
-                f"plan {plan.plan_id}: orders {', '.join(names)} stay at the venue and protect {quantity} of {position}"
-            )
-            step.note(NoteLevel.INFO, text, key=plan.plan_id)
-        else:
-            text = f"plan {plan.plan_id}: until the next session nothing protects {position}"
-            step.note(NoteLevel.ALARM, text, key=plan.plan_id)
+            text = f"orders {', '.join(names)} stay at the venue and protect {plain(protected)} of {position}"
+        level = NoteLevel.INFO if names and is_whole else NoteLevel.ALARM
+        step.note(level, f"plan {plan.plan_id}: {text}", key=plan.plan_id)
