@@ -47,6 +47,11 @@ class Session(SessionTables):
         return (self,) if len(self.places) == 1 else tuple(Session([place]) for place in self.places)
 
     @property
+    def place(self) -> SessionPlace:
+        """Where the session is, and where it came from."""
+        return self._one("place")
+
+    @property
     def folder(self) -> Path:
         """The folder of the session."""
         return self._one("folder").folder

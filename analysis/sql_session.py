@@ -65,13 +65,22 @@ MACROS = (
 )
 
 
+def macros() -> tuple[str, ...]:
+    """Return the functions in SQL that the views share, each as `name(arguments) AS expression`."""
+    return (*MACROS, *_order_macros())
+
+
 def _order_macros() -> tuple[str, ...]:
     """Return the macros that read a recorded order as its terms do (engine/order_terms.py)."""
     without_price = _quoted_list([kind.type for kind in TERMS.values() if "price" not in kind.__struct_fields__])
     perhaps_without = _quoted_list([kind.type for kind in TERMS.values() if not kind.is_placeable])
+    stops = _quoted_list(
+        [kind.type for kind in TERMS.values() if kind.is_placeable and "stop_price" in kind.__struct_fields__]
+    )
     is_none = f"list_contains({without_price}, type) OR (list_contains({perhaps_without}, type) AND price = 0)"
     return (
         f"_price_or_null(type, price) AS CASE WHEN {is_none} THEN NULL ELSE price END",
+        f"is_stop(type) AS list_contains({stops}, type)",
         "limit_price(o) AS _price_or_null(o->>'$.type', money(o->>'$.price'))",
     )
 
@@ -132,13 +141,13 @@ def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
             connection.unregister("arrow_tail")
             parts.append(_session_select(name, f"tail_{index}"))
     market_rows.register(connection, journals)
-    for macro in (*MACROS, *_order_macros()):
+    for macro in macros():
         connection.execute(f"CREATE MACRO {macro}")
     try:
         connection.execute(f"CREATE VIEW journal AS {' UNION ALL '.join(parts)}")
-        for name, text in _view_texts():
+        for name, text in view_texts():
             connection.execute(f"CREATE VIEW {name} AS {text}")
-            connection.execute(f"COMMENT ON VIEW {name} IS {_quote(_view_summary(text))}")
+            connection.execute(f"COMMENT ON VIEW {name} IS {_quote(view_summary(text))}")
     except duckdb.IOException as error:
         raise DamagedJournalError(Path(sealed[0]).parent, error_line(error), "check it with verbatim verify") from error
     connection.execute(f"SET allowed_paths = {_quoted_list(sealed)}")
@@ -167,11 +176,11 @@ def _quote(value: str) -> str:
 
 def view_names() -> list[str]:
     """Return the names of all views."""
-    return sorted(name for name, _ in _view_texts())
+    return sorted(name for name, _ in view_texts())
 
 
 @cache
-def _view_texts() -> list[tuple[str, str]]:
+def view_texts() -> list[tuple[str, str]]:
     """Return name and text of every view, each after the views that it reads."""
     texts = {
         file.name.removesuffix(".sql"): file.read_text(encoding="utf-8")
@@ -182,7 +191,7 @@ def _view_texts() -> list[tuple[str, str]]:
     return [(name, texts[name]) for name in TopologicalSorter(reads).static_order()]
 
 
-def _view_summary(text: str) -> str:
+def view_summary(text: str) -> str:
     """Return a view's first line, which documents it."""
     return text.partition("\n")[0].removeprefix("--").strip()
 

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from analysis.why import Story, StoryLink
 from journal.record import Kind, plain
-from replay.causal_chain import time_text
 from replay.moments import utc_time
-from replay.record_text import duration_text, payload_text
+from replay.record_text import duration_text, payload_text, time_text
 
 EXCERPT_MAX = 300  # characters of a frame; the JSON values have it whole
 _INDENT = " " * 45

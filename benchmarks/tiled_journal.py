@@ -40,7 +40,10 @@ def main() -> None:
 
 
 def write(folder: Path, records: int, *, capture: Path = CAPTURE, level: int = LEVEL) -> None:
-    tiles = _Tiles(capture)
+    write_tiles(folder, records, Tiles(capture_records(capture)), level=level)
+
+
+def write_tiles(folder: Path, records: int, tiles: "Tiles", *, level: int = LEVEL) -> None:
     disk = RealDisk.create_folder(folder)
     try:
         chain = CHAIN_START
@@ -52,7 +55,7 @@ def write(folder: Path, records: int, *, capture: Path = CAPTURE, level: int = L
         disk.release()
 
 
-def _sealed(disk: Disk, tiles: "_Tiles", first_seq: int, end: int, prev_chain: str, *, final: bool, level: int) -> str:
+def _sealed(disk: Disk, tiles: "Tiles", first_seq: int, end: int, prev_chain: str, *, final: bool, level: int) -> str:
     def footer(content: str) -> Footer:
         return Footer(
             first_seq=first_seq,
@@ -66,13 +69,19 @@ def _sealed(disk: Disk, tiles: "_Tiles", first_seq: int, end: int, prev_chain: s
     return write_sealed(disk, first_seq, tiles.batches(first_seq, end), footer, level=level).chain
 
 
-class _Tiles:
-    def __init__(self, capture: Path) -> None:
-        messages = read(capture)
-        now_ns, records = messages[0][0], []
-        for seq, (recv_ns, payload) in enumerate(messages):
-            now_ns = max(now_ns, recv_ns)  # session time never falls
-            records.append(Record(seq, now_ns, Kind.FEED, SOURCE, cause=0, recv_ns=recv_ns, payload=payload))
+def capture_records(capture: Path) -> list[Record]:
+    messages = read(capture)
+    now_ns, records = messages[0][0], []
+    for seq, (recv_ns, payload) in enumerate(messages):
+        now_ns = max(now_ns, recv_ns)  # session time never falls
+        records.append(Record(seq, now_ns, Kind.FEED, SOURCE, cause=0, recv_ns=recv_ns, payload=payload))
+    return records
+
+
+class Tiles:
+    """Records again and again; receive times, if they have some, move with the session's."""
+
+    def __init__(self, records: list[Record]) -> None:
         session = Record(0, records[0].time_ns, Kind.SESSION, "shell", body='{"session":"tiles"}')
         self._first = _batch([session])
         self._tile = _batch(records)
@@ -90,8 +99,9 @@ class _Tiles:
             moved = {
                 "seq": np.arange(seq, seq + part.num_rows),
                 "time_ns": part.column("time_ns").to_numpy() + passed * self._span_ns,
-                "recv_ns": part.column("recv_ns").to_numpy() + passed * self._span_ns,
             }
+            if not part.column("recv_ns").null_count:
+                moved["recv_ns"] = part.column("recv_ns").to_numpy() + passed * self._span_ns
             columns = [pa.array(moved[name]) if name in moved else part.column(name) for name in SCHEMA.names]
             yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
             seq += part.num_rows

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.facts import ListLeg, NewOrder
 from engine.plan_terms import PlanTerms
-from engine.requests import LinkPlan, Purpose, Unsigned
+from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
 
 
 class IntentKind(StrEnum):
@@ -99,7 +99,7 @@ class VerdictBody(msgspec.Struct, frozen=True):
 class RequestBody(msgspec.Struct, frozen=True):
     """A task that the shell performs once. It carries `unsigned` or `link`; a disconnect carries neither."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id", "legs"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id", "legs", "history"})
 
     purpose: Purpose
     venue: str
@@ -116,6 +116,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     clock_offset_ns: int = 0  # what the shell adds to its clock for the timestamp
     round: int = 0  # number of its reconciliation; 0: none
     plan_id: str = ""  # the execution plan whose order it places
+    history: HistoryPage | None = None  # the bars that are requested
     legs: tuple[ListLeg, ...] = ()  # the orders of a list, whose own id is `client_order_id`
 
     @property

@@ -75,6 +75,10 @@ class OrderReport(msgspec.Struct, frozen=True):
     venue_type: str = ""  # the venue's name for a FOREIGN type
     client_order_id_now: str = ""  # after an amendment gave the order another id; "": client_order_id
     prevented_quantity: Decimal | None = None  # taken from it by self-trade prevention; None: not said
+    trailing_delta: int = 0  # of a trailing stop, in basis points; 0: none
+    iceberg_quantity: Decimal = Decimal(0)  # the part that the book shows; 0: all of it
+    quote_quantity: Decimal = Decimal(0)  # amount of the quote asset that a market order trades; 0: none
+    is_triggered: bool = False  # the market reached its trigger, and the venue activated it
 
 
 class BalanceReport(msgspec.Struct, frozen=True):

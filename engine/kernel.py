@@ -90,6 +90,10 @@ class Kernel:
         for venue, budget in account.limits.by_venue.items():
             if budget.blocked_until_ns > record.time_ns:  # a ban outlives a restart, and its end opens the links
                 due_ns[timer_name(TimerKind.RATE_BLOCK, venue)] = budget.blocked_until_ns
+        for name in account.orders.expiring:
+            till_ns = account.orders.live[name].order.good_till_ns
+            if till_ns > record.time_ns:  # one that is over is cancelled as soon as it can be
+                due_ns[timer_name(TimerKind.EXPIRY, name)] = till_ns
         account = replace(account, timers=Timers(due_ns, {}, min(due_ns.values())))
         market = session.empty_market()
         if opening:
@@ -200,7 +204,7 @@ class Kernel:
             return  # outside RUNNING something may have been missed
         if session.runner.is_blocked(step.account, name) or not step.account.breakers.may_run(name, step.time_ns):
             return
-        if not session.runner.is_ready(step.market, name):
+        if not session.runner.is_ready(step.account, step.market, name):
             return  # its WarmUp is not over
         for intent in session.runner.decide(step, name, fired, decisions):  # strategies
             if drops_intent(session, step, name, intent):

@@ -12,6 +12,7 @@ class Status(StrEnum):
 
     PENDING = "pending"  # the REQUEST is recorded; no answer yet
     OPEN = "open"
+    TRIGGERED = "triggered"  # a stop that the venue held until the market reached its trigger; no fill yet
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     CANCELED = "canceled"
@@ -25,6 +26,7 @@ class Report(StrEnum):
     """Reports about an order that can change its status."""
 
     ACCEPTED = "accepted"
+    TRIGGERED = "triggered"
     PART_FILL = "part_fill"
     FULL_FILL = "full_fill"
     CANCELED = "canceled"
@@ -46,7 +48,8 @@ TRANSITIONS: dict[Status, dict[Report, Status]] = {
         Report.NO_ANSWER: Status.UNKNOWN,
         Report.PROVED_ABSENT: Status.NOT_PLACED,
     },
-    Status.OPEN: {**_FILLING, **_CLOSING},
+    Status.OPEN: {Report.TRIGGERED: Status.TRIGGERED, **_FILLING, **_CLOSING},
+    Status.TRIGGERED: {**_FILLING, **_CLOSING},
     Status.PARTIALLY_FILLED: {**_FILLING, **_CLOSING},
     Status.UNKNOWN: {
         Report.ACCEPTED: Status.OPEN,
@@ -69,7 +72,7 @@ TRANSITIONS: dict[Status, dict[Report, Status]] = {
     Status.FILLED: {},  # nothing may follow
 }
 
-LIVE = frozenset({Status.PENDING, Status.OPEN, Status.PARTIALLY_FILLED, Status.UNKNOWN})
+LIVE = frozenset({Status.PENDING, Status.OPEN, Status.TRIGGERED, Status.PARTIALLY_FILLED, Status.UNKNOWN})
 CLOSED = frozenset(Status) - LIVE
 
 

@@ -51,6 +51,14 @@ class TimeInForce(StrEnum):
     FOK = "FOK"
 
 
+class OrderTerm(StrEnum):
+    """Terms of an order that some venues have, and some instruments of these."""
+
+    TRAILING = "trailing"
+    ICEBERG = "iceberg"
+    QUOTE_QUANTITY = "quote_quantity"
+
+
 class RateLimits(msgspec.Struct, frozen=True):
     """The requests that a venue allows one address and one account.
 
@@ -71,7 +79,17 @@ class Instrument(msgspec.Struct, frozen=True):
     """
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"buy_price_low", "buy_price_high", "sell_price_low", "sell_price_high", "own_symbol"}
+        {
+            "buy_price_low",
+            "buy_price_high",
+            "sell_price_low",
+            "sell_price_high",
+            "own_symbol",
+            "iceberg_parts_max",
+            "trailing_delta_min",
+            "trailing_delta_max",
+            "forbids",
+        }
     )
 
     id: str  # its name in records, e.g. "binance_spot:BTCUSDT"
@@ -103,6 +121,10 @@ class Instrument(msgspec.Struct, frozen=True):
     buy_price_high: Decimal = Decimal(0)
     sell_price_low: Decimal = Decimal(0)
     sell_price_high: Decimal = Decimal(0)
+    iceberg_parts_max: int = 0  # quantity over visible part, rounded up
+    trailing_delta_min: int = 0  # basis points, on both sides of the market
+    trailing_delta_max: int = 0
+    forbids: tuple[OrderTerm, ...] = ()  # terms that the venue has, but not for this instrument
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

@@ -1,6 +1,15 @@
 """The decimal context of all money, and the allowed roundings. No other file may round money."""
 
-from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from decimal import (
+    ROUND_CEILING,
+    ROUND_DOWN,
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DivisionByZero,
+    InvalidOperation,
+    Overflow,
+)
 
 MONEY = Context(
     prec=34,  # decimal128: room for 1e15 units at 1e-8, squared, with digits to spare
@@ -25,6 +34,11 @@ def on_grid(number: Decimal, step: Decimal) -> bool:
 def down_to_grid(number: Decimal, step: Decimal) -> Decimal:
     """Return the largest multiple of `step` not above `number`. Sizes and prices are cut by this rule alone."""
     return number if step == 0 else (number / step).to_integral_value(rounding=ROUND_DOWN) * step
+
+
+def up_to_grid(number: Decimal, step: Decimal) -> Decimal:
+    """Return the smallest multiple of `step` not below `number`."""
+    return number if step == 0 else (number / step).to_integral_value(rounding=ROUND_CEILING) * step
 
 
 def to_ledger(amount: Decimal) -> Decimal:

@@ -13,6 +13,8 @@ from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from journal.record import plain
 
+BASIS = Decimal(10_000)  # basis points
+
 
 class Lock(NamedTuple):
     """Funds that an open order reserves."""
@@ -28,10 +30,17 @@ class RecordedTerms(NamedTuple):
     time_in_force: TimeInForce
     stop_price: Decimal = ZERO
     venue_type: str = ""
+    trailing_delta: int = 0
+    iceberg_quantity: Decimal = ZERO
+    quote_quantity: Decimal = ZERO
 
 
-class _OrderTerms(msgspec.Struct, frozen=True):
+class _OrderTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The answers that all types give in the same way, from the price that an order names."""
+
+    trailing_delta: int = 0  # of a stop that follows the best price, in basis points of it; 0: it does not follow
+    iceberg_quantity: Decimal = ZERO  # the part that the book shows; 0: all of it
+    quote_quantity: Decimal = ZERO  # amount of the quote asset to trade, of a market order; 0: it names a quantity
 
     is_placeable: ClassVar[bool] = True  # True: a strategy may place it
     is_post_only: ClassVar[bool] = False  # True: the venue refuses it if it would match at once
@@ -40,7 +49,10 @@ class _OrderTerms(msgspec.Struct, frozen=True):
 
     @property
     def trigger(self) -> Decimal | None:
-        """The market price that activates the order; None if it is active at once or only the venue knows."""
+        """The market price that activates the order; None if it is active at once or only the venue knows.
+
+        Of a trailing stop it is the price from which it follows the market; 0: at once.
+        """
         return None
 
     @property
@@ -57,8 +69,18 @@ class _OrderTerms(msgspec.Struct, frozen=True):
             return known
         return ask * (1 + slippage) if side is Side.BUY else bid
 
+    def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return what a quantity of the order is worth in the quote asset, at the worst price to expect."""
+        return price * quantity
+
     def locks(
-        self, side: Side, quantity: Decimal, instrument: Instrument, *, market_price: Decimal | None
+        self,
+        side: Side,
+        quantity: Decimal,
+        instrument: Instrument,
+        *,
+        market_price: Decimal | None,
+        spent: Decimal = ZERO,  # noqa: ARG002 - of an order by quote amount
     ) -> Lock | None:
         """Return the funds that an open order reserves, a stop order from its placement on.
 
@@ -67,6 +89,7 @@ class _OrderTerms(msgspec.Struct, frozen=True):
             quantity: The quantity that is not filled yet.
             instrument: The order's instrument.
             market_price: The price of a buy that names none; None if it is not known.
+            spent: The quote amount that its fills moved.
 
         Returns:
             The funds; None if they depend on a market price that is not known.
@@ -80,8 +103,17 @@ class _OrderTerms(msgspec.Struct, frozen=True):
         return None if price is None else Lock(instrument.quote, price * quantity)
 
 
+def _from_text(stop_price: Decimal, trailing_delta: int) -> str:
+    """Return the words for the activation of an order."""
+    start = f" from {plain(stop_price)}" if stop_price else ""
+    return f"{start}, {trailing_delta} basis points behind the market" if trailing_delta else start
+
+
 class MarketTerms(_OrderTerms, frozen=True):
-    """Fill at once at the prices that the book offers; the quantity that finds none expires."""
+    """Fill at once at the prices that the book offers; the quantity that finds none expires.
+
+    With `quote_quantity` it trades for an amount of the quote asset, and its quantity is the most that may be.
+    """
 
     type: ClassVar[OrderType] = OrderType.MARKET
     rests: ClassVar[bool] = False  # True: the quantity that is not filled at once stays in the book
@@ -89,18 +121,36 @@ class MarketTerms(_OrderTerms, frozen=True):
     time_in_force: ClassVar[TimeInForce] = TimeInForce.IOC
 
     @classmethod
-    def from_recorded(cls, _recorded: RecordedTerms) -> Self:
-        """Return the terms; a market order records none."""
-        return cls()
+    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+        """Return the terms from the recorded amount."""
+        return cls(quote_quantity=recorded.quote_quantity)
 
     @property
     def known_price(self) -> None:
         """The market alone decides the price."""
         return None
 
+    def notional(self, quantity: Decimal, price: Decimal) -> Decimal:
+        """Return what a quantity of the order is worth in the quote asset: no more than the amount it names."""
+        return self.quote_quantity or price * quantity
+
+    def locks(
+        self,
+        side: Side,
+        quantity: Decimal,
+        instrument: Instrument,
+        *,
+        market_price: Decimal | None,
+        spent: Decimal = ZERO,
+    ) -> Lock | None:
+        """Return the funds that the order reserves: a buy by quote amount, what is left of the amount."""
+        if self.quote_quantity and side is Side.BUY and not instrument.contract:
+            return Lock(instrument.quote, max(self.quote_quantity - spent, ZERO))
+        return super().locks(side, quantity, instrument, market_price=market_price)
+
     def text(self) -> str:
         """Return the terms as a person reads them."""
-        return "at market"
+        return f"for {plain(self.quote_quantity)} of the quote asset at market" if self.quote_quantity else "at market"
 
 
 class LimitTerms(_OrderTerms, frozen=True):
@@ -112,8 +162,8 @@ class LimitTerms(_OrderTerms, frozen=True):
 
     @classmethod
     def from_recorded(cls, recorded: RecordedTerms) -> Self:
-        """Return the terms from the recorded price and time in force."""
-        return cls(recorded.price, recorded.time_in_force)
+        """Return the terms from the recorded price, time in force and visible part."""
+        return cls(recorded.price, recorded.time_in_force, iceberg_quantity=recorded.iceberg_quantity)
 
     @property
     def rests(self) -> bool:
@@ -127,7 +177,10 @@ class LimitTerms(_OrderTerms, frozen=True):
 
     def text(self) -> str:
         """Return the terms as a person reads them."""
-        return f"at {plain(self.price)} ({self.type}, {self.time_in_force})"
+        return f"at {plain(self.price)} ({self.type}, {self.time_in_force}{self._shown_text()})"
+
+    def _shown_text(self) -> str:
+        return f", shows {plain(self.iceberg_quantity)}" if self.iceberg_quantity else ""
 
 
 class PostOnlyTerms(LimitTerms, frozen=True):
@@ -153,8 +206,8 @@ class StopTerms(_OrderTerms, frozen=True):
 
     @classmethod
     def from_recorded(cls, recorded: RecordedTerms) -> Self:
-        """Return the terms from the recorded stop price."""
-        return cls(recorded.stop_price)
+        """Return the terms from the recorded stop price and distance."""
+        return cls(recorded.stop_price, trailing_delta=recorded.trailing_delta)
 
     @property
     def trigger(self) -> Decimal:
@@ -162,24 +215,25 @@ class StopTerms(_OrderTerms, frozen=True):
         return self.stop_price
 
     @property
-    def known_price(self) -> Decimal:
-        """The stop price: the market's at the time of the trigger."""
-        return self.stop_price
+    def known_price(self) -> Decimal | None:
+        """The stop price: the market's at the time of the trigger. A trailing stop may move beyond it by its delta."""
+        if not self.trailing_delta:
+            return self.stop_price
+        return self.stop_price * (BASIS + self.trailing_delta) / BASIS if self.stop_price else None
 
-    def limit_price(
-        self,
-        side: Side,
-        *,
-        bid: Decimal,  # noqa: ARG002 - it will be another one at the trigger
-        ask: Decimal,  # noqa: ARG002 - as above
-        slippage: Decimal,
-    ) -> Decimal:
-        """Return the worst price to expect: the stop price, for a buy with the fraction `slippage` as headroom."""
-        return self.stop_price * (1 + slippage) if side is Side.BUY else self.stop_price
+    def limit_price(self, side: Side, *, bid: Decimal, ask: Decimal, slippage: Decimal) -> Decimal:
+        """Return the worst price to expect: the stop price, for a buy with the fraction `slippage` as headroom.
+
+        A trailing stop is its delta behind the best price, which is the stop price or the market's when it begins.
+        """
+        price = self.stop_price
+        if self.trailing_delta:
+            price = (price or (ask if side is Side.BUY else bid)) * (BASIS + side.sign * self.trailing_delta) / BASIS
+        return price * (1 + slippage) if side is Side.BUY else price
 
     def text(self) -> str:
         """Return the terms as a person reads them."""
-        return f"at market from {plain(self.stop_price)} ({self.type})"
+        return f"at market{_from_text(self.stop_price, self.trailing_delta)} ({self.type})"
 
 
 class StopLimitTerms(LimitTerms, frozen=True):
@@ -190,8 +244,14 @@ class StopLimitTerms(LimitTerms, frozen=True):
 
     @classmethod
     def from_recorded(cls, recorded: RecordedTerms) -> Self:
-        """Return the terms from the recorded prices and time in force."""
-        return cls(recorded.price, recorded.time_in_force, recorded.stop_price)
+        """Return the terms from the recorded prices, time in force, distance and visible part."""
+        return cls(
+            recorded.price,
+            recorded.time_in_force,
+            recorded.stop_price,
+            trailing_delta=recorded.trailing_delta,
+            iceberg_quantity=recorded.iceberg_quantity,
+        )
 
     @property
     def trigger(self) -> Decimal:
@@ -200,7 +260,8 @@ class StopLimitTerms(LimitTerms, frozen=True):
 
     def text(self) -> str:
         """Return the terms as a person reads them."""
-        return f"at {plain(self.price)} from {plain(self.stop_price)} ({self.type}, {self.time_in_force})"
+        begins = _from_text(self.stop_price, self.trailing_delta)
+        return f"at {plain(self.price)}{begins} ({self.type}, {self.time_in_force}{self._shown_text()})"
 
 
 class TakeProfitTerms(StopTerms, frozen=True):
@@ -234,7 +295,15 @@ class ForeignTerms(_OrderTerms, frozen=True):
     @classmethod
     def from_recorded(cls, recorded: RecordedTerms) -> Self:
         """Return the terms from the recorded fields; a price of 0 means that the venue reports none."""
-        return cls(recorded.venue_type, recorded.price or None, recorded.stop_price or None, recorded.time_in_force)
+        return cls(
+            recorded.venue_type,
+            recorded.price or None,
+            recorded.stop_price or None,
+            recorded.time_in_force,
+            trailing_delta=recorded.trailing_delta,
+            iceberg_quantity=recorded.iceberg_quantity,
+            quote_quantity=recorded.quote_quantity,
+        )
 
     @property
     def known_price(self) -> Decimal | None:
@@ -245,7 +314,10 @@ class ForeignTerms(_OrderTerms, frozen=True):
         """Return the terms as a person reads them, with the venue's name for the type."""
         at = "at market" if self.price is None else f"at {plain(self.price)}"
         stop = "" if self.stop_price is None else f", stop price {plain(self.stop_price)}"
-        return f"{at} ({self.venue_type}, {self.time_in_force}{stop})"
+        trails = f", {self.trailing_delta} basis points behind the market" if self.trailing_delta else ""
+        shown = f", shows {plain(self.iceberg_quantity)}" if self.iceberg_quantity else ""
+        amount = f", for {plain(self.quote_quantity)} of the quote asset" if self.quote_quantity else ""
+        return f"{at} ({self.venue_type}, {self.time_in_force}{stop}{trails}{shown}{amount})"
 
 
 Terms = (

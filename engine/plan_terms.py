@@ -261,11 +261,14 @@ class Trail(_PlanTerms, frozen=True, tag="trail"):
     basis_points: int = 0  # distance in ten-thousandths of the best price
     activation_price: Decimal = ZERO  # it begins to follow here; 0: at once
     check_ms: int = 100  # how often the engine compares
+    on_stop: StopChoice | None = None  # its stop at the venue at an ordered stop; None: as the session states
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"on_stop"})
     protects: ClassVar[bool] = True
 
     def check(self) -> None:
         """Raise ValueError unless exactly one distance is given."""
+        _check_choice(self.on_stop)
         _require(bool(self.amount) != bool(self.basis_points), "give either amount or basis_points")
         _require(self.amount >= 0 and self.basis_points >= 0, "the distance must not be negative")
         _require(self.check_ms >= CHECK_MS_MIN, f"check_ms must be {CHECK_MS_MIN} or more, not {self.check_ms}")

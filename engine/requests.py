@@ -28,12 +28,13 @@ class Purpose(StrEnum):
     RESUBSCRIBE = "resubscribe"  # one stream of an instrument, over its living link
     PROBE = "probe"  # a query over a private link that proves its subscription
     AMEND = "amend"
+    HISTORY = "history"  # bars from before the session
     PLACE_LIST = "place_list"  # several orders at once: one of them ends or activates the others
 
 
 PLACING = frozenset({Purpose.PLACE, Purpose.PLACE_LIST})
 # the answers to these are public: they become FEED records, not BROKER
-FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_INFO})
+FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_INFO, Purpose.HISTORY})
 
 
 class LinkRole(StrEnum):
@@ -78,6 +79,21 @@ class Unsigned(msgspec.Struct, frozen=True):
     signed: bool
     weight: int = 1  # request weight in the venue's own count
     orders: int = 0  # how many orders it counts as
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    """A page of a history: the candles of `base_ns` between two times. Bars of `interval_ns` are made of them."""
+
+    interval_ns: int
+    base_ns: int
+    start_ns: int
+    end_ns: int
+    series_end_ns: int  # where the whole history ends: with this page, if its end is the same
+
+    @property
+    def is_last(self) -> bool:
+        """True if no page follows."""
+        return self.end_ns >= self.series_end_ns
 
 
 class LinkPlan(msgspec.Struct, frozen=True):

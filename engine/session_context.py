@@ -31,7 +31,7 @@ from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
 from engine.trigger_kinds import ACCOUNT_KINDS, TriggerKind, split_trigger, trigger_name
 from engine.venues.order_ids import ORDER_MARK
-from engine.venues.venue import MarketCodec, Venue
+from engine.venues.venue import HasHistory, HistoryCodec, MarketCodec, Venue
 from engine.venues.venue_lookup import make_venue, venue_class
 
 PROOF_SLACK_NS = SECOND_NS
@@ -46,6 +46,10 @@ def _by_name(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
         if len(instruments) == 1:
             names[ONLY] = instrument
     return names
+
+
+def _bars_order(bars: BarSpec) -> tuple[str, int]:
+    return bars.instrument_id, bars.interval_ns
 
 
 class _MarketDialects(dict[str, MarketCodec]):
@@ -111,6 +115,7 @@ class SessionContext:
         self.trigger_names = self._market_triggers()
         self._fired: dict[tuple[str, ...], dict[str, tuple[TriggerKind, ...]]] = {}
         self._indicator_index = self._indexes_of_indicators()
+        self.history_needs = self._history_needs()
         self.runner = self._strategy_runner()
         # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
@@ -125,6 +130,10 @@ class SessionContext:
             triggers={name: number for number, name in enumerate(self.trigger_names)},
             is_plain=self.settings.plain_figures,
             settings=self.reducer_settings,
+            history={
+                name: [(bars.instrument_id, bars.interval_ns, self._bars.index(bars)) for bars in self.history_of(name)]
+                for name in self.strategies
+            },
         )
 
     def _reducer_settings(self) -> ReducerSettings:
@@ -197,6 +206,7 @@ class SessionContext:
             indicators=self._indicators,
             triggers=triggers,
             bars_by_time=self.settings.bar_close_after_ns > 0,
+            bar_rules=self.settings.bar_rules,
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].predicate
@@ -244,6 +254,37 @@ class SessionContext:
             )
         } | {(spec.instrument_id, spec.interval_ns) for spec in self._indicators if spec.interval_ns}
         return [BarSpec(instrument_id, interval_ns) for instrument_id, interval_ns in sorted(declared)]
+
+    def history_of(self, strategy: str) -> Mapping[BarSpec, int]:
+        """Return the bars for whose history a strategy waits, with the number of bars that it wants of each."""
+        loaded = self.strategies[strategy]
+        if loaded.warm_up is None or not self.settings.history_percent or not self.settings.bar_close_after_ns:
+            return {}
+        ids = {instrument.id for _, instrument in self._instruments_of(loaded)}
+        wanted = {BarSpec(name, seconds * SECOND_NS): loaded.warm_up.bars for name in ids for seconds in loaded.bars_s}
+        for (owner, _, _), spec in self._declared:
+            if owner == strategy and spec.interval_ns:
+                bars = BarSpec(spec.instrument_id, spec.interval_ns)
+                wanted[bars] = max(wanted.get(bars, 0), spec.settled_count)
+        return {bars: wanted[bars] for bars in sorted(wanted, key=_bars_order) if wanted[bars]}
+
+    def _history_needs(self) -> dict[BarSpec, int]:
+        """Return the bars whose history is requested, with the number of bars."""
+        needs: dict[BarSpec, int] = {}
+        for name in self.strategies:
+            for bars, count in self.history_of(name).items():
+                needs[bars] = max(needs.get(bars, 0), count)
+        return {bars: needs[bars] for bars in sorted(needs, key=_bars_order)}
+
+    def history_codec(self, venue: str) -> HistoryCodec | None:
+        """Return what requests and reads a venue's candles; None if it has none."""
+        found = self.venues[venue]
+        return found.history if isinstance(found, HasHistory) else None
+
+    def _instruments_of(self, loaded: LoadedStrategy) -> list[tuple[str, Instrument]]:
+        """Return (name, instrument) of the instruments that a strategy declared and the session has."""
+        named = ((name, self.instrument_by_name.get(name)) for name in loaded.instruments)
+        return [(name, instrument) for name, instrument in named if instrument is not None]
 
     def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
         """Return ((strategy, indicator, instrument as declared), spec) of all strategies."""

@@ -157,7 +157,11 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
 ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 1  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 2  # the newest revision of EngineSettings.order_rules
+# the one since which triggers, native trailing stops and the terms of foreign orders and instruments are recorded
+TERM_RULES = 2
+BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
+HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
 
 class EngineSettings(msgspec.Struct, frozen=True):
@@ -167,7 +171,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
         "events_kept",
-        "bar_close_after_ns",
+        "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
         "reporting_currency", "pnl_mark", "order_lists", "protection_on_stop",
     })  # fmt: skip
 
@@ -204,7 +208,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
-    # are compared by the venue's dates, halts are a set, an account reconciles by its own links (docs/record-schema.md)
+    # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
+    # trailing stops of plans at the venue, the terms of foreign orders (docs/record-schema.md)
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before
@@ -217,6 +222,11 @@ class EngineSettings(msgspec.Struct, frozen=True):
     events_kept: int = 0
     reporting_currency: str = ""  # of P&L, equity and limits; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
+    # 1: a CrossOver is checked where its indicators are updated: when their bar closes, at each trade; 0: at the next
+    # change of the quote
+    bar_rules: int = 0
+    history_percent: int = 0  # of a minute's request weight, for bars before the session; 0: no request
+    history_from: str = ""  # the session or file whose bars answer in the venue's place; "": the venue
     order_lists: bool = False  # plans place both exits of a position as one list where the venue has lists
     # the exits of plans at an ordered stop with cancel_on_stop; None: they are cancelled without a note
     protection_on_stop: StopChoice | None = None
@@ -233,6 +243,8 @@ def newest_rules(settings: EngineSettings) -> EngineSettings:
         access_halt_after_ns=settings.access_halt_after_ns or 300 * SECOND_NS,
         access_halt_refusals=settings.access_halt_refusals or 20,
         events_kept=settings.events_kept or EVENTS_KEPT,
+        bar_rules=BAR_RULES,
+        history_percent=settings.history_percent or HISTORY_PERCENT,
     )
 
 

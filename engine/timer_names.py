@@ -29,6 +29,7 @@ class TimerKind(StrEnum):
     METADATA_RETRY = "metadata_retry"  # subject: venue whose instruments may be read again after a refusal
     PLAN = "plan"  # subject: execution plan
     EVENT = "event"  # subject: strategy that decides on the account's events
+    EXPIRY = "expiry"  # subject: client order id of an order that is good till then
 
 
 class TimerName(msgspec.Struct, frozen=True):

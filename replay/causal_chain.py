@@ -4,7 +4,6 @@ Reads the journal; folds nothing. Both `verbatim replay` and `verbatim why` use 
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -16,7 +15,7 @@ from engine.requests import Purpose
 from engine.timer_names import TimerKind, TimerName
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.record_text import FrameDecoder, describe, shorten
+from replay.record_text import FrameDecoder, describe, shorten, time_text
 
 STEPS_MAX = 64  # a chain is a handful of records; a longer one is a loop in damaged causes
 SEARCHED_RECORDS_MAX = 16_384  # records before a TIMER that are searched for the quote which triggered its strategy
@@ -152,12 +151,6 @@ def _is_event_of(record: Record, strategy: str) -> bool:
     if isinstance(fact, OrderFilled):
         return fact.strategy == strategy
     return isinstance(fact, OrderClosed | OrderNotPlaced) and f"-{strategy}-" in fact.client_order_id
-
-
-def time_text(time_ns: int) -> str:
-    """Format the time of day in UTC to the microsecond."""
-    moment = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
-    return f"{moment:%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}"
 
 
 def record_line(record: Record, markets: FrameDecoder) -> str:

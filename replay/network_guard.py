@@ -1,7 +1,8 @@
 """A guard against sockets while a session is repeated: an attempt to open one raises and names the line of code.
 
 An audit hook sees every way to a socket, including that of compiled code. Hooks cannot be removed, so ours is switched
-by a list that is empty outside of `no_sockets`.
+by a list of threads that is empty outside of `no_sockets`. Strategies cannot start threads, and those of a notebook's
+kernel or of a server may use sockets meanwhile.
 """
 
 import sys
@@ -9,11 +10,12 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from types import FrameType
 from typing import Any
 
 _LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
-_active: list[None] = []
+_active: list[int] = []  # identifiers of the threads that repeat a session
 _installed: list[None] = []
 
 
@@ -28,7 +30,7 @@ class SocketOpenedError(BaseException):
 
 @contextmanager
 def no_sockets() -> Iterator[None]:
-    """Prohibit sockets until the block ends.
+    """Prohibit sockets to this thread until the block ends.
 
     Raises:
         SocketOpenedError: Code in the block opens a socket, resolves a name or connects.
@@ -36,15 +38,15 @@ def no_sockets() -> Iterator[None]:
     if not _installed:
         sys.addaudithook(_hook)
         _installed.append(None)
-    _active.append(None)
+    _active.append(get_ident())
     try:
         yield
     finally:
-        _active.pop()
+        _active.remove(get_ident())
 
 
 def _hook(event: str, _arguments: tuple[Any, ...]) -> None:
-    if _active and event.startswith("socket."):
+    if _active and event.startswith("socket.") and get_ident() in _active:
         raise SocketOpenedError(event, _calling_line(sys._getframe()))  # noqa: SLF001 - the only way to the caller's line
 
 

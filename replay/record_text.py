@@ -5,6 +5,7 @@ Knows how to read every kind of record; knows nothing of where records are store
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -129,12 +130,20 @@ def shorten(text: str) -> str:
 
 def order_text(order: NewOrder) -> str:
     """Describe an order by side, quantity, instrument and terms."""
-    return f"{order.side} {plain(order.quantity)} {order.instrument} {order.terms.text()}"
+    most = "at most " if order.quote_quantity else ""
+    ends = f", good till {time_text(order.good_till_ns)} UTC" if order.good_till_ns else ""
+    return f"{order.side} {most}{plain(order.quantity)} {order.instrument} {order.terms.text()}{ends}"
 
 
-def plan_text(terms: PlanTerms) -> str:
-    """Describe the terms of an execution plan by its kind, side, quantity and instrument."""
-    return f"{type(terms).__name__} {terms.side} {plain(terms.quantity)} {terms.instrument}"
+def plan_text(plan: PlanTerms) -> str:
+    """Describe an execution plan by its kind, side, quantity and instrument."""
+    return f"{plan.__struct_config__.tag} {plan.side} {plain(plan.quantity)} {plan.instrument}"
+
+
+def time_text(time_ns: int) -> str:
+    """Format the time of day in UTC to the microsecond."""
+    moment = datetime.fromtimestamp(time_ns // SECOND_NS, UTC)
+    return f"{moment:%H:%M:%S}.{time_ns // 1000 % 1_000_000:06d}"
 
 
 def fields_text(fields: Any) -> str:
@@ -158,6 +167,10 @@ def _fact(record: Record) -> str:
                 f"; the venue reports {plain(accepted.filled_quantity)} as filled" if accepted.filled_quantity else ""
             )
             return f"accepted by the venue as order {accepted.venue_order_id}{filled}"
+        case facts.OrderTriggered():
+            return "triggered: the market reached its stop price, and the venue activated it"
+        case facts.PlanStarted() as started:
+            return f"plan started: {plan_text(started.terms)}"
         case facts.OrderClosed() as closed:
             return f"{closed.status}, filled {plain(closed.filled_quantity)}" + (
                 f": {closed.reason}" if closed.reason else ""
@@ -196,10 +209,8 @@ def _intent(record: Record) -> str:
         action = order_text(intent.order)
     elif intent.legs:
         action = f"place as one list: {'; '.join(map(order_text, intent.legs))}"
-    elif intent.plan is not None:
-        action = f"run plan {intent.plan_id}: {plan_text(intent.plan)}"
     else:
-        action = f"cancel {intent.cancels}"
+        action = f"cancel {intent.cancels}" if intent.plan is None else f"run the plan {plan_text(intent.plan)}"
     rationale = f", because {fields_text(intent.rationale)}" if intent.rationale else ""
     return f"{intent.strategy} (version {intent.version}) decides to {action}{rationale}"
 

@@ -11,10 +11,11 @@ from engine.mode_reasons import texts
 from engine.requests import Purpose
 from engine.sequencer import next_timer
 from engine.state.positions import unvalued_text
+from engine.state.protection import ProtectedBy, holds_stop, protected_by
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from journal.record import Record, plain
-from replay.causal_chain import time_text
+from replay.record_text import time_text
 
 BOOK_LEVELS = 5
 
@@ -39,6 +40,7 @@ def describe_state(kernel: Kernel, state: State, record: Record) -> dict[str, An
             for link in state.account.links.by_source.values()
         ],
         "orders": _orders(state),
+        "plans": _plans(state),
         "positions": [_plain_fields(item) for item in state.account.positions.by_key.values()],
         "balances": {
             asset: {"free": plain(item.free), "locked": plain(item.locked)}
@@ -97,8 +99,29 @@ def _orders(state: State) -> list[dict[str, Any]]:
             "cancel_seq": order.cancel_seq or None,
             "reason": order.reason,
             "live": order.status in LIVE,
+            "good_till_ns": order.order.good_till_ns or None,
+            "protected_by": ProtectedBy.VENUE.value if holds_stop(order) else None,
         }
         for order in state.account.orders.all()
+    ]
+
+
+def _plans(state: State) -> list[dict[str, Any]]:
+    """Describe the execution plans that run, and the protection of the position of each."""
+    live = state.account.orders.live
+    return [
+        {
+            "plan_id": plan.plan_id,
+            "strategy": plan.strategy,
+            "plan": str(plan.terms.__struct_config__.tag),
+            "instrument": plan.terms.instrument,
+            "side": str(plan.terms.side),
+            "quantity": plain(plan.terms.quantity),
+            "phase": str(plan.phase),
+            "protected_by": protected_by(plan, live),
+            "orders": list(plan.orders),
+        }
+        for plan in state.account.plans.by_age()
     ]
 
 
@@ -210,6 +233,7 @@ def state_lines(report: dict[str, Any]) -> list[str]:
         *(line for market in report["markets"] for line in _market_lines(market)),
         *_account_lines(report),
         *_order_lines(report["orders"]),
+        *_plan_lines(report["plans"]),
         *_pending_lines(report),
     ]
 
@@ -244,11 +268,21 @@ def _order_lines(orders: list[dict[str, Any]]) -> list[str]:
     lines = [
         f"order       {order['client_order_id']} {order['side']} {order['quantity']} {order['instrument']} "
         f"{order['terms']}: {order['status']}, {order['filled_quantity']} filled (request {order['request_seq']})"
+        + (f", good till {time_text(order['good_till_ns'])} UTC" if order["good_till_ns"] else "")
+        + (f", protected by: {order['protected_by']}" if order["protected_by"] else "")
         for order in orders
         if order["live"]
     ]
     closed = sum(not order["live"] for order in orders)
     return [*lines, f"            and {closed} closed orders that are still in the state"] if closed else lines
+
+
+def _plan_lines(plans: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"plan        {plan['plan_id']} {plan['plan']} {plan['side']} {plan['quantity']} {plan['instrument']}: "
+        f"{plan['phase']}" + (f", protected by: {plan['protected_by']}" if plan["protected_by"] else "")
+        for plan in plans
+    ]
 
 
 def _pending_lines(report: dict[str, Any]) -> list[str]:

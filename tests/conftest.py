@@ -5,6 +5,7 @@ faults.
 import gc
 import mmap
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,11 @@ from journal.writer import JournalWriter
 __all__ = ["begin", "start"]  # fixtures
 GARBAGE_BYTES_MAX = 100_000_000
 ROOT = Path(__file__).resolve().parent.parent
+
+if sys.dont_write_bytecode:  # compiling test files takes 7 s of each worker: keep them apart from the sources
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path.home() / ".cache/verbatim/bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # also of the processes that tests start
 
 
 @pytest.hookimpl(wrapper=True)

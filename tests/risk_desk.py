@@ -1,7 +1,7 @@
 """A desk for tests of risk: a strategy that places the order it is given, and a venue whose every word the test writes.
 
-The real sequencer and kernel in virtual time (by_hand.py). Steps are lines: an order, as in `BUY LIMIT 1 @ 90` or `SELL MARKET 1 reduce`, is
-placed by the strategy; `venue: ...` is the venue's message about the newest order; `command: ...` is an operator's. The
+The real sequencer and kernel in virtual time (by_hand.py). Steps are lines: an order, as in `BUY LIMIT 1 @ 90`, `SELL MARKET 1 reduce`,
+`SELL STOP 1 from 98 trailing 100`, `BUY LIMIT 1 @ 90 shows 0.3 till 60` or `BUY MARKET 0 for 50`, is placed by the strategy; `venue: ...` is the venue's message about the newest order; `command: ...` is an operator's. The
 strategy decides only in mode RUNNING, so an order for another mode (`review: BUY LIMIT 1 @ 90`) goes straight to risk's
 review, with the context that the kernel makes of its state.
 """
@@ -29,7 +29,9 @@ DESK = """
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import OnQuote, OrderType, Place, Side
+from verbatim import OnQuote, OrderType, Place, Side, TimeInForce
+
+NAMES = ("from", "trailing", "shows", "for", "till", "in")
 
 
 class Desk:
@@ -51,13 +53,16 @@ class Desk:
         quote = view.quote("BTCUSDT")
         if quote is None or int(quote.bid_size) != parameters.signal:
             return
-        order, _, stop = parameters.orders.split("; ")[state.placed].partition(" from ")
-        instrument, side, kind, quantity, *rest = order.split()
+        instrument, side, kind, quantity, *rest = parameters.orders.split("; ")[state.placed].split()
         state.placed += 1
-        limit = Decimal(next((word for word in rest if word != "reduce"), "0"))
+        terms = {name: rest[rest.index(name) + 1] for name in NAMES if name in rest}
+        limit = Decimal(rest[0]) if rest and rest[0] not in (*NAMES, "reduce") else Decimal(0)
         yield Place(
-            instrument, Side(side), Decimal(quantity), limit, OrderType(kind),
-            stop_price=Decimal(stop or 0), reduce_only="reduce" in rest,
+            instrument, Side(side), Decimal(quantity), limit, OrderType(kind), TimeInForce(terms.get("in", "GTC")),
+            stop_price=Decimal(terms.get("from", 0)), reduce_only="reduce" in rest,
+            trailing_delta=int(terms.get("trailing", 0)), iceberg_quantity=Decimal(terms.get("shows", 0)),
+            quote_quantity=Decimal(terms.get("for", 0)),
+            good_till_ns=view.time_ns + int(terms["till"]) * 1_000_000_000 if "till" in terms else 0,
         )
 """
 FUNDS = {"BTC": "1000000", "ETH": "1000000", "USDT": "1000000"}

@@ -9,6 +9,7 @@ from typing import Any
 from by_hand import START_NS
 from risk_case import Case, accepted, refused
 
+from engine.model import OrderTerm
 from engine.risk_settings import CooldownSettings, HoursSettings, PriceReference, ScopeLimits, Sharing
 
 
@@ -42,6 +43,8 @@ def hours(begin: int, end: int, *more: int) -> dict[str, Any]:
     return {"hours": HoursSettings(calendar="XTST", windows=windows)}
 
 
+TRAILS = {"trailing_delta_min": 10, "trailing_delta_max": 2000}
+NO_TERMS = {"forbids": tuple(OrderTerm)}
 MINUTE_NS = 60_000_000_000
 COOL = {"cooldown": CooldownSettings(after_loss_ns=MINUTE_NS)}
 REFUSED = {"cooldown": CooldownSettings(after_refusals_ns=MINUTE_NS, refusals_max=2)}
@@ -186,4 +189,53 @@ LIMIT_CASES: list[Case] = [
     accepted("self_trade", "BUY LIMIT 1 @ 90", "SELL LIMIT 1 @ 80"),
     accepted("self_trade", "other: SELL STOP_LIMIT 1 @ 90 from 91", "BUY LIMIT 1 @ 95"),
     accepted("self_trade", "other: BUY LIMIT 1 @ 90", "venue: open", "venue: canceled", "SELL LIMIT 1 @ 90"),
+    # ---- trailing stops: within the venue's bounds, and a buy costs its delta more than the ask
+    accepted("trailing_stop", "SELL STOP 1 trailing 10", instrument=TRAILS),
+    accepted("trailing_stop", "SELL TAKE_PROFIT_LIMIT 1 @ 100 from 110 trailing 2000", instrument=TRAILS),
+    refused("trailing_stop", "SELL STOP 1 trailing 9", because="trailing delta 9 is below 10 basis points", instrument=TRAILS),
+    refused("trailing_stop", "SELL STOP 1 trailing 2001", because="trailing delta 2001 is above 2000 basis points", instrument=TRAILS),
+    accepted("trailing_stop", "SELL STOP 1 trailing 9999"),
+    refused("trailing_stop", "SELL STOP 1 trailing -1", because="trailing delta -1 is below 1 basis points"),
+    refused("trailing_stop", "SELL LIMIT 1 @ 110 trailing 100", because="a LIMIT order has no trailing stop"),
+    refused("trailing_stop", "SELL STOP 1 trailing 100", because="BTCUSDT has no trailing stops at binance_spot", instrument=NO_TERMS),
+    refused("tick", "SELL STOP 1 trailing 100 from 98.001", because="stop price 98.001 is not a multiple of the tick 0.01"),
+    refused("tick", "SELL STOP 1", because="stop price 0 is not a multiple of the tick 0.01"),
+    accepted("balance", "BUY STOP 1 trailing 100", funds={"USDT": "102.52005"}),
+    refused("balance", "BUY STOP 1 trailing 100", because="needs 102.52005 USDT; free 102.52004, promised to orders under way 0", funds={"USDT": "102.52004"}),
+    refused("price_band", "SELL STOP_LIMIT 1 @ 94.99 trailing 100", because="price 94.99 differs from the mid 100 by more than price_band_max 0.05", risk={"price_band_max": "0.05"}),
+    # ---- icebergs
+    accepted("iceberg", "BUY LIMIT 1 @ 90 shows 0.1", instrument={"iceberg_parts_max": 10}),
+    refused("iceberg", "BUY LIMIT 1.00001 @ 90 shows 0.1", because="11 parts of 0.1 are more than 10", instrument={"iceberg_parts_max": 10}),
+    accepted("iceberg", "BUY LIMIT 1.00001 @ 90 shows 1"),
+    refused("iceberg", "BUY LIMIT 1 @ 90 shows 1", because="visible part 1 is not below the quantity 1"),
+    refused("iceberg", "BUY LIMIT 1 @ 90 shows 0.000011", because="visible part 0.000011 is not a multiple of the lot 0.00001"),
+    refused("iceberg", "BUY LIMIT 1 @ 90 shows -0.1", because="visible part -0.1 is not a multiple of the lot 0.00001"),
+    refused("iceberg", "BUY LIMIT 1 @ 90 shows 0.00001", because="visible part 0.00001 is below 0.00002", instrument={"quantity_min": "0.00002"}),
+    refused("iceberg", "BUY LIMIT 1 @ 90 shows 0.1 in IOC", because="an iceberg rests in the book, so its time in force is GTC, not IOC"),
+    refused("iceberg", "BUY MARKET 1 shows 0.1", because="a MARKET order has no visible part"),
+    refused("iceberg", "BUY LIMIT 1 @ 90 shows 0.1", because="BTCUSDT has no icebergs at binance_spot", instrument=NO_TERMS),
+    # ---- amounts of the quote asset: 100 USDT buy at most 0.99508 BTC, half a per cent below the ask
+    accepted("quote_amount", "BUY MARKET 0 for 100.00000001"),
+    refused("quote_amount", "BUY MARKET 0 for 100.000000001", because="quote amount 100.000000001 is not a multiple of 0.00000001"),
+    refused("quote_amount", "BUY MARKET 0 for -1", because="quote amount -1 is not a multiple of 0.00000001"),
+    refused("quote_amount", "BUY LIMIT 0 @ 90 for 100", because="a LIMIT order is placed by quantity, not by quote amount"),
+    refused("quote_amount", "BUY MARKET 0 for 100 reduce", because="a reduce-only order is placed by quantity: the quantity of an amount is known by its fills alone"),
+    refused("quote_amount", "BUY MARKET 0 for 100", because="BTCUSDT has no orders by quote amount at binance_spot", instrument=NO_TERMS),
+    accepted("position", "BUY MARKET 0 for 100", risk=btc(position_max="0.99508")),
+    refused("position", "BUY MARKET 0 for 100", because="position could reach 0.99508, beyond position_max 0.99507", risk=btc(position_max="0.99507")),
+    accepted("order_size", "BUY MARKET 0 for 100", risk=btc(order_notional_max="100")),
+    refused("order_size", "BUY MARKET 0 for 100.01", because="notional 100.01 is above order_notional_max 100", risk=btc(order_notional_max="100")),
+    refused("strategy_order_size", "BUY MARKET 0 for 100.01", because="notional 100.01 is above order_notional_max 100 of desk", risk=desk(order_notional_max="100")),
+    accepted("notional_min", "BUY MARKET 0 for 10", instrument={"notional_min": "10"}),
+    refused("notional_min", "BUY MARKET 0 for 9.99", because="notional 9.99 is below 10", instrument={"notional_min": "10"}),
+    accepted("balance", "BUY MARKET 0 for 100", funds={"USDT": "100"}),
+    refused("balance", "BUY MARKET 0 for 100.01", because="needs 100.01 USDT; free 100, promised to orders under way 0", funds={"USDT": "100"}),
+    refused("balance", "BUY MARKET 0 for 60", "BUY LIMIT 1 @ 41", because="needs 41 USDT; free 100, promised to orders under way 60", funds={"USDT": "100"}),
+    refused("balance", "SELL MARKET 0 for 99", because="needs 1.00503 BTC; free 1.00502, promised to orders under way 0", funds={"BTC": "1.00502"}),
+    # ---- good till a time
+    accepted("good_till", "BUY LIMIT 1 @ 90 till 1"),
+    accepted("good_till", "SELL STOP 1 from 98 till 1"),
+    refused("good_till", "BUY LIMIT 1 @ 90 till -1", because="its time was over 1.000 s ago"),
+    refused("good_till", "BUY LIMIT 1 @ 90 till 1 in IOC", because="a LIMIT order does not rest (IOC), so it cannot be good till a time"),
+    refused("good_till", "BUY MARKET 1 till 1", because="a MARKET order does not rest (IOC), so it cannot be good till a time"),
 ]  # fmt: skip

@@ -200,11 +200,47 @@ def test_what_an_execution_report_says(changes: dict[str, Any], status: VenueSta
     assert (report.status, report.filled_quantity, report.reason, report.fills) == (status, D(filled), reason, ())
 
 
+def test_the_terms_of_an_order_are_read_from_every_source() -> None:
+    """Trailing distance, visible part and quote amount: by the stream, by a query and by the list of open orders."""
+    terms = {"trailing_delta": 100, "iceberg_quantity": D("0.3"), "quote_quantity": D(50)}
+    streamed = execution(d=100, F="0.30000000", Q="50.00000000")
+    shown = PLACED | {"trailingDelta": 100, "icebergQty": "0.30000000", "origQuoteOrderQty": "50.00000000"}
+    _, (queried,) = answer("GET", "/order", shown)
+    _, (listed,) = answer("GET", "/openOrders", [shown])
+    assert isinstance(listed, OpenOrdersReport)
+    for report in (streamed, queried, *listed.orders):
+        assert {name: getattr(report, name) for name in terms} == terms
+    none = (0, 0, 0)
+    for report in (execution(), answer("GET", "/order", PLACED)[1][0]):
+        assert (report.trailing_delta, report.iceberg_quantity, report.quote_quantity) == none
+
+
+@pytest.mark.parametrize(
+    ("venue_type", "is_working", "working_ms", "is_triggered"),
+    [
+        ("STOP_LOSS_LIMIT", False, -1, False),
+        ("STOP_LOSS_LIMIT", True, 5, True),
+        ("TAKE_PROFIT", False, 5, True),  # a market order is never in the book
+        ("STOP_LOSS", False, -1, False),
+        ("LIMIT", True, 5, False),
+        ("LIMIT_MAKER", True, 5, False),
+        ("MARKET", False, 5, False),
+    ],
+)
+def test_a_stop_that_works_was_triggered(
+    venue_type: str, is_working: bool, working_ms: int, is_triggered: bool
+) -> None:
+    streamed = execution(o=venue_type, w=is_working, W=working_ms)
+    shown = PLACED | {"type": venue_type, "isWorking": is_working, "workingTime": working_ms}
+    _, (queried,) = answer("GET", "/order", shown)
+    assert (streamed.is_triggered, queried.is_triggered) == (is_triggered, is_triggered)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"X": "SOMETHING_NEW"}, {"o": "no type"}, {"f": "GTD"}, {"S": "LONG"}, {"z": "NaN"}, {"q": "1e999999999"},
-        {"q": "-1"}, {"q": 1.5}, {"i": "17"}, {"i": -1}, {"T": 10**30}, {"s": None},
+        {"q": "-1"}, {"q": 1.5}, {"d": -1}, {"F": "-1"}, {"Q": None}, {"i": "17"}, {"i": -1}, {"T": 10**30}, {"s": None},
         {"x": "TRADE", "X": "FILLED", "t": -1, "l": "1"}, {"x": "TRADE", "X": "FILLED", "t": 5, "l": "0"},
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.model import Instrument, RateLimits
+from engine.model import Instrument, OrderTerm, RateLimits
 from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 
@@ -277,8 +277,27 @@ def test_filters_become_scales_and_bounds(shared_data: Path) -> None:
         buy_price_high=Decimal(5),
         sell_price_low=Decimal("0.2"),
         sell_price_high=Decimal(5),
+        iceberg_parts_max=10,
+        trailing_delta_min=10,
+        trailing_delta_max=2000,
     )
     assert (eth.symbol, eth.lot_size, eth.size_scale) == ("ETHUSDT", Decimal("0.0001"), 8)
+
+
+def test_terms_that_a_symbol_forbids_are_read() -> None:
+    """Binance states permissions by symbol, and bounds of the trailing delta on each side of the market."""
+    filters = [
+        {"filterType": "ICEBERG_PARTS", "limit": 100},
+        {"filterType": "TRAILING_DELTA", "minTrailingAboveDelta": 10, "maxTrailingAboveDelta": 0,
+         "minTrailingBelowDelta": 20, "maxTrailingBelowDelta": 500},
+    ]  # fmt: skip
+    symbol = {
+        "symbol": "AB", "status": "TRADING", "baseAsset": "A", "quoteAsset": "B", "filters": filters,
+        "icebergAllowed": False, "allowTrailingStop": False, "quoteOrderQtyMarketAllowed": True,
+    }  # fmt: skip
+    [found] = read_exchange_info(json.dumps({"symbols": [symbol]}).encode())
+    assert (found.iceberg_parts_max, found.trailing_delta_min, found.trailing_delta_max) == (100, 20, 500)
+    assert found.forbids == (OrderTerm.TRAILING, OrderTerm.ICEBERG)
 
 
 def test_every_symbol_of_a_real_exchange_has_scales_that_fit(shared_data: Path) -> None:

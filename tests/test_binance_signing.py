@@ -14,7 +14,7 @@ import pytest
 from by_hand import BTC
 
 from engine.model import Side, TimeInForce
-from engine.order_terms import LimitTerms, MarketTerms, PostOnlyTerms
+from engine.order_terms import LimitTerms, MarketTerms, PostOnlyTerms, StopTerms
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_common.signer import sign_rest, sign_ws
 from engine.venues.binance_spot import ApiKey, BinanceSpot
@@ -182,6 +182,16 @@ def test_the_calls_carry_what_the_fact_sheet_asks() -> None:
         venue.account.place("a-3", btc, Side.SELL, Decimal(2), PostOnlyTerms(Decimal(3), TimeInForce.GTC)).params
     )
     assert "timeInForce" not in maker
+    iceberg = LimitTerms(Decimal(3), TimeInForce.GTC, iceberg_quantity=Decimal("0.5"))
+    for terms, named in (
+        (iceberg, {"price": "3", "timeInForce": "GTC", "quantity": "2", "icebergQty": "0.5"}),
+        (MarketTerms(quote_quantity=Decimal(50)), {"quoteOrderQty": "50"}),
+        (StopTerms(Decimal(0), trailing_delta=100), {"quantity": "2", "trailingDelta": "100"}),
+        (StopTerms(Decimal(4), trailing_delta=100), {"quantity": "2", "trailingDelta": "100", "stopPrice": "4"}),
+    ):
+        sent = dict(venue.account.place("a-4", btc, Side.SELL, Decimal(2), terms).params)
+        names = ("quantity", "quoteOrderQty", "price", "timeInForce", "stopPrice", "trailingDelta", "icebergQty")
+        assert {name: sent[name] for name in names if name in sent} == named
     for unsigned, weight in (
         (venue.account.cancel(btc, "a-1"), 1), (venue.account.query_order(btc, client_order_id="a-1"), 4), (venue.account.open_orders(), 80),
         (venue.account.balances(), 20), (venue.account.fills_after(btc, None), 20), (venue.snapshots.request(BTC), 250), (venue.snapshots.request(BTC, 100), 5),

@@ -1,8 +1,10 @@
 """Captures as sessions for a strategy: known books and totals, exact money, and results that replay."""
 
+import fcntl
 import gzip
 import hashlib
 import json
+import os
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -48,12 +50,27 @@ def verbatim(*words: object, code: int = 0) -> str:
     return ended.output
 
 
+class Captures:
+    """Sessions imported from captures: each once, when a test first names it, for all workers."""
+
+    def __init__(self, shared_data: Path, folder: Path) -> None:
+        self._binance = shared_data / BINANCE
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def __truediv__(self, name: str) -> Path:
+        into = self.folder / name
+        with (self.folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not into.exists():
+                verbatim("import", *(self._binance / file for file in FILES[name]), "--into", into)
+        return into
+
+
 @pytest.fixture(scope="module")
-def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("captures")
-    for name, files in FILES.items():
-        verbatim("import", *(shared_data / BINANCE / file for file in files), "--into", folder / name)
-    return folder
+def captures(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Captures:
+    own = tmp_path_factory.getbasetemp()  # a folder of this worker, beside those of the others
+    return Captures(shared_data, (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "captures")
 
 
 def resim_options(folder: Path, strategy: str, **model: Any) -> ResimOptions:
@@ -64,7 +81,7 @@ def resim_options(folder: Path, strategy: str, **model: Any) -> ResimOptions:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_capture_gives_the_known_book_and_exact_money(
-    captures: Path, tmp_path: Path, shared_data: Path, name: str
+    captures: Captures, tmp_path: Path, shared_data: Path, name: str
 ) -> None:
     expected = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
     outcome = resimulate(
@@ -156,7 +173,7 @@ def funding_by_hand(folder: Path, fills: list[OrderFilled]) -> Fraction:
 
 
 @pytest.mark.slow
-def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path) -> None:
+def test_a_run_without_a_journal_decides_the_same(captures: Captures, tmp_path: Path) -> None:
     """Compare a run that keeps only records with outputs: same decisions, same end."""
     rule = STRATEGIES.parent.parent / "benchmarks" / "strategies" / "hft_rule.py"  # it decides on a timer
     faulty = "faulty.py:Faulty"
@@ -184,7 +201,7 @@ def test_a_run_without_a_journal_decides_the_same(captures: Path, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> None:
+def test_lognormal_latencies_repeat_and_keep_their_median(captures: Captures) -> None:
     model = with_settings(
         VenueModel(), {"latency": "lognormal", "latency_sigma": "0.8", "request_ms": "4", "answer_ms": "6"}
     )
@@ -206,7 +223,7 @@ def test_lognormal_latencies_repeat_and_keep_their_median(captures: Path) -> Non
 
 
 @pytest.mark.slow
-def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Path) -> None:
+def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Captures) -> None:
     """Compare the quotes that fire with those at which a scan of every quote finds the averages crossed."""
     seen: list[list[str]] = []
     for cls in ("Crossing", "LooksAtEachQuote"):
@@ -219,7 +236,7 @@ def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Path)
     assert len(seen[0]) > 50
 
 
-def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
+def test_a_price_move_is_measured_from_its_last_trigger(captures: Captures) -> None:
     kept: list[Record] = []
     resimulate_decisions(
         captures / "spot_btcusdt", resim_options(captures / "spot_btcusdt", "crossing.py:Moved"), kept.extend
@@ -233,7 +250,7 @@ def test_a_price_move_is_measured_from_its_last_trigger(captures: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fills_agree_with_hftbacktests(captures: Path) -> None:
+def test_fills_agree_with_hftbacktests(captures: Captures) -> None:
     """Run the rule, capture and model of shared/bench/README.md, "usdm quoting", and compare with hftbacktest.
 
     It sends 823 orders and 361 cancels, and ends with 426 fills and position 0 (docs/fidelity.md).
@@ -290,7 +307,7 @@ def test_funding_is_paid_by_the_holder_at_its_time(shared_data: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_fee_tiers_apply_by_volume_and_rebates_are_credited(captures: Path) -> None:
+def test_fee_tiers_apply_by_volume_and_rebates_are_credited(captures: Captures) -> None:
     fees: dict[str, list[Decimal]] = {}
     for tiers in ("", "100:-0.0001:0.0005,2000:-0.0002:0.0004"):
         options = resim_options(captures / "usdm_btcusdt_jul", "at_the_top.py:AtTheTop", fee_maker="0.0002")
@@ -335,7 +352,7 @@ def test_a_capture_of_quotes_alone_is_resimulated(shared_data: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path, tmp_path: Path) -> None:
+def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Captures, tmp_path: Path) -> None:
     """Compare two versions in files of different names as one strategy; the exit code reports the changes."""
     other = tmp_path / "next.py"
     other.write_text((STRATEGIES / "at_the_top.py").read_text().replace("SIZE_LOTS = 5", "SIZE_LOTS = 6"))
@@ -352,7 +369,7 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         1,
         "--fresh",
         "--journals",
-        captures,
+        captures.folder,
     )
     names = ("cm_btcusd_perp", "usdm_btcusdt_jul")
     verbatim("regress", *(captures / name for name in names), *words, "--version", same)
@@ -395,13 +412,13 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Path
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "ways_ns=1"), "the venue's model has no 'ways_ns'"),
     ],
 )
-def test_invalid_options_are_one_clear_line(captures: Path, words: tuple[object, ...], what: str) -> None:
+def test_invalid_options_are_one_clear_line(captures: Captures, words: tuple[object, ...], what: str) -> None:
     output = verbatim("resim", captures / "spot_ethusdt", "--no-journal", *words, code=3)
     assert what in output
     assert len(output.splitlines()) == 1
 
 
-def test_the_chosen_model_is_printed(captures: Path) -> None:
+def test_the_chosen_model_is_printed(captures: Captures) -> None:
     words = (
         "resim",
         captures / "cm_btcusd_perp",
@@ -427,7 +444,7 @@ def test_a_capture_without_a_market_is_refused(shared_data: Path, tmp_path: Path
     )
 
 
-def test_a_condition_must_name_a_declared_indicator(captures: Path, tmp_path: Path) -> None:
+def test_a_condition_must_name_a_declared_indicator(captures: Captures, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
         (STRATEGIES / "crossing.py").read_text().replace('CrossOver("fast", "slow")', 'CrossOver("fast", "slower")')

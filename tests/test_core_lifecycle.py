@@ -22,18 +22,19 @@ from engine.state.orders import Orders, reduce
 
 # ---- the venue's messages against an order of each status ---------------------------------------
 
-MESSAGES = ("new", "part", "full", "canceled", "expired", "rejected")
+MESSAGES = ("new", "triggered", "part", "full", "canceled", "expired", "rejected")
 OUTCOMES = """
-    order is          new               part              full    canceled  expired   rejected
-    pending           open              partially_filled  filled  canceled  expired   rejected
-    open              open              partially_filled  filled  canceled  expired   canceled
-    partially_filled  partially_filled  partially_filled  filled  canceled  expired   canceled
-    unknown           open              partially_filled  filled  canceled  expired   rejected
-    not_placed        open              partially_filled  filled  canceled  expired   not_placed
-    rejected          open              partially_filled  filled  rejected  rejected  rejected
-    canceled          canceled          canceled          filled  canceled  canceled  canceled
-    expired           expired           expired           filled  expired   expired   expired
-    filled            filled            filled            filled  filled    filled    filled
+    order is          new               triggered         part              full    canceled  expired   rejected
+    pending           open              triggered         partially_filled  filled  canceled  expired   rejected
+    open              open              triggered         partially_filled  filled  canceled  expired   canceled
+    triggered         triggered         triggered         partially_filled  filled  canceled  expired   canceled
+    partially_filled  partially_filled  partially_filled  partially_filled  filled  canceled  expired   canceled
+    unknown           open              triggered         partially_filled  filled  canceled  expired   rejected
+    not_placed        open              triggered         partially_filled  filled  canceled  expired   not_placed
+    rejected          open              triggered         partially_filled  filled  rejected  rejected  rejected
+    canceled          canceled          canceled          canceled          filled  canceled  canceled  canceled
+    expired           expired           expired           expired           filled  expired   expired   expired
+    filled            filled            filled            filled            filled  filled    filled    filled
 """
 KERNEL = {
     (Status(row[0]), message): Status(outcome)
@@ -62,6 +63,8 @@ def order_that_is(status: Status) -> tuple[ByHand, str]:
             hand.private(trade(name, 1, "0.25", "0.25"))
         case Status.FILLED:
             hand.private(trade(name, 1, "1.0", "1.0", "FILLED"))
+        case Status.TRIGGERED:
+            deliver(hand, name, "triggered")
         case Status.CANCELED | Status.EXPIRED:
             hand.private(report(name, status.name, status.name))
         case _:
@@ -77,6 +80,8 @@ def deliver(hand: ByHand, name: str, message: str) -> None:
             hand.private(trade(name, 7, "0.25", str(filled + Decimal("0.25"))))
         case "full":
             hand.private(trade(name, 7, str(1 - filled or 1), "1.0", "FILLED"))
+        case "triggered":  # Binance: NEW once more, with the time since which it works; of a market order w is false
+            hand.private(report(name, "NEW", "NEW", o="STOP_LOSS", P="80", W=5, z=str(filled)))
         case word:
             hand.private(report(name, word.upper(), word.upper(), z=str(filled)))
 
@@ -99,16 +104,17 @@ def test_a_fill_of_an_order_that_ended_moves_the_position(status: Status) -> Non
 # ---- each fact against an order of each status --------------------------------------------------
 
 CELLS = """
-    order is          accepted  part_fill         full_fill  canceled  expired  rejected  no_answer  proved_absent
-    pending           open      partially_filled  filled     canceled  expired  rejected  unknown    not_placed
-    open              -         partially_filled  filled     canceled  expired  -         -          -
-    partially_filled  -         partially_filled  filled     canceled  expired  -         -          -
-    unknown           open      partially_filled  filled     canceled  expired  rejected  -          not_placed
-    not_placed        open      partially_filled  filled     canceled  expired  -         -          -
-    rejected          open      partially_filled  filled     -         -        -         -          -
-    canceled          -         canceled          filled     -         -        -         -          -
-    expired           -         expired           filled     -         -        -         -          -
-    filled            -         -                 -          -         -        -         -          -
+    order is          accepted  triggered  part_fill         full_fill  canceled  expired  rejected  no_answer  proved_absent
+    pending           open      -          partially_filled  filled     canceled  expired  rejected  unknown    not_placed
+    open              -         triggered  partially_filled  filled     canceled  expired  -         -          -
+    triggered         -         -          partially_filled  filled     canceled  expired  -         -          -
+    partially_filled  -         -          partially_filled  filled     canceled  expired  -         -          -
+    unknown           open      -          partially_filled  filled     canceled  expired  rejected  -          not_placed
+    not_placed        open      -          partially_filled  filled     canceled  expired  -         -          -
+    rejected          open      -          partially_filled  filled     -         -        -         -          -
+    canceled          -         -          canceled          filled     -         -        -         -          -
+    expired           -         -          expired           filled     -         -        -         -          -
+    filled            -         -          -                 -          -         -        -         -          -
 """
 FOLDED = {
     (Status(row[0]), kind): None if outcome == "-" else Status(outcome)
@@ -118,6 +124,7 @@ FOLDED = {
 WAYS: dict[Status, tuple[Report, ...]] = {
     Status.PENDING: (),
     Status.OPEN: (Report.ACCEPTED,),
+    Status.TRIGGERED: (Report.ACCEPTED, Report.TRIGGERED),
     Status.PARTIALLY_FILLED: (Report.ACCEPTED, Report.PART_FILL),
     Status.FILLED: (Report.ACCEPTED, Report.FULL_FILL),
     Status.CANCELED: (Report.ACCEPTED, Report.CANCELED),
@@ -152,6 +159,8 @@ class Book:
         match kind:
             case Report.ACCEPTED:
                 return facts.OrderAccepted("o", "7", 1)
+            case Report.TRIGGERED:
+                return facts.OrderTriggered("o", 1)
             case Report.PART_FILL:
                 return self.fill(Decimal("0.25"))
             case Report.FULL_FILL:

@@ -127,6 +127,7 @@ def test_without_an_objection_a_refusal_of_its_rule_fails(
 ROWS: dict[Status, str] = {
     Status.PENDING: "new",
     Status.OPEN: "canceled",
+    Status.TRIGGERED: "canceled",
     Status.PARTIALLY_FILLED: "full",
     Status.UNKNOWN: "new",
     Status.NOT_PLACED: "new",

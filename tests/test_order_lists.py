@@ -344,6 +344,18 @@ def test_a_stop_at_any_moment_leaves_no_position_without_its_exits(tmp_path: Pat
     assert replay_session(desk.session.folder).identical
 
 
+def test_a_trailing_stop_at_the_venue_stays_there_at_an_ordered_stop(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, OCO, engine=new_engine_settings())
+    desk.session = VirtualSession(
+        desk.venue, tmp_path / "u", strategies=[holding('Trail("BTCUSDT", Side.SELL, D("0.01"), basis_points=100)')]
+    )
+    desk.until(lambda s: bool(orders(s)) and orders(s)[-1].order.side is Side.SELL)
+    desk.session.run(2)
+    desk.session.stop()
+    assert [order.status for order in desk.exits] == [Status.OPEN]
+    assert [text for text in notes(desk.session, "info") if "stay at the venue and protect 0.00999" in text]
+
+
 def test_a_trailing_stop_says_at_an_ordered_stop_that_nothing_protects(tmp_path: Path) -> None:
     desk = Desk(tmp_path, OCO, engine=new_engine_settings())
     desk.session = VirtualSession(

@@ -74,6 +74,51 @@ def test_a_stop_costs_its_stop_price_and_a_market_buy_the_slippage_above_it() ->
     assert stop_limit.locks(Side.BUY, TWO, BTC, market_price=None) == Lock("USDT", Decimal(242))
 
 
+def test_a_trailing_stop_costs_its_distance_beyond_the_price_from_which_it_follows() -> None:
+    book = {"bid": Decimal(99), "ask": Decimal(101), "slippage": Decimal("0.1")}
+    at_once = terms_of(OrderType.STOP, RecordedTerms(ZERO, TimeInForce.GTC, trailing_delta=100))
+    from_120 = terms_of(OrderType.TAKE_PROFIT, RecordedTerms(ZERO, TimeInForce.GTC, Decimal(120), trailing_delta=100))
+    assert (at_once.trigger, at_once.known_price, from_120.known_price) == (0, None, Decimal("121.2"))
+    assert at_once.limit_price(Side.BUY, **book) == Decimal("112.211"), "101, 1 % and the slippage"
+    assert at_once.limit_price(Side.SELL, **book) == Decimal("98.01")
+    assert from_120.limit_price(Side.BUY, **book) == Decimal("133.32")
+    assert from_120.limit_price(Side.SELL, **book) == Decimal("118.8")
+    assert at_once.locks(Side.BUY, TWO, BTC, market_price=Decimal("112.211")) == Lock("USDT", Decimal("224.422"))
+    assert at_once.locks(Side.BUY, TWO, BTC, market_price=None) is None
+    assert at_once.text() == "at market, 100 basis points behind the market (STOP)"
+    assert from_120.text() == "at market from 120, 100 basis points behind the market (TAKE_PROFIT)"
+
+
+def test_a_market_order_for_an_amount_reserves_what_is_left_of_it() -> None:
+    order = terms_of(OrderType.MARKET, RecordedTerms(ZERO, TimeInForce.GTC, quote_quantity=Decimal(100)))
+    assert order.locks(Side.BUY, TWO, BTC, market_price=None) == Lock("USDT", Decimal(100))
+    assert order.locks(Side.BUY, TWO, BTC, market_price=None, spent=Decimal(60)) == Lock("USDT", Decimal(40))
+    assert order.locks(Side.SELL, TWO, BTC, market_price=None) == Lock("BTC", TWO)
+    assert order.locks(Side.BUY, TWO, USDM, market_price=None) == Lock("USDT", ZERO)
+    assert (order.notional(TWO, Decimal(101)), MARKET.notional(TWO, Decimal(101))) == (100, 202)
+
+
+def test_each_type_reads_the_terms_that_it_has() -> None:
+    """A term that a type lacks is not in its terms, so a risk rule finds the difference and refuses the order."""
+    recorded = RecordedTerms(Decimal(90), TimeInForce.GTC, Decimal(80), "PEGGED", 100, Decimal("0.1"), Decimal(50))
+    has = {
+        kind: (bool(found.trailing_delta), bool(found.iceberg_quantity), bool(found.quote_quantity))
+        for kind in OrderType
+        for found in (terms_of(kind, recorded),)
+    }
+    stops, limits = (True, False, False), (False, True, False)
+    assert has == {
+        OrderType.MARKET: (False, False, True),
+        OrderType.LIMIT: limits,
+        OrderType.LIMIT_MAKER: limits,
+        OrderType.STOP: stops,
+        OrderType.TAKE_PROFIT: stops,
+        OrderType.STOP_LIMIT: (True, True, False),
+        OrderType.TAKE_PROFIT_LIMIT: (True, True, False),
+        OrderType.FOREIGN: (True, True, True),
+    }
+
+
 def test_the_worst_price_is_the_orders_own_or_the_far_touch() -> None:
     book = {"bid": Decimal(99), "ask": Decimal(101), "slippage": Decimal("0.1")}
     assert MARKET.limit_price(Side.BUY, **book) == Decimal("111.1")

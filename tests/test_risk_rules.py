@@ -276,6 +276,26 @@ def test_instrument_trading_at_its_edge(case: Case) -> None:
     play(case)
 
 
+@cases("trailing_stop")
+def test_trailing_stop_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("iceberg")
+def test_iceberg_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("quote_amount")
+def test_quote_amount_at_its_edge(case: Case) -> None:
+    play(case)
+
+
+@cases("good_till")
+def test_good_till_at_its_edge(case: Case) -> None:
+    play(case)
+
+
 @cases("blocked")
 def test_instrument_block_at_its_edge(case: Case) -> None:
     play(case)

@@ -7,6 +7,9 @@ import pytest
 from sim_transcript import START_NS, Client
 
 from engine.sim.binance.candles import Interval
+from engine.sim.units import text
+from engine.sim.wire import HttpRequest
+from verbatim.testing import VirtualVenue
 
 MINUTE_MS = 60_000
 DAY_MS = 1_440 * MINUTE_MS
@@ -102,7 +105,6 @@ def test_candles_add_up() -> None:
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("interval=1s", -1020),
         ("interval=7m", -1120),
         ("interval=1m&timeZone=15", -1130),
         ("interval=1m&timeZone=1:99", -1130),
@@ -112,6 +114,20 @@ def test_candles_add_up() -> None:
 )
 def test_klines_refuse_what_they_do_not_have(query: str, code: int) -> None:
     assert venue().get("klines", f"symbol=BTCUSDT&{query}")["code"] == code
+
+
+def test_seconds_are_of_the_trades_that_the_venue_keeps() -> None:
+    """They are those of the tape, with flat ones between them."""
+    traded = VirtualVenue()
+    traded.now_ns += 15 * 1_000_000_000
+    traded.sim.advance(traded.now_ns)
+    market = traded.sim.exchange.market("BTCUSDT")
+    query = b"symbol=BTCUSDT&interval=1s&limit=1000"
+    asked = HttpRequest(method="GET", path="/api/v3/klines", query=query, headers={})
+    rows = traded.sim.api.rest(asked, traded.now_ns).body
+    assert [row[0] for row in rows] == list(range(rows[0][0], rows[-1][0] + 1_000, 1_000))
+    assert sum(row[8] for row in rows) == len(market.prints) > 0
+    assert rows[-1][4] == text(market.prints[-1].price)
 
 
 def test_rolling_windows_and_trading_days() -> None:

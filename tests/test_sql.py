@@ -28,6 +28,7 @@ from engine.facts import NewOrder
 from engine.lifecycle import TRANSITIONS, Report, Status
 from engine.model import OrderType, Side
 from engine.money import ZERO
+from engine.plan_terms import Trail
 from engine.record_codec import read_fact, read_request, text_of
 from engine.requests import LinkPlan, Transport, Unsigned
 from engine.state import orders as order_reducer
@@ -218,6 +219,8 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
             cause=wish,
         )
         hand.fact(facts.OrderAdopted("theirs", "v-theirs", limit("2", "80", Side.SELL), Decimal("0.5")))
+        hand.fact(facts.OrderTriggered("part", 0))
+        hand.fact(facts.PlanStarted("plan", "cross", "1", Trail(BTC, Side.SELL, Decimal(1), basis_points=50)))
         hand.fact(facts.ModeChanged("running", ()))
         hand.fact(_PNL)
         funded = msgspec.structs.replace(_PNL, funding=Decimal("-0.05"), asset="USDT", report_rate=Decimal("0.9"))
@@ -433,6 +436,8 @@ def _tell(hand: Hand, name: str, report: Report, *, left: Decimal) -> None:
     match report:
         case Report.ACCEPTED:
             hand.accepted(name)
+        case Report.TRIGGERED:
+            hand.fact(facts.OrderTriggered(name, 0))
         case Report.PART_FILL:
             hand.fill(name, "100", str(left / 4))
         case Report.FULL_FILL:

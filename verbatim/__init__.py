@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from engine.strategy.cadences import PriceMove as PriceMove
     from engine.trigger_kinds import TriggerKind as TriggerKind
     from engine.valuation import Valuation as Valuation
+    from verbatim.backtesting import backtest as backtest
     from verbatim.session_opening import follow as follow
     from verbatim.session_opening import open as open
 
@@ -148,6 +149,7 @@ _READER_HOMES = {
     "RecordStream": "analysis.record_stream",
     "Session": "analysis.session",
     "Table": "analysis.table",
+    "backtest": "verbatim.backtesting",
     "follow": "verbatim.session_opening",
     "open": "verbatim.session_opening",
 }

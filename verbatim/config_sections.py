@@ -25,6 +25,7 @@ from engine.risk_settings import (
 )
 from engine.session_record import (
     ACCOUNTING,
+    HISTORY_PERCENT,
     SAFEGUARDS,
     SECOND_NS,
     DriftAction,
@@ -73,6 +74,7 @@ class SessionSection(Section):
     free_mib_min: int = Field(default=1024, ge=0)  # on the journals' disk: with less, trading halts
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
+    warm_up: str = ""  # a session or a file whose bars precede the session's; "": the venue's
 
 
 class RecordSection(Section):
@@ -346,12 +348,14 @@ class EngineSection(Section):
     late_waiting_max: int = Field(default=50_000, ge=0)
     decision_warn_s: Decimal = Field(default=Decimal(1), ge=0)
     decision_stop_s: Decimal = Field(default=Decimal(5), ge=0)
+    history_percent: int = Field(default=HISTORY_PERCENT, ge=0, le=100)
     reporting_currency: str = Field(default="", pattern=r"^[A-Z0-9]{0,20}$")
     pnl_mark: MarkChoice = MarkChoice.MID
 
     def settings(self) -> EngineSettings:
         """Return the settings in nanoseconds."""
-        return newest_rules(EngineSettings(**_in_nanoseconds(self), accounting=ACCOUNTING))
+        newest = newest_rules(EngineSettings(**_in_nanoseconds(self), accounting=ACCOUNTING))
+        return replace(newest, history_percent=self.history_percent)  # 0 is a choice
 
 
 class SafeguardsSection(Section):

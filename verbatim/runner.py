@@ -199,7 +199,8 @@ def status_line(status: SessionStatus) -> str:
     currency = "" if status.pnl is None else f" {status.pnl.currency}"
     return (
         f"{status.mode:8}  orders {status.orders:,}  fills {status.fills:,}  {positions_text(status)}  "
-        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}{ages_text(status)}"
+        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}"
+        f"{protected_text(status)}{ages_text(status)}"
     )
 
 
@@ -211,6 +212,12 @@ def positions_text(status: SessionStatus) -> str:
     found = [f"{plain(quantity)} {name.partition(':')[2]}" for name, quantity in sums.items() if quantity]
     more = f" and {len(found) - POSITIONS_NAMED_MAX} more" if len(found) > POSITIONS_NAMED_MAX else ""
     return f"position {', '.join(found[:POSITIONS_NAMED_MAX]) or 'none'}{more}"
+
+
+def protected_text(status: SessionStatus) -> str:
+    """Return who protects how many positions of execution plans; "" without such plans."""
+    counts = ", ".join(f"{guard} {count}" for guard, count in status.protected.items())
+    return f"  protected by: {counts}" if counts else ""
 
 
 def pnl_text(status: SessionStatus) -> str:

@@ -22,10 +22,11 @@ from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import ExecutionPlan
+from engine.state.protection import protected_by
 from engine.state.session_state import State
 from engine.step_context import Output
 from journal.record import Record, plain
-from replay.record_text import FrameDecoder, describe, order_text
+from replay.record_text import FrameDecoder, describe, order_text, plan_text
 from verbatim.log_figures import FeedFigures, TradingFigures
 
 Fields = Mapping[str, Any]
@@ -44,6 +45,7 @@ FACT_LINES: dict[type, tuple[str, int]] = {
     facts.OrderUnknown: ("order unknown", WARNING),
     facts.OrderAdopted: ("order adopted", WARNING),
     facts.OrderAmended: ("order amended", INFO),
+    facts.OrderTriggered: ("order triggered", INFO),
     facts.PlanStarted: ("plan started", INFO),
     facts.PlanEnded: ("plan ended", INFO),
     facts.SafetyOrdered: ("safety order", WARNING),
@@ -133,6 +135,10 @@ class SessionLog:
         state = self._state()
         for plan in state.account.plans.by_age():
             self._plans[plan.plan_id] = self._plan_fields(plan)
+            guard = protected_by(plan, state.account.orders.live)
+            text = f"{plan_text(plan.terms)}, {plan.phase}" + (f", protected by: {guard}" if guard else "")
+            fields = self._plans[plan.plan_id] | ({"protected_by": str(guard)} if guard else {})
+            self._log.info("plan continues", text=text, **fields, seq=state.seq, time_ns=state.time_ns)
         self._feeds.begin(state)
 
     def _refused(self, output: Output, intent: Output | None) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from engine.events import Event, FillsReport, OrderReport, Outcome
 from engine.facts import ListLeg, NewOrder
 from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
-from engine.model import Instrument, ListKind, OrderType, Side, TimeInForce
+from engine.model import Instrument, ListKind, OrderTerm, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.order_terms import RecordedTerms, terms_of
 from engine.requests import LinkRole, Transport, Unsigned
@@ -153,6 +153,8 @@ class _Contract:
         for kind in sorted(venue.capabilities.types):
             for in_force in sorted(venue.capabilities.times_in_force):
                 yield "place", self._place(order_id, kind, in_force)
+        for term in sorted(venue.capabilities.terms):
+            yield "place", self._place_with(order_id, term)
         for list_kind in sorted(venue.capabilities.order_lists):
             assert isinstance(account, PlacesLists), "a venue with the capability has the request"
             yield f"place_{list_kind}", account.place_list(self._order_id(2), instrument, self._legs(list_kind))
@@ -175,6 +177,17 @@ class _Contract:
         price = instrument.tick_size or Decimal(1)
         terms = terms_of(kind, RecordedTerms(price, in_force, stop_price=price, venue_type="ANOTHER"))
         return self.venue.account.place(order_id, instrument, Side.BUY, instrument.lot_size or Decimal(1), terms)
+
+    def _place_with(self, order_id: str, term: OrderTerm) -> Unsigned:
+        """Return the request for an order with a term that not every venue has."""
+        instrument, in_force = self.report.instruments[0], TimeInForce.GTC
+        price, lot = instrument.tick_size or Decimal(1), instrument.lot_size or Decimal(1)
+        kind, recorded = {
+            OrderTerm.TRAILING: (OrderType.STOP, RecordedTerms(price, in_force, trailing_delta=100)),
+            OrderTerm.ICEBERG: (OrderType.LIMIT, RecordedTerms(price, in_force, iceberg_quantity=lot)),
+            OrderTerm.QUOTE_QUANTITY: (OrderType.MARKET, RecordedTerms(price, in_force, quote_quantity=price)),
+        }[term]
+        return self.venue.account.place(order_id, instrument, Side.SELL, 2 * lot, terms_of(kind, recorded))
 
     def _legs(self, kind: ListKind) -> list[ListLeg]:
         """Return the orders of a list of this kind: an entry if it has one, the stop and the target."""

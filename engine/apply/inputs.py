@@ -11,6 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch, Fired
+from engine.apply.history_pages import drop_ended
 from engine.apply.messages import apply_change, apply_events, apply_message
 from engine.bodies import LinkEvent, TimerBody
 from engine.events import Event
@@ -155,6 +156,8 @@ def _apply_timer(session: SessionContext, state: State, record: Record) -> Appli
         apply_change(session, state, TimerFired(body), record)
     if timer.kind is TimerKind.CHECK:
         _forget_closed_orders(session, state, record.time_ns)
+        if state.market.history:
+            drop_ended(state)
     elif timer.kind is TimerKind.BARS:
         return Applied(body=body, strategies=_close_bars(session, state, record, body))
     return Applied(body=body, strategies=strategies)

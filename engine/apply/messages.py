@@ -1,5 +1,6 @@
 """Apply what a venue sends beside market frames: answers to requests, and frames of private streams."""
 
+from collections.abc import Mapping
 from decimal import localcontext
 from typing import Any, Final
 
@@ -7,7 +8,8 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from engine.apply.batch import Applied
+from engine.apply.batch import Applied, Fired
+from engine.apply.history_pages import apply_history
 from engine.events import Answer, Event, Outcome, Subscribed
 from engine.market.rows import Rows
 from engine.money import MONEY
@@ -51,7 +53,10 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
             Outcome.NOT_SENT if outcome == AnswerStatus.NOT_SENT else Outcome.UNKNOWN, text=meta.get("error", outcome)
         ),
     )
-    if outcome == AnswerStatus.ANSWER:
+    waiting: Mapping[str, Fired] = {}
+    if outcome == AnswerStatus.ANSWER and request.request.purpose is Purpose.HISTORY:
+        events, waiting = apply_history(session, state, request, meta, record)
+    elif outcome == AnswerStatus.ANSWER:
         rows, events = _decode_answer(venue, request, meta, record)
     weight, orders_day = next(
         ((event.weight_used, event.orders_day_used) for event in events if isinstance(event, Answer)), (-1, -1)
@@ -66,7 +71,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
         sent_ns=int(meta.get("sent_ns", 0)),
         outcome=outcome,
         market_flags=flags,
-        strategies=session.fired(state.market.evaluated(triggers, record.time_ns)),
+        strategies=waiting or session.fired(state.market.evaluated(triggers, record.time_ns)),
     )
 
 

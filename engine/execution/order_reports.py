@@ -7,6 +7,8 @@ position. Texts of notes and reasons are recorded, so they keep their words.
 from collections.abc import Callable
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from engine.bodies import NoteLevel
 from engine.contracts import asset_of
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
@@ -20,12 +22,14 @@ from engine.facts import (
     OrderDoubted,
     OrderFilled,
     OrderNotPlaced,
+    OrderTriggered,
     OrderUnknown,
 )
 from engine.lifecycle import CLOSED, LIVE, Report, Status, after
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
+from engine.session_record import TERM_RULES
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
@@ -40,7 +44,7 @@ CLOSING = {
     VenueStatus.EXPIRED: Report.EXPIRED,
     VenueStatus.REJECTED: Report.REJECTED,
 }
-ACCEPTED = (Status.OPEN, Status.PARTIALLY_FILLED)
+ACCEPTED = (Status.OPEN, Status.TRIGGERED, Status.PARTIALLY_FILLED)
 UNSETTLED = (Status.PENDING, Status.UNKNOWN)
 OPEN = (VenueStatus.OPEN, VenueStatus.PARTIALLY_FILLED)
 # outcomes that prove that no order was placed
@@ -68,9 +72,13 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         if is_revived:
             step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
         step.emit(OrderAccepted(name, report.venue_order_id, report.venue_ns), key=name)
+    if report.is_triggered and step.settings.order_rules >= TERM_RULES:
+        _trigger(step, name, report)
     known, quantity = order.order, report.quantity
     is_short = report.status is VenueStatus.FILLED and report.filled_quantity < quantity
-    if (quantity, report.price, report.client_order_id) != (known.quantity, known.price, name) or (
+    if known.quote_quantity:
+        pass  # its quantity is our estimate; the venue states what was executed so far
+    elif (quantity, report.price, report.client_order_id) != (known.quantity, known.price, name) or (
         report.client_order_id_now or report.prevented_quantity or is_short
     ):
         follow_terms(step, name, report)
@@ -83,6 +91,8 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
     filled, venue_ns = report.filled_quantity, report.venue_ns
     if closing is not None and after(order.status, closing) is not None:
         step.emit(OrderClosed(name, closing, filled, report.reason, venue_ns), key=name)
+    elif known.quote_quantity and report.status is VenueStatus.FILLED and order.status in LIVE:
+        step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)  # the amount is spent
     elif filled > max(order.filled_reported, order.filled_quantity) and not order.adopted:
         # remember the venue's count, so that the missing fills are queried
         step.emit(OrderAccepted(name, report.venue_order_id, venue_ns, filled_quantity=filled), key=name)
@@ -93,6 +103,12 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         step.emit(OrderDoubted(name, ""), key=name)  # both say the same
         order = step.account.orders.known(name)
     return order
+
+
+def _trigger(step: StepContext, name: str, report: OrderReport) -> None:
+    """Record that the venue activated an order that it held."""
+    if after(step.account.orders.known(name).status, Report.TRIGGERED) is not None:
+        step.emit(OrderTriggered(name, report.venue_ns), key=name)
 
 
 def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
@@ -142,6 +158,13 @@ def _adopt(step: StepContext, report: OrderReport) -> Order:
         stop_price=report.stop_price,
         venue_type=report.venue_type,
     )
+    if step.settings.order_rules >= TERM_RULES:
+        order = replace(
+            order,
+            trailing_delta=report.trailing_delta,
+            iceberg_quantity=report.iceberg_quantity,
+            quote_quantity=report.quote_quantity,
+        )
     name = report.client_order_id or f"venue-{report.venue_order_id}"
     if step.account.orders.get(name) is not None:
         name = f"{name}@{report.venue_order_id}"  # others may use an id again

@@ -6,7 +6,7 @@ from engine.bodies import RequestBody
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
 from engine.model import Instrument, ListKind
-from engine.requests import LinkPlan, Purpose, Unsigned
+from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved, ApprovedList
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
@@ -15,6 +15,7 @@ from engine.step_context import StepContext
 from engine.venues.venue import (
     AmendsOrders,
     DeadManSwitch,
+    HasHistory,
     OrderFills,
     PlacesLists,
     ProbesPrivateLink,
@@ -44,7 +45,7 @@ class RequestFactory:
         self,
         step: StepContext,
         purpose: Purpose,
-        unsigned: Unsigned,
+        unsigned: Unsigned | None,
         *,
         mutates: bool = False,
         cause: int | None = None,
@@ -56,6 +57,7 @@ class RequestFactory:
         reconcile_round: int = 0,
         plan_id: str = "",
         legs: tuple[ListLeg, ...] = (),
+        history: HistoryPage | None = None,
     ) -> int:
         window_ns = self.venue.recv_window_ms * 1_000_000
         request = RequestBody(
@@ -74,6 +76,7 @@ class RequestFactory:
             round=reconcile_round,
             plan_id=plan_id,
             legs=legs,
+            history=history,
         )
         return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
 
@@ -279,6 +282,21 @@ class RequestFactory:
         budget = step.account.limits.get(self.venue.name)
         rates, percent = self.venue.rates, self.safeguards.snapshot_percent
         return not isinstance(rates, SharedRates) or rates.has_room(budget, weight, percent, step.time_ns)
+
+    def history(self, step: StepContext, *, instrument: Instrument, page: HistoryPage) -> None:
+        """Request a page of bars from before the session, if that leaves the rest of the budget its part."""
+        unsigned = None
+        if not self.settings.history_from:
+            assert isinstance(self.venue, HasHistory), f"{self.venue.name} has no history"
+            unsigned = self.venue.history.request(instrument, page)
+            budget, rates, percent = (
+                step.account.limits.get(self.venue.name),
+                self.venue.rates,
+                self.settings.history_percent,
+            )
+            if isinstance(rates, SharedRates) and not rates.has_room(budget, unsigned.weight, percent, step.time_ns):
+                return
+        self._ask(step, Purpose.HISTORY, unsigned, instrument=instrument.id, history=page)
 
     def metadata(self, step: StepContext) -> None:
         """Request the rules and status of the venue's instruments."""

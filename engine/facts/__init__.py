@@ -21,6 +21,7 @@ from engine.facts.account_facts import (
     ReconcileFailed,
     RoundChanged,
 )
+from engine.facts.history_facts import HistoryEnd, HistoryEnded, HistoryFact, HistoryFailed, HistoryRead
 from engine.facts.order_facts import (
     CancelSettled,
     ListLeg,
@@ -33,6 +34,7 @@ from engine.facts.order_facts import (
     OrderFact,
     OrderFilled,
     OrderNotPlaced,
+    OrderTriggered,
     OrderUnknown,
 )
 from engine.facts.plan_facts import PlanEnded, PlanFact, PlanMoved, PlanPhase, PlanStarted
@@ -77,7 +79,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact
 
 __all__ = [
     "AccessRefused",
@@ -101,6 +103,11 @@ __all__ = [
     "FillsConfirmed",
     "FundingPaid",
     "HaltsLifted",
+    "HistoryEnd",
+    "HistoryEnded",
+    "HistoryFact",
+    "HistoryFailed",
+    "HistoryRead",
     "InstrumentBlocked",
     "InstrumentChanged",
     "LinkReady",
@@ -117,6 +124,7 @@ __all__ = [
     "OrderFact",
     "OrderFilled",
     "OrderNotPlaced",
+    "OrderTriggered",
     "OrderUnknown",
     "OrdersBlocked",
     "PlanEnded",

@@ -14,7 +14,16 @@ class NewOrder(msgspec.Struct, frozen=True):
     """An order as it is placed, or as another program placed it. `terms` says what its type means."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {"stop_price", "venue_type", "reduce_only", "market_price"}
+        {
+            "stop_price",
+            "venue_type",
+            "reduce_only",
+            "market_price",
+            "trailing_delta",
+            "iceberg_quantity",
+            "quote_quantity",
+            "good_till_ns",
+        }
     )
 
     instrument: str
@@ -28,11 +37,24 @@ class NewOrder(msgspec.Struct, frozen=True):
     reduce_only: bool = False  # it never exceeds the position that it reduces
     # price at which the cost of a market order was estimated when it was approved; 0: not recorded
     market_price: Decimal = Decimal(0)
+    trailing_delta: int = 0  # of a stop that follows the best price, in basis points; 0: it does not follow
+    iceberg_quantity: Decimal = Decimal(0)  # the part that the book shows; 0: all of it
+    # amount of the quote asset that a market order trades; `quantity` is then the most that it may be. 0: none
+    quote_quantity: Decimal = Decimal(0)
+    good_till_ns: int = 0  # session time at which the engine cancels it; 0: never
 
     @property
     def terms(self) -> Terms:
         """The order's terms by its type."""
-        recorded = RecordedTerms(self.price, self.time_in_force, self.stop_price, self.venue_type)
+        recorded = RecordedTerms(
+            self.price,
+            self.time_in_force,
+            self.stop_price,
+            self.venue_type,
+            self.trailing_delta,
+            self.iceberg_quantity,
+            self.quote_quantity,
+        )
         return TERMS[self.type].from_recorded(recorded)
 
 
@@ -81,6 +103,13 @@ class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_clos
     status: Report  # CANCELED, EXPIRED, REJECTED; FULL_FILL for an adopted order
     filled_quantity: Decimal  # the venue's final count
     reason: str
+    venue_ns: int
+
+
+class OrderTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="order_triggered"):
+    """The market reached the trigger of an order that the venue held, and the venue activated it."""
+
+    client_order_id: str
     venue_ns: int
 
 
@@ -147,4 +176,5 @@ OrderFact = (
     | OrderAmended
     | OrderDoubted
     | CancelSettled
+    | OrderTriggered
 )

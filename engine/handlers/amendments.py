@@ -23,7 +23,7 @@ from engine.state.pending_requests import PendingRequest
 from engine.step_context import StepContext
 from engine.strategy.api import Amend
 
-AMENDABLE = (Status.OPEN, Status.PARTIALLY_FILLED)
+AMENDABLE = (Status.OPEN, Status.TRIGGERED, Status.PARTIALLY_FILLED)
 PROVES_NOTHING = (Outcome.UNKNOWN, Outcome.NOT_FOUND)
 
 

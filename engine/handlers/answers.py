@@ -37,6 +37,7 @@ from engine.handlers.account_events import handle_event
 from engine.handlers.amendments import handle_amend_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
+from engine.handlers.load_history import handle_history_answer
 from engine.handlers.order_queries import query_order
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -91,7 +92,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
             step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
         case _:
             pass
-    for event in reports:
+    for event in reports if request.purpose is not Purpose.HISTORY else ():
         _handle_report(session, step, applied, pending, event)
     if request.placed:
         proof_after_ns = session.proof_after_ns(session.venues[request.venue])
@@ -102,6 +103,9 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         handle_amend_answer(session, step, pending, answer)
     elif request.purpose is Purpose.CANCEL:
         _handle_cancel_answer(session, step, pending, answer)
+    elif request.purpose is Purpose.HISTORY:
+        handle_history_answer(session, step, pending, answer, reports)
+        return
     is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")

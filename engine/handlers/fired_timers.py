@@ -4,11 +4,12 @@ from engine.apply.batch import Applied
 from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
 from engine.handlers.link_changes import reconnect
+from engine.handlers.load_history import advance_history
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
-from engine.handlers.protection import name_protection
 from engine.handlers.reread_metadata import request_metadata
+from engine.handlers.stop_protection import name_protection
 from engine.handlers.watch import watch_session
 from engine.handlers.watch_errors import watch_errors
 from engine.handlers.watch_losses import rate_amounts, watch_daily_loss
@@ -27,6 +28,10 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
             watch_errors(session, step)
             rate_amounts(session, step)
             watch_daily_loss(session, step)
+            if session.history_needs:
+                advance_history(session, step)
+        case TimerKind.BARS if session.history_needs:
+            advance_history(session, step)
         case TimerKind.REPORT:
             emit_pnl(session, step)
         case TimerKind.CONNECT:

@@ -1,5 +1,6 @@
 """Intents of strategies: risk reviews each one, and an approved one becomes a request."""
 
+from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
 from engine.handlers.spent_budgets import budget_rules, is_spent
 from engine.market.views import Quote
 from engine.model import Instrument, OrderType, Side
-from engine.money import ZERO
+from engine.money import ZERO, up_to_grid
 from engine.risk.context import RiskContext
 from engine.risk.exits import exit_quantity, reducible
 from engine.risk.review import Approved, review
@@ -69,6 +70,8 @@ def _is_exit(step: StepContext, strategy: str, instrument: str, intent: Place | 
     """Return True if a new order can only reduce the strategy's position."""
     if isinstance(intent, Close) or intent.reduce_only:
         return True
+    if intent.quote_quantity:
+        return False  # its quantity is known by its fills alone
     return intent.quantity <= reducible(step.account, strategy, instrument, intent.side)
 
 
@@ -87,8 +90,13 @@ def review_intent(
     order_id = venue.order_ids.make(
         session=session.body.session, strategy=strategy, version=version, seq=step.next_seq, leg=0
     )
-    order, reason = _new_order(step, strategy, intent, instrument)
     quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
+    order, reason = _new_order(step, strategy, intent, instrument)
+    if order.quote_quantity and instrument is not None and quote is not None:
+        slippage = session.limits_of[instrument.id].market_slippage_max
+        order = replace(
+            order, quantity=most_for_amount(order, step.account.instruments.current(instrument), quote, slippage)
+        )
     # `quote_seq` is the record of the quote that the strategy read
     rationale = {**intent.rationale, **reason, **({"quote_seq": quote.seq} if quote else {})}
     body = IntentBody(IntentKind.PLACE, strategy, version, order=order, rationale=rationale)
@@ -157,6 +165,10 @@ def _new_order(
         time_in_force=intent.time_in_force,
         stop_price=intent.stop_price,
         reduce_only=intent.reduce_only,
+        trailing_delta=intent.trailing_delta,
+        iceberg_quantity=intent.iceberg_quantity,
+        quote_quantity=intent.quote_quantity,
+        good_till_ns=intent.good_till_ns,
     )
     if not intent.reduce_only or instrument is None:
         return order, {}
@@ -164,6 +176,17 @@ def _new_order(
     if left >= intent.quantity:
         return order, {}
     return replace(order, quantity=left), {"asked_quantity": intent.quantity}
+
+
+def most_for_amount(order: NewOrder, instrument: Instrument, quote: Quote, slippage: Decimal) -> Decimal:
+    """Return the most that an order by quote amount may trade, rounded up to the lot: all limits count this quantity.
+
+    Fills below the far touch by the fraction `slippage` are expected at the worst.
+    """
+    price = (quote.ask if order.side is Side.BUY else quote.bid) * (1 - slippage)
+    if price <= 0 or order.quote_quantity <= 0:
+        return ZERO
+    return up_to_grid(order.quote_quantity / price, instrument.lot_size)
 
 
 def risk_context(
@@ -196,6 +219,7 @@ def risk_context(
         venue_lag_max_ns=settings.venue_lag_max_ns,
         rates=venue.rates,
         types=venue.capabilities.types,
+        venue_terms=venue.capabilities.terms,
         safeguards=session.safeguards,
         mid_of=partial(mid_of, session, step.market),
         last_of=partial(last_of, session, step.market),

@@ -4,6 +4,7 @@ from engine.apply.batch import Applied
 from engine.apply.inputs import OWN_SPEED
 from engine.bodies import LinkBody
 from engine.facts import LinkReady
+from engine.handlers.load_history import advance_history
 from engine.handlers.own_speed import handle_own_speed
 from engine.requests import LinkPhase, LinkRole, Purpose, Unsigned
 from engine.session_context import SessionContext
@@ -30,6 +31,8 @@ def handle_link(session: SessionContext, step: StepContext, applied: Applied) ->
     subscribe(session, step, source)
     if link.role is LinkRole.PRIVATE:
         measure_clock(session, step, link.venue)
+    elif session.history_needs:
+        advance_history(session, step)
 
 
 def subscribe(session: SessionContext, step: StepContext, source: str, answered: Unsigned | None = None) -> None:

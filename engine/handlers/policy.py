@@ -6,6 +6,7 @@ from typing import Any
 from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
 from engine.handlers.block_instruments import block_unready, mode_reasons
+from engine.handlers.expiries import cancel_expired, has_expired
 from engine.handlers.run_plans import advance_plans
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
@@ -35,6 +36,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     market_reasons = decide_mode(session, step)
     if step.account.plans.running:
         advance_plans(session, step)
+    if step.account.orders.expiring:
+        cancel_expired(session, step)
     account = step.account
     is_safe = not advance_safety(session, step)
     is_round_due = reconciliation.advance(step, session.factories, session.instruments)
@@ -53,6 +56,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         and not step.account.orders.missing_fills
         and not is_round_due
         and not _is_blocked(step)
+        and not has_expired(step)
     )
     is_quiet = is_quiescent and not (
         modes.reasons or step.account.access.by_venue or step.account.reconciling.running
@@ -79,7 +83,7 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     if not known or not all(map(is_, _quiet_parts(account), known)):
         return False
     orders = account.orders
-    if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
+    if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running or has_expired(step):
         return False
     if RECONCILE not in account.timers.due_ns:
         return False

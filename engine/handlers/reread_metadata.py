@@ -13,6 +13,7 @@ from engine.handlers.link_changes import is_blocked
 from engine.model import Instrument
 from engine.requests import Purpose
 from engine.session_context import SessionContext
+from engine.session_record import TERM_RULES
 from engine.step_context import StepContext
 from engine.timer_names import TimerKind
 
@@ -21,6 +22,7 @@ RULES = (
     "tick_size", "lot_size", "price_min", "price_max", "quantity_min", "quantity_max", "market_quantity_max",
     "notional_min", "notional_min_applies_to_market", "trading",
 )  # fmt: skip
+NEWEST_RULES = ("iceberg_parts_max", "trailing_delta_min", "trailing_delta_max", "forbids")  # since order_rules 2
 NEWER_RULES = ("buy_price_low", "buy_price_high", "sell_price_low", "sell_price_high")  # not in older sessions
 
 
@@ -46,6 +48,8 @@ def _request(session: SessionContext, step: StepContext, venue: str) -> None:
 def apply_metadata(session: SessionContext, step: StepContext, venue: str, report: InstrumentsReport) -> None:
     """Emit what changed in the session's instruments. One that is not listed any more does not trade."""
     rules = (*RULES, *NEWER_RULES) if session.body.risk.figures else RULES
+    if session.settings.order_rules >= TERM_RULES:
+        rules = (*rules, *NEWEST_RULES)
     listed = {instrument.id: instrument for instrument in report.instruments}
     for name, recorded in session.instruments.items():
         if recorded.venue != venue:
@@ -89,6 +93,6 @@ def _fits(recorded: Instrument, theirs: Instrument) -> bool:
 def _difference(known: Instrument, changed: Instrument) -> str:
     return "; ".join(
         f"{field} is {getattr(changed, field)}, was {getattr(known, field)}"
-        for field in (*RULES, *NEWER_RULES)
+        for field in (*RULES, *NEWER_RULES, *NEWEST_RULES)
         if getattr(changed, field) != getattr(known, field)
     )

@@ -16,12 +16,12 @@ from engine.handlers.place_lists import SOURCE, is_paused, place_list
 from engine.handlers.spent_budgets import placement_wait_ns, replacement_wait_ns
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
-from engine.model import Instrument, OrderType
+from engine.model import Instrument, OrderTerm, OrderType
 from engine.money import ZERO, on_grid
 from engine.plan_terms import PlanTerms
 from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
-from engine.session_record import SECOND_NS
+from engine.session_record import SECOND_NS, TERM_RULES
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.kept_exits import keeps_exits
 from engine.state.orders import Order
@@ -156,8 +156,17 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
         lists=session.factories[instrument.venue].order_lists,
+        has_trailing=_has_trailing(session, step, instrument),
         replace_from_ns=replacement_wait_ns(session, step, plan, instrument),
     )
+
+
+def _has_trailing(session: SessionContext, step: StepContext, instrument: Instrument) -> bool:
+    """Return True if a plan may place a trailing stop at the venue; False in sessions recorded before plans did."""
+    if session.settings.order_rules < TERM_RULES:
+        return False
+    term, offered = OrderTerm.TRAILING, session.venues[instrument.venue].capabilities.terms
+    return term in offered and term not in step.account.instruments.current(instrument).forbids
 
 
 def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> None:
@@ -203,19 +212,25 @@ def _moved(plan: ExecutionPlan, move: PlanMove, *, refusals: int = 0) -> PlanMov
 
 
 def _wait_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
-    """Return the time before which an order waits, because risk or the venue refused such orders; 0: it need not."""
+    """Return the time before which an order waits, because such orders were refused or found no offer; 0: now."""
     plan = seen.plan
     if plan.refusals and step.time_ns < plan.next_ns:
         return plan.next_ns
     rejected = 0
     for before in reversed(seen.orders):
-        if before.status is not Status.REJECTED or before.order.type is not order.type:
+        if not _is_futile(before) or before.order.type is not order.type:
             break
         rejected += 1
     if not rejected:
         return 0
     wait_ns = seen.orders[-1].updated_ns + min(SECOND_NS << min(rejected - 1, 10), WAIT_NS_MAX)
     return wait_ns if step.time_ns < wait_ns else 0
+
+
+def _is_futile(order: Order) -> bool:
+    """Return True for an order that the venue refused, and for a market order that found no offer."""
+    is_empty = order.status is Status.EXPIRED and order.order.type is OrderType.MARKET and not order.filled_reported
+    return order.status is Status.REJECTED or is_empty
 
 
 def _wait(step: StepContext, plan: ExecutionPlan, until_ns: int, placed: int = 0) -> None:

@@ -6,8 +6,8 @@ from engine.facts import CloseReason, SessionClosing
 from engine.handlers.cancel_rules import cancel_if_permitted, waits_for_access
 from engine.handlers.dead_man import disarm_switches
 from engine.handlers.pnl import emit_pnl
-from engine.handlers.protection import awaits_protection, name_protection
 from engine.handlers.safety import own_live
+from engine.handlers.stop_protection import awaits_protection, name_protection
 from engine.session_context import SessionContext
 from engine.state.kept_exits import kept_on_stop
 from engine.step_context import StepContext

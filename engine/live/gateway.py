@@ -20,9 +20,10 @@ from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
+from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
-from journal.record import Kind, Record
+from journal.record import Kind, Record, canonical
 from journal.writer import Durable, JournalWriter
 
 # requests on their way at once, to all venues; the rest wait their turn, and expire if it comes too late
@@ -48,8 +49,12 @@ class Gateway:
         read_only: bool = False,
         addresses: Mapping[str, str] | None = None,
         refused: RefusedAddresses | None = None,
+        history: CandleStore | None = None,
     ) -> None:
-        """Make the gateway. With `read_only` it sends no request that changes the venue."""
+        """Make the gateway. With `read_only` it sends no request that changes the venue.
+
+        Requests for bars from before the session are answered by `history`, if it is given.
+        """
         self._venues = venues
         self._senders = senders
         self._key = key
@@ -64,6 +69,7 @@ class Gateway:
         self._read_only = read_only
         self._addresses = addresses or {}
         self._refused = refused or RefusedAddresses()
+        self._history = history
         self._stamped_ns = 0
         # session time from the record that led to an order to its sending, newest last
         self.latencies_ns: deque[int] = deque(maxlen=LATENCIES_MAX)
@@ -93,6 +99,12 @@ class Gateway:
                     self._decided_ns[record.seq] = record.time_ns
                 heappush(self._held, (record.seq, request))
                 self.release()
+            case Purpose.HISTORY if self._history is not None or request.unsigned is None:
+                instruments = self._venues[request.venue].instruments
+                meta, payload = stored_answer(self._history, instruments, request)
+                source = f"{request.venue}.rest"
+                text = canonical(meta)
+                self._ingress.put(Arrival(Kind.FEED, source, cause=record.seq, meta=text, payload=payload))
             case _:
                 self._nursery.start_soon(self._send_query, record.seq, request)
 

@@ -38,6 +38,7 @@ from engine.live.session_status import (
     exposure,
     portfolio_status,
     position_statuses,
+    protections,
     stream_ages,
 )
 from engine.live.stuck_guard import stuck_guard
@@ -97,6 +98,7 @@ class LiveSession:
             read_only=plan.body.read_only,
             addresses={venue_name: config.venue.rest},
             refused=self._refused,
+            history=config.history,
         )
         self._gateway.attach(self._writer)
         self._log = self._make_log(make_lines)
@@ -189,6 +191,7 @@ class LiveSession:
             ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
             pnl=pnl,
             equity=equity,
+            protected=protections(state),
         )
 
     def exposure(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
 )
+from engine.venues.candle_store import CandleStore
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Network
 from engine.venues.venue_lookup import network_of
@@ -57,6 +58,7 @@ class SessionConfig:
     signer: Signer | None = None  # signs sealed segments
     sync: bool = True  # False is for benchmarks alone: records are then not durable
     carry: bool = True  # continue from the newest session of this account and venue
+    history: CandleStore | None = None  # answers requests for bars from before the session; None: the venue does
     read_only: bool = False  # nothing that changes the venue is sent: a dry run, or an account that is watched
 
     @property

@@ -16,6 +16,7 @@ from engine.session_context import SessionContext
 from engine.state.orders import EXTERNAL
 from engine.state.pnl_figures import PnlFigures, total_figures
 from engine.state.positions import unrealised
+from engine.state.protection import ProtectedBy, protected_by
 from engine.state.rates import equity
 from engine.state.session_state import State
 from engine.valuation import Valuation
@@ -75,6 +76,7 @@ class SessionStatus(msgspec.Struct, frozen=True):
     address_refused: str = ""  # an address that answered with a status for a wrong one, several times in a row
     pnl: PnlFigures | None = None  # of all strategies in the reporting currency; None before accounting 3
     equity: Valuation | None = None  # of the account, in the same currency
+    protected: dict[str, int] = {}  # "venue", "engine" -> execution plans whose position it protects
 
 
 def portfolio_status(session: SessionContext, state: State) -> tuple[PnlFigures | None, Valuation | None]:
@@ -85,6 +87,13 @@ def portfolio_status(session: SessionContext, state: State) -> tuple[PnlFigures 
     with localcontext(MONEY):
         figures = total_figures(state.account, state.market, settings)
         return figures, equity(state.account, state.market, figures.currency, choice=figures.mark)
+
+
+def protections(state: State) -> dict[str, int]:
+    """Return who protects how many positions of execution plans."""
+    live = state.account.orders.live
+    guards = [guard for plan in state.account.plans.by_age() if (guard := protected_by(plan, live)) is not None]
+    return {str(each): guards.count(each) for each in ProtectedBy if each in guards}
 
 
 def position_statuses(session: SessionContext, state: State) -> tuple[PositionStatus, ...]:

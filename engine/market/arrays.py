@@ -39,6 +39,7 @@ class MarketArrays:
         levels_max: int,
         *,
         bars_by_time: bool = False,
+        bar_rules: int = 0,
     ) -> None:
         assert len(triggers) <= at.TRIGGERS_MAX, f"{len(triggers)} triggers, at most {at.TRIGGERS_MAX} fit a mask"
         self.instruments = tuple(instruments)
@@ -47,6 +48,7 @@ class MarketArrays:
         self.triggers = tuple(triggers)
         self.levels_max = levels_max
         self.bars_by_time = bars_by_time
+        self.bar_rules = bar_rules
         self.index = {instrument.id: i for i, instrument in enumerate(self.instruments)}
         conditions = [
             (w, spec)
@@ -155,12 +157,21 @@ class MarketArrays:
             i = self.index[spec.instrument_id]
             if isinstance(spec, CrossOverSpec):
                 warm = max(self.indicator_specs[index].warm_count for index in (spec.first, spec.second))
-                self.condition_state[k] = w, i, at.CROSS, spec.first, spec.second, warm, 0, 0, 0
+                self.condition_state[k] = w, i, self._kind_of_cross(spec), spec.first, spec.second, warm, 0, 0, 0
             elif isinstance(spec, StreamSpec):
                 kind = at.TRADED if spec.stream is Stream.TRADE else at.BOOK_MOVED
                 self.condition_state[k] = w, i, kind, 0, 0, 0, 0, 0, 0
             else:
                 self.condition_state[k] = w, i, at.MOVE, 0, 0, 0, 0, spec.ppm, 0
+
+    def _kind_of_cross(self, spec: CrossOverSpec) -> int:
+        """Return when the order of two indicators is checked: with their source, or before bar_rules 1 with quotes."""
+        first = self.indicator_specs[spec.first]
+        if not self.bar_rules:
+            return at.CROSS
+        if first.interval_ns:
+            return at.CROSS_AT_BAR
+        return at.CROSS_AT_TRADE if first.followed == TRADE else at.CROSS
 
     def _set_predicates(self, predicates: Sequence[tuple[int, PredicateSpec]]) -> None:
         # trigger -> instrument -> row

@@ -188,7 +188,7 @@ W_FIELDS: Final = 3
 C_TRIGGER: Final = 0
 C_INSTRUMENT: Final = 1
 C_KIND: Final = 2
-C_FIRST: Final = 3  # CROSS: indexes of the indicators
+C_FIRST: Final = 3  # of a CROSS: indexes of the indicators
 C_SECOND: Final = 4
 C_WARM: Final = 5  # updates until both indicators are warm
 C_SIDE: Final = 6  # 1: the first was above the second at their last difference, -1: below, 0: unknown
@@ -199,6 +199,8 @@ CROSS: Final = 1
 MOVE: Final = 2
 TRADED: Final = 3  # any trade; no memory
 BOOK_MOVED: Final = 4  # any level of the book
+CROSS_AT_BAR: Final = 5  # a CROSS of indicators over bars, checked when such a bar closes
+CROSS_AT_TRADE: Final = 6  # of indicators over trades, checked at each trade
 
 # predicates: their inputs for one instrument, between a head and the indexes of the indicators
 P_TRIGGER: Final = 0

@@ -14,7 +14,9 @@ from engine.market import layout as at
 from engine.market import rows as r
 from engine.market import serialize
 from engine.market.fold.books import empty_book
+from engine.market.fold.indicator_inputs import update_with_bar
 from engine.market.fold.row_loop import fold_rows
+from engine.market.history import HistoryBars
 from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.predicates import INTEGERS, CompiledPredicate
@@ -36,12 +38,16 @@ class Market(MarketReader):
         levels_max: int,
         *,
         bars_by_time: bool = False,
+        bar_rules: int = 0,
     ) -> None:
-        super().__init__(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time)
+        super().__init__(
+            instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules
+        )
         self.flags = 0  # raised by the record at which the last fold stopped
         self.fired = 0  # bits of the triggers that it fired
         self.next_due_ns: int = at.NEVER
         self.closed_hashes: dict[int, tuple[int, bytes]] = {}  # a cache of serialize.py
+        self.history: dict[int, HistoryBars] = {}  # index of bars -> their history, until it is whole (history.py)
 
     @classmethod
     def empty(
@@ -53,9 +59,21 @@ class Market(MarketReader):
         levels_max: int = at.LEVELS_MAX,
         *,
         bars_by_time: bool = False,
+        bar_rules: int = 0,
     ) -> Self:
-        """Make a market before its first record. `bars_by_time`: `close_bars` closes bars without a trade too."""
-        return cls(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time)
+        """Make a market before its first record.
+
+        Args:
+            instruments: In the order of their indexes.
+            bars: Declared bars.
+            indicators: Declared indicators, ordered by their sources.
+            triggers: Declared triggers, in the order of their bits.
+            levels_max: Levels of a side of a book.
+            bars_by_time: `close_bars` closes bars without a trade too.
+            bar_rules: See EngineSettings.
+
+        """
+        return cls(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules)
 
     # ---- folding
 
@@ -201,6 +219,7 @@ class Market(MarketReader):
         levels_max: int = at.LEVELS_MAX,
         *,
         bars_by_time: bool = False,
+        bar_rules: int = 0,
     ) -> Self:
         """Restore a dump made under the same specifications.
 
@@ -208,7 +227,9 @@ class Market(MarketReader):
             ValueError: the specifications differ.
 
         """
-        market = cls(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time)
+        market = cls(
+            instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules
+        )
         serialize.load(market, dumped)
         return market
 
@@ -227,5 +248,6 @@ def warm_fold() -> None:
     market = Market.empty([instrument], [BarSpec("w", 1)], [EmaSpec("w", 1)], [TriggerSpec("w", ("w",))])
     table = np.zeros((1, r.COLUMNS), np.int64)
     market.fold(table[:0])
+    update_with_bar(-1, market.bar_state[0], market.s, market.indicator_state, market.indicator_values)
     market.reset_books(0)
     market.levels(0, r.BID)

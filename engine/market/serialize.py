@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.market import layout as at
 from engine.market import old_dumps
+from engine.market.history import HistoryBars
 from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import IndicatorSpec, spec_fields
 from engine.market.rows import Rows
@@ -27,6 +28,7 @@ VERSIONS: Final = {
     "books": 1,
     "conditions": 1,
     "gaps": 1,
+    "history": 1,
     "indicators": 1,
     "marks": 1,
     "quotes": 1,
@@ -77,6 +79,10 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
         parts["bar_closing"].update(market.bar_state[:, at.BAR_END :].tobytes())
         for k in range(len(market.bar_specs)):
             parts["bar_closing"].update(_closed_bars(market, k)[:, at.CLOSED_COMPLETE].tobytes())
+    if market.history:
+        parts["history"] = sha256()
+        for k, known in sorted(market.history.items()):
+            parts["history"].update(f"{k} {known.end_ns} {known.is_loaded} ".encode() + known.bars.tobytes())
     return {name: (VERSIONS[name], part.hexdigest()) for name, part in parts.items()}
 
 
@@ -117,6 +123,7 @@ def _specification(market: "Market") -> bytes:
         ],
         market.levels_max,
         *(["bars by time"] if market.bars_by_time else []),
+        *([f"bar rules {market.bar_rules}"] if market.bar_rules else []),
     ]
     return msgspec.msgpack.encode(parts)
 
@@ -145,8 +152,13 @@ def dump(market: "Market") -> bytes:
             "values": market.indicator_values[:, _dumped_values(market)].tobytes(),
             "conditions": market.condition_state.tobytes(),
             "triggers": market.trigger_state.tobytes(),
+            **({"history": _dumped_history(market)} if market.history else {}),
         }
     )
+
+
+def _dumped_history(market: "Market") -> dict[int, list[Any]]:
+    return {k: [known.bars.tobytes(), known.end_ns, known.is_loaded] for k, known in sorted(market.history.items())}
 
 
 def _dumped_values(market: "Market") -> list[int]:
@@ -191,6 +203,9 @@ def load(market: "Market", dumped: bytes) -> None:
         market.pending[i, :kept] = np.frombuffer(pending, np.int64).reshape(kept, 3)
     for k, closed in enumerate(dump_parts["closed"]):
         _restore_closed(market, k, np.frombuffer(closed, np.int64).reshape(-1, at.CLOSED_NUMBERS))
+    for k, (bars, end_ns, is_loaded) in dump_parts.get("history", {}).items():
+        rows = np.frombuffer(bars, np.int64).reshape(-1, at.CLOSED_NUMBERS)
+        market.history[k] = HistoryBars(rows, end_ns, is_loaded)
     market.next_due_ns = int(market.s[at.S_NEXT_DUE])
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from engine.bodies import Figure
 from engine.facts import NewOrder
-from engine.model import Instrument, OrderType
+from engine.model import Instrument, OrderTerm, OrderType
 from engine.money import ZERO
 from engine.order_terms import Terms
 from engine.session_record import RiskSettings, SafeguardSettings
@@ -47,6 +47,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     safeguards: SafeguardSettings = SafeguardSettings()
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
+    venue_terms: frozenset[OrderTerm] | None = None  # that the venue has; None: not known
     mid_of: Callable[[str], Decimal] = no_price  # instrument -> mid of its last quote, 0 without one
     last_of: Callable[[str], Decimal] = no_price  # instrument -> price of its last trade, 0 without one
     reporting: str = ""  # the reporting currency

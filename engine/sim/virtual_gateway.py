@@ -19,6 +19,7 @@ from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.state.session_state import State
 from engine.step_context import Output
+from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
@@ -73,6 +74,7 @@ class VirtualGateway:
         wires: Wires,
         *,
         on_market_link: Callable[[Record, RequestBody], None] | None = None,
+        history: CandleStore | None = None,
     ) -> None:
         """Connect a session to a venue.
 
@@ -83,6 +85,7 @@ class VirtualGateway:
             key: The account's key.
             wires: Transit times.
             on_market_link: Handles requests about market links if a recording supplies their frames.
+            history: Answers requests for bars from before the session; None: the venue does.
         """
         self.venue = venue
         self.sequencer = sequencer
@@ -91,6 +94,7 @@ class VirtualGateway:
         self._dialect = dialect
         self._key = key
         self._on_market_link = on_market_link
+        self._history = history
         self._coming: list[_Coming] = []
         self._order = 0
         self._ways = 0  # number of deliveries so far
@@ -203,6 +207,9 @@ class VirtualGateway:
                         sim.frame(conn_id, frame, now_ns)
             case _ if request.mutates and self.sequencer.kernel.session.body.read_only:
                 self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "read-only"}, b"")
+            case Purpose.HISTORY if self._history is not None or request.unsigned is None:
+                meta, body = stored_answer(self._history, self.state.market.instruments, request)
+                self.answered(record, request, {**meta, "sent_ns": now_ns - self.wires.request_ns}, body)
             case _:
                 self._http(record, request)
 

@@ -19,6 +19,7 @@ from engine.state import (
     day_pnl,
     error_bursts,
     execution_plans,
+    history_loads,
     instrument_blocks,
     instrument_changes,
     lateness,
@@ -86,6 +87,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "errors": error_bursts.reduce,
     "cooldowns": cooldowns.reduce,
     "plans": execution_plans.reduce,
+    "history": history_loads.reduce,
 }  # "events" is folded last: it sets timers too
 
 # part -> the settings that its reducer reads
@@ -133,6 +135,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.OrderUnknown: ("orders", "timers", "breakers", "errors"),
     facts.OrderNotPlaced: ("orders", "events"),
     facts.OrderAdopted: ("orders",),
+    facts.OrderTriggered: ("orders",),
     facts.CancelSettled: ("orders", "cancels", "errors"),
     facts.Position: ("positions",),
     facts.Pnl: (),  # a report: it moves nothing
@@ -178,6 +181,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.PlanStarted: ("plans",),
     facts.PlanMoved: ("plans", "timers"),
     facts.PlanEnded: ("plans", "timers"),
+    facts.HistoryRead: ("history",),
+    facts.HistoryFailed: ("history",),
+    facts.HistoryEnded: ("history",),
     Requested: (
         "orders",
         "links",
@@ -191,6 +197,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "errors",
         "plans",
         "order_budgets",
+        "history",
     ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -203,7 +210,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 # purpose of a request -> the parts that it may move: a subset of those that claim `Requested`
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
-    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets"),
+    Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets", "timers"),
     Purpose.PLACE_LIST: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets"),
     Purpose.CANCEL: ("orders", *_SENT, "safety", "order_budgets"),
     Purpose.AMEND: ("orders", *_SENT, "order_budgets"),
@@ -221,6 +228,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.DISCONNECT: (),
     Purpose.ARM_SWITCH: (*_SENT, "safety"),
     Purpose.DISARM_SWITCH: (*_SENT, "safety"),
+    Purpose.HISTORY: (*_SENT, "history"),
 }
 
 

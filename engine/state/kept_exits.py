@@ -5,7 +5,7 @@ from decimal import Decimal
 from engine.facts import PlanPhase
 from engine.lifecycle import LIVE
 from engine.money import ZERO
-from engine.plan_terms import Bracket, Oco, StopChoice
+from engine.plan_terms import Bracket, Oco, StopChoice, Trail
 from engine.session_record import EngineSettings
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.linked_orders import fillable_together
@@ -14,9 +14,8 @@ from engine.state.session_state import Account
 
 def keeps_exits(plan: ExecutionPlan, settings: EngineSettings) -> bool:
     """Return True if an ordered stop leaves a plan's exits at the venue, by its own choice or the session's."""
-    if not isinstance(plan.terms, Bracket | Oco):
-        return False
-    return (plan.terms.on_stop or settings.protection_on_stop) == StopChoice.KEEP
+    choice = plan.terms.on_stop if isinstance(plan.terms, Bracket | Oco | Trail) else StopChoice.CANCEL
+    return (choice or settings.protection_on_stop) == StopChoice.KEEP
 
 
 def kept_on_stop(account: Account, settings: EngineSettings) -> frozenset[str]:

@@ -23,6 +23,7 @@ from engine.facts import (
     OrderDoubted,
     OrderFilled,
     OrderNotPlaced,
+    OrderTriggered,
     OrderUnknown,
 )
 from engine.lifecycle import LIVE, Report, Status, after
@@ -98,13 +99,14 @@ class Order(msgspec.Struct, frozen=True):
 class Orders(msgspec.Struct, frozen=True):
     """Live orders, and closed ones until they are old. They are apart since a quote concerns live orders only."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "linked"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "expiring", "linked"})
 
     live: dict[str, Order] = {}
     closed: dict[str, Order] = {}
     by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
     missing_fills: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
     doubted: tuple[str, ...] = ()  # orders about which the venue contradicts us
+    expiring: tuple[str, ...] = ()  # live orders that are good till a time
     linked: tuple[str, ...] = ()  # live orders that belong to order lists
 
     def get(self, client_order_id: str) -> Order | None:
@@ -178,6 +180,8 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
             )
         case OrderNotPlaced():
             return _report(orders, change.client_order_id, Report.PROVED_ABSENT, at, reason=change.reason)
+        case OrderTriggered():
+            return _report(orders, change.client_order_id, Report.TRIGGERED, at)
         case CancelSettled():
             order = orders.known(change.client_order_id)
             return _put(orders, replace(order, cancel_seq=0, reason=change.outcome))
@@ -219,7 +223,7 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
     for name in dropped:
         del kept[name]
     by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
-    return Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.linked)
+    return Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring, orders.linked)
 
 
 def _put(orders: Orders, order: Order) -> Orders:
@@ -244,10 +248,13 @@ def _put(orders: Orders, order: Order) -> Orders:
     doubted = orders.doubted
     if bool(order.doubt) != (name in doubted):
         doubted = tuple(sorted(set(doubted) ^ {name}))
+    expiring = orders.expiring
+    if (order.order.good_till_ns > 0 and order.status in LIVE) != (name in expiring):
+        expiring = tuple(sorted(set(expiring) ^ {name}))
     linked = orders.linked
     if order.list_id and (order.status in LIVE) != (name in linked):
         linked = tuple(sorted(set(linked) ^ {name}))
-    return Orders(live, closed, by_venue_id, missing_fills, doubted, linked)
+    return Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -361,7 +368,9 @@ def _filled(orders: Orders, fill: OrderFilled, at: Stamp, *, is_dated: bool) -> 
     order = orders.known(fill.client_order_id)
     assert fill.fill_id not in order.fill_ids, f"fill {fill.fill_id} of {fill.client_order_id} was booked before"
     filled = order.filled_quantity + fill.quantity
-    report = Report.FULL_FILL if filled >= order.order.quantity else Report.PART_FILL
+    # only the venue knows when an amount is spent: its OrderClosed ends such an order
+    is_whole = filled >= order.order.quantity and not order.order.quote_quantity
+    report = Report.FULL_FILL if is_whole else Report.PART_FILL
     return _put(
         orders,
         replace(

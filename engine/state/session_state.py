@@ -26,6 +26,7 @@ from engine.state.cooldowns import Cooldowns
 from engine.state.day_pnl import DayPnl
 from engine.state.error_bursts import ErrorBursts
 from engine.state.execution_plans import Plans
+from engine.state.history_loads import HistoryLoads
 from engine.state.instrument_blocks import InstrumentBlocks
 from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
@@ -86,6 +87,7 @@ class Account(msgspec.Struct, frozen=True):
     plans: Plans = Plans()
     events: StrategyEvents = StrategyEvents()
     order_budgets: OrderBudgets = OrderBudgets()
+    history: HistoryLoads = HistoryLoads()
 
 
 CARRIED = (
@@ -104,11 +106,12 @@ FRESH = (
     "private_seen",
     "lateness",
     "errors",
+    "history",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "instruments", "lateness",
-    "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety", "wallets",
+    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history", "instruments",
+    "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 

@@ -148,7 +148,7 @@ def reduce(
             name = timer_name(TimerKind.METADATA_RETRY, change.request.venue)
             return _set({**timers.due_ns, name: at.time_ns + metadata_retry_ns}, failures)
         case _:
-            found = _once(change, settings)
+            found = _once(change, at, settings)
             if found is None or (found[0] == STOP and STOP in timers.due_ns):
                 return timers
             return _set({**timers.due_ns, found[0]: at.time_ns + found[1]}, failures)
@@ -162,13 +162,15 @@ def with_events_due(timers: Timers, strategies: Sequence[str], at: Stamp) -> Tim
     return _set({**timers.due_ns, **due_ns}, timers.failures)
 
 
-def _once(change: Change, settings: EngineSettings) -> tuple[str, int] | None:
+def _once(change: Change, at: Stamp, settings: EngineSettings) -> tuple[str, int] | None:
     """Return (name, wait) of the timer that a change sets once."""
     match change:
         case OrderUnknown():
             return timer_name(TimerKind.QUERY_ORDER, change.client_order_id), settings.order_query_interval_ns // 2
         case Requested() if change.request.purpose is Purpose.QUERY_ORDER and change.request.client_order_id:
             return timer_name(TimerKind.QUERY_ORDER, change.request.client_order_id), settings.order_query_interval_ns
+        case Requested() if (order := change.request.order) is not None and order.good_till_ns:
+            return timer_name(TimerKind.EXPIRY, change.request.client_order_id), order.good_till_ns - at.time_ns
         case Requested() if change.request.purpose is Purpose.DEPTH:
             return timer_name(TimerKind.SNAPSHOT, change.request.instrument), settings.order_query_interval_ns
         case Commanded() if change.command.command is CommandName.STOP:

@@ -42,6 +42,7 @@ from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.plan_terms import PlanTerms
+from engine.rounding import resting_price
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
@@ -125,7 +126,7 @@ class Place(msgspec.Struct, frozen=True):
 
     instrument: str
     side: Side
-    quantity: Decimal
+    quantity: Decimal = ZERO  # not given with `quote_quantity`
     price: Decimal = ZERO  # 0: without a limit
     type: OrderType = OrderType.LIMIT
     time_in_force: TimeInForce = TimeInForce.GTC
@@ -134,9 +135,15 @@ class Place(msgspec.Struct, frozen=True):
     stop_price: Decimal = ZERO  # 0: without a stop
     # True: cut to the rest of the strategy's position, its open orders of that side counted
     reduce_only: bool = False
+    trailing_delta: int = 0  # of a stop that the venue moves with the market, in basis points of the best price
+    iceberg_quantity: Decimal = ZERO  # the part of a limit order that the book shows; 0: all of it
+    quote_quantity: Decimal = ZERO  # amount of the quote asset that a market order buys or sells for
+    good_till_ns: int = 0  # session time at which the engine cancels the order, over a restart too; 0: never
 
     def __post_init__(self) -> None:
         _one_rationale(self)
+        if self.quantity and self.quote_quantity:
+            raise ValueError("give either quantity or quote_quantity")
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -404,11 +411,10 @@ class View:
             raise LookupError("this session keeps no P&L: it was recorded before accounting 3")
         return self._settings
 
-    def round_price(self, name: str, price: Decimal | float) -> Decimal:
-        """Round a price down to the tick."""
-        return down_to_grid(
-            Decimal(price) if isinstance(price, Decimal) else Decimal(str(price)), self.instrument(name).tick_size
-        )
+    def round_price(self, name: str, price: Decimal | float, side: Side | None = None) -> Decimal:
+        """Round a price to the tick: down for a buy and without a side, up for a sale. So no order is worse than it."""
+        exact = price if isinstance(price, Decimal) else Decimal(str(price))
+        return resting_price(exact, self.instrument(name), side or Side.BUY)
 
     def round_quantity(self, name: str, quantity: Decimal) -> Decimal:
         """Round a quantity down to the lot."""

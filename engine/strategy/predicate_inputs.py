@@ -12,7 +12,7 @@ from engine.model import Instrument, Side
 from engine.state.session_state import Account, State
 from engine.strategy.runner import StrategyRunner
 
-SETTLED = (Status.OPEN, Status.PARTIALLY_FILLED)
+SETTLED = (Status.OPEN, Status.TRIGGERED, Status.PARTIALLY_FILLED)
 
 
 def refresh(runner: StrategyRunner, state: State) -> None:

@@ -15,12 +15,14 @@ import msgspec
 from engine.bodies import NoteBody, NoteLevel
 from engine.errors import DecisionCutError
 from engine.facts import StrategyChanged, StrategyStopped
+from engine.market.history import gap_of
 from engine.market.market_state import Market
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import MONEY
 from engine.order_terms import TERMS
 from engine.plan_terms import PlanTerms
 from engine.session_record import SECOND_NS
+from engine.state.history_loads import HISTORY_TRIES
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.step_context import StepContext
@@ -73,6 +75,7 @@ class StrategyRunner:
         triggers: dict[str, int],
         is_plain: bool = False,
         settings: ReducerSettings | None = None,
+        history: Mapping[str, Sequence[tuple[str, int, int]]] | None = None,
     ) -> None:
         """Prepare the views of all strategies.
 
@@ -84,6 +87,7 @@ class StrategyRunner:
             triggers: Strategy -> its trigger's number in the market, for those that the market triggers.
             is_plain: Views have plain figures (EngineSettings.plain_figures).
             settings: How P&L is kept and marked.
+            history: Strategy -> (instrument, interval, index in the market) of the bars for whose history it waits.
 
         """
         self.strategies = strategies
@@ -96,6 +100,7 @@ class StrategyRunner:
         self._triggers = triggers
         self._is_plain = is_plain
         self._settings = settings
+        self._history = history or {}
         self._views = {
             name: {
                 declared: (indexes[instrument.id], instrument)
@@ -122,8 +127,20 @@ class StrategyRunner:
         blocked = account.blocks.by_instrument
         return bool(blocked) and all(instrument.id in blocked for _, instrument in self.instruments_of(strategy))
 
-    def is_ready(self, market: Market, strategy: str) -> bool:
-        """Return True if all that the strategy waits for has come: its WarmUp, or nothing."""
+    def is_ready(self, account: Account, market: Market, strategy: str) -> bool:
+        """Return True if all that the strategy waits for has come: the history of its bars, its WarmUp, or nothing."""
+        for instrument, interval_ns, k in self._history.get(strategy, ()):
+            load = account.history.get(instrument, interval_ns)
+            if load is None:
+                return False
+            if load.end is None and load.failures < HISTORY_TRIES and not load.is_loaded:
+                return False
+            if load.end is None and load.is_loaded and gap_of(market, k) is not None:
+                return False
+        return self.is_warm(market, strategy)
+
+    def is_warm(self, market: Market, strategy: str) -> bool:
+        """Return True if the indicators and bars of a strategy are as many as its WarmUp names."""
         loaded = self.strategies[strategy]
         if loaded.warm_up is None:
             return True
@@ -152,7 +169,7 @@ class StrategyRunner:
         for name, fired in triggered.items():
             loaded, status = self.strategies[name], account.strategies.get(name)
             may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
-            if status.stopped_for or not may_run or not self.is_ready(market, name):
+            if status.stopped_for or not may_run or not self.is_ready(account, market, name):
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, loaded, fired)

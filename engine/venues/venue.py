@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from engine.events import Event, InstrumentsReport
 from engine.facts import ListLeg
+from engine.market.history import Candle
 from engine.market.views import Stream
-from engine.model import Instrument, ListKind, OrderType, Side, TimeInForce
+from engine.model import Instrument, ListKind, OrderTerm, OrderType, Side, TimeInForce
 from engine.order_terms import Terms
-from engine.requests import LinkPlan, Unsigned
+from engine.requests import HistoryPage, LinkPlan, Unsigned
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
 from engine.venues.signing import Credentials, HttpMessage, SecretKey
@@ -52,13 +53,15 @@ class Endpoints:
 class OrderCapabilities:
     """The order types and operations that the venue supports, so code need not know a venue's name.
 
-    The engine reads `types`, `times_in_force` and `amend` today; the others are stated for the code to come.
+    The engine reads `types`, `times_in_force`, `amend` and the terms of orders today; the others are stated for the
+    code to come.
     """
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
+    terms: frozenset[OrderTerm] = frozenset()  # the terms of orders that not every venue has
     reduce_only: bool = False
     leverage: bool = False  # positions have a leverage and a margin mode, which requests set
     # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
@@ -133,6 +136,29 @@ class SizedSnapshots(Protocol):
     def request_within(self, instrument: Instrument, weight_max: int) -> Unsigned:
         """Return the request for the deepest snapshot of at most this weight, or for the lightest there is."""
         ...
+
+
+class HistoryCodec(Protocol):
+    """Bars from before the session, requested over REST."""
+
+    intervals_ns: tuple[int, ...]  # lengths of the venue's candles, rising
+    page_max: int  # candles of one answer
+
+    def request(self, instrument: Instrument, page: HistoryPage) -> Unsigned:
+        """Return the request for the candles of a page, at most `page_max`."""
+        ...
+
+    def read(self, payload: bytes) -> tuple[Candle, ...]:
+        """Return the candles of an answer. Raises ValueError for any other bytes."""
+        ...
+
+
+@runtime_checkable
+class HasHistory(Protocol):
+    """A venue may have this as well: its REST interface serves candles."""
+
+    name: str
+    history: HistoryCodec
 
 
 class MetadataReader(Protocol):

@@ -1,14 +1,21 @@
 """The SESSION of an import: an installed venue recognises its market, and the messages show each instrument's grid.
 
 A capture has no orders and no account: the account is modelled. The venue's own metadata may replace the grid that the
-messages show. Knows no venue and no strategy.
+messages show. The session has the rules of a new one, as a strategy would have live. Knows no venue and no strategy.
 """
 
 from collections.abc import Iterator
 
 import msgspec
 
-from engine.session_record import SessionBody, VenueSettings
+from engine.session_record import (
+    SAFEGUARDS,
+    SAFETY,
+    SessionBody,
+    VenueSettings,
+    new_engine_settings,
+    newest_risk,
+)
 from engine.venues.venue_lookup import captured_market, make_venue
 from journal.errors import JournalError
 from journal.reader import Journal
@@ -59,8 +66,16 @@ def session_from_capture(journal: Journal, exchange_info: bytes | None = None) -
                 f"the given metadata has no {', '.join(missing)}. "
                 "What to do: give the exchangeInfo of the captured venue."
             )
-    engine = msgspec.structs.replace(body.engine, books=market.has_books)
-    return msgspec.structs.replace(body, engine=engine, venues=(settings,), instruments=instruments, account="main")
+    return msgspec.structs.replace(
+        body,
+        engine=msgspec.structs.replace(new_engine_settings(), books=market.has_books),
+        risk=newest_risk(body.risk),
+        safeguards=SAFEGUARDS,
+        safety=SAFETY,
+        venues=(settings,),
+        instruments=instruments,
+        account="main",
+    )
 
 
 def _payloads(journal: Journal) -> Iterator[bytes]:

@@ -24,6 +24,7 @@ from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State
 from engine.step_context import Output
+from engine.venues.candle_store import CandleStore
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal, available_records
@@ -84,6 +85,7 @@ class ModelRun:
         model: VenueModel,
         links: MarketLinks,
         last: int,
+        history: CandleStore | None = None,
     ) -> None:
         self._journal = journal
         self._sequencer = sequencer
@@ -103,6 +105,7 @@ class ModelRun:
             venue.signer.load_key(Credentials(ACCOUNT_KEY, ACCOUNT_KEY)),
             Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
+            history=history,
         )
 
     def adopt(self, balances: dict[str, str], *, handed_over: bool, has_account: bool) -> bool:

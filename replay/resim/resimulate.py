@@ -21,10 +21,11 @@ from engine.model import ONLY, find_instrument
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
-from engine.session_record import Resimulated, SessionBody, without_silence_rules
+from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
+from engine.venues.candle_store import CandleStore
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.trust_key import marked
@@ -32,6 +33,7 @@ from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.replay import group_frames
+from replay.resim.candles_of import recorded_candles
 from replay.resim.capture_session import is_import
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
@@ -82,6 +84,7 @@ class ResimOptions(msgspec.Struct, frozen=True, kw_only=True):
     until_seq: int | None = None  # the last record of the source that is read
     marks: bool = False  # the new session bears the mark of this user, who trusts its code
     from_seq: int = 0  # no strategy decides before this market record; requires `modelled`
+    history: CandleStore | None = None  # bars from before the session; None: those that it recorded
 
 
 def resimulate(folder: Path, into: Path, options: ResimOptions) -> ResimOutcome:
@@ -191,6 +194,13 @@ class _Resimulation:
         )
         self._options = options
         engine = without_silence_rules(options.session.engine) if resimulated.is_backtest else options.session.engine
+        if options.history is not None:
+            engine = msgspec.structs.replace(
+                engine,
+                history_from=options.history.name,
+                history_percent=engine.history_percent or HISTORY_PERCENT,
+                bar_close_after_ns=engine.bar_close_after_ns or SECOND_NS,
+            )
         body = msgspec.structs.replace(
             options.session,
             resimulated=resimulated,
@@ -239,6 +249,7 @@ class _Resimulation:
             model=self._options.model,
             links=self._links,
             last=self._last,
+            history=self._options.history or self._recorded_history(),
         )
         self._balances_known = model_run.adopt(
             self._options.balances, handed_over=bool(self._handover_seq), has_account=not self._is_capture
@@ -255,6 +266,13 @@ class _Resimulation:
             items = insert_decide_command(items, self._options.from_seq)
         model_run.run(outputs, items, self._private, feed, self._handover)
         self.closing = model_run.gateway.closing
+
+    def _recorded_history(self) -> CandleStore | None:
+        """Return the bars from before the session that it recorded; None if it has none."""
+        if self._is_capture:
+            return None
+        found = recorded_candles(self._journal, self._body)
+        return found if len(found) else None
 
     # ---- exact: the venue's answers come from the journal --------------------------------------------------
 

@@ -62,6 +62,11 @@ DIFFS_SHOWN = 10
     help="Of a capture: a file with the venue's answer to exchangeInfo. Without it, the grid that its own prices show.",
 )
 @click.option(
+    "--warm-up",
+    metavar="FILE|SESSION",
+    help="Bars from before the session, for strategies with a WarmUp: of a file, a session or a capture.",
+)
+@click.option(
     "--into",
     type=click.Path(path_type=Path),
     help="The new folder of its journal; else one in resims, beside the journals.",
@@ -83,6 +88,7 @@ def command(
     model_settings: tuple[str, ...],
     balances: tuple[str, ...],
     exchange_info: Path | None,
+    warm_up: str | None,
     into: Path | None,
     no_journal: bool,
     trust_code: bool,
@@ -112,11 +118,14 @@ def command(
     from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
     from replay.network_guard import SocketOpenedError, no_sockets
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
+    from replay.resim.candles_of import NoCandlesError
     from replay.resim.resimulate import ResimOptions
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, parse_balances
     from replay.study.trial import run_trial
+    from verbatim.backtesting import new_resim_folder
     from verbatim.strategy_files import read_strategy
+    from verbatim.warm_up_source import read_candles
     from verbatim.warmup import compile_if_new
 
     try:
@@ -141,10 +150,18 @@ def command(
                 until_seq=until_seq,
                 balances=parse_balances(parse_settings(balances)),
                 marks=not no_journal,
-                changes=(*([f"strategy {strategy}"] if strategy else []), *settings, *part),
+                history=None if warm_up is None else read_candles(warm_up, journals),
+                changes=(
+                    *([f"strategy {strategy}"] if strategy else []),
+                    *([f"warm-up {warm_up}"] if warm_up else []),
+                    *settings,
+                    *part,
+                ),
             )
             tried = (
-                run_trial(folder, wanted) if no_journal else _written(folder, into or _among_resims(journals), wanted)
+                run_trial(folder, wanted)
+                if no_journal
+                else _written(folder, into or new_resim_folder(journals), wanted)
             )
         _print_result(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
@@ -159,6 +176,7 @@ def command(
         UnknownOverrideError,
         UnknownSettingError,
         CannotResimulateError,
+        NoCandlesError,
         UntrustedSourceError,
         SocketOpenedError,
     ) as error:
@@ -171,18 +189,6 @@ def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, 
 
     found = measure_latency(journal)
     return with_settings(found.model, parse_settings(settings), found.ways_ns), found.round_trips
-
-
-def _among_resims(journals: Path) -> Path:
-    """Return a new folder apart from the live sessions, since no account continues from a resimulation."""
-    import secrets
-    import time
-
-    from engine.live.startup import ID_LETTERS
-    from journal.sessions import new_session_folder
-
-    root = journals.absolute().parent / "resims"
-    return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
 
 
 def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":

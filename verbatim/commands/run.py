@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 @click.option(
     "--journals", type=click.Path(path_type=Path), help="Folder of the journals; overrides the configuration."
 )
+@click.option(
+    "--warm-up",
+    metavar="FILE|SESSION",
+    help="Bars from before the session, for strategies with a WarmUp, in place of the venue's; overrides "
+    "session.warm_up.",
+)
 @click.option("--dry-run", is_flag=True, help="Read the account, record intents and verdicts, and send nothing.")
 @log_options
 @click.option("--no-status", is_flag=True, help="Draw no status line. It is drawn on a terminal only.")
@@ -25,6 +31,7 @@ def command(
     config: Path,
     *,
     journals: Path | None,
+    warm_up: str | None,
     dry_run: bool,
     log_form: str | None,
     log_level: str | None,
@@ -45,6 +52,7 @@ def command(
     from verbatim.config import read_config, read_key, require_limits, session_config
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
+    from verbatim.warm_up_source import with_warm_up
     from verbatim.warmup import compile_first
 
     configure(level=log_level or "info", json_lines=as_json)
@@ -61,6 +69,11 @@ def command(
     configure(level=log.level, json_lines=log.json_lines)
     if journals is not None:
         chosen = dataclasses.replace(chosen, journals=journals)
+    try:
+        chosen = with_warm_up(chosen, settings.session.warm_up if warm_up is None else warm_up)
+    except Exception as error:
+        exit_for(error)
+        raise
     compile_first(console)
 
     async def main() -> Summary:

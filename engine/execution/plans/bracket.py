@@ -15,7 +15,6 @@ from engine.execution.plans.seen import (
     NOTHING,
     PlanMove,
     Seen,
-    aggressive,
     cancellable,
     is_settled,
     limit_order,
@@ -27,6 +26,7 @@ from engine.lifecycle import LIVE, Status
 from engine.model import ListKind, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.plan_terms import Bracket, Oco
+from engine.rounding import taking_price
 from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 
@@ -215,7 +215,7 @@ def _exit(
     if not seen.has_stops and _is_reached(seen, terms.stop_price, side, is_stop=True):
         return PlanMove((market_order(seen, side, uncovered, reduce_only=True),), cancels, next_ns=_next(seen))
     if _is_reached(seen, terms.target_price, side, is_stop=False):
-        price = aggressive(seen, terms.target_price * (1 + side.sign * terms.exit_slippage_max), side)
+        price = taking_price(terms.target_price * (1 + side.sign * terms.exit_slippage_max), seen.instrument, side)
         order = limit_order(seen, side, uncovered, price, time_in_force=TimeInForce.IOC, reduce_only=True)
         return PlanMove((order,), cancels, next_ns=_next(seen))
     return PlanMove(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))

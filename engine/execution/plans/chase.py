@@ -12,10 +12,10 @@ from engine.execution.plans.seen import (
     limit_order,
     lots,
     market_order,
-    passive,
 )
 from engine.facts import PlanPhase
 from engine.plan_terms import Chase, MarketLimits
+from engine.rounding import resting_price
 
 
 def advance(seen: Seen) -> PlanMove:
@@ -62,9 +62,9 @@ def _price(seen: Seen, terms: Chase) -> Decimal | None:
     touch = seen.touch(terms.side)
     if not touch:
         return None
-    price = passive(seen, touch - terms.side.sign * terms.offset, terms.side)
+    price = resting_price(touch - terms.side.sign * terms.offset, seen.instrument, terms.side)
     if is_beyond(price, terms.worst_price, terms.side):
-        return passive(seen, terms.worst_price, terms.side)
+        return resting_price(terms.worst_price, seen.instrument, terms.side)
     return price
 
 

@@ -27,6 +27,7 @@ class Seen(NamedTuple):
     position: Decimal  # of the strategy
     read_book: Callable[[], BookTop | None]
     has_stops: bool = True  # the venue holds stop orders
+    has_trailing: bool = False  # and those that follow the market by basis points
     lists: frozenset[ListKind] = frozenset()  # the order lists that the venue places as one
     replace_from_ns: int = 0  # before it, the budgets allow no replacement of a resting order; 0: they do
 
@@ -83,22 +84,6 @@ def lots(seen: Seen, quantity: Decimal) -> Decimal:
     """Return a quantity rounded down to the lot, or 0 if the venue would refuse it as too small."""
     rounded = down_to_grid(max(quantity, ZERO), seen.instrument.lot_size)
     return ZERO if rounded < seen.instrument.quantity_min else rounded
-
-
-def ticks(seen: Seen, price: Decimal, *, up: bool) -> Decimal:
-    """Return a price on the tick: rounded down, or up."""
-    down, tick = down_to_grid(price, seen.instrument.tick_size), seen.instrument.tick_size
-    return down if down == price or not up else down + tick
-
-
-def passive(seen: Seen, price: Decimal, side: Side) -> Decimal:
-    """Return a price on the tick, rounded away from the market: down for a buy, up for a sale."""
-    return ticks(seen, price, up=side is Side.SELL)
-
-
-def aggressive(seen: Seen, price: Decimal, side: Side) -> Decimal:
-    """Return a price on the tick, rounded towards the market: up for a buy, down for a sale."""
-    return ticks(seen, price, up=side is Side.BUY)
 
 
 def is_beyond(price: Decimal, worst: Decimal, side: Side) -> bool:

@@ -5,7 +5,6 @@ from engine.execution.plans.seen import (
     NOTHING,
     PlanMove,
     Seen,
-    aggressive,
     cancellable,
     is_beyond,
     limit_order,
@@ -13,6 +12,7 @@ from engine.execution.plans.seen import (
 )
 from engine.model import TimeInForce
 from engine.plan_terms import Twap
+from engine.rounding import taking_price
 
 
 def advance(seen: Seen) -> PlanMove:
@@ -34,7 +34,7 @@ def advance(seen: Seen) -> PlanMove:
     touch = seen.far_touch(terms.side)
     if not quantity or not touch:
         return PlanMove(counted=plan.count + 1, next_ns=next_ns)
-    price = aggressive(seen, touch * (1 + terms.side.sign * terms.slippage_max), terms.side)
+    price = taking_price(touch * (1 + terms.side.sign * terms.slippage_max), seen.instrument, terms.side)
     if is_beyond(price, terms.worst_price, terms.side):
         price = terms.worst_price
     order = limit_order(seen, terms.side, quantity, price, time_in_force=TimeInForce.IOC, reduce_only=terms.reduce_only)

@@ -2,6 +2,7 @@
 
 from engine.market import rows as r
 from engine.market.fold.indicator_inputs import update_with_bar
+from engine.market.fold.trigger_flags import check_crosses
 from engine.market.jit import compiled, compiled_apart
 from engine.market.layout import (
     BAR_ANCHOR_NS,
@@ -23,9 +24,11 @@ from engine.market.layout import (
     BAR_VOLUME_1,
     BARS_KEPT,
     CLOSED_COMPLETE,
+    CROSS_AT_BAR,
     L_SINCE_NS,
     S_BARS_BY_TIME,
     S_CHANGED,
+    S_CONDITIONS,
     WORD_BITS,
     WORD_MASK,
     X_BAR_TRIGGERS,
@@ -35,7 +38,16 @@ from engine.market.rows import Floats, Rows
 
 @compiled_apart
 def close_until(
-    end_ns: int, first: int, end: int, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats
+    end_ns: int,
+    first: int,
+    end: int,
+    s: Rows,
+    t: Rows,
+    bars: Rows,
+    closed: Rows,
+    indicators: Rows,
+    values: Floats,
+    conditions: Rows,
 ) -> int:
     """Close the bars of indexes `first` to `end` that end at or before `end_ns`; return the flags raised.
 
@@ -54,6 +66,8 @@ def close_until(
             closed[k, slot, CLOSED_COMPLETE] = 1 if t[i, L_SINCE_NS] <= bar[BAR_START_NS] else 0
             bar[BAR_CLOSED_COUNT] += 1
             update_with_bar(k, bar, s, indicators, values)
+            if s[S_CONDITIONS] > 0:
+                check_crosses(CROSS_AT_BAR, i, k, bar, s, indicators, values, conditions)
             s[S_CHANGED] |= bar[BAR_TRIGGERS] | t[i, X_BAR_TRIGGERS]
             if t[i, X_BAR_TRIGGERS] != 0:
                 flags = BAR_CLOSED
@@ -72,7 +86,16 @@ def close_until(
 
 @compiled
 def fold_bar(
-    row: Rows, venue_ns: int, k: int, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats
+    row: Rows,
+    venue_ns: int,
+    k: int,
+    s: Rows,
+    t: Rows,
+    bars: Rows,
+    closed: Rows,
+    indicators: Rows,
+    values: Floats,
+    conditions: Rows,
 ) -> int:
     """Add a trade to its bar by the venue's time, after closing the bars before it; return the flags raised."""
     bar = bars[k]
@@ -84,7 +107,7 @@ def fold_bar(
             return 0
         if venue_ns - bar[BAR_START_NS] >= bar[BAR_INTERVAL_NS]:
             start_ns = venue_ns - (venue_ns - bar[BAR_ANCHOR_NS]) % bar[BAR_INTERVAL_NS]
-            flags = close_until(start_ns, k, k + 1, s, t, bars, closed, indicators, values)
+            flags = close_until(start_ns, k, k + 1, s, t, bars, closed, indicators, values, conditions)
     if bar[BAR_TRADES] == 0:
         bar[BAR_BEGUN] = 1
         bar[BAR_START_NS] = venue_ns - (venue_ns - bar[BAR_ANCHOR_NS]) % bar[BAR_INTERVAL_NS]

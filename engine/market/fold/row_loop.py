@@ -191,7 +191,7 @@ def fold_rows(
                 if s[S_CONDITIONS] > 0:
                     check_conditions(row, s, indicators, values, conditions)
         elif kind == r.TRADE:
-            flags = fold_trade(row, s, t, bars, closed, indicators, values)
+            flags = fold_trade(row, s, t, bars, closed, indicators, values, conditions)
             if s[S_CONDITIONS] > 0 and t[row[r.INSTRUMENT], T_SEQ] == row[r.SEQ]:  # else it was repeated
                 note_stream(row[r.INSTRUMENT], TRADED, s, conditions)
         elif kind == r.MARK:
@@ -200,7 +200,9 @@ def fold_rows(
             if row[r.MARK_PRICE] <= level[LEVEL_MARK_LOW] or row[r.MARK_PRICE] >= level[LEVEL_MARK_HIGH]:
                 s[S_FLAGS] |= LOSS_LEVEL
         elif kind == r.CLOCK:
-            flags = close_until(row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values)
+            flags = close_until(
+                row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values, conditions
+            )
         elif kind == r.BAD_VALUE:
             flags = fold_bad_value(row, s, t, sides)
         else:

@@ -4,10 +4,11 @@ from engine.market import rows as r
 from engine.market.fold.bars import fold_bar
 from engine.market.fold.id_gaps import note_gap
 from engine.market.fold.indicator_inputs import update_with_row
-from engine.market.fold.trigger_flags import note_inputs_changed
+from engine.market.fold.trigger_flags import check_crosses, note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
     BAR_INSTRUMENT,
+    CROSS_AT_TRADE,
     HALF_BITS,
     HALF_MASK,
     L_BEFORE_NS,
@@ -15,6 +16,7 @@ from engine.market.layout import (
     NEVER,
     RESTART_NS,
     S_BAR_INDICATORS,
+    S_CONDITIONS,
     S_TRADE_INDICATORS,
     T_BUYER_IS_MAKER,
     T_BUYER_IS_MAKER_COUNT,
@@ -41,7 +43,9 @@ from engine.market.rows import Floats, Rows
 
 
 @compiled
-def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats) -> int:
+def fold_trade(
+    row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats, conditions: Rows
+) -> int:
     """Apply a trade unless its id was seen before; return the flags raised."""
     i = row[r.INSTRUMENT]
     trade_id = row[r.TRADE_ID]
@@ -78,9 +82,11 @@ def fold_trade(row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators
         t[i, L_BEFORE_NS] = NEVER
     for k in range(bars.shape[0]):
         if bars[k, BAR_INSTRUMENT] == i:
-            flags |= fold_bar(row, venue_ns, k, s, t, bars, closed, indicators, values)
+            flags |= fold_bar(row, venue_ns, k, s, t, bars, closed, indicators, values, conditions)
     if s[S_TRADE_INDICATORS] < s[S_BAR_INDICATORS]:
         update_with_row(row, s, indicators, values)
+        if s[S_CONDITIONS] > 0:
+            check_crosses(CROSS_AT_TRADE, i, -1, row, s, indicators, values, conditions)
     return flags
 
 

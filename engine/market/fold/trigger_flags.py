@@ -17,8 +17,8 @@ from engine.market.layout import (
     C_SIDE,
     C_TRIGGER,
     C_WARM,
-    CROSS,
     F_INDICATORS,
+    I_BARS,
     I_COUNT,
     I_VALUE,
     LEVELS_EXCEEDED,
@@ -80,7 +80,7 @@ def note_inputs_changed(s: Rows, i: int) -> None:
 @compiled
 def is_met(condition: Rows, row: Rows, indicators: Rows, values: Floats) -> bool:
     """Return True if this two-sided quote meets the condition, and update the condition's memory."""
-    if condition[C_KIND] == CROSS:
+    if condition[C_KIND] != MOVE:
         first = condition[C_FIRST]
         second = condition[C_SECOND]
         if indicators[first, I_COUNT] < condition[C_WARM] or indicators[second, I_COUNT] < condition[C_WARM]:
@@ -111,6 +111,21 @@ def check_conditions(row: Rows, s: Rows, indicators: Rows, values: Floats, condi
         if (
             conditions[k, C_KIND] <= MOVE
             and conditions[k, C_INSTRUMENT] == row[r.INSTRUMENT]
+            and is_met(conditions[k], row, indicators, values)
+        ):
+            s[S_CHANGED] |= 1 << conditions[k, C_TRIGGER]
+
+
+@compiled
+def check_crosses(
+    kind: int, i: int, source: int, row: Rows, s: Rows, indicators: Rows, values: Floats, conditions: Rows
+) -> None:
+    """Note each trigger whose indicators over the bars of index `source`, or over trades (-1), changed their order."""
+    for k in range(conditions.shape[0]):
+        if (
+            conditions[k, C_KIND] == kind
+            and conditions[k, C_INSTRUMENT] == i
+            and indicators[conditions[k, C_FIRST], I_BARS] == source
             and is_met(conditions[k], row, indicators, values)
         ):
             s[S_CHANGED] |= 1 << conditions[k, C_TRIGGER]

@@ -28,6 +28,7 @@ class AtrSpec(IndicatorSpec, frozen=True):
     """The average true range over about `length` bars."""
 
     name = "atr"
+    memory = 10
     length_max = UNBOUNDED
     needs_bars = True
 

@@ -17,6 +17,7 @@ class EmaSpec(IndicatorSpec, frozen=True):
     """An exponential average over about `length` values: the weight of the newest is 2 / (length + 1)."""
 
     name = "ema"
+    memory = 5
     length_max = UNBOUNDED
 
     length: int

@@ -57,6 +57,7 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
     needs_quotes: ClassVar[bool] = False
     needs_trades: ClassVar[bool] = False  # or bars: it weighs by volume
     length_max: ClassVar[int] = LENGTH_MAX
+    memory: ClassVar[int] = 1  # multiples of `warm_count` after which the first values have no weight worth naming
     outputs: ClassVar[Mapping[str, int]] = {}  # values beside the first one: name -> index in `own_numbers`
 
     instrument_id: str
@@ -65,6 +66,11 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
     def warm_count(self) -> int:
         """The number of updates until the value may be used."""
         raise NotImplementedError
+
+    @property
+    def settled_count(self) -> int:
+        """The number of bars before a session that are requested: the value is then as if it had begun earlier."""
+        return min(self.warm_count * self.memory, LENGTH_MAX)
 
     @property
     def own_numbers(self) -> tuple[float, ...]:

@@ -47,6 +47,7 @@ class MacdSpec(IndicatorSpec, frozen=True):
     """The difference of two exponential averages; `signal` is its own average, `histogram` their difference."""
 
     name = "macd"
+    memory = 5
     outputs: ClassVar = {"signal": SIGNAL - OWN, "histogram": HISTOGRAM - OWN}
 
     fast: int = 12

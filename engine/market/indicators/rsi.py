@@ -32,6 +32,7 @@ class RsiSpec(IndicatorSpec, frozen=True):
     """The relative strength index over about `length` changes."""
 
     name = "rsi"
+    memory = 10
     length_max = UNBOUNDED
 
     length: int = 14

@@ -33,7 +33,13 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     instrument = context.instruments[order.order.instrument]
     # a market order locks what it was estimated to cost; earlier sessions did not record that
     market_price = order.order.market_price or (context.worst_price if instrument is context.instrument else None)
-    lock = order.order.terms.locks(order.order.side, order.leaves_quantity, instrument, market_price=market_price)
+    lock = order.order.terms.locks(
+        order.order.side,
+        order.leaves_quantity,
+        instrument,
+        market_price=market_price,
+        spent=order.filled_notional,
+    )
     if lock is None:  # a market order of another instrument: it may cost all there is
         return context.account.balances.get(asset).free if asset == instrument.quote else ZERO
     return lock.amount if lock.asset == asset else ZERO

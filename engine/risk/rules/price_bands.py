@@ -17,7 +17,7 @@ def price_band(context: RiskContext) -> str | RiskAnswer:
     if not most or price is None:
         return ""
     name, by = "stop price", context.terms.trigger
-    if by is None:
+    if not by:  # no stop, or one that follows the market at once
         name = context.limits.price_band_to.value
         price_of = context.last_of if context.limits.price_band_to is PriceReference.LAST else context.mid_of
         by = price_of(context.order.instrument)

@@ -16,7 +16,8 @@ from engine.session_record import RiskSettings
 def strategy_order_size(context: RiskContext) -> str | RiskAnswer:
     """Return why the order is larger than its strategy may place, or ""."""
     limits, quantity = context.limits.strategy.get(context.strategy, NO_LIMITS), context.order.quantity
-    size_max, notional_max, notional = limits.order_size_max, limits.order_notional_max, context.worst_price * quantity
+    size_max, notional_max = limits.order_size_max, limits.order_notional_max
+    notional = context.terms.notional(quantity, context.worst_price)
     size = RiskAnswer("", "strategy.order_size_max", (ZERO, size_max, quantity))
     value = RiskAnswer("", "strategy.order_notional_max", (ZERO, notional_max, notional))
     if size_max and quantity > size_max:

@@ -11,7 +11,7 @@ def tick(context: RiskContext) -> str:
     """Return why the limit or the stop price is off the grid or out of bounds, or ""."""
     terms, instrument = context.terms, context.instrument
     price_reason = "" if terms.price is None else _price_reason("price", terms.price, instrument)
-    if price_reason or terms.trigger is None:
+    if price_reason or terms.trigger is None or (terms.trailing_delta and not terms.trigger):
         return price_reason
     return _price_reason("stop price", terms.trigger, instrument)
 
@@ -44,7 +44,7 @@ def notional_min(context: RiskContext) -> str:
     instrument, price = context.instrument, context.terms.price
     if not instrument.notional_min or (price is None and not instrument.notional_min_applies_to_market):
         return ""
-    notional = (context.bid if price is None else price) * context.order.quantity
+    notional = context.terms.notional(context.order.quantity, context.bid if price is None else price)
     return f"notional {notional} is below {instrument.notional_min}" if notional < instrument.notional_min else ""
 
 

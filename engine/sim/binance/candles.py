@@ -16,6 +16,7 @@ from engine.sim.exchange.symbol_view import MinuteBar
 from engine.sim.units import NOTHING, text
 
 MS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 1_440 * MINUTE_NS
 _DAY_MINUTES: Final = 1_440
 _MINUTES: Final = {
@@ -43,12 +44,11 @@ class Interval:
     """The candles of one interval in one time zone."""
 
     def __init__(self, name: str, offset_ns: int) -> None:
-        if name == "1s":
-            raise refusals.not_implemented("interval 1s")
-        if name != "1M" and name not in _MINUTES:
+        if name not in ("1s", "1M", *_MINUTES):
             raise refusals.invalid_interval()
+        self.is_second = name == "1s"  # of the trades that are kept, and not of minutes
         self._is_month = name == "1M"
-        self._length_ns = _MINUTES.get(name, 0) * MINUTE_NS
+        self._length_ns = SECOND_NS if self.is_second else _MINUTES.get(name, 0) * MINUTE_NS
         self._shift_ns = offset_ns - (_MONDAY_NS if name == "1w" else 0)
 
     def start_ns(self, time_ns: int) -> int:

@@ -145,7 +145,8 @@ def klines(call: Call) -> list[list[Any]]:
     limit = params.limit(default=500, most=1_000)
     start_ms, end_ms = params.integer("startTime"), params.integer("endTime")
     start_ns, end_ns = (None if time_ms is None else time_ms * MS for time_ms in (start_ms, end_ms))
-    return interval.page(market.minutes, call.now_ns, start_ns, end_ns, limit)
+    bars = market.seconds if interval.is_second else market.minutes
+    return interval.page(bars, call.now_ns, start_ns, end_ns, limit)
 
 
 ENDPOINTS: Final = {

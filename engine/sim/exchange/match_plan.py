@@ -57,6 +57,15 @@ def plan_matches(market: SymbolMarket, account: str, new: SimNewOrder | SimOrder
             return
 
 
+def unspent(market: SymbolMarket, order: SimOrder, matches: Sequence[Match]) -> int:
+    """Return the quantity that an order by quote amount lacks because the book ran dry; 0 if the amount is spent."""
+    offered = sum(quantity for _, quantity, _ in _candidates(market, opposite(order.side)))
+    if not matches or offered > sum(match.quantity or match.prevented for match in matches):
+        return 0
+    left = order.quote_quantity - sum(product(match.price, match.quantity) for match in matches)
+    return max(left, 0) * ONE // matches[-1].price // market.rules.lot_size * market.rules.lot_size
+
+
 def amount_to_lock(market: SymbolMarket, new: SimNewOrder | SimOrder, matches: Sequence[Match]) -> int:
     """Return the amount that an order locks; 0 for a contract.
 

@@ -9,7 +9,7 @@ from engine.model import Side, TimeInForce
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange.held_orders import begin_tracking, reaches_stop
 from engine.sim.exchange.list_ledger import ListLedger
-from engine.sim.exchange.match_plan import Match, amount_to_lock, crossing_offers, opposite, plan_matches
+from engine.sim.exchange.match_plan import Match, amount_to_lock, crossing_offers, opposite, plan_matches, unspent
 from engine.sim.exchange.order_lists import ListStatus, SimOrderList, are_prices_related
 from engine.sim.exchange.order_values import Execution, SelfTrade, SimFill, SimOrder, SimOrderStatus, SimPreventedMatch
 from engine.sim.exchange.settlement import settle_contract, swap_assets
@@ -191,7 +191,7 @@ class OrderMatching(ListLedger):
     def _execute(self, market: SymbolMarket, order: SimOrder, matches: list[Match], now_ns: int) -> None:
         if order.quote_quantity:  # Binance reports the executed quantity as the quantity of such an order
             lost = 0 if order.self_trade is SelfTrade.EXPIRE_MAKER else sum(match.prevented for match in matches)
-            order.quantity = sum(match.quantity for match in matches) + lost
+            order.quantity = sum(match.quantity for match in matches) + lost + unspent(market, order, matches)
         for match in matches:
             maker = match.maker
             if maker is not None and not match.quantity:
@@ -252,6 +252,8 @@ class OrderMatching(ListLedger):
         elif order.terms.rests:
             market.rest(order)
         elif order.terms.price is None:
+            if order.quote_quantity:
+                order.quantity = order.executed + order.prevented
             self._expire(order, "INSUFFICIENT_LIQUIDITY", now_ns)
         else:
             self._expire(order, EXPIRED_UNFILLED[order.time_in_force], now_ns)

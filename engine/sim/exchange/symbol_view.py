@@ -4,6 +4,7 @@ Reads the arrays of engine/sim/exchange/venue_books.py and decides nothing.
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from engine.market import rows as r
@@ -14,9 +15,10 @@ from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.exchange.venue_books import VenueBooks
 from engine.sim.feeds.sim_market import SimQuote, TradePrint
-from engine.sim.units import ONE
+from engine.sim.units import ONE, product
 
 AVERAGE_MINUTES: Final = 5  # avgPriceMins of the filters
+SECOND_NS: Final = 1_000_000_000
 
 
 class MinuteBar(NamedTuple):
@@ -118,6 +120,32 @@ class SymbolMarket:
         bars = self.bars
         first_ns = bars[0].start_ns if bars else None
         return [*(bar for bar in self.history if first_ns is None or bar.start_ns < first_ns), *bars]
+
+    @property
+    def seconds(self) -> list[MinuteBar]:
+        """Return the seconds of the trades that are kept, oldest first, without a first one that is cut off."""
+        found: list[MinuteBar] = []
+        for start_ns, group in groupby(self.prints, lambda trade: trade.time_ns - trade.time_ns % SECOND_NS):
+            trades = list(group)
+            takers = [trade for trade in trades if not trade.buyer_is_maker]
+            prices = [trade.price for trade in trades]
+            found.append(
+                MinuteBar(
+                    start_ns=start_ns,
+                    open=prices[0],
+                    high=max(prices),
+                    low=min(prices),
+                    close=prices[-1],
+                    volume=sum(trade.quantity for trade in trades),
+                    quote=sum(product(trade.price, trade.quantity) for trade in trades),
+                    trades=len(trades),
+                    taker_base=sum(trade.quantity for trade in takers),
+                    taker_quote=sum(product(trade.price, trade.quantity) for trade in takers),
+                    first_id=trades[0].trade_id,
+                    last_id=trades[-1].trade_id,
+                )
+            )
+        return found[1:] if self._number(at.V_PRINTS) > at.PRINTS_KEPT else found
 
     @property
     def bar_last(self) -> MinuteBar:

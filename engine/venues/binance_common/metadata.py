@@ -30,6 +30,11 @@ class Filter(msgspec.Struct, rename="camel"):
     bid_multiplier_down: str = "0"
     ask_multiplier_up: str = "0"
     ask_multiplier_down: str = "0"
+    limit: int = 0  # in ICEBERG_PARTS, and the futures' counts of orders
+    min_trailing_above_delta: int = 0  # in TRAILING_DELTA
+    max_trailing_above_delta: int = 0
+    min_trailing_below_delta: int = 0
+    max_trailing_below_delta: int = 0
 
 
 class RateLimit(msgspec.Struct, rename="camel"):

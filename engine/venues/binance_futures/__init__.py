@@ -14,16 +14,26 @@ from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.http_answers import read_answer, read_nothing, read_time
+from engine.venues.binance_common.klines import Klines, read_klines
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
 from engine.venues.binance_futures.account import FuturesMessages
 from engine.venues.binance_futures.market import SPELLING
 from engine.venues.binance_futures.metadata import read_metadata
-from engine.venues.venue import AccountCodec, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
+from engine.venues.venue import (
+    AccountCodec,
+    Endpoints,
+    HistoryCodec,
+    MetadataReader,
+    Network,
+    OrderCapabilities,
+    RestSnapshots,
+)
 
 RECV_WINDOW_MS = 5_000
 DEPTH_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1_000, 20))  # (limit up to, weight) (4)
 STREAMS_MAX = 1_024  # per connection (5)
+KLINES_WEIGHT = 5  # of a page of up to 1,000 candles (4)
 
 BOOKS = ("depth@100ms", "bookTicker")
 # aggTrade and not trade: that one is not documented and may be silent (5). Never both: a trade would count twice
@@ -60,6 +70,7 @@ class BinanceFutures(BinanceVenue):
         self.endpoints = self.variant.endpoints
         self.snapshots: RestSnapshots = DepthSnapshots(self.variant.prefix, DEPTH_WEIGHTS)
         self.metadata: MetadataReader = ExchangeInfo(self.variant.prefix, self._read_metadata)
+        self.history: HistoryCodec = Klines(self.variant.prefix, weight=KLINES_WEIGHT)
         self._market = BinanceMarket(SPELLING, self.instruments)
         self._account = FuturesMessages(self.name)
         self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.variant.routes)
@@ -126,7 +137,12 @@ class BinanceFutures(BinanceVenue):
 
     @property
     def _readers(self) -> dict[str, Callable[[bytes], tuple[Event, ...]]]:
-        return {"depth": read_nothing, "time": read_time, "exchangeInfo": lambda body: (self._read_metadata(body),)}
+        return {
+            "depth": read_nothing,
+            "klines": read_klines,
+            "time": read_time,
+            "exchangeInfo": lambda body: (self._read_metadata(body),),
+        }
 
     def _read_metadata(self, payload: bytes) -> InstrumentsReport:
         return read_metadata(payload, self.name, inverse=self.variant.inverse)

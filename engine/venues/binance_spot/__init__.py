@@ -9,10 +9,11 @@ from typing import ClassVar
 
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
-from engine.model import Instrument, ListKind, TimeInForce
+from engine.model import Instrument, ListKind, OrderTerm, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.dialect import BinanceVenue
+from engine.venues.binance_common.klines import WITH_SECONDS, Klines
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
 from engine.venues.binance_common.signer import ApiKey
@@ -23,7 +24,15 @@ from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_spot.order_types import REQUIRED
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
-from engine.venues.venue import CapturedMarket, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
+from engine.venues.venue import (
+    CapturedMarket,
+    Endpoints,
+    HistoryCodec,
+    MetadataReader,
+    Network,
+    OrderCapabilities,
+    RestSnapshots,
+)
 
 __all__ = ["RECV_WINDOW_MS", "ApiKey", "BinanceSpot"]
 
@@ -62,10 +71,12 @@ class BinanceSpot(BinanceVenue):
         times_in_force=frozenset(TimeInForce),
         amend=True,
         native_stops=True,
+        terms=frozenset(OrderTerm),
         order_lists=frozenset(ListKind),
     )
     key_rights: ClassVar[BinanceKeyRights] = BinanceKeyRights()
     snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
+    history: HistoryCodec = Klines(PREFIX, weight=2, intervals=WITH_SECONDS)
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         self.instruments = tuple(instruments)

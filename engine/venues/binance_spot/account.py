@@ -31,6 +31,7 @@ from engine.venues.binance_common.http_answers import (
     retry_at_ms,
     unrecognised,
 )
+from engine.venues.binance_common.klines import read_klines
 from engine.venues.binance_common.values import nanoseconds
 from engine.venues.binance_spot import shapes, venue_limits
 from engine.venues.binance_spot.calls import Requests
@@ -274,4 +275,5 @@ READERS: dict[tuple[str, str], Callable[[bytes, str], tuple[Event, ...]]] = {
     ("GET", "/api/v3/exchangeInfo"): _instruments,
     ("GET", "/api/v3/depth"): read_nothing,
     ("GET", "/api/v3/ping"): read_nothing,
+    ("GET", "/api/v3/klines"): read_klines,
 }

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from engine.model import Instrument, RateLimits
+from engine.model import Instrument, OrderTerm, RateLimits
 from engine.venues.binance_common.metadata import (
     LEVEL_OVER_ORDER,
     Filter,
@@ -24,6 +24,9 @@ class _SpotSymbol(msgspec.Struct, rename="camel"):
     filters: list[Filter]
     base_asset_precision: int = 8
     quote_asset_precision: int = 8
+    iceberg_allowed: bool = True
+    allow_trailing_stop: bool = True
+    quote_order_qty_market_allowed: bool = True
 
 
 class _SpotInfo(msgspec.Struct, rename="camel"):
@@ -47,6 +50,7 @@ def read_rate_limits(payload: bytes) -> RateLimits:
 def _instrument(symbol: _SpotSymbol, venue: str) -> Instrument:
     filters = {of.filter_type: of for of in symbol.filters}
     absent = Filter()
+    trailing = filters.get("TRAILING_DELTA", absent)
     price = filters.get("PRICE_FILTER", absent)
     lot = filters.get("LOT_SIZE", absent)
     market_lot = filters.get("MARKET_LOT_SIZE", absent)
@@ -81,4 +85,21 @@ def _instrument(symbol: _SpotSymbol, venue: str) -> Instrument:
         buy_price_high=number(by_side.bid_multiplier_up),
         sell_price_low=number(by_side.ask_multiplier_down),
         sell_price_high=number(by_side.ask_multiplier_up),
+        iceberg_parts_max=filters.get("ICEBERG_PARTS", absent).limit,
+        trailing_delta_min=max(trailing.min_trailing_above_delta, trailing.min_trailing_below_delta),
+        trailing_delta_max=_lower_bound(trailing.max_trailing_above_delta, trailing.max_trailing_below_delta),
+        forbids=tuple(term for term, is_allowed in _allowed(symbol).items() if not is_allowed),
     )
+
+
+def _allowed(symbol: _SpotSymbol) -> dict[OrderTerm, bool]:
+    return {
+        OrderTerm.TRAILING: symbol.allow_trailing_stop,
+        OrderTerm.ICEBERG: symbol.iceberg_allowed,
+        OrderTerm.QUOTE_QUANTITY: symbol.quote_order_qty_market_allowed,
+    }
+
+
+def _lower_bound(one: int, other: int) -> int:
+    """Return the smaller of two upper bounds. A bound of 0 is none."""
+    return min(bound for bound in (one, other) if bound) if one or other else 0

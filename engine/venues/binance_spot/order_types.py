@@ -27,6 +27,9 @@ NAMES = {order_type: STOP_NAMES.get(order_type, order_type.value) for order_type
 TYPES = {NAMES[order_type]: order_type for order_type in (OrderType.MARKET, OrderType.LIMIT, OrderType.LIMIT_MAKER)}
 
 
+OF_STOPS = frozenset(NAMES[order_type] for order_type, names in REQUIRED.items() if "stopPrice" in names)
+
+
 def number(value: Decimal) -> str:
     """Return a number as Binance reads it, which has no exponent and no sign."""
     text = plain(value)
@@ -37,14 +40,24 @@ def number(value: Decimal) -> str:
 def order_params(terms: Terms, quantity: Decimal) -> Params:
     """Return type, quantity and the parameters of the type, in Binance's order."""
     required = REQUIRED[terms.type]
+    if terms.trailing_delta and not terms.trigger:
+        required -= {"stopPrice"}  # it follows the market at once
     prices = [("price", terms.price), ("stopPrice", terms.trigger)]
     assert all(price is not None and price > 0 for name, price in prices if name in required), terms
+    amount = ("quoteOrderQty", terms.quote_quantity) if terms.quote_quantity else ("quantity", quantity)
     return (
         ("type", NAMES[terms.type]),
         *([("timeInForce", terms.time_in_force.value)] if "timeInForce" in required else []),
-        ("quantity", number(quantity)),
+        (amount[0], number(amount[1])),
         *((name, number(price)) for name, price in prices if name in required and price is not None),
+        *([("trailingDelta", str(terms.trailing_delta))] if terms.trailing_delta else []),
+        *([("icebergQty", number(terms.iceberg_quantity))] if terms.iceberg_quantity else []),
     )
+
+
+def is_triggered(venue_type: str, *, is_working: bool, working_ms: int) -> bool:
+    """Return True if a report shows an order that the venue held and that the market has activated since."""
+    return venue_type in OF_STOPS and (is_working or working_ms > 0)
 
 
 def reported_type(venue_type: str, stop_price: str) -> tuple[OrderType, Decimal, str]:

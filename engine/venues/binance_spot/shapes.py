@@ -12,9 +12,10 @@ import msgspec
 from engine.events import AccountReport, BalanceReport, Fill, OrderReport, VenueStatus
 from engine.model import Side, TimeInForce
 from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, VenueId, nanoseconds
-from engine.venues.binance_spot.order_types import reported_type
+from engine.venues.binance_spot.order_types import is_triggered, reported_type
 from engine.venues.binance_spot.venue_limits import VENUE
 
+TrailingDelta = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 VenueType = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z_]{1,40}\Z")]
 
 PENDING = "PENDING_NEW"  # of a list's order that waits for another: not on the book, but it can be canceled
@@ -54,7 +55,8 @@ class ExecutionReport(
         symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
         price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i",
         last_quantity="l", filled_quantity="z", last_price="L", fee="n", fee_asset="N", transaction_ms="T",
-        trade_id="t", maker="m", prevented_quantity="A",
+        trade_id="t", maker="m", prevented_quantity="A", iceberg_quantity="F", quote_quantity="Q",
+        trailing_delta="d", is_working="w", working_ms="W",
     ),
 ):  # fmt: skip
     """An executionReport event."""
@@ -82,6 +84,11 @@ class ExecutionReport(
     expiry_reason: Text = ""
     stop_price: Amount = "0"
     prevented_quantity: Amount | None = None
+    iceberg_quantity: Amount = "0"
+    quote_quantity: Amount = "0"
+    trailing_delta: TrailingDelta = 0
+    is_working: bool = False  # it is in the book
+    working_ms: int = -1  # since when; a market order that was triggered has this alone
 
     def report(self) -> OrderReport:
         """Return the order's status and the fill, if it is a trade."""
@@ -106,6 +113,10 @@ class ExecutionReport(
             venue_type=venue_type,
             client_order_id_now=self.request_or_order_id if self.execution == "REPLACED" else "",
             prevented_quantity=None if self.prevented_quantity is None else Decimal(self.prevented_quantity),
+            trailing_delta=self.trailing_delta,
+            iceberg_quantity=Decimal(self.iceberg_quantity),
+            quote_quantity=Decimal(self.quote_quantity),
+            is_triggered=is_triggered(self.type, is_working=self.is_working, working_ms=self.working_ms),
         )
 
     def _fill(self, own_id: str) -> Fill:
@@ -155,6 +166,11 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
     expiry_reason: Text = ""
     stop_price: Amount = "0"  # in queries and lists
     prevented_quantity: Amount | None = None  # if self-trade prevention took some
+    iceberg_qty: Amount = "0"
+    orig_quote_order_qty: Amount = "0"
+    trailing_delta: TrailingDelta = 0
+    is_working: bool = False  # in queries and lists
+    working_time: int = -1
     fills: tuple[AnswerFill, ...] = ()
 
     def report(self) -> OrderReport:
@@ -200,6 +216,10 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             stop_price=stop_price,
             venue_type=venue_type,
             prevented_quantity=None if self.prevented_quantity is None else Decimal(self.prevented_quantity),
+            trailing_delta=self.trailing_delta,
+            iceberg_quantity=Decimal(self.iceberg_qty),
+            quote_quantity=Decimal(self.orig_quote_order_qty),
+            is_triggered=is_triggered(self.type, is_working=self.is_working, working_ms=self.working_time),
         )
 
 

@@ -1,0 +1,134 @@
+"""`verbatim.backtest`: trade the market of a session or a capture with a strategy, against the simulated venue.
+
+The strategy may be a class of a notebook (verbatim/class_source.py). The result is a session like any other.
+"""
+
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from msgspec.structs import replace
+
+from analysis.session import Session
+from analysis.session_tables import SessionPlace
+from engine.live.startup import ID_LETTERS
+from engine.session_record import StrategySettings
+from engine.strategy.loading import as_recorded
+from journal.reader import Journal
+from journal.record import canonical, plain
+from journal.sessions import new_session_folder
+from replay.code_trust import refuse_untrusted_code
+from replay.network_guard import no_sockets
+from replay.overrides import apply_overrides
+from replay.resim.resimulate import ResimOptions, resimulate
+from replay.resim.venue_model import measure_latency, parse_balances, with_settings
+from verbatim.class_source import module_text
+from verbatim.session_lookup import session_in
+from verbatim.session_opening import SessionName, open
+from verbatim.strategy_files import read_strategy
+from verbatim.warmup import compile_if_new
+
+Setting = str | int | float | Decimal  # the value of a setting, as a command line has it as text
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+def backtest(
+    session: SessionName,
+    strategy: type | str | os.PathLike[str],
+    *,
+    parameters: Mapping[str, Any] = NOTHING,
+    balances: Mapping[str, Setting] = NOTHING,
+    model: Mapping[str, Setting] = NOTHING,
+    settings: Mapping[str, Setting] = NOTHING,
+    exchange_info: str | os.PathLike[str] | None = None,
+    into: str | os.PathLike[str] | None = None,
+    journals: str | os.PathLike[str] = "journals",
+    trust_code: bool = False,
+) -> Session:
+    """Trade a recorded market with one strategy, from the first record to the last, and return the new session.
+
+    Args:
+        session: A session, a recording or an imported capture, as for `verbatim.open`.
+        strategy: A class, also of a notebook, or `path.py:Class`.
+        parameters: Values that override the defaults of the class.
+        balances: The account's money by asset, where the session states none.
+        model: Of the simulated venue, as `{"request_ms": 2, "fee_taker": "0.0004"}`. Default: measured latency.
+        settings: Of the session, as `{"risk.order_size_max": "0.5"}`.
+        exchange_info: Of a capture: a file with the venue's answer to exchangeInfo.
+        into: The new folder of the journal. Default: one in `resims`, beside the folder `journals`.
+        journals: The folder in which ids are looked up.
+        trust_code: Run the session's own risk rules though they were not recorded on this machine.
+
+    Raises:
+        StrategyError: The strategy cannot be used; the text says where and why.
+        UnknownSettingError: A balance or a setting of the model does not fit.
+        UnknownOverrideError: A setting does not fit.
+        CannotResimulateError: The session's market cannot be traded.
+    """
+    place = open(session, journals=journals).place
+    new = _strategy_settings(strategy, parameters)
+    compile_if_new()
+    journal = Journal.open(place.folder)
+    recorded = session_in(place.folder, None if exchange_info is None else Path(exchange_info))
+    if not trust_code and any(rule.module for rule in recorded.rules):
+        refuse_untrusted_code(recorded, place.trust_key, Path(place.label))
+    body = replace(recorded, strategies=(new,), account=recorded.account or "main")
+    measured = measure_latency(journal)
+    options = ResimOptions(
+        session=apply_overrides(body, _texts(settings)),
+        model=with_settings(measured.model, _texts(model), measured.ways_ns),
+        modelled=True,
+        balances=parse_balances(_texts(balances)),
+        marks=True,
+        changes=(f"strategy {new.module}.py:{new.cls}", *(f"{name}={text}" for name, text in _texts(settings).items())),
+    )
+    folder = new_resim_folder(Path(journals)) if into is None else Path(into)
+    with no_sockets():
+        return Session([SessionPlace(resimulate(place.folder, folder, options).folder)])
+
+
+def new_resim_folder(journals: Path) -> Path:
+    """Return a new folder apart from the live sessions, since no account continues from a resimulation."""
+    root = journals.absolute().parent / "resims"
+    return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
+
+
+def _strategy_settings(strategy: type | str | os.PathLike[str], parameters: Mapping[str, Any]) -> StrategySettings:
+    """Return a strategy as a SESSION record holds it. A class of a file counts as its file.
+
+    Raises:
+        StrategyError: It cannot be used.
+    """
+    if not isinstance(strategy, type):
+        return read_strategy(os.fspath(strategy), parameters=parameters)
+    name = strategy.__name__
+    file = getattr(sys.modules.get(strategy.__module__), "__file__", None)
+    if file is not None and strategy.__module__ != "__main__":
+        return read_strategy(f"{file}:{strategy.__qualname__}", name=name.lower(), parameters=parameters)
+    draft = StrategySettings(
+        name=name.lower(),
+        version="",
+        module="notebook",
+        cls=name,
+        parameters=json.loads(canonical(dict(parameters))),  # as a replay will read them
+        sources={"notebook": module_text(strategy)},
+    )
+    return as_recorded(draft)
+
+
+def _texts(settings: Mapping[str, Setting]) -> dict[str, str]:
+    """Return the values as a command line has them."""
+    return {name: _text(value) for name, value in settings.items()}
+
+
+def _text(value: Setting) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return plain(Decimal(str(value))) if isinstance(value, int | float | Decimal) else value
