@@ -38,6 +38,12 @@ ORDER BY session, instrument, start_ns
 """  # the length comes first: question marks are numbered by their place in the text
 
 
+_IS_INSTRUMENT = """(
+    instrument = ? OR split_part(instrument, ':', 2) = ?
+    OR instrument IN (SELECT known.instrument FROM instruments AS known WHERE known.own_symbol = ?)
+)"""
+
+
 class SessionPlace(NamedTuple):
     """Where a session is, and where it came from."""
 
@@ -137,6 +143,11 @@ class SessionTables:
         return self._view("modes")
 
     @property
+    def instruments(self) -> Table:
+        """The instruments: own symbol and venue symbol, decimals, grids, bounds, multiplier."""
+        return self._view("instruments")
+
+    @property
     def notes(self) -> Table:
         """Remarks for people: info, warning, alarm."""
         return self._view("notes")
@@ -145,7 +156,7 @@ class SessionTables:
         """Return the best bids and asks as decoded, in order of arrival.
 
         Args:
-            instrument: A symbol or `venue:symbol`. Default: all.
+            instrument: A symbol, of the venue or the user's own, or `venue:symbol`. Default: all.
             start: The first record or time.
             end: The last record or time.
         """
@@ -162,7 +173,7 @@ class SessionTables:
 
         Args:
             seconds: The length of a bar. Bars begin at multiples of it in UTC, and weeks on Monday.
-            instrument: A symbol or `venue:symbol`. Default: all.
+            instrument: A symbol, of the venue or the user's own, or `venue:symbol`. Default: all.
             start: The first record or time.
             end: The last record or time.
         """
@@ -218,8 +229,7 @@ class SessionTables:
         found = self._between(f"SELECT * FROM {view}", start, end)
         if not instrument or instrument == ONLY:
             return found
-        column = "instrument" if ":" in instrument else "split_part(instrument, ':', 2)"
-        return found.where(f"{column} = ?", instrument)
+        return found.where(_IS_INSTRUMENT, instrument, instrument, instrument)
 
     def _between(self, query: str, start: Moment | None, end: Moment | None) -> Table:
         """Return the rows of a query between two moments, both included."""

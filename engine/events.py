@@ -111,6 +111,17 @@ class ContractReport(msgspec.Struct, frozen=True):
     venue_ns: int
 
 
+class FundingReport(msgspec.Struct, frozen=True):
+    """A funding of a contract that the account holds, with its own numbers."""
+
+    instrument: str
+    asset: str
+    amount: Decimal  # received; negative: paid
+    rate: Decimal
+    mark: Decimal
+    venue_ns: int  # when it was due
+
+
 class AccountReport(msgspec.Struct, frozen=True):
     """All balances. Assets not named hold nothing."""
 
@@ -185,6 +196,7 @@ Event = (
     | BalanceReport
     | WalletReport
     | ContractReport
+    | FundingReport
     | AccountReport
     | OpenOrdersReport
     | FillsReport

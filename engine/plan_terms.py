@@ -196,6 +196,7 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
     """Enter, and protect what was filled: stop and target rest at the venue until one of them is reached.
 
     Where the venue has no order lists the engine watches the target, and without stop orders the stop too.
+    `view.protected_by(plan_id)` names the holder of the stop now. Of a venue without stop orders it is the engine.
     """
 
     stop_price: Decimal
@@ -252,7 +253,9 @@ class Oco(_PlanTerms, frozen=True, tag="oco"):
 
 
 class Trail(_PlanTerms, frozen=True, tag="trail"):
-    """A trailing stop that the engine holds: close at market once the market turned by a distance from its best price.
+    """A trailing stop: close at market once the market turned by a distance from its best price.
+
+    The venue holds it if `basis_points` is given and the venue has such orders; else the engine does.
 
     `side` is that of the exit: SELL protects a long position. Exactly one of `amount` and `basis_points` is given.
     """

@@ -104,7 +104,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
         "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -138,11 +138,13 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
+    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
+    counts_fills: bool = False
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
     """Return the limits with the newest rules, as the configuration of a new session has them."""
-    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE)
+    return replace(settings, figures=True, self_trade=SelfTradeChoice.REFUSE, counts_fills=True)
 
 
 class RuleSettings(msgspec.Struct, frozen=True):
@@ -273,7 +275,7 @@ def new_engine_settings() -> EngineSettings:
 class SafeguardSettings(msgspec.Struct, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits", "rate_backoff_max_ns"})
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
@@ -290,6 +292,8 @@ class SafeguardSettings(msgspec.Struct, frozen=True):
     snapshot_percent: int = 0  # of a minute's request weight, for book snapshots; 0: as other queries
     own_open_orders: bool = False  # open_orders_max leaves out other programs' orders
     error_burst_max: int = 0  # so many errors of orders within `window_ns` start a reconciliation
+    # a refusal for the rate that states no time is waited out for 1 s, then twice as long each time, up to this
+    rate_backoff_max_ns: int = 0  # 0: for 1 s each time
     paused_exits: bool = False  # a pause leaves a strategy's exits alone: it runs, and may reduce its positions
 
 
@@ -304,6 +308,7 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     own_open_orders=True,
     error_burst_max=5,
     paused_exits=True,
+    rate_backoff_max_ns=30 * SECOND_NS,
 )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from checked_sessions import begin, start
 from power_cuts import record
+from tiers import Tier
 
 from engine.sim.faults import Faults, Rule, ScriptedFault
 from journal.writer import JournalWriter
@@ -24,6 +25,11 @@ if sys.dont_write_bytecode:  # compiling test files takes 7 s of each worker: ke
     sys.dont_write_bytecode = False
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(Path.home() / ".cache/verbatim/bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # also of the processes that tests start
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note whether this run is the quick tier, before test files are imported."""
+    Tier.is_quick = config.option.markexpr == "not slow"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import check_ordered_end
 
 from engine.lifecycle import Status
@@ -79,7 +80,7 @@ def requests(session: VirtualSession) -> Counter[str]:
 
 def test_an_order_is_reduced_in_place(tmp_path: Path) -> None:
     """The order keeps its ids, at the venue too. Our own amendment is no alarm."""
-    session = started(tmp_path, VirtualVenue())
+    session = started(tmp_path, CalmVenue())
     order = the_order(session)
     assert (order.status, order.order.quantity, order.venue_client_id) == (Status.OPEN, D("0.004"), "")
     [theirs] = session.venue.get("/sim/state")["open_orders"]
@@ -100,7 +101,7 @@ def test_an_order_is_reduced_in_place(tmp_path: Path) -> None:
     ],
 )
 def test_an_amendment_is_refused_before_it_is_sent(tmp_path: Path, size: str, reason: str) -> None:
-    session = started(tmp_path, VirtualVenue(), sizes=size)
+    session = started(tmp_path, CalmVenue(), sizes=size)
     verdict = json.loads(session.kinds(Kind.VERDICT)[-1].body or "")
     assert not verdict["approved"]
     assert reason in "; ".join(verdict["rules"].values())
@@ -120,7 +121,7 @@ def test_an_amendment_is_refused_before_it_is_sent(tmp_path: Path, size: str, re
     ids=lambda fault: fault["action"],
 )
 def test_an_amendment_is_known_whatever_is_lost(tmp_path: Path, fault: dict[str, Any]) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(**fault)
     session = started(tmp_path, venue).run(5)
     assert the_order(session).order.quantity == D("0.004")
@@ -140,7 +141,7 @@ def test_an_amendment_is_known_whatever_is_lost(tmp_path: Path, fault: dict[str,
 def test_an_amendment_that_failed_is_said_and_the_venue_is_believed(
     tmp_path: Path, fault: dict[str, Any], word: str
 ) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(**fault)
     session = started(tmp_path, venue).run(15)
     theirs = venue.get("/sim/state")["open_orders"]

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import examples
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -219,7 +220,7 @@ def test_answers_and_other_streams_are_events() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(st.data())
 def test_mutated_frames_never_raise_and_both_ways_agree(data: st.DataObject) -> None:
     frame = bytearray(data.draw(st.sampled_from([*FRAMES, SNAPSHOT, COIN_SNAPSHOT])))

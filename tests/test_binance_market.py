@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import examples
 
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
@@ -153,7 +154,7 @@ def test_unusual_spellings_of_good_values_are_taken(text: str, value: int) -> No
 _DIGITS = st.text("0123456789", max_size=20)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.one_of(st.text("0123456789.+-eE", max_size=24), st.builds(lambda a, b: f"{a}.{b}", _DIGITS, _DIGITS), _DIGITS),
     st.sampled_from([0, 2]),
@@ -216,7 +217,7 @@ def test_whatever_comes_is_at_least_unrecognised(frame: bytes) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 @given(st.data())
 def test_mutated_frames_never_raise_and_both_ways_agree(data: st.DataObject) -> None:
     frame = bytearray(data.draw(st.sampled_from([QUOTE, TRADE, DIFF])))

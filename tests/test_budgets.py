@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, mode, notes
 from msgspec.structs import replace
 from strategies.each import Each
-from tiers import first_is_quick
 
 from engine.mode_reasons import Mode
 from engine.session_record import SAFEGUARDS, SECOND_NS, EngineSettings, RiskSettings, new_engine_settings
@@ -41,7 +41,7 @@ def requests(session: VirtualSession, purpose: str) -> list[Record]:
 
 def test_order_count_limit_stops_new_orders_alone(begin: CheckedSessions) -> None:
     """Five orders rest when the venue refuses the sixth: cancels, queries and reconnects continue in mode RUNNING."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "spam", engine=EngineSettings(reconcile_every_ns=5 * SECOND_NS))
     session.run(5, until=lambda s: len(s.facts("order_accepted")) == 5)
     venue.fault(action="reject", times=0, **TOO_MANY, **ORDER)
@@ -82,7 +82,7 @@ def test_order_count_limit_is_not_hammered(begin: CheckedSessions) -> None:
 @pytest.mark.slow
 def test_order_count_limit_of_ten_seconds_is_kept_without_asking(begin: CheckedSessions) -> None:
     """Our own count stops new orders before the venue does; the venue counts each account's orders."""
-    venue = VirtualVenue(limits={"orders_10s_max": 8})
+    venue = CalmVenue(limits={"orders_10s_max": 8})
     session = begin(venue, "spam", limits={"orders_10s_max": 8}).run(60)
     assert session.facts("orders_blocked") == []
     sent = Counter(record.time_ns // (10 * SECOND_NS) for record in requests(session, "place"))
@@ -92,7 +92,7 @@ def test_order_count_limit_of_ten_seconds_is_kept_without_asking(begin: CheckedS
 
 @pytest.mark.slow
 def test_order_count_limit_of_a_day_follows_the_venues_own_count(begin: CheckedSessions) -> None:
-    venue = VirtualVenue(limits={"orders_day_max": 12})
+    venue = CalmVenue(limits={"orders_day_max": 12})
     session = begin(venue, "spam", limits={"orders_day_max": 12}).run(60)
     assert len(requests(session, "place")) == 12
     assert session.state.account.limits.get("binance_spot").orders_day == 12
@@ -102,7 +102,7 @@ def test_order_count_limit_of_a_day_follows_the_venues_own_count(begin: CheckedS
 @pytest.mark.slow
 def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: CheckedSessions) -> None:
     """The venue states no wait with -1015, also where another program used the limit up."""
-    venue = VirtualVenue(limits={"orders_10s_max": 8})
+    venue = CalmVenue(limits={"orders_10s_max": 8})
     session = begin(venue, "spam", limits={"orders_10s_max": 100}).run(60)
     refusals = [
         json.loads(record.meta or "{}")["headers"]
@@ -121,7 +121,7 @@ def test_order_count_limit_used_up_by_others_is_refused_without_a_wait(begin: Ch
 @pytest.mark.slow
 def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: CheckedSessions) -> None:
     """429, then 418: the second one's wait counts, and the private link is not opened either."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(5)
     venue.fault(action="rate_limit", method="GET", path="/api/v3/openOrders", retry_after_s=30)
     venue.fault(action="reject", method="DELETE", status=418, code=-1003, msg="Way too much", retry_after_s=90)
@@ -140,9 +140,40 @@ def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: Che
     assert venue.get("/sim/state")["open_orders"] == []
 
 
+@pytest.mark.parametrize("max_s", [5, 0])
+def test_s11_a_refusal_for_the_rate_without_a_time_is_waited_out_longer_each_time(
+    begin: CheckedSessions, max_s: int
+) -> None:
+    """429 without Retry-After: 1 s for ever before; now doubled up to the limit, and 1 s again after a quiet time."""
+    venue = VirtualVenue()
+    safeguards = replace(SAFEGUARDS, rate_backoff_max_ns=max_s * SECOND_NS)
+    session = begin(venue, "once", parameters={"below": "100"}, safeguards=safeguards).run(5)
+    too_many = {"action": "reject", "status": 429, "code": -1003, "msg": "Too many requests.", "times": 0}
+    venue.fault(method="GET", path="/api/v3/openOrders", **too_many)
+    session.command("reconcile").run(20)
+    assert venue.unstruck_faults() == []
+    waits = [round((until - at) / SECOND_NS) for at, until in rate_blocks(session)]
+    assert waits[:5] == ([1, 2, 4, 5, 5] if max_s else [1] * 5)
+    assert mode(session) is not Mode.RUNNING
+    venue.sim.faults.clear()
+    session.run(100, until=lambda s: mode(s) is Mode.RUNNING).run(25)
+    venue.fault(method="GET", path="/api/v3/openOrders", **{**too_many, "times": 1})
+    known = len(waits := rate_blocks(session))
+    session.command("reconcile").run(3)
+    [(at, until)] = rate_blocks(session)[known:]
+    assert until - at == SECOND_NS
+    assert mode(session) is Mode.RUNNING
+
+
+def rate_blocks(session: VirtualSession) -> list[tuple[int, int]]:
+    """Return the session time of each block of the venue, and its end."""
+    records = [record for record in session.kinds(Kind.FACT) if '"rate_blocked"' in (record.body or "")]
+    return [(record.time_ns, json.loads(record.body or "")["until_ns"]) for record in records]
+
+
 def test_s11_cancels_keep_their_budget(begin: CheckedSessions) -> None:
     """With four fifths of the weight used by another program, queries and new orders wait and cancels leave."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "100", "orders": 2}).run(5)
     session.run(61, until=lambda s: s.state.time_ns // SECOND_NS % 60 == 5)
     for _ in range(20):  # of another program at the same address
@@ -163,15 +194,14 @@ def test_s11_cancels_keep_their_budget(begin: CheckedSessions) -> None:
 # ---- breakers ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("status", "code", "text"),
-    first_is_quick(
-        [
-            (400, -1013, "Market is closed."),
-            (400, -2010, "This action is disabled on this account."),
-            (400, -1013, "Filter failure: NOTIONAL"),
-        ]
-    ),
+    [
+        (400, -1013, "Market is closed."),
+        (400, -2010, "This action is disabled on this account."),
+        (400, -1013, "Filter failure: NOTIONAL"),
+    ],
 )
 def test_refused_for_ever_pauses_the_instrument(begin: CheckedSessions, status: int, code: int, text: str) -> None:
     """601 orders a minute before; now ten, and one after each pause, which doubles."""
@@ -191,6 +221,7 @@ def test_refused_for_ever_pauses_the_instrument(begin: CheckedSessions, status: 
     assert f"instrument {BTC}" not in session.state.account.breakers.pauses
 
 
+@pytest.mark.slow
 def test_refused_for_ever_spares_the_other_instruments(begin: CheckedSessions) -> None:
     venue = VirtualVenue(symbols=("BTCUSDT", "ETHUSDT"))
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"status": "BREAK"})
@@ -202,7 +233,7 @@ def test_refused_for_ever_spares_the_other_instruments(begin: CheckedSessions) -
 
 def test_refused_for_ever_by_silence_pauses_the_instrument(begin: CheckedSessions) -> None:
     """Orders without an answer count too: each one is proved absent, and the next one is lost as well."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="reject", times=0, status=503, code=-1000, msg="down", **ORDER)
     session = begin(
         venue, "once", parameters={"orders": 1000, "below": "100"}, safeguards=replace(SAFEGUARDS, rejections_max=3)
@@ -235,6 +266,7 @@ def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: CheckedSessio
     session.run(5, until=lambda s: len(s.state.account.orders.live) == 5)
 
 
+@pytest.mark.slow
 def test_refusal_storm_stays_bounded_for_hours(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "spam", risk=RiskSettings(order_size_max=Decimal("0.0001"))).run(80)
@@ -257,7 +289,7 @@ def tripped_with_records(session: VirtualSession) -> list[tuple[dict[str, Any], 
 
 
 def test_a_pause_outlives_a_restart(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="reject", times=0, status=400, code=-1013, msg="Market is closed.", **ORDER)
     session = begin(venue, "spam").run(20)
     opening, before = session.state, session
@@ -273,7 +305,7 @@ def test_a_pause_outlives_a_restart(begin: CheckedSessions) -> None:
 
 def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: CheckedSessions) -> None:
     """Its interval doubles; after five there is an alarm, and a query by the venue's id."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "nervous").run(5, until=lambda s: bool(s.facts("order_accepted")))
     venue.fault(
         action="reject", times=0, method="DELETE", path="/api/v3/order",
@@ -299,7 +331,7 @@ def test_s10_a_cancel_refused_for_ever_is_not_sent_for_ever(begin: CheckedSessio
 
 def test_a_filter_that_the_venue_changes_is_read_again(begin: CheckedSessions) -> None:
     """A refusal by a filter reads the instruments again; from then on our own rules refuse what the venue would."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "sizes", parameters={"size": "0.00201"}).run(5)
     placed = len(requests(session, "place"))
     assert placed > 3
@@ -316,7 +348,7 @@ def test_a_filter_that_the_venue_changes_is_read_again(begin: CheckedSessions) -
 
 
 def test_a_trading_status_is_read_on_schedule(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"orders": 0}, safeguards=SOON).run(5)
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"status": "HALT"})
     session.run(10)
@@ -326,7 +358,7 @@ def test_a_trading_status_is_read_on_schedule(begin: CheckedSessions) -> None:
 
 
 def test_a_finer_grid_than_the_session_has_stops_the_instrument(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"orders": 0}, safeguards=SOON).run(5)
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"tick_size": "0.0001"})
     session.run(10)
@@ -337,7 +369,7 @@ def test_a_finer_grid_than_the_session_has_stops_the_instrument(begin: CheckedSe
 
 
 def test_an_account_that_may_not_trade_is_not_running(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(5)
     venue.fault(action="allow_trading", on=False)
     session.command("reconcile").run(2)
@@ -354,7 +386,7 @@ def test_an_account_that_may_not_trade_is_not_running(begin: CheckedSessions) ->
 @pytest.mark.slow
 def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: CheckedSessions) -> None:
     """40 snapshots of 250 are more than a minute's 6,000: they are as deep as fits, and the rest is not touched."""
-    venue = VirtualVenue(symbols=Each.instruments)
+    venue = CalmVenue(symbols=Each.instruments)
     session = begin(venue, "each", engine=new_engine_settings())
     session.run(4)
     assert mode(session) is Mode.RUNNING
@@ -371,7 +403,7 @@ def test_forty_instruments_start_and_trade_within_one_minute_of_weight(begin: Ch
 def test_instruments_trade_each_as_it_becomes_ready(begin: CheckedSessions) -> None:
     """Where a minute's budget holds no more snapshots, those that are ready trade while others wait their turn."""
     names = Each.instruments[:12]
-    venue = VirtualVenue(symbols=names, limits={"weight_max": 1200})
+    venue = CalmVenue(symbols=names, limits={"weight_max": 1200})
     session = begin(
         venue, "each", parameters={"count": 12}, engine=new_engine_settings(), limits={"weight_minute_max": 1200}
     )

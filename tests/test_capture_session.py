@@ -236,6 +236,7 @@ def test_a_declared_crossover_fires_at_the_quotes_of_a_full_scan(captures: Captu
     assert len(seen[0]) > 50
 
 
+@pytest.mark.slow
 def test_a_price_move_is_measured_from_its_last_trigger(captures: Captures) -> None:
     kept: list[Record] = []
     resimulate_decisions(
@@ -418,6 +419,7 @@ def test_invalid_options_are_one_clear_line(captures: Captures, words: tuple[obj
     assert len(output.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_the_chosen_model_is_printed(captures: Captures) -> None:
     words = (
         "resim",

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from calm_venue import CalmVenue
 from msgspec.structs import replace
 
 import engine.apply.messages
@@ -15,7 +16,7 @@ from engine.state.changes import Change, Requested, Stamp
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from replay.rebuild import rebuild
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, strategy_settings
 
 TESTS = Path(__file__).parent
 PARTS = Account.__struct_fields__
@@ -54,7 +55,7 @@ def test_a_change_of_a_golden_session_moves_only_what_claims_it(
 def test_a_change_of_a_new_session_moves_only_what_claims_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With resting orders, a lost link, a safety order and a ledger."""
     requote = strategy_settings(TESTS / "strategies/requote.py", "Requote")
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = VirtualSession(venue, tmp_path / "s", strategies=[requote]).run(3)
     venue.fault(action="disconnect", target="private")
     session.run(3).command("cancel_all").run(3).command("resume").run(2).command("pause").run(1)

@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 import structlog
-from tiers import first_is_quick
 from warm_processes import VERBATIM, WarmProcess, run
 
 from engine.live.logs import configure
@@ -250,6 +249,7 @@ def test_a_journal_that_fails_stops_trading_and_cancels(tmp_path: Path) -> None:
         assert state_of(ready)["open_orders"] == []
 
 
+@pytest.mark.slow
 def test_demo_says_identical_and_what_to_try(tmp_path: Path) -> None:
     ended = verbatim("demo", "--seconds", "5", "--journals", tmp_path)
     assert ended.returncode == 0, ended.stderr
@@ -328,7 +328,8 @@ def last_seq(folder: Path) -> int:
         return -1
 
 
-@pytest.mark.parametrize("library", first_is_quick(["msgspec", "pyarrow", "numba"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["msgspec", "pyarrow", "numba"])
 def test_ctrl_c_before_the_session_is_one_clear_line(tmp_path: Path, library: str) -> None:
     with started([*VERBATIM, "demo", "--journals", str(tmp_path)], subprocess.Popen) as process:
         maps = Path(f"/proc/{process.pid}/maps")

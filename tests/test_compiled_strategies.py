@@ -107,6 +107,7 @@ def test_a_throttle_is_kept_and_what_is_wanted_within_it_is_asked_again_after_it
     assert not any("throttle.hand" in (record.body or "") for record in session.records if record.kind is Kind.TIMER)
 
 
+@pytest.mark.slow
 def test_who_may_not_trade_is_not_asked() -> None:
     session = ByHand(source=hand("True")).run(2)
     before = woken(session)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from calm_venue import CalmVenue
 from msgspec.structs import replace
 
 from engine.errors import CoreError
@@ -16,7 +17,7 @@ from journal.writer import JournalWriter
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from verbatim.strategy_files import read_strategy
-from verbatim.testing import VirtualSession, VirtualVenue
+from verbatim.testing import VirtualSession
 
 BROKEN = """
 from engine.venues.binance_spot import BinanceSpot
@@ -58,7 +59,7 @@ class Stumbling(BinanceSpot):
 def test_the_record_that_broke_the_core_is_in_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(tmp_path)
-    venue = VirtualVenue()
+    venue = CalmVenue()
     body = SessionBody(
         session="aaaaaaaa",
         started_ns=venue.now_ns,
@@ -99,7 +100,7 @@ def test_a_decision_that_breaks_leaves_a_halt_that_outlives_a_restart(
     """Fold the input, drop every decision of the step, and let the next session wait for a person."""
     (tmp_path / "stumbling.py").write_text(STUMBLING)
     monkeypatch.syspath_prepend(tmp_path)
-    venue = VirtualVenue()
+    venue = CalmVenue()
     chosen = read_strategy(f"{Path(__file__).parent}/strategies/once.py:Once")
     session = VirtualSession(venue, tmp_path / "one", strategies=[chosen], dialect="stumbling:Stumbling")
     with pytest.raises(CoreError, match="broke the core: RuntimeError: no words for an order"):

@@ -5,6 +5,7 @@ from decimal import Decimal, localcontext
 from by_hand import BTC
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import examples
 
 from engine.facts import OrderFilled
 from engine.model import Side
@@ -26,7 +27,7 @@ def fills(draw: st.DrawFn) -> OrderFilled:
     )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(fills(), max_size=25), st.integers(1, 10_000_000))
 def test_cash_and_position_and_fees_are_the_profit(made: list[OrderFilled], mark_cents: int) -> None:
     """Cash that moved plus what the position is worth = realised + unrealised - fees, at any mark, through any flip."""

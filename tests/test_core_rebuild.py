@@ -9,7 +9,6 @@ from random import Random
 
 import pytest
 from checked_sessions import check_books
-from tiers import first_is_quick
 
 from engine.kernel import Kernel, rebuilder_of
 from engine.session_record import SECOND_NS, EngineSettings
@@ -86,7 +85,8 @@ def watched(session: VirtualSession) -> Twin:
 
 
 @pytest.mark.faults_may_miss("faults and times are random; the test counts how many struck")
-@pytest.mark.parametrize("seed", first_is_quick(range(5)))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
 def test_a_random_bad_day_is_rebuilt_at_every_step_and_ends_well(tmp_path: Path, seed: int) -> None:
     random = Random(seed)
     venue = VirtualVenue(seed=seed)

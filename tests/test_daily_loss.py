@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 
 from engine.lifecycle import Status
@@ -65,7 +66,7 @@ def placed(live: VirtualSession, side: str) -> int:
 
 
 def test_a_loss_at_the_limit_cancels_and_allows_only_orders_that_reduce(buyer: Begin) -> None:
-    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 300 * SECOND_NS)
+    venue = CalmVenue(start_ns=MIDNIGHT_NS - 300 * SECOND_NS)
     live = buyer(venue).run(until=lambda s: bool(s.facts("daily_loss_reached")))
     (reached,) = live.facts("daily_loss_reached")
     assert (reached["asset"], Decimal(reached["loss"]) >= 3) == ("USDT", True)
@@ -83,7 +84,7 @@ def test_a_loss_at_the_limit_cancels_and_allows_only_orders_that_reduce(buyer: B
 
 @pytest.mark.slow
 def test_a_restart_forgets_no_loss_and_a_new_day_begins_at_nothing(buyer: Begin) -> None:
-    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 120 * SECOND_NS)
+    venue = CalmVenue(start_ns=MIDNIGHT_NS - 120 * SECOND_NS)
     first = buyer(venue).run(until=lambda s: bool(s.facts("daily_loss_reached")))
     first.kill()
     venue.now_ns += SECOND_NS
@@ -101,7 +102,7 @@ def test_a_restart_forgets_no_loss_and_a_new_day_begins_at_nothing(buyer: Begin)
 
 
 def test_a_restart_on_the_same_day_with_a_higher_limit_trades_up_to_it(buyer: Begin) -> None:
-    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 3600 * SECOND_NS)
+    venue = CalmVenue(start_ns=MIDNIGHT_NS - 3600 * SECOND_NS)
     first = buyer(venue).run(until=lambda s: bool(s.facts("daily_loss_reached")))
     first.kill()
     venue.now_ns += SECOND_NS
@@ -115,7 +116,7 @@ def test_a_restart_on_the_same_day_with_a_higher_limit_trades_up_to_it(buyer: Be
 
 
 def test_sessions_without_the_limit_record_nothing_about_it(buyer: Begin) -> None:
-    live = buyer(VirtualVenue(), RiskSettings()).run(20)
+    live = buyer(CalmVenue(), RiskSettings()).run(20)
     live.stop()
     text = "".join(record.body or "" for record in Journal.open(live.folder).records())
     assert "daily_loss_max" not in text
@@ -127,7 +128,7 @@ def test_a_position_whose_instrument_is_listed_again_counts_from_its_first_mark_
     buyer: Begin, begin: CheckedSessions
 ) -> None:
     """Its loss of the days before, beyond the limit, is no loss of today."""
-    venue = VirtualVenue(start_ns=MIDNIGHT_NS - 30 * SECOND_NS, symbols=("BTCUSDT", "ETHUSDT"))
+    venue = CalmVenue(start_ns=MIDNIGHT_NS - 30 * SECOND_NS, symbols=("BTCUSDT", "ETHUSDT"))
     first = buyer(venue, RiskSettings(sell_holdings=True)).run(15)
     first.stop()
     venue.now_ns = MIDNIGHT_NS + 10 * SECOND_NS

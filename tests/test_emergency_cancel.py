@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 from test_cli_live import ROOT, Ready, environment, state_of, struck, until, venue
-from tiers import first_is_quick
 from warm_processes import VERBATIM, WarmProcess
 
 from engine.bodies import NoteLevel
@@ -141,7 +140,8 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("fault", first_is_quick(FAULTS), ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_emergency_cancel_after_a_failed_journal(tmp_path: Path, fault: dict[str, Any]) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
@@ -215,6 +215,7 @@ def test_emergency_cancel_after_a_failed_core_is_recorded(tmp_path: Path, choice
         sys.path.remove(str(tmp_path))
 
 
+@pytest.mark.slow
 async def test_emergency_cancel_after_a_failed_shell(tmp_path: Path) -> None:
     with venue("--symbol", "BTCUSDT") as ready:
         read = read_config(configured(tmp_path, ready), environment={})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 from test_safety_orders import open_at
 from trio.testing import MockClock
@@ -83,7 +84,7 @@ def killed(start: CheckedSessions, venue: VirtualVenue) -> VirtualSession:
 
 @pytest.mark.parametrize("seconds", [20, 3600])
 def test_orders_that_the_list_does_not_show_are_cancelled_by_their_ids(start: CheckedSessions, seconds: int) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = killed(start, venue)
     venue.fault(action="list_behind", ms=seconds * 1000)
     ended = Emergency(session).run()
@@ -104,7 +105,7 @@ def test_no_single_list_proves_that_nothing_is_open(start: CheckedSessions) -> N
 
 
 def test_orders_that_the_list_shows_after_their_end_are_proven_by_their_own_answers(start: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = killed(start, venue)
     venue.fault(action="list_lag", ms=3_600_000)
     ended = Emergency(session).run()
@@ -115,7 +116,7 @@ def test_orders_that_the_list_shows_after_their_end_are_proven_by_their_own_answ
 
 
 def test_an_order_that_the_venue_does_not_know_for_a_moment_is_not_taken_as_ended(start: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="not_found_for", method="POST", path="/api/v3/order", ms=11_500)
     session = start(venue, "once", parameters={"below": "100"}).run(10)
     session.kill()
@@ -138,7 +139,7 @@ def test_an_order_that_the_venue_does_not_know_for_a_moment_is_not_taken_as_ende
 def test_a_venue_that_refuses_is_asked_ever_more_seldom_and_nothing_is_claimed(
     start: CheckedSessions, fault: dict[str, Any], knows: bool
 ) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = killed(start, venue)
     venue.fault(**fault, times=0)
     ended = Emergency(session, None if knows else Account()).run()

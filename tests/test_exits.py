@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from by_hand import BTC, ByHand, report, shown, trade
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 
 from engine.mode_reasons import Mode
 from engine.session_record import RiskSettings
 from journal.record import Kind
-from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+from verbatim.testing import VirtualSession, from_sources
 
 D = Decimal
 # Buys at the limit once. When the test quotes a bid size from 2 on, it leaves: by Close, or by a full-size sale.
@@ -156,7 +157,7 @@ class Trips:
 def trips(begin: CheckedSessions) -> VirtualSession:
     """A session of round trips without `sell_holdings`."""
     chosen = from_sources({"trips": ROUND_TRIPS}, "trips", "Trips")
-    return begin(VirtualVenue(), chosen, risk=RiskSettings())
+    return begin(CalmVenue(), chosen, risk=RiskSettings())
 
 
 def test_round_trips_sell_what_was_bought_less_its_fee(trips: VirtualSession) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from by_hand import ByHand
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, check_books, mode
 from click.testing import CliRunner
 
@@ -19,7 +20,7 @@ from engine.sim.units import wire_units
 from journal.reader import Journal
 from journal.record import Kind
 from verbatim.cli import main
-from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+from verbatim.testing import VirtualSession, from_sources
 
 BTC, ETH = "binance_spot:BTCUSDT", "binance_spot:ETHUSDT"
 PRIVATE = "binance_spot.private.0"
@@ -65,7 +66,7 @@ def steady(begin: CheckedSessions) -> Iterator[Begin]:
     def start(symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"), only: str = "") -> VirtualSession:
         source = STEADY if len(symbols) > 1 else STEADY.replace(', "ETHUSDT"', ",")
         settings = from_sources({"steady": source}, "steady", "Steady", parameters={"only": only})
-        return begin(VirtualVenue(symbols=symbols), settings).run(5)
+        return begin(CalmVenue(symbols=symbols), settings).run(5)
 
     yield start
     for session in begin.begun:

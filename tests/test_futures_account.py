@@ -258,14 +258,27 @@ def test_a_funding_counts_in_the_loss_of_the_day_at_its_own_record() -> None:
     assert (fact["asset"], D(fact["loss"])) == ("USDT", D("0.02"))
 
 
-def test_at_the_mark_price_the_first_mark_past_the_limit_is_the_record() -> None:
-    """2 BNB of a strategy at 100. Before the first mark price the mid counts; after it no quote does."""
+def held_at_mark() -> UserStream:
+    """2 BNB of a strategy at 100, and no mark price yet."""
     stream = UserStream(daily_loss_max="20", mark=MarkChoice.MARK)
     held = Position("desk", BNB.id, D(2), D(100), D(0), {}, D(0))
     state = stream.sequencer.state
     state.account = replace(state.account, positions=Positions({f"desk {BNB.id}": held}))
     stream.quote("99.99", "100.01")
     stream.frame(account_update("DEPOSIT", 1_000, "1000", "1000"))
+    return stream
+
+
+def test_the_first_mark_price_of_all_may_be_past_the_limit() -> None:
+    stream = held_at_mark()
+    assert stream.facts("daily_loss_reached") == []
+    stream.mark("90")
+    assert len(stream.facts("daily_loss_reached")) == 1
+
+
+def test_at_the_mark_price_the_first_mark_past_the_limit_is_the_record() -> None:
+    """Before the first mark price the mid counts; after it no quote does."""
+    stream = held_at_mark()
     stream.mark("95")
     stream.quote("79.99", "80.01")
     stream.mark("90.01")

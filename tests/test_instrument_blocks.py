@@ -3,6 +3,7 @@
 import json
 
 from by_hand import BTC, ETH, ByHand
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 
 from engine.block_reasons import BlockCode, BlockReason
@@ -15,7 +16,6 @@ from engine.state.instrument_blocks import InstrumentBlocks, with_reason, withou
 from engine.state.session_state import carry_over, restore_opening
 from engine.strategy.rule_loading import recorded_rules
 from journal.record import Kind
-from verbatim.testing import VirtualVenue
 
 STALE = BlockReason(BlockCode.STREAM_STALE, "quotes stopped", "quote")
 BOOK = BlockReason(BlockCode.NO_BOOK, "no synchronised book")
@@ -106,7 +106,7 @@ def test_the_rule_refuses_a_blocked_instrument_alone() -> None:
 
 
 def test_a_blocked_single_instrument_leaves_running_and_replays(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once").run(5)
     assert session.state.account.modes.mode == "running"
     assert session.facts("instrument_blocked")[-1] == {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import examples
 
 from journal import seal, segments
 from journal.arrow_codec import to_records
@@ -52,7 +53,7 @@ def test_a_time_is_the_last_record_at_or_before_it(journals: list[Journal]) -> N
             assert journal.seq_at(time_ns) == expected, time_ns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_selected_records_equal_a_plain_list(journals: list[Journal], data: st.DataObject) -> None:
     from_seq, to_seq = data.draw(st.integers(-5, 310)), data.draw(st.none() | st.integers(-5, 310))

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tiers import examples
 
 from journal.errors import JournalFailedError, JournalLockedError
 from journal.reader import Journal
@@ -176,6 +177,6 @@ class JournalStates(RuleBasedStateMachine):
 
 
 JournalStates.TestCase.settings = settings(
-    max_examples=120, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(120), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestJournalStates = JournalStates.TestCase

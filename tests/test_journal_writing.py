@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import examples
 
 from journal import segments
 from journal.arrow_codec import SCHEMA, from_message, to_message, to_records
@@ -104,7 +105,7 @@ def sessions(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(session=sessions())
 def test_a_message_made_by_hand_is_the_batch_that_arrow_makes(session: list[tuple[list[Record], bool]]) -> None:
     for records in [flat([step for step, _ in session]), *[step for step, _ in session]]:

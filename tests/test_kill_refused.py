@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 from test_cli_live import Ended, Ready, struck, until, venue, verbatim
 from test_emergency_cancel import add_fault, configured, open_at, running
@@ -24,7 +25,7 @@ from engine.session_record import SECOND_NS
 from journal.reader import Journal
 from journal.record import Kind
 from journal.sessions import list_sessions
-from verbatim.testing import VirtualSession, VirtualVenue
+from verbatim.testing import VirtualSession
 
 REFUSED = {"action": "reject", "status": 401, "code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
 FIREWALL = {"action": "firewall"}
@@ -44,7 +45,7 @@ def requests_of(session: VirtualSession, since_ns: int) -> list[float]:
 def test_cancels_that_are_refused_access_are_tried_one_at_a_time_ever_more_seldom(
     start: CheckedSessions, fault: dict[str, Any]
 ) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = start(venue, "ladder", safety=LEAVE).run(10)
     venue.fault(**fault, times=0)
     since_ns = venue.now_ns
@@ -60,7 +61,7 @@ def test_cancels_that_are_refused_access_are_tried_one_at_a_time_ever_more_seldo
 
 @pytest.mark.parametrize("refusals", [3, 12])
 def test_a_safety_order_is_done_soon_after_the_venue_grants_access_again(start: CheckedSessions, refusals: int) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = start(venue, "ladder").run(10)
     venue.fault(**REFUSED, times=refusals)
     session.command("halt").command("cancel_all").run(refusals * 6)
@@ -69,7 +70,7 @@ def test_a_safety_order_is_done_soon_after_the_venue_grants_access_again(start: 
 
 def test_a_safety_order_without_a_known_order_asks_a_venue_that_refused_access(start: CheckedSessions) -> None:
     """No cancel can be the probe: the list of open orders is."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = start(venue, "ladder").run(10)
     session.command("cancel_all").run(20).command("resume").run(1)
     venue.fault(**REFUSED, path="/api/v3/openOrders", times=3)
@@ -80,7 +81,7 @@ def test_a_safety_order_without_a_known_order_asks_a_venue_that_refused_access(s
 
 
 def test_a_stop_repeats_refused_cancels_ever_more_seldom(start: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = start(venue, "ladder").run(10)
     venue.fault(**REFUSED, times=0)
     since_ns = venue.now_ns

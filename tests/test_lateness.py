@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from by_hand import BTC, MARKET, ByHand, shown
+from calm_venue import CalmVenue
 
 from engine.bodies import LinkBody, LinkEvent
 from engine.errors import DecisionCutError
@@ -22,7 +23,7 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.record_text import describe
 from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+from verbatim.testing import VirtualSession, from_sources
 
 NONE = {"orders": 0}
 SLOW = """
@@ -167,7 +168,7 @@ class CutAt:
 
 
 def test_an_interrupted_decision_stops_its_strategy_and_the_replay_does_not_run_it_again(tmp_path: Path) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     slow = from_sources({"slow": SLOW}, "slow", "Slow")
     session = VirtualSession(venue, tmp_path / "s", strategies=[slow])
     guard = session.sequencer.kernel.session.runner.guard = CutAt(3)
@@ -188,7 +189,7 @@ def test_an_interrupted_decision_stops_its_strategy_and_the_replay_does_not_run_
 
 def test_a_journal_that_claims_an_interruption_differs_from_one_that_does_not(tmp_path: Path) -> None:
     """The mark is compared like all outputs: a replay without it would run the decision."""
-    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[from_sources({"slow": SLOW}, "slow", "Slow")])
+    session = VirtualSession(CalmVenue(), tmp_path / "s", strategies=[from_sources({"slow": SLOW}, "slow", "Slow")])
     session.sequencer.kernel.session.runner.guard = CutAt(2)
     session.run(8)
     session.stop()

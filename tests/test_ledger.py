@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from by_hand import BTC, PRIVATE, ByHand, report, row, shown, trade
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, rebuilt
 from tiers import first_is_quick
 
@@ -21,7 +22,7 @@ from engine.state.changes import Stamp
 from engine.state.ledger import Ledger, difference, reduce
 from journal.record import Kind
 from journal.recover import recover
-from verbatim.testing import VirtualSession, VirtualVenue
+from verbatim.testing import VirtualSession
 
 NONE = {"orders": 0}
 D = Decimal
@@ -326,7 +327,7 @@ def books_equal_the_venue(session: VirtualSession) -> None:
     ids=lambda fault: " ".join(map(str, fault.values())) or "healthy",
 )
 def test_health_never_alarms(begin: CheckedSessions, fault: dict[str, Any]) -> None:
-    venue = VirtualVenue(seed=5)
+    venue = CalmVenue(seed=5)
     if fault:
         venue.fault(**fault)
     session = begin(venue, "pair", engine=engine(reconcile_s=7)).run(60)
@@ -344,7 +345,7 @@ def engine(*, reconcile_s: int) -> EngineSettings:
 
 @pytest.mark.parametrize("streamed", [True, False], ids=["announced", "silent"])
 def test_a_withdrawal_by_hand_halts_a_trading_session(begin: CheckedSessions, streamed: bool) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "pair", engine=engine(reconcile_s=10)).run(20)
     assert session.state.account.modes.mode is Mode.RUNNING
     venue.move_balance("USDT", "-5000", streamed=streamed)
@@ -360,7 +361,7 @@ def test_a_withdrawal_by_hand_halts_a_trading_session(begin: CheckedSessions, st
 
 
 def test_fees_in_bnb_are_in_the_ledger(begin: CheckedSessions) -> None:
-    venue = VirtualVenue(balances={"USDT": "100000", "BTC": "20", "BNB": "5"}, fee_asset=("BNB", "500"))
+    venue = CalmVenue(balances={"USDT": "100000", "BTC": "20", "BNB": "5"}, fee_asset=("BNB", "500"))
     session = begin(venue, "pair", engine=engine(reconcile_s=10)).run(40)
     assert {fill["fee_asset"] for fill in session.facts("order_filled")} == {"BNB"}
     assert session.facts("balance_drift") == []
@@ -371,7 +372,7 @@ def test_fees_in_bnb_are_in_the_ledger(begin: CheckedSessions) -> None:
 
 
 def test_the_ledger_is_rebuilt_and_carried_over_a_kill(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     first = begin(venue, "pair").run(15)
     folder = first.kill()
     recover(folder)
@@ -385,7 +386,7 @@ def test_the_ledger_is_rebuilt_and_carried_over_a_kill(begin: CheckedSessions) -
 
 
 def test_a_private_link_that_is_down_alarms_nothing(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "pair", engine=engine(reconcile_s=10)).run(10)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="disconnect", target="private")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from by_hand import BTC, ETH
+from calm_venue import CalmVenue
 from msgspec.structs import replace
 from risk_desk import Desk
 from risk_limit_cases import scope
@@ -216,7 +217,7 @@ def buying(venue: VirtualVenue, folder: Path, **more: object) -> VirtualSession:
 
 def test_over_a_begin_of_day_and_a_restart_it_halts_at_the_first_record_past_the_limit(tmp_path: Path) -> None:
     """The loss before the day began does not count; that before the restart does. Live, replay and backtest agree."""
-    venue = VirtualVenue(start_ns=START_S * SECOND_NS)
+    venue = CalmVenue(start_ns=START_S * SECOND_NS)
     first = buying(venue, tmp_path / "a").run(25)
     [before, today] = first.facts("day_began")
     assert today["day"] == before["day"] + 1
@@ -237,7 +238,7 @@ def test_over_a_begin_of_day_and_a_restart_it_halts_at_the_first_record_past_the
 
 def test_a_loss_at_its_limit_flattens(tmp_path: Path) -> None:
     """The position is closed, nothing of ours stays open, and the rule allows no new one until the day ends."""
-    venue = VirtualVenue(start_ns=START_S * SECOND_NS)
+    venue = CalmVenue(start_ns=START_S * SECOND_NS)
     strategy = from_sources({"buyer": BUYER}, "buyer", "Buyer")
     risk = replace(LIMITS, on_loss=LossAction.FLATTEN)
     session = VirtualSession(venue, tmp_path / "a", strategies=[strategy], risk=risk)
@@ -260,7 +261,7 @@ def check_first(folder: Path) -> None:
 
 
 def test_a_backtest_halts_at_the_first_record_past_the_limit(tmp_path: Path) -> None:
-    venue = VirtualVenue(start_ns=START_S * SECOND_NS)
+    venue = CalmVenue(start_ns=START_S * SECOND_NS)
     source = buying(venue, tmp_path / "source").run(60)
     source.stop()
     check_first(tmp_path / "source")

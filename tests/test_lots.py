@@ -7,6 +7,7 @@ from by_hand import BTC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tiers import examples
 
 from engine.contracts import worth
 from engine.lots import CostMethod, Lots, cost_of, entry_price, opened_at, quantity_of, trade, unrealised
@@ -84,7 +85,7 @@ AMOUNTS = st.decimals(min_value="0.00000001", max_value="99999", places=8, allow
 FILLS = st.lists(st.tuples(st.booleans(), AMOUNTS, AMOUNTS), min_size=1, max_size=20)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(fills=FILLS, mark=AMOUNTS, instrument=st.sampled_from([BTC, LINEAR, INVERSE]))
 def test_realised_and_unrealised_are_the_same_sum_to_the_last_digit_under_each_method(
     fills: list[tuple[bool, Decimal, Decimal]], mark: Decimal, instrument: Instrument

@@ -12,6 +12,7 @@ import pytest
 from compiled_and_plain import both_ways
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tiers import examples
 
 from engine.market import rows as r
 from engine.market.indicators.ema import EmaSpec
@@ -160,8 +161,9 @@ def views(of: Market) -> list[Any]:
     ] + [of.indicator(0), of.indicator(1), of.bars(0, 20), of.bars(1, 50), of.next_due_ns, of.messages]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=st.integers(0, 2**32), records=st.integers(1, 60), data=st.data())
+@pytest.mark.untraced
 def test_no_cut_changes_a_result(seed: int, records: int, data: st.DataObject) -> None:
     """Cut within records too. DUE triggers no record, so only batches of whole records return it."""
     rows = some_rows(seed, records)
@@ -172,7 +174,7 @@ def test_no_cut_changes_a_result(seed: int, records: int, data: st.DataObject) -
     assert views(cut) == views(whole)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32), records=st.integers(1, 60))
 def test_record_by_record_is_the_same_as_all_at_once_with_timers(seed: int, records: int) -> None:
     rows = some_rows(seed, records)
@@ -191,7 +193,7 @@ def test_record_by_record_is_the_same_as_all_at_once_with_timers(seed: int, reco
     assert single.digests() == whole.digests()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @example(seed=115969902, records=18)  # a snapshot that names a price twice, and outgrows its room on the way
 @given(seed=st.integers(0, 2**32), records=st.integers(2, 60))
 def test_a_dump_taken_anywhere_is_the_state(seed: int, records: int) -> None:

@@ -9,6 +9,7 @@ import pytest
 from compiled_and_plain import both_ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import examples
 
 from engine.market import rows as r
 from engine.market.fold.dense_book import (
@@ -129,7 +130,7 @@ def empty() -> Market:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_a_book_with_a_window_is_a_plain_book(seed: int) -> None:
     market = empty()
@@ -149,7 +150,7 @@ def test_a_book_with_a_window_is_a_plain_book(seed: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_when_a_window_is_laid_changes_nothing(seed: int) -> None:
     """Rebuild it before each message in one market, after enough misses in another, and reload a third now and then."""

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replaying import QUOTER, git, session
+from tiers import examples
 
 from engine.model import Side
 from engine.record_codec import read_intent
@@ -118,7 +119,7 @@ def check_minimal(journals: Path, file: Path, output: FoundRun) -> None:
         )
     )
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_neighbours_of_the_found_run_show_no_difference(table: list[list[int | None]]) -> None:
     """Allow any answer for any run: the search needs no order among them."""
     count = len(table)
@@ -225,6 +226,7 @@ def test_a_strategy_error_is_a_difference(journals: Path, tmp_path: Path) -> Non
     assert "was stopped: ZeroDivisionError" in verbatim(*output.repeated_by[1], "--no-journal")
 
 
+@pytest.mark.slow
 def test_a_timer_after_the_last_market_record_is_in_the_run(tmp_path: Path) -> None:
     source = QUOTER.replace("OnQuote(throttle_ms=100)", "Every(ms=1)").replace("OnQuote", "Every")
     folder = session(tmp_path / "s", source=source, seconds=1).kill()

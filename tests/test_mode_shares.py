@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from calm_venue import CalmVenue
 from click.testing import CliRunner
 
 from engine.facts import ModeChanged
@@ -14,7 +15,7 @@ from engine.record_codec import read_fact
 from replay.study.mode_shares import session_mode_shares
 from replay.study.performance import session_performance
 from verbatim.cli import main
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, strategy_settings
 
 LATE = ModeReason(ReasonCode.LATE, "late: the engine processes messages 3.0 s old, 5 messages wait")
 DOWN = ModeReason(ReasonCode.LINK_NOT_READY, "the link is down", "link")
@@ -71,7 +72,7 @@ def test_a_session_without_time_has_no_shares() -> None:
 
 
 def test_the_journal_says_what_the_session_said(tmp_path: Path) -> None:
-    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[strategy_settings(QUOTER, "Quoter")])
+    session = VirtualSession(CalmVenue(), tmp_path / "s", strategies=[strategy_settings(QUOTER, "Quoter")])
     session.run(20).command("pause").run(10)
     session.command("resume").run(5)
     shares = ModeShares(session.body.started_ns)

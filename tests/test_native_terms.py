@@ -14,6 +14,7 @@ from checked_sessions import check_ordered_end
 from moved_market import LOT, moved_venue
 from msgspec.structs import replace
 from structlog.testing import capture_logs
+from tiers import first_is_quick
 
 import verbatim.testing
 from analysis import sql_session
@@ -24,21 +25,27 @@ from engine.lifecycle import Report, Status
 from engine.live.logs import LogSettings
 from engine.live.session_status import protections
 from engine.mode_reasons import Mode
-from engine.model import OrderType, Side
+from engine.model import OrderTerm, OrderType, Side
 from engine.requests import Purpose
 from engine.rounding import resting_price, taking_price
 from engine.session_record import SECOND_NS, StrategySettings, new_engine_settings
+from engine.sim.binance.filters import exchange_info_entry, rules_of
+from engine.sim.units import units
 from engine.state.changes import Requested, Stamp
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order, Orders, reduce
 from engine.state.protection import ProtectedBy, protected_by
-from journal.record import Kind
+from engine.strategy.api import View
+from engine.venues.binance_spot.metadata import read_exchange_info
+from journal.reader import Journal
+from journal.record import Kind, plain
 from replay.rebuild import rebuild
 from replay.record_text import describe
 from replay.replay import replay_session
+from replay.resim import sim_setup
 from replay.state_report import describe_state, state_lines
 from verbatim.session_log import SessionLog
-from verbatim.testing import VirtualSession, from_sources
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 D = Decimal
 BTCUSDT = "binance_spot:BTCUSDT"
@@ -225,6 +232,22 @@ def test_a_trail_in_basis_points_is_held_by_the_venue_and_survives_the_engine(de
     assert desk.open_orders() == []
 
 
+@pytest.mark.parametrize("moment", first_is_quick(range(8), 2))
+def test_a_trail_at_the_venue_survives_the_death_of_the_engine_at_any_step(desk: Desk, moment: int) -> None:
+    """Kill the engine at the moment-th step after the plan began: one stop covers the position in the end."""
+    first = desk.start(BUY, TRAIL.format("basis_points=100"))
+    first.run(10, until=lambda s: bool(s.state.account.plans.running))
+    steps = iter(range(1_000))
+    first.run(10, until=lambda _: next(steps) >= moment)
+    session = desk.restart(BUY)
+    session.run(30)
+    open_stops = [order for order in orders(session) if order.status is Status.OPEN]
+    assert [(order.order.type.value, order.leaves_quantity) for order in open_stops] == [("STOP", D("0.1"))]
+    assert [each["client_order_id"] for each in desk.open_orders()] == [open_stops[0].client_order_id]
+    assert guardian(session) is ProtectedBy.VENUE
+    assert set(desk.venue.get("/sim/state")["client_order_ids"].values()) <= {1}
+
+
 def test_a_trail_that_is_not_active_yet_waits_at_the_venue_too(desk: Desk) -> None:
     session = desk.start(BUY, TRAIL.format("basis_points=100, activation_price=D('1009.999')")).run(4)
     assert (kinds(session)[1], guardian(session)) == (("TAKE_PROFIT", "open"), ProtectedBy.VENUE)
@@ -343,6 +366,8 @@ def test_a_market_order_spends_an_amount_and_its_fills_are_the_position(desk: De
     assert position(session) == bought.filled_quantity - sold.filled_quantity
     assert session.facts("order_amended") == []
     assert [fact["status"] for fact in session.facts("order_closed")] == ["full_fill", "full_fill"]
+    texts = [describe(record) for record in session.kinds(Kind.INTENT)]
+    assert f"BUY at most {plain(bought.order.quantity)} {BTCUSDT} for 100 of the quote asset at market" in texts[0]
     requested = session.kinds(Kind.REQUEST)
     assert [
         json.loads(record.body or "")["order"]["quote_quantity"]
@@ -481,6 +506,16 @@ def test_an_order_of_another_program_keeps_its_terms(
     session.run(3)
 
 
+def test_an_order_by_amount_of_another_program_is_known_whole(desk: Desk) -> None:
+    session = desk.start(BUY).run(4)
+    amount = {"type": "MARKET", "quoteOrderQty": "50"}
+    assert desk.venue.by_hand("POST", "/api/v3/order", symbol="BTCUSDT", side="BUY", **amount)[0] == 200
+    session.run(3)
+    [order] = [order for order in orders(session) if order.adopted]
+    assert (order.status, order.order.terms.text()) == (Status.FILLED, "for 50 of the quote asset at market")
+    assert D("49.9") < order.filled_notional <= 50
+
+
 # ---- rounding by side ---------------------------------------------------------------------------
 
 
@@ -512,6 +547,40 @@ def test_a_bound_that_the_venue_changes_is_read_again(desk: Desk) -> None:
     assert refused["rules"] == {"iceberg": "4 parts of 0.03 are more than 3"}
 
 
+# ---- resimulations ------------------------------------------------------------------------------
+
+
+def test_a_resimulation_continues_orders_with_their_terms(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue that takes over holds the trailing stop, rests what was triggered, and has the instrument's bounds."""
+    triggered = 'Place("BTCUSDT", Side.SELL, D("0.04"), type=OrderType.STOP_LIMIT, price=D(995), stop_price=D(990))'
+    trailing = 'Place("BTCUSDT", Side.SELL, D("0.05"), type=OrderType.STOP, trailing_delta=500)'
+    resting = 'Place("BTCUSDT", Side.BUY, D("0.1"), D(900), iceberg_quantity=D("0.03"))'
+    session = desk.start(BUY, triggered, trailing, resting).run(5)
+    desk.market.move("985")
+    session.run(2)
+    assert [status for _, status in kinds(session)] == ["filled", "triggered", "open", "open"]
+    session.writer.wait_durable(session.records[-1].seq, 30)
+    sim = VirtualVenue().sim
+    account = next(iter(sim.exchange.accounts))
+    journal = Journal.open(session.folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(sim_setup, "ACCOUNT_KEY", account)
+        assert sim_setup.adopt_account(sim, journal, session.state, {}, handed_over=True, has_account=True)
+    held = [
+        (order.order_type.value, order.is_held, order.on_book, order.trailing_delta, order.iceberg_quantity)
+        for order in sim.exchange.orders.values()
+    ]
+    assert held == [
+        ("STOP_LIMIT", False, True, 0, 0),
+        ("STOP", True, False, 500, 0),
+        ("LIMIT", False, True, 0, units("0.03")),
+    ]
+    instrument = replace(session.body.instruments[0], iceberg_parts_max=7, forbids=(OrderTerm.TRAILING,))
+    [again] = read_exchange_info(json.dumps({"symbols": [exchange_info_entry(rules_of(instrument))]}).encode())
+    fields = ("iceberg_parts_max", "trailing_delta_min", "trailing_delta_max", "forbids")
+    assert [getattr(again, name) for name in fields] == [7, 10, 2000, (OrderTerm.TRAILING,)]
+
+
 # ---- shown to people ----------------------------------------------------------------------------
 
 
@@ -540,6 +609,9 @@ def test_views_and_reports_show_terms_plans_and_who_protects(desk: Desk) -> None
         ("plan continues", "venue"),
         ("plan continues", "engine"),
     ]
+    account, market = session.state.account, session.state.market
+    view = View(name="placer", account=account, market=market, time_ns=0, instruments={}, indicators={})
+    assert [view.protected_by(plan.plan_id) for plan in view.plans()] == [ProtectedBy.VENUE, ProtectedBy.ENGINE]
     session.writer.wait_durable(record.seq, 30)
     connection = sql_session.connect([each.folder for each in desk.begun])
     found = sql_session.query_rows(

@@ -79,7 +79,7 @@ MUTANTS = [
     Mutant(run_plans, "_is_futile", "or is_empty", "", DRY),
     # good till a time
     Mutant(policy, "advance_policy", "if step.account.orders.expiring", "if False", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
-    Mutant(expiries, "cancel_expired", "order.order.good_till_ns > step.time_ns", "False", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
+    Mutant(expiries, "_expired", "order.order.good_till_ns <= step.time_ns", "True", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
     Mutant(timers, "_once", "and order.good_till_ns", "and False", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
     Mutant(Kernel, "begin", "if till_ns > record.time_ns", "if False", RESTART, (1,)),
     Mutant(orders, "_put", "(order.order.good_till_ns > 0 and order.status in LIVE)", "False", RESTART, (30,)),

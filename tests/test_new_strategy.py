@@ -12,6 +12,7 @@ from verbatim.exit_codes import BAD_INPUT
 from verbatim.new_strategy import NewStrategyError, write_strategy
 
 
+@pytest.mark.slow
 def test_the_written_test_passes(tmp_path: Path) -> None:
     """It runs the written strategy in virtual time, which trades, and replays the session."""
     _, _, test = write_strategy("my_cross", tmp_path)

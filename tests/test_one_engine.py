@@ -23,6 +23,7 @@ QUIET = {"orders": 0}
 RIVAL = "zzzzzzzz-quoter-1-41-0"
 
 
+@pytest.mark.slow
 def test_two_engines_started_at_once_exactly_one_trades(tmp_path: Path) -> None:
     with venue() as ready:
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"])), "--json"]

@@ -12,7 +12,7 @@ from engine.errors import CoreError
 from engine.execution import doubts, order_fills, order_reports, reconciliation
 from engine.execution.request_factory import RequestFactory
 from engine.handlers import access_refusals, answers, commands, resuming, watch
-from engine.state import mode, timers
+from engine.state import account_fold, mode, timers
 from engine.state.links import LinkStates
 
 pytestmark = pytest.mark.untraced  # code with a fault in it
@@ -42,7 +42,7 @@ def forgets_failures(patch: PATCH) -> None:
     def reduce(state: Any, change: Any, at: Any, *, settings: Any, **more: Any) -> Any:
         return real(state, change, at, settings=replace(settings, order_rules=0), **more)
 
-    patch.setattr(timers, "reduce", reduce)
+    patch.setitem(account_fold.REDUCERS, "timers", reduce)
 
 
 def keeps_one_halt(patch: PATCH) -> None:

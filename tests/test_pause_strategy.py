@@ -1,10 +1,11 @@
 """One strategy is paused, resumed, or replaced by another version in the next session."""
 
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, mode, notes
 
 from engine.mode_reasons import Mode
 from engine.session_record import StrategySettings
-from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+from verbatim.testing import VirtualSession, from_sources
 
 COUNTER = """
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def live_by_strategy(session: VirtualSession) -> set[str]:
 
 def test_one_strategy_pauses_and_the_other_trades_on(begin: CheckedSessions) -> None:
     """Its resting orders are cancelled; a resume of the session leaves the pause, `resume-strategy` ends it."""
-    session = begin(VirtualVenue(), "requote", counter()).run(5)
+    session = begin(CalmVenue(), "requote", counter()).run(5)
     assert live_by_strategy(session) == {"requote"}
     session.command("pause_strategy", "too wide", about="requote").run(3)
     assert mode(session) is Mode.RUNNING
@@ -64,7 +65,7 @@ def test_one_strategy_pauses_and_the_other_trades_on(begin: CheckedSessions) -> 
 
 
 def test_a_pause_keeps_the_order_that_protects_the_position(begin: CheckedSessions) -> None:
-    venue = VirtualVenue(fees=("0", "0"))  # so that the stop sells exactly what is held
+    venue = CalmVenue(fees=("0", "0"))  # so that the stop sells exactly what is held
     session = begin(venue, "protected", parameters={"distance": "1000"}).run(5)
     [stop] = session.state.account.orders.live
     session.command("pause_strategy", about="protected").run(3)
@@ -72,7 +73,7 @@ def test_a_pause_keeps_the_order_that_protects_the_position(begin: CheckedSessio
 
 
 def test_a_pause_survives_a_restart(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     first = begin(venue, counter()).run(3).command("pause_strategy", about="counter").run(1)
     first.stop()
     second = begin(venue, counter(), previous=first, opening=first.state).run(3)
@@ -82,7 +83,7 @@ def test_a_pause_survives_a_restart(begin: CheckedSessions) -> None:
 
 
 def test_a_pause_of_an_unknown_strategy_changes_nothing(begin: CheckedSessions) -> None:
-    session = begin(VirtualVenue(), counter()).run(2).command("pause_strategy", about="quoter").run(1)
+    session = begin(CalmVenue(), counter()).run(2).command("pause_strategy", about="quoter").run(1)
     assert notes(session, "warning") == ["the session has no strategy quoter, so nothing pauses; strategies: counter"]
     assert session.state.account.breakers.pauses == {}
 
@@ -90,7 +91,7 @@ def test_a_pause_of_an_unknown_strategy_changes_nothing(begin: CheckedSessions) 
 def test_another_version_continues_with_the_state_of_the_fields_it_kept(begin: CheckedSessions) -> None:
     """`count` continues, `seen` begins with its default, `label` is dropped."""
     source = NEXT.replace('label: str = "a"', "seen: int = 7").replace('state.label = "old"', "state.seen += 1")
-    venue = VirtualVenue()
+    venue = CalmVenue()
     first = begin(venue, counter()).run(3)
     first.stop()
     second = begin(venue, counter(source), previous=first, opening=first.state).run(2)
@@ -102,7 +103,7 @@ def test_another_version_continues_with_the_state_of_the_fields_it_kept(begin: C
 
 def test_a_field_whose_old_value_does_not_fit_stops_the_strategy(begin: CheckedSessions) -> None:
     source = NEXT.replace('label: str = "a"', "label: int = 0").replace('state.label = "old"', "state.label = 1")
-    venue = VirtualVenue()
+    venue = CalmVenue()
     first = begin(venue, counter()).run(3)
     first.stop()
     second = begin(venue, counter(source), previous=first, opening=first.state).run(2)

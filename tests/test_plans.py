@@ -141,11 +141,21 @@ def test_a_chase_ends_at_its_cap_with_a_market_order_inside_its_limits(tmp_path:
     finish(session)
 
 
-def test_a_chase_ends_without_a_market_order_outside_its_limits(tmp_path: Path) -> None:
-    terms = "offset=D(500), every_ms=500, replacements_max=3, market=MarketLimits(cost_max=D(1))"
-    session = start(tmp_path, f'Chase("BTCUSDT", Side.BUY, D("0.01"), {terms})')
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("cost_max=D(1)", "it would cost"),
+        ("spread_max=D('0.0000000001')", "the spread"),
+        ("depth_min=D(1000)", "is offered at the touch, less than 1000"),
+        ("slippage_max=D('0.0000000001')", "it would slip by"),
+    ],
+)
+def test_a_chase_ends_without_a_market_order_outside_its_limits(tmp_path: Path, limit: str, said: str) -> None:
+    size = "3" if "slippage" in limit else "0.01"
+    terms = f"offset=D(500), every_ms=500, replacements_max=1, market=MarketLimits({limit})"
+    session = start(tmp_path, f'Chase("BTCUSDT", Side.BUY, D("{size}"), {terms})')
     session.run(60, until=lambda s: bool(ended(s)))
-    assert "it would cost" in ended(session)[0].reason
+    assert said in ended(session)[0].reason
     assert {order.order.type for order in orders(session)} == {OrderType.LIMIT_MAKER}
     assert position(session) == 0
     finish(session)
@@ -232,6 +242,7 @@ def test_a_trailing_stop_follows_and_closes(tmp_path: Path) -> None:
     assert ended(session)[0].reason == "closed"
     marks = [D(fact["mark"]) for fact in session.facts("plan_moved") if "mark" in fact]
     assert marks == sorted(marks), "the mark of a long position only rises"
+    assert len(set(marks)) > 2, "it rose"
     assert position(session) < D("0.00001")
     finish(session)
 

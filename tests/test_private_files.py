@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from calm_venue import CalmVenue
 from click.testing import CliRunner
 
 from journal.caches import save
 from journal.private_files import OTHERS, make_folder, restrict
 from journal.recover import recover
 from verbatim.cli import main
-from verbatim.testing import VirtualSession, VirtualVenue
+from verbatim.testing import VirtualSession
 
 NAME = "20240808T235410Z-aaaaaaaa"
 
@@ -29,7 +30,7 @@ def open_to_others(folder: Path) -> list[str]:
 
 def test_a_session_and_all_that_commands_make_of_it(tmp_path: Path) -> None:
     journals = tmp_path / "new" / "journals"
-    session = VirtualSession.start(VirtualVenue(seed=3), journals / NAME).run(5)
+    session = VirtualSession.start(CalmVenue(seed=3), journals / NAME).run(5)
     assert open_to_others(tmp_path / "new") == []
     session.stop()
     for arguments in (
@@ -48,7 +49,7 @@ def test_a_session_and_all_that_commands_make_of_it(tmp_path: Path) -> None:
 
 
 def test_a_journal_of_an_earlier_version_is_closed_when_it_is_written_again(tmp_path: Path) -> None:
-    session = VirtualSession.start(VirtualVenue(seed=3), tmp_path / NAME).run(5)
+    session = VirtualSession.start(CalmVenue(seed=3), tmp_path / NAME).run(5)
     session.kill()
     session.folder.chmod(0o755)
     for path in session.folder.iterdir():

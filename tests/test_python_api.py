@@ -1,5 +1,7 @@
 """`verbatim.open` and its tables: one session and several, finished and running, as Arrow, pandas and polars."""
 
+import gc
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 import verbatim
 from analysis.session import SeveralSessionsError
@@ -17,10 +20,11 @@ from analysis.sql_session import QueryError
 from analysis.table import MissingLibraryError
 from analysis.user_frames import UnknownFrameError
 from engine.strategy.source_guard import StrategyError
-from journal.errors import JournalError, UnknownSessionError
+from journal.errors import ArchiveRefusedError, JournalError, UnknownSessionError
 from journal.record import Kind
 from replay.code_trust import UntrustedSourceError
 from replay.moments import UnknownMomentError
+from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources, strategy_settings
 
 QUOTER = Path(__file__).resolve().parent.parent / "examples" / "quoter.py"
@@ -207,7 +211,10 @@ def test_state_replay_and_diff_of_a_session(closed: verbatim.Session, journals: 
         closed.state(at="2030-01-01")
     with pytest.raises(UntrustedSourceError):
         closed.replay()
-    assert closed.replay(trust_code=True).identical
+    result = closed.replay(trust_code=True)
+    assert result.identical
+    by_command = CliRunner().invoke(main, ["replay", str(closed.folder), "--trust-code", "--json"])
+    assert json.loads(by_command.stdout)["digest_final"] == result.digest_final
     limit = {"risk.order_notional_max": "1"}
     difference = closed.replay(trust_code=True, overrides=limit).difference
     assert difference is not None
@@ -275,3 +282,46 @@ def test_the_summary_counts_what_the_tables_hold(closed: verbatim.Session, journ
     assert lines[1].startswith("strategies quoter 1; ")
     assert "by line" in lines[3]
     assert verbatim.open(journals / SECOND).summary().row.ended == "open"
+
+
+def test_a_bundle_lasts_as_long_as_its_session(closed: verbatim.Session, tmp_path: Path) -> None:
+    bundle = tmp_path / "s.vbundle"
+    done = CliRunner().invoke(main, ["bundle", str(closed.folder), str(bundle)])
+    assert done.exit_code == 0, done.output
+    opened = verbatim.open(bundle)
+    scratch = opened.folder
+    assert opened.fills.arrow() == closed.fills.arrow()
+    assert opened.diff(closed).same
+    with pytest.raises(UntrustedSourceError, match="comes as a bundle"):
+        opened.replay()
+    del opened
+    gc.collect()
+    assert not scratch.parent.exists()
+
+
+def test_archives_are_opened_by_address_one_or_a_folder_of_them(
+    closed: verbatim.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERBATIM_COPIES", str(tmp_path / "copies"))
+    root = f"file://{tmp_path}/archive"
+    done = CliRunner().invoke(main, ["archive", str(closed.folder), root])
+    assert done.exit_code == 0, done.output
+    (tmp_path / "archive" / "unfinished").mkdir()
+    for address in (root, f"{root}/{FIRST}"):
+        opened = verbatim.open(address)
+        assert opened.fills.arrow() == closed.fills.arrow()
+        assert opened.folder.is_relative_to(tmp_path / "copies")
+        with pytest.raises(UntrustedSourceError, match="is an archive"):
+            opened.replay()
+    with pytest.raises(ArchiveRefusedError):
+        verbatim.open(f"{root}/unfinished")
+
+
+def test_an_instrument_is_named_as_its_user_does(tmp_path: Path) -> None:
+    session = VirtualSession(VirtualVenue(), tmp_path / FIRST, own_symbols={"BTCUSDT": "BTC/USD"}).run(1)
+    session.stop()
+    opened = verbatim.open(session.folder)
+    assert [row["own_symbol"] for row in opened.instruments] == ["BTC/USD"]
+    for name in ("BTC/USD", "BTCUSDT", BTC):
+        assert opened.quotes(name).arrow() == opened.quotes().arrow()
+        assert opened.bars(1, name).rows() == opened.bars(1).rows() != []

@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import trio
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 
 from engine.bodies import RequestBody
@@ -12,14 +13,14 @@ from engine.requests import Purpose, Transport, Unsigned
 from engine.session_record import read_session
 from journal.reader import Journal
 from journal.record import Kind
-from verbatim.testing import VirtualVenue, strategy_settings
+from verbatim.testing import strategy_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 QUOTER = strategy_settings(ROOT / "examples/quoter.py", "Quoter", name="quoter", parameters={"value": Decimal(60)})
 
 
 def test_a_dry_run_records_intents_and_verdicts_and_sends_nothing(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     live = begin(venue, QUOTER, read_only=True).run(30)
     assert str(live.state.account.modes.mode) == "running"
     assert live.state.account.balances.get("USDT").free == 1_000_000, "it reads the account"
@@ -35,7 +36,7 @@ def test_a_dry_run_records_intents_and_verdicts_and_sends_nothing(begin: Checked
 
 def test_an_account_is_watched_without_a_strategy(begin: CheckedSessions) -> None:
     """Orders and fills of another program on the account are read and journalled."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     watching = begin(venue, read_only=True).run(5)
     assert watching.facts("reconciled")
     assert watching.facts("balance")

@@ -70,6 +70,21 @@ def test_g9_differences_that_each_balance_tolerates_reach_the_limit_of_equity_to
     hand.prove(tmp_path / "session")
 
 
+def test_g9_the_drift_of_the_equity_is_the_pnl_that_our_records_lack(tmp_path: Path) -> None:
+    """1 BTC at 100 and 1,000 USDT; 2 BTC bought at 90: a P&L of 20, so 1,120. Then the venue took 7 USDT as a fee."""
+    hand = bought("2", accounting=4, risk=RiskSettings(on_drift=DriftAction.NOTE, equity_drift_max=D(5)))
+    hand.run(130)
+    assert (books(hand)["expected"], books(hand)["drift"], "by_asset" in books(hand)) == ("1120", "0", False)
+    assert hand.facts("portfolio_pnl")[-1]["unrealised"] == "20"
+    hand.answers["account"] = balances(BTC="3", USDT="813")
+    hand.run(130)
+    assert (books(hand)["drift"], books(hand)["by_asset"]) == ("-7", {"USDT": "-7"})
+    assert codes(hand) == [ReasonCode.EQUITY_DRIFT]
+    hand.prove(tmp_path / "session")
+    result = CliRunner().invoke(main, ["reconcile", str(tmp_path / "session")])
+    assert (result.exit_code, "  USDT: -7 by the venue less ours" in result.output) == (1, True)
+
+
 def test_an_equity_at_its_limit_is_no_drift() -> None:
     hand = session(RiskSettings(on_drift=DriftAction.NOTE, equity_drift_max=D(50))).run(10)
     hand.answers["account"] = balances(BTC="1", USDT="950")
@@ -111,14 +126,14 @@ def test_equity_is_not_compared_while_fills_are_missing() -> None:
     assert books(hand)["expected"] == "0"
 
 
-def ordered(quantity: str = "2") -> ByHand:
-    hand = session(parameters={"size": quantity})
+def ordered(quantity: str = "2", **settings: Any) -> ByHand:
+    hand = session(parameters={"size": quantity}, **settings)
     return hand.answer(hand.seq_of("place"), shown(hand.order.client_order_id, origQty=quantity))
 
 
-def bought(quantity: str) -> ByHand:
+def bought(quantity: str, **settings: Any) -> ByHand:
     """It bought at 90, and the venue's balances say so too."""
-    hand = ordered(quantity)
+    hand = ordered(quantity, **settings)
     name = hand.order.client_order_id
     hand.private(trade(name, 1, quantity, quantity, "FILLED", q=quantity, T=hand.now_ns // 1_000_000))
     hand.answers["account"] = balances(BTC=str(1 + D(quantity)), USDT=str(1000 - 90 * D(quantity)))

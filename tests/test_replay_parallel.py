@@ -21,14 +21,14 @@ PIECES = 3
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replay.rebuild.SNAPSHOT_RECORDS", 2_000)
+    monkeypatch.setattr("replay.rebuild.SNAPSHOT_RECORDS", 1_000)
 
 
 @pytest.fixture(scope="module")
 def long_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a session of about 20,000 records without a snapshot."""
-    folder = sealed(tmp_path_factory.mktemp("journals") / "s", seconds=58)
-    assert Journal.open(folder).last_seq > 20_000
+    """Return a session of about 10,000 records without a snapshot."""
+    folder = sealed(tmp_path_factory.mktemp("journals") / "s", seconds=29)
+    assert Journal.open(folder).last_seq > 10_000
     return folder
 
 

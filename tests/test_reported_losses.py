@@ -265,6 +265,14 @@ def test_a_loss_counts_at_the_rates_of_its_fills_and_the_open_quantity_at_the_ra
     assert found.day.pnl == -500, "`verbatim pnl` of the journal up to this record agrees with the fact"
 
 
+def test_an_open_quantity_counts_at_the_rate_now() -> None:
+    """1 ETH bought at 90 BTC is worth 100: 10 BTC, at 100 and then at 200 USDT."""
+    desk = Desk(["ETH BUY 1 90"]).fill()
+    assert desk.limits()[NAME] == 1000
+    desk.quote("BTC", 19_999)
+    assert desk.limits()[NAME] == 2000
+
+
 def test_what_had_no_rate_when_the_day_began_counts_from_its_first_rate() -> None:
     """In EUR nothing has a rate until EUR is 50 USDT. 1 BTC bought at 90, half of it sold at 70: -10 USDT, and 5 open.
 
@@ -280,6 +288,14 @@ def test_what_had_no_rate_when_the_day_began_counts_from_its_first_rate() -> Non
     [rated], [entered] = desk.hand.facts("amount_rated"), desk.hand.facts("position_entered_day")
     assert (rated["amount"], rated["report_rate"]) == ("-10", "0.02")
     assert D(entered["reported"]) == D("-0.2") + D("0.1"), "-10 realised and 5 open, in EUR"
+
+
+def test_an_open_position_of_unknown_opening_is_unknown_until_it_is_recorded() -> None:
+    """1 BTC bought at 90, and no rate at midnight. EUR is 50 when BTC is 120, so 0.4 EUR since it was 100."""
+    desk = Desk(["BTC BUY 1 90"], "EUR").fill().run(20).quote("BTC", 11_999).speak()
+    assert desk.limits()[NAME] is None
+    desk.run(1)
+    assert desk.limits()[NAME] == D("0.4")
 
 
 def test_a_session_of_accounting_2_between_leaves_no_stale_line(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+from calm_venue import CalmVenue
 from msgspec.structs import replace
 from risk_desk import Desk
 from risk_limit_cases import scope
@@ -21,7 +22,7 @@ from journal.record import Kind
 from journal.verify import verify
 from replay.record_text import describe
 from replay.replay import replay_session
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, strategy_settings
 
 ONCE = Path(__file__).parent / "strategies" / "once.py"
 LIMITS = RiskSettings(
@@ -35,7 +36,7 @@ LIMITS = RiskSettings(
 def test_a_verdict_holds_used_limit_and_value_of_each_limit(tmp_path: Path) -> None:
     """SQL and `why` show the same figures as the record."""
     strategy = strategy_settings(ONCE, "Once", name="quoter", parameters={"below": "10"})
-    session = VirtualSession(VirtualVenue(), tmp_path / "a", strategies=[strategy], risk=LIMITS).run(30)
+    session = VirtualSession(CalmVenue(), tmp_path / "a", strategies=[strategy], risk=LIMITS).run(30)
     session.stop()
     [record] = session.kinds(Kind.VERDICT)
     verdict = read_verdict(record.body or "")
@@ -64,7 +65,7 @@ def test_price_rules_know_the_venues_bounds_and_the_last_trade(tmp_path: Path) -
     """The simulated venue states PERCENT_PRICE_BY_SIDE; the band compares with the last trade of its market."""
     strategy = strategy_settings(ONCE, "Once", name="quoter", parameters={"below": "100"})
     risk = replace(LIMITS, price_band_max=Decimal("0.001"), price_band_to=PriceReference.LAST)
-    session = VirtualSession(VirtualVenue(), tmp_path / "a", strategies=[strategy], risk=risk)
+    session = VirtualSession(CalmVenue(), tmp_path / "a", strategies=[strategy], risk=risk)
     btc = session.body.instruments[0]
     assert (btc.buy_price_low, btc.buy_price_high) == (Decimal("0.2"), 5)
     assert (btc.sell_price_low, btc.sell_price_high) == (Decimal("0.2"), 5)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from by_hand import ByHand
+from calm_venue import CalmVenue
 
 import engine.risk.rules as rules_package
 from engine.risk.rules import FIRST_RULES, RULES
@@ -22,7 +23,7 @@ from replay.replay import replay_session
 from verbatim.config import read_config, session_config
 from verbatim.config_sections import ConfigError
 from verbatim.strategy_files import read_rule
-from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
+from verbatim.testing import VirtualSession, strategy_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = (ROOT / "examples/demo.toml").read_text(encoding="utf-8")
@@ -69,7 +70,7 @@ def configured(base: Path, text: str) -> tuple[RuleSettings, ...]:
 
 def ran(base: Path, rules: tuple[RuleSettings, ...]) -> VirtualSession:
     session = VirtualSession(
-        VirtualVenue(), base / "s", strategies=[strategy_settings(ONCE, "Once", parameters={"orders": 2})], rules=rules
+        CalmVenue(), base / "s", strategies=[strategy_settings(ONCE, "Once", parameters={"orders": 2})], rules=rules
     )
     session.run(5).stop()
     return session

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 from by_hand import ByHand, row, shown, trade
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, check_books, mode, notes
 from msgspec.structs import replace
 from test_scenarios import orders
@@ -38,7 +39,7 @@ def nothing_is_open(session: VirtualSession) -> None:
 
 
 def test_kill_switch_one_shot_during_a_weight_limit_is_done_afterwards(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "ladder").run(10)
     venue.fault(action="rate_limit", retry_after_s=7, method="GET", path="/api/v3/openOrders")
     session.command("reconcile").run(0.5)
@@ -51,7 +52,7 @@ def test_kill_switch_one_shot_during_a_weight_limit_is_done_afterwards(begin: Ch
 
 
 def test_kill_switch_one_shot_reaches_an_order_that_was_unknown(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="cut_answer", **PLACE)
     venue.fault(action="drop_events", event="NEW", times=1)
     session = begin(venue, "once", parameters={"below": "100"}).run(until=lambda s: bool(s.facts("order_unknown")))
@@ -61,7 +62,7 @@ def test_kill_switch_one_shot_reaches_an_order_that_was_unknown(begin: CheckedSe
 
 
 def test_kill_switch_one_shot_reaches_an_order_whose_placement_is_on_its_way(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="delay_answer", ms=2000, **PLACE)
     venue.fault(action="delay_events", event="NEW", ms=2000, times=1)
     session = begin(venue, "once", parameters={"below": "100"}).run(until=lambda s: bool(s.state.account.orders.live))
@@ -72,7 +73,7 @@ def test_kill_switch_one_shot_reaches_an_order_whose_placement_is_on_its_way(beg
 
 
 def test_kill_switch_one_shot_repeats_a_cancel_whose_answer_proves_nothing(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "ladder").run(10)
     venue.fault(action="reject", method="DELETE", status=503, code=-1000, msg="x", times=14)
     session.command("halt").command("cancel_all").run(60)
@@ -82,7 +83,7 @@ def test_kill_switch_one_shot_repeats_a_cancel_whose_answer_proves_nothing(begin
 
 
 def test_kill_switch_one_shot_works_while_the_private_link_is_down(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "ladder").run(10)
     venue.fault(action="disconnect", target="private")
     session.run(0.05)
@@ -93,7 +94,7 @@ def test_kill_switch_one_shot_works_while_the_private_link_is_down(begin: Checke
 
 
 def test_cancel_all_is_not_undone_by_the_next_quote(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "requote").run(10)
     assert len(open_at(venue)) == 1
     session.command("cancel_all").run(30)
@@ -108,7 +109,7 @@ def test_cancel_all_is_not_undone_by_the_next_quote(begin: CheckedSessions) -> N
 
 
 def test_resume_withdraws_a_safety_order_that_is_not_done(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "ladder").run(10)
     venue.fault(action="reject", method="DELETE", status=400, code=-2011, msg="no", times=0)
     session.command("cancel_all").run(5)
@@ -124,7 +125,7 @@ def test_resume_withdraws_a_safety_order_that_is_not_done(begin: CheckedSessions
 def test_s10_a_cancel_that_is_refused_for_ever_is_repeated_ever_more_seldom_with_an_alarm(
     begin: CheckedSessions,
 ) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(10)
     venue.fault(action="reject", method="DELETE", status=400, code=-2011, msg="Unknown order sent.", times=0)
     session.command("cancel_all").run(120)
@@ -139,7 +140,7 @@ def test_s10_a_cancel_that_is_refused_for_ever_is_repeated_ever_more_seldom_with
 
 def test_s10_a_cancel_of_an_order_that_is_gone_ends_by_asking_once(begin: CheckedSessions) -> None:
     """The order ended at the venue and its event was lost."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(10)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="error_after", method="DELETE", status=504, code=-1007, msg="timeout")
@@ -170,7 +171,7 @@ def test_s18_a_fill_races_the_cancel_of_a_safety_order_and_the_fill_wins(filled:
 
 
 def test_a_safety_order_outlives_a_restart(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "requote").run(10)
     venue.fault(action="reject", method="DELETE", status=503, code=-1000, msg="x", times=3)
     session.command("cancel_all").run(1.5)
@@ -183,7 +184,7 @@ def test_a_safety_order_outlives_a_restart(begin: CheckedSessions) -> None:
 
 
 def test_orders_of_other_programs_are_spared(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     other = begin(venue, "once", parameters={"below": "200"}).run(10)
     other.kill()
     [foreign] = open_at(venue)
@@ -198,7 +199,7 @@ def test_a_stop_cancels_the_orders_of_the_session_before_even_if_this_journal_on
     start: CheckedSessions, end: str
 ) -> None:
     """The session before left its orders, and its state was not carried over; an order of another program stays."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     before = start(venue, "ladder").run(10)
     terms = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001", "price": "30000"}
     status, _ = venue.by_hand("POST", "/api/v3/order", symbol="BTCUSDT", newClientOrderId="another-bot-1", **terms)
@@ -226,7 +227,7 @@ def test_a_stop_cancels_the_orders_of_the_session_before_even_if_this_journal_on
 
 @pytest.mark.parametrize("lots", ["0.01", "0.5"])
 def test_flatten_closes_the_position_and_no_more(begin: CheckedSessions, lots: str) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", "ladder", parameters={"size": lots}).run(10)
     bought = session.state.account.positions.net("binance_spot:BTCUSDT")
     assert bought == Decimal(lots) * Decimal("0.999")
@@ -240,7 +241,7 @@ def test_flatten_closes_the_position_and_no_more(begin: CheckedSessions, lots: s
 
 
 def test_flatten_gives_up_after_some_refusals_and_names_what_stays(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once").run(10)
     venue.fault(action="reject", status=400, code=-2010, msg="closed", times=0, **PLACE)
     session.command("flatten").run(60)
@@ -257,7 +258,7 @@ def test_flatten_gives_up_after_some_refusals_and_names_what_stays(begin: Checke
 
 
 def test_a_strategy_that_stops_leaves_no_order(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "requote", "ladder", parameters={"fail_at": 40}).run(
         until=lambda s: bool(s.facts("strategy_stopped"))
     )
@@ -273,7 +274,7 @@ def test_a_strategy_that_stops_leaves_no_order(begin: CheckedSessions) -> None:
 def test_the_cancel_for_a_stopped_strategy_ends_with_the_venues_own_list_while_others_trade(
     begin: CheckedSessions,
 ) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="reject", method="GET", path="/api/v3/openOrders", status=503, code=-1000, msg="x", nth=2)
     session = begin(venue, "requote", "each", parameters={"fail_at": 40}).run(
         until=lambda s: bool(s.facts("safety_order_ended"))
@@ -291,7 +292,7 @@ def test_the_cancel_for_a_stopped_strategy_ends_with_the_venues_own_list_while_o
 
 
 def test_a_stopped_strategys_orders_stay_if_the_configuration_says_leave(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "requote", parameters={"fail_at": 40}, safety=LEAVE).run(
         until=lambda s: bool(s.facts("strategy_stopped"))
     )
@@ -301,7 +302,7 @@ def test_a_stopped_strategys_orders_stay_if_the_configuration_says_leave(begin: 
 
 
 def test_a_session_that_is_blind_for_too_long_cancels_its_orders(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "ladder", safety=replace(SAFETY, blind_after_ns=20 * SECOND_NS)).run(10)
     venue.fault(action="silence", target="market", ms=600_000)
     session.run(until=lambda s: mode(s) != "running")
@@ -316,7 +317,7 @@ def test_a_session_that_is_blind_for_too_long_cancels_its_orders(begin: CheckedS
 
 
 def test_a_blind_session_leaves_its_orders_if_the_configuration_says_so(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "ladder", safety=LEAVE).run(10)
     venue.fault(action="silence", target="market", ms=600_000)
     session.run(120)
@@ -326,7 +327,7 @@ def test_a_blind_session_leaves_its_orders_if_the_configuration_says_so(begin: C
 
 @pytest.mark.slow
 def test_a_session_that_sees_again_trades_again(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "requote", safety=replace(SAFETY, blind_after_ns=20 * SECOND_NS)).run(10)
     venue.fault(action="silence", target="market", ms=60_000)
     session.run(until=lambda s: bool(s.facts("safety_order_ended")) or s.venue.now_ns < 0)

@@ -9,6 +9,7 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, check_books, rebuilt
 from tiers import first_is_quick
 
@@ -29,7 +30,7 @@ def orders(session: VirtualSession) -> dict[str, int]:
 
 def test_s1_an_answer_that_is_cut_off_leaves_one_order(begin: CheckedSessions) -> None:
     """The order is UNKNOWN, queried by our id and never sent again; in the end there is one order."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
     session = begin(venue, "once", parameters={"below": "100"}).run(until=lambda s: bool(s.facts("order_unknown")))
@@ -45,7 +46,7 @@ def test_s1_an_answer_that_is_cut_off_leaves_one_order(begin: CheckedSessions) -
 
 
 def test_s1_an_order_that_never_arrived_is_proved_absent_before_it_is_decided_anew(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="drop_request", **ORDER)
     session = begin(venue, "once", parameters={"orders": 2}).run(10)
     assert orders(session) == {"unknown": 1}, "a venue that does not know it yet proves nothing"
@@ -61,7 +62,7 @@ def test_s1_an_order_that_never_arrived_is_proved_absent_before_it_is_decided_an
 
 @pytest.mark.slow
 def test_s2_while_every_query_fails_orders_stay_known_and_nothing_is_sent(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(5)
     venue.fault(action="drop_request", method="GET", times=24)
     venue.fault(action="disconnect", target="private")
@@ -75,7 +76,7 @@ def test_s2_while_every_query_fails_orders_stay_known_and_nothing_is_sent(begin:
 
 def test_s3_an_order_thought_gone_fills_late_and_a_person_is_told(begin: CheckedSessions) -> None:
     """The fill moves the position and raises an alarm."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     # the venue accepts it, but hides it for half a minute and sends no event of it
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="not_found_for", ms=40_000, **ORDER)
@@ -91,7 +92,7 @@ def test_s3_an_order_thought_gone_fills_late_and_a_person_is_told(begin: Checked
 
 
 def test_s4_not_found_right_after_placing_proves_nothing(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="not_found_for", ms=3_000, **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
@@ -104,7 +105,7 @@ def test_s4_not_found_right_after_placing_proves_nothing(begin: CheckedSessions)
 
 @pytest.mark.slow
 def test_s5_when_queries_fail_no_rejection_is_invented(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="error_after", method="GET", path="/api/v3/order", status=502, times=0)
@@ -119,7 +120,7 @@ def test_s5_when_queries_fail_no_rejection_is_invented(begin: CheckedSessions) -
 
 @pytest.mark.slow
 def test_s6_fills_during_a_disconnect_are_fetched(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "pair").run(10)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="disconnect", target="private")
@@ -131,7 +132,7 @@ def test_s6_fills_during_a_disconnect_are_fetched(begin: CheckedSessions) -> Non
 @pytest.mark.slow
 def test_s7_heartbeats_healthy_and_fills_missing(begin: CheckedSessions) -> None:
     """Found by the scheduled pass."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="drop_events", event="TRADE", nth=3, times=4)
     session = begin(venue, "pair").run(30)
     session.command("pause").run(130)
@@ -140,7 +141,7 @@ def test_s7_heartbeats_healthy_and_fills_missing(begin: CheckedSessions) -> None
 
 @pytest.mark.parametrize("target", ["market"])
 def test_s8_silence_after_a_healthy_connect_forces_a_reconnect(begin: CheckedSessions, target: str) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once").run(3)
     venue.fault(action="silence", target=target, ms=12_000)
     session.run(11.5)
@@ -155,7 +156,7 @@ def test_s8_a_private_stream_that_falls_silent_is_found_by_what_it_did_not_say(b
     """An account may be silent for ever; fills that only a question brought to light prove that it should not have
     been.
     """
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "pair").run(8)
     venue.fault(action="silence", target="private", ms=40_000)
     session.run(32)
@@ -166,7 +167,7 @@ def test_s8_a_private_stream_that_falls_silent_is_found_by_what_it_did_not_say(b
 
 
 def test_s10_a_cancel_of_an_order_that_is_gone_ends_by_asking(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "100"}).run(3)
     venue.fault(action="reject", method="DELETE", status=400, code=-2011, msg="Unknown order sent.")
     session.command("cancel_all").run(3)
@@ -178,7 +179,7 @@ def test_s10_a_cancel_of_an_order_that_is_gone_ends_by_asking(begin: CheckedSess
 
 
 def test_s11_a_rate_limit_is_waited_out_as_the_venue_says(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="rate_limit", retry_after_s=7, **ORDER)
     session = begin(venue, "once", parameters={"orders": 3}).run(20)
     [blocked] = session.facts("rate_blocked")
@@ -191,7 +192,7 @@ def test_s11_a_rate_limit_is_waited_out_as_the_venue_says(begin: CheckedSessions
 
 
 def test_s12_seeing_everything_twice_changes_nothing(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="duplicate_events", event="executionReport", times=0)
     session = begin(venue, "pair").run(20)
     session.command("reconcile").run(5)
@@ -204,7 +205,7 @@ def test_s12_seeing_everything_twice_changes_nothing(begin: CheckedSessions) -> 
 
 @pytest.mark.slow
 def test_s15_a_fill_that_comes_while_a_query_is_on_its_way_is_not_undone(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="delay_answer", method="GET", path="/api/v3/account", ms=900, times=0)
     venue.fault(action="delay_answer", method="GET", path="/api/v3/openOrders", ms=900, times=0)
     session = begin(venue, "pair", engine=EngineSettings(reconcile_every_ns=2 * SECOND_NS)).run(40)
@@ -214,7 +215,7 @@ def test_s15_a_fill_that_comes_while_a_query_is_on_its_way_is_not_undone(begin: 
 
 def test_s16_resting_orders_survive_a_kill(begin: CheckedSessions) -> None:
     """14 open orders before, 14 after; none doubled, none lost."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     first = begin(venue, "ladder").run(10)
     assert orders(first) == {"open": 14}
     folder = first.kill()
@@ -226,7 +227,7 @@ def test_s16_resting_orders_survive_a_kill(begin: CheckedSessions) -> None:
 
 @pytest.mark.parametrize("seed", first_is_quick(range(4)))
 def test_s13_s17_a_restart_anywhere_books_nothing_twice(begin: CheckedSessions, seed: int) -> None:
-    venue = VirtualVenue(seed=seed)
+    venue = CalmVenue(seed=seed)
     session = begin(venue, "pair").run(8 + seed / 7)
     for _ in range(3):
         folder = session.kill()
@@ -241,7 +242,7 @@ def test_s13_s17_a_restart_anywhere_books_nothing_twice(begin: CheckedSessions, 
 
 @pytest.mark.slow
 def test_s18_a_cancel_races_a_fill_and_the_fill_wins(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="delay_events", event="executionReport", ms=400, times=0)
     session = begin(venue, "pair").run(30)
     session.command("pause").run(30)
@@ -250,7 +251,7 @@ def test_s18_a_cancel_races_a_fill_and_the_fill_wins(begin: CheckedSessions) -> 
 
 def test_a_wrong_clock_is_measured_and_set_right(begin: CheckedSessions) -> None:
     """-1021 refuses the subscription; the offset is measured, and the next attempt is let in."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="clock_skew", ms=-3000)
     session = begin(venue, "once").run(20)
     [measured, *_] = session.facts("clock_measured")
@@ -260,7 +261,7 @@ def test_a_wrong_clock_is_measured_and_set_right(begin: CheckedSessions) -> None
 
 def test_limits_hold(begin: CheckedSessions) -> None:
     """An order above order_size_max is refused with the numbers, and nothing is sent."""
-    venue = VirtualVenue(balances={"USDT": "1000", "BTC": "0"})
+    venue = CalmVenue(balances={"USDT": "1000", "BTC": "0"})
     risk = RiskSettings(order_size_max=Decimal("0.005"))
     session = begin(venue, "once", parameters={"orders": 3}, risk=risk).run(5)
     verdicts = [json.loads(record.body or "") for record in session.kinds(Kind.VERDICT)]
@@ -270,7 +271,7 @@ def test_limits_hold(begin: CheckedSessions) -> None:
 
 
 def test_an_ordered_stop_cancels_and_waits(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "ladder").run(10)
     venue.fault(action="delay_events", event="outboundAccountPosition", ms=5_000, times=0)
     session.command("stop").run(20)
@@ -281,7 +282,7 @@ def test_an_ordered_stop_cancels_and_waits(begin: CheckedSessions) -> None:
 
 
 def test_a_strategy_that_fails_costs_only_its_own_step(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "faulty").run(10)
     assert (
         session.state.account.strategies.get("faulty").stopped_for

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, check_books, mode, notes
 
 from engine.lifecycle import Status
@@ -62,7 +63,7 @@ def amend(session: VirtualSession, quantity: str) -> None:
 
 @pytest.mark.parametrize("is_streamed", [True, False])
 def test_amended_order_is_followed_and_a_stop_cancels_it(begin: CheckedSessions, is_streamed: bool) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = resting(begin, venue)
     if not is_streamed:
         venue.fault(action="drop_events", event="REPLACED")
@@ -80,7 +81,7 @@ def test_amended_order_is_followed_and_a_stop_cancels_it(begin: CheckedSessions,
 
 def test_amended_order_twice_before_its_placement_was_answered(begin: CheckedSessions) -> None:
     """The answer is cut off, and so are all events: the order is found under an id that we never gave."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="delay_events", event="executionReport", ms=1_500, times=3)
     session = begin(venue, "once", parameters={"below": "100", "size": "0.01"})
@@ -98,7 +99,7 @@ def test_amended_order_twice_before_its_placement_was_answered(begin: CheckedSes
 
 
 def test_an_order_that_self_trade_prevention_decremented_leaves_less(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "20", "size": "1"}).run(5)
     assert D(sell_into(session, "0.4", "DECREMENT")["preventedQuantity"]) == D("0.4")
     session.run(3)
@@ -116,7 +117,7 @@ def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(
     begin: CheckedSessions, is_refused: bool
 ) -> None:
     """The replacement is refused, or its events come late: the old order is over, the new one counts if it lives."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = resting(begin, venue)
     order = the_order(session)
     if not is_refused:
@@ -163,7 +164,7 @@ def test_lost_fill_forever_is_found_once_the_venue_lists_it(begin: CheckedSessio
 
 def test_two_orders_that_trade_with_each_other_share_a_fill_id(begin: CheckedSessions) -> None:
     """A person's order on the same account trades with ours: one fill id, two orders, both booked."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "once", parameters={"below": "20", "size": "1"}).run(5)
     venue.fault(action="drop_events", event="TRADE", times=0)
     assert sell_into(session, "0.4", "NONE")["status"] == "FILLED"
@@ -179,7 +180,7 @@ def test_two_orders_that_trade_with_each_other_share_a_fill_id(begin: CheckedSes
 
 
 def test_stale_answer_a_lagging_list_halts_nothing(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = resting(begin, venue)
     session.command("cancel_all").run(3)
     assert the_order(session).status is Status.CANCELED
@@ -194,7 +195,7 @@ def test_stale_answer_a_lagging_list_halts_nothing(begin: CheckedSessions) -> No
 
 
 def test_firewall_403_is_waited_out(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = resting(begin, venue)
     venue.fault(action="firewall", method="GET", path="/api/v3/account")
     session.command("reconcile").run(2)
@@ -207,7 +208,7 @@ def test_firewall_403_is_waited_out(begin: CheckedSessions) -> None:
 
 @pytest.mark.slow
 def test_a_firewall_that_stays_halts(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = resting(begin, venue)
     venue.fault(action="firewall", times=0)
     session.command("reconcile").run(600)
@@ -217,7 +218,7 @@ def test_a_firewall_that_stays_halts(begin: CheckedSessions) -> None:
 
 def test_the_account_is_reconciled_while_the_market_is_silent_for_minutes(begin: CheckedSessions) -> None:
     """A fill that no stream delivered is found although no market link stays up."""
-    venue = VirtualVenue(balances={"USDT": "1000000", "BTC": "5000"})
+    venue = CalmVenue(balances={"USDT": "1000000", "BTC": "5000"})
     session = begin(venue, "once", parameters={"below": "20", "size": "1"}).run(5)
     venue.fault(action="silence", target="market", ms=900_000)
     session.run(20)
@@ -236,7 +237,7 @@ def test_the_account_is_reconciled_while_the_market_is_silent_for_minutes(begin:
 
 def test_s3_an_order_that_was_canceled_fills_late_and_a_person_is_told(begin: CheckedSessions) -> None:
     """The cancel is confirmed while a fill of before is still on its way: it moves the position and raises an alarm."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="delay_events", event="TRADE", ms=20_000, times=0)
     venue.fault(action="list_late", event="TRADE", ms=20_000, times=0)
     session = begin(venue, "once", parameters={"below": "0.01", "size": "5"})
@@ -254,7 +255,7 @@ def test_s3_an_order_that_was_canceled_fills_late_and_a_person_is_told(begin: Ch
 
 
 def test_s4_not_found_right_after_placing_halts_nothing_however_often(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="not_found_for", ms=9_000, **ORDER)
     session = begin(venue, "once", parameters={"below": "100"}).run(1)
     for _ in range(4):
@@ -268,7 +269,7 @@ def test_s4_not_found_right_after_placing_halts_nothing_however_often(begin: Che
 
 @pytest.mark.slow
 def test_s5_the_instrument_is_blocked_a_person_is_told_and_an_answer_ends_it(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="error_after", method="GET", path="/api/v3/order", status=502, times=120)
@@ -284,7 +285,7 @@ def test_s5_the_instrument_is_blocked_a_person_is_told_and_an_answer_ends_it(beg
 
 
 def test_s12_the_same_round_twice_changes_nothing_the_second_time(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     session = begin(venue, "pair").run(10)
     venue.fault(action="drop_events", event="TRADE", times=3)
     session.run(20)
@@ -303,7 +304,7 @@ def test_s12_the_same_round_twice_changes_nothing_the_second_time(begin: Checked
 @pytest.mark.slow
 def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: CheckedSessions) -> None:
     """Fills arrive while slow queries are on their way; each answer is of a time before them."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="delay_answer", method="GET", path="/api/v3/account", ms=900, times=0)
     venue.fault(action="delay_answer", method="GET", path="/api/v3/openOrders", ms=900, times=0)
     session = begin(venue, "pair", engine=EngineSettings(reconcile_every_ns=2 * SECOND_NS))
@@ -323,7 +324,7 @@ def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: CheckedSessions)
 
 
 def test_s18_a_cancel_races_a_fill_and_is_refused(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="delay_events", event="executionReport", ms=400, times=0)
     session = begin(venue, "pair").run(60)
     session.command("pause").run(30)

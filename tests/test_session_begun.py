@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 from click.testing import CliRunner
 
 from verbatim.cli import main
-from verbatim.testing import VirtualVenue
 
 READERS = ["sessions last", "replay last", "verify last", "why last 1", "ask last", "kill last", "resim last"]
 
@@ -30,7 +30,7 @@ def test_a_list_of_sessions_names_one_that_has_just_begun(tmp_path: Path) -> Non
 
 
 def test_a_single_session_is_printed_by_its_id(tmp_path: Path, start: CheckedSessions) -> None:
-    session = start(VirtualVenue()).run(1)
+    session = start(CalmVenue()).run(1)
     session.stop()
     folder = session.folder.rename(tmp_path / "20261129T060000Z-abcdefgh")
     ended = CliRunner().invoke(main, ["sessions", "last", "--journals", str(tmp_path), "--json"])

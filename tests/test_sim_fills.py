@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiers import examples
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.sim.binance.filters import SymbolRules
@@ -143,7 +144,7 @@ def test_what_a_trade_leaves_for_us_is_rounded_to_lots(front: float, size: int, 
     assert queue_models.excess(queue_models.POWER, ONE, 0, front * 1e8, size * ONE) == ours * ONE
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.one_of(st.floats(1, 3), st.floats(1, 1e12)))
 def test_ln_is_the_natural_logarithm(x: float) -> None:
     assert queue_models.ln(x) == pytest.approx(math.log(x), rel=1e-14, abs=0)
@@ -164,7 +165,7 @@ EVENTS = st.lists(st.tuples(st.sampled_from(("trade", "shows", "shows")), st.int
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(name=st.sampled_from(sorted(CHANCES)), events=EVENTS)
 def test_an_order_moves_on_trade_by_trade_and_level_by_level(name: str, events: list[tuple[str, int]]) -> None:
     """A message names a level only if it changes: the venue's book reads nothing else."""
@@ -248,7 +249,7 @@ def test_own_orders_at_one_price_share_a_trade_the_eldest_first(queue: tuple[int
     assert desk.bought == 10
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     queue=st.sampled_from([PESSIMISTIC, *CHANCES.values()]),
     sizes=st.lists(st.integers(1, 9), min_size=2, max_size=5),
@@ -394,7 +395,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("rules", [LINEAR, INVERSE])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(steps=STEPS)
 def test_a_contracts_money_is_what_it_realised_less_fees(
     rules: SymbolRules, steps: list[tuple[int, int, bool]]

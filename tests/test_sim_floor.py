@@ -33,6 +33,7 @@ from plain_floor import (
     table,
     venue,
 )
+from tiers import examples
 
 from engine.market import rows as r
 from engine.market.fold.dense_book import HEADROOM, N_PATIENCE, SLOTS
@@ -71,7 +72,7 @@ def same(exchange: Exchange, i: int, plain: PlainBook) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 80))
 def test_the_floor_is_the_plain_book(seed: int, count: int) -> None:
     draw = random.Random(seed)
@@ -144,7 +145,7 @@ def some_wide_records(draw: random.Random, count: int) -> list[Rows]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 60))
 def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: int) -> None:
     draw = random.Random(seed)
@@ -180,7 +181,7 @@ def test_the_floor_is_the_plain_book_wherever_its_windows_lie(seed: int, count: 
 # ---- where the rows are cut, and what folds them
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL))
 def test_no_cut_changes_a_fill_a_queue_or_an_array(seed: int, count: int, queue: tuple[int, int]) -> None:
     draw = random.Random(seed)
@@ -222,7 +223,7 @@ def test_compiled_and_plain_agree_to_the_bit_with_each_queue() -> None:
 # ---- what first_touch may pass over
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL), fills_whole=st.booleans()
 )

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sim_transcript import OTHER_KEY, OTHER_SECRET, Client, order_query, quiet
+from tiers import examples
 
 from engine.model import Side
 from engine.sim.exchange.order_values import SimOrder, SimOrderStatus
@@ -288,7 +289,7 @@ class VenueLife(RuleBasedStateMachine):
 
 TestVenueLife = pytest.mark.slow(VenueLife.TestCase)
 TestVenueLife.settings = settings(
-    max_examples=50,
+    max_examples=examples(50),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),

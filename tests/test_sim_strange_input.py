@@ -5,6 +5,7 @@ import json
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sim_transcript import PRIVATE, Client
+from tiers import examples
 
 NAMES = ["symbol", "side", "type", "quantity", "price", "timeInForce", "limit", "recvWindow", "orderId", "fromId",
          "startTime", "newClientOrderId", "quoteOrderQty", "interval", "symbols", "cancelReplaceMode"]  # fmt: skip
@@ -17,7 +18,7 @@ VALUES = st.one_of(
 )
 PATHS = ["order", "openOrders", "allOrders", "myTrades", "depth", "klines", "exchangeInfo", "order/cancelReplace", "é"]
 PARAMS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8)
-WHATEVER = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+WHATEVER = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @WHATEVER

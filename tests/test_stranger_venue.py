@@ -226,6 +226,7 @@ async def test_a_wrong_secret_is_refused_in_its_own_words(tmp_path: Path, monkey
     assert "EAPI:Invalid signature" in str(found.value.exceptions)
 
 
+@pytest.mark.slow
 async def test_its_dead_man_switch_cancels_when_the_engine_falls_silent(tmp_path: Path) -> None:
     """The switch is armed again and again by recorded requests, and disarmed by an ordered end."""
     seen: dict[str, Any] = {}

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from by_hand import ByHand
+from calm_venue import CalmVenue
 from checked_sessions import STRATEGIES, CheckedSessions, mode, notes, of_tests, rebuilt
 
 from analysis.why import order_story
@@ -32,7 +33,7 @@ def timers(session: VirtualSession) -> Counter[str]:
 
 def test_a_strategy_learns_what_fired(begin: CheckedSessions) -> None:
     """All kinds at once: it trades on `mode`, is run for the fill and the order's end, and then only for the market."""
-    session = begin(VirtualVenue(), "listener").run(20)
+    session = begin(CalmVenue(), "listener").run(20)
     runs = declared_state(session)["runs"]
     assert runs.keys() == {"quote", "trade", "book", "bar", "timer", "fill", "order_end", "mode"}
     assert (runs["mode"], runs["fill"], runs["order_end"]) == (1, 1, 1)
@@ -61,7 +62,7 @@ def test_an_event_of_the_account_is_decided_at_once_and_sees_the_whole_step(begi
 
 
 def test_a_refusal_asks_once_and_gives_its_reason(begin: CheckedSessions) -> None:
-    session = begin(VirtualVenue(), "listener", parameters={"bad_size": "0.0000001"}).run(5)
+    session = begin(CalmVenue(), "listener", parameters={"bad_size": "0.0000001"}).run(5)
     runs = declared_state(session)
     assert runs["order"] == ["mode", "refusal"]
     [refusal] = session.state.account.events.refusals["listener"]
@@ -72,7 +73,7 @@ def test_a_refusal_asks_once_and_gives_its_reason(begin: CheckedSessions) -> Non
 
 
 def test_a_rejection_by_the_venue_is_a_refusal_and_an_end(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="reject", method="POST", path="/api/v3/order", status=400, code=-2010, msg="no room")
     session = begin(venue, "listener").run(5)
     assert declared_state(session)["order"] == ["mode", "refusal+order_end"]
@@ -81,7 +82,7 @@ def test_a_rejection_by_the_venue_is_a_refusal_and_an_end(begin: CheckedSessions
 
 def test_an_event_outside_running_waits_until_the_session_runs_again(begin: CheckedSessions) -> None:
     """A person pauses between the order and its fill: the strategy is run for the fill when the session runs again."""
-    session = begin(VirtualVenue(), "listener").run(30, until=lambda s: '"purpose":"place"' in str(s.records[-1].body))
+    session = begin(CalmVenue(), "listener").run(30, until=lambda s: '"purpose":"place"' in str(s.records[-1].body))
     session.command("pause").run(5)
     assert mode(session) is Mode.PAUSED
     assert session.facts("order_filled"), "the fill came during the pause"
@@ -91,7 +92,7 @@ def test_an_event_outside_running_waits_until_the_session_runs_again(begin: Chec
 
 
 def test_the_events_are_carried_to_the_next_session(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     first = begin(venue, "listener").run(10)
     first.stop()
     second = begin(venue, "listener", previous=first, opening=first.state).run(5)
@@ -102,13 +103,13 @@ def test_the_events_are_carried_to_the_next_session(begin: CheckedSessions) -> N
 
 def test_a_rebuild_comes_to_the_same_triggers(begin: CheckedSessions) -> None:
     """A journal whose strategies cannot run gives the same state, throttles of several triggers among it."""
-    session = begin(VirtualVenue(), "listener").run(8)
+    session = begin(CalmVenue(), "listener").run(8)
     session.stop()
     assert rebuilt(session.folder).digests() == session.state.digests()
 
 
 def test_a_strategy_with_the_old_cadence_is_recorded_as_before(begin: CheckedSessions) -> None:
-    session = begin(VirtualVenue(), "once").run(3)
+    session = begin(CalmVenue(), "once").run(3)
     declared = json.loads(session.records[0].body or "")["strategies"][0]["declared"]
     assert "triggers" not in declared
     assert declared_only(read_session(session.records[0].body or "").strategies[0]).cadences == (OnQuote(),)
@@ -150,7 +151,7 @@ def test_sessions_recorded_before_keep_no_events() -> None:
 
 
 def test_why_leads_from_an_order_back_to_the_fill_that_it_followed(tmp_path: Path) -> None:
-    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[of_tests("listener")]).run(10)
+    session = VirtualSession(CalmVenue(), tmp_path / "s", strategies=[of_tests("listener")]).run(10)
     [sale] = [order.client_order_id for order in session.state.account.orders.live.values()]
     session.stop()
     chain = [link.record for link in order_story(session.folder, sale).chain]
@@ -175,9 +176,7 @@ def test_a_compiled_predicate_may_be_one_of_several_triggers(begin: CheckedSessi
         )
         .replace("seq: int = 0  #", "others: int = 0\n        seq: int = 0  #")
     )
-    session = begin(VirtualVenue(), from_sources({"compiled": text}, "compiled", "Wide", parameters={"ticks": 1})).run(
-        30
-    )
+    session = begin(CalmVenue(), from_sources({"compiled": text}, "compiled", "Wide", parameters={"ticks": 1})).run(30)
     session.stop()
     assert session.facts("strategy_stopped") == []
     assert session.facts("strategy_triggered")

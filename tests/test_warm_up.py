@@ -1,11 +1,12 @@
 """A strategy with a WarmUp does not run before its bars and indicators are ready, live as in replay."""
 
 import pytest
+from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 
 from engine.session_record import SECOND_NS, StrategySettings
 from engine.strategy.source_guard import StrategyError
-from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+from verbatim.testing import VirtualSession, from_sources
 
 PATIENT = """
 from dataclasses import dataclass
@@ -49,16 +50,16 @@ def first_ns(session: VirtualSession, name: str = "patient") -> int:
 
 def test_a_strategy_waits_until_its_bars_and_indicators_are_ready(begin: CheckedSessions) -> None:
     """The same strategy without a WarmUp would fail at its first decision."""
-    session = begin(VirtualVenue(), patient()).run(15)
+    session = begin(CalmVenue(), patient()).run(15)
     assert session.facts("strategy_stopped") == []
     assert session.state.account.strategies.get("patient").state["bars"] == 5
     assert first_ns(session) - session.body.started_ns > 5 * SECOND_NS
-    hasty = begin(VirtualVenue(), patient(PATIENT.replace("    warm_up = WarmUp(bars=5)\n", ""))).run(15)
+    hasty = begin(CalmVenue(), patient(PATIENT.replace("    warm_up = WarmUp(bars=5)\n", ""))).run(15)
     assert [fact["reason"] for fact in hasty.facts("strategy_stopped")] == ["AssertionError: "]
 
 
 def test_a_session_that_continues_is_ready_at_once(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = CalmVenue()
     first = begin(venue, patient()).run(15)
     first.stop()
     second = begin(venue, patient(name="other"), previous=first, opening=first.state).run(3)

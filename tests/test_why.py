@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from calm_venue import CalmVenue
 from click.testing import CliRunner
 
 from analysis.why import UnknownOrderError, order_story
@@ -27,7 +28,7 @@ def begin(
 
 def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     """Follow fill, answer, request, verdict, intent, quote and link: each names the next as its cause."""
-    session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session = begin(CalmVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.facts("order_filled"))).run(1)
     session.stop()
     fill = session.facts("order_filled")[0]
@@ -112,7 +113,7 @@ def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
 
 def test_an_order_without_an_answer_shows_how_it_ended(tmp_path: Path) -> None:
     """Cut the answer after the venue accepted the order: it is unknown, then found by the private stream."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     venue.fault(action="cut_answer", method="POST", path="/api/v3/order")
     session = begin(venue, tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(5)
@@ -126,7 +127,7 @@ def test_an_order_without_an_answer_shows_how_it_ended(tmp_path: Path) -> None:
 
 
 def test_damage_is_one_clear_line(tmp_path: Path) -> None:
-    session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session = begin(CalmVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(2)
     session.stop()
     sealed = next(session.folder.glob("*.parquet"))
@@ -142,7 +143,7 @@ def test_damage_is_one_clear_line(tmp_path: Path) -> None:
 
 def test_a_refused_intent_has_a_story(tmp_path: Path) -> None:
     """Refuse an intent: no order is sent, and the verdict explains it."""
-    session = begin(VirtualVenue(balances={"USDT": "1"}), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session = begin(CalmVenue(balances={"USDT": "1"}), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.kinds(Kind.VERDICT)))
     name = session.kinds(Kind.VERDICT)[0].key or ""
     session.stop()
@@ -157,7 +158,7 @@ def test_a_refused_intent_has_a_story(tmp_path: Path) -> None:
 
 def test_a_running_session_has_stories(tmp_path: Path) -> None:
     session = begin(
-        VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa", below="500", engine=EngineSettings(cancel_on_stop=False)
+        CalmVenue(), tmp_path / "20240808T235410Z-aaaaaaaa", below="500", engine=EngineSettings(cancel_on_stop=False)
     )
     session.run(until=lambda session: bool(session.facts("order_accepted")))
     session.writer.wait_durable(session.records[-1].seq, 60)
@@ -173,7 +174,7 @@ def run_why(folder: Path, *arguments: str) -> Any:
 
 def test_the_command_line(tmp_path: Path) -> None:
     """Print text for people, JSON for scripts, and one line with near matches for an unknown order."""
-    session = begin(VirtualVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
+    session = begin(CalmVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
     session.run(until=lambda session: bool(session.facts("order_filled")))
     session.stop()
     name = session.facts("order_filled")[0]["client_order_id"]

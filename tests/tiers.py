@@ -1,7 +1,7 @@
 """Tiers of tests: the quick one is `pytest -m "not slow"`, and CI runs all.
 
 Under the tracer of coverage a test takes three times as long. A case that repeats another one runs without it, and so does
-a test whose lines other tests cover: `@pytest.mark.untraced`.
+a test whose lines other tests cover: `@pytest.mark.untraced`. The quick tier draws fewer examples (`examples`).
 """
 
 from collections.abc import Iterable
@@ -10,6 +10,17 @@ from typing import Any
 import pytest
 
 LATER = (pytest.mark.slow, pytest.mark.untraced)
+
+
+class Tier:
+    """The tier of this run."""
+
+    is_quick = False
+
+
+def examples(number: int) -> int:
+    """Return how many examples Hypothesis draws: all, or a fifth of them in the quick tier."""
+    return max(10, number // 5) if Tier.is_quick else number
 
 
 def first_is_quick(cases: Iterable[Any], quick: int = 1) -> list[Any]:

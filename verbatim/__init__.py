@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from engine.state.execution_plans import ExecutionPlan as ExecutionPlan
     from engine.state.orders import Order as Order
     from engine.state.pnl_figures import PnlFigures as PnlFigures
+    from engine.state.protection import ProtectedBy as ProtectedBy
     from engine.state.strategy_events import OwnFill as OwnFill
     from engine.state.strategy_events import Refusal as Refusal
     from engine.strategy.api import Amend as Amend
@@ -106,6 +107,7 @@ _STRATEGY_HOMES = {
     "Close": "engine.strategy.api",
     "CrossOver": "engine.strategy.cadences",
     "EndedPlan": "engine.state.execution_plans",
+    "ProtectedBy": "engine.state.protection",
     "Every": "engine.strategy.cadences",
     "Indicator": "engine.strategy.api",
     "Instrument": "engine.model",

@@ -376,6 +376,7 @@ class SafeguardsSection(Section):
     own_open_orders: bool = SAFEGUARDS.own_open_orders
     error_burst_max: int = Field(default=SAFEGUARDS.error_burst_max, ge=0)
     paused_exits: bool = SAFEGUARDS.paused_exits
+    rate_backoff_max_s: Decimal = Field(default=_seconds(SAFEGUARDS.rate_backoff_max_ns), ge=0)
 
     def settings(self) -> SafeguardSettings:
         """Return the settings in nanoseconds."""

@@ -48,6 +48,7 @@ VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture is unpacked
 POLL_SECONDS = 0.2
 DRAIN_SECONDS = 0.5  # after the capture's last line, until it was processed
 ERRORS_ONLY = LogSettings(level="error")
+SYMBOLS = ("BTCUSDT",)  # of the synthetic market
 DEFAULTS = {  # symbol -> the example strategies that trade it
     "BTCUSDT": {"quoter": "quoter.py:Quoter", "cross": "ma_cross.py:MovingAverageCross"},
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
@@ -132,15 +133,28 @@ async def venue_process(options: dict[str, Any]) -> AsyncIterator[dict[str, Any]
                     await process.wait()
 
 
+def refuse_strategy(options: DemoOptions) -> None:
+    """Refuse a strategy that the demo cannot trade, before anything is compiled or started.
+
+    The instruments of a capture are known only to the venue that plays it.
+
+    Raises:
+        StrategyError: It cannot be loaded, or trades another instrument.
+
+    """
+    if options.strategy:
+        strategy = read_strategy(options.strategy)
+        if options.capture is None:
+            check_instruments((strategy,), SYMBOLS, listed="the demo's market")
+
+
 async def trade(options: DemoOptions) -> Summary:
     """Start the venue, run the session, and return its summary."""
-    if options.strategy:
-        read_strategy(options.strategy)  # a bad file is refused before anything starts
     venue_options: dict[str, Any] = {"speed": options.speed, "seed": options.seed}
     if options.capture is not None:
         venue_options["capture"] = os.fspath(options.capture.resolve())
     else:
-        venue_options["symbols"] = ["BTCUSDT"]
+        venue_options["symbols"] = list(SYMBOLS)
     async with venue_process(venue_options) as ready:
         config = demo_session(options, ready)
         with StatusLine(is_wanted=options.status) as status:

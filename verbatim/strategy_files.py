@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.model import ONLY
 from engine.session_record import RuleSettings, StrategySettings
 from engine.strategy.loading import as_recorded, load
 from engine.strategy.source_guard import StrategyError, siblings
@@ -91,6 +92,13 @@ def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[
     """
     for settings in strategies:
         for name in load(settings).instruments:
+            if name == ONLY and len(symbols) == 1:
+                continue
+            if name == ONLY:
+                raise StrategyError(
+                    f'strategy {settings.name} trades "{ONLY}", the only instrument of a session, and {listed} has '
+                    f"{', '.join(symbols)}. What to do: name its instruments"
+                )
             if name.rpartition(":")[2] not in symbols:
                 raise StrategyError(
                     f"strategy {settings.name} trades {name}, which {listed} does not list"

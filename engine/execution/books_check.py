@@ -5,6 +5,7 @@ that a tolerance allows; `risk.equity_drift_max` limits the sum. Texts are recor
 """
 
 from decimal import Decimal
+from typing import NamedTuple
 
 from engine.bodies import NoteLevel
 from engine.execution.ledger_check import margin_assets
@@ -31,20 +32,21 @@ def compare_books(step: StepContext, *, reconcile_round: int, is_settled: bool) 
     """
     if not step.reducer_settings.has_pnl:
         return
-    expected, reported, missing = _equity(step) if is_settled else (ZERO, ZERO, ())
+    compared = _compare_equity(step) if is_settled else _Equity(ZERO, ZERO, (), {})
     wrong = _wrong_positions(step)
     limit = step.reducer_settings.risk.equity_drift_max
     fact = BooksCompared(
         round=reconcile_round,
         currency=step.reducer_settings.reporting_currency,
-        expected=expected,
-        reported=reported,
-        drift=reported - expected,
+        expected=compared.expected,
+        reported=compared.reported,
+        drift=compared.reported - compared.expected,
         limit=limit,
-        missing=missing,
+        missing=compared.missing,
         positions=len(step.account.positions.by_key),
         wrong=tuple(wrong),
         is_settled=is_settled,
+        by_asset=compared.by_asset if step.reducer_settings.has_reported_losses else {},
     )
     step.emit(fact, source="reconcile")
     if wrong:
@@ -57,8 +59,15 @@ def compare_books(step: StepContext, *, reconcile_round: int, is_settled: bool) 
         _halt(step, ReasonCode.EQUITY_DRIFT, text)
 
 
-def _equity(step: StepContext) -> tuple[Decimal, Decimal, tuple[str, ...]]:
-    """Return the equity by our records, the venue's, and the assets that both lack."""
+class _Equity(NamedTuple):
+    expected: Decimal  # by our records
+    reported: Decimal  # by the venue
+    missing: tuple[str, ...]  # assets that both lack
+    by_asset: dict[str, Decimal]  # reported less expected
+
+
+def _compare_equity(step: StepContext) -> _Equity:
+    """Return the equity by our records and the venue's."""
     ours: dict[str, Decimal] = {}
     theirs: dict[str, Decimal] = {}
     margins = margin_assets(step)
@@ -78,7 +87,9 @@ def _equity(step: StepContext) -> tuple[Decimal, Decimal, tuple[str, ...]]:
         value_in(step.reducer_settings.reporting_currency, held, lambda asset, _: rates[asset])
         for held in (ours, theirs)
     ]
-    return sums[0].amount, sums[1].amount, tuple(sorted({*sums[0].missing, *sums[1].missing}))
+    missing = tuple(sorted({*sums[0].missing, *sums[1].missing}))
+    differs = {asset: theirs[asset] - ours[asset] for asset in sorted(theirs) if theirs[asset] != ours[asset]}
+    return _Equity(sums[0].amount, sums[1].amount, missing, differs)
 
 
 def _wrong_positions(step: StepContext) -> list[str]:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from engine import contracts
 from engine.bodies import NoteLevel
-from engine.events import ContractReport, WalletReport
+from engine.events import ContractReport, FundingReport, WalletReport
 from engine.execution.order_reports import report_rate
 from engine.facts import CashReason, ContractReported, FundingPaid, WalletReported
 from engine.model import Instrument
@@ -56,14 +56,35 @@ def _share_funding(step: StepContext, report: WalletReport, instruments: Instrum
         text = f"the funding of {plain(report.change)} {report.asset} belongs to one of {len(held)} contracts held"
         step.note(NoteLevel.WARNING, f"{text}: it is in the wallet, and in no strategy's P&L")
         return
-    [(name, net)] = held.items()
-    rate = report_rate(step, instruments[name])
+    [name] = held
+    _share(step, instruments[name], FundingReport(name, report.asset, report.change, ZERO, ZERO, report.venue_ns))
+
+
+def apply_funding(step: StepContext, report: FundingReport, instruments: Instruments) -> None:
+    """Record a funding of a known contract, once. No-op before accounting 3, which keeps no funding."""
+    instrument = instruments.get(report.instrument)
+    if instrument is None or not step.reducer_settings.has_pnl:
+        return
+    if report.venue_ns <= step.account.pnl.funded_ns(instrument.id):
+        return
+    if step.account.positions.net(instrument.id):
+        _share(step, instrument, report)
+        return
+    text = f"a funding of {plain(report.amount)} {report.asset} came without a position in {instrument.id}"
+    step.note(NoteLevel.WARNING, f"{text}: it is in no strategy's P&L")
+
+
+def _share(step: StepContext, instrument: Instrument, report: FundingReport) -> None:
+    """Share a funding among the strategies that hold its contract."""
+    name, net = instrument.id, step.account.positions.net(instrument.id)
+    rate = report_rate(step, instrument)
     holders = [each for each in step.account.positions.by_key.values() if each.instrument == name and each.quantity]
-    left = report.change
+    left = report.amount
     for number, each in enumerate(sorted(holders, key=lambda one: one.strategy), start=1):
-        share = to_ledger(MONEY.divide(report.change * each.quantity, net)) if number < len(holders) else left
+        share = to_ledger(MONEY.divide(report.amount * each.quantity, net)) if number < len(holders) else left
         left -= share
-        step.emit(
-            FundingPaid(each.strategy, name, report.asset, share, each.quantity, report.venue_ns, report_rate=rate)
+        fact = FundingPaid(
+            each.strategy, name, report.asset, share, each.quantity, report.venue_ns, report.rate, report.mark, rate
         )
+        step.emit(fact)
     assert left == ZERO, left

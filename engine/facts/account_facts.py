@@ -39,7 +39,7 @@ class Position(msgspec.Struct, frozen=True, tag_field="fact", tag="position"):
 class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     """A strategy's P&L in one instrument at the current mark."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"fees_unvalued"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"fees_unvalued", "has_funding"})
 
     strategy: str
     instrument: str
@@ -54,6 +54,7 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
     funding: Decimal = Decimal(0)  # received, in the asset of the P&L
     asset: str = ""  # of the amounts
     report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
+    has_funding: bool = True  # False: the venue settles fundings by mark prices, and none came
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):

@@ -74,6 +74,8 @@ class PortfolioPnl(msgspec.Struct, frozen=True, tag_field="fact", tag="portfolio
 class BooksCompared(msgspec.Struct, frozen=True, tag_field="fact", tag="books_compared"):
     """Equity and positions at the end of a round, by our records and by the venue."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"by_asset"})
+
     round: int
     currency: str
     expected: Decimal  # equity by our records
@@ -84,6 +86,7 @@ class BooksCompared(msgspec.Struct, frozen=True, tag_field="fact", tag="books_co
     missing: tuple[str, ...] = ()  # assets without a rate: both sums lack them
     wrong: tuple[str, ...] = ()  # positions that differ, in words
     is_settled: bool = True  # False: fills were missing or orders unknown, so equity was not compared
+    by_asset: dict[str, Decimal] = {}  # reported less expected, of assets that differ; from accounting 4 on
 
 
 class AmountRated(msgspec.Struct, frozen=True, tag_field="fact", tag="amount_rated"):

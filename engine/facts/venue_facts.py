@@ -1,6 +1,7 @@
 """Facts about links, market data, and a venue's limits, clock, access and instruments. Values only."""
 
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -49,9 +50,12 @@ class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap")
 class RateBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="rate_blocked"):
     """The venue refuses all requests until a time."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"wait_ns"})
+
     venue: str
     until_ns: int
     reason: str
+    wait_ns: int = 0  # our own wait, where the venue stated none; the next one is twice as long
 
 
 class OrdersBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="orders_blocked"):

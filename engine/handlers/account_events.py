@@ -8,6 +8,7 @@ from engine.events import (
     BalanceReport,
     ContractReport,
     Event,
+    FundingReport,
     OrderReport,
     Outcome,
     StreamEnded,
@@ -39,6 +40,8 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             wallet_reports.apply_wallet(step, event, session.instruments)
         case ContractReport():
             wallet_reports.apply_contract(step, event, session.instruments)
+        case FundingReport():
+            wallet_reports.apply_funding(step, event, session.instruments)
         case Subscribed() if step.record.kind is Kind.BROKER:
             step.emit(LinkReady(step.record.source))
         case StreamEnded():

@@ -254,9 +254,13 @@ def _heed_limits(session: SessionContext, step: StepContext, pending: PendingReq
     match answer.outcome:
         case Outcome.RATE_LIMITED:
             # the instant is of the venue's clock
-            retry_at_ns = answer.retry_at_ns - step.account.limits.get(venue).clock_offset_ns
-            until_ns = max(retry_at_ns, step.time_ns + (answer.retry_after_ns or SECOND_NS))
-            step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}"))
+            budget, max_ns = step.account.limits.get(venue), session.safeguards.rate_backoff_max_ns
+            retry_at_ns = answer.retry_at_ns - budget.clock_offset_ns
+            is_stated = answer.retry_after_ns > 0 or retry_at_ns > step.time_ns
+            wait_ns = answer.retry_after_ns or (SECOND_NS if is_stated else budget.next_wait_ns(step.time_ns, max_ns))
+            until_ns = max(retry_at_ns, step.time_ns + wait_ns)
+            own_ns = 0 if is_stated or not max_ns else wait_ns
+            step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}", own_ns))
         case Outcome.ORDER_LIMITED:
             wait_ns = step.account.order_blocks.next_wait_ns(venue, step.time_ns, session.safeguards)
             until_ns = step.time_ns + max(wait_ns, answer.retry_after_ns)

@@ -34,6 +34,8 @@ def unblock(step: StepContext, instrument: str, code: BlockCode, about: str = ""
 def block_unready(session: SessionContext, step: StepContext) -> None:
     """Block each instrument that has no quote or no synchronised book, and let those trade that have both."""
     market = step.market
+    if not step.account.blocks.by_instrument and market.are_live(with_book=session.settings.books):
+        return
     for name, index in session.indexes.items():
         if market.is_live(index, with_book=session.settings.books) and not step.account.blocks.reasons(name):
             continue
@@ -51,6 +53,8 @@ def block_unready(session: SessionContext, step: StepContext) -> None:
 def mode_reasons(session: SessionContext, step: StepContext) -> tuple[ModeReason, ...]:
     """Return the blocks as the mode states them, one reason for each blocked instrument."""
     blocks = step.account.blocks
+    if not blocks.by_instrument:
+        return ()
     return tuple(
         ModeReason(ReasonCode.INSTRUMENT_BLOCKED, f"{name} is blocked: {'; '.join(map(str, reasons))}", name)
         for name in session.instruments

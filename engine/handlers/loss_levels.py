@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from operator import is_
 
 from engine import contracts
-from engine.handlers.losses_of_day import LossOfDay, losses_of_day, mark_of, own_positions, worth
+from engine.handlers.losses_of_day import LossOfDay, Worth, losses_of_day, mid_of, own_positions, worth
 from engine.market import layout
 from engine.market.rows import MARK_SCALE
 from engine.model import Instrument
@@ -47,10 +47,10 @@ def _refresh(session: SessionContext, state: State) -> None:
         _set_weights(session, state)
     for loss in losses_of_day(session, state.account, state.market, now, state.time_ns):
         if loss.asset:
-            _set_levels(session, state, loss)
+            _set_levels(session, state, loss, now)
 
 
-def _set_levels(session: SessionContext, state: State, loss: LossOfDay) -> None:
+def _set_levels(session: SessionContext, state: State, loss: LossOfDay, now: Worth) -> None:
     """Narrow the levels to those at which this limit can be reached, or a new highest P&L."""
     limit, day = loss.limit, state.account.day_pnl
     held: dict[str, Decimal] = {}
@@ -63,14 +63,17 @@ def _set_levels(session: SessionContext, state: State, loss: LossOfDay) -> None:
         gains.append(loss.used - limit.limit)
     if limit.is_drawdown:
         gains.append(limit.peak_step(day, loss.asset) - loss.pnl)
+    shares = [gain / len(held) for gain in gains if held]
     for name, quantity in held.items():
-        for gain in gains:
-            _narrow(session, state, session.instruments[name], quantity, gain / len(held))
+        mark = now.marks[name] if name in now.marks else mid_of(session, state.market, name)
+        for share in shares:
+            _narrow(session, state, session.instruments[name], quantity, mark=mark, gain=share)
 
 
-def _narrow(session: SessionContext, state: State, instrument: Instrument, quantity: Decimal, gain: Decimal) -> None:
+def _narrow(
+    session: SessionContext, state: State, instrument: Instrument, quantity: Decimal, *, mark: Decimal, gain: Decimal
+) -> None:
     """Move a level of an instrument to the price at which the position gains so much; a loss is below 0."""
-    mark = mark_of(session, state.market, instrument.id, quantity)
     price = price_of_gain(instrument, quantity, mark, gain)
     if price is None:
         return

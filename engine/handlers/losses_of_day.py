@@ -25,7 +25,7 @@ from engine.state.day_pnl import UTC_DAY, DayPnl, day_of
 from engine.state.orders import EXTERNAL
 from engine.state.pnl_figures import marked_line
 from engine.state.positions import unrealised
-from engine.state.rates import mark_price, recorded_rate
+from engine.state.rates import recorded_rate
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from journal.record import plain
@@ -38,6 +38,7 @@ class Worth(NamedTuple):
     unmarked: str
     reported: dict[str, Decimal]  # the same in the reporting currency, of positions without a missing rate
     rates: dict[str, Decimal | None]  # by asset: its rate in the reporting currency
+    marks: dict[str, Decimal]  # by instrument with an open position: the price at which it counts
 
 
 class LossOfDay(NamedTuple):
@@ -87,34 +88,52 @@ def worth(session: SessionContext, account: Account, market: Market) -> Worth:
             unmarked = unmarked or position.instrument
             continue
         by_position[key] = _pnl_of(session, account, position, instrument, mid)
-    return Worth(by_position, unmarked, {}, {})
+    return Worth(by_position, unmarked, {}, {}, {})
+
+
+class _MarkedPnl(NamedTuple):
+    """The P&L of a position, and what it was computed from."""
+
+    source: object  # the line, or the position if it has none yet
+    rate: Decimal | None
+    marks: list[int]  # of the instrument, as integers
+    mark: Decimal | None  # None: no quote is known
+    own: Decimal | None  # None: it cannot be marked
+    reported: Decimal | None
 
 
 def _reported_worth(session: SessionContext, account: Account, market: Market) -> Worth:
-    settings = session.reducer_settings
-    found = Worth({}, "", {}, {})
+    """Return the P&L from the lines. One whose line, mark and rate are the same as before is not computed again."""
+    settings, known, marks = session.reducer_settings, market.pnl_of_positions, market.mark_integers()
+    found = Worth({}, "", {}, {}, {})
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
-        marked = marked_line(account, market, settings, position.strategy, session.indexes[instrument.id])
-        if marked.mark is None and marked.line.quantity:
-            unmarked = unmarked or instrument.id
-            continue
-        asset = contracts.asset_of(instrument)
+        index, asset = session.indexes[instrument.id], contracts.asset_of(instrument)
         if asset not in found.rates:
             found.rates[asset] = recorded_rate(market, asset, settings.reporting_currency)
-        found.by_position[key] = marked.own_pnl
-        reported = marked.reported_pnl(found.rates[asset])
-        if reported is not None:
-            found.reported[key] = reported
+        source: object = account.pnl.by_key.get(key, position)
+        entry = known.get(key)
+        if (
+            not isinstance(entry, _MarkedPnl)
+            or entry.source is not source
+            or entry.marks != marks[index]
+            or entry.rate != found.rates[asset]
+        ):
+            marked = marked_line(account, market, settings, position.strategy, index)
+            is_unmarked = marked.mark is None and marked.line.quantity
+            entry = known[key] = _MarkedPnl(
+                source, found.rates[asset], marks[index], marked.mark, None if is_unmarked else marked.own_pnl,
+                marked.reported_pnl(found.rates[asset]),
+            )  # fmt: skip
+        if entry.own is None:
+            unmarked = unmarked or instrument.id
+            continue
+        found.by_position[key] = entry.own
+        if entry.reported is not None:
+            found.reported[key] = entry.reported
+        if entry.mark is not None and position.quantity:
+            found.marks[instrument.id] = entry.mark
     return found._replace(unmarked=unmarked)
-
-
-def mark_of(session: SessionContext, market: Market, instrument: str, quantity: Decimal) -> Decimal:
-    """Return the price at which losses count an open quantity; 0 without a quote."""
-    settings = session.reducer_settings
-    if not settings.has_reported_losses:
-        return mid_of(session, market, instrument)
-    return mark_price(market, session.indexes[instrument], quantity, settings.engine.pnl_mark) or ZERO
 
 
 def _pnl_of(
@@ -142,18 +161,19 @@ def losses_of_day(
     if day.day < day_of(time_ns, session.body.risk.day):  # a clock set back, or another zone, begins no day
         return []
     of_day = [
-        (key, account.positions.by_key[key], pnl - day.opening.get(key, ZERO))
+        (key, position.strategy, session.instruments[position.instrument], pnl - day.opening.get(key, ZERO))
         for key, pnl in now.by_position.items()
         if key not in day.unlisted  # it counts from its first mark, which the next check records
+        for position in (account.positions.by_key[key],)
     ]
     found: list[LossOfDay] = []
+    has_reported_losses = session.reducer_settings.has_reported_losses
     for limit in session.loss_limits:
         sums: dict[str, Decimal] = {}
-        for key, position, pnl in of_day:
-            instrument = session.instruments[position.instrument]
-            if limit.concerns(position.strategy, instrument):
+        for key, strategy, instrument, pnl in of_day:
+            if limit.concerns(strategy, instrument):
                 asset, amount = contracts.asset_of(instrument), pnl
-                if limit.in_reporting and session.reducer_settings.has_reported_losses:
+                if limit.in_reporting and has_reported_losses:
                     asset, amount = _reported(session, day, key, now)
                 elif limit.in_reporting and pnl:
                     asset, amount = _converted(session, market, asset, pnl)

@@ -1,15 +1,20 @@
 """Reports of profit and loss."""
 
+from typing import Final
+
 from engine import contracts
 from engine.execution.order_reports import report_rate
 from engine.facts import Pnl, PortfolioPnl
 from engine.lots import entry_price
+from engine.model import Instrument
 from engine.money import ZERO
 from engine.session_context import SessionContext
 from engine.state.pnl_figures import MarkedLine, marked_lines, total_figures
 from engine.state.positions import unrealised
 from engine.state.rates import equity
 from engine.step_context import StepContext
+
+PERPETUAL: Final = "PERPETUAL"  # Instrument.contract of contracts with funding
 
 
 def emit_pnl(session: SessionContext, step: StepContext) -> None:
@@ -23,7 +28,7 @@ def emit_pnl(session: SessionContext, step: StepContext) -> None:
     _emit_unlisted(session, step)
     lines = list(marked_lines(step.account, step.market, step.reducer_settings))
     for marked in lines:
-        step.emit(_line_report(step, marked))
+        step.emit(_line_report(step, marked, has_funding=not _lacks_funding(session, step, marked.instrument)))
     if lines:
         figures = total_figures(step.account, step.market, step.reducer_settings)
         worth = equity(step.account, step.market, figures.currency, choice=figures.mark)
@@ -34,7 +39,15 @@ def emit_pnl(session: SessionContext, step: StepContext) -> None:
         step.emit(report)
 
 
-def _line_report(step: StepContext, marked: MarkedLine) -> Pnl:
+def _lacks_funding(session: SessionContext, step: StepContext, instrument: Instrument) -> bool:
+    """Return True if a perpetual's venue settles fundings by mark prices, and none came."""
+    if instrument.contract != PERPETUAL or not step.reducer_settings.has_reported_losses:
+        return False
+    follows = getattr(session.venues[instrument.venue], "fundings_follow_marks", False)
+    return follows and step.market.mark(session.indexes[instrument.id]) is None
+
+
+def _line_report(step: StepContext, marked: MarkedLine, *, has_funding: bool) -> Pnl:
     line, instrument = marked.line, marked.instrument
     return Pnl(
         strategy=line.strategy,
@@ -49,6 +62,7 @@ def _line_report(step: StepContext, marked: MarkedLine) -> Pnl:
         funding=line.own.funding,
         asset=contracts.asset_of(instrument),
         report_rate=report_rate(step, instrument),
+        has_funding=has_funding,
     )
 
 

@@ -56,7 +56,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         and not step.account.orders.missing_fills
         and not is_round_due
         and not _is_blocked(step)
-        and not has_expired(step)
+        and not has_expired(session, step)
     )
     is_quiet = is_quiescent and not (
         modes.reasons or step.account.access.by_venue or step.account.reconciling.running
@@ -83,7 +83,9 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     if not known or not all(map(is_, _quiet_parts(account), known)):
         return False
     orders = account.orders
-    if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running or has_expired(step):
+    if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
+        return False
+    if has_expired(session, step):
         return False
     if RECONCILE not in account.timers.due_ns:
         return False
@@ -93,8 +95,7 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     for budget in account.limits.by_venue.values():
         if step.time_ns < budget.blocked_until_ns:
             return False
-    market, with_book = step.market, session.settings.books
-    return False not in [market.is_live(index, with_book=with_book) for index in session.indexes.values()]
+    return step.market.are_live(with_book=session.settings.books)
 
 
 def _is_blocked(step: StepContext) -> bool:

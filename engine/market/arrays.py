@@ -121,6 +121,7 @@ class MarketArrays:
         own = max((len(spec.own_numbers) for spec in self.indicator_specs), default=1) or 1
         self.indicator_values: Floats = np.zeros((len(self.indicator_specs), at.I_OWN + own), np.float64)
         self.loss_levels: Rows = np.array([at.NO_LEVELS] * count, np.int64).reshape(count, len(at.NO_LEVELS))
+        self.pnl_of_positions: dict[str, object] = {}  # of engine/handlers/losses_of_day.py; no part of the state
         self.predicate_inputs: Floats = np.zeros((len(predicates), at.F_INDICATORS), np.float64)
 
     def _set_bars(self) -> None:

@@ -38,6 +38,10 @@ _VENUE_STAMPS: Final = {
 }
 
 
+FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
+_MARKS: Final = [at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT]
+
+
 class MarketReader(MarketArrays):
     """The readable side of a market. `i` is the index of an instrument."""
 
@@ -65,6 +69,19 @@ class MarketReader(MarketArrays):
     def is_live(self, i: int, *, with_book: bool) -> bool:
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
         return bool(self.t[i, at.Q_LIVE]) and (not with_book or bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED))
+
+    def are_live(self, *, with_book: bool) -> bool:
+        """Return True if every instrument is live."""
+        t = self.t
+        if len(t) < FEW:
+            return False not in [self.is_live(i, with_book=with_book) for i in range(len(t))]
+        is_live = bool(t[:, at.Q_LIVE].all())
+        return is_live and (not with_book or bool((t[:, at.B_STATE] == at.BOOK_SYNCED).all()))
+
+    def mark_integers(self) -> list[list[int]]:
+        """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""
+        found: list[list[int]] = self.t[:, _MARKS].tolist()
+        return found
 
     def last_trade(self, i: int) -> Trade | None:
         """Return the last trade; None before the first."""

@@ -15,8 +15,8 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
     under_way = sum(
         (
             order.leaves_quantity
-            for order in fillable_orders(account.orders)
-            if (order.strategy, order.order.instrument, order.order.side) == (strategy, instrument, side)
+            for order in fillable_orders(account.orders, instrument)
+            if (order.strategy, order.order.side) == (strategy, side)
         ),
         ZERO,
     )

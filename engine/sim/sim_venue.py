@@ -18,7 +18,7 @@ from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, WsApiR
 from engine.sim.binance.ws_session import session_result
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.order_lists import ListChanged
-from engine.sim.exchange.order_values import FundsChanged, SimReport
+from engine.sim.exchange.order_values import FundingSettled, FundsChanged, SimReport
 from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.exchange_faults import change_exchange
 from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, renumbered_depth, replaced_answer
@@ -384,6 +384,8 @@ class SimVenue:
                     self._emit(event.order.account, venue_messages.execution_report(event), now_ns, due_ns=due_ns)
                 case ListChanged():
                     self._emit(event.order_list.account, list_messages.list_status(event), now_ns, due_ns=due_ns)
+                case FundingSettled():
+                    self._emit(event.account, venue_messages.funding_fee(event), now_ns, due_ns=due_ns)
                 case FundsChanged():
                     self._emit(event.account, venue_messages.account_position(event), now_ns, due_ns=due_ns)
         return len(events)

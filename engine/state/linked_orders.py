@@ -12,10 +12,10 @@ from engine.money import ZERO
 from engine.state.orders import Order, Orders
 
 
-def fillable_orders(orders: Orders) -> Collection[Order]:
-    """Return the live orders that can fill together: all, unless some belong to lists."""
-    live = orders.live
-    return fillable_together(live.values(), live) if orders.linked else live.values()
+def fillable_orders(orders: Orders, instrument: str = "") -> Collection[Order]:
+    """Return the live orders that can fill together, of one instrument if it is named."""
+    live = orders.index.live_orders(instrument) if instrument else orders.live
+    return fillable_together(live.values(), orders.live) if orders.linked else live.values()
 
 
 def fillable_together(orders: Iterable[Order], live: Mapping[str, Order]) -> list[Order]:

@@ -8,8 +8,7 @@ import msgspec
 from engine.facts import OrdersBlocked
 from engine.session_record import SafeguardSettings
 from engine.state.changes import Change, Stamp
-
-QUIET_WAITS = 4  # after so many of its lengths without a refusal a wait is long over
+from engine.state.rate_budgets import QUIET_WAITS
 
 
 class OrderBlock(msgspec.Struct, frozen=True):

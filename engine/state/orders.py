@@ -31,8 +31,10 @@ from engine.money import ZERO
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
+from engine.state.order_index import OrderIndex
 
 EXTERNAL = "external"  # the strategy of orders that this journal did not send
+_INDEX = "_index"  # key of the index in an Orders value: it is no field, since it is no part of the state
 TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed stays in state
 
 
@@ -96,7 +98,7 @@ class Order(msgspec.Struct, frozen=True):
         return max(self.order.quantity - self.filled_quantity, ZERO) if self.status in LIVE else ZERO
 
 
-class Orders(msgspec.Struct, frozen=True):
+class Orders(msgspec.Struct, frozen=True, dict=True):
     """Live orders, and closed ones until they are old. They are apart since a quote concerns live orders only."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "expiring", "linked"})
@@ -108,6 +110,14 @@ class Orders(msgspec.Struct, frozen=True):
     doubted: tuple[str, ...] = ()  # orders about which the venue contradicts us
     expiring: tuple[str, ...] = ()  # live orders that are good till a time
     linked: tuple[str, ...] = ()  # live orders that belong to order lists
+
+    @property
+    def index(self) -> OrderIndex:
+        """Counts and sums over the live orders."""
+        index: OrderIndex | None = self.__dict__.get(_INDEX)
+        if index is None:
+            index = self.__dict__[_INDEX] = OrderIndex(self.live.values())
+        return index
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -223,7 +233,19 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
     for name in dropped:
         del kept[name]
     by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
-    return Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring, orders.linked)
+    return _followed(
+        orders,
+        Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring, orders.linked),
+    )
+
+
+def _followed(before: Orders, orders: Orders, name: str = "") -> Orders:
+    """Return `orders` with the index of the value before it, in which the named order has moved."""
+    index: OrderIndex | None = before.__dict__.pop(_INDEX, None)
+    if index is not None:
+        index.move(before.live.get(name), orders.live.get(name))
+        orders.__dict__[_INDEX] = index
+    return orders
 
 
 def _put(orders: Orders, order: Order) -> Orders:
@@ -254,7 +276,7 @@ def _put(orders: Orders, order: Order) -> Orders:
     linked = orders.linked
     if order.list_id and (order.status in LIVE) != (name in linked):
         linked = tuple(sorted(set(linked) ^ {name}))
-    return Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked)
+    return _followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked), name)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -306,10 +328,8 @@ def _placed(orders: Orders, leg: ListLeg, request: RequestBody, at: Stamp, *, li
 
 
 def _answered(orders: Orders, change: Answered) -> Orders:
-    for order in orders.live.values():
-        if order.query_seq == change.request_seq:
-            return _put(orders, replace(order, query_seq=0))
-    return orders
+    name = orders.index.queried.get(change.request_seq)
+    return orders if name is None else _put(orders, replace(orders.live[name], query_seq=0))
 
 
 def _adopted(change: OrderAdopted, at: Stamp) -> Order:

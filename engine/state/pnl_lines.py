@@ -46,7 +46,7 @@ class Amounts(msgspec.Struct, frozen=True):
 class PnlLine(msgspec.Struct, frozen=True):
     """One strategy in one instrument."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unvalued", "unrated"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"unvalued", "unrated", "funded_ns"})
 
     strategy: str
     instrument: str
@@ -56,6 +56,7 @@ class PnlLine(msgspec.Struct, frozen=True):
     unvalued: dict[str, Decimal] = {}  # by asset: fees without a rate, which are in no sum
     unrated: dict[str, Decimal] = {}  # by asset: amounts in `own` that had no rate, so `reported` lacks them
     fills: int = 0
+    funded_ns: int = 0  # venue time of the newest funding that the venue reported by contract
 
     @property
     def quantity(self) -> Decimal:
@@ -78,6 +79,10 @@ class PnlLines(msgspec.Struct, frozen=True):
 
     by_key: dict[str, PnlLine] = {}  # "strategy instrument" -> line
     currency: str = ""  # of `reported`; "": not stated, before accounting 4
+
+    def funded_ns(self, instrument: str) -> int:
+        """Return the venue time of the newest funding of a contract; 0 without one."""
+        return max((line.funded_ns for line in self.by_key.values() if line.instrument == instrument), default=0)
 
     def line(self, positions: Positions, instrument: Instrument, strategy: str, currency: str) -> PnlLine:
         """Return a line; before its first fill, one that opens with the position that was carried over."""
@@ -118,6 +123,8 @@ def reduce(
         line = _rated(line, change)
     else:
         line = earned(line, Amounts(funding=change.amount), change.asset, currency, change.report_rate)
+        if change.mark:
+            line = replace(line, funded_ns=change.venue_ns)
     return replace(lines, by_key={**lines.by_key, f"{change.strategy} {change.instrument}": line})
 
 

@@ -18,6 +18,7 @@ from engine.state.changes import Answered, Change, Requested, Stamp
 WINDOW_NS = 60 * SECOND_NS  # request weight is counted in fixed clock minutes (Binance Spot API, limits)
 ORDER_WINDOW_NS = 10 * SECOND_NS
 DAY_NS = 86_400 * SECOND_NS
+QUIET_WAITS = 4  # after so many of its lengths without a refusal a wait is long over
 RESERVE = 5  # a fifth of the weight is for cancels and orders of unknown status; everything else stops earlier
 
 
@@ -27,7 +28,7 @@ class RateBudget(msgspec.Struct, frozen=True):
     A RateModel defines the numbers.
     """
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"day", "orders_day"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"day", "orders_day", "wait_ns"})
 
     blocked_until_ns: int = 0
     reason: str = ""
@@ -41,6 +42,15 @@ class RateBudget(msgspec.Struct, frozen=True):
     rate_limits: RateLimits = RateLimits()
     day: int = 0  # number of the day
     orders_day: int = 0  # unfilled orders of the day: ours, or the count that the venue states
+    wait_ns: int = 0  # of the block, where the venue stated no time
+
+    def next_wait_ns(self, time_ns: int, max_ns: int) -> int:
+        """Return the wait after a refusal without a time: 1 s, or twice the last one unless that is long over."""
+        if not max_ns or time_ns > self.blocked_until_ns + QUIET_WAITS * self.wait_ns:
+            return SECOND_NS
+        if time_ns < self.blocked_until_ns:
+            return self.wait_ns or SECOND_NS  # a request that left before the wait began
+        return min(max(2 * self.wait_ns, SECOND_NS), max_ns)
 
 
 class RateModel(Protocol):
@@ -165,7 +175,7 @@ def reduce(budgets: RateBudgets, change: Change, at: Stamp, rates: Mapping[str, 
             budget = budgets.get(venue)
             if change.until_ns <= budget.blocked_until_ns:
                 return budgets  # an answer to an earlier request never shortens a ban
-            budget = replace(budget, blocked_until_ns=change.until_ns, reason=change.reason)
+            budget = replace(budget, blocked_until_ns=change.until_ns, reason=change.reason, wait_ns=change.wait_ns)
         case ClockMeasured():
             venue = change.venue
             budget = replace(budgets.get(venue), clock_offset_ns=change.offset_ns)

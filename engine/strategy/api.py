@@ -47,6 +47,7 @@ from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
 from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
+from engine.state.protection import ProtectedBy, protected_by
 from engine.state.rates import equity
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
@@ -362,6 +363,11 @@ class View:
     def plans(self) -> list[ExecutionPlan]:
         """Return the strategy's execution plans that run, oldest first."""
         return [plan for plan in self._account.plans.by_age() if plan.strategy == self._name]
+
+    def protected_by(self, plan_id: str) -> ProtectedBy | None:
+        """Return who protects the position of a plan that runs: the venue or the engine; None if it protects none."""
+        plan = self._account.plans.running.get(plan_id)
+        return None if plan is None else protected_by(plan, self._account.orders.live)
 
     def ended_plans(self) -> list[EndedPlan]:
         """Return the strategy's plans that have ended, oldest first: the newest of the session."""

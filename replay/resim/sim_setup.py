@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from engine import facts
+from engine.lifecycle import Status
 from engine.record_codec import read_fact, read_request
 from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
@@ -224,6 +225,10 @@ def _open_order(order: Order, *, is_pending: bool) -> adoption.OpenOrder:
         executed=units(f"{order.filled_quantity:f}"),
         executed_quote=units(f"{order.filled_notional:f}"),
         stop_price=units(f"{terms.stop_price:f}"),
+        trailing_delta=terms.trailing_delta,
+        iceberg_quantity=units(f"{terms.iceberg_quantity:f}"),
+        quote_quantity=units(f"{terms.quote_quantity:f}"),
+        is_triggered=order.status is Status.TRIGGERED,
         client_list_id=order.list_id,
         is_pending=is_pending,
     )

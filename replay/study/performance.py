@@ -89,7 +89,8 @@ def session_performance(folder: Path) -> Performance:
 def measure_performance(records: Iterable[Record]) -> Performance:
     """Return the figures of records.
 
-    Positions are those at the end, including carried ones, at the engine's last mark or the last fill.
+    Positions are those at the end, including carried ones. They are valued at the engine's last mark, as in `verbatim
+    pnl`, and without a mark at the price of the last fill.
     """
     counter = PerformanceCounter()
     for record in records:
@@ -103,7 +104,8 @@ class PerformanceCounter:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._filled = Decimal(0)
-        self._marks: dict[str, Decimal] = {}
+        self._marks: dict[str, Decimal] = {}  # by instrument
+        self._fill_prices: dict[str, Decimal] = {}
         self._stopped: list[str] = []
         self._ran = False
         self._reasons: tuple[ModeReason, ...] = ()  # why the session does not trade, as last reported
@@ -139,7 +141,7 @@ class PerformanceCounter:
                     self._counts["fills"] += 1
                     self._counts["maker"] += fact.maker
                     self._filled += fact.quantity
-                    self._marks[fact.instrument] = fact.price
+                    self._fill_prices[fact.instrument] = fact.price
                 case facts.Position():
                     self._positions[f"{fact.strategy} {fact.instrument}"] = fact
                 case facts.StrategyStopped():
@@ -149,7 +151,7 @@ class PerformanceCounter:
                     self._reasons = fact.reasons
                     if self._shares is not None:
                         self._shares.add(record.time_ns, fact)
-                case facts.Pnl():
+                case facts.Pnl() if fact.is_marked:
                     self._marks[fact.instrument] = fact.mark
                 case _:
                     pass
@@ -172,7 +174,8 @@ class PerformanceCounter:
         )
 
     def _line(self, position: facts.Position) -> PerformanceLine:
-        mark = self._marks.get(position.instrument, position.price_avg)
+        name = position.instrument
+        mark = self._marks.get(name, self._fill_prices.get(name, position.price_avg))
         return PerformanceLine(
             position=position.quantity,
             realised_pnl=position.realised_pnl,

@@ -94,6 +94,7 @@ class SessionPnl(msgspec.Struct, frozen=True):
     mark: MarkChoice
     marked_seq: int  # record of the last marks; -1: none
     lines: tuple[ReportedLine, ...]
+    without_funding: tuple[str, ...] = ()  # perpetuals whose funding is not known, because no mark price came
     day: PnlOfDay | None = None  # of sessions with a limit of a day's losses, from accounting 4 on
 
     def sums(self, by: Grouping) -> list[ReportedSum]:
@@ -213,6 +214,7 @@ class PnlFolder:
         settings = self.body.engine
         return SessionPnl(
             self.body.session, self.body.account, self.method, self.currency, settings.pnl_mark, self.marked_seq, lines,
+            tuple(sorted({each.instrument for each in self.marks.values() if not each.has_funding})),
             self._day_pnl(lines),
         )  # fmt: skip
 
@@ -287,6 +289,7 @@ def pnl_table(found: SessionPnl, by: Grouping) -> list[str]:
     sums = found.portfolio
     if sums.missing:
         lines.append(f"without a rate or a mark, so not in the unrealised P&L: {', '.join(sums.missing)}")
+    lines += [f"the funding of {name} is not known: no mark price was recorded" for name in found.without_funding]
     lines += [
         f"not in the sums, no rate was recorded: {plain(amount)} {asset}"
         for asset, amount in sorted(sums.unrated.items())

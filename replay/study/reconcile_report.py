@@ -5,6 +5,7 @@ facts that followed from an answer.
 """
 
 from collections.abc import Iterable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,12 @@ class Round(msgspec.Struct):
     def changes(self) -> int:
         """The number of facts that followed from the answers."""
         return sum(len(each.changed) for each in self.queries)
+
+    @property
+    def is_wrong(self) -> bool:
+        """True if it failed, or positions or equity differ by more than is allowed."""
+        drift, limit = (Decimal(self.books.get(name, 0)) for name in ("drift", "limit"))
+        return bool(self.failed or self.books.get("wrong")) or abs(drift) > limit > 0
 
     @property
     def outcome(self) -> str:
@@ -202,6 +209,7 @@ def books_text(fact: facts.BooksCompared) -> list[str]:
             f"equity: {plain(fact.expected)} {fact.currency} by our records, {plain(fact.reported)} by the venue: "
             f"drift {plain(fact.drift)}{limit}"
         )
+        lines += [f"  {asset}: {plain(amount)} by the venue less ours" for asset, amount in fact.by_asset.items()]
     else:
         lines.append("equity: not compared, because fills are missing or orders unknown")
     if fact.missing:

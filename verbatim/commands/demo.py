@@ -47,9 +47,9 @@ def command(as_json: bool, verbose: bool, no_status: bool, transport: str, http:
     from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
     from verbatim.config_sections import OLD_TRANSPORTS
-    from verbatim.demo import DemoOptions, trade
+    from verbatim.demo import DemoOptions, refuse_strategy, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
-    from verbatim.runner import exit_code, run_or_stop, short_path, summary_json
+    from verbatim.runner import exit_code, exit_for, run_or_stop, short_path, summary_json
     from verbatim.warmup import compile_first
 
     log = LogSettings(level="info" if verbose else "error")
@@ -57,6 +57,11 @@ def command(as_json: bool, verbose: bool, no_status: bool, transport: str, http:
     console = Console(stderr=True)
     profile = TransportProfile(transport) if http is None else OLD_TRANSPORTS[http]
     chosen = DemoOptions(transport=profile, status=not no_status, log=log, **options)  # type: ignore[arg-type]  # click has checked each
+    try:
+        refuse_strategy(chosen)
+    except Exception as error:
+        exit_for(error)
+        raise
     compile_first(console)
 
     async def main() -> Summary:

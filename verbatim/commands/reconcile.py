@@ -27,7 +27,8 @@ POLL_S = 0.2
 def command(*, session: str, journals: Path, number: int | None, is_ordered: bool, as_json: bool) -> None:
     """Show the reconciliations of SESSION: queries, findings, changes, equity and positions.
 
-    Ends with 1 if the round that is shown failed, or found positions that are not the sums of their fills.
+    Ends with 1 if the round that is shown failed, found positions that are not the sums of their fills, or an equity
+    that is off by more than risk.equity_drift_max.
     """
     import msgspec
 
@@ -54,7 +55,7 @@ def command(*, session: str, journals: Path, number: int | None, is_ordered: boo
         echo("")
         for line in round_report(chosen[-1]):
             echo(line)
-    if chosen[-1].failed or chosen[-1].books.get("wrong"):
+    if chosen[-1].is_wrong:
         raise SystemExit(DIFFERS)
 
 

@@ -35,22 +35,20 @@ def position(context: RiskContext) -> str | RiskAnswer:
     if not limit:
         return ""
     instrument, side = context.order.instrument, context.order.side
-    under_way = open_quantity(context.account.orders, instrument, side)
-    used = context.account.positions.net(instrument) * side.sign + under_way
-    worst = used + context.order.quantity
-    reason = f"position could reach {worst * side.sign}, beyond position_max {limit}" if worst > limit else ""
+    orders, held = context.account.orders, context.account.positions.net(instrument) * side.sign
+    under_way = open_quantity(orders, instrument, side) if orders.linked else orders.index.leaves(instrument, side)
+    used = held + under_way
+    worst, reason = used + context.order.quantity, ""
+    if worst > limit:  # the text has the digits of the orders
+        shown = held + open_quantity(orders, instrument, side) + context.order.quantity
+        reason = f"position could reach {shown * side.sign}, beyond position_max {limit}"
     return RiskAnswer(reason, "position_max", (used, limit, worst))
 
 
 def open_orders(context: RiskContext) -> str | RiskAnswer:
     """Return why no further order may be open, or "". Orders of other programs count only in older sessions."""
     limit, instrument = context.limits.open_orders_max, context.order.instrument
-    own_only = context.safeguards.own_open_orders
-    count = sum(
-        1
-        for order in context.account.orders.live.values()
-        if order.order.instrument == instrument and not (own_only and order.adopted)
-    )
+    count = context.account.orders.index.count(instrument, own_only=context.safeguards.own_open_orders)
     worst = count + 1 + context.linked
     reason = f"{count} orders are open, open_orders_max is {limit}" if limit and worst > limit else ""
     return RiskAnswer(reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))

@@ -32,9 +32,11 @@ def quoted(context: RiskContext) -> str:
 
 def unknown_order(context: RiskContext) -> str:
     """Return why an order of unknown status forbids a new one, or "": no order is sent twice (scenarios S1, S5)."""
-    for order in context.account.orders.live.values():
-        if order.status is Status.UNKNOWN and order.order.instrument == context.order.instrument:
-            return f"order {order.client_order_id} is unknown: it is being asked about"
+    index, instrument = context.account.orders.index, context.order.instrument
+    if index.unknown.get(instrument):
+        for order in index.live_orders(instrument).values():
+            if order.status is Status.UNKNOWN:
+                return f"order {order.client_order_id} is unknown: it is being asked about"
     return ""
 
 

@@ -21,11 +21,16 @@ def reject_reason(context: RiskContext) -> str:
         ),
         ZERO,
     )
+    index = context.account.orders.index
+    most = sum((index.leaves(name, Side.SELL) for name in alike), ZERO)  # with orders of other programs
+    if context.order.quantity <= owned - most:
+        return ""
     selling = sum(
         (
             order.leaves_quantity
-            for order in fillable_orders(context.account.orders)
-            if order.order.side is Side.SELL and order.order.instrument in alike and not order.adopted
+            for name in alike
+            for order in fillable_orders(context.account.orders, name)
+            if order.order.side is Side.SELL and not order.adopted
         ),
         ZERO,
     )

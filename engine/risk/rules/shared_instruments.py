@@ -23,8 +23,8 @@ def shared_instrument(context: RiskContext) -> str:
                 return f"{held.strategy} has a position here, and risk.sharing is refuse"
             if held.quantity * side.sign < 0:
                 return f"{held.strategy} has a position of {held.quantity} here, and risk.sharing is net"
-    for order in context.account.orders.live.values():
-        if order.order.instrument == instrument and order.strategy not in own and not order.order.reduce_only:
+    for order in context.account.orders.index.live_orders(instrument).values():
+        if order.strategy not in own and not order.order.reduce_only:
             if sharing is Sharing.REFUSE:
                 return f"{order.strategy} has order {order.client_order_id} here, and risk.sharing is refuse"
             if order.order.side is not side:
@@ -36,12 +36,14 @@ def self_trade(context: RiskContext) -> str:
     """Return why the order would trade with another strategy's order, or "". It counts at its worst price."""
     if context.limits.self_trade is SelfTradeChoice.ALLOW:
         return ""
-    order, price = context.order, context.worst_price
-    for other in context.account.orders.live.values():
+    order, price, own = context.order, context.worst_price, (context.strategy, EXTERNAL)
+    index = context.account.orders.index
+    if not index.has_others(order.instrument, own):
+        return ""
+    for other in index.live_orders(order.instrument).values():
         resting = other.order
         if (
-            other.strategy not in (context.strategy, EXTERNAL)
-            and resting.instrument == order.instrument
+            other.strategy not in own
             and resting.side is not order.side
             and (resting_price := resting.terms.price) is not None
             and resting.terms.trigger is None

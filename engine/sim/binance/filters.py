@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.model import Instrument, Side
+from engine.model import Instrument, OrderTerm, Side
 from engine.sim.binance import refusals
 from engine.sim.binance.type_params import BY_NAME
 from engine.sim.units import ONE, product, text, units
@@ -59,6 +59,11 @@ PERMISSIONS: Final = {
     "cancelReplaceAllowed": "Order cancel-replace is not supported for this symbol.",
     "amendAllowed": "Order amend is not supported for this symbol.",
 }
+OPTIONAL_TERMS: Final = {
+    "icebergAllowed": OrderTerm.ICEBERG,
+    "quoteOrderQtyMarketAllowed": OrderTerm.QUOTE_QUANTITY,
+    "allowTrailingStop": OrderTerm.TRAILING,
+}
 COUNTS: Final = frozenset({"orders_max", "algo_orders_max", "iceberg_orders_max", "order_lists_max", "amends_max",
                            "iceberg_parts_max"})  # fields that are no amounts  # fmt: skip
 
@@ -104,6 +109,10 @@ def rules_of(instrument: Instrument) -> SymbolRules:
         settles_in=instrument.margin if instrument.contract else "",
         contract_size=units(f"{instrument.contract_size:f}"),
         inverse=instrument.inverse,
+        iceberg_parts_max=instrument.iceberg_parts_max,
+        trailing_above=(instrument.trailing_delta_min, instrument.trailing_delta_max),
+        trailing_below=(instrument.trailing_delta_min, instrument.trailing_delta_max),
+        forbidden=tuple(flag for flag, term in OPTIONAL_TERMS.items() if term in instrument.forbids),
     )
 
 
@@ -190,7 +199,7 @@ def check_trailing(rules: SymbolRules, delta: int, *, above: bool) -> None:
     """Refuse a trailing delta out of bounds; `above` names the orders that trigger above the market."""
     check_permission(rules, "allowTrailingStop")
     least, most = rules.trailing_above if above else rules.trailing_below
-    if not least <= delta <= most:
+    if delta < least or (most and delta > most):
         raise refusals.filter_failure("TRAILING_DELTA")
 
 

@@ -10,6 +10,7 @@ from engine.sim.binance.type_params import ORDER_TYPES, venue_name
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.order_values import (
     Execution,
+    FundingSettled,
     FundsChanged,
     SimAmendment,
     SimFill,
@@ -364,6 +365,21 @@ def _prevented_fields(order: SimOrder, match: SimPreventedMatch) -> dict[str, An
         "pl": text(match.quantity),
         "pL": text(match.price),
         "pY": text(product(match.price, match.quantity)),
+    }
+
+
+def funding_fee(settled: FundingSettled) -> dict[str, Any]:
+    """Return a fundingFee event. Spot has none: it is the simulated venue's own, of contracts on paper."""
+    return {
+        "e": "fundingFee",
+        "E": settled.time_ns // MS,
+        "T": settled.funding_ns // MS,
+        "s": settled.symbol,
+        "a": settled.asset,
+        "f": text(settled.amount),
+        "q": text(settled.quantity),
+        "p": text(settled.price),
+        "r": text(settled.rate),
     }
 
 

@@ -27,6 +27,10 @@ class OpenOrder:
     executed: int
     executed_quote: int
     stop_price: int = 0
+    trailing_delta: int = 0  # it follows the market from here on: the best price so far is not known
+    iceberg_quantity: int = 0
+    quote_quantity: int = 0
+    is_triggered: bool = False
     client_list_id: str = ""  # of the order list that it belongs to
     is_pending: bool = False  # it waits for the list's working order
 
@@ -60,11 +64,15 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
                 quantity=0 if given.is_pending else given.quantity,
                 price=given.price,
                 stop_price=given.stop_price,
+                trailing_delta=given.trailing_delta,
+                iceberg_quantity=given.iceberg_quantity,
+                quote_quantity=given.quote_quantity,
                 client_order_id=given.client_order_id,
             ),
             status=SimOrderStatus.PENDING_NEW if given.is_pending else status,
             executed=given.executed,
             executed_quote=given.executed_quote,
+            is_triggered=given.is_triggered,
             now_ns=now_ns,
             is_linked=bool(given.client_list_id),
         )

@@ -23,7 +23,7 @@ from engine.sim.exchange.order_lists import (
     check_pair,
 )
 from engine.sim.exchange.order_matching import OrderMatching
-from engine.sim.exchange.order_values import Execution, SimNewOrder, SimOrder, SimOrderStatus
+from engine.sim.exchange.order_values import Execution, FundingSettled, SimNewOrder, SimOrder, SimOrderStatus
 from engine.sim.exchange.settlement import settle_funding
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.exchange.venue_books import FOREVER_NS, rows_of
@@ -217,6 +217,7 @@ class Exchange(OrderMatching):
         executed: int,
         executed_quote: int,
         now_ns: int,
+        is_triggered: bool = False,
         is_linked: bool = False,
     ) -> SimOrder:
         """Restore an open order under the id that it has. Nothing is matched and nothing is reported.
@@ -231,7 +232,7 @@ class Exchange(OrderMatching):
             return order
         if not is_linked:
             self._lock_restored(order)
-        if order.terms.trigger is not None and not executed:
+        if order.terms.trigger is not None and not executed and not is_triggered:
             self._held.add(order)
         elif order.terms.is_placeable:
             self.market(new.symbol).rest(order)
@@ -295,7 +296,14 @@ class Exchange(OrderMatching):
 
     def _fund(self, market: SymbolMarket, now_ns: int) -> None:
         """Settle a funding of each account that holds the contract."""
-        price, rate = market.pop_funding()
-        for account in self.accounts.values():
-            settle_funding(market.rules, account, price, rate)
+        price, rate, due_ns = market.pop_funding()
+        for name, account in self.accounts.items():
+            amount = settle_funding(market.rules, account, price, rate)
+            if amount is not None:
+                symbol = market.rules.symbol
+                settled = FundingSettled(
+                    account=name, symbol=symbol, asset=market.rules.settles_in, amount=amount, price=price, rate=rate,
+                    quantity=account.contracts[symbol].quantity, funding_ns=due_ns, time_ns=now_ns,
+                )  # fmt: skip
+                self._events.append(settled)
         self._flush_funds(now_ns)

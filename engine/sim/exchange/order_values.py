@@ -207,6 +207,20 @@ class SimReport(msgspec.Struct, frozen=True, kw_only=True):
     prevented: SimPreventedMatch | None = None
 
 
+class FundingSettled(msgspec.Struct, frozen=True, kw_only=True):
+    """A funding of a contract that an account held."""
+
+    account: str
+    symbol: str
+    asset: str
+    amount: int  # received; negative: paid
+    quantity: int  # signed
+    price: int  # mark price
+    rate: int
+    funding_ns: int  # as the mark prices announced it
+    time_ns: int
+
+
 class FundsChanged(msgspec.Struct, frozen=True, kw_only=True):
     """The assets of one account that one operation moved."""
 

@@ -48,8 +48,11 @@ def settle_contract(
     return fee
 
 
-def settle_funding(rules: SymbolRules, funds: Funds, price: int, rate: int) -> None:
-    """Book the funding of a held contract, by the last mark price and rate."""
+def settle_funding(rules: SymbolRules, funds: Funds, price: int, rate: int) -> int | None:
+    """Book the funding of a held contract, by the last mark price and rate. Return what was received, None if none."""
     held = funds.contracts.get(rules.symbol)
-    if held is not None and held.quantity and price and rules.settles_in:
-        funds.book(rules.settles_in, -product(contract_worth(rules, held.quantity, price), rate))
+    if held is None or not held.quantity or not price or not rules.settles_in:
+        return None
+    amount = -product(contract_worth(rules, held.quantity, price), rate)
+    funds.book(rules.settles_in, amount)
+    return amount

@@ -184,11 +184,11 @@ class SymbolMarket:
         volume = sum([base for base, _ in traded])
         return sum([quote for _, quote in traded]) * ONE // volume if volume else self.last_price()
 
-    def pop_funding(self) -> tuple[int, int]:
-        """Return (mark price, rate) of the due funding and forget its time; the next mark has the next one."""
-        price, rate = self._number(at.V_MARK), self._number(at.V_RATE)
+    def pop_funding(self) -> tuple[int, int, int]:
+        """Return (mark price, rate, time) of the due funding and forget its time; the next mark has the next one."""
+        price, rate, due_ns = self._number(at.V_MARK), self._number(at.V_RATE), self._number(at.V_FUNDING_NS)
         self._books.v[self.place, at.V_FUNDING_NS] = 0
-        return price, rate
+        return price, rate, due_ns
 
     # ---- resting orders, best price first, then by age
 

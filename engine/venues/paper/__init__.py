@@ -1,21 +1,24 @@
 """Futures to trade on paper: the market of Binance's futures, and an account at the simulated venue.
 
-The simulated venue speaks Spot's protocol.
+The simulated venue speaks Spot's protocol, with an event `fundingFee` that Spot lacks.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
 
-from engine.events import Event
+from engine.events import Event, FundingReport
 from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_common import capture
+from engine.venues.binance_common.http_answers import FAILURES, unrecognised
 from engine.venues.binance_common.public import ExchangeInfo
+from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, nanoseconds
 from engine.venues.binance_futures import BinanceFutures
 from engine.venues.binance_futures.metadata import read_metadata
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
@@ -29,6 +32,27 @@ USDM = "paper_usdm"
 COINM = "paper_coinm"
 
 
+class _Funding(msgspec.Struct, frozen=True, tag_field="e", tag="fundingFee"):
+    T: Millis
+    s: Text
+    a: Text
+    f: SignedAmount
+    p: Amount
+    r: SignedAmount
+
+    def report(self, venue: str) -> FundingReport:
+        """Return the funding."""
+        name, numbers = f"{venue}:{self.s}", (Decimal(self.f), Decimal(self.r), Decimal(self.p))
+        return FundingReport(name, self.a, *numbers, nanoseconds(self.T))
+
+
+class _FundingFrame(msgspec.Struct, frozen=True):
+    event: _Funding
+
+
+_read_funding = msgspec.json.Decoder(_FundingFrame).decode
+
+
 class PaperAccount(SpotAccount):
     """Spot's account, about the instruments of another venue."""
 
@@ -38,6 +62,11 @@ class PaperAccount(SpotAccount):
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
         """Return the events of one frame."""
+        if b'"fundingFee"' in payload:
+            try:
+                return (_read_funding(payload).event.report(self._venue),)
+            except FAILURES as error:
+                return (unrecognised("private frame", error),)
         return tuple(_renamed(event, self._venue) for event in super().decode_private(payload))
 
 
@@ -78,6 +107,7 @@ class _Paper(BinanceSpot):
         return self._futures.streams_of(self._futures_source(source))
 
     fills_are_trades: ClassVar[bool] = False
+    fundings_follow_marks: ClassVar[bool] = True  # without the stream of mark prices no funding is known
 
     def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
         """Return nothing: the market is another venue's."""

@@ -1,0 +1,130 @@
+"""Counts and sums over live orders that each new order needs, kept up to date order by order instead of by scans.
+
+An index belongs to one Orders value, the newest: the next value takes it over (`moved_to`), and a value without one
+makes its own. It is no part of the state: nothing digests or carries it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from engine.lifecycle import Status
+from engine.model import Side
+from engine.money import MONEY, ZERO
+
+if TYPE_CHECKING:
+    from engine.state.orders import Order
+
+
+class OrderIndex:
+    """See the module's head. Orders of other programs count, unless a name says otherwise."""
+
+    def __init__(self, live: Iterable["Order"]) -> None:
+        self.by_instrument: dict[str, dict[str, Order]] = {}  # in the order of the live orders
+        self.adopted: Counter[str] = Counter()  # by instrument: orders of other programs
+        self.strategies: dict[str, Counter[str]] = {}  # by instrument: live orders of each strategy
+        self._leaves: dict[tuple[str, Side], Decimal] = {}
+        self.unknown: dict[str, dict[str, Order]] = {}  # by instrument: orders whose status is unknown
+        self.queried: dict[int, str] = {}  # seq of a query under way -> order
+        self._pending: dict[str, Order] = {}
+        self._by_update: dict[str, Order] = {}  # by `updated_seq`, which rises
+        self._newest_seq = -1
+        for order in sorted(live, key=lambda each: each.updated_seq):
+            self._update(order)
+        for order in live:
+            self._add(order)
+
+    def count(self, instrument: str, *, own_only: bool) -> int:
+        """Return the number of live orders in an instrument."""
+        return len(self.live_orders(instrument)) - (self.adopted[instrument] if own_only else 0)
+
+    def live_orders(self, instrument: str) -> Mapping[str, "Order"]:
+        """Return the live orders in an instrument, by name."""
+        return self.by_instrument.get(instrument, {})
+
+    def leaves(self, instrument: str, side: Side) -> Decimal:
+        """Return what the live orders of a side can still fill: the number, not its trailing zeros."""
+        return self._leaves.get((instrument, side), ZERO)
+
+    def has_others(self, instrument: str, strategies: Iterable[str]) -> bool:
+        """Return True if another strategy than these has a live order in an instrument."""
+        return bool(self.strategies.get(instrument, {}).keys() - set(strategies))
+
+    def unreported(self, seq: int) -> list["Order"]:
+        """Return the orders that are pending or were updated at this record or later."""
+        found = dict(self._pending)
+        for name, order in reversed(self._by_update.items()):
+            if order.updated_seq < seq:
+                break
+            found[name] = order
+        return list(found.values())
+
+    def move(self, before: "Order | None", after: "Order | None") -> None:
+        """Follow one order: None is an order that is not live."""
+        if before is None and after is not None:
+            self._add(after)
+        elif before is not None and after is not None:
+            self._change(before, after)
+        elif before is not None:
+            self._drop(before)
+
+    def _add(self, order: "Order") -> None:
+        name, instrument = order.client_order_id, order.order.instrument
+        self.by_instrument.setdefault(instrument, {})[name] = order
+        self.adopted[instrument] += order.adopted
+        self.strategies.setdefault(instrument, Counter())[order.strategy] += 1
+        self._update(order)
+        self._mark(order)
+        self._count(order, order.leaves_quantity)
+
+    def _change(self, before: "Order", after: "Order") -> None:
+        name = after.client_order_id
+        self.by_instrument[after.order.instrument][name] = after
+        if before.updated_seq != after.updated_seq:
+            del self._by_update[name]
+        self._update(after)
+        self._unmark(before)
+        self._mark(after)
+        moved = after.leaves_quantity - before.leaves_quantity
+        if moved:
+            self._count(after, moved)
+
+    def _drop(self, order: "Order") -> None:
+        name, instrument = order.client_order_id, order.order.instrument
+        del self.by_instrument[instrument][name], self._by_update[name]
+        self.adopted[instrument] -= order.adopted
+        counts = self.strategies[instrument]
+        counts[order.strategy] -= 1
+        if not counts[order.strategy]:
+            del counts[order.strategy]
+        self._unmark(order)
+        self._count(order, -order.leaves_quantity)
+
+    def _update(self, order: "Order") -> None:
+        name, seq = order.client_order_id, order.updated_seq
+        is_late = name not in self._by_update and seq < self._newest_seq
+        self._by_update[name] = order
+        self._newest_seq = max(seq, self._newest_seq)
+        if is_late:  # no reducer does that
+            self._by_update = dict(sorted(self._by_update.items(), key=lambda entry: entry[1].updated_seq))
+
+    def _mark(self, order: "Order") -> None:
+        name = order.client_order_id
+        if order.status is Status.PENDING:
+            self._pending[name] = order
+        elif order.status is Status.UNKNOWN:
+            self.unknown.setdefault(order.order.instrument, {})[name] = order
+        if order.query_seq:
+            self.queried[order.query_seq] = name
+
+    def _unmark(self, order: "Order") -> None:
+        name = order.client_order_id
+        self._pending.pop(name, None)
+        if order.status is Status.UNKNOWN:
+            del self.unknown[order.order.instrument][name]
+        self.queried.pop(order.query_seq, None)
+
+    def _count(self, order: "Order", leaves: Decimal) -> None:
+        key = order.order.instrument, order.order.side
+        self._leaves[key] = MONEY.add(self._leaves.get(key, ZERO), leaves)
