@@ -155,15 +155,19 @@ class _Chapter:
     def chain(self, name: str) -> list[StoryLink]:
         """Return every record that has the order's name as key, and the causes of all, latest first."""
         markets = FrameDecoder(decoding_context(self._journal))
+        keys = self._rows("SELECT list_id FROM orders WHERE client_order_id = ? AND list_id <> ''", [name])
+        names = [name, *(row[0] for row in keys)]
         named = (
             Record(row[0], row[1], Kind(row[2]), *row[3:])
-            for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE key = ?", [name])
+            for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE list_contains(?, key)", [names])
         )
         records = CausalWalk(self._journal, markets).with_causes(named)
         sent = {
             row[0]: row[1:]
             for row in self._rows(
-                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests WHERE client_order_id = ?", [name]
+                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests "
+                "WHERE list_contains(?, client_order_id)",
+                [names],
             )
         }
         return [self._link(records[seq], records, markets, sent.get(seq)) for seq in sorted(records, reverse=True)]

@@ -27,6 +27,7 @@ from engine.live.previous_session import NOT_READ, PreviousJournal, rebuilt_stat
 from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import exposure
+from engine.plan_terms import StopChoice
 from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody
 from engine.state.session_state import carry_over
 from engine.venues.order_ids import SESSION_LETTERS
@@ -206,7 +207,10 @@ def replace_safety(wanted: SessionConfig, marks: tuple[str, ...]) -> SessionConf
         free_bytes_min=0,
         carry=True,
         engine=msgspec.structs.replace(
-            wanted.engine, cancel_on_stop=True, stop_timeout_ns=int(STOP_SECONDS / 2 * SECOND_NS) * wanted.clock.speed
+            wanted.engine,
+            cancel_on_stop=True,
+            protection_on_stop=StopChoice.CANCEL,
+            stop_timeout_ns=int(STOP_SECONDS / 2 * SECOND_NS) * wanted.clock.speed,
         ),
     )
 

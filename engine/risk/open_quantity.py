@@ -1,19 +1,19 @@
 """Sums over the live orders of an account that risk rules compare with a limit."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 from engine.model import Side
 from engine.money import ZERO
-from engine.state.orders import Order
+from engine.state.linked_orders import fillable_orders
+from engine.state.orders import Orders
 
 
-def open_quantity(orders: Iterable[Order], instrument: str, side: Side, strategy: str = "") -> Decimal:
+def open_quantity(orders: Orders, instrument: str, side: Side, strategy: str = "") -> Decimal:
     """Return what the live orders of a side can still fill; those of one strategy if it is named."""
     return sum(
         (
             order.leaves_quantity
-            for order in orders
+            for order in fillable_orders(orders)
             if order.order.instrument == instrument
             and order.order.side is side
             and (not strategy or order.strategy == strategy)

@@ -13,6 +13,7 @@ from engine import contracts
 from engine.model import Instrument, Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import Order
 
 
@@ -107,7 +108,7 @@ def exposures(context: RiskContext, scope: Scope, value: Value) -> dict[str, Exp
             worth = _worth(context, position.instrument, position.quantity, ZERO, value)
             if worth is not None:
                 found.setdefault(position.instrument, Exposure()).held += worth
-    for order in context.account.orders.live.values():
+    for order in fillable_orders(context.account.orders):
         name = order.order.instrument
         if scope.counts(order.strategy, name) and (leaves := order.leaves_quantity):
             worth = _worth(context, name, leaves, _price(order), value)

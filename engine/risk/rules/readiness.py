@@ -10,7 +10,7 @@ def mode(context: RiskContext) -> str:
     modes = context.account.modes
     if modes.mode is not Mode.RUNNING:
         return f"mode is {modes.mode}: {texts(modes.reasons)}"
-    return "the session is stopping" if modes.stopping_since_ns else ""
+    return "the session is stopping" if modes.stopping_since_ns and not context.is_protecting else ""
 
 
 def trading(context: RiskContext) -> str:

@@ -182,6 +182,13 @@ class OrderLedger:
         order.locked = amount
         order.lock_price = order.price or price
 
+    def _lock_restored(self, order: SimOrder) -> None:
+        """Lock what the rest of a restored order needs; nothing on a market of contracts."""
+        if not self.markets[order.symbol].rules.settles_in:
+            price = order.price or order.stop_price
+            buying = order.side is Side.BUY
+            self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves, price=price)
+
     def _unlock(self, order: SimOrder, amount: int) -> None:
         if amount:
             rules = self.markets[order.symbol].rules
