@@ -276,7 +276,7 @@ class _Contract:
             assert not any(text in repr(message) for text in secrets), f"the text of {name} shows a secret"
 
     def check_account_signatures_are_repeatable(self) -> None:
-        """Verify that the same request, key and time give the same bytes; another time gives others where a request is
+        """Verify that the same request, key and time give the same bytes; another time gives others if a request is
         signed.
         """
         signer, key = self.venue.signer, self.venue.signer.load_key(self._credentials())

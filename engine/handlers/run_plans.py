@@ -38,7 +38,7 @@ def is_plan(step: StepContext, name: str) -> bool:
 
 
 def handle_plan_intent(session: SessionContext, step: StepContext, strategy: str, intent: Run | Cancel) -> None:
-    """Emit an intent to run or to end a plan, and its verdict; start or end the plan if it is approved."""
+    """Emit an intent to run or end a plan and its verdict; act on it if it is approved."""
     if isinstance(intent, Cancel):
         _end_for_strategy(session, step, strategy, intent)
     else:

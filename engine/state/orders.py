@@ -308,22 +308,9 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
 
 def _placed(orders: Orders, leg: ListLeg, request: RequestBody, at: Stamp, *, list_id: str = "") -> Orders:
     """Add an order that a request places, perhaps one of a list."""
-    name = leg.client_order_id
-    assert name not in orders.live, f"{name} was used before"
-    assert name not in orders.closed, f"{name} was used before"
-    order = Order(
-        client_order_id=name,
-        strategy=request.strategy,
-        order=leg.order,
-        status=Status.PENDING,
-        request_seq=at.seq,
-        created_ns=at.time_ns,
-        updated_seq=at.seq,
-        updated_ns=at.time_ns,
-        expires_ns=request.expires_ns,
-        list_id=list_id,
-        waits_for=leg.waits_for,
-    )
+    name, times = leg.client_order_id, (at.seq, at.time_ns, at.seq, at.time_ns, request.expires_ns)
+    assert orders.get(name) is None, f"{name} was used before"
+    order = Order(name, request.strategy, leg.order, Status.PENDING, *times, list_id=list_id, waits_for=leg.waits_for)
     return _put(orders, order)
 
 
