@@ -13,10 +13,8 @@ def open_quantity(orders: Orders, instrument: str, side: Side, strategy: str = "
     return sum(
         (
             order.leaves_quantity
-            for order in fillable_orders(orders)
-            if order.order.instrument == instrument
-            and order.order.side is side
-            and (not strategy or order.strategy == strategy)
+            for order in fillable_orders(orders, instrument)
+            if order.order.side is side and (not strategy or order.strategy == strategy)
         ),
         ZERO,
     )
