@@ -81,7 +81,7 @@ def test_a_wrong_warm_up_is_refused_at_load(warm_up: str, fault: str) -> None:
 
 
 def test_a_summary_says_what_a_strategy_waits_for(begin: CheckedSessions) -> None:
-    session = begin(VirtualVenue(), patient()).run(2)
+    session = begin(CalmVenue(), patient()).run(2)
     runner, state = session.sequencer.kernel.session.runner, session.state
     assert runner.missing(state.account, state.market, "patient") == "2 of 3 values of mean of BTCUSDT"
     session.run(15)
