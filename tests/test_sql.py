@@ -226,6 +226,7 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         funded = msgspec.structs.replace(_PNL, funding=Decimal("-0.05"), asset="USDT", report_rate=Decimal("0.9"))
         hand.fact(funded)
         hand.fact(_PORTFOLIO)
+        hand.fact(facts.FundingPaid("cross", BTC, "USDT", Decimal("-0.05"), Decimal("0.5"), START_NS))
         hand.out(Kind.NOTE, NoteBody("warning", "it's late"))
         hand.place("pending", limit("1", "91"))
         lost = facts.MarketGap("binance_spot.market.0", "connection lost", 5, -1)
