@@ -334,3 +334,13 @@ def test_an_instrument_is_named_as_its_user_does(tmp_path: Path) -> None:
     for name in ("BTC/USD", "BTCUSDT", BTC):
         assert opened.quotes(name).arrow() == opened.quotes().arrow()
         assert opened.bars(1, name).rows() == opened.bars(1).rows() != []
+
+
+def test_a_result_that_is_not_read_to_its_end_leaves_no_words_at_exit(closed: verbatim.Session) -> None:
+    code = (
+        "import sys; from analysis.sql_session import connect, query_arrow; from pathlib import Path\n"
+        "reader = query_arrow(connect(Path(sys.argv[1])), 'FROM records', batch_rows=100); next(reader)"
+    )
+    command = [sys.executable, "-P", "-c", code, str(closed.folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
