@@ -158,6 +158,8 @@ class OrderLedger:
         self._before_end[order.order_id] = copy(order), now_ns
         if len(self._before_end) > ENDED_KEPT:
             del self._before_end[next(iter(self._before_end))]
+        if not order.is_working:
+            order.working_ns = 0
         order.status = status
         order.updated_ns = now_ns
         self._close(order)
