@@ -102,6 +102,8 @@ def test_acts_are_those_of_the_views(journals: Path, view: SessionView) -> None:
     refused = [row["seq"] for row in session.verdicts.where("NOT approved").rows()]
     assert refused
     assert [seq for seq, _ in view.acts.marks["refusal"]] == refused
+    modes = [(row["seq"], row["mode"], json.loads(row["reasons"])) for row in session.modes.rows()]
+    assert [(seq, mode, reasons) for seq, _, mode, reasons in view.acts.modes] == modes
 
 
 def test_a_series_has_the_quotes_of_the_session_at_any_zoom(journals: Path, view: SessionView) -> None:
