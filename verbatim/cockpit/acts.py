@@ -13,7 +13,6 @@ from engine import facts
 from engine.bodies import IntentBody, LinkEvent, NoteLevel
 from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Report, Status, after
-from engine.mode_reasons import texts
 from engine.money import MONEY
 from engine.record_codec import (
     read_command,
@@ -252,7 +251,7 @@ class ActsFold:
                 )
                 row.status, row.venue_id = Status.OPEN.value, fact.venue_order_id
             case facts.ModeChanged():
-                acts.modes.append((seq, time, fact.mode.value, [_short(text) for text in texts(fact.reasons)]))
+                acts.modes.append((seq, time, fact.mode.value, [_short(reason.text) for reason in fact.reasons]))
                 self._mark("mode", seq, time)
             case facts.MarketGap():
                 self._gap(fact, record, time)
