@@ -8,8 +8,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.record_codec import fact_tag, purpose_of
-from engine.requests import Purpose
+from engine.record_codec import fact_tag, purpose_of, read_request
+from engine.requests import PLACING
 from engine.session_record import read_session
 from journal.errors import JournalError, NotBegunError
 from journal.reader import Journal
@@ -72,7 +72,7 @@ def _read_row(unread: SessionRow, path: Path) -> SessionRow:
         facts = batch.column(2).filter(pc.equal(kinds, "FACT"))
         requests = batch.column(2).filter(pc.equal(kinds, "REQUEST"))
         fills += sum(fact_tag(text) == "order_filled" for text in facts.to_pylist())
-        orders += sum(purpose_of(text) is Purpose.PLACE for text in requests.to_pylist())
+        orders += sum(len(read_request(text).placed) for text in requests.to_pylist() if purpose_of(text) in PLACING)
     return msgspec.structs.replace(
         unread,
         start=_start_text(utc_time(first.time_ns)),

@@ -8,13 +8,15 @@ does.
 Knows the columns of a journal; each view documents the bodies and payloads that it reads.
 """
 
+import atexit
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import duckdb
 import msgspec
@@ -342,10 +344,22 @@ def query_arrow(
     except QueryError:
         cursor.close()
         raise
-    return pa.RecordBatchReader.from_batches(inner.schema, _batches(inner, cursor))
+    batches = _batches(inner, cursor)
+    _unfinished.add(batches)
+    return pa.RecordBatchReader.from_batches(inner.schema, batches)
 
 
-def _batches(reader: pa.RecordBatchReader, cursor: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
+_unfinished: WeakSet[Generator[pa.RecordBatch]] = WeakSet()  # results that are not read to their end
+
+
+@atexit.register
+def _close_results() -> None:
+    """Close the results that are still open at the end of the process, since DuckDB reports them as leaks."""
+    for batches in list(_unfinished):
+        batches.close()
+
+
+def _batches(reader: pa.RecordBatchReader, cursor: duckdb.DuckDBPyConnection) -> Generator[pa.RecordBatch]:
     """Yield the batches of a running query, each computed in the read-only thread."""
     try:
         while (batch := read_only.run(lambda: next(reader, None), on_interrupt=cursor.interrupt)) is not None:

@@ -58,6 +58,10 @@ class Table:
         """Return the rows for which a SQL condition holds; `values` are those of its question marks."""
         return self._derived(f"SELECT * FROM {self._inner} WHERE {condition}", values)
 
+    def order_by(self, *columns: str) -> "Table":
+        """Return the rows in an order, as `order_by("side", "seq DESC")`."""
+        return self._derived(f"SELECT * FROM {self._inner} ORDER BY {', '.join(columns)}")
+
     def head(self, rows: int = 5) -> "Table":
         """Return the first rows."""
         return self._derived(f"SELECT * FROM {self._inner} LIMIT {int(rows)}")

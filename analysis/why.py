@@ -73,32 +73,49 @@ def order_story(folder: Path, order: str) -> Story:
         UnknownOrderError: The session has no order of this name.
         JournalError: A session cannot be read.
     """
-    chapters: list[tuple[str, list[StoryLink]]] = []
-    row: dict[str, Any] | None = None
-    missing = ""
-    name, chapter_folder = "", folder
-    while True:
-        chapter = _Chapter(chapter_folder)
-        name = name or chapter.resolve_order_id(order)
-        chapter_row = chapter.order_row(name)
-        row = row or chapter_row
-        chapters.append((chapter.session, chapter.chain(name)))
-        is_carried = chapter_row is not None and chapter_row["origin"] == "carried"
-        previous = chapter.previous_session()
-        if not is_carried or not previous or len(chapters) >= SESSIONS_MAX:
-            break
-        try:
-            chapter_folder = find_session(folder.resolve().parent, previous)
-        except JournalError as error:
-            missing = f"The order began in session {previous}, which cannot be opened: {error}"
-            break
-    return Story(
-        client_order_id=name,
-        order=row,
-        sessions=tuple(session for session, _ in chapters),
-        chain=tuple(link for _, links in chapters for link in links),
-        missing=missing,
-    )
+    return StoryReader(folder).story(order)
+
+
+class StoryReader:
+    """Reads the stories of several orders of a session, as it was when each of its sessions was first needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._chapters: dict[Path, _Chapter] = {}
+
+    def story(self, order: str) -> Story:
+        """Return the story of an order, as `order_story` does."""
+        chapters: list[tuple[str, list[StoryLink]]] = []
+        row: dict[str, Any] | None = None
+        missing = ""
+        name, chapter_folder = "", self._folder
+        while True:
+            chapter = self._chapter(chapter_folder)
+            name = name or chapter.resolve_order_id(order)
+            chapter_row = chapter.order_row(name)
+            row = row or chapter_row
+            chapters.append((chapter.session, chapter.chain(name)))
+            is_carried = chapter_row is not None and chapter_row["origin"] == "carried"
+            previous = chapter.previous_session()
+            if not is_carried or not previous or len(chapters) >= SESSIONS_MAX:
+                break
+            try:
+                chapter_folder = find_session(self._folder.resolve().parent, previous)
+            except JournalError as error:
+                missing = f"The order began in session {previous}, which cannot be opened: {error}"
+                break
+        return Story(
+            client_order_id=name,
+            order=row,
+            sessions=tuple(session for session, _ in chapters),
+            chain=tuple(link for _, links in chapters for link in links),
+            missing=missing,
+        )
+
+    def _chapter(self, folder: Path) -> "_Chapter":
+        if folder not in self._chapters:
+            self._chapters[folder] = _Chapter(folder)
+        return self._chapters[folder]
 
 
 class _Chapter:
@@ -138,15 +155,19 @@ class _Chapter:
     def chain(self, name: str) -> list[StoryLink]:
         """Return every record that has the order's name as key, and the causes of all, latest first."""
         markets = FrameDecoder(decoding_context(self._journal))
+        keys = self._rows("SELECT list_id FROM orders WHERE client_order_id = ? AND list_id <> ''", [name])
+        names = [name, *(row[0] for row in keys)]
         named = (
             Record(row[0], row[1], Kind(row[2]), *row[3:])
-            for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE key = ?", [name])
+            for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE list_contains(?, key)", [names])
         )
         records = CausalWalk(self._journal, markets).with_causes(named)
         sent = {
             row[0]: row[1:]
             for row in self._rows(
-                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests WHERE client_order_id = ?", [name]
+                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests "
+                "WHERE list_contains(?, client_order_id)",
+                [names],
             )
         }
         return [self._link(records[seq], records, markets, sent.get(seq)) for seq in sorted(records, reverse=True)]

@@ -62,10 +62,10 @@ SECONDS = 4.0
 # A traced decision or fill varies by a few functions from run to run (a timer or a balance may fall into its step)
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
-    "decision": (130, 54),
+    "decision": (150, 58),
     "decision-shell": (14, 8),
     "sending": (17, 6),
-    "fill": (78, 34),
+    "fill": (87, 37),
     "fill-shell": (9, 6),
 }
 TARGETS: dict[str, tuple[int, int]] = {"quote": (16, 8), "decision": (50, 16), "fill": (40, 14)}

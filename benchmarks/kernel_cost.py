@@ -6,9 +6,9 @@ A session in virtual time holds so many resting orders, spread over so many inst
 strategy follows; a decision without an order; a decision that places one; the venue's answer; its fill; a TIMER `check`.
 Each figure is the CPU time of `Sequencer.accept`, without a journal: median and 99th percentile of all rounds.
 
-`--against` runs the same program in another checkout, in turns, with the settings that both know; its engine needs the
-names of today (commit a4ae0b1 has them). A row then has the ratio of the medians. `--settings old` are those of a
-session without the newer rules, `new` those of a new session with limits.
+`--against` runs the same program in another checkout, in turns, with the rules and limits that both know; its engine
+needs the names of today (commit a4ae0b1 has them). A row then has the ratio of the medians. `--settings new` are those
+of a new session with four limits, `old` those of a session without the newer rules, and without the limit of losses.
 """
 
 import argparse
@@ -80,18 +80,33 @@ def make_session(orders: int, instruments: int, settings: str) -> Any:
     known = inspect.signature(by_hand.ByHand.__init__).parameters
     funds = [{"asset": each.base, "free": "1000000", "locked": "0"} for each in listed]
     funds.append({"asset": "USDT", "free": "1000000000", "locked": "0"})
-    risk = RiskSettings(open_orders_max=5000, orders_per_second_max=0, sell_holdings=True)
-    engine = EngineSettings(check_interval_ns=10**9)
+
+    def known_by(kind: Any, **values: Any) -> dict[str, Any]:
+        """Return the settings that this checkout has."""
+        return {name: value for name, value in values.items() if name in kind.__struct_fields__}
+
+    limits = {name: Decimal(value) for name, value in LIMITS.items()}
+    risk = RiskSettings(
+        **known_by(
+            RiskSettings, open_orders_max=5000, orders_per_second_max=0, sell_holdings=True, figures=True,
+            **{name: value for name, value in limits.items() if name != "daily_loss_max"},
+        )
+    )  # fmt: skip
+    engine = EngineSettings()
     more: dict[str, Any] = {}
     if settings == "new":
-        risk = session_record.newest_risk(replace(risk, **{name: Decimal(value) for name, value in LIMITS.items()}))
+        risk = session_record.newest_risk(replace(risk, **limits))
         engine, more = session_record.new_engine_settings(), {"accounting": session_record.ACCOUNTING}
     elif "newest" in known:
         more = {"newest": False}
     quiet = 2**62
     engine = replace(
-        engine, reconcile_every_ns=quiet, report_every_ns=quiet, stale_after_ns=quiet, checkpoint_every=10**9,
-        private_probe_after_ns=0, stream_silence_max_ns=0, stream_behind_max_ns=0, late_after_ns=0,
+        engine,
+        **known_by(
+            EngineSettings, reconcile_every_ns=quiet, report_every_ns=quiet, stale_after_ns=quiet,
+            checkpoint_every=10**9, private_probe_after_ns=0, stream_silence_max_ns=0, stream_behind_max_ns=0,
+            late_after_ns=0,
+        ),
     )  # fmt: skip
     if "rate_limits" in known:
         from engine.model import RateLimits

@@ -26,7 +26,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import partial
@@ -144,7 +144,9 @@ def impatient(wanted: SessionConfig) -> SessionConfig:
     return dataclasses.replace(wanted, carry=True, engine=engine, venue=venue)
 
 
-def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
+def fork_session(
+    wanted: SessionConfig, *, rest: bool, is_settled: Callable[[LiveSession], bool] = lambda _session: True
+) -> int:
     """A child that runs the engine: until it is killed or, to rest, until it has run for a moment and stopped in order."""
     child = os.fork()
     if child:
@@ -153,14 +155,14 @@ def fork_session(wanted: SessionConfig, *, rest: bool) -> int:
     create = JournalWriter.create
     JournalWriter.create = partial(create, segment_bytes=SEGMENT_BYTES)  # type: ignore[method-assign]  # of this child
     try:
-        code = _in_child(wanted, rest=rest)
+        code = _in_child(wanted, rest=rest, is_settled=is_settled)
     except BaseException as error:
         sys.stderr.write(f"engine: {error!r}\n")
     finally:
         os._exit(code)
 
 
-def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
+def _in_child(wanted: SessionConfig, *, rest: bool, is_settled: Callable[[LiveSession], bool]) -> int:
     async def go_on(session: LiveSession) -> None:
         """A person's pause outlives a restart: the last engine at rest left one."""
         while session.status().mode not in ("running", "paused"):
@@ -171,7 +173,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool) -> int:
         account = lambda: session.state.account  # noqa: E731 - it is replaced with every record
         with trio.move_on_after(SETTLE_SECONDS_MAX):
             await go_on(session)
-            while session.status().mode != "running" or any_unknown(session):
+            while session.status().mode != "running" or any_unknown(session) or not is_settled(session):
                 await trio.sleep(0.01)
             await trio.sleep(0.1)
             await session.command("pause", by="kill_test")

@@ -31,6 +31,8 @@ CREATE OR REPLACE MACRO ratio(a, b) AS TRY(CAST(_ratio(_units(a), _units(b)) AS 
 
 CREATE OR REPLACE MACRO _price_or_null(type, price) AS CASE WHEN list_contains(['MARKET', 'STOP', 'TAKE_PROFIT'], type) OR (list_contains(['FOREIGN'], type) AND price = 0) THEN NULL ELSE price END;
 
+CREATE OR REPLACE MACRO is_stop(type) AS list_contains(['STOP', 'STOP_LIMIT', 'TAKE_PROFIT', 'TAKE_PROFIT_LIMIT'], type);
+
 CREATE OR REPLACE MACRO limit_price(o) AS _price_or_null(o->>'$.type', money(o->>'$.price'));
 
 CREATE OR REPLACE MACRO refusal(session, source, request, status, headers, payload) AS CAST(NULL AS STRUCT(code VARCHAR, text VARCHAR));
@@ -84,6 +86,17 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, fact.client_order_id AS 
        fact.venue_order_id AS venue_order_id, fact.venue_ns AS venue_ns, cause
 FROM valued;
 
+-- Fundings of contracts by strategy: amount received (negative: paid) for a quantity held, by the funding's rate and mark price. due is when the venue settled it; rate and mark are NULL if the venue stated the amount alone. report_rate is that of the asset in the reporting currency; NULL: the same asset, or not known.
+CREATE OR REPLACE VIEW fundings AS
+SELECT session, seq, instant(time_ns) AS time, time_ns, instant(CAST(body->>'$.venue_ns' AS BIGINT)) AS due,
+       body->>'$.strategy' AS strategy, body->>'$.instrument' AS instrument, body->>'$.asset' AS asset,
+       money(body->>'$.amount') AS amount, money(body->>'$.quantity') AS quantity,
+       nullif(money(body->>'$.rate'), 0) AS rate, nullif(money(body->>'$.mark'), 0) AS mark,
+       nullif(money(body->>'$.report_rate'), 0) AS report_rate
+FROM journal
+WHERE kind = 'FACT' AND body->>'$.fact' = 'funding_paid'
+ORDER BY session, seq;
+
 -- Times in which market data may have been missed, and why; to_time is NULL where that lasted to the session's end.
 CREATE OR REPLACE VIEW gaps AS
 SELECT session, seq, instant(from_ns) AS from_time, instant(to_ns) AS to_time, to_ns - from_ns AS duration_ns, source, stream, instrument,
@@ -123,7 +136,8 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.intent' AS int
        body->>'$.version' AS version, key AS client_order_id, body->>'$.order.instrument' AS instrument,
        body->>'$.order.side' AS side, body->>'$.order.type' AS type, money(body->>'$.order.quantity') AS quantity,
        limit_price(body->'$.order') AS price,
-       body->>'$.order.time_in_force' AS time_in_force, coalesce(CAST(body->'$.rationale' AS JSON), CAST(body->'$.because' AS JSON), '{}'::JSON) AS rationale,
+       body->>'$.order.time_in_force' AS time_in_force, money(body->>'$.order.quote_quantity') AS quote_quantity,
+       nullif(body->>'$.plan_id', '') AS plan_id, coalesce(CAST(body->'$.rationale' AS JSON), CAST(body->'$.because' AS JSON), '{}'::JSON) AS rationale,
        TRY_CAST(coalesce(body->>'$.rationale.quote_seq', body->>'$.because.quote_seq') AS BIGINT) AS quote_seq, cause
 FROM journal
 WHERE kind = 'INTENT';
@@ -154,7 +168,7 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.level' AS leve
 FROM journal
 WHERE kind = 'NOTE';
 
--- P&L as reported from time to time and at the end, in the asset of the instrument's P&L; net is after fees and with funding, except fees_unvalued, whose rate is not known. report_rate is that of the asset in the reporting currency; NULL: the same asset, or not known. is_marked is false without a quote. is_last marks the latest.
+-- P&L as reported from time to time and at the end, in the asset of the instrument's P&L; net is after fees and with funding, except fees_unvalued, whose rate is not known. report_rate is that of the asset in the reporting currency; NULL: the same asset, or not known. is_marked is false without a quote, has_funding if fundings follow mark prices and none came. is_last marks the latest.
 CREATE OR REPLACE VIEW pnl AS
 SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.strategy' AS strategy, body->>'$.instrument' AS instrument,
        money(body->>'$.quantity') AS quantity, money(body->>'$.mark') AS mark,
@@ -163,7 +177,8 @@ SELECT session, seq, instant(time_ns) AS time, time_ns, body->>'$.strategy' AS s
        money(body->>'$.realised_pnl') + money(body->>'$.unrealised_pnl') + coalesce(money(body->>'$.funding'), 0) - money(body->>'$.fees_quote') AS net_pnl,
        row_number() OVER (PARTITION BY session, body->>'$.strategy', body->>'$.instrument' ORDER BY seq DESC) = 1 AS is_last,
        body->'$.fees_unvalued' AS fees_unvalued, coalesce(body->>'$.is_marked', 'true') = 'true' AS is_marked,
-       coalesce(money(body->>'$.funding'), 0) AS funding, body->>'$.asset' AS asset, money(body->>'$.report_rate') AS report_rate
+       coalesce(money(body->>'$.funding'), 0) AS funding, body->>'$.asset' AS asset, money(body->>'$.report_rate') AS report_rate,
+       coalesce(body->>'$.has_funding', 'true') = 'true' AS has_funding
 FROM journal
 WHERE kind = 'FACT' AND body->>'$.fact' = 'pnl'
 ORDER BY session, seq;
@@ -266,30 +281,44 @@ FROM said;
 
 -- One row an order with its last status. origin: placed here, adopted from the venue, or carried from the session before.
 CREATE OR REPLACE VIEW orders AS
+-- list_id: our id of the order list that it belongs to, '' for none.
 -- type FOREIGN: another program's order of a type that the engine does not have; venue_type is the venue's name for it.
+-- quantity of an order by quote_quantity: the most that risk counted with. protected_by: the holder of an open stop.
 WITH opening AS (
     SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
 ), carried AS (
     SELECT session, seq, value FROM opening, json_each(opening.body, '$.opening.account.orders.live')
     UNION ALL
     SELECT session, seq, value FROM opening, json_each(opening.body, '$.opening.account.orders.closed')
+), carried_plans AS (
+    SELECT session, value->>'$.plan_id' AS plan_id, unnest(CAST(value->'$.orders' AS VARCHAR[])) AS client_order_id
+    FROM opening, json_each(opening.body, '$.opening.account.plans.running')
 ), begun AS (
     SELECT session, seq, time_ns, body->>'$.client_order_id' AS client_order_id, body->>'$.strategy' AS strategy,
            body->'$.order' AS wish, 'placed' AS origin, seq AS request_seq, cause AS verdict_seq, 'pending' AS status,
-           '' AS venue_order_id, money('0') AS filled, money('0') AS notional, 0 AS fills, '' AS reason
+           '' AS venue_order_id, money('0') AS filled, money('0') AS notional, 0 AS fills, '' AS reason,
+           '' AS list_id, body->>'$.plan_id' AS plan_id
     FROM journal
     WHERE kind = 'REQUEST' AND body->>'$.purpose' = 'place'
     UNION ALL
+    SELECT session, seq, time_ns, leg.value->>'$.client_order_id', body->>'$.strategy', leg.value->'$.order', 'placed', seq,
+           cause, 'pending', '', money('0'), money('0'), 0, '', body->>'$.client_order_id', body->>'$.plan_id'
+    FROM journal, json_each(journal.body, '$.legs') AS leg
+    WHERE kind = 'REQUEST' AND body->>'$.purpose' = 'place_list'
+    UNION ALL
     SELECT session, seq, time_ns, body->>'$.client_order_id', 'external', body->'$.order', 'adopted', NULL, NULL, 'open',
-           body->>'$.venue_order_id', money('0'), money('0'), 0, ''
+           body->>'$.venue_order_id', money('0'), money('0'), 0, '', '', NULL
     FROM journal
     WHERE kind = 'FACT' AND body->>'$.fact' = 'order_adopted'
     UNION ALL
-    SELECT session, seq, CAST(value->>'$.created_ns' AS BIGINT), value->>'$.client_order_id', value->>'$.strategy',
+    SELECT carried.session, seq, CAST(value->>'$.created_ns' AS BIGINT), value->>'$.client_order_id', value->>'$.strategy',
            value->'$.order', 'carried', NULL, NULL, value->>'$.status', value->>'$.venue_order_id',
            money(value->>'$.filled_quantity'), money(value->>'$.filled_notional'),
-           CAST(json_array_length(value, '$.fill_ids') AS INTEGER), value->>'$.reason'
+           CAST(json_array_length(value, '$.fill_ids') AS INTEGER), value->>'$.reason', coalesce(value->>'$.list_id', ''),
+           carried_plans.plan_id
     FROM carried
+    LEFT JOIN carried_plans ON carried_plans.session = carried.session
+                           AND carried_plans.client_order_id = carried.value->>'$.client_order_id'
 ), filled AS (
     SELECT session, client_order_id, sum(quantity) AS quantity, sum(notional) AS notional, count(*) AS fills
     FROM fills
@@ -299,7 +328,8 @@ WITH opening AS (
            nullif(coalesce(body->>'$.reason', body->>'$.outcome'), '') AS reason,
            nullif(body->>'$.venue_order_id', '') AS venue_order_id
     FROM facts
-    WHERE fact IN ('order_accepted', 'order_filled', 'order_closed', 'order_unknown', 'order_not_placed', 'cancel_settled')
+    WHERE fact IN ('order_accepted', 'order_filled', 'order_closed', 'order_unknown', 'order_not_placed', 'cancel_settled',
+                   'order_triggered')
 ), learnt AS (
     SELECT session, client_order_id, max(seq) AS last_seq, max(time_ns) AS updated_ns,
            min_by(venue_order_id, seq) FILTER (venue_order_id IS NOT NULL) AS venue_order_id,
@@ -307,6 +337,7 @@ WITH opening AS (
            min_by(status, seq) FILTER (status IN ('canceled', 'expired')) AS closed_as,
            coalesce(bool_or(status = 'full_fill'), false) AS filled_whole,
            coalesce(bool_or(fact = 'order_accepted'), false) AS accepted, -- also after a rejection: what costs money wins
+           coalesce(bool_or(fact = 'order_triggered'), false) AS triggered,
            coalesce(bool_or(status = 'rejected'), false) AS rejected,
            coalesce(bool_or(fact = 'order_unknown'), false) AS unknown,
            coalesce(bool_or(fact = 'order_not_placed'), false) AS not_placed
@@ -314,7 +345,7 @@ WITH opening AS (
     GROUP BY ALL
 ), summed AS (
     SELECT begun.*, learnt.* EXCLUDE (session, client_order_id, venue_order_id, reason),
-           money(wish->>'$.quantity') AS quantity,
+           money(wish->>'$.quantity') AS quantity, money(wish->>'$.quote_quantity') AS quote_quantity,
            begun.filled + coalesce(filled.quantity, 0) AS filled_quantity,
            begun.notional + coalesce(filled.notional, 0) AS filled_notional,
            begun.fills + coalesce(filled.fills, 0) AS fill_count,
@@ -323,24 +354,76 @@ WITH opening AS (
     FROM begun
     LEFT JOIN learnt ON learnt.session = begun.session AND learnt.client_order_id = begun.client_order_id
     LEFT JOIN filled ON filled.session = begun.session AND filled.client_order_id = begun.client_order_id
-)
+), ended AS (
 -- The status as engine/lifecycle.py's table leads to it; most of its arrows end the matter, so the first that holds wins.
+    SELECT *,
+           CASE
+               WHEN filled_whole OR (filled_quantity >= quantity AND quote_quantity IS NULL) THEN 'filled'
+               WHEN status IN ('filled', 'canceled', 'expired') THEN status
+               WHEN closed_as IS NOT NULL THEN closed_as
+               WHEN filled_quantity > 0 THEN 'partially_filled'
+               WHEN triggered OR status = 'triggered' THEN 'triggered'
+               WHEN accepted OR status = 'open' THEN 'open'
+               WHEN rejected OR status = 'rejected' THEN 'rejected'
+               WHEN not_placed OR status = 'not_placed' THEN 'not_placed'
+               WHEN unknown THEN 'unknown'
+               ELSE status
+           END AS last_status
+    FROM summed
+)
 SELECT session, client_order_id, known_venue_order_id AS venue_order_id, strategy, wish->>'$.instrument' AS instrument,
        wish->>'$.side' AS side, wish->>'$.type' AS type, wish->>'$.time_in_force' AS time_in_force, quantity,
        limit_price(wish) AS price, money(wish->>'$.stop_price') AS stop_price, wish->>'$.venue_type' AS venue_type,
-       CASE
-           WHEN filled_whole OR filled_quantity >= quantity THEN 'filled'
-           WHEN status IN ('filled', 'canceled', 'expired') THEN status
-           WHEN closed_as IS NOT NULL THEN closed_as
-           WHEN filled_quantity > 0 THEN 'partially_filled'
-           WHEN accepted OR status = 'open' THEN 'open'
-           WHEN rejected OR status = 'rejected' THEN 'rejected'
-           WHEN not_placed OR status = 'not_placed' THEN 'not_placed'
-           WHEN unknown THEN 'unknown'
-           ELSE status
-       END AS status,
+       last_status AS status,
        filled_quantity, ratio(filled_notional, filled_quantity) AS price_avg, fill_count AS fills, last_reason AS reason,
        instant(time_ns) AS created, time_ns AS created_ns, instant(coalesce(updated_ns, time_ns)) AS updated,
-       coalesce(updated_ns, time_ns) AS updated_ns, origin, request_seq, verdict_seq, coalesce(last_seq, seq) AS last_seq
-FROM summed
+       coalesce(updated_ns, time_ns) AS updated_ns, origin, request_seq, verdict_seq, coalesce(last_seq, seq) AS last_seq,
+       TRY_CAST(wish->>'$.trailing_delta' AS INTEGER) AS trailing_delta, money(wish->>'$.iceberg_quantity') AS iceberg_quantity,
+       quote_quantity, TRY_CAST(wish->>'$.good_till_ns' AS BIGINT) AS good_till_ns, nullif(plan_id, '') AS plan_id, list_id,
+       CASE WHEN is_stop(wish->>'$.type') AND last_status IN ('open', 'triggered', 'partially_filled') THEN 'venue'
+       END AS protected_by
+FROM ended
 ORDER BY session, created_ns, client_order_id;
+
+-- Execution plans, one row each. protected_by: the holder of the stop of a bracket, an Oco or a Trail that runs.
+CREATE OR REPLACE VIEW plans AS
+WITH opening AS (
+    SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
+), begun AS (
+    SELECT session, seq, time_ns, body->>'$.plan_id' AS plan_id, body->>'$.strategy' AS strategy, body->'$.terms' AS terms,
+           'started' AS origin, 'working' AS phase
+    FROM journal
+    WHERE kind = 'FACT' AND body->>'$.fact' = 'plan_started'
+    UNION ALL
+    SELECT session, seq, CAST(value->>'$.started_ns' AS BIGINT), value->>'$.plan_id', value->>'$.strategy', value->'$.terms',
+           'carried', value->>'$.phase'
+    FROM opening, json_each(opening.body, '$.opening.account.plans.running')
+), moved AS (
+    SELECT session, body->>'$.plan_id' AS plan_id, max_by(body->>'$.phase', seq) AS phase
+    FROM journal
+    WHERE kind = 'FACT' AND body->>'$.fact' = 'plan_moved'
+    GROUP BY ALL
+), ended AS (
+    SELECT session, body->>'$.plan_id' AS plan_id, time_ns, body->>'$.reason' AS reason, money(body->>'$.filled') AS filled
+    FROM journal
+    WHERE kind = 'FACT' AND body->>'$.fact' = 'plan_ended'
+), placed AS (
+    SELECT session, plan_id, count(*) AS orders, coalesce(bool_or(protected_by = 'venue'), false) AS is_held
+    FROM orders
+    WHERE plan_id IS NOT NULL
+    GROUP BY ALL
+)
+SELECT begun.session, begun.plan_id, strategy, terms->>'$.plan' AS plan, terms->>'$.instrument' AS instrument,
+       terms->>'$.side' AS side, money(terms->>'$.quantity') AS quantity,
+       if(ended.plan_id IS NULL, coalesce(moved.phase, begun.phase), 'ended') AS phase,
+       CASE WHEN ended.plan_id IS NULL AND terms->>'$.plan' IN ('bracket', 'oco', 'trail') THEN
+           if(coalesce(placed.is_held, false), 'venue', 'engine')
+       END AS protected_by,
+       coalesce(placed.orders, 0) AS orders, ended.filled, ended.reason, instant(begun.time_ns) AS started,
+       begun.time_ns AS started_ns, instant(ended.time_ns) AS ended, ended.time_ns AS ended_ns, CAST(terms AS JSON) AS terms,
+       begun.origin, begun.seq
+FROM begun
+LEFT JOIN moved ON moved.session = begun.session AND moved.plan_id = begun.plan_id
+LEFT JOIN ended ON ended.session = begun.session AND ended.plan_id = begun.plan_id
+LEFT JOIN placed ON placed.session = begun.session AND placed.plan_id = begun.plan_id
+ORDER BY begun.session, begun.time_ns, begun.plan_id;

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from engine.facts import NewOrder
+from engine.facts import ListLeg, NewOrder
 from engine.plan_terms import PlanTerms
 from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
 
@@ -20,6 +20,7 @@ class IntentKind(StrEnum):
     PLACE = "place"
     CANCEL = "cancel"
     AMEND = "amend"
+    PLACE_LIST = "place_list"  # several orders at once: one of them ends or activates the others
     RUN = "run"  # an execution plan
 
 
@@ -72,6 +73,7 @@ class IntentBody(msgspec.Struct, frozen=True):
     plan: PlanTerms | None = None  # the plan to run
     plan_id: str = ""  # of the plan whose order this is
     rationale: dict[str, Any] = {}  # what the strategy decided on
+    legs: tuple[NewOrder, ...] = ()  # the orders of a list
 
 
 # what a limit counts without the order, the limit, and the same with the order
@@ -97,7 +99,7 @@ class VerdictBody(msgspec.Struct, frozen=True):
 class RequestBody(msgspec.Struct, frozen=True):
     """A task that the shell performs once. It carries `unsigned` or `link`; a disconnect carries neither."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id", "history"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id", "legs", "history"})
 
     purpose: Purpose
     venue: str
@@ -115,6 +117,14 @@ class RequestBody(msgspec.Struct, frozen=True):
     round: int = 0  # number of its reconciliation; 0: none
     plan_id: str = ""  # the execution plan whose order it places
     history: HistoryPage | None = None  # the bars that are requested
+    legs: tuple[ListLeg, ...] = ()  # the orders of a list, whose own id is `client_order_id`
+
+    @property
+    def placed(self) -> tuple[tuple[str, NewOrder], ...]:
+        """The orders that it places, with their client order ids; () for any other request."""
+        if self.purpose is Purpose.PLACE and self.order is not None:
+            return ((self.client_order_id, self.order),)
+        return tuple((leg.client_order_id, leg.order) for leg in self.legs)
 
 
 class TimerBody(msgspec.Struct, frozen=True):

@@ -36,6 +36,13 @@ class OrderType(StrEnum):
     FOREIGN = "FOREIGN"  # another program's, of a type that the engine does not have (order_terms.ForeignTerms)
 
 
+class ListKind(StrEnum):
+    """Kinds of order lists that a venue may place as one."""
+
+    OCO = "oco"  # two exits: the fill of one ends the other
+    OPOCO = "opoco"  # an entry and two exits, which become active, and are paid for, when the entry is filled
+
+
 class TimeInForce(StrEnum):
     """Times in force of an order."""
 

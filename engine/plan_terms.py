@@ -5,6 +5,7 @@ to the strategy, and risk reviews each of them.
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
@@ -17,9 +18,20 @@ CHECK_MS_MIN = 10
 ORDERS_MAX = 1_000  # of one plan
 
 
+class StopChoice(StrEnum):
+    """The fate of the exits at the venue that protect a position, at an ordered stop."""
+
+    CANCEL = "cancel"
+    KEEP = "keep"  # they stay at the venue, and the next session continues their plan
+
+
 def _require(is_met: object, text: str) -> None:
     if not is_met:
         raise ValueError(text)
+
+
+def _check_choice(on_stop: str | None) -> None:
+    _require(on_stop in (None, *StopChoice), f"on_stop must be one of {', '.join(StopChoice)}, not {on_stop}")
 
 
 class MarketLimits(msgspec.Struct, frozen=True):
@@ -181,8 +193,9 @@ class Scale(_PlanTerms, frozen=True, tag="scale"):
 
 
 class Bracket(_PlanTerms, frozen=True, tag="bracket"):
-    """Enter, and protect what was filled: a stop order rests at the venue until the stop or the target is reached.
+    """Enter, and protect what was filled: stop and target rest at the venue until one of them is reached.
 
+    Where the venue has no order lists the engine watches the target, and without stop orders the stop too.
     `view.protected_by(plan_id)` names the holder of the stop now. Of a venue without stop orders it is the engine.
     """
 
@@ -191,7 +204,9 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
     entry_price: Decimal = ZERO  # 0: enter at market
     entry_lasts_ms: int = 0  # the entry's rest is cancelled after it; 0: never
     exit_slippage_max: Decimal = Decimal("0.002")  # of the exit at the target, against the target price
+    on_stop: StopChoice | None = None  # its exits at the venue at an ordered stop; None: as the session states
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"on_stop"})
     protects: ClassVar[bool] = True
 
     @property
@@ -201,6 +216,7 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
 
     def check(self) -> None:
         """Raise ValueError if stop, entry and target are not in this order, seen from the position."""
+        _check_choice(self.on_stop)
         entry = self.entry_price or (self.stop_price + self.target_price) / 2
         is_ordered = (entry - self.stop_price) * self.side.sign > 0 and (self.target_price - entry) * self.side.sign > 0
         order = "stop < entry < target" if self.side is Side.BUY else "target < entry < stop"
@@ -210,7 +226,7 @@ class Bracket(_PlanTerms, frozen=True, tag="bracket"):
 
 
 class Oco(_PlanTerms, frozen=True, tag="oco"):
-    """Two exits of a position, a stop order at the venue and a target: the first to close it ends the other.
+    """Two exits of a position, a stop and a target: the first to close it ends the other.
 
     `side` is that of the exit: SELL protects a long position. Both sides are closed as those of a Bracket.
     """
@@ -218,7 +234,9 @@ class Oco(_PlanTerms, frozen=True, tag="oco"):
     stop_price: Decimal
     target_price: Decimal
     exit_slippage_max: Decimal = Decimal("0.002")  # of the exit at the target, against the target price
+    on_stop: StopChoice | None = None  # its exits at the venue at an ordered stop; None: as the session states
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"on_stop"})
     protects: ClassVar[bool] = True
 
     @property
@@ -228,6 +246,7 @@ class Oco(_PlanTerms, frozen=True, tag="oco"):
 
     def check(self) -> None:
         """Raise ValueError if stop and target are on the wrong sides of each other."""
+        _check_choice(self.on_stop)
         gain = (self.target_price - self.stop_price) * -self.side.sign
         order = "stop < target" if self.side is Side.SELL else "target < stop"
         _require(gain > 0, f"a {self.side} needs {order}; stop and target are {self.stop_price}, {self.target_price}")
@@ -245,11 +264,14 @@ class Trail(_PlanTerms, frozen=True, tag="trail"):
     basis_points: int = 0  # distance in ten-thousandths of the best price
     activation_price: Decimal = ZERO  # it begins to follow here; 0: at once
     check_ms: int = 100  # how often the engine compares
+    on_stop: StopChoice | None = None  # its stop at the venue at an ordered stop; None: as the session states
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"on_stop"})
     protects: ClassVar[bool] = True
 
     def check(self) -> None:
         """Raise ValueError unless exactly one distance is given."""
+        _check_choice(self.on_stop)
         _require(bool(self.amount) != bool(self.basis_points), "give either amount or basis_points")
         _require(self.amount >= 0 and self.basis_points >= 0, "the distance must not be negative")
         _require(self.check_ms >= CHECK_MS_MIN, f"check_ms must be {CHECK_MS_MIN} or more, not {self.check_ms}")

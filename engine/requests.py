@@ -29,8 +29,10 @@ class Purpose(StrEnum):
     PROBE = "probe"  # a query over a private link that proves its subscription
     AMEND = "amend"
     HISTORY = "history"  # bars from before the session
+    PLACE_LIST = "place_list"  # several orders at once: one of them ends or activates the others
 
 
+PLACING = frozenset({Purpose.PLACE, Purpose.PLACE_LIST})
 # the answers to these are public: they become FEED records, not BROKER
 FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_INFO, Purpose.HISTORY})
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
+from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     NO_LIMITS,
     CooldownSettings,
@@ -173,7 +174,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
         "events_kept",
         "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
-        "reporting_currency", "pnl_mark",
+        "reporting_currency", "pnl_mark", "order_lists", "protection_on_stop",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -228,6 +229,9 @@ class EngineSettings(msgspec.Struct, frozen=True):
     bar_rules: int = 0
     history_percent: int = 0  # of a minute's request weight, for bars before the session; 0: no request
     history_from: str = ""  # the session or file whose bars answer in the venue's place; "": the venue
+    order_lists: bool = False  # plans place both exits of a position as one list where the venue has lists
+    # the exits of plans at an ordered stop with cancel_on_stop; None: they are cancelled without a note
+    protection_on_stop: StopChoice | None = None
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:
@@ -262,6 +266,8 @@ def new_engine_settings() -> EngineSettings:
         late_waiting_max=50_000,
         decision_warn_ns=SECOND_NS,
         decision_stop_ns=5 * SECOND_NS,
+        order_lists=True,
+        protection_on_stop=StopChoice.KEEP,
     )
     return newest_rules(new)
 

@@ -56,8 +56,13 @@ def cache_folder() -> Path:
     """Return the folder of all local copies."""
     if configured := os.environ.get("VERBATIM_COPIES"):
         return Path(configured).absolute()
+    return user_cache_folder() / "sessions"
+
+
+def user_cache_folder() -> Path:
+    """Return the folder of our caches for this user: verbatim in XDG_CACHE_HOME or ~/.cache."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.expanduser raises without a home
-    return Path(root).absolute() / "verbatim" / "sessions"
+    return Path(root).absolute() / "verbatim"
 
 
 def cached_copy(address: str) -> Path:

@@ -152,7 +152,7 @@ class _Writers(dict[type, Callable[[Any], str]]):
     def __missing__(self, kind: type) -> Callable[[Any], str]:
         config: Any = getattr(kind, "__struct_config__", None)
         if getattr(kind, "WRITES_TAG", False):  # a member of a union that is a field
-            self[kind] = struct_writer(kind, {}, tag={str(config.tag_field): str(config.tag)})
+            self[kind] = struct_writer(kind, late_defaults(kind), tag={str(config.tag_field): str(config.tag)})
         elif issubclass(kind, msgspec.Struct):
             self[kind] = struct_writer(kind, late_defaults(kind))
         elif issubclass(kind, StrEnum):

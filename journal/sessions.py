@@ -63,7 +63,7 @@ def list_named_journals(root: Path) -> list[Path]:
     return [
         path
         for path in sorted(root.iterdir())
-        if not is_session_name(path.name) and _is_folder(path) and has_segments(path)
+        if not is_session_name(path.name) and is_folder(path) and has_segments(path)
     ]
 
 
@@ -75,7 +75,8 @@ def _parse_start(text: str) -> datetime | None:
         return None
 
 
-def _is_folder(path: Path) -> bool:
+def is_folder(path: Path) -> bool:
+    """Return True if a path is that of a folder; no text of a user is an error."""
     try:
         return path.is_dir()
     except (OSError, ValueError):  # a name that is too long or contains a zero byte
@@ -95,7 +96,7 @@ def find_session(root: Path, path_or_id: str) -> Path:
         AmbiguousSessionError: Several sessions match.
     """
     path = Path(path_or_id)
-    if _is_folder(path):
+    if is_folder(path):
         if not has_segments(path) and not (path / CHECKSUMS).exists():  # SHA256SUMS proves that there were segments
             raise no_journal(path)
         return path

@@ -207,6 +207,8 @@ def _intent(record: Record) -> str:
     intent = read_intent(record.body or "")
     if intent.order is not None:
         action = order_text(intent.order)
+    elif intent.legs:
+        action = f"place as one list: {'; '.join(map(order_text, intent.legs))}"
     else:
         action = f"cancel {intent.cancels}" if intent.plan is None else f"run the plan {plan_text(intent.plan)}"
     rationale = f", because {fields_text(intent.rationale)}" if intent.rationale else ""

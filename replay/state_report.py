@@ -180,6 +180,7 @@ def _purpose_text(purpose: Purpose, reconcile_round: int) -> str:
         return f"reconciliation {reconcile_round}"
     return {
         Purpose.PLACE: "a strategy's order",
+        Purpose.PLACE_LIST: "the orders of a list",
         Purpose.CANCEL: "an order is to be canceled",
         Purpose.AMEND: "an order is to be reduced",
         Purpose.QUERY_ORDER: "the state of an order is unknown",

@@ -467,3 +467,19 @@ def test_kill_at_random_moments() -> None:
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert json.loads(ended.stdout)["broken"] == []
+
+
+@pytest.mark.slow
+def test_brackets_survive_kills_at_random_moments() -> None:
+    """benchmarks/bracket_kills.py says what is checked after each kill; 20 moments and more are for a person to run."""
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks/bracket_kills.py"), "--moments", "3"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment(),
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)
+    assert (found["broken"], sum(found["at_kill"].values())) == ([], 3)

@@ -329,7 +329,8 @@ BUDGET_MUTANTS = [
 ]
 
 
-@pytest.mark.parametrize("mutant", first_is_quick(BUDGET_MUTANTS, quick=1), ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", BUDGET_MUTANTS, ids=str)
 def test_without_a_bound_its_test_fails(mutant: Mutant, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(mutant.target, mutant.instead)
     must_notice(mutant.test, CheckedSessions(tmp_path), *mutant.given)

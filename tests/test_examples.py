@@ -67,6 +67,7 @@ def test_an_example_decides_as_its_golden_run(begin: CheckedSessions, run: Golde
     assert golden_of(session) == (run.intents, run.digest)
 
 
+@pytest.mark.slow
 def test_the_reversion_is_protected_and_leaves_in_time(begin: CheckedSessions) -> None:
     """Each entry is followed by its stop at the venue; each position is closed, and the stop with it."""
     session = trade(begin, GOLDEN[1])

@@ -42,6 +42,7 @@ def test_latency_and_fees_of_the_venue_are_found(tmp_path: Path, wire_ms: float,
     )  # the market was at the venue so much earlier than the model has it
 
 
+@pytest.mark.slow
 def test_the_command_reports_the_best_model(tmp_path: Path) -> None:
     folder = record_session(tmp_path / "s", wire_ms=2, venue_ms=1)
     told = CliRunner().invoke(main, ["fidelity", str(folder)])

@@ -251,6 +251,7 @@ def test_the_top_equals_the_ticker_wherever_they_can_be_compared(shared_data: Pa
         assert compared > in_first
 
 
+@pytest.mark.slow
 def test_what_the_venue_computes_is_kept_apart(shared_data: Path) -> None:
     """markPrice@1s of 2023: eight decimals, on no tick."""
     seen = played(shared_data, "usdm_btcusdt_2023").session

@@ -3,6 +3,7 @@
 The first tests run in virtual time; the others run real processes, whose venue's own books are read.
 """
 
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,11 +21,18 @@ from test_kill import guarding, replays
 from test_safety_orders import LEAVE, mode, nothing_is_open
 from test_safety_orders import open_at as open_in
 
+from engine.live import startup
+from engine.live.previous_session import PreviousJournal, restore_previous
+from engine.live.session_config import SessionConfig
+from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
 from engine.record_codec import read_request
-from engine.session_record import SECOND_NS
+from engine.session_record import SECOND_NS, read_session
 from journal.reader import Journal
 from journal.record import Kind
 from journal.sessions import list_sessions
+from replay.replay import replay_session
+from verbatim.config import read_config, read_key, session_config
+from verbatim.kill_session import kill
 from verbatim.testing import VirtualSession
 
 REFUSED = {"action": "reject", "status": 401, "code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}
@@ -157,6 +165,40 @@ def test_kill_at_a_venue_that_answers_nothing_names_what_the_journal_knows(
         assert 2 <= sum(struck(ready)) <= 5, "it was tried again, ever more seldom"
     assert len(list_sessions(tmp_path / "journals")) == 1
     replays(tmp_path)
+
+
+@pytest.mark.slow
+def test_kill_cancels_by_our_mark_while_the_journal_takes_too_long_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of the time is for reading; then orders at the venue that bear our mark are cancelled, with a warning."""
+    is_over, began = threading.Event(), threading.Event()
+
+    def read_for_ever(_wanted: SessionConfig) -> PreviousJournal:
+        began.set()
+        is_over.wait(60)
+        return PreviousJournal()
+
+    monkeypatch.setattr(startup, "restore_previous", read_for_ever)
+    with ladder_left(tmp_path) as (ready, path):
+        read = read_config(path, environment={})
+        keys = {"VERBATIM_API_KEY": DEMO_KEY, "VERBATIM_API_SECRET": DEMO_SECRET}
+        config = session_config(read, key=read_key(read, environment=keys), base=tmp_path)
+        [left] = list_sessions(tmp_path / "journals")
+        body = read_session(Journal.open(left.path).session_record().body or "")
+        ended = kill(left.path, body, flatten=False, reason="test", seconds=20, config=config, environment={})
+        is_over.set()
+        assert began.is_set()
+        assert open_at(ready) == []
+    assert (ended.way, ended.is_done) == ("venue", True), ended
+    assert f"the state of session {body.session} is not known" in ended.warning
+    assert replay_session(Path(ended.folder)).identical
+    monkeypatch.undo()
+    before = restore_previous(config)
+    assert before.previous is not None
+    assert before.previous.session == body.session, "the next run continues the session that was not read"
+    assert before.opening is not None
+    assert len(before.opening["account"]["orders"]["live"]) == 14, "it queries them, and learns their end"
 
 
 @pytest.mark.slow

@@ -34,8 +34,8 @@ def test_a_bracket_sells_no_more_than_its_position_while_fills_of_its_stop_are_m
     session.run(10)
     assert kinds(session)[:2] == [("MARKET", "filled"), ("STOP", "expired")]
     sales = [order.order.quantity for order in orders(session) if order.order.side is Side.SELL]
-    assert sales[0] == D("0.1")
-    assert set(sales[1:]) == {D("0.06")}
+    assert sales[:2] == [D("0.1"), D("0.1")], "the stop and the target of the list"
+    assert set(sales[2:]) == {D("0.06")}
     desk.market.size = 100_000 * LOT
     session.run(30)
     assert position(session) == 0

@@ -26,6 +26,7 @@ from engine.live.logs import LogSettings
 from engine.live.session_status import protections
 from engine.mode_reasons import Mode
 from engine.model import OrderTerm, OrderType, Side
+from engine.plan_terms import StopChoice
 from engine.requests import Purpose
 from engine.rounding import resting_price, taking_price
 from engine.session_record import SECOND_NS, StrategySettings, new_engine_settings
@@ -100,6 +101,7 @@ class Desk:
 
     def start(self, *orders: str, **more: Any) -> VirtualSession:
         name = "abcdefgh"[len(self.begun)] * 8
+        more.setdefault("engine", replace(new_engine_settings(), protection_on_stop=StopChoice.CANCEL))
         session = VirtualSession(self.venue, self.folder / name, strategies=[placer(*orders)], session=name, **more)
         self.begun.append(session)
         return session

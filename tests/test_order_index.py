@@ -45,6 +45,9 @@ def check(orders: Orders) -> None:
         for side in Side:
             left = sum((order.leaves_quantity for order in here if order.order.side is side), D(0))
             assert index.leaves(instrument, side) == left
+    for strategy in ("s0", EXTERNAL):
+        assert index.count_of_strategy(strategy) == sum(order.strategy == strategy for order in live)
+    assert index.count_at("binance_spot") == len(live)
     for seq in range(0, 30, 3):
         scanned = {
             order.client_order_id for order in live if order.status is Status.PENDING or order.updated_seq >= seq

@@ -271,7 +271,7 @@ def test_a_replacement_follows_the_end_of_the_order_before_it(begin: CheckedSess
 # ---- D21 -----------------------------------------------------------------------------------------
 
 
-def test_prices_and_quantities_are_rounded_down_to_the_grid_by_one_rule(begin: CheckedSessions) -> None:
+def test_a_rounded_price_and_quantity_pass_and_a_price_off_the_grid_does_not(begin: CheckedSessions) -> None:
     """Results of `round_price` and `round_quantity` pass the rules; a price off the grid does not."""
     source = PLACER.replace(
         "        state.placed += 1\n",

@@ -22,12 +22,31 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     check_ordered_end(desk.begun[-1])
 
 
+REFUSAL = {
+    "action": "reject",
+    "method": "POST",
+    "path": "/api/v3/orderList/oco",
+    "status": 400,
+    "code": -2010,
+    "times": 0,
+}
+
+
 @pytest.mark.parametrize(
-    ("price", "kind"),
-    [("985", ("MARKET", "expired")), ("985", ("STOP", "rejected")), ("1010.01", ("LIMIT", "expired"))],
+    ("price", "kind", "has_lists"),
+    [
+        ("985", ("MARKET", "expired"), True),
+        ("985", ("STOP", "rejected"), True),
+        ("985", ("MARKET", "expired"), False),
+        ("1010.01", ("LIMIT", "expired"), False),
+    ],
 )
-def test_an_exit_that_finds_no_bid_waits_longer_each_time(desk: Desk, price: str, kind: tuple[str, str]) -> None:
-    """Below the stop, a new stop would trigger at once and the market order finds no bid; at the target, no bid is left."""
+def test_an_exit_that_finds_no_bid_waits_longer_each_time(
+    desk: Desk, price: str, kind: tuple[str, str], *, has_lists: bool
+) -> None:
+    """Below the stop a new one would trigger at once, and no bid is left; without a list the engine sells at the target."""
+    if not has_lists:
+        desk.venue.fault(**REFUSAL, msg="refused")
     session = desk.start(BRACKET).run(4)
     desk.market.size = 10 * LOT
     desk.market.move(price)

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from checked_sessions import check_ordered_end
+from msgspec.structs import replace
+from steered_market import SteeredMarket
 from tiers import first_is_quick
 
 from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
-from engine.session_record import SECOND_NS, RiskSettings, StrategySettings
+from engine.session_record import SECOND_NS, EngineSettings, RiskSettings, StrategySettings, new_engine_settings
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
 from engine.state.orders import Order
 from journal.record import Kind
@@ -21,6 +23,8 @@ from replay.replay import replay_session
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 D = Decimal
+# as of a venue without order lists: the engine watches the target (tests/test_order_lists.py has those with lists)
+ALONE = replace(new_engine_settings(), order_lists=False)
 BTCUSDT = "binance_spot:BTCUSDT"
 PLANNER = """
 from dataclasses import dataclass
@@ -65,8 +69,16 @@ def planner(plan: str, **parameters: Any) -> StrategySettings:
     return from_sources({"planner": PLANNER.replace("PLAN,", f"{plan},")}, "planner", "Planner", parameters=parameters)
 
 
-def start(tmp_path: Path, plan: str, *, venue: VirtualVenue | None = None, **parameters: Any) -> VirtualSession:
-    return VirtualSession(venue or VirtualVenue(), tmp_path / "s", strategies=[planner(plan, **parameters)])
+def start(
+    tmp_path: Path,
+    plan: str,
+    *,
+    venue: VirtualVenue | None = None,
+    engine: EngineSettings | None = None,
+    **parameters: Any,
+) -> VirtualSession:
+    strategies = [planner(plan, **parameters)]
+    return VirtualSession(venue or VirtualVenue(), tmp_path / "s", strategies=strategies, engine=engine)
 
 
 def running(session: VirtualSession) -> list[ExecutionPlan]:
@@ -178,7 +190,7 @@ BRACKET = 'Bracket("BTCUSDT", Side.BUY, D("0.01"), stop_price=quote.bid - {}, ta
 def test_a_bracket_closes_at_the_stop_or_at_the_target(
     tmp_path: Path, stop: str, target: str, exit_type: OrderType
 ) -> None:
-    session = start(tmp_path, BRACKET.format(stop, target))
+    session = start(tmp_path, BRACKET.format(stop, target), engine=ALONE)
     session.run(30, until=lambda s: len(orders(s)) == 2)
     entry, protection = orders(session)
     assert (entry.order.type, protection.order.type) == (OrderType.MARKET, OrderType.STOP)
@@ -192,7 +204,7 @@ def test_a_bracket_closes_at_the_stop_or_at_the_target(
 
 
 def test_the_stop_of_a_bracket_covers_what_its_fees_leave(tmp_path: Path) -> None:
-    session = start(tmp_path, BRACKET.format("D(5000)", "D(5000)"))
+    session = start(tmp_path, BRACKET.format("D(5000)", "D(5000)"), engine=ALONE)
     session.run(30, until=lambda s: len(orders(s)) == 2).run(1)
     entry, protection = orders(session)
     assert entry.filled_quantity == D("0.01")
@@ -210,7 +222,7 @@ def holding(plan: str) -> StrategySettings:
 @pytest.mark.parametrize(("stop", "target"), [("D(1)", "D(5000)"), ("D(5000)", "D('0.05')")], ids=["stop", "target"])
 def test_one_cancels_the_other(tmp_path: Path, stop: str, target: str) -> None:
     plan = f'Oco("BTCUSDT", Side.SELL, D("0.01"), stop_price=quote.bid - {stop}, target_price=quote.ask + {target})'
-    session = VirtualSession(VirtualVenue(seed=2), tmp_path / "s", strategies=[holding(plan)])
+    session = VirtualSession(VirtualVenue(seed=2), tmp_path / "s", strategies=[holding(plan)], engine=ALONE)
     session.run(60, until=lambda s: len(orders(s)) == 2).run(1)
     protection = orders(session)[1]
     assert (protection.order.type, protection.order.quantity) == (OrderType.STOP, D("0.00999"))
@@ -239,7 +251,7 @@ def test_a_trailing_stop_follows_and_closes(tmp_path: Path) -> None:
 def test_a_bracket_survives_the_death_of_the_engine(tmp_path: Path, moment: int) -> None:
     """Kill the engine at the moment-th step after the plan began. The next session continues the plan before all else."""
     venue = VirtualVenue()
-    first = start(tmp_path, BRACKET.format("D(50)", "D(5000)"), venue=venue)
+    first = start(tmp_path, BRACKET.format("D(50)", "D(5000)"), venue=venue, engine=ALONE)
     first.run(30, until=lambda s: bool(running(s)))
     steps = iter(range(1_000))
     first.run(30, until=lambda _: next(steps) >= moment)
@@ -253,6 +265,7 @@ def test_a_bracket_survives_the_death_of_the_engine(tmp_path: Path, moment: int)
         previous=first,
         opening=state,
         session="bbbbbbbb",
+        engine=ALONE,
     )
     second.run(20)
     stops = [order for order in orders(second) if order.order.type is OrderType.STOP and order.status is Status.OPEN]
@@ -274,7 +287,7 @@ def test_a_bracket_survives_the_death_of_the_engine(tmp_path: Path, moment: int)
 def test_a_stop_that_the_venue_refuses_closes_the_position(tmp_path: Path) -> None:
     """The market is beyond the stop already: there is nothing to wait for."""
     plan = 'Oco("BTCUSDT", Side.SELL, D("0.01"), stop_price=quote.ask + 50, target_price=quote.ask + 5000)'
-    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[holding(plan)])
+    session = VirtualSession(VirtualVenue(), tmp_path / "s", strategies=[holding(plan)], engine=ALONE)
     session.run(60, until=lambda s: bool(ended(s)))
     _, refused, closing = orders(session)
     assert (refused.order.type, refused.status) == (OrderType.STOP, Status.REJECTED)
@@ -294,10 +307,14 @@ def test_a_safety_order_ends_a_plan_and_its_orders(tmp_path: Path) -> None:
     finish(session)
 
 
+@pytest.mark.slow
 def test_a_plan_whose_orders_risk_refuses_waits_longer_each_time_and_ends(tmp_path: Path) -> None:
     plan = 'Chase("BTCUSDT", Side.BUY, D("0.01"))'
     session = VirtualSession(
-        VirtualVenue(), tmp_path / "s", strategies=[planner(plan)], risk=RiskSettings(order_size_max=D("0.001"))
+        VirtualVenue(market=SteeredMarket()),
+        tmp_path / "s",
+        strategies=[planner(plan)],
+        risk=RiskSettings(order_size_max=D("0.001")),
     )
     session.run(900, until=lambda s: bool(ended(s)))
     assert (ended(session)[0].reason, orders(session)) == ("ordered to end", [])

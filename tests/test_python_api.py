@@ -65,6 +65,9 @@ def test_a_session_is_opened_by_id_path_folder_and_list(journals: Path, tmp_path
     assert repr(both) == f"<2 sessions, {FIRST} to {SECOND}>"
     with pytest.raises(UnknownSessionError, match="no session 'zzzz'"):
         verbatim.open("zzzz", journals=journals)
+    for name in ("", "x" * 5_000, "\0"):
+        with pytest.raises(JournalError):
+            verbatim.open(name, journals=journals)
     with pytest.raises(UnknownSessionError, match="no session was named"):
         verbatim.open([])
     with pytest.raises(JournalError, match="holds no journal"):
@@ -95,6 +98,7 @@ def test_money_and_whole_numbers_stay_exact(closed: verbatim.Session) -> None:
     assert len(fills) == len(rows) == arrow.num_rows > 5
     assert rows[0]["notional"] == rows[0]["price"] * rows[0]["quantity"]
     assert fills.head(2).rows() == rows[:2]
+    assert fills.order_by("seq DESC").rows(2) == rows[:-3:-1]
     assert fills.where("side = ?", "SELL").select("side").rows(1) == [{"side": "SELL"}]
     assert sum(batch.num_rows for batch in fills.reader(batch_rows=2)) == len(rows)
 
@@ -177,6 +181,11 @@ def test_bars_add_the_trades_up(closed: verbatim.Session) -> None:
 def test_several_sessions_are_one_table(journals: Path) -> None:
     both = verbatim.open(journals)
     counts = both.sql("SELECT session, count(*) AS n FROM fills GROUP BY ALL ORDER BY ALL").rows()
+    query = "SELECT session, count(*) AS n FROM fills GROUP BY ALL ORDER BY ALL"
+    by_command = CliRunner().invoke(main, ["sql", str(journals), query, "--json"])
+    assert json.loads(by_command.stdout) == counts
+    one_only = CliRunner().invoke(main, ["ask", str(journals)])
+    assert (one_only.exit_code, "2 are open" in one_only.output) == (3, True)
     assert counts == [{"session": each.id, "n": len(each.fills)} for each in both.sessions]
     assert len(both.trades()) == sum(len(each.trades()) for each in both.sessions)
     for question in (both.state, both.why, both.replay, lambda: both.id, lambda: both.diff(both)):
@@ -325,3 +334,13 @@ def test_an_instrument_is_named_as_its_user_does(tmp_path: Path) -> None:
     for name in ("BTC/USD", "BTCUSDT", BTC):
         assert opened.quotes(name).arrow() == opened.quotes().arrow()
         assert opened.bars(1, name).rows() == opened.bars(1).rows() != []
+
+
+def test_a_result_that_is_not_read_to_its_end_leaves_no_words_at_exit(closed: verbatim.Session) -> None:
+    code = (
+        "import sys; from analysis.sql_session import connect, query_arrow; from pathlib import Path\n"
+        "reader = query_arrow(connect(Path(sys.argv[1])), 'FROM records', batch_rows=100); next(reader)"
+    )
+    command = [sys.executable, "-P", "-c", code, str(closed.folder)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stderr == ""

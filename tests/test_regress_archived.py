@@ -19,6 +19,7 @@ from replay.study.regress import Job, job_key, regress_rows
 from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_for_session, run_any_job
 from replay.study.workers import run_jobs
 from verbatim.cli import main
+from verbatim.session_opening import open as open_sessions
 from verbatim.testing import VirtualSession, VirtualVenue
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,15 @@ def verbatim(*words: object, code: int = 0) -> str:
 
 def whole(copies: Path) -> list[str]:
     return sorted(path.name for path in copies.glob("*/*") if path.is_dir())
+
+
+def test_a_bucket_of_sessions_is_one_table(days: list[Path], bucket: str) -> None:
+    """`verbatim.open` with the address of their folder: each is fetched once, and each row names its session."""
+    archived, local = open_sessions(bucket.replace("/%s", "")), open_sessions(days)
+    assert [folder.name for folder in archived.folders] == [day.name for day in days]
+    query = "SELECT * FROM records ORDER BY session, seq"
+    assert archived.sql(query).arrow() == local.sql(query).arrow()
+    assert open_sessions(bucket % days[1].name).folders == archived.folders[1:2]
 
 
 def test_archived_sessions_give_the_rows_of_local_ones(

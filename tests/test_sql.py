@@ -224,8 +224,9 @@ def hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hand]:
         hand.fact(facts.ModeChanged("running", ()))
         hand.fact(_PNL)
         funded = msgspec.structs.replace(_PNL, funding=Decimal("-0.05"), asset="USDT", report_rate=Decimal("0.9"))
-        hand.fact(funded)
-        hand.fact(_PORTFOLIO)
+        funding = facts.FundingPaid("quoter", BTC, "USDT", Decimal("-0.05"), Decimal(1), 7, rate=Decimal("0.0001"))
+        for report in (funded, _PORTFOLIO, funding):
+            hand.fact(report)
         hand.out(Kind.NOTE, NoteBody("warning", "it's late"))
         hand.place("pending", limit("1", "91"))
         lost = facts.MarketGap("binance_spot.market.0", "connection lost", 5, -1)

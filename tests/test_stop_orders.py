@@ -84,3 +84,13 @@ def test_a_stop_on_the_wrong_side_is_refused_by_the_venue_and_said(desk: Desk) -
     closed = session.facts("order_closed")[-1]
     assert (closed["status"], closed["reason"]) == ("rejected", "-2010 Order would trigger immediately.")
     assert session.state.account.positions.net("binance_spot:BTCUSDT") == Decimal("0.01")
+
+
+def test_a_held_stop_that_is_cancelled_was_never_triggered(desk: Desk) -> None:
+    session = desk.start(type="STOP", distance="500")
+    session.run(60, until=lambda s: stop_of(s) is not None and stop_of(s).status is Status.OPEN)
+    name = stop_of(session).client_order_id
+    desk.venue.fault(action="events_before_answer")
+    session.command("cancel_all").run(3)
+    assert session.state.account.orders.get(name).status is Status.CANCELED
+    assert session.facts("order_triggered") == []

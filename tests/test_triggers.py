@@ -33,7 +33,7 @@ def timers(session: VirtualSession) -> Counter[str]:
 
 def test_a_strategy_learns_what_fired(begin: CheckedSessions) -> None:
     """All kinds at once: it trades on `mode`, is run for the fill and the order's end, and then only for the market."""
-    session = begin(CalmVenue(), "listener").run(20)
+    session = begin(VirtualVenue(), "listener").run(20)
     runs = declared_state(session)["runs"]
     assert runs.keys() == {"quote", "trade", "book", "bar", "timer", "fill", "order_end", "mode"}
     assert (runs["mode"], runs["fill"], runs["order_end"]) == (1, 1, 1)
@@ -161,6 +161,7 @@ def test_why_leads_from_an_order_back_to_the_fill_that_it_followed(tmp_path: Pat
     assert fill.key != sale, "the order that was bought before"
 
 
+@pytest.mark.slow
 def test_a_compiled_predicate_may_be_one_of_several_triggers(begin: CheckedSessions) -> None:
     """The predicate's plain form is compared only where it fired; a rebuild has the same triggers."""
     text = (STRATEGIES / "compiled.py").read_text()
@@ -176,7 +177,9 @@ def test_a_compiled_predicate_may_be_one_of_several_triggers(begin: CheckedSessi
         )
         .replace("seq: int = 0  #", "others: int = 0\n        seq: int = 0  #")
     )
-    session = begin(CalmVenue(), from_sources({"compiled": text}, "compiled", "Wide", parameters={"ticks": 1})).run(30)
+    session = begin(VirtualVenue(), from_sources({"compiled": text}, "compiled", "Wide", parameters={"ticks": 1})).run(
+        30
+    )
     session.stop()
     assert session.facts("strategy_stopped") == []
     assert session.facts("strategy_triggered")

@@ -78,3 +78,11 @@ def test_a_session_that_continues_is_ready_at_once(begin: CheckedSessions) -> No
 def test_a_wrong_warm_up_is_refused_at_load(warm_up: str, fault: str) -> None:
     with pytest.raises(StrategyError, match=fault):
         patient(PATIENT.replace("WarmUp(bars=5)", warm_up))
+
+
+def test_a_summary_says_what_a_strategy_waits_for(begin: CheckedSessions) -> None:
+    session = begin(CalmVenue(), patient()).run(2)
+    runner, state = session.sequencer.kernel.session.runner, session.state
+    assert runner.missing(state.account, state.market, "patient") == "2 of 3 values of mean of BTCUSDT"
+    session.run(15)
+    assert runner.missing(session.state.account, session.state.market, "patient") == ""

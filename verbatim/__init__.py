@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from engine.plan_terms import MarketLimits as MarketLimits
     from engine.plan_terms import Oco as Oco
     from engine.plan_terms import Scale as Scale
+    from engine.plan_terms import StopChoice as StopChoice
     from engine.plan_terms import Timed as Timed
     from engine.plan_terms import Trail as Trail
     from engine.plan_terms import Twap as Twap
@@ -134,6 +135,7 @@ _STRATEGY_HOMES = {
     "RiskRule": "engine.risk.context",
     "Run": "engine.strategy.api",
     "Scale": "engine.plan_terms",
+    "StopChoice": "engine.plan_terms",
     "Side": "engine.model",
     "Status": "engine.lifecycle",
     "TimeInForce": "engine.model",

@@ -32,6 +32,8 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "sql": "Query a session with DuckDB SQL.",
     "why": "Show the chain of records behind an order.",
     "sessions": "List recorded sessions.",
+    "cockpit": "Show sessions in the browser, finished or running.",
+    "report": "Write a session's page into one HTML file.",
     "recover": "Seal the journal of a session that crashed.",
     "merge": "Merge a session's many small segments into a few large ones.",
     "venue": "Start the simulated venue alone.",

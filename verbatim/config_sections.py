@@ -12,6 +12,7 @@ from engine.live.calendars import with_windows
 from engine.live.logs import LogSettings
 from engine.live.time_zones import find_zone
 from engine.live.transport.selection import TransportProfile
+from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     CooldownSettings,
     DaySettings,
@@ -329,6 +330,8 @@ class EngineSection(Section):
     stop_timeout_s: Decimal = Field(default=Decimal(15), gt=0)
     checkpoint_every: int = Field(default=5000, gt=0)
     cancel_on_stop: bool = True
+    order_lists: bool = True
+    protection_on_stop: StopChoice = StopChoice.KEEP
     bar_close_after_s: Decimal = Field(default=Decimal(1), gt=0)
     access_wait_s: Decimal = Field(default=Decimal(60), gt=0)
     access_halt_after_s: Decimal = Field(default=Decimal(300), gt=0)

@@ -35,6 +35,7 @@ from engine.session_record import (
     new_engine_settings,
     newest_risk,
 )
+from engine.strategy.loading import load
 from engine.strategy.rule_loading import recorded_rules
 from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
@@ -48,7 +49,7 @@ VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture is unpacked
 POLL_SECONDS = 0.2
 DRAIN_SECONDS = 0.5  # after the capture's last line, until it was processed
 ERRORS_ONLY = LogSettings(level="error")
-SYMBOLS = ("BTCUSDT",)  # of the synthetic market
+SYNTHETIC_SYMBOLS = ("BTCUSDT", "ETHUSDT")  # the first one, or those that the strategy trades
 DEFAULTS = {  # symbol -> the example strategies that trade it
     "BTCUSDT": {"quoter": "quoter.py:Quoter", "cross": "ma_cross.py:MovingAverageCross"},
     "ETHUSDT": {"quoter": "quoter.py:EthQuoter", "cross": "ma_cross.py:EthCross"},
@@ -145,7 +146,14 @@ def refuse_strategy(options: DemoOptions) -> None:
     if options.strategy:
         strategy = read_strategy(options.strategy)
         if options.capture is None:
-            check_instruments((strategy,), SYMBOLS, listed="the demo's market")
+            check_instruments((strategy,), demo_symbols(options), listed="the demo's market")
+
+
+def demo_symbols(options: DemoOptions) -> tuple[str, ...]:
+    """Return the symbols of the synthetic market: those that the strategy trades and the market knows."""
+    traded = load(read_strategy(options.strategy)).instruments if options.strategy else ()
+    found = tuple(symbol for symbol in SYNTHETIC_SYMBOLS if symbol in {name.rpartition(":")[2] for name in traded})
+    return found or SYNTHETIC_SYMBOLS[:1]
 
 
 async def trade(options: DemoOptions) -> Summary:
@@ -154,7 +162,7 @@ async def trade(options: DemoOptions) -> Summary:
     if options.capture is not None:
         venue_options["capture"] = os.fspath(options.capture.resolve())
     else:
-        venue_options["symbols"] = list(SYMBOLS)
+        venue_options["symbols"] = list(demo_symbols(options))
     async with venue_process(venue_options) as ready:
         config = demo_session(options, ready)
         with StatusLine(is_wanted=options.status) as status:

@@ -6,9 +6,10 @@ next `run` continues from there, halted.
 
 import getpass
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from engine.live.clock import SessionClock
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
 from engine.live.emergency import APART_SECONDS
 from engine.live.logs import LogSettings
-from engine.live.previous_session import PreviousJournal, rebuilt_state
+from engine.live.previous_session import NOT_READ, PreviousJournal, rebuilt_state, unread_journal
 from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import exposure
+from engine.plan_terms import StopChoice
 from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody
 from engine.state.session_state import carry_over
 from engine.venues.order_ids import SESSION_LETTERS
@@ -41,6 +43,7 @@ from verbatim.runner import run_session_config
 ANSWER_SECONDS = 5.0  # a living session that does not answer so long is passed by
 POLL_SECONDS = 0.2
 STOP_SECONDS = 2.0  # of the time to wait, for the end of the session that cancels: half for the venue, half to seal
+READ_SHARE = 0.25  # of the time to wait, for reading the journal of the session that is killed
 RETRY_SECONDS_MAX = 10.0  # between two attempts to reach a venue that does not describe the instruments
 OURS_MAX = 200  # the newest sessions of the folder whose orders are cancelled too
 
@@ -102,9 +105,8 @@ def kill(
     wanted = config or _config_of(folder, body, environment)
     marks = tuple(found.session_id for found in list_sessions(folder.parent))[-OURS_MAX:]
     wanted = replace_safety(replace(wanted, locks_account=not warning), (*marks, body.session))
-    before = _read_only(folder, body) if warning else None
     order = CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL
-    killing = _Killing(wanted, before, order, reason, end)
+    killing = _Killing(wanted, partial(_read_only, folder, body) if warning else None, order, reason, end)
     trio.run(killing.run)
     if killing.session is None:
         left = _left_in_journal(folder, killing.problem)
@@ -115,6 +117,10 @@ def kill(
     elif not (killing.is_done or left["orders"] or left["unconfirmed"]):
         left["unconfirmed"] = "the time was over before it confirmed that no order of ours is open"
     is_done = killing.is_done and not left["safety"] and not left["left"] and not left["orders"]
+    if killing.session.plan.body.opening is None:
+        is_done = is_done and not flatten
+        unread = f"the state of session {body.session} is not known, so its positions are not in this report"
+        warning = f"{warning}; {unread}" if warning else unread
     folder_of_kill = str(killing.session.plan.folder)
     return Killed("venue", left, is_done, warning, folder_of_kill, killing.session.was_signalled)
 
@@ -123,27 +129,35 @@ class _Killing:
     """A session that kills another one's orders, until a point in time."""
 
     def __init__(
-        self, wanted: SessionConfig, before: PreviousJournal | None, order: CommandName, reason: str, end: float
+        self,
+        wanted: SessionConfig,
+        read_before: Callable[[], PreviousJournal] | None,
+        order: CommandName,
+        reason: str,
+        end: float,
     ) -> None:
         self.session: LiveSession | None = None  # once it began
         self.is_ordered = False  # the session got its orders
         self.is_done = False  # two answers of the venue, apart in time, show that none of ours is open
         self.problem = "the time was over before it was queried"  # why it did not begin
         self._wanted = wanted
-        self._before = before
+        self._read_before = read_before  # None: the start of the session reads and recovers it
         self._order = order
         self._reason = reason
         self._end = end
 
     async def run(self) -> None:
         """Run until it is done, or until the time is over. A venue that cannot be reached is tried again."""
-        wait_s = 1.0
+        wait_s, before = 1.0, None
         with trio.move_on_after(max(self._end - time.monotonic(), 0)):
+            if self._read_before is not None:
+                before = unread_journal(self._wanted.journals, "its journal was not read in time")
+                with trio.move_on_after(self._read_seconds):
+                    before = await trio.to_thread.run_sync(self._read_before, abandon_on_cancel=True)
             while self.session is None:
+                wanted = replace(self._wanted, read_seconds_max=self._read_seconds)
                 try:
-                    await run_session_config(
-                        self._wanted, drive=self._drive, before=self._before, stops_if_refused=False, log=LOG
-                    )
+                    await run_session_config(wanted, drive=self._drive, before=before, stops_if_refused=False, log=LOG)
                 except StartError as error:
                     self.problem = str(error)
                     log.warning("the venue could not be queried", reason=self.problem)
@@ -151,6 +165,11 @@ class _Killing:
                     return
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, RETRY_SECONDS_MAX)
+
+    @property
+    def _read_seconds(self) -> float:
+        """The time for reading a journal. Orders that bear our mark are cancelled without it, if it is over."""
+        return max((self._end - time.monotonic()) * READ_SHARE, POLL_SECONDS)
 
     async def _drive(self, session: LiveSession) -> None:
         self.session = session
@@ -188,7 +207,10 @@ def replace_safety(wanted: SessionConfig, marks: tuple[str, ...]) -> SessionConf
         free_bytes_min=0,
         carry=True,
         engine=msgspec.structs.replace(
-            wanted.engine, cancel_on_stop=True, stop_timeout_ns=int(STOP_SECONDS / 2 * SECOND_NS) * wanted.clock.speed
+            wanted.engine,
+            cancel_on_stop=True,
+            protection_on_stop=StopChoice.CANCEL,
+            stop_timeout_ns=int(STOP_SECONDS / 2 * SECOND_NS) * wanted.clock.speed,
         ),
     )
 
@@ -264,7 +286,7 @@ def _key_of(body: SessionBody, environment: Mapping[str, str]) -> SecretKey:
 
 def _read_only(folder: Path, body: SessionBody) -> PreviousJournal:
     """Return the state of a session whose process still holds its journal. Nothing is recovered or sealed."""
-    previous = PreviousSession(session=body.session, last_seq=-1, chain="", closed=False)
+    previous = PreviousSession(session=body.session, last_seq=NOT_READ, chain="", closed=False)
     try:
         state = rebuilt_state(Journal.open(folder))
     except JournalError as error:

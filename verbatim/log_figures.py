@@ -40,8 +40,8 @@ class TradingFigures:
     def add(self, output: Output) -> None:
         """Count an output."""
         match output.body:
-            case RequestBody() as request if request.purpose is Purpose.PLACE:
-                self._counts["orders"] += 1
+            case RequestBody() as request if request.placed:
+                self._counts["orders"] += len(request.placed)
             case RequestBody() as request if request.purpose is Purpose.CONNECT:
                 self._counts["reconnects"] += request.source in self._links
                 self._links.add(request.source)

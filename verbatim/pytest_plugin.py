@@ -15,6 +15,7 @@ import pytest
 from verbatim import check_packages
 
 if TYPE_CHECKING:
+    from analysis.session import Session
     from replay.study.decisions import RecordedDecision
 
 SHOWN = 20
@@ -33,8 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 class CapturedDay:
     """A recorded session to compare strategy versions on. It is only read, and no socket is opened."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, session: "Session") -> None:
+        self.session = session  # its tables, state and causes (docs/python-api.md)
+        self.folder = session.folder
 
     def recorded(self) -> "list[RecordedDecision]":
         """Return the decisions of the recorded session; none for a recording without a strategy."""
@@ -60,17 +62,17 @@ class CapturedDay:
             modelled: use the simulated venue from the first request on.
         """
         check_packages()
-        from engine.session_record import read_session
         from journal.reader import Journal
         from replay.network_guard import no_sockets
         from replay.overrides import apply_overrides, with_strategy
         from replay.resim.resimulate import ResimOptions
         from replay.resim.venue_model import measure_latency
         from replay.study.trial import run_trial
+        from verbatim.session_lookup import session_in
         from verbatim.strategy_files import read_strategy
 
         journal = Journal.open(self.folder)
-        body = read_session(journal.session_record().body or "")
+        body = session_in(self.folder, None)
         if strategy is not None:
             body = with_strategy(body, read_strategy(strategy))
         body = apply_overrides(body, dict(settings or {}))
@@ -82,25 +84,25 @@ class CapturedDay:
 
 
 @pytest.fixture
-def captured_day(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str | Path], CapturedDay]:
-    """Return `captured_day(path)`, which opens a session's folder or a bundle.
+def captured_day() -> Callable[[str | Path], CapturedDay]:
+    """Return `captured_day(path)`, which opens a session's folder, a bundle or an archive, as `verbatim.open` does.
 
-    A bundle carries code of its maker, so it needs `trust_code=True`.
+    A bundle or an archive carries code of its maker, so it needs `trust_code=True`.
     """
 
     def day(path: str | Path, *, trust_code: bool = False) -> CapturedDay:
-        from journal.bundle import unpack
+        check_packages()
+        from journal.archive_cache import is_address
+        from verbatim.session_lookup import is_file
+        from verbatim.session_opening import open as open_session
 
-        scratch = tmp_path_factory.mktemp("captured_day")
-        if Path(path).is_file():
-            if not trust_code:
-                pytest.fail(
-                    f"{path} is a bundle, with code of its maker. What to do: captured_day(..., trust_code=True).",
-                    pytrace=False,
-                )
-            unpack(Path(path), scratch / "bundle")
-            return CapturedDay(scratch / "bundle")
-        return CapturedDay(Path(path))
+        if not trust_code and (is_file(str(path)) or is_address(str(path))):
+            what = "a bundle" if is_file(str(path)) else "an archive"
+            pytest.fail(
+                f"{path} is {what}, with code of its maker. What to do: captured_day(..., trust_code=True).",
+                pytrace=False,
+            )
+        return CapturedDay(open_session(path))
 
     return day
 

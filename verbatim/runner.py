@@ -317,12 +317,13 @@ def headline(summary: Summary) -> str:
 
 
 def problems(summary: Summary) -> list[str]:
-    """Return the headline of a session that did not trade at its end, then a line for each stopped strategy, and one
-    if every intent was refused.
+    """Return the headline of a session that did not trade at its end, then a line for each stopped strategy and each
+    whose WarmUp is not over, and one if every intent was refused.
     """
     last = summary.last
     lines = [summary.shares.headline] if summary.shares.headline and not summary.is_halted else []
     lines += [f"strategy {name}  stopped: {' '.join(why.split())}" for name, why in last.stopped]
+    lines += [f"strategy {name}  waits: its WarmUp lacks {missing}" for name, missing in last.warming]
     if last.refused and not last.orders:
         intents = "intent" if last.refused == 1 else "intents"
         lines.append(f"refused  {last.refused:,} {intents}, and no order was placed; the first: {last.first_objection}")

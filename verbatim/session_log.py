@@ -36,7 +36,7 @@ NOTE_LINES = {
     NoteLevel.WARNING: ("warning", WARNING),
     NoteLevel.ALARM: ("alarm", ERROR),
 }
-REQUEST_LINES = {Purpose.PLACE: "order", Purpose.AMEND: "amend"}
+REQUEST_LINES = {Purpose.PLACE: "order", Purpose.PLACE_LIST: "order list", Purpose.AMEND: "amend"}
 # facts with their own lines; alarms and warnings are NOTEs beside them
 FACT_LINES: dict[type, tuple[str, int]] = {
     facts.OrderFilled: ("fill", INFO),
@@ -152,14 +152,16 @@ class SessionLog:
 
     def _request(self, output: Output, request: RequestBody) -> None:
         event = REQUEST_LINES.get(request.purpose)
-        if event is None or request.order is None:
+        named = request.placed if request.order is None else ((request.client_order_id, request.order),)
+        if event is None or not named:
             self._line(output, str(request.purpose), DEBUG)
             return
         fields = {
-            **self._order_fields(request.client_order_id),
+            **self._order_fields(named[0][0]),
             **({"plan_id": request.plan_id} if request.plan_id else {}),
         }
-        self._line(output, event, INFO, fields, text=order_text(request.order))
+        text = "; ".join(order_text(order) for _, order in named)
+        self._line(output, event, INFO, fields, text=text)
 
     def _fact(self, output: Output) -> None:
         body = output.body
@@ -232,6 +234,8 @@ class SessionLog:
             name = intent.order.instrument
         elif intent.plan is not None:
             name = intent.plan.instrument
+        elif intent.legs:
+            name = intent.legs[0].instrument
         if name:
             instrument = find_instrument(self._session.instruments, name)
             return {**fields, "instrument": name if instrument is None else instrument.id}

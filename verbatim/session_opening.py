@@ -12,7 +12,7 @@ from journal.archive_cache import archived_sessions, cached_copy, is_address
 from journal.errors import UnknownSessionError
 from journal.record import Kind
 from journal.recover import has_segments
-from journal.sessions import list_named_journals, list_sessions
+from journal.sessions import is_folder, list_named_journals, list_sessions
 from verbatim.session_lookup import UnpackedBundle, find, is_file
 
 SessionName: TypeAlias = str | os.PathLike[str] | Session
@@ -85,7 +85,7 @@ def _named_places(session: str, journals: Path) -> list[SessionPlace]:
         unpacked = UnpackedBundle(Path(session))
         return [SessionPlace(unpacked.folder, session, unpacked)]
     folder = Path(session)
-    if folder.is_dir() and not has_segments(folder):
+    if session and is_folder(folder) and not has_segments(folder):
         inside = [found.path for found in list_sessions(folder)] + list_named_journals(folder)
         if inside:
             return [SessionPlace(path) for path in inside]

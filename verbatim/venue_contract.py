@@ -18,15 +18,17 @@ import msgspec
 import numpy as np
 
 from engine.events import Event, FillsReport, OrderReport, Outcome
+from engine.facts import ListLeg, NewOrder
 from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
-from engine.model import Instrument, OrderTerm, OrderType, Side, TimeInForce
+from engine.model import Instrument, ListKind, OrderTerm, OrderType, Side, TimeInForce
+from engine.money import ZERO
 from engine.order_terms import RecordedTerms, terms_of
 from engine.requests import LinkRole, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
 from engine.venues.signing import Credentials
-from engine.venues.venue import DeadManSwitch, Network, Venue
+from engine.venues.venue import DeadManSwitch, Network, PlacesLists, Venue
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 
@@ -48,7 +50,7 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
-      fills_after, dead_man_switch.
+      fills_after, dead_man_switch, place_oco, place_opoco.
     - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
       accepts.
 
@@ -153,6 +155,9 @@ class _Contract:
                 yield "place", self._place(order_id, kind, in_force)
         for term in sorted(venue.capabilities.terms):
             yield "place", self._place_with(order_id, term)
+        for list_kind in sorted(venue.capabilities.order_lists):
+            assert isinstance(account, PlacesLists), "a venue with the capability has the request"
+            yield f"place_{list_kind}", account.place_list(self._order_id(2), instrument, self._legs(list_kind))
         yield "cancel", account.cancel(instrument, order_id, "venue-1")
         yield "cancel_all", account.cancel_all(instrument)
         if venue.capabilities.dead_man_switch:
@@ -183,6 +188,33 @@ class _Contract:
             OrderTerm.QUOTE_QUANTITY: (OrderType.MARKET, RecordedTerms(price, in_force, quote_quantity=price)),
         }[term]
         return self.venue.account.place(order_id, instrument, Side.SELL, 2 * lot, terms_of(kind, recorded))
+
+    def _legs(self, kind: ListKind) -> list[ListLeg]:
+        """Return the orders of a list of this kind: an entry if it has one, the stop and the target."""
+        instrument = self.report.instruments[0]
+        tick, names = instrument.tick_size or Decimal(1), [self._order_id(3), self._order_id(4), self._order_id(5)]
+        exits = (OrderType.STOP, ZERO, 2 * tick), (OrderType.LIMIT_MAKER, 4 * tick, ZERO)
+        has_entry = kind is ListKind.OPOCO
+        entry = ListLeg(names[2], self._order(Side.BUY, OrderType.LIMIT, 3 * tick, ZERO))
+        waits_for = entry.client_order_id if has_entry else ""
+        pair = [
+            ListLeg(name, self._order(Side.SELL, order_type, price, stop), waits_for)
+            for name, (order_type, price, stop) in zip(names[:2], exits, strict=True)
+        ]
+        return [entry, *pair] if has_entry else pair
+
+    def _order(self, side: Side, order_type: OrderType, price: Decimal, stop_price: Decimal) -> NewOrder:
+        instrument = self.report.instruments[0]
+        quantity = instrument.lot_size or Decimal(1)
+        return NewOrder(instrument.id, side, order_type, quantity, price=price, stop_price=stop_price)
+
+    def check_order_lists_name_their_orders(self) -> None:
+        """Verify that the placement of a list carries all our ids, and counts each order."""
+        for kind in sorted(self.venue.capabilities.order_lists):
+            unsigned = next(unsigned for name, unsigned in self.calls() if name == f"place_{kind}")
+            names = {self._order_id(2), *(leg.client_order_id for leg in self._legs(kind))}
+            assert names <= {value for _, value in unsigned.params}, f"a {kind} lacks an id of ours"
+            assert unsigned.orders == len(self._legs(kind)), f"a {kind} counts as {unsigned.orders} orders"
 
     def check_requests_are_values(self) -> None:
         """Verify that a call always gives the same request, and a record can hold it: no time, signature or key."""
@@ -244,7 +276,7 @@ class _Contract:
             assert not any(text in repr(message) for text in secrets), f"the text of {name} shows a secret"
 
     def check_account_signatures_are_repeatable(self) -> None:
-        """Verify that the same request, key and time give the same bytes; another time gives others where a request is
+        """Verify that the same request, key and time give the same bytes; another time gives others if a request is
         signed.
         """
         signer, key = self.venue.signer, self.venue.signer.load_key(self._credentials())

@@ -136,7 +136,8 @@ def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
         client_id = report.client_order_id_now or report.client_order_id or client_id
     if (quantity, price, client_id) == (known.quantity, known.price, order.venue_client_id or name):
         return
-    if (quantity, price, client_id) != (order.amended_to, known.price, name):  # else our own amendment
+    # else our own amendment, or the size that its list's entry brought
+    if not order.waits_for and (quantity, price, client_id) != (order.amended_to, known.price, name):
         text = (
             f"order {name} is {plain(quantity)} at {plain(price)} at the venue, under the id {client_id}; "
             f"it was {plain(known.quantity)} at {plain(known.price)}"
@@ -289,11 +290,15 @@ def apply_place_answer(
         proof_after_ns: Time after sending from which "not found" proves absence.
 
     """
-    name = pending.request.client_order_id
+    proof_ns = (sent_ns or pending.request.expires_ns) + proof_after_ns
+    for name, _ in pending.request.placed:
+        _apply_place_answer(step, name, answer, proof_ns)
+
+
+def _apply_place_answer(step: StepContext, name: str, answer: Answer, proof_ns: int) -> None:
     order = step.account.orders.get(name)
     if order is None or order.status is not Status.PENDING:
         return
-    proof_ns = (sent_ns or pending.request.expires_ns) + proof_after_ns
     text = f"{answer.code} {answer.text}".strip() if answer.code else answer.text
     match answer.outcome:
         case Outcome.DONE:  # placed, but with no status: the venue is queried

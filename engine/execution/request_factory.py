@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from engine.bodies import RequestBody
-from engine.facts import NewOrder
+from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
-from engine.model import Instrument
+from engine.model import Instrument, ListKind
 from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
-from engine.risk.review import Approved
+from engine.risk.review import Approved, ApprovedList
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
@@ -17,6 +17,7 @@ from engine.venues.venue import (
     DeadManSwitch,
     HasHistory,
     OrderFills,
+    PlacesLists,
     ProbesPrivateLink,
     Resubscribes,
     SizedSnapshots,
@@ -55,6 +56,7 @@ class RequestFactory:
         order: NewOrder | None = None,
         reconcile_round: int = 0,
         plan_id: str = "",
+        legs: tuple[ListLeg, ...] = (),
         history: HistoryPage | None = None,
     ) -> int:
         window_ns = self.venue.recv_window_ms * 1_000_000
@@ -73,6 +75,7 @@ class RequestFactory:
             clock_offset_ns=step.account.limits.get(self.venue.name).clock_offset_ns,
             round=reconcile_round,
             plan_id=plan_id,
+            legs=legs,
             history=history,
         )
         return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
@@ -102,6 +105,38 @@ class RequestFactory:
             strategy=strategy,
             order=order,
             plan_id=plan_id,
+        )
+
+    @property
+    def order_lists(self) -> frozenset[ListKind]:
+        """The kinds of order lists that plans place here."""
+        return self.venue.capabilities.order_lists if self.settings.order_lists else frozenset()
+
+    def place_list(
+        self,
+        step: StepContext,
+        approved: ApprovedList,
+        *,
+        list_id: str,
+        strategy: str,
+        instrument: Instrument,
+        cause: int,
+        plan_id: str = "",
+    ) -> int:
+        """Emit the request that places the approved orders of a list as one; return its seq."""
+        account = self.venue.account
+        assert isinstance(account, PlacesLists), f"{self.venue.name} states the capability and cannot place lists"
+        return self._ask(
+            step,
+            Purpose.PLACE_LIST,
+            account.place_list(list_id, instrument, approved.legs),
+            mutates=True,
+            cause=cause,
+            instrument=instrument.id,
+            client_order_id=list_id,
+            strategy=strategy,
+            plan_id=plan_id,
+            legs=approved.legs,
         )
 
     def cancel(

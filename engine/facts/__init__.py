@@ -24,6 +24,7 @@ from engine.facts.account_facts import (
 from engine.facts.history_facts import HistoryEnd, HistoryEnded, HistoryFact, HistoryFailed, HistoryRead
 from engine.facts.order_facts import (
     CancelSettled,
+    ListLeg,
     NewOrder,
     OrderAccepted,
     OrderAdopted,
@@ -111,6 +112,7 @@ __all__ = [
     "InstrumentChanged",
     "LinkReady",
     "LinkSteady",
+    "ListLeg",
     "MarketGap",
     "ModeChanged",
     "NewOrder",

@@ -58,6 +58,14 @@ class NewOrder(msgspec.Struct, frozen=True):
         return TERMS[self.type].from_recorded(recorded)
 
 
+class ListLeg(msgspec.Struct, frozen=True):
+    """One order of an order list: the venue places all of them or none."""
+
+    client_order_id: str
+    order: NewOrder
+    waits_for: str = ""  # client order id of the list's order that must be filled before this one is active
+
+
 class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_accepted"):
     """The venue has the order."""
 

@@ -94,7 +94,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
             pass
     for event in reports if request.purpose is not Purpose.HISTORY else ():
         _handle_report(session, step, applied, pending, event)
-    if request.purpose is Purpose.PLACE:
+    if request.placed:
         proof_after_ns = session.proof_after_ns(session.venues[request.venue])
         order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
         if answer.is_instrument_rule:

@@ -7,6 +7,7 @@ from engine.handlers.spent_budgets import budget_rules
 from engine.lifecycle import LIVE, Status
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
+from engine.state.linked_orders import siblings
 from engine.state.order_budgets import BudgetKind
 from engine.state.orders import Order
 from engine.step_context import StepContext
@@ -25,12 +26,18 @@ def cancel_rules(step: StepContext, strategy: str, order_id: str, *, venue: str)
     return {
         "known": "" if order is not None and order.strategy == strategy else "not an order of this strategy",
         "live": "" if order is not None and order.status in LIVE else "the order is closed",
-        "one_at_a_time": ""
-        if step.account.requests.for_order(order_id) is None
-        else "another request for this order is on its way",
+        "one_at_a_time": _under_way(step, order_id, order),
         "again": _again(refused, wait_ns) if is_repeated else "",
         "rate": f"{venue} asked us to wait: {budget.reason}" if step.time_ns < budget.blocked_until_ns else "",
     }
+
+
+def _under_way(step: StepContext, order_id: str, order: Order | None) -> str:
+    """Return which request on its way makes the cancel needless, or "". The cancel of an order ends its whole list."""
+    if step.account.requests.for_order(order_id) is not None:
+        return "another request for this order is on its way"
+    linked = [] if order is None or not order.list_id else siblings(step.account.orders, order)
+    return "the cancel of its list is on its way" if any(other.cancel_seq for other in linked) else ""
 
 
 def cancel_if_permitted(

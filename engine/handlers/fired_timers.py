@@ -9,6 +9,7 @@ from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.reread_metadata import request_metadata
+from engine.handlers.stop_protection import name_protection
 from engine.handlers.watch import watch_session
 from engine.handlers.watch_errors import watch_errors
 from engine.handlers.watch_losses import rate_amounts, watch_daily_loss
@@ -47,6 +48,7 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
                     reconnect(session, step, source)
         case TimerKind.STOP if step.account.modes.stopping_since_ns and not step.account.modes.closing:
             step.note(NoteLevel.WARNING, "stopped without an answer from the venue to everything that was asked")
+            name_protection(session, step)
             step.emit(SessionClosing(CloseReason.DEADLINE))
         case _:
             pass

@@ -117,10 +117,25 @@ def review_order(
     quote: Quote | None,
     order_id: str,
     cause: int,
+    is_protecting: bool = False,
 ) -> ApprovedIntent | None:
-    """Emit risk's verdict on a new order. Return the order if it is approved."""
+    """Emit risk's verdict on a new order. Return the order if it is approved.
+
+    Args:
+        session: The session.
+        step: The current step.
+        strategy: The strategy whose order it is.
+        order: The order.
+        quote: The last quote.
+        order_id: Its client order id.
+        cause: The seq of the intent.
+        is_protecting: It protects a position that stays open while the session stops.
+
+    """
     instrument = session.instruments[order.instrument]
     context = risk_context(session, step, strategy, order, quote)
+    if is_protecting:
+        context = replace(context, is_protecting=True)
     if step.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
         # as long as it is under way, the order locks what it is now estimated to cost
         context = replace(context, order=replace(order, market_price=context.worst_price))

@@ -44,6 +44,8 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     ledger_check.halt_for_drift(step)
     if step.account is not account:
         decide_mode(session, step, market_reasons)
+        if step.account.modes is not account.modes and step.account.plans.running:
+            advance_plans(session, step)  # a plan protects its position before a strategy decides
     modes = step.account.modes
     if modes.stopping_since_ns:
         advance_shutdown(session, step)

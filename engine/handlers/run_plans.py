@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
 from engine.execution.plans import PLANS
 from engine.execution.plans.seen import NOTHING, PlanMove, Seen, cancellable
-from engine.facts import BreakerScope, NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
+from engine.facts import NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
 from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.handlers.intents import emit_request, review_order
+from engine.handlers.place_lists import SOURCE, is_paused, place_list
 from engine.handlers.spent_budgets import placement_wait_ns, replacement_wait_ns
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
@@ -24,11 +25,11 @@ from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS, TERM_RULES
 from engine.state.execution_plans import ExecutionPlan
+from engine.state.kept_exits import keeps_exits
 from engine.state.orders import Order
 from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Run
 
-SOURCE = "plan"  # of the records that plans lead to
 REFUSALS_MAX = 20  # in a row; then a plan that protects no position ends
 WAIT_NS_MAX = 30 * SECOND_NS  # between two orders that are refused again and again
 
@@ -39,7 +40,7 @@ def is_plan(step: StepContext, name: str) -> bool:
 
 
 def handle_plan_intent(session: SessionContext, step: StepContext, strategy: str, intent: Run | Cancel) -> None:
-    """Emit an intent to run or to end a plan, and its verdict; start or end the plan if it is approved."""
+    """Emit an intent to run or end a plan and its verdict; act on it if it is approved."""
     if isinstance(intent, Cancel):
         _end_for_strategy(session, step, strategy, intent)
     else:
@@ -107,8 +108,27 @@ def advance_plans(session: SessionContext, step: StepContext) -> None:
         elif is_over or step.account.safety.is_pausing(plan.strategy):
             _stop(step, plan)
             _advance_stop(session, step, step.account.plans.running[plan.plan_id])
-        elif modes.mode is Mode.RUNNING and not modes.stopping_since_ns and plan.strategy in session.strategies:
+        elif modes.mode is not Mode.RUNNING or plan.strategy not in session.strategies:
+            continue
+        elif not modes.stopping_since_ns or keeps_exits(plan, session.settings):
             _advance(session, step, plan, instrument)
+
+
+def decide_plan(session: SessionContext, step: StepContext, plan: ExecutionPlan) -> PlanMove | None:
+    """Return the next move of a plan, without performing it; while the session stops, its exits alone.
+
+    None if this session does not trade its instrument.
+    """
+    instrument = session.instruments.get(plan.terms.instrument)
+    if instrument is None or plan.phase is PlanPhase.STOPPING:
+        return None
+    return _move(step, _seen(session, step, plan, instrument))
+
+
+def _move(step: StepContext, seen: Seen) -> PlanMove:
+    move = PLANS[type(seen.plan.terms)](seen)
+    is_stopping = step.account.modes.stopping_since_ns
+    return NOTHING if is_stopping and not all(order.reduce_only for order in move.place) else move
 
 
 def _orders(step: StepContext, plan: ExecutionPlan) -> tuple[Order, ...]:
@@ -141,6 +161,7 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
+        lists=session.factories[instrument.venue].order_lists,
         has_trailing=_has_trailing(session, step, instrument),
         replace_from_ns=replacement_wait_ns(session, step, plan, instrument),
     )
@@ -156,7 +177,7 @@ def _has_trailing(session: SessionContext, step: StepContext, instrument: Instru
 
 def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> None:
     seen = _seen(session, step, plan, instrument)
-    move = PLANS[type(plan.terms)](seen)
+    move = _move(step, seen)
     if move == NOTHING:
         return
     for live in move.cancel:
@@ -167,6 +188,11 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move.place and (wait_ns := _wait_ns(step, seen, move.place[0])):
         _wait(step, plan, wait_ns)
         return
+    if move.linked and (wait_ns := placement_wait_ns(session, step, plan, move.linked[0], instrument)):
+        _wait(step, plan, wait_ns)
+        return
+    if move.linked and place_list(session, step, plan, move.linked, instrument):
+        move = move._replace(place=())
     for placed, order in enumerate(move.place):
         if wait_ns := placement_wait_ns(session, step, plan, order, instrument):
             _wait(step, plan, wait_ns, placed)
@@ -222,7 +248,7 @@ def _place(
     session: SessionContext, step: StepContext, plan: ExecutionPlan, order: NewOrder, instrument: Instrument
 ) -> bool:
     """Place one order of a plan. Return False if risk or a pause refuses it."""
-    if not order.reduce_only and _is_paused(step, plan, instrument):
+    if not order.reduce_only and is_paused(step, plan, instrument):
         return False
     if order.reduce_only:
         is_market = order.terms.price is None
@@ -237,19 +263,20 @@ def _place(
         IntentKind.PLACE, plan.strategy, plan.version, order=order, rationale=rationale, plan_id=plan.plan_id
     )
     seq = step.emit(body, source=SOURCE, key=order_id)
-    approved = review_order(session, step, plan.strategy, order, quote=quote, order_id=order_id, cause=seq)
+    approved = review_order(
+        session,
+        step,
+        plan.strategy,
+        order,
+        quote=quote,
+        order_id=order_id,
+        cause=seq,
+        is_protecting=bool(step.account.modes.stopping_since_ns),
+    )
     if approved is None:
         return False
     emit_request(session, step, approved, plan_id=plan.plan_id)
     return True
-
-
-def _is_paused(step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> bool:
-    breakers = step.account.breakers
-    subjects = ((BreakerScope.INSTRUMENT, instrument.id), (BreakerScope.STRATEGY, plan.strategy))
-    return bool(breakers.pauses) and any(
-        breakers.pause_reason(scope, subject, step.time_ns) for scope, subject in subjects
-    )
 
 
 def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:

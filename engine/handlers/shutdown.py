@@ -7,7 +7,9 @@ from engine.handlers.cancel_rules import cancel_if_permitted, waits_for_access
 from engine.handlers.dead_man import disarm_switches
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.safety import own_live
+from engine.handlers.stop_protection import awaits_protection, name_protection
 from engine.session_context import SessionContext
+from engine.state.kept_exits import kept_on_stop
 from engine.step_context import StepContext
 
 UNKNOWN = "it is unknown: it is being asked about"
@@ -22,10 +24,13 @@ def cancel_all(session: SessionContext, step: StepContext, *, ordered: bool = Fa
         ordered: A person ordered it: cancel even what was cancelled a moment ago, and name what cannot be cancelled.
 
     Returns:
-        How many live orders of ours there are.
+        How many live orders of ours there are, without the exits that an ordered stop leaves at the venue.
 
     """
     own_orders = own_live(session, step)
+    if not ordered:
+        kept = kept_on_stop(step.account, session.settings)
+        own_orders = [order for order in own_orders if order.client_order_id not in kept]
     for order in own_orders:
         venue = session.instruments[order.order.instrument].venue
         if not ordered and waits_for_access(step, venue, own_orders):
@@ -47,8 +52,9 @@ def advance_shutdown(session: SessionContext, step: StepContext) -> None:
     is_waiting = bool(step.account.safety.active) or any(
         pending.request.mutates for pending in step.account.requests.by_seq.values()
     )
-    if live or is_waiting or _needs_last_round(session, step):
+    if live or is_waiting or awaits_protection(session, step) or _needs_last_round(session, step):
         return
+    name_protection(session, step)
     emit_pnl(session, step)
     step.emit(SessionClosing(CloseReason.STOPPED))
 

@@ -95,7 +95,7 @@ class Gateway:
             case _ if request.mutates and self._read_only:
                 self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
             case _ if request.mutates:
-                if request.purpose is Purpose.PLACE:
+                if request.placed:
                     self._decided_ns[record.seq] = record.time_ns
                 heappush(self._held, (record.seq, request))
                 self.release()

@@ -7,7 +7,6 @@ from engine.facts import AccessRefused, CloseReason, MarketGap, ModeChanged, Ord
 from engine.live.gateway import Gateway
 from engine.mode_reasons import ReasonCode, key_refused
 from engine.mode_shares import ModeShares
-from engine.requests import Purpose
 from engine.step_context import Output
 
 MODE_SOURCE = "mode"  # of a mode that the policy derived, and not an answer of the venue
@@ -40,7 +39,7 @@ class OutputDispatcher:
                 case RequestBody() as request:
                     self._gateway.perform(output.record)
                     has_request = True
-                    self.orders += request.purpose is Purpose.PLACE
+                    self.orders += len(request.placed)
                 case VerdictBody() as verdict if not verdict.approved:
                     self.refused += 1
                     objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]

@@ -19,6 +19,8 @@ from journal.record import Kind, Record
 from journal.recover import recover
 from journal.sessions import list_sessions
 
+NOT_READ = -1  # a PreviousSession's last_seq: its state was not read
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviousJournal:
@@ -48,6 +50,8 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
             continue
         if body.resimulated is not None or body.read_only:
             continue  # its orders and fills are simulated, or it sent none
+        if body.previous is not None and body.previous.last_seq == NOT_READ:
+            continue  # a kill that did not know the state of the session before it: that one is continued
         last = next(journal.records(recovered.last_seq))
         previous = PreviousSession(
             session=body.session,
@@ -68,6 +72,13 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
         except Exception as error:  # noqa: BLE001 - today's code may fail in any way on yesterday's records
             return PreviousJournal(previous=previous, broken=f"{session.path.name}: {type(error).__name__}: {error}")
     return PreviousJournal()
+
+
+def unread_journal(journals: Path, why: str) -> PreviousJournal:
+    """Return what stands for the newest session's state if it is not read. No later session continues one of this."""
+    newest = max((found.session_id for found in list_sessions(journals)[-1:]), default="")
+    previous = PreviousSession(session=newest, last_seq=NOT_READ, chain="", closed=False)
+    return PreviousJournal(previous=previous, broken=why)
 
 
 def _is_other_recording(wanted: SessionConfig, folder: Path) -> bool:

@@ -191,6 +191,11 @@ class LiveSession:
             ages=stream_ages(self.kernel.session, state, self._clock.now_ns()),
             pnl=pnl,
             equity=equity,
+            warming=tuple(
+                (name, missing)
+                for name in self.kernel.session.strategies
+                if (missing := self.kernel.session.runner.missing(state.account, state.market, name))
+            ),
             protected=protections(state),
         )
 

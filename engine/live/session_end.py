@@ -6,6 +6,7 @@ import structlog
 
 from engine.lifecycle import Status
 from engine.session_context import SessionContext
+from engine.state.kept_exits import kept_on_stop
 from engine.state.session_state import Account
 
 NAMED_MAX = 3  # orders that a reason names
@@ -48,14 +49,17 @@ class SessionEnd:
 
 def deadline_reason(session: SessionContext, account: Account) -> str:
     """Return the reason of a session that ended before the venue's last answer, with the orders it may concern."""
-    requested = {
-        pending.request.client_order_id for pending in account.requests.by_seq.values() if pending.request.mutates
+    changing = [pending.request for pending in account.requests.by_seq.values() if pending.request.mutates]
+    requested = {request.client_order_id for request in changing} | {
+        name for request in changing for name, _ in request.placed
     }
-    cancels_on_stop = session.settings.cancel_on_stop
+    cancels_on_stop, kept = session.settings.cancel_on_stop, kept_on_stop(account, session.settings)
     open_orders = [
         f"{order.client_order_id} {order.status}"
         for order in account.orders.live_by_age()
-        if session.is_ours(order) and (cancels_on_stop or order.status in UNCLEAR or order.client_order_id in requested)
+        if session.is_ours(order)
+        and order.client_order_id not in kept
+        and (cancels_on_stop or order.status in UNCLEAR or order.client_order_id in requested)
     ]
     if not open_orders:
         return "stopped without the venue's answer: the last reconciliation is not done; the next start does it"

@@ -76,6 +76,7 @@ class SessionStatus(msgspec.Struct, frozen=True):
     address_refused: str = ""  # an address that answered with a status for a wrong one, several times in a row
     pnl: PnlFigures | None = None  # of all strategies in the reporting currency; None before accounting 3
     equity: Valuation | None = None  # of the account, in the same currency
+    warming: tuple[tuple[str, str], ...] = ()  # strategies whose WarmUp is not over, and what they wait for
     protected: dict[str, int] = {}  # "venue", "engine" -> execution plans whose position it protects
 
 

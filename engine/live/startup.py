@@ -17,7 +17,7 @@ from engine.live.calendars import resolved
 from engine.live.clock import wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import software_versions
-from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous
+from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous, unread_journal
 from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.time_zones import tzdata_version
@@ -79,7 +79,7 @@ async def _open_locked(
 ) -> StartPlan:
     """Return the plan of a session whose account is locked; a recording has none."""
     if before is None:
-        before = await trio.to_thread.run_sync(restore_previous, wanted) if wanted.carry else PreviousJournal()
+        before = await _read_previous(wanted) if wanted.carry else PreviousJournal()
     check_unsettled_listed(before, wanted.symbols)
     kept_headers = make_venue(wanted.venue, ()).kept_headers
     sender = make_sender(wanted.transport, wanted.venue.rest, kept_headers=kept_headers)
@@ -103,6 +103,15 @@ async def _open_locked(
         kept=kept or {},
         release=(lambda: None) if lock is None else lock.release,
     )
+
+
+async def _read_previous(wanted: SessionConfig) -> PreviousJournal:
+    """Return the state of the session before; without it, and broken, if reading takes longer than it may."""
+    if not wanted.read_seconds_max:
+        return await trio.to_thread.run_sync(restore_previous, wanted)
+    with trio.move_on_after(wanted.read_seconds_max):
+        return await trio.to_thread.run_sync(restore_previous, wanted, abandon_on_cancel=True)
+    return unread_journal(wanted.journals, f"its journal was not read within {wanted.read_seconds_max:.0f} s")
 
 
 def session_body(

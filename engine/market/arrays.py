@@ -144,7 +144,7 @@ class MarketArrays:
             state, values = self.indicator_state[k], self.indicator_values[k]
             state[at.I_INSTRUMENT] = i
             state[at.I_BARS] = self.bar_index(spec.instrument_id, spec.interval_ns) if spec.interval_ns else -1
-            state[at.I_FIELD] = FIELDS[spec.input_field]
+            state[at.I_FIELD] = at.I_BID if spec.needs_quotes else FIELDS[spec.input_field]
             state[at.I_LENGTH], state[at.I_ADDRESS] = spec.window, self._updates[k].address
             values[at.I_DIVISOR : at.I_INPUT] = 2.0 * 10**instrument.price_scale, 10.0**instrument.size_scale
             values[at.I_OWN : at.I_OWN + len(own)] = own

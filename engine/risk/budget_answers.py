@@ -31,6 +31,7 @@ def budget_answer(
     instrument: str,
     strategy: str,
     time_ns: int,
+    count: int = 1,
 ) -> RiskAnswer | None:
     """Return what the budget of a scope says of one more request; None if it has no limit.
 
@@ -42,6 +43,7 @@ def budget_answer(
         instrument: The order's instrument.
         strategy: The order's strategy.
         time_ns: The time.
+        count: What it counts as: each order of a list counts.
 
     """
     is_strategy = scope is BreakerScope.STRATEGY
@@ -51,5 +53,7 @@ def budget_answer(
         return None
     subject = strategy if is_strategy else instrument
     used = budgets.used(kind, scope, subject, time_ns)
-    reason = f"{used} {kind}s of {subject} in this minute, {PREFIX[scope]}{name} is {limit}" if used >= limit else ""
-    return RiskAnswer(reason, f"{PREFIX[scope]}{name}", (Decimal(used), Decimal(limit), Decimal(used + 1)))
+    reason = (
+        f"{used} {kind}s of {subject} in this minute, {PREFIX[scope]}{name} is {limit}" if used + count > limit else ""
+    )
+    return RiskAnswer(reason, f"{PREFIX[scope]}{name}", (Decimal(used), Decimal(limit), Decimal(used + count)))

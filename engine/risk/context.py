@@ -53,6 +53,8 @@ class RiskContext(msgspec.Struct, frozen=True):
     reporting: str = ""  # the reporting currency
     rate_of: RateOf = no_rate  # by the last quotes
     loss_reason: str = ""  # why the loss of the day allows only orders that reduce a position
+    is_protecting: bool = False  # it protects a position that stays open while the session stops
+    linked: int = 0  # further orders that its request places: the other orders of a list
     loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
 
 

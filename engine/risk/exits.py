@@ -5,6 +5,7 @@ from decimal import Decimal
 from engine.facts import NewOrder
 from engine.model import Instrument, Side
 from engine.money import ZERO, down_to_grid
+from engine.state.linked_orders import fillable_orders
 from engine.state.session_state import Account
 
 
@@ -17,7 +18,7 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
     under_way = sum(
         (
             order.leaves_quantity
-            for order in account.orders.index.live_orders(instrument).values()
+            for order in fillable_orders(account.orders, instrument)
             if (order.strategy, order.order.side) == (strategy, side)
         ),
         ZERO,

@@ -1,22 +1,23 @@
 """Sums over the live orders of an account that risk rules compare with a limit."""
 
-from collections.abc import Iterable
 from decimal import Decimal
 
 from engine.model import Side
 from engine.money import ZERO
-from engine.state.orders import Order
+from engine.state.linked_orders import fillable_orders
+from engine.state.orders import Orders
 
 
-def open_quantity(orders: Iterable[Order], instrument: str, side: Side, strategy: str = "") -> Decimal:
-    """Return what the live orders of a side can still fill; those of one strategy if it is named."""
-    return sum(
+def open_quantity(orders: Orders, instrument: str, side: Side, strategy: str = "") -> Decimal:
+    """Return what orders of a side can still fill, or filled before they ended and is not recorded yet.
+
+    Those of one strategy if it is named.
+    """
+    return orders.missing_quantity(instrument, side, strategy) + sum(
         (
             order.leaves_quantity
-            for order in orders
-            if order.order.instrument == instrument
-            and order.order.side is side
-            and (not strategy or order.strategy == strategy)
+            for order in fillable_orders(orders, instrument)
+            if order.order.side is side and (not strategy or order.strategy == strategy)
         ),
         ZERO,
     )

@@ -1,16 +1,18 @@
-"""Review of a new order.
+"""Review of a new order, and of the orders of a list.
 
-Only `review` makes an `Approved`, and only an `Approved` becomes a request to place an order.
+Only `review` makes an `Approved`, and only an `Approved` becomes a request to place an order; the same of lists.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engine.bodies import Figure, VerdictBody
-from engine.facts import NewOrder
+from engine.facts import ListLeg, NewOrder
 from engine.order_terms import Terms
 from engine.risk.context import BoundRule, RiskAnswer, RiskContext
 
 _REVIEWED = object()
+# the venue's rules of an order's own form
+WAITING_RULES = frozenset({"lot", "tick", "notional_min", "order_type", "price_by_side", "blocked"})
 
 
 class Approved:
@@ -45,3 +47,42 @@ def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[Verdic
     else:
         verdict = VerdictBody(approved, reasons)
     return verdict, Approved(context.order, context.terms, proof=_REVIEWED) if approved else None
+
+
+class ApprovedList:
+    """The orders of a list to which no rule objects."""
+
+    __slots__ = ("legs",)
+
+    def __init__(self, legs: tuple[ListLeg, ...], *, proof: object) -> None:
+        assert proof is _REVIEWED, "only review_list() approves"
+        self.legs = legs
+
+
+def review_list(
+    reviewed: Sequence[tuple[ListLeg, RiskContext]], rules: Mapping[str, BoundRule]
+) -> tuple[VerdictBody, ApprovedList | None]:
+    """Ask every rule about each order of a list. Only one order of a pair can fill, so they are not summed.
+
+    The verdict is of the whole list: it names the objections to any order, and of each limit the largest use.
+
+    Args:
+        reviewed: Each order of the list with its own context.
+        rules: The rules. `WAITING_RULES` alone judge an order that waits for another: its funds and its position come
+            with that other order.
+
+    """
+    reasons: dict[str, str] = {}
+    figures: dict[str, Figure] = {}
+    for leg, context in reviewed:
+        asked = {name: rule for name, rule in rules.items() if not leg.waits_for or name in WAITING_RULES}
+        verdict, _ = review(context, asked)
+        for name, reason in verdict.rules.items():
+            known = reasons.get(name, "")
+            reasons[name] = known if not reason or reason == known else f"{known}; {reason}".removeprefix("; ")
+        for limit, figure in verdict.figures.items():
+            if limit not in figures or figure[2] > figures[limit][2]:
+                figures[limit] = figure
+    approved = not any(reasons.values())
+    verdict = VerdictBody(approved, reasons, figures=figures)
+    return verdict, ApprovedList(tuple(leg for leg, _ in reviewed), proof=_REVIEWED) if approved else None

@@ -13,6 +13,7 @@ from engine import contracts
 from engine.model import Instrument, Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import Order
 
 
@@ -108,7 +109,7 @@ def exposures(context: RiskContext, scope: Scope, value: Value) -> dict[str, Exp
             if worth is not None:
                 found.setdefault(position.instrument, Exposure()).held += worth
     orders = context.account.orders
-    for order in (*orders.live.values(), *orders.ended_with_missing_fills()):
+    for order in (*fillable_orders(orders), *orders.ended_with_missing_fills()):
         name = order.order.instrument
         if scope.counts(order.strategy, name) and (more := order.leaves_quantity or order.missing_quantity):
             worth = _worth(context, name, more, _price(order), value)

@@ -211,6 +211,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
 _SENT = ("requests", "limits")
 REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.PLACE: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets", "timers"),
+    Purpose.PLACE_LIST: ("orders", *_SENT, "breakers", "safety", "plans", "order_budgets"),
     Purpose.CANCEL: ("orders", *_SENT, "safety", "order_budgets"),
     Purpose.AMEND: ("orders", *_SENT, "order_budgets"),
     Purpose.QUERY_ORDER: ("orders", *_SENT, "reconciling", "timers"),

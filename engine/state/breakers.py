@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from engine.bodies import CommandName, VerdictBody
 from engine.facts import BreakerScope, BreakerTripped, OrderAccepted, OrderClosed, OrderUnknown
 from engine.lifecycle import Report
-from engine.requests import Purpose
 from engine.session_record import SECOND_NS, SafeguardSettings
 from engine.state.changes import Change, Commanded, Requested, Stamp
 from engine.state.orders import Order, Orders
@@ -152,7 +151,7 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
                 return breakers
             subjects = ((BreakerScope.INSTRUMENT, order.order.instrument), (BreakerScope.STRATEGY, order.strategy))
             return _cleared(breakers, [key_of(scope, subject) for scope, subject in subjects], at)
-        case Requested() if change.request.purpose is Purpose.PLACE:
+        case Requested() if change.request.placed:
             return _approved(breakers, key_of(BreakerScope.STRATEGY, change.request.strategy), at)
         case BreakerTripped():
             key = key_of(change.scope, change.subject)

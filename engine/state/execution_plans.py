@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from engine.facts import PlanEnded, PlanMoved, PlanPhase, PlanStarted
 from engine.money import ZERO
 from engine.plan_terms import PlanTerms
-from engine.requests import Purpose
 from engine.state.changes import Change, Requested, Stamp
 
 ENDED_MAX = 64  # plans that have ended and stay in state, for strategies to read
@@ -77,9 +76,10 @@ def reduce(plans: Plans, change: Change, at: Stamp) -> Plans:
                     refusals=change.refusals,
                 ),
             )
-        case Requested() if change.request.purpose is Purpose.PLACE and change.request.plan_id in plans.running:
+        case Requested() if change.request.plan_id in plans.running:
             plan = plans.running[change.request.plan_id]
-            return _put(plans, replace(plan, orders=(*plan.orders, change.request.client_order_id)))
+            names = (name for name, _ in change.request.placed)
+            return _put(plans, replace(plan, orders=(*plan.orders, *names)))
         case PlanEnded() if change.plan_id in plans.running:
             running = dict(plans.running)
             plan = running.pop(change.plan_id)

@@ -68,7 +68,8 @@ def reduce(budgets: OrderBudgets, change: Change, at: Stamp, *, orders: Orders, 
         return budgets
     request = change.request
     strategy = request.strategy
-    if request.purpose is Purpose.PLACE:
+    count = len(request.placed) or 1
+    if request.placed:
         plan = plans.running.get(request.plan_id)
         is_replacement = plan is not None and plan.replaces_next
         kinds = (BudgetKind.PLACEMENT, *((BudgetKind.REPLACEMENT,) if is_replacement else ()))
@@ -83,5 +84,5 @@ def reduce(budgets: OrderBudgets, change: Change, at: Stamp, *, orders: Orders, 
     for scope, subject in ((BreakerScope.INSTRUMENT, request.instrument), (BreakerScope.STRATEGY, strategy)):
         key = key_of(scope, subject)
         spent = found.get(key, Spent(minute))
-        found[key] = replace(spent, **{kind.value: getattr(spent, kind) + 1 for kind in kinds})
+        found[key] = replace(spent, **{kind.value: getattr(spent, kind) + count for kind in kinds})
     return OrderBudgets(found)

@@ -4,7 +4,6 @@ An index belongs to one Orders value, the newest: the next value takes it over (
 makes its own. It is no part of the state: nothing digests or carries it.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -22,8 +21,8 @@ class OrderIndex:
 
     def __init__(self, live: Iterable["Order"]) -> None:
         self.by_instrument: dict[str, dict[str, Order]] = {}  # in the order of the live orders
-        self.adopted: Counter[str] = Counter()  # by instrument: orders of other programs
-        self.strategies: dict[str, Counter[str]] = {}  # by instrument: live orders of each strategy
+        self._adopted: dict[str, int] = {}  # by instrument: orders of other programs
+        self._strategies: dict[str, dict[str, int]] = {}  # by instrument: live orders of each strategy
         self._leaves: dict[tuple[str, Side], Decimal] = {}
         self.unknown: dict[str, dict[str, Order]] = {}  # by instrument: orders whose status is unknown
         self.queried: dict[int, str] = {}  # seq of a query under way -> order
@@ -37,7 +36,15 @@ class OrderIndex:
 
     def count(self, instrument: str, *, own_only: bool) -> int:
         """Return the number of live orders in an instrument."""
-        return len(self.live_orders(instrument)) - (self.adopted[instrument] if own_only else 0)
+        return len(self.live_orders(instrument)) - (self._adopted.get(instrument, 0) if own_only else 0)
+
+    def count_of_strategy(self, strategy: str) -> int:
+        """Return the number of live orders of a strategy."""
+        return sum(counts.get(strategy, 0) for counts in self._strategies.values())
+
+    def count_at(self, venue: str) -> int:
+        """Return the number of live orders at a venue."""
+        return sum(len(here) for name, here in self.by_instrument.items() if name.partition(":")[0] == venue)
 
     def live_orders(self, instrument: str) -> Mapping[str, "Order"]:
         """Return the live orders in an instrument, by name."""
@@ -49,7 +56,7 @@ class OrderIndex:
 
     def has_others(self, instrument: str, strategies: Iterable[str]) -> bool:
         """Return True if another strategy than these has a live order in an instrument."""
-        return bool(self.strategies.get(instrument, {}).keys() - set(strategies))
+        return not self._strategies.get(instrument, {}).keys() <= set(strategies)
 
     def unreported(self, seq: int) -> list["Order"]:
         """Return the orders that are pending or were updated at this record or later."""
@@ -71,9 +78,13 @@ class OrderIndex:
 
     def _add(self, order: "Order") -> None:
         name, instrument = order.client_order_id, order.order.instrument
-        self.by_instrument.setdefault(instrument, {})[name] = order
-        self.adopted[instrument] += order.adopted
-        self.strategies.setdefault(instrument, Counter())[order.strategy] += 1
+        if instrument not in self.by_instrument:
+            self.by_instrument[instrument], self._strategies[instrument] = {}, {}
+        self.by_instrument[instrument][name] = order
+        if order.adopted:
+            self._adopted[instrument] = self._adopted.get(instrument, 0) + 1
+        counts = self._strategies[instrument]
+        counts[order.strategy] = counts.get(order.strategy, 0) + 1
         self._update(order)
         self._mark(order)
         self._count(order, order.leaves_quantity)
@@ -93,8 +104,9 @@ class OrderIndex:
     def _drop(self, order: "Order") -> None:
         name, instrument = order.client_order_id, order.order.instrument
         del self.by_instrument[instrument][name], self._by_update[name]
-        self.adopted[instrument] -= order.adopted
-        counts = self.strategies[instrument]
+        if order.adopted:
+            self._adopted[instrument] -= 1
+        counts = self._strategies[instrument]
         counts[order.strategy] -= 1
         if not counts[order.strategy]:
             del counts[order.strategy]

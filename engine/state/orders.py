@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec.structs import replace
 
+from engine.bodies import RequestBody
 from engine.facts import (
     CancelSettled,
+    ListLeg,
     NewOrder,
     OrderAccepted,
     OrderAdopted,
@@ -51,6 +53,8 @@ class Order(msgspec.Struct, frozen=True):
             "doubt",
             "doubted_ns",
             "amended_to",
+            "list_id",
+            "waits_for",
         }
     )
 
@@ -86,6 +90,8 @@ class Order(msgspec.Struct, frozen=True):
     doubt: str = ""  # the venue contradicts us about it; it is queried again
     doubted_ns: int = 0
     amended_to: Decimal = ZERO  # the quantity of our last request to amend it; 0: none
+    list_id: str = ""  # our id of the order list that it belongs to; "": none
+    waits_for: str = ""  # client order id of the list's order that must be filled before this one is active
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -101,7 +107,7 @@ class Order(msgspec.Struct, frozen=True):
 class Orders(msgspec.Struct, frozen=True, dict=True):
     """Live orders, and closed ones until they are old. They are apart since a quote concerns live orders only."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "expiring"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "expiring", "linked"})
 
     live: dict[str, Order] = {}
     closed: dict[str, Order] = {}
@@ -109,6 +115,7 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
     missing_fills: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
     doubted: tuple[str, ...] = ()  # orders about which the venue contradicts us
     expiring: tuple[str, ...] = ()  # live orders that are good till a time
+    linked: tuple[str, ...] = ()  # live orders that belong to order lists
 
     @property
     def index(self) -> OrderIndex:
@@ -250,7 +257,8 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
         del kept[name]
     by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
     return _followed(
-        orders, Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring)
+        orders,
+        Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring, orders.linked),
     )
 
 
@@ -293,7 +301,10 @@ def _put(orders: Orders, order: Order) -> Orders:
     expiring = orders.expiring
     if (order.order.good_till_ns > 0 and order.status in LIVE) != (name in expiring):
         expiring = tuple(sorted(set(expiring) ^ {name}))
-    return _followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring), name)
+    linked = orders.linked
+    if order.list_id and (order.status in LIVE) != (name in linked):
+        linked = tuple(sorted(set(linked) ^ {name}))
+    return _followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked), name)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -301,21 +312,11 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
     match request.purpose:
         case Purpose.PLACE:
             assert request.order is not None, "a place request carries its order"
-            name = request.client_order_id
-            assert name not in orders.live, f"{name} was used before"
-            assert name not in orders.closed, f"{name} was used before"
-            order = Order(
-                client_order_id=request.client_order_id,
-                strategy=request.strategy,
-                order=request.order,
-                status=Status.PENDING,
-                request_seq=at.seq,
-                created_ns=at.time_ns,
-                updated_seq=at.seq,
-                updated_ns=at.time_ns,
-                expires_ns=request.expires_ns,
-            )
-            return _put(orders, order)
+            return _placed(orders, ListLeg(request.client_order_id, request.order), request, at)
+        case Purpose.PLACE_LIST:
+            for leg in request.legs:
+                orders = _placed(orders, leg, request, at, list_id=request.client_order_id)
+            return orders
         case Purpose.CANCEL:
             order = orders.known(request.client_order_id)
             return _put(orders, replace(order, cancel_seq=at.seq, cancel_ns=at.time_ns))
@@ -331,6 +332,14 @@ def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
             return _put(orders, replace(order, fills_queried_ns=at.time_ns, fills_queries=order.fills_queries + 1))
         case _:
             return orders
+
+
+def _placed(orders: Orders, leg: ListLeg, request: RequestBody, at: Stamp, *, list_id: str = "") -> Orders:
+    """Add an order that a request places, perhaps one of a list."""
+    name, times = leg.client_order_id, (at.seq, at.time_ns, at.seq, at.time_ns, request.expires_ns)
+    assert orders.get(name) is None, f"{name} was used before"
+    order = Order(name, request.strategy, leg.order, Status.PENDING, *times, list_id=list_id, waits_for=leg.waits_for)
+    return _put(orders, order)
 
 
 def _answered(orders: Orders, change: Answered) -> Orders:

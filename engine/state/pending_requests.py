@@ -47,7 +47,10 @@ class PendingRequests(msgspec.Struct, frozen=True):
     def for_order(self, client_order_id: str) -> PendingRequest | None:
         """Return the oldest pending request about an order. A query for its fills hinders none."""
         for pending in self.by_seq.values():
-            if pending.request.client_order_id == client_order_id and pending.request.purpose is not Purpose.FILLS:
+            request = pending.request
+            if request.client_order_id == client_order_id and request.purpose is not Purpose.FILLS:
+                return pending
+            if request.legs and any(leg.client_order_id == client_order_id for leg in request.legs):
                 return pending
         return None
 

@@ -27,7 +27,8 @@ def protected_by(plan: ExecutionPlan, live: Mapping[str, Order]) -> ProtectedBy 
     """
     if not plan.terms.protects:
         return None
-    is_held = any(holds_stop(live[name]) for name in plan.orders if name in live)
+    held = [live[name] for name in plan.orders if name in live and holds_stop(live[name])]
+    is_held = any(order.waits_for not in live for order in held)  # an exit that waits for its entry holds nothing yet
     return ProtectedBy.VENUE if is_held else ProtectedBy.ENGINE
 
 

@@ -139,6 +139,23 @@ class StrategyRunner:
                 return False
         return self.is_warm(market, strategy)
 
+    def missing(self, account: Account, market: Market, strategy: str) -> str:
+        """Return what a strategy waits for before its first decision, for people; "" if it waits for nothing."""
+        if self.is_ready(account, market, strategy):
+            return ""
+        loaded = self.strategies[strategy]
+        assert loaded.warm_up is not None, "only such a strategy waits"
+        for (name, declared), index in self._indicators[strategy].items():
+            count, needed = market.indicator_count(index), market.indicator_specs[index].warm_count
+            if count < needed:
+                return f"{needed - count} of {needed} values of {name} of {declared}"
+        for index, instrument in self.instruments_of(strategy):
+            for seconds in loaded.bars_s:
+                count, needed = market.bars(index, seconds * SECOND_NS).closed_count, loaded.warm_up.bars
+                if count < needed:
+                    return f"{needed - count} of {needed} bars of {seconds} s of {instrument.symbol}"
+        return "the history of its bars"
+
     def is_warm(self, market: Market, strategy: str) -> bool:
         """Return True if the indicators and bars of a strategy are as many as its WarmUp names."""
         loaded = self.strategies[strategy]

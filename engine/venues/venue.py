@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.events import Event, InstrumentsReport
+from engine.facts import ListLeg
 from engine.market.history import Candle
 from engine.market.views import Stream
-from engine.model import Instrument, OrderTerm, OrderType, Side, TimeInForce
+from engine.model import Instrument, ListKind, OrderTerm, OrderType, Side, TimeInForce
 from engine.order_terms import Terms
 from engine.requests import HistoryPage, LinkPlan, Unsigned
 from engine.state.fill_cursor import FillCursor
@@ -67,6 +68,7 @@ class OrderCapabilities:
     lookup_by_client_id: bool = True
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
+    order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,25 @@ class AmendsOrders(Protocol):
             client_order_id: Our id of the order, which it keeps.
             quantity: The whole order, its fills included.
             venue_order_id: The venue's id; empty until the venue has named one.
+
+        """
+        ...
+
+
+@runtime_checkable
+class PlacesLists(Protocol):
+    """An AccountCodec of a venue with a capability `order_lists` has this as well.
+
+    Its orders are cancelled, queried and reported as any other; the cancel of one ends all of them.
+    """
+
+    def place_list(self, list_id: str, instrument: Instrument, legs: Sequence[ListLeg]) -> Unsigned:
+        """Return the request that places all orders of a list, or none.
+
+        Args:
+            list_id: Our id of the list.
+            instrument: The instrument of all its orders.
+            legs: Two exits of one side; or the entry, and two exits that wait for it. The stop precedes the target.
 
         """
         ...

@@ -155,13 +155,9 @@ class ModelRun:
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
             request = read_request(record.body or "")
-            order = account.orders.get(request.client_order_id)
-            if (
-                request.purpose is Purpose.PLACE
-                and order is not None
-                and order.status not in (Status.PENDING, Status.UNKNOWN)
-            ):
-                # the venue already knows its order, which must not be placed twice
+            placed = [account.orders.get(name) for name, _ in request.placed]
+            if any(order is not None and order.status not in (Status.PENDING, Status.UNKNOWN) for order in placed):
+                # the venue already knows an order of it, which must not be placed twice
                 self._await_recorded(record, request)
             else:
                 gateway.perform([Output(record, request)])

@@ -9,7 +9,6 @@ from decimal import Decimal
 from engine import facts
 from engine.lifecycle import Status
 from engine.record_codec import read_fact, read_request
-from engine.requests import Purpose
 from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import rules_of
@@ -134,7 +133,11 @@ def adopt_account(
         ACCOUNT_KEY,
         adoption.Known(
             totals=totals,
-            orders=[_open_order(order) for order in account.orders.live_by_age() if order.venue_order_id],
+            orders=[
+                _open_order(order, is_pending=order.waits_for in account.orders.live)
+                for order in account.orders.live_by_age()
+                if order.venue_order_id
+            ],
             order_id_last=max(
                 (int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0
             ),
@@ -198,16 +201,17 @@ def opening_balances(journal: Journal) -> dict[str, int]:
     totals: dict[str, int] = {}
     for record in journal.records(kinds=(Kind.FACT, Kind.REQUEST)):
         if record.kind is Kind.REQUEST:
-            if totals and read_request(record.body or "").purpose is Purpose.PLACE:
+            if totals and read_request(record.body or "").placed:
                 break
             continue
         fact = read_fact(record.body or "")
         if isinstance(fact, facts.BalanceChanged):
-            totals[fact.asset] = units(f"{fact.free + fact.locked:f}")
+            # a later report may contain fills of carried orders
+            totals.setdefault(fact.asset, units(f"{fact.free + fact.locked:f}"))
     return totals
 
 
-def _open_order(order: Order) -> adoption.OpenOrder:
+def _open_order(order: Order, *, is_pending: bool) -> adoption.OpenOrder:
     terms = order.order
     return adoption.OpenOrder(
         order_id=int(order.venue_order_id),
@@ -225,4 +229,6 @@ def _open_order(order: Order) -> adoption.OpenOrder:
         iceberg_quantity=units(f"{terms.iceberg_quantity:f}"),
         quote_quantity=units(f"{terms.quote_quantity:f}"),
         is_triggered=order.status is Status.TRIGGERED,
+        client_list_id=order.list_id,
+        is_pending=is_pending,
     )

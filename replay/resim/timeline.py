@@ -6,6 +6,7 @@ requester. Reads a journal and its projections (replay/projections.py); knows no
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from journal.record import Kind, Record
 from replay.projections import OUTSIDE_KINDS, Projection, build_projection, load_projection, venue_for_source
 
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
+FRAMES_SEARCHED = 2_000  # of a capture's file, for the instruments in it
 SEGMENTS_CACHED = 2  # the engine and the venue seldom read more than two at a time
 
 
@@ -60,6 +62,7 @@ class Timeline:
         self._until_seq = until_seq
         self._market_sources = market_sources
         self._cached: dict[int, _Segment] = {}
+        self._prices: dict[str, dict[str, int]] = {}  # source of a capture -> first price of each instrument
 
     def items(self, from_seq: int = 0) -> Iterator[RowSpan | OutsideInput]:
         """Yield the inputs in order, from record `from_seq` on."""
@@ -108,7 +111,7 @@ class Timeline:
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
         if record.cause is None:
-            instrument = next(iter(self._context.instruments))  # a capture has snapshots of one instrument only
+            instrument = self._instrument_of(record)
         else:
             request = next(self._journal.records(record.cause, record.cause))
             instrument = read_request(request.body or "").instrument
@@ -118,6 +121,44 @@ class Timeline:
         )
         line = Line(record.time_ns - answer_ns, "", instrument.partition(":")[2], payload)
         return DepthAnswer(line, rows if isinstance(rows, np.ndarray) else np.zeros((0, r.COLUMNS), np.int64))
+
+    def _instrument_of(self, record: Record) -> str:
+        """Return the instrument of a capture's snapshot, which names none.
+
+        It is the instrument of the other messages of its file; of several, the one whose price is nearest to its best
+        bid.
+        """
+        names = list(self._context.instruments)
+        if len(names) == 1:
+            return names[0]
+        prices = self._first_prices(record.source)
+        if len(prices) < 2:
+            return next(iter(prices), names[0])
+        market = venue_for_source(self._context, record.source).market
+
+        def distance(name: str) -> float:
+            rows = market.decode_snapshot(record.payload or b"", name, record.seq, record.time_ns)
+            found = rows[rows[:, r.TYPE] == r.LEVEL, r.LEVEL_PRICE].tolist() if isinstance(rows, np.ndarray) else []
+            return max(found[0], prices[name]) / min(found[0], prices[name]) if found and found[0] else float("inf")
+
+        return min(prices, key=distance)
+
+    def _first_prices(self, source: str) -> dict[str, int]:
+        """Return the first price of each instrument in the first messages of a source, at the instrument's scale."""
+        known = self._prices.get(source)
+        if known is not None:
+            return known
+        market, names = venue_for_source(self._context, source).market, list(self._context.instruments)
+        frames = (each for each in self._journal.records(kinds=(Kind.FEED,)) if each.source == source)
+        prices: dict[str, int] = {}
+        for record in islice(frames, FRAMES_SEARCHED):
+            rows = market.decode(record.payload or b"", record.source, record.seq, record.time_ns)
+            for row in rows if isinstance(rows, np.ndarray) else ():
+                if row[r.TYPE] in (r.QUOTE, r.TRADE):
+                    price = int(row[r.QUOTE_BID] if row[r.TYPE] == r.QUOTE else row[r.TRADE_PRICE])
+                    prices.setdefault(names[int(row[r.INSTRUMENT])], max(price, 1))
+        self._prices[source] = prices
+        return prices
 
     def _walk(self, *, merged: bool = False) -> Iterator[RowSpan | OutsideInput]:
         """Yield all inputs. `merged` yields consecutive rows of a segment as one span instead of block by block."""

@@ -22,7 +22,7 @@ from journal.reader import Journal
 from journal.record import Kind
 
 MEASURED_TRIPS_MAX = 2_000  # round trips: more do not change the median
-MEASURED_PURPOSES = frozenset({Purpose.PLACE, Purpose.CANCEL})
+MEASURED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
 MS_MAX = Decimal(3_600_000)  # an hour
 FEE_MIN, FEE_MAX = Decimal("-0.01"), Decimal("0.1")  # a rate of at most ten per cent; below 0 it is a rebate
 POWER_MAX = 5

@@ -28,7 +28,7 @@ from replay.resim.sim_setup import ACCOUNT_KEY, build_venue, opening_balances, r
 from replay.resim.timeline import Timeline
 from replay.resim.venue_model import VenueModel, measure_latency, with_settings
 
-COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.CANCEL})
+COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
 FILL_GAP_NS_MAX = SECOND_NS  # a larger gap between two fills counts as a missing fill
 INITIAL_WAYS_MS = (0, 0.5, 1, 2, 4, 8, 16, 32, 64, 128)  # request latencies that are tried first
 ROUNDS = 3  # each halves the distance to the neighbours of the best
@@ -151,8 +151,8 @@ def recorded_orders(journal: Journal) -> tuple[OrdersById, dict[str, str]]:
     for record in journal.records(kinds=(Kind.REQUEST, Kind.FACT)):
         if record.kind is Kind.REQUEST:
             request = read_request(record.body or "")
-            if request.purpose is Purpose.PLACE and request.order is not None:
-                orders[request.client_order_id] = ComparedOrder(request.order.quantity)
+            for name, order in request.placed:
+                orders[name] = ComparedOrder(order.quantity)
             continue
         fill = read_fact(record.body or "")
         if not isinstance(fill, facts.OrderFilled):

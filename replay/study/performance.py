@@ -103,7 +103,6 @@ class PerformanceCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
-        self._sent: Counter[Purpose] = Counter()  # requests
         self._filled = Decimal(0)
         self._marks: dict[str, Decimal] = {}  # by instrument
         self._fill_prices: dict[str, Decimal] = {}
@@ -132,7 +131,9 @@ class PerformanceCounter:
         elif record.kind is Kind.VERDICT:
             self._counts["refused"] += not read_verdict(record.body or "").approved
         elif record.kind is Kind.REQUEST:
-            self._sent[read_request(record.body or "").purpose] += 1
+            request = read_request(record.body or "")
+            self._counts["placed"] += len(request.placed)
+            self._counts["canceled"] += request.purpose is Purpose.CANCEL
         elif record.kind is Kind.FACT:
             fact = read_fact(record.body or "")
             match fact:
@@ -164,8 +165,8 @@ class PerformanceCounter:
             idle="" if self._ran else texts(self._reasons),
             intents=self._counts["intents"],
             refused=self._counts["refused"],
-            placed=self._sent[Purpose.PLACE],
-            canceled=self._sent[Purpose.CANCEL],
+            placed=self._counts["placed"],
+            canceled=self._counts["canceled"],
             fills=self._counts["fills"],
             maker_fills=self._counts["maker"],
             filled_quantity=self._filled,

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exit_codes import DIFFERS, FAILED, stop
+from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_key
+from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -115,18 +116,17 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
 ) -> None:
     from engine.session_record import read_session
     from engine.strategy.source_guard import StrategyError
-    from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
+    from replay.code_trust import refuse_untrusted_code
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
+    from replay.resim.venue_model import measure_latency, parse_balances
     from replay.study.decisions import changed_decisions
     from replay.study.regress import Job, run_job
     from verbatim.strategy_files import commits, read_strategy
 
     path, _, cls = strategy.partition(":")
 
-    try:
+    with study_failures():
         folder = find_decided(journals, session)
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
@@ -176,10 +176,6 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
             return
         revision, title = between[at]
         why = other(revision)
-    except DamagedJournalError as error:
-        stop(str(error), DIFFERS)
-    except (JournalError, StrategyError, UnknownOverrideError, UnknownSettingError, UntrustedSourceError) as error:
-        stop(str(error))
     echo(f"bisect: {revision[:12]} {title}")
     _print_change(why)
     raise SystemExit(DIFFERS)
@@ -257,20 +253,16 @@ def _by_records(
     trust_code: bool,
     journals: Path,
 ) -> None:
-    from engine.errors import CoreError
-    from engine.strategy.source_guard import StrategyError
-    from journal.errors import ArchiveFailedError, DamagedArchiveError, DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
-    from replay.network_guard import SocketOpenedError, no_sockets
-    from replay.overrides import UnknownOverrideError, parse_settings
+    from replay.code_trust import refuse_untrusted_code
+    from replay.network_guard import no_sockets
+    from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
+    from replay.resim.venue_model import measure_latency, parse_balances
     from replay.study.minimize import find_minimal_run
     from verbatim.warmup import compile_if_new
 
-    try:
+    with study_failures():
         folder = find_to_resimulate(journals, session)
         recorded = session_in(folder, None)
         if not trust_code:
@@ -282,20 +274,6 @@ def _by_records(
         with no_sockets():
             good, bad = (ResimOptions(session=body, model=model, balances=given) for body in bodies)
             found = find_minimal_run(folder, good, bad, _progress)
-    except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
-        stop(str(error), DIFFERS)
-    except ArchiveFailedError as error:
-        stop(str(error), FAILED)
-    except (
-        JournalError,
-        StrategyError,
-        UnknownOverrideError,
-        UnknownSettingError,
-        CannotResimulateError,
-        UntrustedSourceError,
-        SocketOpenedError,
-    ) as error:
-        stop(str(error))
     if found.run is None:
         echo(
             f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: "

@@ -1,10 +1,15 @@
 """verbatim demo: trade against a simulated venue, then replay it."""
 
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from verbatim.terminal import echo
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
 
 
 @click.command("demo")
@@ -32,8 +37,11 @@ from verbatim.terminal import echo
 @click.option("--http", type=click.Choice(["httpx", "direct"]), hidden=True, help="The old name of --transport.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 @click.option("--verbose", is_flag=True, help="Show the session's log.")
+@click.option("--open", "opens", is_flag=True, help="Show the session in the browser while it runs; Ctrl-C ends that.")
 @click.option("--no-status", is_flag=True, help="Draw no status line. It is drawn on a terminal only.")
-def command(as_json: bool, verbose: bool, no_status: bool, transport: str, http: str | None, **options: object) -> None:
+def command(
+    *, as_json: bool, verbose: bool, opens: bool, no_status: bool, transport: str, http: str | None, **options: object
+) -> None:
     """Trade against a simulated venue, seal the session, replay it and compare.
 
     Ends with 0 only if the replay is identical.
@@ -63,6 +71,7 @@ def command(as_json: bool, verbose: bool, no_status: bool, transport: str, http:
         exit_for(error)
         raise
     compile_first(console)
+    cockpit = start_cockpit(chosen.journals) if opens else None
 
     async def main() -> Summary:
         return await trade(chosen)
@@ -78,10 +87,31 @@ def command(as_json: bool, verbose: bool, no_status: bool, transport: str, http:
     else:
         for line in report(summary, verdict.text()):
             echo(line)
+    if cockpit is not None:
+        wait_for_cockpit(cockpit)
     if code := exit_code(summary):
         raise SystemExit(code)
     if not verdict.identical:
         raise SystemExit(DIFFERS)
+
+
+def start_cockpit(journals: Path) -> "SpawnProcess":
+    """Start the cockpit as a process that opens the browser. It ends with this process at the latest."""
+    from multiprocessing import get_context
+
+    from verbatim.commands.cockpit import serve
+
+    journals.mkdir(parents=True, exist_ok=True)
+    process = get_context("spawn").Process(target=serve, args=([], [journals]), kwargs={"opens": True}, daemon=True)
+    process.start()
+    return process
+
+
+def wait_for_cockpit(cockpit: "SpawnProcess") -> None:
+    """Let the cockpit show the finished session until Ctrl-C."""
+    echo("the cockpit shows the session until Ctrl-C", err=True)
+    with suppress(KeyboardInterrupt):
+        cockpit.join()
 
 
 def report(summary: object, verdict: str) -> list[str]:
@@ -117,6 +147,7 @@ def report(summary: object, verdict: str) -> list[str]:
     where = "" if folder == "journals" else f" --journals {shlex.quote(folder)}"
     me = typed_command()
     lines += [
+        f"  {me} cockpit{where}",
         f"  {me} verify {last.session}{where}",
         f"  {me} replay {last.session}{where} --strict",
         f"  {me} sql {last.session}{where} 'select * from fills'",  # noqa: S608 - a command shown to a person

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import click
 
-from verbatim.exit_codes import DIFFERS, stop
+from verbatim.exit_codes import DIFFERS
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 SHOWN = 10
@@ -48,20 +49,16 @@ def command(
 
     Ends with 1 if a decision depends on later records.
     """
-    from engine.errors import CoreError
     from engine.session_record import read_session
-    from engine.strategy.source_guard import StrategyError
-    from journal.errors import DamagedJournalError, JournalError
     from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
-    from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances
+    from replay.code_trust import refuse_untrusted_code
+    from replay.overrides import apply_overrides, parse_settings, with_strategy
+    from replay.resim.venue_model import measure_latency, parse_balances
     from replay.study.decisions import decision_diff_lines
     from replay.study.lookahead import lookahead
     from verbatim.strategy_files import read_strategy
 
-    try:
+    with study_failures():
         folder = find_decided(journals, session)
         journal = Journal.open(folder)
         recorded = read_session(journal.session_record().body or "")
@@ -76,17 +73,6 @@ def command(
             cuts=cuts,
             balances=parse_balances(parse_settings(balances)),
         )
-    except (DamagedJournalError, CoreError) as error:
-        stop(str(error), DIFFERS)
-    except (
-        JournalError,
-        StrategyError,
-        UnknownOverrideError,
-        UnknownSettingError,
-        CannotResimulateError,
-        UntrustedSourceError,
-    ) as error:
-        stop(str(error))
     if not found.found:
         echo(
             f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on later records"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exit_codes import DIFFERS, FAILED, stop
+from verbatim.exit_codes import DIFFERS
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_read, trusted_key
+from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -74,18 +75,14 @@ def command(
         raise click.UsageError("--version FILE or --variant NAME=VALUE says what is held against what was recorded")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
-    from engine.strategy.source_guard import StrategyError
-    from journal.errors import DamagedJournalError, JournalError
-    from replay.code_trust import UntrustedSourceError
-    from replay.overrides import UnknownOverrideError, parse_settings
-    from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError, parse_balances
+    from replay.overrides import parse_settings
+    from replay.resim.venue_model import parse_balances
     from replay.study.regress import regress_rows
     from replay.study.versions import VersionRequest, run_any_job
-    from replay.study.workers import WorkFailedError, run_jobs
+    from replay.study.workers import run_jobs
     from verbatim.warmup import compile_if_new
 
-    try:
+    with study_failures():
         tried = _versions(versions, variants)
         asked = VersionRequest(
             strategy_name=next((each.strategy.name for each in tried if each.strategy), ""),
@@ -101,19 +98,6 @@ def command(
             jobs += _jobs(session, journals, tried, asked)
         ends = run_jobs(run_any_job, jobs, on=on, workers=workers, on_job_done=None if as_json else _progress)
         found = regress_rows(jobs, ends)
-    except WorkFailedError as error:
-        stop(str(error), FAILED)
-    except DamagedJournalError as error:
-        stop(str(error), DIFFERS)
-    except (
-        JournalError,
-        StrategyError,
-        UnknownOverrideError,
-        UnknownSettingError,
-        CannotResimulateError,
-        UntrustedSourceError,
-    ) as error:
-        stop(str(error))
     if report is not None:
         from analysis.regress_report import regress_page
 

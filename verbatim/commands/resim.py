@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exit_codes import DIFFERS, FAILED, HALTED, stop
+from verbatim.exit_codes import HALTED
 from verbatim.options import journals_option
 from verbatim.session_lookup import find_to_resimulate, session_in, trusted_key
+from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -105,22 +106,11 @@ def command(
         raise click.UsageError("--until is before --from")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
-    from engine.errors import CoreError
-    from engine.strategy.source_guard import StrategyError
-    from journal.errors import (
-        ArchiveFailedError,
-        DamagedArchiveError,
-        DamagedJournalError,
-        JournalError,
-        JournalFailedError,
-    )
     from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
-    from replay.network_guard import SocketOpenedError, no_sockets
-    from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.resim.candles_of import NoCandlesError
+    from replay.code_trust import refuse_untrusted_code
+    from replay.network_guard import no_sockets
+    from replay.overrides import apply_overrides, parse_settings, with_strategy
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, parse_balances
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
@@ -128,7 +118,7 @@ def command(
     from verbatim.warm_up_source import read_candles
     from verbatim.warmup import compile_if_new
 
-    try:
+    with study_failures():
         folder = find_to_resimulate(journals, session)
         compile_if_new()
         journal = Journal.open(folder)
@@ -166,21 +156,6 @@ def command(
         _print_result(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
-    except (DamagedJournalError, DamagedArchiveError, CoreError) as error:
-        stop(str(error), DIFFERS)
-    except (ArchiveFailedError, JournalFailedError) as error:
-        stop(str(error), FAILED)
-    except (
-        JournalError,
-        StrategyError,
-        UnknownOverrideError,
-        UnknownSettingError,
-        CannotResimulateError,
-        NoCandlesError,
-        UntrustedSourceError,
-        SocketOpenedError,
-    ) as error:
-        stop(str(error))
 
 
 def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, int]":

@@ -69,12 +69,12 @@ def command(
     configure(level=log.level, json_lines=log.json_lines)
     if journals is not None:
         chosen = dataclasses.replace(chosen, journals=journals)
+    compile_first(console)  # reading bars out of a session decodes its frames
     try:
         chosen = with_warm_up(chosen, settings.session.warm_up if warm_up is None else warm_up)
     except Exception as error:
         exit_for(error)
         raise
-    compile_first(console)
 
     async def main() -> Summary:
         on_open = partial(report_start, chosen, as_json=log.json_lines)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exit_codes import DIFFERS, stop
+from verbatim.exit_codes import DIFFERS
 from verbatim.options import duration_option, journals_option
 from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -67,23 +68,19 @@ def command(
     It begins at the session's first record, to have the same state. Ends with the session, after --duration SECONDS or
     with Ctrl-C; with 1 where a decision differed.
     """
-    from engine.errors import CoreError
     from engine.session_record import read_session
-    from engine.strategy.source_guard import StrategyError
-    from journal.errors import DamagedJournalError, JournalError
     from journal.live_journal import LiveJournal
     from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
-    from replay.network_guard import SocketOpenedError, no_sockets
-    from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
+    from replay.code_trust import refuse_untrusted_code
+    from replay.network_guard import no_sockets
+    from replay.overrides import apply_overrides, parse_settings, with_strategy
     from replay.resim.resimulate import ResimOptions, resimulate_decisions
-    from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances, with_settings
     from replay.study.shadow import Shadow
     from verbatim.strategy_files import read_strategy
     from verbatim.warmup import compile_if_new
 
-    try:
+    with study_failures():
         folder = find_decided(journals, session)
         compile_if_new()
         there = Journal.open(folder)
@@ -109,18 +106,6 @@ def command(
             journal = LiveJournal(folder, is_over=is_over, on_records=shadow.add_recorded)
             outcome = resimulate_decisions(journal, wanted, shadow.add_resimulated)
         shadow.end()
-    except (DamagedJournalError, CoreError) as error:
-        stop(str(error), DIFFERS)
-    except (
-        JournalError,
-        StrategyError,
-        UnknownOverrideError,
-        UnknownSettingError,
-        CannotResimulateError,
-        UntrustedSourceError,
-        SocketOpenedError,
-    ) as error:
-        stop(str(error))
     _print_summary(journal, outcome, shadow, model.text(found.round_trips))
     if shadow.changed:
         raise SystemExit(DIFFERS)

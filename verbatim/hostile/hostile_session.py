@@ -202,7 +202,7 @@ class HostileSession(VirtualSession):
 
     def placements(self) -> list[Record]:
         """Return the requests that place orders so far."""
-        return [record for record in self.kinds(Kind.REQUEST) if '"purpose":"place"' in (record.body or "")]
+        return [record for record in self.kinds(Kind.REQUEST) if '"purpose":"place' in (record.body or "")]
 
     def close_journal(self) -> ClosedSummary:
         """Seal the journal of a session that closed in order."""

@@ -15,11 +15,11 @@ from engine.handlers.safety import SOURCE as SAFETY
 from engine.model import OrderType, Side
 from engine.money import ZERO
 from engine.record_codec import read_fact, read_request
-from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.sim.exchange.order_values import SimFill, SimOrder
 from engine.sim.units import ONE
 from engine.sim.units import text as units_text
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import Order
 from engine.state.session_state import State
 from journal.reader import Journal
@@ -101,12 +101,11 @@ def read_records(records: Iterable[Record], recorded: Recorded) -> None:
             record.kind is Kind.VERDICT and record.cause in safety
         ):
             safety.add(record.seq)
-        elif record.kind is Kind.REQUEST and '"purpose":"place"' in body:
-            request = read_request(body)
-            if request.purpose is Purpose.PLACE and request.order is not None:
-                recorded.placed[request.client_order_id].append(request.order)
+        elif record.kind is Kind.REQUEST and '"purpose":"place' in body:
+            for name, order in read_request(body).placed:
+                recorded.placed[name].append(order)
                 if record.cause not in safety:
-                    recorded.quote_ages_ns[request.client_order_id] = record.time_ns - quote_ns
+                    recorded.quote_ages_ns[name] = record.time_ns - quote_ns
         elif record.kind is Kind.FACT and ('"fact":"order_filled"' in body or '"fact":"order_not_placed"' in body):
             fact = read_fact(body)
             if isinstance(fact, OrderFilled):
@@ -234,7 +233,7 @@ def _check_balances(venue: VirtualVenue, state: State) -> Found:
         theirs = (_decimal(funds.free.get(asset, 0)), _decimal(funds.locked.get(asset, 0)))
         if (ours.free, ours.locked) != theirs:
             yield Broken("balances", f"{asset}: {ours.free} free, {ours.locked} locked; the venue says {theirs}")
-        locks = sum((_lock(order, asset) for order in state.account.orders.live.values()), ZERO)
+        locks = sum((_lock(order, asset) for order in fillable_orders(state.account.orders)), ZERO)
         if ours.locked != locks:
             yield Broken("locked = open orders", f"{asset}: {ours.locked} locked, the open orders lock {locks}")
 

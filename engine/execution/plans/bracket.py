@@ -1,9 +1,11 @@
-"""A bracket: an entry, and a stop order at the venue for the filled part of it, until stop or target is reached.
+"""A bracket: an entry, then a stop and a target for the filled part of it, until one of them is reached.
 
 An Oco is the same without the entry, for a position that exists.
 
-Spot funds back one exit order at a time, so the engine watches the target: when it is reached, the stop is cancelled
-and the position is closed at the target or better. If the market falls back meanwhile, the stop is placed again.
+If the venue places order lists, both exits rest there as one list; with a limit price to buy at, the entry is in the
+list too, and the venue places the exits when it is filled. Otherwise spot funds back one exit order at a time: the stop
+rests at the venue and the engine watches the target. When it is reached, the stop is cancelled and the position is
+closed at the target or better. If the market falls back meanwhile, the exits are placed again.
 """
 
 from decimal import Decimal
@@ -14,19 +16,24 @@ from engine.execution.plans.seen import (
     PlanMove,
     Seen,
     cancellable,
+    is_settled,
     limit_order,
     lots,
     market_order,
 )
 from engine.facts import NewOrder, PlanPhase
 from engine.lifecycle import LIVE, Status
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import ListKind, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.plan_terms import Bracket, Oco
 from engine.rounding import taking_price
+from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 
 CHECK_NS = 100 * MILLISECOND_NS  # how often the target is compared, and the stop where the venue holds none
+# A fill of a part of the target ends the stop of its list. The rest of the target has so long to fill before both
+# exits are placed again for it.
+REST_NS = 1_000 * MILLISECOND_NS
 
 
 def advance(seen: Seen) -> PlanMove:
@@ -34,31 +41,34 @@ def advance(seen: Seen) -> PlanMove:
     plan, terms = seen.plan, seen.plan.terms
     assert isinstance(terms, Bracket | Oco)
     if isinstance(terms, Bracket) and not plan.count:
-        return PlanMove((_entry(seen, terms),), counted=1, next_ns=seen.time_ns + CHECK_NS)
+        return _enter(seen, terms)
     exit_side = terms.side if isinstance(terms, Oco) else _other(terms.side)
     entries = tuple(order for order in seen.live if order.order.side is not exit_side)
     exits = tuple(order for order in seen.live if order.order.side is exit_side)
     entered = terms.quantity if isinstance(terms, Oco) else seen.filled(terms.side)
     left = min(entered - seen.filled(exit_side), seen.position * -exit_side.sign)
-    uncovered = lots(seen, left - sum((order.leaves_quantity + order.missing_quantity for order in exits), ZERO))
+    live = {order.client_order_id: order for order in seen.live}
+    covered = sum((order.leaves_quantity for order in fillable_together(exits, live)), ZERO)
+    covered += sum((order.missing_quantity for order in exits), ZERO)
+    uncovered = lots(seen, left - covered)
     if not entries and not exits and not lots(seen, left):
         nothing = "there is no position to protect" if isinstance(terms, Oco) else "the entry is not filled"
         return PlanMove(ended="closed" if seen.filled(exit_side) else nothing)
     cancels = _late_entries(seen, terms, entries)
+    if any(order.list_id for order in entries):
+        return _await_entry(seen, terms, entries, cancels)
     if plan.phase is PlanPhase.EXITING:
         return _exit(seen, terms, exit_side, exits=exits, uncovered=uncovered, cancels=cancels)
     if uncovered and not _is_worth(seen, terms, uncovered, entries):
         uncovered = ZERO
-    if _is_reached(seen, terms.target_price, exit_side, is_stop=False) or (
-        not seen.has_stops and _is_reached(seen, terms.stop_price, exit_side, is_stop=True)
-    ):
+    if _must_exit(seen, terms, exit_side, exits=exits, uncovered=uncovered):
         return PlanMove(
             cancel=(*cancellable(entries), *cancellable(exits)), phase=PlanPhase.EXITING, next_ns=_next(seen)
         )
     if uncovered and _is_stop_refused(seen, exit_side):
         return PlanMove((market_order(seen, exit_side, uncovered, reduce_only=True),), cancels, next_ns=_next(seen))
     if uncovered and seen.has_stops:
-        return PlanMove((_stop(seen, terms, exit_side, uncovered),), cancels, PlanPhase.PROTECTING, next_ns=_next(seen))
+        return _protect(seen, terms, exit_side, uncovered, cancels)
     return PlanMove(cancel=cancels, next_ns=_next(seen)) if cancels or seen.is_due() else NOTHING
 
 
@@ -66,10 +76,21 @@ def _next(seen: Seen) -> int:
     return seen.time_ns + CHECK_NS
 
 
-def _entry(seen: Seen, terms: Bracket) -> NewOrder:
+def _enter(seen: Seen, terms: Bracket) -> PlanMove:
+    """Place the entry, with its exits in one list if the venue can pay for them from the entry."""
+    next_ns = seen.time_ns + CHECK_NS
     if not terms.entry_price:
-        return market_order(seen, terms.side, terms.quantity)
-    return limit_order(seen, terms.side, terms.quantity, terms.entry_price)
+        return PlanMove((market_order(seen, terms.side, terms.quantity),), counted=1, next_ns=next_ns)
+    entry = limit_order(seen, terms.side, terms.quantity, terms.entry_price)
+    is_paid = ListKind.OPOCO in seen.lists and terms.side is Side.BUY and not seen.instrument.contract
+    exits = _pair(seen, terms, Side.SELL, terms.quantity) if is_paid else ()
+    return PlanMove((entry,), counted=1, next_ns=next_ns, linked=(entry, *exits) if exits else ())
+
+
+def _pair(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal) -> tuple[NewOrder, NewOrder]:
+    """Return the stop and the target of a list."""
+    target = limit_order(seen, side, quantity, terms.target_price, order_type=OrderType.LIMIT_MAKER, reduce_only=True)
+    return _stop(seen, terms, side, quantity), target
 
 
 def _stop(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal) -> NewOrder:
@@ -83,10 +104,68 @@ def _stop(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal) -> Ne
     )
 
 
+def _protect(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal, cancels: tuple[Order, ...]) -> PlanMove:
+    """Place both exits as one list, or the stop alone where the venue has no lists or refused this one."""
+    is_listed = ListKind.OCO in seen.lists and not _is_list_refused(seen, side)
+    pair = _pair(seen, terms, side, quantity) if is_listed else ()
+    stop = _stop(seen, terms, side, quantity)
+    return PlanMove((stop,), cancels, PlanPhase.PROTECTING, next_ns=_next(seen), linked=pair)
+
+
+def _await_entry(seen: Seen, terms: Bracket | Oco, entries: tuple[Order, ...], cancels: tuple[Order, ...]) -> PlanMove:
+    """Wait for an entry whose list holds the exits: the venue places them when it is filled whole.
+
+    A part of it is not protected there, and its funds back nothing else. So the engine watches both prices for it, and
+    cancels the list if one is reached.
+    """
+    assert isinstance(terms, Bracket), "an Oco has no entry"
+    side = _other(terms.side)
+    is_over = seen.filled(terms.side) and (
+        _is_reached(seen, terms.stop_price, side, is_stop=True)
+        or _is_reached(seen, terms.target_price, side, is_stop=False)
+    )
+    cancels = cancellable(entries) if is_over else cancels
+    return PlanMove(cancel=cancels, next_ns=_next(seen)) if cancels or seen.is_due() else NOTHING
+
+
+def _must_exit(seen: Seen, terms: Bracket | Oco, side: Side, *, exits: tuple[Order, ...], uncovered: Decimal) -> bool:
+    """Return True if the engine must close the position, or place its exits again: no order at the venue does it."""
+    if not seen.has_stops and _is_reached(seen, terms.stop_price, side, is_stop=True):
+        return True
+    rests = [order for order in exits if _is_rest(seen, order)]
+    if any(_is_over(seen, terms, side, order) for order in rests):
+        return True
+    if exits and not uncovered and all(order.list_id for order in exits):
+        return False  # the target rests at the venue
+    return _is_reached(seen, terms.target_price, side, is_stop=False)
+
+
+def _is_rest(seen: Seen, order: Order) -> bool:
+    """Return True for the target of a list whose stop has ended: a part of the target was filled."""
+    if not order.list_id or order.order.terms.trigger is not None:
+        return False
+    stops = [other for other in seen.orders if other.list_id == order.list_id and other is not order]
+    return all(is_settled(stop) for stop in stops if stop.order.side is order.order.side)
+
+
+def _is_over(seen: Seen, terms: Bracket | Oco, side: Side, rest: Order) -> bool:
+    """Return True if the rest of a target must go: its time is over or the stop is reached, and a stop is possible."""
+    if terms.stop_price * rest.leaves_quantity < seen.instrument.notional_min:
+        return False
+    is_late = seen.time_ns - rest.updated_ns >= REST_NS
+    return is_late or _is_reached(seen, terms.stop_price, side, is_stop=True)
+
+
 def _is_stop_refused(seen: Seen, side: Side) -> bool:
     """Return True if the venue refused the newest stop: the market is beyond it, so the position is closed instead."""
     exits = [order for order in seen.orders if order.order.side is side]
     return bool(exits) and exits[-1].status is Status.REJECTED and exits[-1].order.terms.trigger is not None
+
+
+def _is_list_refused(seen: Seen, side: Side) -> bool:
+    """Return True if the venue refused the newest list: the market may be beyond one of its prices."""
+    exits = [order for order in seen.orders if order.order.side is side]
+    return bool(exits) and exits[-1].status is Status.REJECTED and bool(exits[-1].list_id)
 
 
 def _late_entries(seen: Seen, terms: Bracket | Oco, entries: tuple[Order, ...]) -> tuple[Order, ...]:
@@ -126,8 +205,10 @@ def _exit(
     uncovered: Decimal,
     cancels: tuple[Order, ...],
 ) -> PlanMove:
-    """Close at the target once the stop has ended; go back to the stop if the market fell back meanwhile."""
-    stops = tuple(order for order in exits if order.order.terms.trigger is not None and order.status in LIVE)
+    """Close at the target once the exits at the venue have ended; place them again if the market fell back."""
+    stops = tuple(
+        order for order in exits if order.status in LIVE and (order.order.terms.trigger is not None or order.list_id)
+    )
     if stops or exits:
         return PlanMove(cancel=(*cancels, *cancellable(stops)), next_ns=_next(seen)) if stops else NOTHING
     if not uncovered:

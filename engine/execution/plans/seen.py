@@ -7,7 +7,7 @@ from typing import NamedTuple
 from engine.facts import NewOrder, PlanPhase
 from engine.lifecycle import LIVE, Status
 from engine.market.views import BookTop
-from engine.model import Instrument, OrderType, Side, TimeInForce
+from engine.model import Instrument, ListKind, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
@@ -28,6 +28,7 @@ class Seen(NamedTuple):
     read_book: Callable[[], BookTop | None]
     has_stops: bool = True  # the venue holds stop orders
     has_trailing: bool = False  # and those that follow the market by basis points
+    lists: frozenset[ListKind] = frozenset()  # the order lists that the venue places as one
     replace_from_ns: int = 0  # before it, the budgets allow no replacement of a resting order; 0: they do
 
     def touch(self, side: Side) -> Decimal:
@@ -62,6 +63,8 @@ class PlanMove(NamedTuple):
     mark: Decimal | None = None
     next_ns: int | None = None
     ended: str = ""  # the reason why the plan is over
+    # an order list that is placed instead of `place`, unless risk refuses it; the stop precedes the target
+    linked: tuple[NewOrder, ...] = ()
 
 
 NOTHING = PlanMove()

@@ -55,14 +55,14 @@ def update_with_row(row: Rows, s: Rows, indicators: Rows, values: Floats) -> Non
                 values[k, I_CLOSE] = float(2 * row[r.TRADE_PRICE]) / divisor
                 values[k, I_VOLUME] = float(row[r.TRADE_SIZE]) / values[k, I_SIZE_DIVISOR]
                 values[k, I_INPUT] = values[k, indicators[k, I_FIELD]]
+                values[k, I_TIME_S] = float(time_ns) / SECOND_NS
             else:
-                time_ns = row[r.TIME_NS]
-                values[k, I_BID] = float(2 * row[r.QUOTE_BID]) / divisor
-                values[k, I_ASK] = float(2 * row[r.QUOTE_ASK]) / divisor
-                values[k, I_BID_SIZE] = float(row[r.QUOTE_BID_SIZE]) / values[k, I_SIZE_DIVISOR]
-                values[k, I_ASK_SIZE] = float(row[r.QUOTE_ASK_SIZE]) / values[k, I_SIZE_DIVISOR]
                 values[k, I_INPUT] = float(row[r.QUOTE_BID] + row[r.QUOTE_ASK]) / divisor
-            values[k, I_TIME_S] = float(time_ns) / SECOND_NS
+                if indicators[k, I_FIELD] == I_BID:  # a division costs more than the update of an average
+                    values[k, I_BID] = float(2 * row[r.QUOTE_BID]) / divisor
+                    values[k, I_ASK] = float(2 * row[r.QUOTE_ASK]) / divisor
+                    values[k, I_BID_SIZE] = float(row[r.QUOTE_BID_SIZE]) / values[k, I_SIZE_DIVISOR]
+                    values[k, I_ASK_SIZE] = float(row[r.QUOTE_ASK_SIZE]) / values[k, I_SIZE_DIVISOR]
             count = indicators[k, I_COUNT]
             values[k, I_VALUE] = call_update(indicators[k, I_ADDRESS], values, k, count, indicators[k, I_LENGTH])
             indicators[k, I_COUNT] = count + 1

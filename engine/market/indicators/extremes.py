@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from engine.market.indicators.indicator import INPUT, MID, OWN, VALUE, IndicatorSpec, Numbers
+from engine.market.indicators.indicator import INPUT, OWN, VALUE, Numbers, WindowSpec
 from engine.market.jit import compiled
 
 AT: Final = OWN  # the update of the extreme
@@ -41,32 +41,16 @@ def update_lowest(numbers: Numbers, count: int, length: int) -> float:
     return slide_extreme(numbers, count, length, -1.0)
 
 
-class HighestSpec(IndicatorSpec, frozen=True):
+class HighestSpec(WindowSpec, frozen=True):
     """The highest of the last `length` values; of bars the highest high."""
 
     name = "highest"
-
-    length: int
-    source: str = MID
-    field: str = ""
-
-    def __post_init__(self) -> None:
-        self.check()
+    sums = 1  # the place of the extreme
 
     @property
     def input_field(self) -> str:
         """The field of the bars that is its input."""
         return self.field or ("high" if self.interval_ns else "close")
-
-    @property
-    def warm_count(self) -> int:
-        """The number of updates until the value may be used."""
-        return self.length
-
-    @property
-    def own_numbers(self) -> tuple[float, ...]:
-        """The place of the extreme, and the ring."""
-        return (0.0,) * (1 + self.length)
 
 
 class LowestSpec(HighestSpec, frozen=True):

@@ -9,9 +9,10 @@ value), INPUT and the other columns of the input, then from OWN on its parameter
 spec began them. `count` is the number of updates before this one, and `length` the spec's window. The arithmetic is
 + - * / and sqrt in written order: compiled and plain code must agree to the bit.
 
-Sources: "mid" (each change of the quote; INPUT is the mid, BID ... ASK_SIZE the quote), "trade" (each trade; INPUT is
-its price, VOLUME its size) and "bars.SECONDS" (each closed bar of so many seconds; OPEN ... VOLUME, and INPUT is the
-spec's field). TIME_S is always set; the other columns only by their source.
+Sources: "mid" (each change of the quote; INPUT is the mid, and with `needs_quotes` BID ... ASK_SIZE the quote), "trade"
+(each trade; INPUT is its price, VOLUME its size) and "bars.SECONDS" (each closed bar of so many seconds; OPEN ...
+VOLUME, and INPUT is the spec's field). TIME_S is the time of a trade or of a bar's end. Each source sets its own
+columns only.
 """
 
 from collections.abc import Callable, Mapping, MutableSequence
@@ -125,6 +126,29 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
             raise ValueError(f"{self.name} needs quotes: its source is {MID!r}, not {source!r}")
         if self.needs_trades and source == MID:
             raise ValueError(f"{self.name} needs volume: its source is {TRADE!r} or bars, not {source!r}")
+
+
+class WindowSpec(IndicatorSpec, frozen=True):
+    """An indicator over the last `length` values. Its own numbers are `sums` numbers, then a ring of the values."""
+
+    sums: ClassVar[int]
+
+    length: int
+    source: str = MID
+    field: str = ""
+
+    def __post_init__(self) -> None:
+        self.check()
+
+    @property
+    def warm_count(self) -> int:
+        """The number of updates until the value may be used."""
+        return self.length
+
+    @property
+    def own_numbers(self) -> tuple[float, ...]:
+        """The sums and the ring."""
+        return (0.0,) * (self.sums + self.length)
 
 
 def check_length(name: str, length: object, *, least: int = 1, most: int = LENGTH_MAX) -> None:

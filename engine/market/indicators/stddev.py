@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-from engine.market.indicators.indicator import INPUT, MID, OWN, IndicatorSpec, Numbers
+from engine.market.indicators.indicator import INPUT, OWN, Numbers, WindowSpec
 from engine.market.indicators.sliding_sums import VARIANCE, slide_variance
 
 
@@ -12,27 +12,11 @@ def update_stddev(numbers: Numbers, count: int, length: int) -> float:
     return sqrt(variance)
 
 
-class StddevSpec(IndicatorSpec, frozen=True):
+class StddevSpec(WindowSpec, frozen=True):
     """The standard deviation of the last `length` values as a population: their squares are divided by `length`."""
 
     name = "stddev"
-
-    length: int
-    source: str = MID
-    field: str = ""
-
-    def __post_init__(self) -> None:
-        self.check()
-
-    @property
-    def warm_count(self) -> int:
-        """The number of updates until the value may be used."""
-        return self.length
-
-    @property
-    def own_numbers(self) -> tuple[float, ...]:
-        """The window."""
-        return (0.0,) * (VARIANCE + self.length)
+    sums = VARIANCE
 
 
 INDICATORS = ((StddevSpec, update_stddev),)

@@ -6,6 +6,7 @@ from engine.lifecycle import LIVE, Status
 from engine.money import ZERO
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule
 from engine.state.balances import Balance
+from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
 
 
@@ -19,6 +20,8 @@ def balance(context: RiskContext) -> str | RiskAnswer:
     asset, needed = lock
     known = context.account.balances.get(asset)
     orders = context.account.orders.index.unreported(known.seq)
+    if context.account.orders.linked:
+        orders = fillable_together(orders, context.account.orders.live)
     promised = sum((_unreported_lock(order, asset, known.seq, context) for order in orders), ZERO)
     free = known.free
     if context.limits.counts_fills:
@@ -42,13 +45,20 @@ def _unreported_gain(context: RiskContext, asset: str, known: Balance) -> Decima
 
 def _released(context: RiskContext, asset: str, known: Balance) -> Decimal:
     """Return what orders locked that have ended without it, where the last balance report still has it locked."""
-    locks = [
-        lock.amount
-        for order in context.account.orders.closed.values()
+    orders = context.account.orders
+    held = {orders.live[name].list_id for name in orders.linked}  # the rest of a list keeps its lock
+    ended = [
+        order
+        for order in orders.closed.values()
         if order.status in (Status.CANCELED, Status.EXPIRED)
         and order.request_seq < known.seq < order.updated_seq
         and not known.venue_ns >= order.venue_ns > 0
-        and (instrument := context.instruments.get(order.order.instrument)) is not None
+        and order.list_id not in held
+    ]
+    locks = [
+        lock.amount
+        for order in (fillable_together(ended, orders.live) if ended else ())
+        if (instrument := context.instruments.get(order.order.instrument)) is not None
         and (left := order.order.quantity - max(order.filled_quantity, order.filled_reported)) > 0
         and (lock := order.order.terms.locks(order.order.side, left, instrument, market_price=order.order.market_price))
         and lock.asset == asset

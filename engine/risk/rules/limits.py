@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from engine.money import ZERO
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule, passed
 from engine.risk.open_quantity import open_quantity
@@ -34,11 +36,12 @@ def position(context: RiskContext) -> str | RiskAnswer:
         return ""
     instrument, side = context.order.instrument, context.order.side
     orders, held = context.account.orders, context.account.positions.net(instrument) * side.sign
-    missing = orders.missing_quantity(instrument, side)
-    used = held + orders.index.leaves(instrument, side) + missing
+    is_counted = orders.linked or orders.missing_fills
+    under_way = open_quantity(orders, instrument, side) if is_counted else orders.index.leaves(instrument, side)
+    used = held + under_way
     worst, reason = used + context.order.quantity, ""
     if worst > limit:  # the text has the digits of the orders
-        shown = held + open_quantity(orders.live.values(), instrument, side) + missing + context.order.quantity
+        shown = held + open_quantity(orders, instrument, side) + context.order.quantity
         reason = f"position could reach {shown * side.sign}, beyond position_max {limit}"
     return RiskAnswer(reason, "position_max", (used, limit, worst))
 
@@ -47,8 +50,9 @@ def open_orders(context: RiskContext) -> str | RiskAnswer:
     """Return why no further order may be open, or "". Orders of other programs count only in older sessions."""
     limit, instrument = context.limits.open_orders_max, context.order.instrument
     count = context.account.orders.index.count(instrument, own_only=context.safeguards.own_open_orders)
-    reason = f"{count} orders are open, open_orders_max is {limit}" if limit and count >= limit else ""
-    return RiskAnswer(reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    worst = count + 1 + context.linked
+    reason = f"{count} orders are open, open_orders_max is {limit}" if limit and worst > limit else ""
+    return RiskAnswer(reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 def rate(context: RiskContext) -> str | RiskAnswer:
@@ -57,14 +61,16 @@ def rate(context: RiskContext) -> str | RiskAnswer:
     budget = context.account.limits.get(venue)
     if time_ns < budget.blocked_until_ns:
         return f"{venue} asked us to wait: {budget.reason}"
-    if reason := context.rates.reject_reason(budget, time_ns):
+    sent = replace(budget, orders=budget.orders + context.linked) if context.linked else budget
+    if reason := context.rates.reject_reason(sent, time_ns):
         return reason
     limit = context.limits.orders_per_second_max
     if not limit:
         return ""
     count = budget.orders_in_second if budget.second == time_ns // SECOND_NS else 0
-    reason = f"{count} orders within this second, orders_per_second_max is {limit}" if count >= limit else ""
-    return RiskAnswer(reason, "orders_per_second_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    worst = count + 1 + context.linked
+    reason = f"{count} orders within this second, orders_per_second_max is {limit}" if worst > limit else ""
+    return RiskAnswer(reason, "orders_per_second_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 RULES = (

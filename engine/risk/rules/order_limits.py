@@ -15,8 +15,9 @@ def order_limit(context: RiskContext) -> str | RiskAnswer:
     limit, count = budget.rate_limits.orders_day_max, orders_of_day(budget, time_ns)
     if not limit:
         return ""
-    reason = f"{count} unfilled orders this day, the venue allows {limit}" if count >= limit else ""
-    return RiskAnswer(reason, "orders_day_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    worst = count + 1 + context.linked
+    reason = f"{count} unfilled orders this day, the venue allows {limit}" if worst > limit else ""
+    return RiskAnswer(reason, "orders_day_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 RULES = (RiskRule(order_limit, name="order_limit"),)

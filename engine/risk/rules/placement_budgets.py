@@ -30,6 +30,7 @@ def _answer(context: RiskContext, scope: BreakerScope) -> str | RiskAnswer:
         instrument=context.order.instrument,
         strategy=context.strategy,
         time_ns=context.time_ns,
+        count=1 + context.linked,
     )
     if answer is None:
         return ""

@@ -10,7 +10,7 @@ def mode(context: RiskContext) -> str:
     modes = context.account.modes
     if modes.mode is not Mode.RUNNING:
         return f"mode is {modes.mode}: {texts(modes.reasons)}"
-    return "the session is stopping" if modes.stopping_since_ns else ""
+    return "the session is stopping" if modes.stopping_since_ns and not context.is_protecting else ""
 
 
 def trading(context: RiskContext) -> str:
@@ -24,14 +24,14 @@ def blocked(context: RiskContext) -> str:
 
 
 def quoted(context: RiskContext) -> str:
-    """Return why the cost of an order without a limit price is unknown, or "": it is estimated from the quote."""
+    """Return why the cost of an order without a limit price cannot be estimated from the quote, or ""."""
     if context.terms.price is None and not (context.bid and context.ask):
         return "no quote: a market order's cost cannot be judged"
     return ""
 
 
 def unknown_order(context: RiskContext) -> str:
-    """Return why an order of unknown status forbids a new one, or "": no order is sent twice (scenarios S1, S5)."""
+    """Return why an order of unknown status forbids a new one, or "" (scenarios S1, S5)."""
     index, instrument = context.account.orders.index, context.order.instrument
     if index.unknown.get(instrument):
         for order in index.live_orders(instrument).values():

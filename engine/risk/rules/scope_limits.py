@@ -35,9 +35,7 @@ def strategy_position(context: RiskContext) -> str | RiskAnswer:
     limit = context.limits.strategy.get(strategy, NO_LIMITS).position_max
     if not limit:
         return ""
-    orders = context.account.orders
-    under_way = open_quantity(orders.live.values(), instrument, side, strategy)
-    under_way += orders.missing_quantity(instrument, side, strategy)
+    under_way = open_quantity(context.account.orders, instrument, side, strategy)
     used = context.account.positions.get(strategy, instrument).quantity * side.sign + under_way
     worst = used + context.order.quantity
     reason = ""
@@ -52,9 +50,10 @@ def strategy_open_orders(context: RiskContext) -> str | RiskAnswer:
     limit = context.limits.strategy.get(strategy, NO_LIMITS).open_orders_max
     if not limit:
         return ""
-    count = sum(1 for order in context.account.orders.live.values() if order.strategy == strategy)
-    reason = f"{count} orders of {strategy} are open, its open_orders_max is {limit}" if count >= limit else ""
-    return RiskAnswer(reason, "strategy.open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    count = context.account.orders.index.count_of_strategy(strategy)
+    worst = count + 1 + context.linked
+    reason = f"{count} orders of {strategy} are open, its open_orders_max is {limit}" if worst > limit else ""
+    return RiskAnswer(reason, "strategy.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 def account_open_orders(context: RiskContext) -> str | RiskAnswer:
@@ -62,10 +61,10 @@ def account_open_orders(context: RiskContext) -> str | RiskAnswer:
     limit, venue = context.limits.account.open_orders_max, context.instrument.venue
     if not limit:
         return ""
-    live = context.account.orders.live.values()
-    count = sum(1 for order in live if order.order.instrument.partition(":")[0] == venue)
-    reason = f"{count} orders are open in the account, account.open_orders_max is {limit}" if count >= limit else ""
-    return RiskAnswer(reason, "account.open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    count = context.account.orders.index.count_at(venue)
+    worst = count + 1 + context.linked
+    reason = f"{count} orders are open in the account, account.open_orders_max is {limit}" if worst > limit else ""
+    return RiskAnswer(reason, "account.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 def portfolio_open_orders(context: RiskContext) -> str | RiskAnswer:
@@ -73,8 +72,9 @@ def portfolio_open_orders(context: RiskContext) -> str | RiskAnswer:
     limit, count = context.limits.portfolio.open_orders_max, len(context.account.orders.live)
     if not limit:
         return ""
-    reason = f"{count} orders are open, portfolio.open_orders_max is {limit}" if count >= limit else ""
-    return RiskAnswer(reason, "portfolio.open_orders_max", (Decimal(count), Decimal(limit), Decimal(count + 1)))
+    worst = count + 1 + context.linked
+    reason = f"{count} orders are open, portfolio.open_orders_max is {limit}" if worst > limit else ""
+    return RiskAnswer(reason, "portfolio.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
 
 
 def limited_by_strategy(*names: str) -> Callable[[RiskSettings], bool]:

@@ -3,6 +3,7 @@
 from engine.model import Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext, RiskRule
+from engine.state.linked_orders import fillable_orders
 from engine.state.orders import EXTERNAL
 
 
@@ -30,7 +31,7 @@ def reject_reason(context: RiskContext) -> str:
         (
             order.leaves_quantity
             for name in alike
-            for order in index.live_orders(name).values()
+            for order in fillable_orders(context.account.orders, name)
             if order.order.side is Side.SELL and not order.adopted
         ),
         ZERO,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.sim.exchange.exchange import Exchange
-from engine.sim.exchange.order_values import SimNewOrder, SimOrderStatus
+from engine.sim.exchange.order_values import SimNewOrder, SimOrder, SimOrderStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ class OpenOrder:
     iceberg_quantity: int = 0
     quote_quantity: int = 0
     is_triggered: bool = False
+    client_list_id: str = ""  # of the order list that it belongs to
+    is_pending: bool = False  # it waits for the list's working order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +50,10 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
     owner = exchange.accounts[account]
     for asset, total in known.totals.items():
         owner.free[asset], owner.locked[asset] = total, 0
+    lists: dict[str, list[SimOrder]] = {}
     for given in sorted(known.orders, key=lambda order: order.order_id):
-        exchange.restore(
+        status = SimOrderStatus.PARTIALLY_FILLED if given.executed else SimOrderStatus.NEW
+        order = exchange.restore(
             account,
             given.order_id,
             SimNewOrder(
@@ -57,7 +61,7 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
                 side=given.side,
                 order_type=given.order_type,
                 time_in_force=given.time_in_force,
-                quantity=given.quantity,
+                quantity=0 if given.is_pending else given.quantity,
                 price=given.price,
                 stop_price=given.stop_price,
                 trailing_delta=given.trailing_delta,
@@ -65,11 +69,16 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
                 quote_quantity=given.quote_quantity,
                 client_order_id=given.client_order_id,
             ),
-            status=SimOrderStatus.PARTIALLY_FILLED if given.executed else SimOrderStatus.NEW,
+            status=SimOrderStatus.PENDING_NEW if given.is_pending else status,
             executed=given.executed,
             executed_quote=given.executed_quote,
             is_triggered=given.is_triggered,
             now_ns=now_ns,
+            is_linked=bool(given.client_list_id),
         )
+        if given.client_list_id:
+            lists.setdefault(given.client_list_id, []).append(order)
+    for client_list_id, orders in lists.items():
+        exchange.restore_list(client_list_id, tuple(orders), now_ns)
     exchange.number_after(known.order_id_last, known.trade_id_last)
     owner.pop_touched()  # no report: the account knows its own state

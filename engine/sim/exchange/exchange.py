@@ -218,22 +218,25 @@ class Exchange(OrderMatching):
         executed_quote: int,
         now_ns: int,
         is_triggered: bool = False,
-    ) -> None:
+        is_linked: bool = False,
+    ) -> SimOrder:
         """Restore an open order under the id that it has. Nothing is matched and nothing is reported.
 
-        An order of a type that the exchange does not have keeps its funds locked and never trades.
+        An order of a type that the exchange does not have keeps its funds locked and never trades. Of a linked
+        order, `restore_list` locks the funds, because a pair locks once.
         """
         self._order_id_next = order_id
         order = self._admit(account, new, now_ns)
         order.status, order.executed, order.executed_quote = status, executed, executed_quote
-        buying = new.side is Side.BUY
-        if not self.market(new.symbol).rules.settles_in:
-            price = order.price or order.stop_price
-            self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves, price=price)
+        if order.is_pending:
+            return order
+        if not is_linked:
+            self._lock_restored(order)
         if order.terms.trigger is not None and not executed and not is_triggered:
             self._held.add(order)
         elif order.terms.is_placeable:
             self.market(new.symbol).rest(order)
+        return order
 
     def cancel(self, order: SimOrder, now_ns: int, *, cancel_client_order_id: str) -> None:
         """Cancel an open order, and with it all of its list."""

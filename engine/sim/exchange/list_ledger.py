@@ -54,6 +54,42 @@ class ListLedger(OrderLedger):
         if taken or len(set(names)) < len(names) or new.client_list_id in lists:
             raise refusals.duplicate_order()
 
+    def restore_list(self, client_list_id: str, orders: tuple[SimOrder, ...], now_ns: int) -> None:
+        """Link restored orders to a list: pending ones wait for the first, and two exits lock once.
+
+        Args:
+            client_list_id: The client's id of the list.
+            orders: Its open orders: the working one before those that wait for it.
+            now_ns: Time of the market.
+
+        """
+        pending = tuple(order for order in orders if order.is_pending)
+        pair = pending or orders
+        made = SimOrderList(
+            list_id=self._list_id_next,
+            account=orders[0].account,
+            symbol=orders[0].symbol,
+            contingency=Contingency.OTO if pending else Contingency.OCO,
+            client_list_id=client_list_id,
+            orders=orders,
+            pair=pair if len(pair) == 2 else (),
+            changed_ns=now_ns,
+            is_paid_by_working=bool(pending),
+        )
+        self._list_id_next += 1
+        self.lists[made.list_id] = made
+        for order in orders:
+            order.list_id = made.list_id
+        dearest = (
+            orders[0] if pending else max(orders, key=lambda order: (order.price or order.stop_price, order.leaves))
+        )
+        self._lock_restored(dearest)
+        if pending and orders[0].executed:
+            base, funds = self.markets[made.symbol].rules.base, self.accounts[made.account]
+            brought = min(orders[0].executed, funds.free[base])
+            funds.lock(base, brought)
+            pending[0].locked = brought
+
     def _admit_list(self, account: str, new: SimNewList, now_ns: int) -> SimOrderList:
         orders = tuple(self._admit(account, order, now_ns) for order in new.orders)
         made = SimOrderList(

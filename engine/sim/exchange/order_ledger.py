@@ -158,6 +158,8 @@ class OrderLedger:
         self._before_end[order.order_id] = copy(order), now_ns
         if len(self._before_end) > ENDED_KEPT:
             del self._before_end[next(iter(self._before_end))]
+        if not order.is_working:
+            order.working_ns = 0
         order.status = status
         order.updated_ns = now_ns
         self._close(order)
@@ -181,6 +183,13 @@ class OrderLedger:
         self.accounts[order.account].lock(rules.quote if order.side is Side.BUY else rules.base, amount)
         order.locked = amount
         order.lock_price = order.price or price
+
+    def _lock_restored(self, order: SimOrder) -> None:
+        """Lock what the rest of a restored order needs; nothing on a market of contracts."""
+        if not self.markets[order.symbol].rules.settles_in:
+            price = order.price or order.stop_price
+            buying = order.side is Side.BUY
+            self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves, price=price)
 
     def _unlock(self, order: SimOrder, amount: int) -> None:
         if amount:

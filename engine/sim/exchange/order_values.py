@@ -157,7 +157,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     prevented_matches: list[SimPreventedMatch] = []
     amendments: list[SimAmendment] = []
     is_held: bool = False  # True until the market triggers it (held_orders.py)
-    working_ns: int = 0  # time from which it is in the book: its placement, its trigger or its release
+    working_ns: int = 0  # time from which it is in the book: its placement, trigger or release; 0: it ended before
     priority: int = 0  # among resting orders at one price: lower first
     lock_price: int = 0  # of a buy: the price at which its rest is locked
     trailing_delta: int = 0
@@ -190,8 +190,8 @@ class SimOrder(msgspec.Struct, kw_only=True):
 
     @property
     def is_working(self) -> bool:
-        """True once the order has reached the book: it is neither held nor pending."""
-        return not self.is_held and not self.is_pending
+        """True once the order has reached the book: it is neither held nor pending, and was not when it ended."""
+        return not self.is_held and not self.is_pending and self.working_ns > 0
 
 
 class SimReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
-from engine.model import Instrument, OrderTerm, TimeInForce
+from engine.model import Instrument, ListKind, OrderTerm, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.dialect import BinanceVenue
@@ -72,6 +72,7 @@ class BinanceSpot(BinanceVenue):
         amend=True,
         native_stops=True,
         terms=frozenset(OrderTerm),
+        order_lists=frozenset(ListKind),
     )
     key_rights: ClassVar[BinanceKeyRights] = BinanceKeyRights()
     snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)

@@ -35,6 +35,7 @@ from engine.venues.binance_common.klines import read_klines
 from engine.venues.binance_common.values import nanoseconds
 from engine.venues.binance_spot import shapes, venue_limits
 from engine.venues.binance_spot.calls import Requests
+from engine.venues.binance_spot.list_calls import OCO_PATH, OPOCO_PATH
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 
 # Events that carry nothing we keep. The reason for each, since silence must be a decision.
@@ -204,6 +205,14 @@ def _placed(payload: bytes, instrument: str) -> tuple[Event, ...]:
         return ()
 
 
+def _placed_list(payload: bytes, instrument: str) -> tuple[Event, ...]:
+    """Return the reports of a placed list, one for each of its orders."""
+    orders = msgspec.json.decode(payload, type=shapes.OrderList).order_reports
+    for order in orders:
+        _same_instrument(instrument, shapes.instrument_id(order.symbol))
+    return tuple(order.report() for order in orders)
+
+
 def _amended(payload: bytes, instrument: str) -> tuple[Event, ...]:
     report = _read_amendment(payload).report()
     _same_instrument(instrument, report.instrument)
@@ -254,6 +263,8 @@ def _instruments(payload: bytes, _instrument: str) -> tuple[Event, ...]:
 
 READERS: dict[tuple[str, str], Callable[[bytes, str], tuple[Event, ...]]] = {
     ("POST", "/api/v3/order"): _placed,
+    ("POST", OCO_PATH): _placed_list,
+    ("POST", OPOCO_PATH): _placed_list,
     ("DELETE", "/api/v3/order"): _canceled,
     ("GET", "/api/v3/order"): _order,
     ("PUT", "/api/v3/order/amend/keepPriority"): _amended,

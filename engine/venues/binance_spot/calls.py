@@ -3,12 +3,15 @@
 Weights and order counts are those of the fact sheet, as charged before the venue forgives them on success.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 
+from engine.facts import ListLeg
 from engine.model import Instrument, Side
 from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_spot import venue_limits
+from engine.venues.binance_spot.list_calls import list_params
 from engine.venues.binance_spot.order_types import Params, number, order_params
 
 
@@ -39,6 +42,13 @@ class Requests:
             ("newOrderRespType", "FULL"),
         )
         return self._signed("POST", "/api/v3/order", params, orders=1)
+
+    def place_list(self, list_id: str, instrument: Instrument | str, legs: Sequence[ListLeg]) -> Unsigned:
+        """Return the request that places an order list. It weighs 1, and counts as many orders as it has."""
+        names = [list_id, *(leg.client_order_id for leg in legs)]
+        assert all(map(venue_limits.ORDER_IDS.is_valid, names)), names
+        path, params = list_params(list_id, symbol_of(instrument), legs)
+        return self._signed("POST", path, params, orders=len(legs))
 
     def cancel(self, instrument: Instrument | str, client_order_id: str, venue_order_id: str = "") -> Unsigned:
         """Return the cancel of an order by the venue's id, which an amendment leaves; by ours until it is known."""

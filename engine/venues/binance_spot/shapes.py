@@ -18,10 +18,10 @@ from engine.venues.binance_spot.venue_limits import VENUE
 TrailingDelta = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 VenueType = Annotated[str, msgspec.Meta(pattern=r"\A[A-Z_]{1,40}\Z")]
 
+PENDING = "PENDING_NEW"  # of a list's order that waits for another: not on the book, but it can be canceled
 STATUSES = {
     "NEW": VenueStatus.OPEN,
-    # the second leg of a list: not on the book, but it locks funds and can be canceled
-    "PENDING_NEW": VenueStatus.OPEN,
+    PENDING: VenueStatus.OPEN,
     "PARTIALLY_FILLED": VenueStatus.PARTIALLY_FILLED,
     "FILLED": VenueStatus.FILLED,
     "PENDING_CANCEL": VenueStatus.OPEN,  # documented as unused
@@ -154,12 +154,12 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
     order_id: VenueId
     client_order_id: Text  # in the answer to a cancel: the cancel's own
     price: Amount
-    orig_qty: Amount
     executed_qty: Amount
     status: str
     time_in_force: TimeInForce
     type: VenueType
     side: Side
+    orig_qty: Amount | msgspec.UnsetType = msgspec.UNSET  # absent of an order whose size another one will bring
     orig_client_order_id: Text = ""  # only in the answer to a cancel: the order's
     transact_time: Millis = 0  # of placed and canceled orders
     update_time: Millis = 0  # of queried ones
@@ -178,6 +178,11 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
         own_id = self.orig_client_order_id or self.client_order_id
         venue_ns = nanoseconds(self.transact_time or self.update_time)
         order_type, stop_price, venue_type = reported_type(self.type, self.stop_price)
+        quantity = self.orig_qty
+        if isinstance(quantity, msgspec.UnsetType):
+            if self.status != PENDING:
+                raise ValueError(f"order {self.order_id} is {self.status} and has no origQty")
+            quantity = "0"
         fills = tuple(
             Fill(
                 instrument=instrument_id(self.symbol),
@@ -203,7 +208,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             type=order_type,
             time_in_force=self.time_in_force,
             price=Decimal(self.price),
-            quantity=Decimal(self.orig_qty),
+            quantity=Decimal(quantity),
             filled_quantity=Decimal(self.executed_qty),
             venue_ns=venue_ns,
             fills=fills,
@@ -264,7 +269,7 @@ class AmendAnswer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class OrderList(msgspec.Struct, frozen=True, rename="camel"):
-    """A list order in the answer to cancel-all: its legs are orders like any other."""
+    """An order list in an answer: its orders are like any other."""
 
     order_reports: tuple[OrderAnswer, ...]
 

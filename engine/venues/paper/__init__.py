@@ -4,6 +4,7 @@ The simulated venue speaks Spot's protocol, with an event `fundingFee` that Spot
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -74,6 +75,7 @@ class _Paper(BinanceSpot):
 
     futures: ClassVar[type[BinanceFutures]]
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {Network.LOCAL: Endpoints()}
+    capabilities = replace(BinanceSpot.capabilities, order_lists=frozenset())  # the futures' own venue has none
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         super().__init__(instruments, recv_window_ms)

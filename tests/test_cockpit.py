@@ -1,0 +1,453 @@
+"""The cockpit's server by real HTTP on loopback: its answers agree with the journal, and its guards hold."""
+
+import json
+import os
+import re
+import socket
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from functools import partial
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from cockpit_session import HOSTILE, NAME, begin_session
+
+pytest.importorskip("starlette", reason="the extra cockpit is not installed")
+pytest.importorskip("hypercorn", reason="the extra cockpit is not installed")
+
+import verbatim
+from engine.live.control_socket import serve_control, socket_path
+from engine.live.ingress import Command, Ingress
+from journal.record import Kind
+from verbatim.cockpit import app, guards, queries, report
+from verbatim.cockpit.at_cursor import cursor_facts, ladder, state
+from verbatim.cockpit.plots import series
+from verbatim.cockpit.registry import Registry
+from verbatim.cockpit.report import report_data, report_page, write_report
+from verbatim.cockpit.serve import CannotListenError, listening_socket, run_cockpit
+from verbatim.cockpit.session_view import SessionView
+from verbatim.testing import VirtualSession
+
+TOKEN = "a-token-of-the-test"
+pytestmark = pytest.mark.untraced
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERBATIM_COCKPIT_CACHE", str(tmp_path_factory.mktemp("caches")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("cockpit") / "journals"
+    begin_session(root / NAME).run(15).stop()
+    return root
+
+
+@pytest.fixture(scope="module")
+def view(journals: Path) -> SessionView:
+    found = SessionView(journals / NAME)
+    found.load()
+    return found
+
+
+@asynccontextmanager
+async def running(journals: Path, *, can_command: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+    """Run the server; yield a client that has signed in by the printed address."""
+    listening = listening_socket(0)
+    ready = trio.Event()
+    addresses: list[str] = []
+
+    def note(address: str) -> None:
+        addresses.append(address)
+        ready.set()
+
+    async with trio.open_nursery() as nursery:
+        start = partial(run_cockpit, can_command=can_command, token=TOKEN, on_ready=note)
+        nursery.start_soon(start, Registry([], [journals]), listening)
+        with trio.fail_after(20):
+            await ready.wait()
+        base = addresses[0].partition("/?")[0]
+        async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client:
+            answer = await client.get(f"/?token={TOKEN}")
+            assert (answer.status_code, answer.headers["location"]) == (303, "/")
+            assert "HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
+            yield client
+        nursery.cancel_scope.cancel()
+
+
+# ---- what it shows agrees with the journal
+
+
+def test_acts_are_those_of_the_views(journals: Path, view: SessionView) -> None:
+    """Orders, fills and refusals agree with SQL, which reads the same records another way."""
+    session = verbatim.open(journals / NAME)
+    orders = {row["client_order_id"]: row for row in session.orders.rows()}
+    assert orders
+    assert {row.id: row.status for row in view.acts.orders.values()} == {
+        name: row["status"] for name, row in orders.items()
+    }
+    for row in view.acts.orders.values():
+        assert Decimal(row.filled) == orders[row.id]["filled_quantity"]
+    assert [row.seq for row in view.acts.fills] == [row["seq"] for row in session.fills.rows()]
+    refused = [row["seq"] for row in session.verdicts.where("NOT approved").rows()]
+    assert refused
+    assert [seq for seq, _ in view.acts.marks["refusal"]] == refused
+    modes = [(row["seq"], row["mode"], json.loads(row["reasons"])) for row in session.modes.rows()]
+    assert [(seq, mode, reasons) for seq, _, mode, reasons in view.acts.modes] == modes
+
+
+def test_a_series_has_the_quotes_of_the_session_at_any_zoom(journals: Path, view: SessionView) -> None:
+    quotes = verbatim.open(journals / NAME).quotes().rows()
+    end = view.last_ns - view.origin_ns
+    for columns in (1, 7, 4_000):
+        found = series(view, 0, 0, end, columns)["quotes"]
+        scale = 10 ** view.context.body.instruments[0].price_scale if view.context else 1
+        assert min(found["low"]) == min(int(row["bid"] * scale) for row in quotes)
+        assert max(found["high"]) == max(int(row["ask"] * scale) for row in quotes)
+        assert found["seq"][-1] == quotes[-1]["seq"]
+        assert len(found["time"]) <= columns
+    middle = quotes[len(quotes) // 2]
+    time = middle["time_ns"] - view.origin_ns
+    exact = series(view, 0, time, time + 1, 10)["quotes"]
+    assert exact["seq"][0] <= middle["seq"] <= exact["seq"][-1], "the quote that holds when the range begins is in it"
+
+
+def test_the_state_at_a_cursor_is_that_of_a_rebuild(journals: Path, view: SessionView) -> None:
+    """The cursor jumps forward and back; each state equals a rebuild from the beginning."""
+    session = verbatim.open(journals / NAME)
+    for seq in (view.last_seq, 40, view.last_seq // 2, view.last_seq // 2 + 3, 5, view.last_seq - 1):
+        expected = session.state(seq).as_json()
+        found = state(view, seq)
+        assert found["seq"] == expected["seq"] == seq
+        assert found["mode"]["mode"] == expected["mode"]["mode"]
+        assert found["orders"] == json.loads(json.dumps([row for row in expected["orders"] if row["live"]]))
+        assert found["markets"][0]["quote"] == _large_as_text(expected["markets"][0]["quote"])
+        assert (
+            cursor_facts(view, seq, None)["mode"] is None
+            or cursor_facts(view, seq, None)["mode"][2] == expected["mode"]["mode"]
+        )
+        book = ladder(view, 0, seq, 20)
+        if expected["markets"][0]["bids"]:
+            scale = 10 ** view.context.body.instruments[0].price_scale if view.context else 1
+            best = [int(Decimal(price) * scale) for price, _ in expected["markets"][0]["bids"]]
+            assert [price for price, _ in ladder(view, 0, seq + 1, 20)["bids"][:5]] == best or book["bids"]
+
+
+def _large_as_text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _large_as_text(item) for name, item in value.items()}
+    return str(value) if isinstance(value, int) and abs(value) > 2**53 else value
+
+
+def test_a_second_opening_uses_the_caches_and_answers_the_same(journals: Path, view: SessionView) -> None:
+    again = SessionView(journals / NAME)
+    again.load()
+    end = view.last_ns - view.origin_ns
+    assert series(again, 0, 0, end, 50) == series(view, 0, 0, end, 50)
+    assert again.orders() == view.orders()
+    cached = list(Path(os.environ["VERBATIM_COCKPIT_CACHE"]).rglob("*.cache"))
+    assert {path.name.partition("-")[0] for path in cached} >= {"series", "acts.cache"}
+    assert not [path for path in (journals / NAME).iterdir() if path.name.startswith(("series", "acts"))]
+
+
+# ---- by HTTP
+
+
+async def test_every_answer_by_http(journals: Path) -> None:
+    async with running(journals) as client:
+        [row] = (await client.get("/api/sessions")).json()
+        assert (row["id"], row["ended"], row["is_live"]) == ("aaaaaaaa", "closed", False)
+        head = (await client.get("/api/s/aaaaaaaa/head")).json()
+        assert head["counts"]["refused"] > 0
+        end, last = head["last_time"], head["last_seq"]
+        asked = {
+            "from": 0,
+            "to": end,
+            "columns": 50,
+            "instrument": 0,
+            "seq": last // 2,
+            "mark": "fill",
+            "names": "writer.spread",
+        }
+        order = next(iter((await client.get("/api/s/aaaaaaaa/orders")).json()["rows"]))["id"]
+        for name in app.ANSWERS:
+            answer = await client.get(f"/api/s/aaaaaaaa/{name}", params={**asked, "order": order})
+            assert answer.status_code == 200, (name, answer.text)
+            assert answer.headers["content-type"] == "application/json"
+            _fits_a_browser(answer.json())
+        chain = (await client.get("/api/s/aaaaaaaa/why", params={"order": order})).json()["chain"]
+        assert {"INTENT", "VERDICT", "REQUEST", "FEED"} <= {link["kind"] for link in chain}
+        page = await client.get("/")
+        assert "script-src 'self'" in page.headers["content-security-policy"]
+        assert "<script>" not in page.text
+        assert "{{" not in page.text
+        for name in ("app.js", "style.css", "htm-preact.js"):
+            assert (await client.get(f"/page/{name}")).status_code == 200
+
+
+def _fits_a_browser(value: Any) -> None:
+    """Fail if a number would lose digits in a browser."""
+    if isinstance(value, dict):
+        for item in value.values():
+            _fits_a_browser(item)
+    elif isinstance(value, list):
+        for item in value:
+            _fits_a_browser(item)
+    else:
+        assert not isinstance(value, int) or abs(value) <= 2**53, value
+
+
+async def test_sql_reads_and_is_bounded(journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(journals) as client:
+        post = partial(client.post, "/api/s/aaaaaaaa/sql", headers={"origin": str(client.base_url).rstrip("/")})
+        found = (await post(json={"query": "SELECT count(*) AS n, max(time_ns) AS t FROM records"})).json()
+        assert found["columns"] == ["n", "t"]
+        assert found["rows"][0][1].isdigit(), "numbers of 64 bits are texts"
+        assert "refused" in (await post(json={"query": "CREATE TABLE x AS SELECT 1"})).json()["error"]
+        assert "longer than" in (await post(json={"query": "SELECT " + "1," * 30_000})).json()["error"]
+        assert (await post(content=b"x" * (guards.BODY_BYTES_MAX + 1))).status_code >= 400
+        many = (await post(json={"query": "SELECT * FROM range(100000)"})).json()
+        assert (len(many["rows"]), many["more"]) == (queries.ROWS_MAX, True)
+
+
+@pytest.mark.slow
+async def test_a_query_that_never_ends_is_ended(journals: Path) -> None:
+    workers = queries.QueryWorkers(seconds=6.0)
+    try:
+        endless = "SELECT count(*) FROM range(1000000000000) WHERE range % 7 = 9"  # long, and small in memory
+        assert "longer than 6 s" in (await workers.run(journals / NAME, endless, 1))["error"]
+        assert (await workers.run(journals / NAME, "SELECT 1 AS one", 1))["rows"] == [["1"]]
+    finally:
+        await workers.aclose()
+
+
+# ---- the guards
+
+
+async def test_other_hosts_origins_and_users_get_nothing(journals: Path) -> None:
+    async with running(journals) as client:
+        base = str(client.base_url).rstrip("/")
+        refused = [
+            ({"host": "evil.example"}, 421),
+            ({"host": f"evil.example:{client.base_url.port}"}, 421),
+            ({"origin": "http://evil.example"}, 403),
+            ({"origin": "null"}, 403),
+            ({"origin": base.replace("127.0.0.1", "127.0.0.2")}, 403),
+            ({"sec-fetch-site": "cross-site"}, 403),
+            ({"sec-fetch-site": "same-site"}, 403),
+        ]
+        for headers, status in refused:
+            answer = await client.get("/api/sessions", headers=headers)
+            assert (answer.status_code, "aaaaaaaa" in answer.text) == (status, False), headers
+        async with httpx.AsyncClient(base_url=base, trust_env=False) as stranger:
+            for path in ("/", "/api/sessions", "/page/app.js", "/?token=wrong"):
+                assert (await stranger.get(path)).status_code == 401, path
+        assert (await client.get("/api/s/aaaaaaaa/head", params={"x": "y" * guards.URL_BYTES_MAX})).status_code == 414
+
+
+async def test_no_path_leaves_the_page_or_the_journals(journals: Path, tmp_path: Path) -> None:
+    (journals / "secret.txt").write_text("secret")
+    async with running(journals) as client:
+        for path in (
+            "..%2f..%2fapp.py",
+            "%2e%2e%2fapp.py",
+            "app.py",
+            "index.html",
+            "/etc/passwd",
+            "..\\app.py",
+            "vendor%2fhtm-preact.js",
+        ):
+            assert (await client.get(f"/page/{path}")).status_code == 404, path
+        for name in ("..", "..%2f..", "%2fetc", str(tmp_path).replace("/", "%2f"), "secret.txt", "zzzz"):
+            answer = await client.get(f"/api/s/{name}/head")
+            assert answer.status_code == 404, (name, answer.text)
+        for name, given in (
+            ("series", {}),
+            ("at", {"seq": "1e9"}),
+            ("at", {"seq": "9" * 40}),
+            ("records", {"seq": "x"}),
+            ("nothing", {}),
+        ):
+            assert (await client.get(f"/api/s/aaaaaaaa/{name}", params=given)).status_code in (400, 404)
+
+
+async def test_commands_need_token_origin_confirmation_and_a_running_session(journals: Path) -> None:
+    async with running(journals) as client:
+        base = str(client.base_url).rstrip("/")
+        page = (await client.get("/")).text
+        token = page.partition('name="command-token" content="')[2].partition('"')[0]
+        assert len(token) > 20
+        post = partial(client.post, "/api/s/aaaaaaaa/command")
+        good = {"origin": base, app.COMMAND_HEADER: token}
+        assert (await post(json={"command": "pause"}, headers={"origin": base})).status_code == 403
+        assert (await post(json={"command": "pause"}, headers={app.COMMAND_HEADER: token})).status_code == 403
+        assert (await post(json={"command": "handover"}, headers=good)).status_code == 400
+        answer = await post(json={"command": "flatten"}, headers=good)
+        assert (answer.status_code, "type the session's id, aaaaaaaa" in answer.text) == (400, True)
+        answer = await post(json={"command": "flatten", "confirm": "aaaaaaaa"}, headers=good)
+        assert (answer.status_code, "no session listens" in answer.text) == (409, True)
+    async with running(journals, can_command=False) as client:
+        assert 'name="command-token" content=""' in (await client.get("/")).text
+        answer = await client.post("/api/s/aaaaaaaa/command", json={"command": "pause"}, headers={"origin": base})
+        assert answer.status_code == 403
+
+
+async def test_a_command_reaches_the_session_through_its_control_socket(journals: Path) -> None:
+    """The session here is a control socket with a real ingress, which answers each command as the input loop does."""
+    ingress = Ingress()
+    path = socket_path(journals, "aaaaaaaa")
+    async with trio.open_nursery() as nursery, running(journals) as client:
+        await nursery.start(serve_control, path, ingress)
+        base = str(client.base_url).rstrip("/")
+        token = (await client.get("/")).text.partition('name="command-token" content="')[2].partition('"')[0]
+        given: list[tuple[str, str]] = []
+
+        async def answer_one() -> None:
+            while not isinstance(command := ingress.next(), Command):
+                await ingress.wait(1)
+            given.append((command.name, command.by))
+            command.seq, command.mode = 7, "paused"
+            command.done.set()
+
+        nursery.start_soon(answer_one)
+        headers = {"origin": base, app.COMMAND_HEADER: token}
+        answer = await client.post("/api/s/aaaaaaaa/command", json={"command": "pause"}, headers=headers)
+        assert answer.json() == {"seq": 7, "mode": "paused", "reasons": [], "notes": []}
+        assert given[0][0] == "pause"
+        assert given[0][1].endswith("(cockpit)")
+        nursery.cancel_scope.cancel()
+
+
+async def test_slow_clients_are_dropped_and_others_are_served(journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty clients ask for much and read nothing: others get their answers, and the fifty are disconnected."""
+    monkeypatch.setattr(guards, "SEND_SECONDS", 0.5)
+    async with running(journals) as client:
+        port = client.base_url.port or 0
+        cookie = next(iter(client.cookies.jar))
+        request = (
+            f"GET /page/app.js HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nCookie: {cookie.name}={cookie.value}\r\n\r\n" * 40
+        ).encode()
+        slow = []
+        try:
+            for _ in range(50):
+                one = socket.socket()
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                one.connect(("127.0.0.1", port))
+                one.setblocking(False)
+                one.send(request)
+                slow.append(one)
+            with trio.fail_after(20):
+                for _ in range(5):
+                    assert (await client.get("/api/s/aaaaaaaa/head")).status_code == 200
+        finally:
+            for one in slow:
+                one.close()
+
+
+# ---- a running session
+
+
+async def test_a_running_session_is_followed(tmp_path: Path) -> None:
+    """Events arrive while a session runs; what they lead to agrees with the journal at its end."""
+    session: VirtualSession = begin_session(tmp_path / "journals" / NAME).run(8)
+    session.writer.wait_durable(session.records[-1].seq, 60)
+    async with running(tmp_path / "journals") as client:
+        head = (await client.get("/api/s/aaaaaaaa/head")).json()
+        assert head["is_live"]
+        seen: list[dict[str, Any]] = []
+        async with client.stream("GET", "/api/s/aaaaaaaa/stream") as stream:
+            async for line in stream.aiter_lines():
+                if not line.startswith("data: "):
+                    continue
+                seen.append(json.loads(line[6:]))
+                if len(seen) == 1:
+                    session.run(6)
+                    session.writer.wait_durable(session.records[-1].seq, 60)
+                elif len(seen) == 2:
+                    session.stop()
+        last = session.records[-1].seq
+        assert not seen[-1]["is_live"], "the stream ends with the session"
+        assert [event["last_seq"] for event in seen] == sorted(event["last_seq"] for event in seen)
+        assert seen[-1]["last_seq"] == last
+        live = (await client.get("/api/s/aaaaaaaa/orders")).json()
+    folder = tmp_path / "journals" / NAME
+    assert not list(folder.glob("*.cache")), "a reader writes nothing into the folder of a running session"
+    finished = SessionView(folder)
+    finished.load()
+    assert live == json.loads(json.dumps(finished.orders()))
+
+
+def test_a_port_in_use_is_told() -> None:
+    first = listening_socket(0)
+    try:
+        with pytest.raises(CannotListenError, match="choose another with --port"):
+            listening_socket(first.getsockname()[1])
+    finally:
+        first.close()
+
+
+# ---- the report
+
+
+def test_a_report_is_one_file_without_a_way_out(
+    view: SessionView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "MOMENTS_MAX", 4)
+    monkeypatch.setattr(report, "STORIES_MAX", 4)
+    path = tmp_path / "out.html"
+    assert write_report(view, path) == path.stat().st_size
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    page = path.read_text()
+    data = page.partition('id="report-data">')[2].partition("</script>")[0]
+    assert HOSTILE not in page
+    assert HOSTILE in json.dumps(json.loads(data), ensure_ascii=False).replace('\\"', '"'), "it is there, as data"
+    assert page.count("<script") == 3
+    for way_out in ("http://", "https://", "//cdn"):
+        outside = page.replace(data, "")
+        assert way_out not in outside.replace("http://www.w3.org", ""), way_out
+    assert "default-src 'none'" in page
+    assert report_page(report_data(view)) == page, "the same session gives the same file"
+
+
+def test_a_record_shows_its_cause_and_effects(view: SessionView) -> None:
+    intent = next(row for row in view.acts.intents if row.approved)
+    found = app.ANSWERS["record"](view, app.Parameters({"seq": str(intent.seq)}))
+    assert (found["kind"], found["decided_on"]) == (Kind.INTENT.value, intent.quote_seq)
+    assert [row["kind"] for row in found["caused"]] == ["VERDICT"]
+
+
+def test_vendored_files_are_those_of_their_projects() -> None:
+    """The checksums in SHA256SUMS, which README.txt traces to packages of the npm registry."""
+    folder = files("verbatim.cockpit").joinpath("page", "vendor")
+    sums = dict(reversed(line.split()) for line in folder.joinpath("SHA256SUMS").read_text().splitlines())
+    names = {entry.name for entry in folder.iterdir()} - {"SHA256SUMS", "README.txt"}
+    assert sums == {name: sha256(folder.joinpath(name).read_bytes()).hexdigest() for name in names}
+    assert {name for name in names if name.startswith("LICENSE")} == {
+        "LICENSE-htm.txt",
+        "LICENSE-preact.txt",
+        "LICENSE-signals-core.txt",
+    }
+
+
+def test_the_page_has_no_inline_code() -> None:
+    folder = files("verbatim.cockpit").joinpath("page")
+    scripts = [entry for entry in folder.iterdir() if entry.name.endswith(".js")]
+    assert len(scripts) > 8
+    for entry in scripts:
+        text = entry.read_text()
+        assert not re.search(
+            r"\beval\(|new Function|innerHTML|outerHTML|insertAdjacentHTML|document\.write|dangerously", text
+        ), entry.name
+        assert set(re.findall(r'from "([^"]+)"', text)) <= {
+            f"./{other.name}" for other in [*scripts, *folder.joinpath("vendor").iterdir()]
+        }
