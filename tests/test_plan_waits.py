@@ -1,4 +1,4 @@
-"""Exits that the venue refuses or cannot fill: the next one waits longer each time, whatever its type."""
+"""Exits that the venue refuses or cannot fill: the next one waits longer each time, also after one of another type."""
 
 from collections.abc import Iterator
 from decimal import Decimal

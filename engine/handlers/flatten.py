@@ -15,6 +15,7 @@ from engine.money import ZERO
 from engine.risk.review import review
 from engine.risk.rules import RULES
 from engine.session_context import SessionContext
+from engine.state.missing_fills import ended_with_missing_fills, missing_quantity
 from engine.state.orders import EXTERNAL
 from engine.state.safety_orders import SafetyOrder, position_name
 from engine.step_context import StepContext
@@ -56,7 +57,7 @@ def flatten_positions(session: SessionContext, step: StepContext, order: SafetyO
             is_waiting = True
     is_waiting = is_waiting or any(
         order.strategy != EXTERNAL and order.order.instrument in session.instruments
-        for order in step.account.orders.ended_with_missing_fills()
+        for order in ended_with_missing_fills(step.account.orders)
     )
     return is_waiting, tuple(left)
 
@@ -67,7 +68,7 @@ def _with_missing_fills(step: StepContext, position: Position) -> Position:
     if not orders.missing_fills:
         return position
     missing = sum(
-        (orders.missing_quantity(position.instrument, side, position.strategy) * side.sign for side in Side), ZERO
+        (missing_quantity(orders, position.instrument, side, position.strategy) * side.sign for side in Side), ZERO
     )
     return replace(position, quantity=position.quantity + missing)
 

@@ -57,7 +57,7 @@ def placement_wait_ns(
 ) -> int:
     """Return the time before which a plan's order waits for a budget; 0: it need not.
 
-    An exit never waits. A reduce-only order is cut to what is left of the position before its review.
+    An exit never waits. A reduce-only order is cut to the rest of the position before its review.
     """
     if not session.reducer_settings.has_order_budgets:
         return 0

@@ -6,6 +6,7 @@ from engine.facts import NewOrder
 from engine.model import Instrument, Side
 from engine.money import ZERO, down_to_grid
 from engine.state.linked_orders import fillable_orders
+from engine.state.missing_fills import missing_quantity
 from engine.state.session_state import Account
 
 
@@ -23,7 +24,7 @@ def reducible(account: Account, strategy: str, instrument: str, side: Side) -> D
         ),
         ZERO,
     )
-    missing = account.orders.missing_quantity(instrument, side, strategy)
+    missing = missing_quantity(account.orders, instrument, side, strategy)
     return max(held - under_way - missing, ZERO)
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from engine.model import Side
 from engine.money import ZERO
 from engine.state.linked_orders import fillable_orders
+from engine.state.missing_fills import missing_quantity
 from engine.state.orders import Orders
 
 
@@ -13,7 +14,7 @@ def open_quantity(orders: Orders, instrument: str, side: Side, strategy: str = "
 
     Those of one strategy if it is named.
     """
-    return orders.missing_quantity(instrument, side, strategy) + sum(
+    return missing_quantity(orders, instrument, side, strategy) + sum(
         (
             order.leaves_quantity
             for order in fillable_orders(orders, instrument)

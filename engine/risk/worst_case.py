@@ -14,6 +14,7 @@ from engine.model import Instrument, Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext
 from engine.state.linked_orders import fillable_orders
+from engine.state.missing_fills import ended_with_missing_fills, missing_of
 from engine.state.orders import Order
 
 
@@ -109,9 +110,9 @@ def exposures(context: RiskContext, scope: Scope, value: Value) -> dict[str, Exp
             if worth is not None:
                 found.setdefault(position.instrument, Exposure()).held += worth
     orders = context.account.orders
-    for order in (*fillable_orders(orders), *orders.ended_with_missing_fills()):
+    for order in (*fillable_orders(orders), *ended_with_missing_fills(orders)):
         name = order.order.instrument
-        if scope.counts(order.strategy, name) and (more := order.leaves_quantity or order.missing_quantity):
+        if scope.counts(order.strategy, name) and (more := order.leaves_quantity or missing_of(order)):
             worth = _worth(context, name, more, _price(order), value)
             if worth is not None:
                 add(found.setdefault(name, Exposure()), order.order.side, worth)

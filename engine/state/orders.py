@@ -27,7 +27,6 @@ from engine.facts import (
     OrderUnknown,
 )
 from engine.lifecycle import LIVE, Report, Status, after
-from engine.model import Side
 from engine.money import ZERO
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
@@ -98,11 +97,6 @@ class Order(msgspec.Struct, frozen=True):
         """The quantity that can still fill; 0 for a closed order."""
         return max(self.order.quantity - self.filled_quantity, ZERO) if self.status in LIVE else ZERO
 
-    @property
-    def missing_quantity(self) -> Decimal:
-        """The filled quantity of a closed order that is not recorded yet; `leaves_quantity` contains a live order's."""
-        return ZERO if self.status in LIVE or self.adopted else max(self.filled_reported - self.filled_quantity, ZERO)
-
 
 class Orders(msgspec.Struct, frozen=True, dict=True):
     """Live orders, and closed ones until they are old. They are apart since a quote concerns live orders only."""
@@ -138,23 +132,6 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
     def all(self) -> list[Order]:
         """Return all orders, oldest first."""
         return sorted((*self.closed.values(), *self.live.values()), key=_age)
-
-    def ended_with_missing_fills(self) -> list[Order]:
-        """Return the closed orders whose fills are not all recorded: the positions do not contain their rest."""
-        return [order for name in self.missing_fills if (order := self.closed.get(name)) is not None]
-
-    def missing_quantity(self, instrument: str, side: Side, strategy: str = "") -> Decimal:
-        """Return what ended orders of a side filled and is not recorded yet; those of one strategy if it is named."""
-        if not self.missing_fills:
-            return ZERO
-        return sum(
-            (
-                order.missing_quantity
-                for order in self.ended_with_missing_fills()
-                if (order.order.instrument, order.order.side) == (instrument, side) and strategy in ("", order.strategy)
-            ),
-            ZERO,
-        )
 
     def live_by_age(self) -> list[Order]:
         """Return live orders, oldest first. Outputs follow this order, since a snapshot loses a dict's own."""

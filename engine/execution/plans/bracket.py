@@ -28,6 +28,7 @@ from engine.money import ZERO
 from engine.plan_terms import Bracket, Oco
 from engine.rounding import taking_price
 from engine.state.linked_orders import fillable_together
+from engine.state.missing_fills import missing_of
 from engine.state.orders import Order
 
 CHECK_NS = 100 * MILLISECOND_NS  # how often the target is compared, and the stop where the venue holds none
@@ -49,7 +50,7 @@ def advance(seen: Seen) -> PlanMove:
     left = min(entered - seen.filled(exit_side), seen.position * -exit_side.sign)
     live = {order.client_order_id: order for order in seen.live}
     covered = sum((order.leaves_quantity for order in fillable_together(exits, live)), ZERO)
-    covered += sum((order.missing_quantity for order in exits), ZERO)
+    covered += sum(map(missing_of, exits), ZERO)
     uncovered = lots(seen, left - covered)
     if not entries and not exits and not lots(seen, left):
         nothing = "there is no position to protect" if isinstance(terms, Oco) else "the entry is not filled"

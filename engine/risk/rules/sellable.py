@@ -4,6 +4,7 @@ from engine.model import Side
 from engine.money import ZERO
 from engine.risk.context import RiskContext, RiskRule
 from engine.state.linked_orders import fillable_orders
+from engine.state.missing_fills import missing_quantity
 from engine.state.orders import EXTERNAL
 
 
@@ -22,7 +23,7 @@ def reject_reason(context: RiskContext) -> str:
         ZERO,
     )
     orders = context.account.orders
-    missing = sum((orders.missing_quantity(name, Side.SELL) for name in alike), ZERO)
+    missing = sum((missing_quantity(orders, name, Side.SELL) for name in alike), ZERO)
     index = orders.index
     most = sum((index.leaves(name, Side.SELL) for name in alike), ZERO)  # with orders of other programs
     if context.order.quantity <= owned - most - missing:
