@@ -8,7 +8,7 @@ from decimal import Decimal, localcontext
 from pathlib import Path
 
 import pytest
-from by_hand import BTC, ETH
+from by_hand import BTC, ETH, ByHand
 from calm_venue import CalmVenue
 from msgspec.structs import replace
 from risk_desk import Desk
@@ -120,6 +120,22 @@ def test_a_strategys_own_loss_limit_stops_only_its_orders() -> None:
     given = {"instrument": {"ETHBTC": scope(daily_loss_max="10")}}
     desk = Desk([*HELD, "BUY LIMIT 1 @ 70 while quoted 79.00 81.00"], risk=given).play()
     assert desk.verdicts()[-1]["approved"]
+
+
+def test_a_position_without_a_quote_switches_off_no_limit_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a restart ETHBTC, which the strategy holds too, is not quoted: what is lost in BTCUSDT counts."""
+    given = {"instrument": {"BTCUSDT": scope(daily_loss_max="10")}, "strategy": {"desk": scope(daily_loss_max="1")}}
+    first = Desk([*HELD, "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1"], risk=given).play().hand.run(2)
+    body = first.body
+    with monkeypatch.context() as patch:
+        patch.setattr(ByHand, "quote", lambda hand: hand)
+        second = ByHand(
+            opening=first.state, session="bbbbbbbb", now_ns=first.now_ns + SECOND_NS, instruments=body.instruments,
+            strategies=body.strategies, risk=body.risk, engine=body.engine, accounting=body.engine.accounting,
+        )  # fmt: skip
+        second.best(BTC, {"b": "59.00", "B": "1.0", "a": "61.00", "A": "1.0"}).run(3)
+        [fact] = second.facts("daily_loss_reached")
+    assert (fact["name"], fact["loss"]) == ("instrument.BTCUSDT.daily_loss_max", "30")
 
 
 @pytest.mark.parametrize("accounting", [1, 4])

@@ -182,6 +182,21 @@ def losses_of_day(
     return found
 
 
+def known_losses(
+    session: SessionContext, account: Account, market: Market, now: Worth, time_ns: int
+) -> list[LossOfDay]:
+    """Return the losses of this day without those of limits that concern a position without a mark."""
+    losses = losses_of_day(session, account, market, now, time_ns)
+    if not now.unmarked:
+        return losses
+    unmarked = [
+        (position.strategy, instrument)
+        for key, position, instrument in own_positions(session, account)
+        if key not in now.by_position
+    ]
+    return [loss for loss in losses if not any(loss.limit.concerns(*each) for each in unmarked)]
+
+
 def _reported(session: SessionContext, day: DayPnl, key: str, now: Worth) -> tuple[str, Decimal]:
     """Return the reported P&L of a position since the day began; of no asset if it is not known."""
     if key not in now.reported or (key in day.opening and key not in day.reported):

@@ -8,7 +8,7 @@ cancelled; from then on the risk rule `daily_loss` allows only orders that reduc
 from engine import contracts
 from engine.bodies import NoteLevel
 from engine.facts import AmountRated, DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay, SafetyCause, SafetyKind
-from engine.handlers.losses_of_day import LossOfDay, Worth, losses_of_day, name_of_day, unlisted_positions, worth
+from engine.handlers.losses_of_day import LossOfDay, Worth, known_losses, name_of_day, unlisted_positions, worth
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.safety import order_safety
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -28,14 +28,14 @@ def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
     if not session.loss_limits:
         return
     now = worth(session, step.account, step.market)
-    if now.unmarked:
-        return  # risk refuses new orders meanwhile
     today = day_of(step.time_ns, session.body.risk.day)
+    if now.unmarked and step.account.day_pnl.day < today:
+        return  # the day begins once all positions have a mark; risk refuses new orders meanwhile
     if step.account.day_pnl.day < today:  # a clock that changes to winter time repeats an hour
         unlisted = unlisted_positions(step.account, now)
         step.emit(DayBegan(today, now.by_position, unlisted, now.reported), source=SOURCE)
     _enter_positions(session, step, now, today)
-    losses = losses_of_day(session, step.account, step.market, now, step.time_ns)
+    losses = known_losses(session, step.account, step.market, now, step.time_ns)
     was_lost = step.account.day_pnl.lost
     for loss in losses:
         limit, day = loss.limit, step.account.day_pnl
