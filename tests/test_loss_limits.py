@@ -123,7 +123,7 @@ def test_a_strategys_own_loss_limit_stops_only_its_orders() -> None:
 
 
 def test_a_position_without_a_quote_switches_off_no_limit_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a restart ETHBTC, which the strategy holds too, is not quoted: what is lost in BTCUSDT counts."""
+    """After a restart ETHBTC, which the strategy holds too, is not quoted; the loss in BTCUSDT counts."""
     given = {"instrument": {"BTCUSDT": scope(daily_loss_max="10")}, "strategy": {"desk": scope(daily_loss_max="1")}}
     first = Desk([*HELD, "ETHBTC BUY LIMIT 1 @ 90", "venue: filled 1"], risk=given).play().hand.run(2)
     body = first.body
