@@ -8,7 +8,7 @@ cancelled; from then on the risk rule `daily_loss` allows only orders that reduc
 from engine import contracts
 from engine.bodies import NoteLevel
 from engine.facts import AmountRated, DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay, SafetyCause, SafetyKind
-from engine.handlers.losses_of_day import LossOfDay, Worth, losses_of_day, name_of_day, unlisted_positions, worth
+from engine.handlers.losses_of_day import LossOfDay, PnlNow, losses_of_day, name_of_day, pnl_now, unlisted_positions
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.safety import order_safety
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -27,7 +27,7 @@ def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
     """Record the begin of a day and its highest P&L. When a loss reaches its limit, record it and act."""
     if not session.loss_limits:
         return
-    now = worth(session, step.account, step.market)
+    now = pnl_now(session, step.account, step.market)
     if now.unmarked:
         return  # risk refuses new orders meanwhile
     today = day_of(step.time_ns, session.body.risk.day)
@@ -62,7 +62,7 @@ def rate_amounts(session: SessionContext, step: StepContext) -> None:
                 step.emit(fact, source=SOURCE)
 
 
-def _enter_positions(session: SessionContext, step: StepContext, now: Worth, today: int) -> None:
+def _enter_positions(session: SessionContext, step: StepContext, now: PnlNow, today: int) -> None:
     """Record the opening P&L of positions that had no mark or no rate when the day began."""
     day = step.account.day_pnl
     for key in day.unlisted:
