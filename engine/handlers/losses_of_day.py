@@ -1,6 +1,6 @@
 """P&L of the day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached a limit.
 
-The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. From
+The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the start of the day. From
 accounting 3 on it is that of the exact lines (engine/state/pnl_lines.py), which have funding too. From accounting 4 on
 the mark is `engine.pnl_mark`, before it the mid; and a P&L in the reporting currency is what `verbatim pnl` reports
 (engine/state/pnl_figures.py), before it the P&L in each asset at the current rate.

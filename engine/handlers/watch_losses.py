@@ -1,4 +1,4 @@
-"""The check of the day's losses: it records the begin of each day, its highest P&L, and a loss at its limit.
+"""The check of the day's losses: it records the start of each day, its highest P&L, and a loss at its limit.
 
 It runs each second and, in sessions with `risk.figures`, at the record at which a loss reaches its limit: after each
 change of a position, and when a price reaches a level (engine/handlers/loss_levels.py). At the limit every own order is
@@ -24,7 +24,7 @@ SOURCE = "daily_loss"  # of the facts
 
 
 def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
-    """Record the begin of a day and its highest P&L. When a loss reaches its limit, record it and act."""
+    """Record the start of a day and its highest P&L. When a loss reaches its limit, record it and act."""
     if not session.loss_limits:
         return
     now = pnl_now(session, step.account, step.market)
