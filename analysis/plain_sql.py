@@ -42,7 +42,7 @@ DECODED = ("quotes", "trades")  # views of decoded rows
 
 
 def plain_sql() -> str:
-    """Return the file."""
+    """Return the text of the SQL file."""
     parts = [HEAD]
     parts += [f"CREATE OR REPLACE MACRO {macro};\n" for macro in (*macros(), REFUSAL)]
     parts += [JOURNAL.rstrip() + ";\n", FEED.rstrip() + ";\n"]

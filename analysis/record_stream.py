@@ -51,7 +51,7 @@ class RecordStream(Iterator[Record], AsyncIterator[Record]):
             from_seq: The first record to yield.
             kinds: Kinds of records. Default: all.
             sources: Sources of records. Default: all.
-            durable: Yield a record once it is on stable storage. False: once it is written, some 0.1 s earlier; a power
+            durable: Yield a record once it is on stable storage. False: once it is written, 0.1 s earlier; a power
                 cut may still lose it.
             timeout_s: End if no record comes for this time.
             poll_s: The pause between two reads of the files.

@@ -111,7 +111,7 @@ class Session(SessionTables):
             start: The first record or time. Default: the first record that was not there when this was opened.
             kinds: Kinds of records, as `FACT`. Default: all.
             sources: Sources of records. Default: all.
-            durable: Yield a record once it is on stable storage. False: once it is written, some 0.1 s earlier; a power
+            durable: Yield a record once it is on stable storage. False: once it is written, 0.1 s earlier; a power
                 cut may still lose it.
             timeout_s: End if no record comes for this time.
 

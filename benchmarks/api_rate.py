@@ -76,7 +76,7 @@ def cpu_s() -> float:
 
 
 def fill_records() -> list[Record]:
-    """Fills of many orders, as facts have them."""
+    """Yield the facts of fills of many orders."""
     records = []
     for seq in range(SEGMENT_ROWS):
         name = f"aaaaaaaa-quoter-1-{seq}-0"

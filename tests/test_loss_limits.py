@@ -15,7 +15,7 @@ from risk_desk import Desk
 from risk_limit_cases import scope
 
 from engine.facts import DailyLossReached
-from engine.handlers.losses_of_day import losses_of_day, worth
+from engine.handlers.losses_of_day import losses_of_day, pnl_now
 from engine.kernel import rebuilder_of
 from engine.live.time_zones import offsets
 from engine.mode_reasons import Mode, ReasonCode
@@ -54,7 +54,7 @@ def first_past(records: list[Record]) -> dict[str, int]:
         if record.kind in INPUTS:
             last_input = record.seq
         with localcontext(MONEY):
-            now = worth(kernel.session, state.account, state.market)
+            now = pnl_now(kernel.session, state.account, state.market)
             if now.unmarked:
                 continue
             for loss in losses_of_day(kernel.session, state.account, state.market, now, state.time_ns):

@@ -281,8 +281,8 @@ MUTANTS: list[tuple[Any, str, Any, Callable[..., None], tuple[Any, ...]]] = [
     (engine.handlers.intents, "is_spent", lambda *_, **__: False, test_cancels_beyond_their_budget_stay_bounded_in_the_journal, ()),
 ]  # fmt: skip
 PLAN_MUTANTS = [
-    ("replacement_wait_ns", test_a_chase_waits_for_its_budget_while_its_order_rests, ("instrument",)),
-    ("placement_wait_ns", test_a_scale_continues_where_its_budget_ended, ()),
+    ("replacement_from_ns", test_a_chase_waits_for_its_budget_while_its_order_rests, ("instrument",)),
+    ("placement_from_ns", test_a_scale_continues_where_its_budget_ended, ()),
 ]
 
 

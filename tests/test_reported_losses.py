@@ -1,7 +1,7 @@
 """Losses of the day in the reporting currency are the P&L that `verbatim pnl` reports, to the last digit.
 
 From accounting 4 on: realised P&L, fees and funding at the rates that their facts recorded, open quantities at
-`engine.pnl_mark` and the current rate, less the same at the begin of the day.
+`engine.pnl_mark` and the current rate, less the same at the start of the day.
 """
 
 import copy
@@ -19,7 +19,7 @@ from risk_desk import DESK
 from risk_limit_cases import scope
 
 from engine.facts import DailyLossReached
-from engine.handlers.losses_of_day import loss_reason, losses_of_day, worth
+from engine.handlers.losses_of_day import loss_reason, losses_of_day, pnl_now
 from engine.handlers.pnl import emit_pnl
 from engine.lots import CostMethod
 from engine.money import MONEY
@@ -142,7 +142,7 @@ class Desk:
         """Return the P&L of the day by limit in the reporting currency; None if it is not known."""
         session, state = self.hand.sequencer.kernel.session, self.hand.state
         with localcontext(MONEY):
-            now = worth(session, state.account, state.market)
+            now = pnl_now(session, state.account, state.market)
             if now.unmarked:
                 return {}
             losses = losses_of_day(session, state.account, state.market, now, state.time_ns)

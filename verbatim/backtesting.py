@@ -59,9 +59,9 @@ def backtest(
         strategy: A class, also of a notebook, or `path.py:Class`.
         parameters: Values that override the defaults of the class.
         balances: The account's money by asset, where the session states none.
-        model: Of the simulated venue, as `{"request_ms": 2, "fee_taker": "0.0004"}`. Default: measured latency.
-        settings: Of the session, as `{"risk.order_size_max": "0.5"}`.
-        exchange_info: Of a capture: a file with the venue's answer to exchangeInfo.
+        model: Settings of the simulated venue, as `{"request_ms": 2, "fee_taker": "0.0004"}`. Default: measured ones.
+        settings: Settings of the session, as `{"risk.order_size_max": "0.5"}`.
+        exchange_info: For a capture, a file with the venue's answer to exchangeInfo.
         into: The new folder of the journal. Default: one in `resims`, beside the folder `journals`.
         journals: The folder in which ids are looked up.
         trust_code: Run the session's own risk rules though they were not recorded on this machine.
@@ -124,7 +124,7 @@ def _strategy_settings(strategy: type | str | os.PathLike[str], parameters: Mapp
 
 
 def _texts(settings: Mapping[str, Setting]) -> dict[str, str]:
-    """Return the values as a command line has them."""
+    """Return the values as texts, as a command line has them."""
     return {name: _text(value) for name, value in settings.items()}
 
 

@@ -154,7 +154,7 @@ def _top_level_text(text: str, name: str) -> str | None:
 
 
 def _free_names(text: str) -> list[str]:
-    """Return the names that a definition takes from its module, in the order of the alphabet."""
+    """Return the names that a definition takes from its module, in alphabetical order."""
     found: set[str] = set()
     tables = [symtable.symtable(text, "cell", "exec")]
     while tables:

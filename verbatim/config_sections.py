@@ -224,7 +224,7 @@ OF_VENUES = ("leverage_max", "margin_mode")  # settings of [risk] for venues wit
 
 
 class DaySection(Section):
-    """The begin of a day of daily limits."""
+    """The start of a day of daily limits."""
 
     zone: Annotated[str, AfterValidator(known_zone)] = "UTC"  # a name of the tz database, as in "Europe/Berlin"
     hour: int = Field(default=0, ge=0, le=23)

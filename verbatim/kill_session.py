@@ -168,7 +168,7 @@ class _Killing:
 
     @property
     def _read_seconds(self) -> float:
-        """The time for reading a journal. Orders that bear our mark are cancelled without it, if it is over."""
+        """The time for reading a journal. Beyond it only the orders that bear our mark are cancelled."""
         return max((self._end - time.monotonic()) * READ_SHARE, POLL_SECONDS)
 
     async def _drive(self, session: LiveSession) -> None:

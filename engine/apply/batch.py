@@ -20,6 +20,7 @@ from journal.record import Record
 # (the row behind the last one applied, True if the last record triggered something) -> the records of these rows
 RecordsOf = Callable[[int, bool], Sequence[Record]]
 Fired = tuple[TriggerKind, ...]
+NONE_FIRED: Final[Mapping[str, Fired]] = {}
 STRATEGY_FLAGS: Final = layout.TRIGGER_FIRED | layout.BAR_CLOSED
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.apply.batch import Fired
+from engine.apply.batch import NONE_FIRED, Fired
 from engine.bodies import RequestBody
 from engine.events import Answer, Event, Outcome, Unrecognised
 from engine.market import layout
@@ -22,7 +22,6 @@ from journal.record import Record
 FAILURES: Final = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, msgspec.MsgspecError)
 SOURCE: Final = "history"  # of an answer's meta: the session or file that answered in the venue's place
 TEXT_MAX: Final = 200
-NONE_FIRED: Final[Mapping[str, Fired]] = {}
 
 
 def apply_history(

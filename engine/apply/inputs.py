@@ -5,12 +5,11 @@ Live, replay and rebuilding all apply inputs here and nowhere else. It knows str
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 from msgspec.structs import replace
 
-from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch, Fired
+from engine.apply.batch import NO_EFFECT, NONE_FIRED, STRATEGY_FLAGS, Applied, Batch, Fired
 from engine.apply.history_pages import drop_ended
 from engine.apply.messages import apply_change, apply_events, apply_message
 from engine.bodies import LinkEvent, TimerBody
@@ -30,7 +29,6 @@ from engine.timer_names import TimerKind, TimerName
 from engine.trigger_kinds import TriggerKind, split_trigger
 from journal.record import Kind, Record
 
-NONE_FIRED: Final[Mapping[str, Fired]] = {}
 OWN_SPEED = frozenset({LinkEvent.LATE, LinkEvent.CAUGHT_UP, LinkEvent.OVERRUN})  # no link's
 
 

@@ -139,7 +139,7 @@ def utc_text(time_ns: int) -> str:
 
 
 def _may_give_up(session: SessionContext, step: StepContext, instrument: str, load: HistoryLoad) -> bool:
-    """Return True if the bars stay incomplete, or the strategies that wait are warm by the session's own bars."""
+    """Return True if the bars will stay incomplete, or the session's own bars are enough for the strategies."""
     if load.is_loaded:
         return True
     waiting = [

@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from operator import is_
 
 from engine import contracts
-from engine.handlers.losses_of_day import LossOfDay, Worth, losses_of_day, mid_of, own_positions, worth
+from engine.handlers.losses_of_day import LossOfDay, PnlNow, losses_of_day, mid_of, own_positions, pnl_now
 from engine.market import layout
 from engine.market.rows import MARK_SCALE
 from engine.model import Instrument
@@ -39,7 +39,7 @@ def refresh_levels(session: SessionContext, state: State) -> None:
 def _refresh(session: SessionContext, state: State) -> None:
     levels = state.market.loss_levels
     levels[:] = layout.NO_LEVELS
-    now = worth(session, state.account, state.market)
+    now = pnl_now(session, state.account, state.market)
     if now.unmarked:
         levels[session.indexes[now.unmarked], layout.LEVEL_LOW] = layout.NEVER  # its next quote
         return
@@ -50,7 +50,7 @@ def _refresh(session: SessionContext, state: State) -> None:
             _set_levels(session, state, loss, now)
 
 
-def _set_levels(session: SessionContext, state: State, loss: LossOfDay, now: Worth) -> None:
+def _set_levels(session: SessionContext, state: State, loss: LossOfDay, now: PnlNow) -> None:
     """Narrow the levels to those at which this limit can be reached, or a new highest P&L."""
     limit, day = loss.limit, state.account.day_pnl
     held: dict[str, Decimal] = {}

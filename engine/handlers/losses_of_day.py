@@ -1,6 +1,6 @@
 """P&L of the day, and why it forbids new orders. engine/handlers/watch_losses.py records what reached a limit.
 
-The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the begin of the day. From
+The day's P&L of an asset is realised and unrealised P&L less fees, now, less the same at the start of the day. From
 accounting 3 on it is that of the exact lines (engine/state/pnl_lines.py), which have funding too. From accounting 4 on
 the mark is `engine.pnl_mark`, before it the mid; and a P&L in the reporting currency is what `verbatim pnl` reports
 (engine/state/pnl_figures.py), before it the P&L in each asset at the current rate.
@@ -31,7 +31,7 @@ from engine.step_context import StepContext
 from journal.record import plain
 
 
-class Worth(NamedTuple):
+class PnlNow(NamedTuple):
     """The P&L of each position since it first existed, and the first instrument that cannot be marked, or ""."""
 
     by_position: dict[str, Decimal]  # "strategy instrument" -> realised and unrealised P&L and funding, less fees
@@ -73,13 +73,13 @@ def own_positions(session: SessionContext, account: Account) -> Iterable[tuple[s
             yield key, position, instrument
 
 
-def worth(session: SessionContext, account: Account, market: Market) -> Worth:
+def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
     """Return the P&L of the positions of all strategies.
 
     Positions in instruments that the session does not list stay out, because nothing marks them.
     """
     if session.reducer_settings.has_reported_losses:
-        return _reported_worth(session, account, market)
+        return _reported_pnl_now(session, account, market)
     by_position: dict[str, Decimal] = {}
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
@@ -88,7 +88,7 @@ def worth(session: SessionContext, account: Account, market: Market) -> Worth:
             unmarked = unmarked or position.instrument
             continue
         by_position[key] = _pnl_of(session, account, position, instrument, mid)
-    return Worth(by_position, unmarked, {}, {}, {})
+    return PnlNow(by_position, unmarked, {}, {}, {})
 
 
 class _MarkedPnl(NamedTuple):
@@ -102,10 +102,10 @@ class _MarkedPnl(NamedTuple):
     reported: Decimal | None
 
 
-def _reported_worth(session: SessionContext, account: Account, market: Market) -> Worth:
+def _reported_pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
     """Return the P&L from the lines. One whose line, mark and rate are the same as before is not computed again."""
     settings, known, marks = session.reducer_settings, market.pnl_of_positions, market.mark_integers()
-    found = Worth({}, "", {}, {}, {})
+    found = PnlNow({}, "", {}, {}, {})
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
         index, asset = session.indexes[instrument.id], contracts.asset_of(instrument)
@@ -147,14 +147,14 @@ def _pnl_of(
     return pnl + unrealised(position, mid, instrument) if position.quantity else pnl
 
 
-def unlisted_positions(account: Account, now: Worth) -> tuple[str, ...]:
+def unlisted_positions(account: Account, now: PnlNow) -> tuple[str, ...]:
     """Return the positions that nothing marks, by name."""
     positions = account.positions.by_key
     return tuple(key for key in sorted(positions) if positions[key].strategy != EXTERNAL and key not in now.by_position)
 
 
 def losses_of_day(
-    session: SessionContext, account: Account, market: Market, now: Worth, time_ns: int
+    session: SessionContext, account: Account, market: Market, now: PnlNow, time_ns: int
 ) -> list[LossOfDay]:
     """Return the P&L of this day by limit and asset. Empty before its begin is recorded."""
     day = account.day_pnl
@@ -183,7 +183,7 @@ def losses_of_day(
 
 
 def known_losses(
-    session: SessionContext, account: Account, market: Market, now: Worth, time_ns: int
+    session: SessionContext, account: Account, market: Market, now: PnlNow, time_ns: int
 ) -> list[LossOfDay]:
     """Return the losses of this day without those of limits that concern a position without a mark."""
     losses = losses_of_day(session, account, market, now, time_ns)
@@ -197,7 +197,7 @@ def known_losses(
     return [loss for loss in losses if not any(loss.limit.concerns(*each) for each in unmarked)]
 
 
-def _reported(session: SessionContext, day: DayPnl, key: str, now: Worth) -> tuple[str, Decimal]:
+def _reported(session: SessionContext, day: DayPnl, key: str, now: PnlNow) -> tuple[str, Decimal]:
     """Return the reported P&L of a position since the day began; of no asset if it is not known."""
     if key not in now.reported or (key in day.opening and key not in day.reported):
         return "", ZERO
@@ -217,7 +217,7 @@ def loss_reason(
     """Return why a loss of the day forbids orders that open a position, or "", and the limit that is used most."""
     if not session.loss_limits:
         return "", None
-    now = worth(session, step.account, step.market)
+    now = pnl_now(session, step.account, step.market)
     day, day_name = step.account.day_pnl, name_of_day(session)
     if now.unmarked:
         return f"{now.unmarked} has no quote: the loss of this {day_name} is not known", None

@@ -15,7 +15,7 @@ from engine.facts import NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
 from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.handlers.intents import emit_request, review_order
 from engine.handlers.place_lists import SOURCE, is_paused, place_list
-from engine.handlers.spent_budgets import placement_wait_ns, replacement_wait_ns
+from engine.handlers.spent_budgets import placement_from_ns, replacement_from_ns
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode
 from engine.model import Instrument, OrderTerm, OrderType, TimeInForce
@@ -163,7 +163,7 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
         lists=session.factories[instrument.venue].order_lists,
         has_trailing=_has_trailing(session, step, instrument),
-        replace_from_ns=replacement_wait_ns(session, step, plan, instrument),
+        replace_from_ns=replacement_from_ns(session, step, plan, instrument),
     )
 
 
@@ -185,17 +185,17 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move.ended:
         _end(step, seen, move.ended)
         return
-    if move.place and (wait_ns := _wait_ns(step, seen, move.place[0])):
-        _wait(step, plan, wait_ns)
+    if move.place and (from_ns := _retry_from_ns(step, seen, move.place[0])):
+        _wait(step, plan, from_ns)
         return
-    if move.linked and (wait_ns := placement_wait_ns(session, step, plan, move.linked[0], instrument)):
-        _wait(step, plan, wait_ns)
+    if move.linked and (from_ns := placement_from_ns(session, step, plan, move.linked[0], instrument)):
+        _wait(step, plan, from_ns)
         return
     if move.linked and place_list(session, step, plan, move.linked, instrument):
         move = move._replace(place=())
     for placed, order in enumerate(move.place):
-        if wait_ns := placement_wait_ns(session, step, plan, order, instrument):
-            _wait(step, plan, wait_ns, placed)
+        if from_ns := placement_from_ns(session, step, plan, order, instrument):
+            _wait(step, plan, from_ns, placed)
             return
         if not _place(session, step, plan, order, instrument):
             _count_refusal(step, plan, placed)
@@ -217,8 +217,8 @@ def _moved(plan: ExecutionPlan, move: PlanMove, *, refusals: int = 0) -> PlanMov
     )
 
 
-def _wait_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
-    """Return the time before which an order waits, because such orders were refused or found no offer; 0: now."""
+def _retry_from_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
+    """Return the time from which an order is placed after such orders were refused or found no offer; 0: now."""
     plan = seen.plan
     if plan.refusals and step.time_ns < plan.next_ns:
         return plan.next_ns
@@ -226,8 +226,8 @@ def _wait_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
     futile = [before for before in in_a_row if before.order.type is order.type]
     if not futile:  # an order of another type is tried at once, as a market order after a stop that was refused
         return 0
-    wait_ns = futile[0].updated_ns + min(SECOND_NS << min(len(futile) - 1, 10), WAIT_NS_MAX)
-    return wait_ns if step.time_ns < wait_ns else 0
+    from_ns = futile[0].updated_ns + min(SECOND_NS << min(len(futile) - 1, 10), WAIT_NS_MAX)
+    return from_ns if step.time_ns < from_ns else 0
 
 
 def _is_futile(plan: ExecutionPlan, order: Order) -> bool:
@@ -238,7 +238,7 @@ def _is_futile(plan: ExecutionPlan, order: Order) -> bool:
 
 
 def _wait(step: StepContext, plan: ExecutionPlan, until_ns: int, placed: int = 0) -> None:
-    """Let a plan wait with its next order, unless it does. `placed`: orders that it placed in this step."""
+    """Make a plan wait with its next order, unless it waits already. `placed`: orders that it placed in this step."""
     if placed or plan.next_ns != until_ns:
         move = PlanMove(counted=plan.count + placed, next_ns=until_ns)
         step.emit(_moved(plan, move), source=SOURCE, key=plan.plan_id)

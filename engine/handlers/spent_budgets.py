@@ -52,10 +52,10 @@ def is_spent(
     )
 
 
-def placement_wait_ns(
+def placement_from_ns(
     session: SessionContext, step: StepContext, plan: ExecutionPlan, order: NewOrder, instrument: Instrument
 ) -> int:
-    """Return the time before which a plan's order waits for a budget; 0: it need not.
+    """Return the time from which budgets allow a plan's order; 0: they do now.
 
     An exit never waits. A reduce-only order is cut to the rest of the position before its review.
     """
@@ -68,8 +68,8 @@ def placement_wait_ns(
     return renewed_ns(step.time_ns) if is_waiting else 0
 
 
-def replacement_wait_ns(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> int:
-    """Return the time before which a plan leaves its resting order as it is; 0: it may replace it now."""
+def replacement_from_ns(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> int:
+    """Return the time from which budgets allow a plan to replace its resting order; 0: they do now."""
     if not plan.replaces_next:
         return 0
     is_waiting = is_spent(session, step, BudgetKind, strategy=plan.strategy, instrument=instrument)

@@ -1,4 +1,4 @@
-"""The check of the day's losses: it records the begin of each day, its highest P&L, and a loss at its limit.
+"""The check of the day's losses: it records the start of each day, its highest P&L, and a loss at its limit.
 
 It runs each second and, in sessions with `risk.figures`, at the record at which a loss reaches its limit: after each
 change of a position, and when a price reaches a level (engine/handlers/loss_levels.py). At the limit every own order is
@@ -8,7 +8,7 @@ cancelled; from then on the risk rule `daily_loss` allows only orders that reduc
 from engine import contracts
 from engine.bodies import NoteLevel
 from engine.facts import AmountRated, DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay, SafetyCause, SafetyKind
-from engine.handlers.losses_of_day import LossOfDay, Worth, known_losses, name_of_day, unlisted_positions, worth
+from engine.handlers.losses_of_day import LossOfDay, PnlNow, known_losses, name_of_day, pnl_now, unlisted_positions
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.safety import order_safety
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -24,10 +24,10 @@ SOURCE = "daily_loss"  # of the facts
 
 
 def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
-    """Record the begin of a day and its highest P&L. When a loss reaches its limit, record it and act."""
+    """Record the start of a day and its highest P&L. When a loss reaches its limit, record it and act."""
     if not session.loss_limits:
         return
-    now = worth(session, step.account, step.market)
+    now = pnl_now(session, step.account, step.market)
     today = day_of(step.time_ns, session.body.risk.day)
     if now.unmarked and step.account.day_pnl.day < today:
         return  # the day begins once all positions have a mark; risk refuses new orders meanwhile
@@ -62,7 +62,7 @@ def rate_amounts(session: SessionContext, step: StepContext) -> None:
                 step.emit(fact, source=SOURCE)
 
 
-def _enter_positions(session: SessionContext, step: StepContext, now: Worth, today: int) -> None:
+def _enter_positions(session: SessionContext, step: StepContext, now: PnlNow, today: int) -> None:
     """Record the opening P&L of positions that had no mark or no rate when the day began."""
     day = step.account.day_pnl
     for key in day.unlisted:

@@ -75,7 +75,7 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
 
 
 def unread_journal(journals: Path, why: str) -> PreviousJournal:
-    """Return what stands for the newest session's state if it is not read. No later session continues one of this."""
+    """Name the newest session without its state, which was not read. No later session continues from the result."""
     newest = max((found.session_id for found in list_sessions(journals)[-1:]), default="")
     previous = PreviousSession(session=newest, last_seq=NOT_READ, chain="", closed=False)
     return PreviousJournal(previous=previous, broken=why)

@@ -106,7 +106,7 @@ async def _open_locked(
 
 
 async def _read_previous(wanted: SessionConfig) -> PreviousJournal:
-    """Return the state of the session before; without it, and broken, if reading takes longer than it may."""
+    """Return the state of the previous session, or only its name and a reason if reading takes too long."""
     if not wanted.read_seconds_max:
         return await trio.to_thread.run_sync(restore_previous, wanted)
     with trio.move_on_after(wanted.read_seconds_max):

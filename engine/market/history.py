@@ -237,7 +237,7 @@ def _merge(market: "Market", k: int) -> None:
 
 
 def _begin_after(state: Rows, closed: Rows, start_ns: int) -> None:
-    """Let the forming bar begin where the history ends, if no trade did that."""
+    """Begin the forming bar where the history ends, unless a trade began it."""
     if state[at.BAR_BEGUN] and state[at.BAR_START_NS] >= start_ns:
         return
     state[: at.BAR_NUMBERS] = 0

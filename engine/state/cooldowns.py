@@ -41,7 +41,7 @@ def key_of(strategy: str, instrument: str) -> str:
 
 
 def reduce(cooldowns: Cooldowns, change: Change, at: Stamp, *, orders: Orders) -> Cooldowns:
-    """Count refusals in a row, and fold the begin of a cool-down and a person's end of it.
+    """Count refusals in a row, and fold the start of a cool-down and a person's end of it.
 
     Args:
         cooldowns: The cool-downs.

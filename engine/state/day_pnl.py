@@ -48,7 +48,7 @@ def key_of(name: str, asset: str) -> str:
 
 
 def reduce(pnl: DayPnl, change: Change, at: Stamp) -> DayPnl:
-    """Fold the begin of a day, its highest P&L, and a loss that reached the limit."""
+    """Fold the start of a day, its highest P&L, and a loss that reached the limit."""
     match change:
         case DayBegan():
             return DayPnl(change.day, change.opening, unlisted=change.unlisted, reported=change.reported)

@@ -33,7 +33,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True):
 
     @property
     def replaces_next(self) -> bool:
-        """True if its next order is in place of its last one."""
+        """True if its next order replaces its last one."""
         return self.terms.replaces and bool(self.orders)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class OrderIndex:
-    """See the module's head. Orders of other programs count, unless a name says otherwise."""
+    """The index of the live orders. Orders of other programs count, unless a name says otherwise."""
 
     def __init__(self, live: Iterable["Order"]) -> None:
         self.by_instrument: dict[str, dict[str, Order]] = {}  # in the order of the live orders

@@ -53,8 +53,7 @@ class Endpoints:
 class OrderCapabilities:
     """The order types and operations that the venue supports, so code need not know a venue's name.
 
-    The engine reads `types`, `times_in_force`, `amend` and the terms of orders today; the others are stated for the
-    code to come.
+    Nothing reads `native_stops`, `reduce_only` and `cancel_all` yet: they are stated for the code to come.
     """
 
     types: frozenset[OrderType]

@@ -40,7 +40,7 @@ _DIGITS_MS: Final = 13  # of a time in milliseconds; later archives have microse
 
 
 class NoCandlesError(Exception):
-    """A file or session holds no candles. The text is one line."""
+    """A file or session has no candles. The text is one line."""
 
 
 def recorded_candles(journal: Journal, body: SessionBody) -> CandleStore:

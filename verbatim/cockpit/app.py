@@ -245,7 +245,7 @@ class _Ticker:
 
 
 def _shift(ours: SessionView, theirs: SessionView) -> int:
-    """Return what their times need to be on our axis: sessions that never overlap begin together."""
+    """Return the nanoseconds to add to their times on our axis: sessions that never overlap begin together."""
     shift = theirs.origin_ns - ours.origin_ns
     does_overlap = theirs.last_ns > ours.origin_ns and ours.last_ns > theirs.origin_ns
     return shift if does_overlap else 0

@@ -1,4 +1,4 @@
-"""What holds at a cursor: mode, P&L, positions, limits, the engine's state, the book, health, the chain of an order."""
+"""Answers about a cursor: mode, P&L, positions, limits, the engine's state, the book, health, the chain of an order."""
 
 import json
 from bisect import bisect_right
@@ -22,7 +22,7 @@ HEALTH_RECORDS = 8_192  # before the cursor, from which rates and gaps of stream
 
 
 def cursor_facts(view: SessionView, seq: int | None, time: int | None) -> dict[str, Any]:
-    """Return all that holds at a cursor and needs no fold of the market."""
+    """Return the answers about a cursor that need no fold of the market."""
     if seq is None:
         seq = max(view.seq_at(view.origin_ns + (time or 0)), 0)
     record = view.record(min(seq, view.last_seq))
@@ -143,7 +143,7 @@ def ladder(view: SessionView, instrument: int, seq: int, levels: int) -> dict[st
 
 
 def refusals(view: SessionView, seq: int) -> dict[str, Any]:
-    """Return for each rule how often it refused up to a record, and the last refusal; and each limit's use."""
+    """Return the refusals up to a record, counted by rule with the last one, and the use of each limit."""
     with view.lock:
         rules: dict[str, dict[str, Any]] = {}
         total = 0

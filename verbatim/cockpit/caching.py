@@ -1,8 +1,8 @@
 """Caches of the cockpit, in the user's cache folder: a session's folder belongs to the process that writes it.
 
 The folder is VERBATIM_COCKPIT_CACHE of the environment, otherwise verbatim/cockpit in XDG_CACHE_HOME or ~/.cache, with
-a folder for each session. A cache is used only if
-its inputs are identical (journal/caches.py), so it may be deleted at any time.
+a folder for each session. A cache is used only if its inputs are identical (journal/caches.py), so it may be deleted at
+any time.
 """
 
 import hashlib

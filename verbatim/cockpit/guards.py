@@ -1,4 +1,4 @@
-"""What a browser may do with the cockpit: only from this machine, only its own page, only with the token.
+"""The guard of the cockpit: it serves this machine, its own page and holders of the token only.
 
 The server listens on loopback. A page of another site can still make a browser send requests to it, and every user of
 the machine can connect. So each request needs the address that was opened as its Host (no rebinding of names), the

@@ -1,4 +1,4 @@
-"""What the plots of the page show: the rail, market series, own acts, recorded values, the book, P&L over time."""
+"""Answers for the plots of the page: the rail, market series, own acts, recorded values, the book, P&L over time."""
 
 from collections import Counter
 from typing import Any

@@ -245,7 +245,7 @@ class Series:
 
 
 def bucket_starts(times: Ints, from_ns: int, to_ns: int, count: int) -> Ints:
-    """Return where each of `count` equal spans of time begins among sorted times; spans without one are left out."""
+    """Return where each of `count` equal spans of time begins among sorted times; spans without a time are left out."""
     if not len(times):
         return np.empty(0, np.int64)
     width = max((to_ns - from_ns) // count, 1)
@@ -264,7 +264,7 @@ def _ticks_within(ticks: Ints, from_ns: int, to_ns: int) -> Ints:
 
 
 class _Quotes:
-    """How the quotes of one instrument are read from a part."""
+    """Reads the quotes of one instrument from a part."""
 
     none = NO_QUOTES
 
@@ -282,7 +282,7 @@ class _Quotes:
 
 
 class _Trades:
-    """How the trades of one instrument are read from a part."""
+    """Reads the trades of one instrument from a part."""
 
     none = NO_TRADES
 
@@ -300,7 +300,7 @@ class _Trades:
 
 
 def iter_numbers(column: Ints, origin: int = 0) -> list[Any]:
-    """Return a column as Python numbers, less `origin`."""
+    """Return the Python numbers of a column, each less `origin`."""
     numbers: list[Any] = (column - origin).tolist()
     return numbers
 

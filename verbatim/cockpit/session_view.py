@@ -82,7 +82,7 @@ class SessionView:
     # ---- loading
 
     def load(self) -> None:
-        """Read the session once: blocks of its market, and its acts. Later calls return when that is done."""
+        """Read the session once: blocks of its market, and its acts. A later call waits for the first."""
         with self._loading:
             if self.is_loaded:
                 return
@@ -101,7 +101,7 @@ class SessionView:
             self.is_loaded = True
 
     def start_loading(self) -> bool:
-        """Load in a thread. Return True if that ended within a moment.
+        """Load in a thread. Return True if it is loaded within a moment.
 
         Raises:
             JournalError: The session cannot be read.
@@ -123,7 +123,7 @@ class SessionView:
 
     @property
     def is_behind(self) -> bool:
-        """True if the last reading of a running session was full, so that more waits."""
+        """True if the last reading of a running session reached its bound, so more records are waiting."""
         return self._is_behind
 
     def _load_acts(self) -> None:

@@ -48,7 +48,7 @@ class StateCache:
             return describe_state(self._kernel_in_use(), state, record)
 
     def walk(self, from_seq: int, to_seq: int, visit: Callable[[State, int], None]) -> None:
-        """Fold from one record to another, and show `visit` the state before each record and its time."""
+        """Fold from one record to another. Call `visit` with the state before each record, and its time."""
         with self._lock:
             state, _ = self._fold(from_seq)
             kernel = self._kernel_in_use()

@@ -32,8 +32,8 @@ from engine.state.missing_fills import missing_of
 from engine.state.orders import Order
 
 CHECK_NS = 100 * MILLISECOND_NS  # how often the target is compared, and the stop where the venue holds none
-# A fill of a part of the target ends the stop of its list. The rest of the target has so long to fill before both
-# exits are placed again for it.
+# A fill of a part of the target ends the stop of its list. The rest of the target has this time to fill. Then it is
+# cancelled, and both exits are placed again for it.
 REST_NS = 1_000 * MILLISECOND_NS
 
 
@@ -116,8 +116,8 @@ def _protect(seen: Seen, terms: Bracket | Oco, side: Side, quantity: Decimal, ca
 def _await_entry(seen: Seen, terms: Bracket | Oco, entries: tuple[Order, ...], cancels: tuple[Order, ...]) -> PlanMove:
     """Wait for an entry whose list holds the exits: the venue places them when it is filled whole.
 
-    A part of it is not protected there, and its funds back nothing else. So the engine watches both prices for it, and
-    cancels the list if one is reached.
+    The venue does not protect a part of it, whose funds no other order can use. So the engine watches both prices for
+    the part, and cancels the list if one is reached.
     """
     assert isinstance(terms, Bracket), "an Oco has no entry"
     side = _other(terms.side)
@@ -130,27 +130,27 @@ def _await_entry(seen: Seen, terms: Bracket | Oco, entries: tuple[Order, ...], c
 
 
 def _must_exit(seen: Seen, terms: Bracket | Oco, side: Side, *, exits: tuple[Order, ...], uncovered: Decimal) -> bool:
-    """Return True if the engine must close the position, or place its exits again: no order at the venue does it."""
+    """Return True if no order at the venue closes the position now: the engine closes it or places exits again."""
     if not seen.has_stops and _is_reached(seen, terms.stop_price, side, is_stop=True):
         return True
-    rests = [order for order in exits if _is_rest(seen, order)]
-    if any(_is_over(seen, terms, side, order) for order in rests):
+    rests = [order for order in exits if _is_rest_of_target(seen, order)]
+    if any(_must_cancel_rest(seen, terms, side, order) for order in rests):
         return True
     if exits and not uncovered and all(order.list_id for order in exits):
         return False  # the target rests at the venue
     return _is_reached(seen, terms.target_price, side, is_stop=False)
 
 
-def _is_rest(seen: Seen, order: Order) -> bool:
-    """Return True for the target of a list whose stop has ended: a part of the target was filled."""
+def _is_rest_of_target(seen: Seen, order: Order) -> bool:
+    """Return True for a partly filled target: the stop of its list has ended."""
     if not order.list_id or order.order.terms.trigger is not None:
         return False
     stops = [other for other in seen.orders if other.list_id == order.list_id and other is not order]
     return all(is_settled(stop) for stop in stops if stop.order.side is order.order.side)
 
 
-def _is_over(seen: Seen, terms: Bracket | Oco, side: Side, rest: Order) -> bool:
-    """Return True if the rest of a target must go: its time is over or the stop is reached, and a stop is possible."""
+def _must_cancel_rest(seen: Seen, terms: Bracket | Oco, side: Side, rest: Order) -> bool:
+    """Return True if its time is over or the stop is reached, and the venue would take a stop for it."""
     if terms.stop_price * rest.leaves_quantity < seen.instrument.notional_min:
         return False
     is_late = seen.time_ns - rest.updated_ns >= REST_NS

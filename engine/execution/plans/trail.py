@@ -31,7 +31,7 @@ def advance(seen: Seen) -> PlanMove:
     held = max(-seen.position * terms.side.sign, ZERO)
     filled = seen.filled(terms.side)
     quantity = lots(seen, min(terms.quantity - filled, held))
-    if _is_venues(seen, terms):
+    if _is_held_by_venue(seen, terms):
         return _advance_at_venue(seen, terms, quantity)
     next_ns = seen.time_ns + terms.check_ms * MILLISECOND_NS
     if seen.live:
@@ -50,7 +50,7 @@ def advance(seen: Seen) -> PlanMove:
     return PlanMove(mark=mark, next_ns=next_ns)
 
 
-def _is_venues(seen: Seen, terms: Trail) -> bool:
+def _is_held_by_venue(seen: Seen, terms: Trail) -> bool:
     """Return True if the venue holds the stop. A plan that the engine follows or closes stays with the engine."""
     bounds = seen.instrument
     return (
@@ -63,7 +63,7 @@ def _is_venues(seen: Seen, terms: Trail) -> bool:
 
 
 def _advance_at_venue(seen: Seen, terms: Trail, quantity: Decimal) -> PlanMove:
-    """Keep a trailing stop at the venue that covers the position: no more and no less."""
+    """Keep a trailing stop at the venue that covers exactly the position."""
     filled, live = seen.filled(terms.side), seen.live
     if not live and not quantity:
         return PlanMove(ended="closed" if filled else "there is no position to protect")

@@ -70,7 +70,7 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
 
     @property
     def settled_count(self) -> int:
-        """The number of bars before a session that are requested: the value is then as if it had begun earlier."""
+        """The number of bars to request from before a session: enough that the first values no longer matter."""
         return min(self.warm_count * self.memory, LENGTH_MAX)
 
     @property

@@ -123,7 +123,7 @@ class SymbolMarket:
 
     @property
     def seconds(self) -> list[MinuteBar]:
-        """Return the seconds of the trades that are kept, oldest first, without a first one that is cut off."""
+        """A bar for each second of the kept trades, oldest first, without a second whose first trades are dropped."""
         found: list[MinuteBar] = []
         for start_ns, group in groupby(self.prints, lambda trade: trade.time_ns - trade.time_ns % SECOND_NS):
             trades = list(group)

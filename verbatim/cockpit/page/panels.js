@@ -325,7 +325,7 @@ export function Strategies() {
     })}
     ${state && html`<h3>waiting for</h3>${state.waiting_for.map((row) => html`<div>${words(row.purpose)} ${shortId(row.client_order_id)} <span class="dim">${row.why}</span></div>`)}${!state.waiting_for.length && html`<p class="quiet">no answer</p>`}
       <h3>timers</h3><table class="mini wide" aria-label="timers"><tbody>${state.timers.slice(0, 20).map((row) => html`<tr><td>${row.timer}</td><td class="right">in ${span(Number(BigInt(row.due_ns) - BigInt(state.time_ns)))}</td></tr>`)}</tbody></table>
-      ${state.unknown_orders.length > 0 && html`<h3>unknown orders</h3>${state.unknown_orders.map((row) => html`<div class="warn-text">${shortId(row.client_order_id)}: ${row.reason}; asked ${row.query_count} times</div>`)}`}`}
+      ${state.unknown_orders.length > 0 && html`<h3>unknown orders</h3>${state.unknown_orders.map((row) => html`<div class="warn-text">${shortId(row.client_order_id)}: ${row.reason}; queried ${row.query_count} times</div>`)}`}`}
     ${answer.error && html`<p class="quiet">${answer.error}</p>`}</div>`;
 }
 const text = (value) => (value === null || typeof value !== "object" ? String(value) : JSON.stringify(value));
