@@ -63,7 +63,7 @@ SECONDS = 4.0
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
     "decision": (150, 58),
-    "decision-shell": (14, 8),
+    "decision-shell": (16, 9),
     "sending": (17, 6),
     "fill": (87, 37),
     "fill-shell": (9, 6),

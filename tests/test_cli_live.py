@@ -379,10 +379,6 @@ def test_journals_that_cannot_be_written_are_one_clear_line(tmp_path: Path) -> N
         (["demo", "--capture", "nowhere.gz"], "cannot read the capture"),
         (["demo", "--strategy", "nowhere.py:Quoter"], "cannot read the strategy nowhere.py: No such file or directory"),
         (["demo", "--strategy", f"{ROOT}/examples/quoter.py:Quotter"], "quoter.py has no class Quotter"),
-        (
-            ["demo", "--strategy", f"{ROOT}/examples/quoter.py:EthQuoter"],
-            "quoter trades ETHUSDT, which the demo's market does not",
-        ),
         (["tell", "abcd2345", "pause"], "no session 'abcd2345'"),
     ],
 )

@@ -22,6 +22,8 @@ from cockpit_session import HOSTILE, NAME, begin_session
 pytest.importorskip("starlette", reason="the extra cockpit is not installed")
 pytest.importorskip("hypercorn", reason="the extra cockpit is not installed")
 
+from test_order_lists import MARKET_BRACKET, Desk
+
 import verbatim
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.ingress import Command, Ingress
@@ -104,6 +106,20 @@ def test_acts_are_those_of_the_views(journals: Path, view: SessionView) -> None:
     assert [seq for seq, _ in view.acts.marks["refusal"]] == refused
     modes = [(row["seq"], row["mode"], json.loads(row["reasons"])) for row in session.modes.rows()]
     assert [(seq, mode, reasons) for seq, _, mode, reasons in view.acts.modes] == modes
+
+
+def test_acts_have_the_orders_of_lists_and_their_triggers(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, MARKET_BRACKET)
+    desk.until_open()
+    desk.market.price = "59890"
+    desk.session.run(5)
+    desk.session.stop()
+    [_] = desk.session.facts("order_triggered")
+    view = SessionView(desk.session.folder)
+    view.load()
+    orders = {row["client_order_id"]: row["status"] for row in verbatim.open(desk.session.folder).orders.rows()}
+    assert sorted(orders.values()) == ["expired", "filled", "filled"]
+    assert {row.id: row.status for row in view.acts.orders.values()} == orders
 
 
 def test_a_series_has_the_quotes_of_the_session_at_any_zoom(journals: Path, view: SessionView) -> None:

@@ -67,7 +67,7 @@ def test_a_bucket_of_sessions_is_one_table(days: list[Path], bucket: str) -> Non
     """`verbatim.open` with the address of their folder: each is fetched once, and each row names its session."""
     archived, local = open_sessions(bucket.replace("/%s", "")), open_sessions(days)
     assert [folder.name for folder in archived.folders] == [day.name for day in days]
-    query = "SELECT * FROM records ORDER BY session, seq"
+    query = "SELECT * FROM records ORDER BY ALL"
     assert archived.sql(query).arrow() == local.sql(query).arrow()
     assert open_sessions(bucket % days[1].name).folders == archived.folders[1:2]
 

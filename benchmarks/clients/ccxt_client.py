@@ -66,9 +66,8 @@ def read(calls: Calls, exchange: Any) -> float:
         lambda: exchange.fetch_ohlcv(SYMBOL, "1m", since, 5),
         lambda page: page[0][0] == since,
     )
-    for interval in ("1h", "1d", "1w", "1M"):
+    for interval in ("1s", "1h", "1d", "1w", "1M"):
         calls.answers(f"fetch_ohlcv {interval}", lambda kind=interval: exchange.fetch_ohlcv(SYMBOL, kind), len)
-    calls.refuses("fetch_ohlcv 1s", -1020, lambda: exchange.fetch_ohlcv(SYMBOL, "1s"))
     one = {"symbol": ID}
     for name, params in [
         ("uiKlines", {**one, "interval": "1m"}),

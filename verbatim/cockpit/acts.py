@@ -140,12 +140,10 @@ class ActsFold:
 
     def _request(self, record: Record, time: int) -> None:
         request = read_request(record.body or "")
-        if request.purpose is Purpose.PLACE and request.order is not None:
-            self._new_order(
-                request.client_order_id, request.strategy, request.order, origin="placed", seq=record.seq, time=time
-            )
+        for name, order in request.placed:  # one, or those of an order list
+            self._new_order(name, request.strategy, order, origin="placed", seq=record.seq, time=time)
             self._mark("order", record.seq, time)
-        elif request.purpose is Purpose.CANCEL and (row := self.acts.orders.get(request.client_order_id)) is not None:
+        if request.purpose is Purpose.CANCEL and (row := self.acts.orders.get(request.client_order_id)) is not None:
             row.cancel_seq = record.seq
         if request.unsigned is not None:
             self.acts.waiting[record.seq] = (record.time_ns, request.purpose.value)
@@ -245,6 +243,13 @@ class ActsFold:
                 self._move(fact.client_order_id, Report.NO_ANSWER, record, time, fact.reason)
             case facts.OrderNotPlaced():
                 self._move(fact.client_order_id, Report.PROVED_ABSENT, record, time, fact.reason)
+            case facts.OrderTriggered():
+                self._move(fact.client_order_id, Report.TRIGGERED, record, time)
+            case facts.OrderAmended():
+                if (row := acts.orders.get(fact.client_order_id)) is not None:
+                    row.quantity, row.price = plain(fact.quantity), plain(fact.price) if fact.price else ""
+                    if Decimal(row.filled) >= fact.quantity:
+                        self._move(row.id, Report.FULL_FILL, record, time)
             case facts.OrderAdopted():
                 row = self._new_order(
                     fact.client_order_id, "external", fact.order, origin="adopted", seq=seq, time=time

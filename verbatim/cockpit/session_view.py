@@ -28,7 +28,7 @@ from verbatim.cockpit.caching import cache_folder
 from verbatim.cockpit.market_parts import MarketParts
 from verbatim.cockpit.state_cache import StateCache
 
-ACTS_FORMAT = 3  # of the cache
+ACTS_FORMAT = 4  # of the cache
 ROWS_MAX = 2_000  # of a list in one answer
 LOADING_SECONDS = 0.5  # that an answer waits for the session to be loaded
 
