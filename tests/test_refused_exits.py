@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from checked_sessions import notes
+from msgspec.structs import replace
 from test_order_lists import LIMIT_BRACKET, MARKET_BRACKET, OCO, Desk, rest
 from test_plans import ALONE, ended, holding, orders, position, running
 
+import verbatim.testing
 from analysis import sql_session
 from engine.lifecycle import Status
 from engine.live.session_status import protections
@@ -89,6 +91,19 @@ def test_a_stop_that_the_venue_will_not_take_is_closed_at_market(tmp_path: Path,
     desk.venue.fault(**POST, **refusal)
     desk.until(lambda s: bool(ended(s)))
     assert sales(desk) == [(OrderType.STOP, Status.REJECTED), (OrderType.MARKET, Status.FILLED)]
+    desk.finish()
+
+
+def test_a_session_of_order_rules_2_closes_at_market_as_it_was_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verbatim.testing, "newest_rules", lambda settings: replace(settings, order_rules=2))
+    desk = Desk(tmp_path, OCO, engine=replace(ALONE, order_rules=2))
+    bought(desk)
+    desk.venue.fault(**POST, **PASSING["funds"])
+    desk.until(lambda s: bool(ended(s)))
+    assert sales(desk) == [(OrderType.STOP, Status.REJECTED), (OrderType.MARKET, Status.FILLED)]
+    assert not [record for record in desk.session.records if "is_temporary" in (record.body or "")]
     desk.finish()
 
 
