@@ -283,7 +283,8 @@ FROM said;
 CREATE OR REPLACE VIEW orders AS
 -- list_id: our id of the order list that it belongs to, '' for none.
 -- type FOREIGN: another program's order of a type that the engine does not have; venue_type is the venue's name for it.
--- quantity of an order by quote_quantity: the most that risk counted with. protected_by: the holder of an open stop.
+-- quantity of an order by quote_quantity: the most that risk counted with. protected_by: the holder of an open stop;
+-- NULL for an exit that waits for its list's entry (engine/state/protection.py has the same rule).
 WITH opening AS (
     SELECT session, seq, body FROM journal WHERE kind = 'SESSION'
 ), carried AS (
@@ -297,17 +298,18 @@ WITH opening AS (
     SELECT session, seq, time_ns, body->>'$.client_order_id' AS client_order_id, body->>'$.strategy' AS strategy,
            body->'$.order' AS wish, 'placed' AS origin, seq AS request_seq, cause AS verdict_seq, 'pending' AS status,
            '' AS venue_order_id, money('0') AS filled, money('0') AS notional, 0 AS fills, '' AS reason,
-           '' AS list_id, body->>'$.plan_id' AS plan_id
+           '' AS list_id, '' AS waits_for, body->>'$.plan_id' AS plan_id
     FROM journal
     WHERE kind = 'REQUEST' AND body->>'$.purpose' = 'place'
     UNION ALL
     SELECT session, seq, time_ns, leg.value->>'$.client_order_id', body->>'$.strategy', leg.value->'$.order', 'placed', seq,
-           cause, 'pending', '', money('0'), money('0'), 0, '', body->>'$.client_order_id', body->>'$.plan_id'
+           cause, 'pending', '', money('0'), money('0'), 0, '', body->>'$.client_order_id',
+           coalesce(leg.value->>'$.waits_for', ''), body->>'$.plan_id'
     FROM journal, json_each(journal.body, '$.legs') AS leg
     WHERE kind = 'REQUEST' AND body->>'$.purpose' = 'place_list'
     UNION ALL
     SELECT session, seq, time_ns, body->>'$.client_order_id', 'external', body->'$.order', 'adopted', NULL, NULL, 'open',
-           body->>'$.venue_order_id', money('0'), money('0'), 0, '', '', NULL
+           body->>'$.venue_order_id', money('0'), money('0'), 0, '', '', '', NULL
     FROM journal
     WHERE kind = 'FACT' AND body->>'$.fact' = 'order_adopted'
     UNION ALL
@@ -315,7 +317,7 @@ WITH opening AS (
            value->'$.order', 'carried', NULL, NULL, value->>'$.status', value->>'$.venue_order_id',
            money(value->>'$.filled_quantity'), money(value->>'$.filled_notional'),
            CAST(json_array_length(value, '$.fill_ids') AS INTEGER), value->>'$.reason', coalesce(value->>'$.list_id', ''),
-           carried_plans.plan_id
+           coalesce(value->>'$.waits_for', ''), carried_plans.plan_id
     FROM carried
     LEFT JOIN carried_plans ON carried_plans.session = carried.session
                            AND carried_plans.client_order_id = carried.value->>'$.client_order_id'
@@ -380,7 +382,9 @@ SELECT session, client_order_id, known_venue_order_id AS venue_order_id, strateg
        coalesce(updated_ns, time_ns) AS updated_ns, origin, request_seq, verdict_seq, coalesce(last_seq, seq) AS last_seq,
        TRY_CAST(wish->>'$.trailing_delta' AS INTEGER) AS trailing_delta, money(wish->>'$.iceberg_quantity') AS iceberg_quantity,
        quote_quantity, TRY_CAST(wish->>'$.good_till_ns' AS BIGINT) AS good_till_ns, nullif(plan_id, '') AS plan_id, list_id,
-       CASE WHEN is_stop(wish->>'$.type') AND last_status IN ('open', 'triggered', 'partially_filled') THEN 'venue'
+       CASE WHEN is_stop(wish->>'$.type') AND last_status IN ('open', 'triggered', 'partially_filled')
+                 AND (session, waits_for) NOT IN (SELECT (session, client_order_id) FROM ended
+                     WHERE last_status IN ('pending', 'open', 'triggered', 'partially_filled', 'unknown')) THEN 'venue'
        END AS protected_by
 FROM ended
 ORDER BY session, created_ns, client_order_id;

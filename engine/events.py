@@ -79,6 +79,7 @@ class OrderReport(msgspec.Struct, frozen=True):
     iceberg_quantity: Decimal = Decimal(0)  # the part that the book shows; 0: all of it
     quote_quantity: Decimal = Decimal(0)  # amount of the quote asset that a market order trades; 0: none
     is_triggered: bool = False  # the market reached its trigger, and the venue activated it
+    is_temporary: bool = False  # it was rejected for a reason that passes, such as missing funds
 
 
 class BalanceReport(msgspec.Struct, frozen=True):
@@ -182,6 +183,7 @@ class Answer(msgspec.Struct, frozen=True):
     orders_day_used: int = -1  # the account's unfilled orders of this day
     # the instrument's rules or status refused it: what we know of them may be old
     is_instrument_rule: bool = False
+    is_temporary: bool = False  # REFUSED for a reason that passes: the venue may accept the same order later
 
 
 class Unrecognised(msgspec.Struct, frozen=True):

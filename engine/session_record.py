@@ -159,9 +159,10 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
 ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 2  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 3  # the newest revision of EngineSettings.order_rules
 # the one since which triggers, native trailing stops and the terms of foreign orders and instruments are recorded
 TERM_RULES = 2
+REFUSAL_RULES = 3  # the one since which refusals that pass are recorded, and plans try again after them
 BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
 HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
@@ -211,7 +212,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
     # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
     # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
-    # trailing stops of plans at the venue, the terms of foreign orders (docs/record-schema.md)
+    # trailing stops of plans at the venue, the terms of foreign orders; 3: refusals that pass (docs/record-schema.md)
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before

@@ -79,6 +79,7 @@ def _mode(state: State) -> dict[str, Any]:
 
 
 def _orders(state: State) -> list[dict[str, Any]]:
+    live = state.account.orders.live
     return [
         {
             "client_order_id": order.client_order_id,
@@ -100,7 +101,7 @@ def _orders(state: State) -> list[dict[str, Any]]:
             "reason": order.reason,
             "live": order.status in LIVE,
             "good_till_ns": order.order.good_till_ns or None,
-            "protected_by": ProtectedBy.VENUE.value if holds_stop(order) else None,
+            "protected_by": ProtectedBy.VENUE.value if holds_stop(order, live) else None,
         }
         for order in state.account.orders.all()
     ]

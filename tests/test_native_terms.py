@@ -268,6 +268,7 @@ def test_a_trail_that_the_venue_cannot_hold_is_held_by_the_engine(desk: Desk, di
     """By amount, or outside its filter TRAILING_DELTA (10 to 2,000 basis points)."""
     session = desk.start(BUY, TRAIL.format(distance)).run(4)
     assert (len(orders(session)), guardian(session)) == (1, ProtectedBy.ENGINE)
+    assert len(session.kinds(Kind.INTENT)) == 2, "the position and the plan: no stop is tried"
     desk.market.move("780")
     session.run(3)
     assert (kinds(session)[1], end_of(session), position(session)) == (("MARKET", "filled"), "closed", 0)

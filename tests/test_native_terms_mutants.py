@@ -15,7 +15,7 @@ from test_native_terms import Desk
 from engine.errors import CoreError
 from engine.execution import order_reports
 from engine.execution.plans import trail
-from engine.handlers import expiries, intents, policy, run_plans
+from engine.handlers import expiries, intents, plan_waits, policy, run_plans
 from engine.kernel import Kernel
 from engine.sim.exchange.order_matching import OrderMatching
 from engine.state import orders, timers
@@ -59,7 +59,7 @@ MUTANTS = [
     # triggers, and the terms of other programs' orders
     Mutant(order_reports, "apply_report", "if report.is_triggered and", "if False and", terms.test_a_trailing_stop_rests_at_the_venue_and_follows, terms.TRAILING[0]),
     Mutant(shapes, "is_triggered", "venue_type in OF_STOPS and", "False and", terms.test_a_trigger_that_no_stream_delivered_is_known_by_a_query),
-    Mutant(order_reports, "_adopt", ">= TERM_RULES", "> TERM_RULES", terms.test_an_order_of_another_program_keeps_its_terms, (*terms.FOREIGN[0], "stream")),
+    Mutant(order_reports, "_adopt", ">= TERM_RULES", "> TERM_RULES + 1", terms.test_an_order_of_another_program_keeps_its_terms, (*terms.FOREIGN[0], "stream")),
     # orders by quote amount
     Mutant(order_reports, "apply_report", "elif known.quote_quantity and", "elif False and", AMOUNT),
     Mutant(order_reports, "apply_report", "if known.quote_quantity:", "if False:", AMOUNT),
@@ -72,11 +72,11 @@ MUTANTS = [
     Mutant(trail, "_is_held_by_venue", "max(bounds.trailing_delta_min, 1) <=", "0 <=", terms.test_a_trail_that_the_venue_cannot_hold_is_held_by_the_engine, ("basis_points=5",)),
     Mutant(trail, "_is_held_by_venue", "(bounds.trailing_delta_max or terms.basis_points)", "terms.basis_points", terms.test_a_trail_that_the_venue_cannot_hold_is_held_by_the_engine, ("basis_points=2001",)),
     Mutant(trail, "_is_held_by_venue", "not any(", "not any(False and ", terms.test_a_trail_whose_stop_the_venue_refuses_is_held_by_the_engine),
-    Mutant(trail, "_advance_at_venue", "if covered > quantity", "if False", terms.test_a_trailing_stop_shrinks_with_the_position),
-    Mutant(trail, "_advance_at_venue", "quantity - covered", "quantity", NATIVE),
-    Mutant(trail, "_advance_at_venue", "if _has_run_dry(seen.orders)", "if False", DRY),
+    Mutant(trail, "_cover", "if covered > quantity", "if False", terms.test_a_trailing_stop_shrinks_with_the_position),
+    Mutant(trail, "_cover", "quantity - covered", "quantity", NATIVE),
+    Mutant(trail, "_cover", "if _has_run_dry(seen.orders)", "if False", DRY),
     Mutant(trail, "_trailing_order", "not terms.activation_price", "True", terms.test_a_trail_that_is_not_active_yet_waits_at_the_venue_too),
-    Mutant(run_plans, "_is_futile", "or is_empty", "", DRY),
+    Mutant(plan_waits, "_is_futile", "or is_empty", "", DRY),
     # good till a time
     Mutant(policy, "advance_policy", "if step.account.orders.expiring", "if False", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
     Mutant(expiries, "_expired", "order.order.good_till_ns <= step.time_ns", "True", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),

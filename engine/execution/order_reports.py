@@ -29,7 +29,7 @@ from engine.lifecycle import CLOSED, LIVE, Report, Status, after
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.session_record import TERM_RULES
+from engine.session_record import REFUSAL_RULES, TERM_RULES
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
@@ -90,7 +90,8 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         closing = Report.CANCELED  # a rejection after acceptance is an end
     filled, venue_ns = report.filled_quantity, report.venue_ns
     if closing is not None and after(order.status, closing) is not None:
-        step.emit(OrderClosed(name, closing, filled, report.reason, venue_ns), key=name)
+        is_temporary = report.is_temporary and closing is Report.REJECTED and step.settings.order_rules >= REFUSAL_RULES
+        step.emit(OrderClosed(name, closing, filled, report.reason, venue_ns, is_temporary), key=name)
     elif known.quote_quantity and report.status is VenueStatus.FILLED and order.status in LIVE:
         step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)  # the amount is spent
     elif filled > max(order.filled_reported, order.filled_quantity) and not order.adopted:
@@ -309,7 +310,9 @@ def _apply_place_answer(step: StepContext, name: str, answer: Answer, proof_ns: 
             step.emit(OrderNotPlaced(name, f"not sent: {text}"), key=name)
         case outcome:
             assert outcome in ABSENT, outcome
-            step.emit(OrderClosed(name, Report.REJECTED, ZERO, text or outcome.value, 0), key=name)
+            is_temporary = outcome is not Outcome.REFUSED or answer.is_temporary
+            is_temporary = is_temporary and step.settings.order_rules >= REFUSAL_RULES
+            step.emit(OrderClosed(name, Report.REJECTED, ZERO, text or outcome.value, 0, is_temporary), key=name)
 
 
 def apply_cancel_answer(

@@ -99,11 +99,14 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
     """The order reached a final status."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"is_temporary"})
+
     client_order_id: str
     status: Report  # CANCELED, EXPIRED, REJECTED; FULL_FILL for an adopted order
     filled_quantity: Decimal  # the venue's final count
     reason: str
     venue_ns: int
+    is_temporary: bool = False  # a rejection that passes: the same order may be accepted later (order_rules 3)
 
 
 class OrderTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="order_triggered"):

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -30,12 +31,15 @@ class PlanStarted(msgspec.Struct, frozen=True, tag_field="fact", tag="plan_start
 class PlanMoved(msgspec.Struct, frozen=True, tag_field="fact", tag="plan_moved"):
     """An execution plan reached another phase, or counted on."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"retry_ns"})
+
     plan_id: str
     phase: PlanPhase
     count: int = 0  # of its replacements or slices
     mark: Decimal = Decimal(0)  # best price of a trailing stop
     next_ns: int = 0  # session time at which it acts without any other event; 0: never
     refusals: int = 0  # of its orders in a row
+    retry_ns: int = 0  # session time before which risk gets no further order of it; 0: at once (order_rules 3)
 
 
 class PlanEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="plan_ended"):

@@ -4,8 +4,6 @@ engine/execution/plans decides, engine/state/execution_plans.py keeps them. A pl
 one that is ordered to end cancels its orders in any mode.
 """
 
-from itertools import takewhile
-
 from msgspec.structs import replace
 
 from engine.bodies import IntentBody, IntentKind, NoteLevel, VerdictBody
@@ -15,15 +13,15 @@ from engine.facts import NewOrder, PlanEnded, PlanMoved, PlanPhase, PlanStarted
 from engine.handlers.cancel_rules import cancel_if_permitted
 from engine.handlers.intents import emit_request, review_order
 from engine.handlers.place_lists import SOURCE, is_paused, place_list
+from engine.handlers.plan_waits import CHECK_NS, growing_wait_ns, is_watching, keeps_wait, order_from_ns, retry_ns
 from engine.handlers.spent_budgets import placement_from_ns, replacement_from_ns
-from engine.lifecycle import Status
 from engine.mode_reasons import Mode
-from engine.model import Instrument, OrderTerm, OrderType, TimeInForce
+from engine.model import Instrument, OrderTerm, OrderType
 from engine.money import ZERO, on_grid
-from engine.plan_terms import PlanTerms
+from engine.plan_terms import Bracket, PlanTerms
 from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
-from engine.session_record import SECOND_NS, TERM_RULES
+from engine.session_record import REFUSAL_RULES, TERM_RULES
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.kept_exits import keeps_exits
 from engine.state.orders import Order
@@ -31,7 +29,6 @@ from engine.step_context import StepContext
 from engine.strategy.api import Cancel, Run
 
 REFUSALS_MAX = 20  # in a row; then a plan that protects no position ends
-WAIT_NS_MAX = 30 * SECOND_NS  # between two orders that are refused again and again
 
 
 def is_plan(step: StepContext, name: str) -> bool:
@@ -150,20 +147,22 @@ def _advance_stop(session: SessionContext, step: StepContext, plan: ExecutionPla
 
 def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instrument: Instrument) -> Seen:
     index = session.indexes[instrument.id]
-    quote = step.market.quote(index)
+    quote, orders = step.market.quote(index), _orders(step, plan)
     return Seen(
         plan=plan,
         time_ns=step.time_ns,
         instrument=step.account.instruments.current(instrument),
         bid=quote.bid if quote else ZERO,
         ask=quote.ask if quote else ZERO,
-        orders=_orders(step, plan),
+        orders=orders,
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),
         has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
         lists=session.factories[instrument.venue].order_lists,
         has_trailing=_has_trailing(session, step, instrument),
         replace_from_ns=replacement_from_ns(session, step, plan, instrument),
+        retries=session.settings.order_rules >= REFUSAL_RULES,
+        retry_ns=retry_ns(step, plan, orders),
     )
 
 
@@ -185,12 +184,13 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
     if move.ended:
         _end(step, seen, move.ended)
         return
-    if move.place and (from_ns := _retry_from_ns(step, seen, move.place[0])):
+    if move.place and (from_ns := order_from_ns(step, seen, move.place[0])):
         _wait(step, plan, from_ns)
         return
     if move.linked and (from_ns := placement_from_ns(session, step, plan, move.linked[0], instrument)):
         _wait(step, plan, from_ns)
         return
+    is_kept = keeps_wait(step, plan, move)
     if move.linked and place_list(session, step, plan, move.linked, instrument):
         move = move._replace(place=())
     for placed, order in enumerate(move.place):
@@ -200,48 +200,33 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
         if not _place(session, step, plan, order, instrument):
             _count_refusal(step, plan, placed)
             return
-    moved = _moved(plan, move)
-    if moved != _moved(plan, NOTHING) or plan.refusals:
+    moved = _moved(plan, move, is_kept=is_kept)
+    if moved != _moved(plan, NOTHING, is_kept=True):
         step.emit(moved, source=SOURCE, key=plan.plan_id)
 
 
-def _moved(plan: ExecutionPlan, move: PlanMove, *, refusals: int = 0) -> PlanMoved:
-    """Return a plan's state after a move."""
+def _moved(plan: ExecutionPlan, move: PlanMove, *, is_kept: bool = False) -> PlanMoved:
+    """Return a plan's state after a move. `is_kept`: the refusals in a row and their wait stay."""
     return PlanMoved(
         plan_id=plan.plan_id,
         phase=plan.phase if move.phase is None else move.phase,
         count=plan.count if move.counted is None else move.counted,
         mark=plan.mark if move.mark is None else move.mark,
         next_ns=plan.next_ns if move.next_ns is None else move.next_ns,
-        refusals=refusals,
+        refusals=plan.refusals if is_kept else 0,
+        retry_ns=plan.retry_ns if is_kept else 0,
     )
-
-
-def _retry_from_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
-    """Return the time from which an order is placed after such orders were refused or found no offer; 0: now."""
-    plan = seen.plan
-    if plan.refusals and step.time_ns < plan.next_ns:
-        return plan.next_ns
-    in_a_row = takewhile(lambda before: _is_futile(plan, before), reversed(seen.orders))
-    futile = [before for before in in_a_row if before.order.type is order.type]
-    if not futile:  # an order of another type is tried at once, as a market order after a stop that was refused
-        return 0
-    from_ns = futile[0].updated_ns + min(SECOND_NS << min(len(futile) - 1, 10), WAIT_NS_MAX)
-    return from_ns if step.time_ns < from_ns else 0
-
-
-def _is_futile(plan: ExecutionPlan, order: Order) -> bool:
-    """Return True for an order that the venue refused, and for a market order or an exit that found no offer."""
-    is_exit = plan.terms.protects and order.order.time_in_force is TimeInForce.IOC
-    is_empty = order.status is Status.EXPIRED and not order.filled_reported
-    return order.status is Status.REJECTED or (is_empty and (is_exit or order.order.type is OrderType.MARKET))
 
 
 def _wait(step: StepContext, plan: ExecutionPlan, until_ns: int, placed: int = 0) -> None:
     """Make a plan wait with its next order, unless it waits already. `placed`: orders that it placed in this step."""
-    if placed or plan.next_ns != until_ns:
-        move = PlanMove(counted=plan.count + placed, next_ns=until_ns)
-        step.emit(_moved(plan, move), source=SOURCE, key=plan.plan_id)
+    watches = is_watching(step, plan)
+    if watches and not placed and step.time_ns < plan.next_ns <= until_ns:
+        return
+    next_ns = min(until_ns, step.time_ns + CHECK_NS) if watches else until_ns
+    if placed or plan.next_ns != next_ns:
+        move = PlanMove(counted=plan.count + placed, next_ns=next_ns)
+        step.emit(_moved(plan, move, is_kept=watches and not placed), source=SOURCE, key=plan.plan_id)
 
 
 def _place(
@@ -282,15 +267,18 @@ def _place(
 def _count_refusal(step: StepContext, plan: ExecutionPlan, placed: int) -> None:
     """Wait longer after each refusal in a row. A plan that protects a position never gives up, and raises an alarm."""
     refusals = plan.refusals + 1
-    wait_ns = min(SECOND_NS << min(refusals - 1, 10), WAIT_NS_MAX)
-    move = PlanMove(counted=plan.count + placed, next_ns=step.time_ns + wait_ns)
+    until_ns, watches = step.time_ns + growing_wait_ns(refusals), is_watching(step, plan)
+    next_ns = min(until_ns, step.time_ns + CHECK_NS) if watches else until_ns
+    move = PlanMove(counted=plan.count + placed, next_ns=next_ns)
     if plan.terms.protects:
         text = f"plan {plan.plan_id} could not place its order ({refusals} times in a row): its position is unprotected"
-        step.note(NoteLevel.ALARM if plan.count else NoteLevel.WARNING, text, key=plan.plan_id)
+        is_open = plan.count or (watches and not isinstance(plan.terms, Bracket))  # else it is the entry
+        step.note(NoteLevel.ALARM if is_open else NoteLevel.WARNING, text, key=plan.plan_id)
     elif refusals >= REFUSALS_MAX:
         step.note(NoteLevel.WARNING, f"plan {plan.plan_id} ends: {refusals} orders in a row were refused")
         move = move._replace(phase=PlanPhase.STOPPING)
-    step.emit(_moved(plan, move, refusals=refusals), source=SOURCE, key=plan.plan_id)
+    moved = replace(_moved(plan, move), refusals=refusals, retry_ns=until_ns if watches else 0)
+    step.emit(moved, source=SOURCE, key=plan.plan_id)
 
 
 def _end(step: StepContext, seen: Seen, reason: str) -> None:

@@ -4,6 +4,7 @@ A plan that keeps its exits still places them while the session stops. Its entry
 """
 
 from engine.bodies import NoteLevel
+from engine.execution.plans.seen import PlanMove
 from engine.facts import PlanPhase
 from engine.handlers.run_plans import decide_plan
 from engine.mode_reasons import Mode
@@ -22,9 +23,13 @@ def awaits_protection(session: SessionContext, step: StepContext) -> bool:
         if not keeps_exits(plan, session.settings) or plan.strategy not in session.strategies:
             continue
         move = decide_plan(session, step, plan)
-        if move is not None and (move.place or move.cancel or plan.phase is PlanPhase.EXITING):
+        if move is not None and _is_at_work(move, plan.phase):
             return True
     return False
+
+
+def _is_at_work(move: PlanMove, phase: PlanPhase) -> bool:
+    return bool(move.place or move.cancel or move.is_waiting or phase is PlanPhase.EXITING)
 
 
 def name_protection(session: SessionContext, step: StepContext) -> None:

@@ -4,6 +4,7 @@ Invariants: an order belongs to one plan at most; a plan that has ended places n
 """
 
 from decimal import Decimal
+from typing import ClassVar
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +20,8 @@ ENDED_MAX = 64  # plans that have ended and stay in state, for strategies to rea
 class ExecutionPlan(msgspec.Struct, frozen=True):
     """One execution plan that runs."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"retry_ns"})
+
     plan_id: str
     strategy: str
     version: str  # of the strategy
@@ -30,6 +33,7 @@ class ExecutionPlan(msgspec.Struct, frozen=True):
     mark: Decimal = ZERO  # best price of a trailing stop; 0: none yet
     next_ns: int = 0  # session time at which it acts without any other event; 0: never
     refusals: int = 0  # of its orders in a row
+    retry_ns: int = 0  # before it, risk gets no further order of it (order_rules 3)
 
     @property
     def replaces_next(self) -> bool:
@@ -74,6 +78,7 @@ def reduce(plans: Plans, change: Change, at: Stamp) -> Plans:
                     mark=change.mark,
                     next_ns=change.next_ns,
                     refusals=change.refusals,
+                    retry_ns=change.retry_ns,
                 ),
             )
         case Requested() if change.request.plan_id in plans.running:

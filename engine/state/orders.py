@@ -54,6 +54,7 @@ class Order(msgspec.Struct, frozen=True):
             "amended_to",
             "list_id",
             "waits_for",
+            "is_temporary",
         }
     )
 
@@ -91,6 +92,7 @@ class Order(msgspec.Struct, frozen=True):
     amended_to: Decimal = ZERO  # the quantity of our last request to amend it; 0: none
     list_id: str = ""  # our id of the order list that it belongs to; "": none
     waits_for: str = ""  # client order id of the list's order that must be filled before this one is active
+    is_temporary: bool = False  # it was rejected for a reason that passes (order_rules 3)
 
     @property
     def leaves_quantity(self) -> Decimal:
@@ -180,6 +182,7 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
                 "reason": change.reason,
                 "filled_reported": reported,
                 "reported_ns": at.time_ns,
+                "is_temporary": change.is_temporary,
             }
             if is_dated:
                 fields["venue_ns"] = max(orders.known(change.client_order_id).venue_ns, change.venue_ns)

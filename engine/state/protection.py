@@ -27,11 +27,13 @@ def protected_by(plan: ExecutionPlan, live: Mapping[str, Order]) -> ProtectedBy 
     """
     if not plan.terms.protects:
         return None
-    held = [live[name] for name in plan.orders if name in live and holds_stop(live[name])]
-    is_held = any(order.waits_for not in live for order in held)  # an exit that waits for its entry holds nothing yet
+    is_held = any(name in live and holds_stop(live[name], live) for name in plan.orders)
     return ProtectedBy.VENUE if is_held else ProtectedBy.ENGINE
 
 
-def holds_stop(order: Order) -> bool:
-    """Return True for a stop order that rests at the venue."""
-    return order.status in HELD and order.order.terms.trigger is not None
+def holds_stop(order: Order, live: Mapping[str, Order]) -> bool:
+    """Return True for a stop order that rests at the venue. An exit that waits for its entry protects nothing yet.
+
+    analysis/sql/orders.sql states the same rule.
+    """
+    return order.status in HELD and order.order.terms.trigger is not None and order.waits_for not in live

@@ -16,7 +16,9 @@ from engine.execution.plans.seen import (
     PlanMove,
     Seen,
     cancellable,
+    end_text,
     is_settled,
+    is_too_small,
     limit_order,
     lots,
     market_order,
@@ -52,9 +54,9 @@ def advance(seen: Seen) -> PlanMove:
     covered = sum((order.leaves_quantity for order in fillable_together(exits, live)), ZERO)
     covered += sum(map(missing_of, exits), ZERO)
     uncovered = lots(seen, left - covered)
-    if not entries and not exits and not lots(seen, left):
+    if not entries and not exits and is_too_small(seen, left, terms.stop_price):
         nothing = "there is no position to protect" if isinstance(terms, Oco) else "the entry is not filled"
-        return PlanMove(ended="closed" if seen.filled(exit_side) else nothing)
+        return PlanMove(ended=end_text(seen, exit_side, left, nothing))
     cancels = _late_entries(seen, terms, entries)
     if any(order.list_id for order in entries):
         return _await_entry(seen, terms, entries, cancels)
@@ -68,6 +70,10 @@ def advance(seen: Seen) -> PlanMove:
         )
     if uncovered and _is_stop_refused(seen, exit_side):
         return PlanMove((market_order(seen, exit_side, uncovered, reduce_only=True),), cancels, next_ns=_next(seen))
+    follows_list = seen.time_ns >= plan.retry_ns and _is_list_refused(seen, exit_side)  # it waits for risk alone
+    is_waiting = seen.is_waiting() and not follows_list
+    if uncovered and seen.has_stops and is_waiting:
+        return PlanMove(cancel=cancels, next_ns=_next(seen) if cancels or seen.is_due() else None, is_waiting=True)
     if uncovered and seen.has_stops:
         return _protect(seen, terms, exit_side, uncovered, cancels)
     return PlanMove(cancel=cancels, next_ns=_next(seen)) if cancels or seen.is_due() else NOTHING
@@ -130,8 +136,9 @@ def _await_entry(seen: Seen, terms: Bracket | Oco, entries: tuple[Order, ...], c
 
 
 def _must_exit(seen: Seen, terms: Bracket | Oco, side: Side, *, exits: tuple[Order, ...], uncovered: Decimal) -> bool:
-    """Return True if no order at the venue closes the position now: the engine closes it or places exits again."""
-    if not seen.has_stops and _is_reached(seen, terms.stop_price, side, is_stop=True):
+    """Return True if the engine closes the position or places its exits again: no order at the venue closes it now."""
+    is_watching = not seen.has_stops or (uncovered and seen.retry_ns and not _is_stop_refused(seen, side))
+    if is_watching and _is_reached(seen, terms.stop_price, side, is_stop=True):
         return True
     rests = [order for order in exits if _is_rest_of_target(seen, order)]
     if any(_must_cancel_rest(seen, terms, side, order) for order in rests):
@@ -150,17 +157,21 @@ def _is_rest_of_target(seen: Seen, order: Order) -> bool:
 
 
 def _must_cancel_rest(seen: Seen, terms: Bracket | Oco, side: Side, rest: Order) -> bool:
-    """Return True if its time is over or the stop is reached, and the venue would take a stop for it."""
+    """Return True if the rest of a target must go: at the stop, or late if a stop is possible."""
     if terms.stop_price * rest.leaves_quantity < seen.instrument.notional_min:
-        return False
+        return seen.retries and _is_reached(seen, terms.stop_price, side, is_stop=True)
     is_late = seen.time_ns - rest.updated_ns >= REST_NS
     return is_late or _is_reached(seen, terms.stop_price, side, is_stop=True)
 
 
 def _is_stop_refused(seen: Seen, side: Side) -> bool:
-    """Return True if the venue refused the newest stop: the market is beyond it, so the position is closed instead."""
+    """Return True if the venue will never take the newest stop, so the position is closed.
+
+    After a refusal that passes the stop is placed again, and the engine watches its price until the venue takes it.
+    """
     exits = [order for order in seen.orders if order.order.side is side]
-    return bool(exits) and exits[-1].status is Status.REJECTED and exits[-1].order.terms.trigger is not None
+    is_refused = bool(exits) and exits[-1].status is Status.REJECTED and not exits[-1].is_temporary
+    return is_refused and exits[-1].order.terms.trigger is not None
 
 
 def _is_list_refused(seen: Seen, side: Side) -> bool:
@@ -214,7 +225,8 @@ def _exit(
         return PlanMove(cancel=(*cancels, *cancellable(stops)), next_ns=_next(seen)) if stops else NOTHING
     if not uncovered:
         return PlanMove(cancel=cancels, phase=PlanPhase.PROTECTING, next_ns=_next(seen))
-    if not seen.has_stops and _is_reached(seen, terms.stop_price, side, is_stop=True):
+    is_engines = seen.retries or not seen.has_stops
+    if is_engines and _is_reached(seen, terms.stop_price, side, is_stop=True):
         return PlanMove((market_order(seen, side, uncovered, reduce_only=True),), cancels, next_ns=_next(seen))
     if _is_reached(seen, terms.target_price, side, is_stop=False):
         price = taking_price(terms.target_price * (1 + side.sign * terms.exit_slippage_max), seen.instrument, side)

@@ -9,13 +9,16 @@ from engine.execution.plans.seen import (
     Seen,
     cancellable,
     is_beyond,
+    is_too_small,
     limit_order,
     lots,
     market_order,
 )
 from engine.facts import PlanPhase
+from engine.money import ZERO
 from engine.plan_terms import Chase, MarketLimits
 from engine.rounding import resting_price
+from journal.record import plain
 
 
 def advance(seen: Seen) -> PlanMove:
@@ -37,10 +40,10 @@ def advance(seen: Seen) -> PlanMove:
         if plan.phase is PlanPhase.CANCELLING or is_replaced:
             return PlanMove(cancel=cancellable(seen.live), phase=PlanPhase.CANCELLING, next_ns=0)
         return PlanMove(next_ns=_next(seen, terms)) if seen.is_due() else NOTHING
-    if not left:
-        return PlanMove(
-            ended="filled" if seen.filled(terms.side) >= terms.quantity else "the rest is too small to order"
-        )
+    if is_too_small(seen, left, price or ZERO):
+        rest = terms.quantity - seen.filled(terms.side)
+        text = f"{plain(rest)} is not filled: too small to order" if seen.retries else "the rest is too small to order"
+        return PlanMove(ended="filled" if rest <= 0 else text)
     if plan.count > terms.replacements_max:
         return _finish(seen, terms, left)
     if plan.count and not seen.is_due() and plan.phase is not PlanPhase.CANCELLING:

@@ -11,6 +11,7 @@ from engine.model import Instrument, ListKind, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
+from journal.record import plain
 
 MILLISECOND_NS = 1_000_000
 
@@ -29,6 +30,10 @@ class Seen(NamedTuple):
     has_stops: bool = True  # the venue holds stop orders
     has_trailing: bool = False  # and those that follow the market by basis points
     lists: frozenset[ListKind] = frozenset()  # the order lists that the venue places as one
+    # plans try again after refusals that pass, and end with a rest that is too small (order_rules 3)
+    retries: bool = False
+    # with `retries`: before it no stop is placed, since the last ones were refused; 0: they were not
+    retry_ns: int = 0
     replace_from_ns: int = 0  # before it, the budgets allow no replacement of a resting order; 0: they do
 
     def touch(self, side: Side) -> Decimal:
@@ -48,6 +53,10 @@ class Seen(NamedTuple):
         """Return the sum of the fills of the plan's orders of a side."""
         return sum((order.filled_quantity for order in self.orders if order.order.side is side), ZERO)
 
+    def is_waiting(self) -> bool:
+        """Return True while a stop waits, since the ones before were refused."""
+        return self.time_ns < self.retry_ns
+
     def is_due(self) -> bool:
         """Return True if the time has come at which the plan acts by itself."""
         return 0 < self.plan.next_ns <= self.time_ns
@@ -65,6 +74,7 @@ class PlanMove(NamedTuple):
     ended: str = ""  # the reason why the plan is over
     # an order list that is placed instead of `place`, unless risk refuses it; the stop precedes the target
     linked: tuple[NewOrder, ...] = ()
+    is_waiting: bool = False  # a part of the position is not protected, and its stop waits after a refusal
 
 
 NOTHING = PlanMove()
@@ -84,6 +94,32 @@ def lots(seen: Seen, quantity: Decimal) -> Decimal:
     """Return a quantity rounded down to the lot, or 0 if the venue would refuse it as too small."""
     rounded = down_to_grid(max(quantity, ZERO), seen.instrument.lot_size)
     return ZERO if rounded < seen.instrument.quantity_min else rounded
+
+
+def is_too_small(seen: Seen, quantity: Decimal, price: Decimal) -> bool:
+    """Return True if a quantity is below the venue's lot, or below its least notional at a price.
+
+    Without a price, and in sessions recorded before plans read it, the notional does not count.
+    """
+    if not lots(seen, quantity):
+        return True
+    return seen.retries and 0 < price * lots(seen, quantity) < seen.instrument.notional_min
+
+
+def end_text(seen: Seen, side: Side, left: Decimal, nothing: str) -> str:
+    """Return the reason for the end of a plan that protects, with the quantity that stays open.
+
+    Args:
+        seen: The account and the market.
+        side: That of the exits.
+        left: The part of the position that the plan leaves.
+        nothing: The reason if there was nothing to close.
+
+    """
+    rest = f"{plain(left)} is left: too small to order" if seen.retries and left > 0 else ""
+    if not seen.filled(side):
+        return rest or nothing
+    return f"closed, but {rest}" if rest else "closed"
 
 
 def is_beyond(price: Decimal, worst: Decimal, side: Side) -> bool:

@@ -7,6 +7,7 @@ from engine.execution.plans.seen import (
     Seen,
     cancellable,
     is_beyond,
+    is_too_small,
     limit_order,
     lots,
 )
@@ -37,5 +38,7 @@ def advance(seen: Seen) -> PlanMove:
     price = taking_price(touch * (1 + terms.side.sign * terms.slippage_max), seen.instrument, terms.side)
     if is_beyond(price, terms.worst_price, terms.side):
         price = terms.worst_price
+    if is_too_small(seen, quantity, price):
+        return PlanMove(counted=plan.count + 1, next_ns=next_ns)  # it joins the next slice
     order = limit_order(seen, terms.side, quantity, price, time_in_force=TimeInForce.IOC, reduce_only=terms.reduce_only)
     return PlanMove((order,), counted=plan.count + 1, next_ns=next_ns)

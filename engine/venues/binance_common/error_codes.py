@@ -74,12 +74,28 @@ BANNED = 418
 # a filter, the market's status, or a precision: exchangeInfo may have changed
 INSTRUMENT_RULES = frozenset({-1013, -1111, -1121})
 MARKET_CLOSED = "Market is closed."  # -2010 and -2011
+# -2010 and -1013 refuse an order for a reason that passes: funds, the number of open orders, the price of the moment
+INSUFFICIENT_BALANCE = "Account has insufficient balance for requested action."
+TEMPORARY_TEXTS = frozenset({INSUFFICIENT_BALANCE, MARKET_CLOSED})
+TEMPORARY_FILTERS = ("MAX_NUM_", "EXCHANGE_MAX_NUM_", "MAX_POSITION", "PERCENT_PRICE")
+FILTER_FAILURE = "Filter failure: "
 PARAMETER_CODES = range(-1199, -1099)  # -1100 ... -1199: something in the request was malformed
 
 
 def is_instrument_rule(code: int, text: str) -> bool:
     """Return True if the instrument's rules or status refused the request."""
     return code in INSTRUMENT_RULES or text == MARKET_CLOSED
+
+
+def is_temporary(code: int, text: str) -> bool:
+    """Return True if a refused order may be accepted later without a change.
+
+    >>> is_temporary(-1013, "Filter failure: MAX_NUM_ALGO_ORDERS"), is_temporary(-2010, "Stop price would trigger.")
+    (True, False)
+    """
+    if code == -1013:
+        return text.startswith(FILTER_FAILURE) and text.removeprefix(FILTER_FAILURE).startswith(TEMPORARY_FILTERS)
+    return code == -2010 and text in TEMPORARY_TEXTS
 
 
 def classify(method: str, status: int, code: int, text: str) -> Outcome:

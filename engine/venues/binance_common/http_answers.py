@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from engine.events import Answer, Event, Outcome, ServerTime, Unrecognised
-from engine.venues.binance_common.error_codes import classify, is_instrument_rule
+from engine.venues.binance_common.error_codes import classify, is_instrument_rule, is_temporary
 from engine.venues.binance_common.values import Millis, nanoseconds
 
 FAILURES = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError, msgspec.MsgspecError)
@@ -93,6 +93,7 @@ def _answer(method: str, status: int, headers: Mapping[str, str], payload: bytes
         orders_used=_count(named, "x-mbx-order-count-10s"),
         orders_day_used=_count(named, "x-mbx-order-count-1d"),
         is_instrument_rule=error is not None and is_instrument_rule(error.code, error.msg),
+        is_temporary=error is not None and is_temporary(error.code, error.msg),
     )
 
 

@@ -39,6 +39,9 @@ def instrument_id(symbol: str) -> str:
     return f"{VENUE}:{symbol}"
 
 
+MISSING_FUNDS = "INSUFFICIENT_BALANCES"  # the reject reason that passes
+
+
 def _reason(*words: str) -> str:
     return ", ".join([word for word in words if word not in ("", "NONE")])
 
@@ -117,6 +120,7 @@ class ExecutionReport(
             iceberg_quantity=Decimal(self.iceberg_quantity),
             quote_quantity=Decimal(self.quote_quantity),
             is_triggered=is_triggered(self.type, is_working=self.is_working, working_ms=self.working_ms),
+            is_temporary=self.reject_reason == MISSING_FUNDS,
         )
 
     def _fill(self, own_id: str) -> Fill:
