@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
 
+import msgspec
 import pytest
 from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
@@ -24,12 +25,16 @@ from analysis.metrics.definitions import BUCKETS_S, DEFINITIONS, PREFIX, MetricK
 from analysis.metrics.reader import MetricsReader
 from analysis.metrics.session_metrics import SessionMetrics, reason_class
 from analysis.metrics.values import LABEL_CHARS_MAX, OTHER, SERIES_MAX, MetricValues
-from engine.facts import OrderFilled
-from engine.record_codec import read_fact, read_request, read_verdict
-from engine.session_record import RiskSettings
+from engine.bodies import RequestBody
+from engine.facts import BooksCompared, ModeChanged, NewOrder, OrderFilled, OrderNotPlaced, OrderUnknown
+from engine.mode_reasons import Mode, ModeReason, ReasonCode
+from engine.model import OrderType, Side
+from engine.record_codec import read_fact, read_request, read_verdict, text_of
+from engine.requests import Purpose, Transport, Unsigned
+from engine.session_record import SECOND_NS, RiskSettings
 from engine.step_context import Output
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, Record
 from verbatim.cli import main
 from verbatim.log_figures import TradingFigures
 from verbatim.metrics_server import CONNECTIONS_MAX, MetricsServer, MetricsService, PortInUseError, exposition
@@ -245,6 +250,67 @@ def test_foreign_texts_are_bounded_and_escaped() -> None:
     assert len(stopped) == SERIES_MAX + 1
     assert stopped[OTHER] == 2 * SERIES_MAX
     assert [reason_class(text) for text in ("-1013 Filter failure", evil, "")] == ["-1013", "text", "none"]
+
+
+def fold(*bodies: msgspec.Struct | tuple[int, str]) -> Samples:
+    """Fold records a second apart: facts, requests, and answers as (seq of the request, meta)."""
+    metrics = SessionMetrics()
+    for seq, body in enumerate(bodies):
+        if isinstance(body, tuple):
+            record = Record(seq, seq * SECOND_NS, Kind.BROKER, "x.rest", cause=body[0], meta=body[1], payload=b"{}")
+        else:
+            kind = Kind.REQUEST if isinstance(body, RequestBody) else Kind.FACT
+            record = Record(seq, seq * SECOND_NS, kind, "x", body=text_of(body))
+        metrics.add(record)
+    found = parsed(exposition(metrics.snapshot()).decode())
+    assert found["unreadable_records_total",] == 0
+    return found
+
+
+def test_only_what_was_sent_has_a_time_and_only_answers_have_an_answers_time() -> None:
+    """Sent after 2 ms and answered; never sent; sent after 300 ms without an answer."""
+    unsigned = Unsigned(Transport.REST, "DELETE", "/", (), signed=True)
+    cancel = RequestBody(Purpose.CANCEL, "x", True, 0, 0, unsigned)
+    answers = [
+        (0, f'{{"outcome":"answer","sent_ns":{2_000_000}}}'),
+        (1, f'{{"outcome":"not_sent","sent_ns":{SECOND_NS}}}'),
+        (2, f'{{"outcome":"timeout","sent_ns":{2 * SECOND_NS + 300_000_000}}}'),
+    ]
+    found = fold(cancel, cancel, cancel, *answers)
+    below = {key[1]: value for key, value in found.items() if key[0] == "request_send_seconds_bucket"}
+    assert [below[bound] for bound in ("0.001", "0.0025", "0.25", "0.5", "+Inf")] == [0, 1, 1, 2, 2]
+    assert found["request_send_seconds_sum", "cancel"] == pytest.approx(0.302)
+    assert found["request_answer_seconds_count", "cancel"] == 1
+    assert found["request_answer_seconds_sum", "cancel"] == pytest.approx(2.998)
+
+
+def test_a_halt_with_further_reasons_is_one_halt() -> None:
+    ordered = ModeReason(ReasonCode.HALT_ORDERED, "by a person")
+    drift = ModeReason(ReasonCode.BALANCE_DRIFT, "off", "BTC")
+    halted = ModeChanged(Mode.HALTED, (ordered,))
+    found = fold(ModeChanged(Mode.RUNNING, ()), halted, ModeChanged(Mode.HALTED, (ordered, drift)))
+    assert found["halts_total", "halt_ordered"] == total(found, "halts_total") == 1
+    assert found["mode_reason", "halt_ordered"] == found["mode_reason", "balance_drift"] == 1
+    found = fold(halted, ModeChanged(Mode.RUNNING, ()), halted)
+    assert found["halts_total", "halt_ordered"] == 2
+
+
+def test_books_that_are_not_settled_state_no_drift() -> None:
+    settled = BooksCompared(1, "USDT", Decimal(100), Decimal(93), Decimal(-7), Decimal(5), 0)
+    found = fold(settled, BooksCompared(2, "USDT", Decimal(0), Decimal(0), Decimal(0), Decimal(5), 0, is_settled=False))
+    assert found["books_equity_drift", "USDT"] == -7
+    assert found["books_compared_timestamp_seconds",] == 0
+    assert (found["books_compared_total", "differs"], found["books_compared_total", "unsettled"]) == (1, 1)
+
+
+def test_an_order_is_unknown_once() -> None:
+    order = NewOrder(BTC, Side.BUY, OrderType.MARKET, Decimal(1))
+    place = RequestBody(Purpose.PLACE, "x", True, 0, 0, client_order_id="a", strategy="s", order=order)
+    found = fold(place, OrderUnknown("a", "timeout", 0), OrderUnknown("a", "timeout", 5))
+    assert (found["orders_became_unknown_total", BTC, "s"], found["unknown_orders",]) == (1, 1)
+    found = fold(place, OrderUnknown("a", "timeout", 0), OrderNotPlaced("a", "absent"))
+    assert (found["orders_not_placed_total", BTC, "s"], found["unknown_orders",]) == (1, 0)
+    assert found["submit_success_ratio",] == 0
 
 
 @pytest.mark.parametrize("version", ["v1", "v2", "v3"])
