@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import verbatim
 from engine.market.views import BookState
 from engine.strategy.source_guard import StrategyError
 from replay.rebuild import rebuild
@@ -77,7 +78,7 @@ def test_two_captures_are_one_market(both: Path) -> None:
 
 def test_a_capture_is_a_regression_test(both: Path) -> None:
     """The fixture `captured_day` of the pytest plugin opens it as it opens a session."""
-    decisions = CapturedDay(both).decisions("two.py:Two", modelled=True, balances={"USDT": "1000"})
+    decisions = CapturedDay(verbatim.open(both)).decisions("two.py:Two", modelled=True, balances={"USDT": "1000"})
     assert len(decisions) == 1
 
 

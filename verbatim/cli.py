@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "why": "Show the chain of records behind an order.",
     "sessions": "List recorded sessions.",
     "cockpit": "Show sessions in the browser, finished or running.",
+    "metrics": "Serve a session's metrics for Prometheus.",
     "report": "Write a session's page into one HTML file.",
     "recover": "Seal the journal of a session that crashed.",
     "merge": "Merge a session's many small segments into a few large ones.",

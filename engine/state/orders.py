@@ -41,22 +41,10 @@ TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed
 class Order(msgspec.Struct, frozen=True):
     """An order as the account knows it. `order` has the terms that the venue stated last."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset(
-        {
-            "venue_ns",
-            "terms_ns",
-            "venue_client_id",
-            "prevented_quantity",
-            "fills_queried_ns",
-            "fills_queries",
-            "doubt",
-            "doubted_ns",
-            "amended_to",
-            "list_id",
-            "waits_for",
-            "is_temporary",
-        }
-    )
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
+        "venue_ns", "terms_ns", "venue_client_id", "prevented_quantity", "fills_queried_ns", "fills_queries", "doubt",
+        "doubted_ns", "amended_to", "list_id", "waits_for", "is_temporary",
+    })  # fmt: skip
 
     client_order_id: str
     strategy: str
