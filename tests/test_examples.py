@@ -39,7 +39,7 @@ GOLDEN = [
     Golden(
         "pairs", "Pairs", 60, 9, "3899cec070a6", {"every_ms": 500, "length": 20, "enter": 1.0}, ("BTCUSDT", "ETHUSDT")
     ),
-    Golden("breakout", "Breakout", 120, 3, "79ada8c3bdd1", {"bar_s": 2, "length": 5, "risk": "0.0005", "reward": 1}),
+    Golden("breakout", "Breakout", 120, 3, "471e093e889f", {"bar_s": 2, "length": 5, "risk": "0.0005", "reward": 1}),
     Golden("twap", "TwapBuyer", 20, 6, "116fedd76a44"),
 ]
 
