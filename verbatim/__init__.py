@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.market.views import Quote as Quote
     from engine.market.views import Trade as Trade
     from engine.model import Instrument as Instrument
+    from engine.model import OrderTerm as OrderTerm
     from engine.model import OrderType as OrderType
     from engine.model import Side as Side
     from engine.model import TimeInForce as TimeInForce
@@ -120,6 +121,7 @@ _STRATEGY_HOMES = {
     "OnQuote": "engine.strategy.cadences",
     "Oco": "engine.plan_terms",
     "Order": "engine.state.orders",
+    "OrderTerm": "engine.model",
     "OrderType": "engine.model",
     "Place": "engine.strategy.api",
     "PlanPhase": "engine.facts",
