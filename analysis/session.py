@@ -48,7 +48,7 @@ class Session(SessionTables):
 
     @property
     def place(self) -> SessionPlace:
-        """Where the session is, and where it came from."""
+        """The folder of the session and the origin that decides whether its code is trusted."""
         return self._one("place")
 
     @property

@@ -45,7 +45,7 @@ _IS_INSTRUMENT = """(
 
 
 class SessionPlace(NamedTuple):
-    """Where a session is, and where it came from."""
+    """The folder of a session and the origin that decides whether its code is trusted."""
 
     folder: Path
     source: str = ""  # the bundle or the archive: its recorded code runs only with `trust_code`

@@ -21,7 +21,7 @@ from journal.record import Kind
 from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
-from replay.resim.candles_of import NoCandlesError, file_candles
+from replay.resim.candle_sources import NoCandlesError, file_candles
 from replay.resim.resimulate import ResimOptions, resimulate
 from replay.resim.venue_model import VenueModel
 from verbatim.cli import main

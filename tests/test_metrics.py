@@ -363,11 +363,11 @@ def test_a_running_session_is_followed_to_its_end(
     session = begin(CalmVenue(), "once").run(2)
     told, news = Event(), []
 
-    def tell(line: str) -> None:
+    def note_line(line: str) -> None:
         news.append(line)
         told.set()
 
-    with serving(MetricsService(caught_up(session), on_news=tell)) as server:
+    with serving(MetricsService(caught_up(session), on_news=note_line)) as server:
         before = scrape(server)
         assert (before["session_up",], before["session_ended", how]) == (1, 0)
         session.run(3)

@@ -1,4 +1,4 @@
-"""What stopped a new user who wrote an RSI and a pairs strategy from the docs alone."""
+"""Each obstacle of a new user who wrote an RSI and a pairs strategy from the docs alone is gone."""
 
 import gzip
 from pathlib import Path

@@ -21,7 +21,7 @@ def study_failures() -> Iterator[None]:
     from replay.code_trust import UntrustedSourceError
     from replay.network_guard import SocketOpenedError
     from replay.overrides import UnknownOverrideError
-    from replay.resim.candles_of import NoCandlesError
+    from replay.resim.candle_sources import NoCandlesError
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError
     from replay.study.workers import WorkFailedError

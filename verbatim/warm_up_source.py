@@ -23,7 +23,7 @@ def read_candles(source: str, journals: Path) -> "CandleStore":
 
     """
     from journal.reader import Journal
-    from replay.resim.candles_of import NoCandlesError, file_candles, recorded_candles, traded_candles
+    from replay.resim.candle_sources import NoCandlesError, file_candles, recorded_candles, traded_candles
     from verbatim.session_lookup import find_to_resimulate, session_in
 
     path = Path(source)
@@ -52,7 +52,7 @@ def with_warm_up(chosen: "SessionConfig", source: str) -> "SessionConfig":
 
     import msgspec
 
-    from replay.resim.candles_of import NoCandlesError
+    from replay.resim.candle_sources import NoCandlesError
     from verbatim.config_sections import ConfigError
 
     if not source:

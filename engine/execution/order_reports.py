@@ -101,7 +101,7 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)
     order = step.account.orders.known(name)
     if order.doubt and (order.status in LIVE) is (report.status in OPEN):
-        step.emit(OrderDoubted(name, ""), key=name)  # both say the same
+        step.emit(OrderDoubted(name, ""), key=name)  # both agree
         order = step.account.orders.known(name)
     return order
 
@@ -127,7 +127,7 @@ def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
     prevented = order.prevented_quantity if report.prevented_quantity is None else report.prevented_quantity
     quantity = report.quantity - prevented
     if report.status is VenueStatus.FILLED and 0 < report.filled_quantity < quantity:
-        quantity = report.filled_quantity  # filled whole, says the venue
+        quantity = report.filled_quantity  # the venue says that it is filled whole
     is_newer = report.venue_ns > order.terms_ns
     if quantity <= 0 or (quantity > known.quantity and order.terms_ns and not is_newer):
         return

@@ -332,9 +332,9 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
         factory = factories[instruments[name].venue]
         interval_ns = factory.settings.order_query_interval_ns
         waited_ns = step.time_ns - rounds.fills_queried_ns.get(name, -interval_ns)
-        may_ask = factory.may_query(step)
+        may_query = factory.may_query(step)
         is_pending = step.account.requests.find(Purpose.FILLS, instrument=name) is not None
-        if may_ask and not is_pending and waited_ns >= interval_ns:
+        if may_query and not is_pending and waited_ns >= interval_ns:
             after = rounds.confirmed_cursor(name)
             factory.fills(
                 step,

@@ -41,7 +41,7 @@ class RequestFactory:
         is_used = self.settings.order_rules or not self.venue.capabilities.lookup_by_client_id
         return order.venue_order_id if order is not None and is_used else ""
 
-    def _ask(
+    def _request(
         self,
         step: StepContext,
         purpose: Purpose,
@@ -94,7 +94,7 @@ class RequestFactory:
         """Emit the request that places an approved order, perhaps one of an execution plan; return its seq."""
         order = approved.order
         unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
-        return self._ask(
+        return self._request(
             step,
             Purpose.PLACE,
             unsigned,
@@ -126,7 +126,7 @@ class RequestFactory:
         """Emit the request that places the approved orders of a list as one; return its seq."""
         account = self.venue.account
         assert isinstance(account, PlacesLists), f"{self.venue.name} states the capability and cannot place lists"
-        return self._ask(
+        return self._request(
             step,
             Purpose.PLACE_LIST,
             account.place_list(list_id, instrument, approved.legs),
@@ -143,7 +143,7 @@ class RequestFactory:
         self, step: StepContext, *, client_order_id: str, instrument: Instrument, cause: int | None = None
     ) -> int:
         """Emit the request that cancels an order; return its seq."""
-        return self._ask(
+        return self._request(
             step,
             Purpose.CANCEL,
             self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(step, client_order_id)),
@@ -171,7 +171,7 @@ class RequestFactory:
         unsigned = account.amend(
             instrument, client_order_id, order.quantity, self._venue_order_id(step, client_order_id)
         )
-        return self._ask(
+        return self._request(
             step,
             Purpose.AMEND,
             unsigned,
@@ -193,7 +193,7 @@ class RequestFactory:
         assert isinstance(account, DeadManSwitch), f"{self.venue.name} states the capability and has no switch"
         purpose = Purpose.ARM_SWITCH if timeout_ms else Purpose.DISARM_SWITCH
         unsigned = account.dead_man_switch(instrument, timeout_ms)
-        return self._ask(step, purpose, unsigned, mutates=True, instrument=instrument.id)
+        return self._request(step, purpose, unsigned, mutates=True, instrument=instrument.id)
 
     def query_order(
         self,
@@ -208,7 +208,7 @@ class RequestFactory:
         if client_order_id and self.settings.order_rules:
             venue_order_id = venue_order_id or self._venue_order_id(step, client_order_id)
         unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
-        return self._ask(
+        return self._request(
             step,
             Purpose.QUERY_ORDER,
             unsigned,
@@ -219,16 +219,18 @@ class RequestFactory:
 
     def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
         """Emit a query of all open orders; return its seq."""
-        return self._ask(step, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round)
+        return self._request(
+            step, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round
+        )
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
         """Emit a query of all balances; return its seq."""
-        return self._ask(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
+        return self._request(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
 
     def fills(self, step: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
         """Query the fills after a cursor, or the newest page if `after` is None."""
         unsigned = self.venue.account.fills_after(instrument, after)
-        return self._ask(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
+        return self._request(step, Purpose.FILLS, unsigned, instrument=instrument.id, reconcile_round=reconcile_round)
 
     def fills_of(
         self, step: StepContext, *, order: Order, instrument: Instrument, after: str | None, number: int
@@ -246,7 +248,7 @@ class RequestFactory:
         account = self.venue.account
         if not isinstance(account, OrderFills) or not order.venue_order_id:
             return False
-        self._ask(
+        self._request(
             step,
             Purpose.FILLS,
             account.fills_of(instrument, order.venue_order_id, after),
@@ -261,7 +263,7 @@ class RequestFactory:
         assert self.venue.snapshots is not None, "a venue that streams snapshots gets a new connection instead"
         unsigned = self._snapshot(step, instrument)
         if self.has_room(step, unsigned.weight):
-            self._ask(step, Purpose.DEPTH, unsigned, instrument=instrument.id)
+            self._request(step, Purpose.DEPTH, unsigned, instrument=instrument.id)
 
     def _snapshot(self, step: StepContext, instrument: Instrument) -> Unsigned:
         """Return the request for a snapshot, as deep as the snapshots of all instruments fit into a minute."""
@@ -296,18 +298,18 @@ class RequestFactory:
             )
             if isinstance(rates, SharedRates) and not rates.has_room(budget, unsigned.weight, percent, step.time_ns):
                 return
-        self._ask(step, Purpose.HISTORY, unsigned, instrument=instrument.id, history=page)
+        self._request(step, Purpose.HISTORY, unsigned, instrument=instrument.id, history=page)
 
     def metadata(self, step: StepContext) -> None:
         """Request the rules and status of the venue's instruments."""
         symbols = [instrument.symbol for instrument in self.venue.instruments]
-        self._ask(step, Purpose.EXCHANGE_INFO, self.venue.metadata.request(symbols))
+        self._request(step, Purpose.EXCHANGE_INFO, self.venue.metadata.request(symbols))
 
     def server_time(self, step: StepContext) -> None:
         """Query the venue's clock. No-op for a venue that has none."""
         unsigned = self.venue.server_time()
         if unsigned is not None:
-            self._ask(step, Purpose.SERVER_TIME, unsigned)
+            self._request(step, Purpose.SERVER_TIME, unsigned)
 
     def subscribe(self, step: StepContext, *, source: str, answered: Unsigned | None = None) -> bool:
         """Send the next subscription of a link.
@@ -324,7 +326,7 @@ class RequestFactory:
         if answered is not None:
             waiting = waiting[waiting.index(answered) + 1 :] if answered in waiting else ()
         if waiting:
-            self._ask(step, Purpose.SUBSCRIBE, waiting[0], source=source)
+            self._request(step, Purpose.SUBSCRIBE, waiting[0], source=source)
         return bool(waiting)
 
     def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
@@ -333,13 +335,13 @@ class RequestFactory:
 
     def resubscribe(self, step: StepContext, message: Unsigned, *, source: str, instrument: Instrument) -> None:
         """Send one message that ends or begins an instrument's streams over a living link."""
-        self._ask(step, Purpose.RESUBSCRIBE, message, source=source, instrument=instrument.id)
+        self._request(step, Purpose.RESUBSCRIBE, message, source=source, instrument=instrument.id)
 
     def probe_private(self, step: StepContext, *, source: str) -> None:
         """Query the subscription of a private link over it. No-op for a venue without such a query."""
         account = self.venue.account
         if isinstance(account, ProbesPrivateLink):
-            self._ask(step, Purpose.PROBE, account.probe_private(), source=source)
+            self._request(step, Purpose.PROBE, account.probe_private(), source=source)
 
     def may_query(self, step: StepContext) -> bool:
         """Return True if the venue's budget allows a query now: no query is worth a ban."""

@@ -10,7 +10,7 @@ from engine.session_context import SessionContext
 from engine.state.orders import Order
 from engine.step_context import StepContext
 
-IN_DOUBT = (Status.PENDING, Status.UNKNOWN)  # no order may be there to cancel
+IN_DOUBT = (Status.PENDING, Status.UNKNOWN)  # the venue may have no order to cancel
 
 
 def has_expired(session: SessionContext, step: StepContext) -> bool:

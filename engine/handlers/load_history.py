@@ -44,13 +44,13 @@ def _advance(session: SessionContext, step: StepContext, bars: BarSpec, count: i
     base_ns, page_bars = _base(session, instrument, interval_ns)
     if not base_ns:
         why = f"{venue} has no candles that make bars of {interval_ns // SECOND_NS} s"
-        end(step, instrument, interval_ns, HistoryEnd.EMPTY, why)
+        _end(step, instrument, interval_ns, HistoryEnd.EMPTY, why)
         return
     if load is not None and load.is_loaded and (k not in market.history or has_whole_bars(market, k)):
-        end(step, instrument, interval_ns, HistoryEnd.WHOLE)
+        _end(step, instrument, interval_ns, HistoryEnd.WHOLE)
         return
     if load is not None and load.failures >= HISTORY_TRIES and _may_give_up(session, step, instrument, load):
-        end(step, instrument, interval_ns, HistoryEnd.GIVEN_UP, f"{load.failures} requests failed")
+        _end(step, instrument, interval_ns, HistoryEnd.GIVEN_UP, f"{load.failures} requests failed")
         return
     is_due = load is None or step.time_ns >= load.retry_ns
     if not is_due or not _is_up(session, step, instrument) or _is_pending(step, venue):
@@ -104,7 +104,7 @@ def handle_history_answer(
     advance_history(session, step)
 
 
-def end(step: StepContext, instrument: str, interval_ns: int, why: HistoryEnd, reason: str = "") -> None:
+def _end(step: StepContext, instrument: str, interval_ns: int, why: HistoryEnd, reason: str = "") -> None:
     """Record that no more of a history is requested. A person reads why, unless it is whole."""
     step.emit(HistoryEnded(instrument, interval_ns, why, reason), source=SOURCE)
     if why is not HistoryEnd.WHOLE:
@@ -116,12 +116,12 @@ def _note_loaded(session: SessionContext, step: StepContext, instrument: str, pa
     known = step.market.history.get(k)
     if known is None or not len(known.bars):
         where = session.settings.history_from or "the venue"
-        end(step, instrument, page.interval_ns, HistoryEnd.EMPTY, f"{where} has none before {utc_text(page.end_ns)}")
+        _end(step, instrument, page.interval_ns, HistoryEnd.EMPTY, f"{where} has none before {_utc_text(page.end_ns)}")
         return
     step.note(
         NoteLevel.INFO,
         f"bars of {page.interval_ns // SECOND_NS} s of {instrument} begin with {len(known.bars)} of history, "
-        f"from {utc_text(int(known.bars[0, 0]))} to {utc_text(known.end_ns)}",
+        f"from {_utc_text(int(known.bars[0, 0]))} to {_utc_text(known.end_ns)}",
     )
 
 
@@ -133,7 +133,7 @@ def _fail(step: StepContext, instrument: str, page: HistoryPage, reason: str) ->
     step.note(NoteLevel.WARNING, f"{text}; next request in {wait_ns // SECOND_NS} s")
 
 
-def utc_text(time_ns: int) -> str:
+def _utc_text(time_ns: int) -> str:
     """Return a time for people, to the second."""
     return f"{np.datetime64(time_ns, 'ns').astype('datetime64[s]')}Z"
 

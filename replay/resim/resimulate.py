@@ -33,7 +33,7 @@ from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.replay import group_frames
-from replay.resim.candles_of import recorded_candles
+from replay.resim.candle_sources import recorded_candles
 from replay.resim.capture_session import is_import
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed

@@ -15,7 +15,7 @@ class CrossingQuoter:
 
     @dataclass
     class Parameters:
-        """What a test may set."""
+        """Values that a test sets."""
 
         quantity: Decimal = Decimal("0.01")
 

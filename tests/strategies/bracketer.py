@@ -17,7 +17,7 @@ class Bracketer:
 
     @dataclass
     class Parameters:
-        """What a test may set."""
+        """Values that a test sets."""
 
         quantity: Decimal = Decimal("0.005")
         width: Decimal = Decimal(3)

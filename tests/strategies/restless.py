@@ -15,7 +15,7 @@ class Restless:
 
     @dataclass
     class Parameters:
-        """What a test may set."""
+        """Values that a test sets."""
 
         value: Decimal = Decimal(60)
         market_every: int = 5

@@ -58,7 +58,7 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
     needs_quotes: ClassVar[bool] = False
     needs_trades: ClassVar[bool] = False  # or bars: it weighs by volume
     length_max: ClassVar[int] = LENGTH_MAX
-    memory: ClassVar[int] = 1  # multiples of `warm_count` after which the first values have no weight worth naming
+    memory: ClassVar[int] = 1  # multiples of `warm_count` after which the first inputs no longer matter
     outputs: ClassVar[Mapping[str, int]] = {}  # values beside the first one: name -> index in `own_numbers`
 
     instrument_id: str

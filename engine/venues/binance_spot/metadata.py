@@ -101,5 +101,5 @@ def _allowed(symbol: _SpotSymbol) -> dict[OrderTerm, bool]:
 
 
 def _lower_bound(one: int, other: int) -> int:
-    """Return the smaller of two upper bounds. A bound of 0 is none."""
+    """Return the smaller of two upper bounds; 0 is no bound."""
     return min(bound for bound in (one, other) if bound) if one or other else 0

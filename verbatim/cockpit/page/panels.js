@@ -10,7 +10,7 @@ import { fixed, grouped, scaled, short, shortId, signed, span, symbol, utc, word
 const when = (time, digits = 3) => utc(head.value.origin_ns, time, digits);
 const live = () => (head.value?.is_live ? tick.value : 0);
 const atSeq = () => cursor.value.seq ?? at.value?.seq ?? null;
-export const at = signal(null); // what holds at the cursor
+export const at = signal(null); // the answers about the cursor
 
 export function AtCursor() {
   const answer = useAnswer(() => head.value && { path: of("at"), parameters: cursor.value.seq !== null ? { seq: cursor.value.seq } : { time: Math.round(cursor.value.time) } }, 30);

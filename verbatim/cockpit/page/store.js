@@ -1,4 +1,4 @@
-// What the page knows: one session, one cursor, one range of time. Everything else follows from these signals.
+// The state of the page: one session, one cursor, one range of time. Everything else follows from these signals.
 
 import { batch, effect, signal } from "./signals-core.js";
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./htm-preact.js";
