@@ -1,4 +1,4 @@
-"""Each obstacle of a new user who wrote an RSI and a pairs strategy from the docs alone is gone."""
+"""A new user wrote an RSI and a pairs strategy from the docs alone: no obstacle of that day is left."""
 
 import gzip
 from pathlib import Path
