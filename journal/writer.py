@@ -10,6 +10,7 @@ Uses the disk through its protocol, and knows nothing of the meaning of records.
 import atexit
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from journal.signing import Signer
 
 WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed
+SYNC_TIMES_MAX = 10_000  # that the reader has not removed
 ROW_BYTES = 100  # approximate size of a record without its payload or body
 _KEY = object()
 
@@ -81,13 +83,14 @@ class JournalWriter:
         self._work_arrived = threading.Condition(self._lock)
         self._synced = threading.Condition(self._lock)
         self._groups: list[list[Record]] = []  # groups of whole steps, one per frame; the last may still grow
-        self._pending_bytes = 0
+        self.pending_bytes = 0  # approximate size of the records that wait in memory
         self._pending_since_s = 0.0
         self._next_seq = 0
         self._durable_seq = -1
         self._urgent = self._closing = self._abandoned = False
         self._asleep = False  # the writer's thread waits for a record, because no group is pending
         self.failed: BaseException | None = None  # the error that ended the writer
+        self.sync_times_ns: deque[int] = deque(maxlen=SYNC_TIMES_MAX)  # newest last; a reader removes what it read
         # used by the writer's thread only
         self._written_seq = -1
         self._unsynced_since_s: float | None = None
@@ -192,7 +195,7 @@ class JournalWriter:
                 raise self._failed_error()
             assert not self._closing, "append after close"
             waiting = bool(self._groups)
-            if waiting and self._pending_bytes + step_bytes > WAITING_BYTES_MAX:
+            if waiting and self.pending_bytes + step_bytes > WAITING_BYTES_MAX:
                 raise JournalBehindError(
                     f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
                     "session. What to do: end the session, then find the cause of the slow disk."
@@ -203,7 +206,7 @@ class JournalWriter:
                 self._groups.append([])
             group = self._groups[-1]
             group.extend(records)
-            self._pending_bytes += step_bytes
+            self.pending_bytes += step_bytes
             self._next_seq = seq
             self._urgent |= urgent
             if urgent or self._asleep or len(group) >= self._options.group_rows:
@@ -212,7 +215,7 @@ class JournalWriter:
     def wait_for_room(self) -> None:
         """Block while more than half of the limit waits, for callers that can produce faster than the disk writes."""
         with self._synced:
-            self._synced.wait_for(lambda: self._pending_bytes <= WAITING_BYTES_MAX // 2 or self.failed is not None)
+            self._synced.wait_for(lambda: self.pending_bytes <= WAITING_BYTES_MAX // 2 or self.failed is not None)
 
     @property
     def durable_seq(self) -> int:
@@ -325,7 +328,7 @@ class JournalWriter:
             groups, sync = self._groups, self._urgent or self._closing
             if groups and self._unsynced_since_s is None:
                 self._unsynced_since_s = self._pending_since_s
-            self._groups, self._pending_bytes, self._urgent = [], 0, False
+            self._groups, self.pending_bytes, self._urgent = [], 0, False
             self._synced.notify_all()
             return groups, sync, self._closing
 
@@ -353,7 +356,9 @@ class JournalWriter:
 
     def _make_durable(self) -> None:
         if self._options.sync:
+            began_ns = time.monotonic_ns()
             self._disk.sync(open_name(self._segment_first_seq))
+            self.sync_times_ns.append(time.monotonic_ns() - began_ns)
         self._unsynced_since_s = None
         with self._synced:
             self._durable_seq = self._written_seq

@@ -10,6 +10,7 @@ from struct import Struct
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from engine.session_context import SessionContext
@@ -131,24 +132,37 @@ def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) ->
         seqs, times = batch.column("seq").to_numpy(), batch.column("time_ns").to_numpy()
         plain = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
         sources, payloads = batch.column("source").to_pylist(), batch.column("payload").to_pylist()
-        first = 0
-        while first < len(seqs):
-            venue = venue_for_source(context, sources[first])
-            end = first
-            while end < len(seqs) and plain[end] and venue_for_source(context, sources[end]) is venue:
-                end += 1
-            decoded = (
-                venue.market.decode_many(payloads[first:end], seqs[first:end], times[first:end])
-                if end > first
-                else None
-            )
-            if decoded is None:
-                first += 1
-                continue
-            rows, ends = decoded
-            parts.append(rows)
-            first += len(ends)
+        parts += decode_messages(
+            context, sources=sources, payloads=payloads, seqs=seqs, times_ns=times, are_plain=plain
+        )
     return np.concatenate(parts)
+
+
+def decode_messages(
+    context: SessionContext,
+    *,
+    sources: Sequence[str],
+    payloads: Sequence[bytes],
+    seqs: Rows,
+    times_ns: Rows,
+    are_plain: NDArray[np.bool_],
+) -> Iterator[Rows]:
+    """Yield the rows of messages, given as columns of FEED records. Those that are not plain have no rows."""
+    first = 0
+    while first < len(seqs):
+        venue = venue_for_source(context, sources[first])
+        end = first
+        while end < len(seqs) and are_plain[end] and venue_for_source(context, sources[end]) is venue:
+            end += 1
+        decoded = (
+            venue.market.decode_many(payloads[first:end], seqs[first:end], times_ns[first:end]) if end > first else None
+        )
+        if decoded is None:
+            first += 1
+            continue
+        rows, ends = decoded
+        yield rows
+        first += len(ends)
 
 
 def venue_for_source(context: SessionContext, source: str) -> Venue:

@@ -38,6 +38,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "gc_tuning": set(),
     "lifecycle": set(),
+    "meter_line": set(),
     "block_reasons": set(),
     "mode_reasons": set(),
     "model": set(),

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import trio
 
+from analysis.metrics.meter_reader import last_line
 from engine.bodies import CommandName
 from engine.lifecycle import Status
 from engine.live.account_lock import AccountBusyError
@@ -106,6 +107,25 @@ async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path
     assert len(answers) == len(set(answers))
     assert {r.seq for r in asked} <= set(answers)
     assert b"verbatim-demo-secret" not in b"".join(path.read_bytes() for path in summary.folder.iterdir())
+    check_meter(summary.folder, records)
+
+
+def check_meter(folder: Path, records: list[Record]) -> None:
+    """The last line is of the last record, and its times to the wire are those that the journal proves."""
+    line = last_line(folder)
+    assert line is not None
+    assert line.seq == records[-1].seq
+    assert sum(line.sync.counts) >= sum(sum(each.counts) for each in line.sends) > 0
+    asked = {r.seq: (r, read_request(r.body or "")) for r in records if r.kind is Kind.REQUEST}
+    spent: dict[str, list[int]] = {}
+    for answer in records:
+        request, body = asked.get(-1 if answer.cause is None else answer.cause, (None, None))
+        if answer.meta and request is not None and body is not None and body.mutates:
+            sent_ns = json.loads(answer.meta)["sent_ns"]
+            spent.setdefault(body.purpose.value, []).append(sent_ns - request.time_ns)
+    assert {each.purpose: (sum(each.counts), each.sum_ns) for each in line.sends} == {
+        purpose: (len(times), sum(times)) for purpose, times in spent.items()
+    }
 
 
 @pytest.mark.parametrize("profile", PROFILES)

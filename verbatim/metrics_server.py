@@ -135,7 +135,7 @@ class MetricsService:
             folder = self._newer(self.reader.folder)
             if folder is None:
                 return False
-            reader = MetricsReader(folder)
+            reader = self.reader.next(folder)
             reader.catch_up()
         except (JournalError, OSError):  # it has just begun: the next check may read it
             return False

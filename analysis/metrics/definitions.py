@@ -7,6 +7,8 @@ the age can be computed by a query.
 from enum import StrEnum
 from typing import NamedTuple
 
+from engine.meter_line import BOUNDS_NS
+
 PREFIX = "verbatim_"
 
 
@@ -29,10 +31,7 @@ class Definition(NamedTuple):
 
 COUNTER, GAUGE, HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
 OWNED = ("strategy", "instrument")
-# upper bounds of the latency histograms, in seconds
-BUCKETS_S = (
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-)  # fmt: skip
+BUCKETS_S = tuple(bound_ns / 1e9 for bound_ns in BOUNDS_NS)  # upper bounds of the histograms, in seconds
 
 GROUPS: dict[str, tuple[Definition, ...]] = {
     "Session": (
@@ -112,13 +111,48 @@ GROUPS: dict[str, tuple[Definition, ...]] = {
         Definition(
             "stream_silence_seconds", GAUGE, ("stream",), "Session time from the last message to the newest record."
         ),
+        Definition(
+            "instrument_stream_last_message_timestamp_seconds",
+            GAUGE,
+            ("instrument", "stream"),
+            "Session time of the last message of one stream of an instrument: quote, trade, book, mark.",
+        ),
+        Definition(
+            "instrument_stream_silence_seconds",
+            GAUGE,
+            ("instrument", "stream"),
+            "Session time from that message to the newest record.",
+        ),
         Definition("market_gaps_total", COUNTER, ("link",), "Times when market data may have been missed."),
         Definition("venue_blocks_total", COUNTER, ("venue", "kind"), "Waits imposed by a venue: rate, orders, access."),
         Definition("clock_offset_seconds", GAUGE, ("venue",), "Clock of the venue less session time, last measured."),
         Definition("engine_late", GAUGE, (), "1 while the engine processes messages that arrived too long ago."),
         Definition("engine_late_total", COUNTER, (), "Times when the engine fell behind."),
-        Definition("queued_messages", GAUGE, (), "Messages in the queue when the engine last reported lateness."),
         Definition("decision_overruns_total", COUNTER, ("strategy",), "Decisions that exceeded their time budget."),
+    ),
+    "Process of the trader": (
+        Definition("meter_timestamp_seconds", GAUGE, (), "Wall clock of the meter's newest line."),
+        Definition(
+            "queued_messages", GAUGE, (), "Messages in the queue; without a meter, when lateness was last reported."
+        ),
+        Definition("queued_messages_peak", GAUGE, (), "Most messages in the queue since the line before."),
+        Definition("lag_seconds", GAUGE, (), "From the socket read of the last message to the end of its step."),
+        Definition("lag_peak_seconds", GAUGE, (), "Longest lag since the line before."),
+        Definition("unsynced_records", GAUGE, (), "Records that are not on stable storage."),
+        Definition(
+            "unwritten_bytes", GAUGE, (), "Records that wait in memory for the disk; the session ends at 64 MiB."
+        ),
+        Definition("sync_seconds", HISTOGRAM, (), "Times of the journal's syncs to stable storage."),
+        Definition(
+            "request_wire_seconds",
+            HISTOGRAM,
+            ("purpose", "transport"),
+            "Decision to wire of every request that changes the venue, also over the websocket.",
+        ),
+        Definition("log_queued_batches", GAUGE, (), "Batches of outputs that wait for their log lines."),
+        Definition("log_dropped_batches_total", COUNTER, (), "Batches of outputs that never got log lines."),
+        Definition("trader_resident_memory_bytes", GAUGE, (), "Memory of the trader's process."),
+        Definition("trader_cpu_seconds_total", COUNTER, (), "Processor time of the trader's process, all threads."),
     ),
 }
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for group in GROUPS.values() for definition in group}

@@ -1,23 +1,32 @@
 """Reads a session's metrics from another process: all recorded records at once, then each new one until the end.
 
-The bytes of the session and the free space of its disk belong to the reader; all other values come from records.
+The bytes of the session and the free space of its disk belong to the reader; the values of the trader's process come
+from its meter, and all others from records.
 """
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.metrics.meter_metrics import put_meter
+from analysis.metrics.meter_reader import last_line
 from analysis.metrics.session_metrics import SessionMetrics
 from analysis.metrics.values import MetricValues
 from analysis.record_stream import RecordStream
+from engine.session_record import SECOND_NS
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind
+
+if TYPE_CHECKING:
+    from analysis.metrics.stream_ages import StreamAges
 
 POLL_S = 0.25  # between two reads of the files of a running session
 OTHER_KINDS = frozenset(Kind) - {Kind.FEED}
@@ -26,8 +35,12 @@ OTHER_KINDS = frozenset(Kind) - {Kind.FEED}
 class MetricsReader:
     """The metrics of one session. `catch_up` first; `follow` then blocks until the session ends, in a thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, has_streams: bool = False) -> None:
         """Prepare to read a session's folder.
+
+        Args:
+            folder: The session.
+            has_streams: Decode market messages, for the ages of the single streams of instruments.
 
         Raises:
             NotAJournalError: The folder contains no journal.
@@ -39,8 +52,14 @@ class MetricsReader:
         self._metrics = SessionMetrics()
         self._journal: Journal | None = Journal.open(folder)
         self._stream = RecordStream(folder, from_seq=self._journal.last_seq + 1, durable=False, poll_s=POLL_S)
+        self._has_streams = has_streams
+        self._streams: StreamAges | None = None
         self._lock = Lock()  # scrapes read while `follow` folds
         self._read_s = time.monotonic()  # when the newest record was read
+
+    def next(self, folder: Path) -> "MetricsReader":
+        """Return a reader of another session that reads the same."""
+        return MetricsReader(folder, has_streams=self._has_streams)
 
     def catch_up(self) -> None:
         """Fold the records that were there when the reader was made.
@@ -55,6 +74,10 @@ class MetricsReader:
             _fold_feed(journal, self._metrics)
             for record in journal.records(kinds=OTHER_KINDS):
                 self._metrics.add(record)
+            if self._has_streams:
+                from analysis.metrics.stream_ages import StreamAges
+
+                self._streams = StreamAges.of_journal(journal)
         if journal.closed:
             self.ending = "closed"
         elif not is_locked(self.folder):
@@ -66,6 +89,8 @@ class MetricsReader:
             for record in self._stream:
                 with self._lock:
                     self._metrics.add(record)
+                    if self._streams is not None:
+                        self._streams.add(record)
                     self._read_s = time.monotonic()
         except (JournalError, OSError) as error:
             self.failure = str(error)
@@ -79,12 +104,16 @@ class MetricsReader:
         """Return the values as of now."""
         with self._lock:
             found, idle_s = self._metrics.snapshot(), time.monotonic() - self._read_s
+            if self._streams is not None:
+                put_streams(found, self._streams.seen(), self._metrics.now_ns)
         is_up = self.folder.is_dir() and is_locked(self.folder)
         found.put("session_up", is_up)
         if not is_up:
             found.zero("link_up")  # its sockets ended with the process
         for how in ("closed", "stopped"):
             found.put("session_ended", self.ending == how, how)
+        if (line := last_line(self.folder)) is not None:
+            put_meter(found, line)
         found.put("reader_idle_seconds", idle_s)
         found.put("reader_failed", bool(self.failure))
         size, free = disk_use(self.folder)
@@ -92,6 +121,13 @@ class MetricsReader:
         if free is not None:
             found.put("disk_free_bytes", free)
         return found
+
+
+def put_streams(values: MetricValues, seen: Mapping[tuple[str, str], int], now_ns: int) -> None:
+    """Set the age of each stream of an instrument."""
+    for (instrument, stream), seen_ns in sorted(seen.items()):
+        values.put("instrument_stream_last_message_timestamp_seconds", seen_ns / SECOND_NS, instrument, stream)
+        values.put("instrument_stream_silence_seconds", max(now_ns - seen_ns, 0) / SECOND_NS, instrument, stream)
 
 
 def disk_use(folder: Path) -> tuple[int, int | None]:

@@ -1,7 +1,7 @@
 """Values of metrics in bounded memory: labels are cut, escaped, and of bounded number."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from analysis.metrics.definitions import BUCKETS_S, DEFINITIONS, Definition, MetricKind
@@ -54,6 +54,11 @@ class MetricValues:
         counts, sum_s = series.get(key) or Histogram([0] * (len(BUCKETS_S) + 1), 0.0)
         counts[bisect_left(BUCKETS_S, seconds)] += 1
         series[key] = Histogram(counts, sum_s + seconds)
+
+    def put_histogram(self, name: str, counts: Sequence[int], sum_s: float, *labels: str) -> None:
+        """Set a histogram that was counted elsewhere, with one count for each of BUCKETS_S and one more."""
+        series = self._histograms.setdefault(name, {})
+        series[_key(series, labels)] = Histogram(list(counts), sum_s)
 
     def drop(self, name: str, *labels: str) -> None:
         """Forget the series of a gauge whose first labels are these."""

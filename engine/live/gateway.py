@@ -7,6 +7,7 @@ Decides nothing. Secrets join here, last, and go nowhere else.
 from collections import deque
 from collections.abc import Mapping
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 import trio
 
@@ -30,7 +31,16 @@ from journal.writer import Durable, JournalWriter
 PARALLEL_MAX = 16
 READ_ONLY = "the session is read-only: nothing that changes the venue is sent"
 LATENCIES_MAX = 1000  # times that the log summarises
+SENDS_MAX = 10_000  # between two lines of the meter
 EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
+
+
+class Send(NamedTuple):
+    """A request that changes the venue and reached the wire."""
+
+    purpose: Purpose
+    transport: Transport
+    after_ns: int  # session time from the record that led to it until its sending began
 
 
 class Gateway:
@@ -73,7 +83,8 @@ class Gateway:
         self._stamped_ns = 0
         # session time from the record that led to an order to its sending, newest last
         self.latencies_ns: deque[int] = deque(maxlen=LATENCIES_MAX)
-        self._decided_ns: dict[int, int] = {}  # seq of an order's request -> time of its record
+        self.sends: deque[Send] = deque(maxlen=SENDS_MAX)  # newest last; a reader removes what it read
+        self._decided_ns: dict[int, int] = {}  # seq of a request that changes the venue -> time of its record
 
     def attach(self, writer: JournalWriter) -> None:
         """Set the writer whose durable records release requests."""
@@ -95,8 +106,7 @@ class Gateway:
             case _ if request.mutates and self._read_only:
                 self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
             case _ if request.mutates:
-                if request.placed:
-                    self._decided_ns[record.seq] = record.time_ns
+                self._decided_ns[record.seq] = record.time_ns
                 heappush(self._held, (record.seq, request))
                 self.release()
             case Purpose.HISTORY if self._history is not None or request.unsigned is None:
@@ -154,11 +164,15 @@ class Gateway:
                         address = self._addresses.get(request.venue, "").rstrip("/") + unsigned.path
                         self._refused.note(address, ended.status, "venue.rest")
         self._ingress.put(arrival_of(seq, request, ended))
-        self._note_latency(seq, ended.sent_ns, was_sent=ended.outcome is not AnswerStatus.NOT_SENT)
+        self._note_latency(seq, request, ended.sent_ns, was_sent=ended.outcome is not AnswerStatus.NOT_SENT)
 
-    def _note_latency(self, seq: int, sent_ns: int, *, was_sent: bool) -> None:
+    def _note_latency(self, seq: int, request: RequestBody, sent_ns: int, *, was_sent: bool) -> None:
         decided_ns = self._decided_ns.pop(seq, 0)
-        if decided_ns and was_sent:
+        if not decided_ns or not was_sent:
+            return
+        assert request.unsigned is not None, "it was sent"
+        self.sends.append(Send(request.purpose, request.unsigned.transport, sent_ns - decided_ns))
+        if request.placed:
             self.latencies_ns.append(sent_ns - decided_ns)
 
     async def _over_link(self, seq: int, request: RequestBody, unsigned: Unsigned) -> None:
@@ -171,9 +185,9 @@ class Gateway:
                 raise WebsocketClosedError("the link is down")
             sent_ns = self._clock.now_ns()
             await websocket.send(frame)
-            self._note_latency(seq, sent_ns, was_sent=True)
+            self._note_latency(seq, request, sent_ns, was_sent=True)
         except WebsocketClosedError as ended:
-            self._note_latency(seq, 0, was_sent=False)
+            self._note_latency(seq, request, 0, was_sent=False)
             self._ingress.put(arrival_of(seq, request, self._not_sent(str(ended))))
 
     def _stamp_ns(self, clock_offset_ns: int) -> int:

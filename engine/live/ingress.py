@@ -53,7 +53,7 @@ class Ingress:
 
     def __init__(self) -> None:
         self.waiting = 0  # messages in the queue
-        self.waiting_peak = 0
+        self._recent_peak = self._earlier_peak = 0  # of `waiting`, since `pop_recent_peak` and before
         self._items: deque[Arrival | FrameBatch | LinkDown] = deque()
         self._commands: deque[Command] = deque()
         self._waker = trio.Event()
@@ -64,13 +64,24 @@ class Ingress:
         """Return True if nothing waits."""
         return not self._items and not self._commands
 
+    @property
+    def waiting_peak(self) -> int:
+        """The highest number of messages in the queue since the start."""
+        return max(self._recent_peak, self._earlier_peak)
+
+    def pop_recent_peak(self) -> int:
+        """Return the highest number of messages in the queue since the last call, and begin again."""
+        recent, self._earlier_peak = self._recent_peak, self.waiting_peak
+        self._recent_peak = self.waiting
+        return recent
+
     def put_frames(self, frames: FrameBatch) -> bool:
         """Queue messages. Return False if the queue is full; the caller then closes its link."""
         waiting = self.waiting + len(frames.payloads)
         if waiting > FRAMES_MAX:
             return False
         self.waiting = waiting
-        self.waiting_peak = max(self.waiting_peak, waiting)
+        self._recent_peak = max(self._recent_peak, waiting)
         self._items.append(frames)
         self._waker.set()
         return True

@@ -44,6 +44,7 @@ class InputLoop:
     ) -> None:
         self.messages = 0  # processed
         self.lag_ns = 0  # from the socket read of the last message to the end of its step
+        self._lag_peak_ns = 0  # the highest since `pop_lag_peak_ns`
         self._sequencer = sequencer
         self._ingress = ingress
         self._clock = clock
@@ -69,6 +70,11 @@ class InputLoop:
             return has_request
 
         self._accept_batch = accept
+
+    def pop_lag_peak_ns(self) -> int:
+        """Return the highest `lag_ns` since the last call, and begin again."""
+        peak_ns, self._lag_peak_ns = self._lag_peak_ns, 0
+        return peak_ns
 
     async def run(self, on_end: Callable[[Exception | None], None]) -> None:
         """Process inputs until the core closes the session, our code fails or the journal fails.
@@ -184,7 +190,8 @@ class InputLoop:
                 break
         watch.is_slow = False
         self.messages += start
-        self.lag_ns = wall_ns() - frames.recv_ns
+        self.lag_ns = lag_ns = wall_ns() - frames.recv_ns
+        self._lag_peak_ns = max(self._lag_peak_ns, lag_ns)
         return has_request
 
     def _accept(self, item: Arrival | LinkDown | Command) -> bool:

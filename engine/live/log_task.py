@@ -70,7 +70,8 @@ class LogTask:
         self._is_busy = is_busy
         self._print_text = print_text
         self._waiting: deque[Sequence[Output] | Callable[[], None]] = deque()
-        self._dropped = 0
+        self._dropped = 0  # batches since the last line about them
+        self.dropped = 0  # batches since the start
         self._messages: dict[str, int] = {}  # link -> market messages since its last sample
 
     def put(self, outputs: Sequence[Output]) -> None:
@@ -79,6 +80,12 @@ class LogTask:
             self._waiting.append(outputs)
         else:
             self._dropped += 1
+            self.dropped += 1
+
+    @property
+    def waiting(self) -> int:
+        """Batches of outputs that wait for their lines."""
+        return len(self._waiting)
 
     def put_frames(self, frames: FrameBatch, seq: int, time_ns: int) -> None:
         """Count the messages of a socket read. Queue the newest, which has this seq, if a sample is due."""

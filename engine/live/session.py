@@ -4,10 +4,8 @@ It owns their order of start and end. It decides nothing about trading; when the
 """
 
 import signal
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
-from types import FrameType
 from typing import Any
 
 import structlog
@@ -18,6 +16,7 @@ from engine.errors import CoreError
 from engine.facts import CloseReason, SafetyCause
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
+from engine.live.calls import call_before, call_in_trio
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.decision_watch import DecisionWatch
 from engine.live.emergency import EmergencyCancel
@@ -27,6 +26,7 @@ from engine.live.input_loop import InputLoop
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.log_task import LinesMaker, LogTask
 from engine.live.logs import print_text
+from engine.live.meter import Meter
 from engine.live.outputs import OutputDispatcher
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
@@ -114,6 +114,16 @@ class LiveSession:
         )
         if self._log is not None and self._log.sample_every:
             self._loop.sample(self._log.put_frames)
+        self._meter = Meter(
+            plan.folder,
+            clock=config.clock,
+            sequencer=self.sequencer,
+            ingress=self.ingress,
+            loop=self._loop,
+            writer=self._writer,
+            gateway=self._gateway,
+            log_task=self._log,
+        )
 
     def _make_log(self, make_lines: LinesMaker | None) -> LogTask | None:
         if make_lines is None:
@@ -128,9 +138,9 @@ class LiveSession:
         make_folder(self.plan.folder.parent)
         return JournalWriter.create(
             self.plan.folder,
-            on_durable=lambda _seq: _call_in_trio(token, self._release_requests),
-            on_failure=lambda _error: _call_in_trio(token, self.ingress.wake),
-            on_low_space=lambda free_bytes: _call_in_trio(token, partial(self._halt_for_space, free_bytes)),
+            on_durable=lambda _seq: call_in_trio(token, self._release_requests),
+            on_failure=lambda _error: call_in_trio(token, self.ingress.wake),
+            on_low_space=lambda free_bytes: call_in_trio(token, partial(self._halt_for_space, free_bytes)),
             free_bytes_min=config.free_bytes_min,
             signer=config.signer,
             sync=config.sync,
@@ -224,6 +234,7 @@ class LiveSession:
             return
         task_status.started(self)
         nursery.start_soon(self._loop.run, self._stop)
+        nursery.start_soon(self._meter.run)
 
     async def cancel_after_failure(self) -> None:
         """Cancel our orders after the journal, the core or the shell failed, unless the configuration says `leave`.
@@ -300,6 +311,7 @@ class LiveSession:
         self._nursery.cancel_scope.cancel()
 
     def _close_journal(self) -> None:
+        self._meter.finish()
         try:
             self.chain = self._writer.close(final=self._end.is_final).chain
         except JournalError as error:
@@ -322,7 +334,7 @@ class LiveSession:
         """End the session: in order at the first signal, at once at the second. The journal is sealed in both cases."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             for watched in (signal.SIGINT, signal.SIGTERM):
-                _call_before(watched, self.watch.note_signal)
+                call_before(watched, self.watch.note_signal)
             async for number in signals:
                 name = signal.Signals(number).name
                 if self.was_signalled:
@@ -346,25 +358,6 @@ class LiveSession:
             await trio.sleep(PROGRESS_SECONDS)
             if self.sequencer.has_begun:
                 progress(self.status())
-
-
-def _call_before(number: int, function: Callable[[], None]) -> None:
-    """Call a function at a signal, before its present handler. trio restores the handler that was there first."""
-    present = signal.getsignal(number)
-    if not callable(present):
-        return
-
-    def handle(received: int, frame: FrameType | None) -> None:
-        function()
-        present(received, frame)
-
-    signal.signal(number, handle)
-
-
-def _call_in_trio(token: trio.lowlevel.TrioToken, function: Callable[[], None]) -> None:
-    """Call a function in trio's thread, from a thread of the journal. No-op if the session is over."""
-    with suppress(trio.RunFinishedError):
-        token.run_sync_soon(function, idempotent=True)
 
 
 async def run_session(

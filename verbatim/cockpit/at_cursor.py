@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from analysis.metrics.meter_reader import line_at
 from analysis.story_text import story_json
 from analysis.why import StoryReader
 from engine.market import rows as r
@@ -183,6 +184,7 @@ def health(view: SessionView, seq: int) -> dict[str, Any]:
         view.refresh_journal()
     now_ns = view.record(seq).time_ns
     streams = _streams(view, max(0, seq - HEALTH_RECORDS), seq, now_ns)
+    process = meter(view, seq, now_ns)
     with view.lock:
         acts = view.acts
         at = bisect_right(acts.wire, seq, key=lambda row: row[1])
@@ -197,7 +199,30 @@ def health(view: SessionView, seq: int) -> dict[str, Any]:
             "alarms": [list(row) for row in acts.notes if row[0] <= seq and row[3 - 1] != "info"][-60:][::-1],
             "wire": _histogram([row[4] for row in wire]),
             "answers": _histogram([row[5] for row in wire]),
+            "meter": process,
         }
+
+
+def meter(view: SessionView, seq: int, now_ns: int) -> dict[str, Any] | None:
+    """Return the figures of the trader's process at a cursor or just before; None if its meter does not have them."""
+    line = line_at(view.folder, seq)
+    if line is None:
+        return None
+    sync = line.sync
+    return {
+        "age": now_ns - line.time_ns,
+        "waiting": [line.waiting, line.waiting_peak],
+        "lag": [line.lag_ns, line.lag_peak_ns],
+        "unsynced": line.unsynced,
+        "sync": [sync.newest, sync.p50_ns, sync.p99_ns, sync.max_ns],
+        "sends": [
+            [each.purpose, each.transport, sum(each.counts), each.newest, each.p50_ns, each.p99_ns]
+            for each in line.sends
+        ],
+        "log_dropped": line.log_dropped,
+        "memory": line.resident_bytes,
+        "free": line.free_bytes,
+    }
 
 
 def _streams(view: SessionView, first: int, last: int, now_ns: int) -> dict[str, dict[str, Any]]:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @click.argument("session")
 @journals_option
 @click.option("--port", default=8766, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@click.option("--no-streams", is_flag=True, help="Decode no market messages: no age of each instrument's streams.")
 @click.option("--once", is_flag=True, help="Print the metrics as of now, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object.")
-def command(*, session: str, journals: Path, port: int, once: bool, as_json: bool) -> None:
+def command(*, session: str, journals: Path, port: int, no_streams: bool, once: bool, as_json: bool) -> None:
     """Serve the metrics of SESSION, running or ended, for Prometheus, on loopback.
 
     SESSION is a path, an id or `last`, which follows each newer session after the end of one.
@@ -35,7 +36,7 @@ def command(*, session: str, journals: Path, port: int, once: bool, as_json: boo
             raise
         stop(f"{error.name} is not installed. What to do: pip install 'verbatim-trading[metrics]'", FAILED)
     try:
-        reader = MetricsReader(find_decided(journals, session))
+        reader = MetricsReader(find_decided(journals, session), has_streams=not no_streams)
         reader.catch_up()
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)

@@ -268,10 +268,28 @@ export function Health() {
   return html`<div class="panel-body columns three"><div class="scroll"><h3>streams, before the cursor</h3>
       <table class="mini wide" aria-label="streams"><thead><tr><th>stream</th><th class="right">age</th><th class="right">rate /s</th><th class="right">longest gap</th><th class="right">reconnects</th></tr></thead><tbody>
       ${Object.entries(data.streams).map(([name, row]) => html`<tr><td>${name}</td><td class=${"right " + (row.age > 1e10 ? "warn-text" : "")}>${span(row.age)}</td><td class="right">${row.rate}</td><td class="right">${span(row.gap)}</td><td class="right">${row.reconnects}</td></tr>`)}</tbody></table>
-      <h3>decision to wire</h3><${Histogram} data=${data.wire} /><h3>sending to answer</h3><${Histogram} data=${data.answers} /></div>
+      <h3>decision to wire</h3><${Histogram} data=${data.wire} /><h3>sending to answer</h3><${Histogram} data=${data.answers} />
+      <${Meter} figures=${data.meter} /></div>
     <div class="scroll"><h3>links</h3>${data.links.map((row) => html`<button class="refusal" onClick=${() => go(row)}><span class="dim num">${when(row[1])}</span> <b>${row[3]}</b> ${row[2]} <span class="dim">${row[4]}</span></button>`)}
       <h3>gaps in market data</h3>${data.gaps.map((row) => html`<button class="refusal" onClick=${() => go(row)}><span class="dim num">${when(row[1])}</span> ${row[2] === null ? "lasts" : span(row[2] - row[1])} ${row[3]} ${symbol(row[4])} <span class="dim">${row[5]}</span></button>`)}${!data.gaps.length && html`<p class="quiet">none</p>`}</div>
     <div class="scroll"><h3>warnings and alarms</h3>${data.alarms.map((row) => html`<button class="refusal" onClick=${() => go(row)}><span class="dim num">${when(row[1])}</span> <b class=${row[2] === "alarm" ? "alarm-text" : "warn-text"}>${row[2]}</b><div>${row[3]}</div></button>`)}${!data.alarms.length && html`<p class="quiet">none</p>`}</div></div>`;
+}
+
+function Meter({ figures }) {
+  if (!figures) return html`<h3>the trader's process</h3><p class="quiet">its meter has no line before the cursor</p>`;
+  const mib = (bytes) => `${grouped(Math.round(bytes / 2 ** 20))} MiB`;
+  const [newest, p50, p99, most] = figures.sync;
+  const rows = [
+    ["queue", grouped(figures.waiting[0]), `peak ${grouped(figures.waiting[1])}`],
+    ["lag", span(figures.lag[0]), `peak ${span(figures.lag[1])}`],
+    ["sync", newest ? `p50 ${span(p50)}` : "none", newest ? `p99 ${span(p99)}, max ${span(most)}` : ""],
+    ...figures.sends.map(([purpose, transport, count, recent, half, nearly]) => [`${words(purpose)} to wire, ${words(transport)}`, recent ? `p50 ${span(half)}` : "none since", recent ? `p99 ${span(nearly)}, ${grouped(count)} in all` : `${grouped(count)} in all`]),
+    ["not on stable storage", grouped(figures.unsynced), "records"],
+    ["dropped log batches", grouped(figures.log_dropped), ""],
+    ["memory, disk left", mib(figures.memory), mib(figures.free)],
+  ];
+  return html`<h3>the trader's process <span class="dim">${span(figures.age)} before the cursor</span></h3>
+    <table class="mini wide" aria-label="process of the trader"><tbody>${rows.map(([name, value, more]) => html`<tr><td>${name}</td><td class="right">${value}</td><td class="dim">${more}</td></tr>`)}</tbody></table>`;
 }
 
 function Histogram({ data }) {
