@@ -1,7 +1,7 @@
 """Live session on loopback with the venue in its own process: messages journalled and stepped per second.
 
     python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--transport standard
-    fast] [--profile]
+    fast] [--meter 5] [--profile]
 
 Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a
 busy day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a
@@ -14,6 +14,7 @@ microseconds a message, of both processes, are the figures that a busy machine d
 import argparse
 import cProfile
 import dataclasses
+import itertools
 import json
 import os
 import pstats
@@ -31,6 +32,7 @@ import httpx
 import tiling
 import trio
 
+from engine.live import meter
 from engine.live.logs import configure
 from engine.live.machine import software_versions
 from engine.live.session import LiveSession
@@ -57,6 +59,9 @@ def main() -> None:
     options.add_argument("--repeat", type=int, default=3, help="medians are told")
     options.add_argument("--strategy", choices=["demo", "none"], default="demo")
     options.add_argument("--transport", choices=["standard", "fast"], nargs="+", default=["standard"])
+    options.add_argument(
+        "--meter", type=float, nargs="+", default=[meter.METER_SECONDS], help="seconds between two lines of the meter"
+    )
     options.add_argument("--profile", action="store_true", help="one run of each, under cProfile")
     given = options.parse_args()
     configure(level="error")
@@ -67,14 +72,22 @@ def main() -> None:
             capture = Path(scratch) / f"{squeeze}.gz"
             count = tiling.write(given.capture, given.tiles, capture, squeeze=squeeze)
             profile = cProfile.Profile() if given.profile else None
-            runs: dict[str, list[dict[str, float]]] = {name: [] for name in given.transport}
+            contenders = list(itertools.product(given.transport, given.meter))
+            runs: dict[tuple[str, float], list[dict[str, float]]] = {contender: [] for contender in contenders}
             for n in range(1 if given.profile else given.repeat):
-                for name in given.transport:  # alternating, because other processes disturb the machine
-                    folder = Path(scratch) / f"{squeeze}-{name}-{n}"
-                    runs[name].append(once(capture, count, given, name, folder, profile=profile))
-            for name in given.transport:
-                medians = {figure: statistics.median(run[figure] for run in runs[name]) for figure in runs[name][0]}
-                case = {"squeeze": squeeze, "speed": given.speed, "transport": name, "messages": count - 1}
+                for name, seconds in contenders:  # alternating, because other processes disturb the machine
+                    meter.METER_SECONDS = seconds
+                    folder = Path(scratch) / f"{squeeze}-{name}-{seconds}-{n}"
+                    runs[name, seconds].append(once(capture, count, given, name, folder, profile=profile))
+            for (name, seconds), found in runs.items():
+                medians = {figure: statistics.median(run[figure] for run in found) for figure in found[0]}
+                case = {
+                    "squeeze": squeeze,
+                    "speed": given.speed,
+                    "transport": name,
+                    "meter_s": seconds,
+                    "messages": count - 1,
+                }
                 print(json.dumps({**case, **medians}), flush=True)
             if profile is not None:
                 pstats.Stats(profile).sort_stats("tottime").print_stats(40)

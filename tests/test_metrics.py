@@ -397,6 +397,17 @@ def test_a_damage_ends_the_reading_and_is_a_metric(start: CheckedSessions) -> No
     session.stop()
 
 
+def test_a_session_that_closes_while_a_reader_begins_is_read_to_its_end(begin: CheckedSessions) -> None:
+    session = begin(CalmVenue(), "once").run(1)
+    session.writer.wait_durable(session.records[-1].seq, 60)
+    reader = MetricsReader(session.folder)
+    session.run(1)
+    session.stop()
+    reader.catch_up()
+    found = parsed(exposition(reader.values()).decode())
+    assert (reader.ending, total(found, "records_total")) == ("closed", len(session.records))
+
+
 def test_the_next_session_is_followed_after_the_end_of_one(begin: CheckedSessions) -> None:
     first = begin(CalmVenue(), "once").run(2)
     first.stop()

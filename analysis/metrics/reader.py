@@ -77,11 +77,11 @@ class MetricsReader:
             if self._has_streams:
                 from analysis.metrics.stream_ages import StreamAges
 
-                self._streams = StreamAges.of_journal(journal)
+                self._streams = StreamAges.read_journal(journal)
         if journal.closed:
             self.ending = "closed"
         elif not is_locked(self.folder):
-            self.ending = "stopped"
+            self.follow()  # its last records, if it has just closed
 
     def follow(self) -> None:
         """Fold new records until the session ends, `close` is called, or a record cannot be read."""

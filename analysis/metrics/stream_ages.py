@@ -47,7 +47,7 @@ class StreamAges:
         self._held: list[Record] = []
 
     @classmethod
-    def of_journal(cls, journal: Journal) -> "StreamAges | None":
+    def read_journal(cls, journal: Journal) -> "StreamAges | None":
         """Read the newest messages of a journal; None if no installed venue decodes them."""
         try:
             context = decoding_context(journal)

@@ -16,7 +16,6 @@ from engine.errors import CoreError
 from engine.facts import CloseReason, SafetyCause
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
-from engine.live.calls import call_before, call_in_trio
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.decision_watch import DecisionWatch
 from engine.live.emergency import EmergencyCancel
@@ -43,6 +42,7 @@ from engine.live.session_status import (
 )
 from engine.live.stuck_guard import stuck_guard
 from engine.live.transport.selection import make_sender
+from engine.live.trio_calls import call_before, call_in_trio
 from engine.live.waiting_commands import WaitingCommands
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer

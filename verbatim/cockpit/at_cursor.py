@@ -204,7 +204,7 @@ def health(view: SessionView, seq: int) -> dict[str, Any]:
 
 
 def meter(view: SessionView, seq: int, now_ns: int) -> dict[str, Any] | None:
-    """Return the figures of the trader's process at a cursor or just before; None if its meter does not have them."""
+    """Return the figures of the trader's process before a cursor, or None if its meter has none."""
     line = line_at(view.folder, seq)
     if line is None:
         return None
