@@ -278,17 +278,17 @@ export function Health() {
 function Meter({ figures }) {
   if (!figures) return html`<h3>the trader's process</h3><p class="quiet">its meter has no line before the cursor</p>`;
   const mib = (bytes) => `${grouped(Math.round(bytes / 2 ** 20))} MiB`;
-  const [newest, p50, p99, most] = figures.sync;
+  const [newest, p50, p99] = figures.sync;
   const rows = [
     ["queue", grouped(figures.waiting[0]), `peak ${grouped(figures.waiting[1])}`],
     ["lag", span(figures.lag[0]), `peak ${span(figures.lag[1])}`],
-    ["sync", newest ? `p50 ${span(p50)}` : "none", newest ? `p99 ${span(p99)}, max ${span(most)}` : ""],
-    ...figures.sends.map(([purpose, transport, count, recent, half, nearly]) => [`${words(purpose)} to wire, ${words(transport)}`, recent ? `p50 ${span(half)}` : "none since", recent ? `p99 ${span(nearly)}, ${grouped(count)} in all` : `${grouped(count)} in all`]),
-    ["not on stable storage", grouped(figures.unsynced), "records"],
-    ["dropped log batches", grouped(figures.log_dropped), ""],
-    ["memory, disk left", mib(figures.memory), mib(figures.free)],
+    ["sync", newest ? `p50 ${span(p50)}` : "none", newest ? `p99 ${span(p99)}` : ""],
+    ...figures.sends.map(([purpose, transport, count, recent, half, nearly]) => [`${words(purpose)}, ${words(transport)}`, recent ? `p50 ${span(half)}` : "", `${recent ? `p99 ${span(nearly)} · ` : ""}${grouped(count)} sent`]),
+    ["unsynced", grouped(figures.unsynced), "records"],
+    ["log", grouped(figures.log_dropped), "batches dropped"],
+    ["memory", mib(figures.memory), `${mib(figures.free)} of disk free`],
   ];
-  return html`<h3>the trader's process <span class="dim">${span(figures.age)} before the cursor</span></h3>
+  return html`<h3>the trader's process <span class="dim">${figures.age > 0 && `${span(figures.age)} before the cursor`}</span></h3>
     <table class="mini wide" aria-label="process of the trader"><tbody>${rows.map(([name, value, more]) => html`<tr><td>${name}</td><td class="right">${value}</td><td class="dim">${more}</td></tr>`)}</tbody></table>`;
 }
 
