@@ -95,3 +95,6 @@ def test_promtool_accepts_the_rules() -> None:
         ["promtool", "check", "config", MONITORING / "prometheus.yml"], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    tests = ["promtool", "test", "rules", MONITORING / "verbatim-rules-test.yml"]
+    tested = subprocess.run(tests, capture_output=True, text=True, check=False)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
