@@ -11,9 +11,11 @@ consumed of a level stays consumed until that level changes. The public book has
 from typing import Final
 
 from engine.market import rows as r
+from engine.market.fold.books import is_old
 from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, needs_window, slot_of
+from engine.market.fold.trades import is_repeated
 from engine.market.jit import compiled
-from engine.market.rows import Floats, Rows
+from engine.market.rows import VALUE_MAX, Floats, Rows
 from engine.sim.exchange.price_levels import (
     FAR,
     SIZE,
@@ -34,6 +36,7 @@ UNJOINED: Final = 3  # before a diff that precedes the first snapshot
 JOINED: Final = 4  # after a snapshot
 GROW: Final = 5  # before a record for which the books need room or another window
 FUNDED: Final = 6  # before a mark with a later funding time: the previous funding is due
+TOO_LARGE: Final = 8  # before a record with a price above HIGHEST units or a size above LARGEST
 TRIGGERED: Final = 7  # after a price that triggers a held order and fills no resting one
 
 # v: one row for each symbol
@@ -64,7 +67,12 @@ V_RATE: Final = 24
 V_FUNDING_NS: Final = 25  # time of the next funding in the venue's clock; 0: unknown
 V_TRIGGER_HIGH: Final = 26  # a price at it or above triggers a held order; HIGHEST: no order
 V_TRIGGER_LOW: Final = 27  # a price at it or below triggers one; -1: no order
-V_FIELDS: Final = 28
+V_TRADES: Final = 28  # trades so far; id and venue's time of the last one
+V_TRADE_ID: Final = 29
+V_TRADE_NS: Final = 30
+V_SNAPSHOT_ID: Final = 31
+V_EDGE: Final = 32  # 1: a diff that ends at the snapshot's id changes it
+V_FIELDS: Final = 33
 
 # tape: the last trades, a ring
 P_ID: Final = 0
@@ -103,12 +111,21 @@ O_FIELDS: Final = 6
 
 _ONE: Final = 100_000_000
 HIGHEST: Final = 2**62  # above any price
+LARGEST: Final = 2**63 - 1  # no size is larger; sums stay at it rather than wrap
 
 
 @compiled
 def product(price: int, size: int) -> int:
-    """Return price times size, cut to 8 places, without an intermediate above 2**63."""
+    """Return price times size, cut to 8 places, without an intermediate above 2**63; at most HIGHEST."""
+    if float(price) * float(size) >= float(HIGHEST) * float(_ONE):
+        return HIGHEST
     return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
+
+
+@compiled
+def add_up_to_largest(sums: Rows, field: int, amount: int) -> None:
+    """Add an amount to a sum, which stays at LARGEST rather than wrap."""
+    sums[field] = min(sums[field], LARGEST - amount) + amount
 
 
 @compiled
@@ -158,10 +175,21 @@ def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, o
                 return True
     for k in range(orders.shape[0]):
         if orders[k, O_SYMBOL] == i and orders[k, O_PRICE] == price and orders[k, O_SIDE] == hit:
-            orders[k, O_AHEAD] -= size
-            orders[k, O_TRADED] += size
+            orders[k, O_AHEAD] = max(orders[k, O_AHEAD], size - LARGEST) - size
+            add_up_to_largest(orders[k], O_TRADED, size)
             fronts[k] -= size
     return False
+
+
+@compiled
+def is_new_trade(i: int, row: Rows, v: Rows) -> bool:
+    """Return True unless the trade was told before, as the fold decides it, and remember it as the last one."""
+    if is_repeated(v[i, V_TRADES], v[i, V_TRADE_ID], v[i, V_TRADE_NS], row[r.TRADE_ID], row[r.VENUE_NS]):
+        return False
+    v[i, V_TRADES] += 1
+    v[i, V_TRADE_ID] = row[r.TRADE_ID]
+    v[i, V_TRADE_NS] = row[r.VENUE_NS]
+    return True
 
 
 @compiled
@@ -192,12 +220,12 @@ def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None
     minutes[i, at, M_CLOSE] = price
     minutes[i, at, M_LAST_ID] = row[r.TRADE_ID]
     quote = product(price, size)
-    minutes[i, at, M_VOLUME] += size
-    minutes[i, at, M_QUOTE] += quote
+    add_up_to_largest(minutes[i, at], M_VOLUME, size)
+    add_up_to_largest(minutes[i, at], M_QUOTE, quote)
     minutes[i, at, M_COUNT] += 1
     if row[r.TRADE_BUYER_IS_MAKER] == 0:
-        minutes[i, at, M_TAKER_BASE] += size
-        minutes[i, at, M_TAKER_QUOTE] += quote
+        add_up_to_largest(minutes[i, at], M_TAKER_BASE, size)
+        add_up_to_largest(minutes[i, at], M_TAKER_QUOTE, quote)
 
 
 @compiled
@@ -259,7 +287,9 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
         last_id = rows[start, r.SNAPSHOT_ID]
         v[i, V_FRESH_ID] = 0
         v[i, V_JOINED] = 1
-    elif last_id <= v[i, V_ID]:
+        v[i, V_SNAPSHOT_ID] = last_id
+        v[i, V_EDGE] = rows[start + rows[start, r.DIFF_LEVELS], r.SNAPSHOT_EDGE]
+    elif is_old(last_id, v[i, V_ID], v[i, V_SNAPSHOT_ID], v[i, V_EDGE]):
         return False
     else:
         first_id = rows[start, r.DIFF_FIRST_ID]
@@ -331,6 +361,28 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
 
 
 @compiled
+def fits_units(i: int, rows: Rows, start: int, end: int, v: Rows) -> bool:
+    """Return True if no price of a record is above HIGHEST units, and no size above LARGEST."""
+    price_max = HIGHEST // v[i, V_PRICE_UNIT]
+    size_max = LARGEST // v[i, V_SIZE_UNIT]
+    if price_max >= VALUE_MAX and size_max >= VALUE_MAX:
+        return True
+    for k in range(start, end):
+        kind = rows[k, r.TYPE]
+        if kind == r.QUOTE:
+            if max(rows[k, r.QUOTE_BID], rows[k, r.QUOTE_ASK]) > price_max:
+                return False
+            if max(rows[k, r.QUOTE_BID_SIZE], rows[k, r.QUOTE_ASK_SIZE]) > size_max:
+                return False
+        elif kind == r.TRADE:
+            if rows[k, r.TRADE_PRICE] > price_max or rows[k, r.TRADE_SIZE] > size_max:
+                return False
+        elif kind == r.LEVEL and (rows[k, r.LEVEL_PRICE] > price_max or rows[k, r.LEVEL_SIZE] > size_max):
+            return False
+    return True
+
+
+@compiled
 def match_rows(
     rows: Rows,
     start: int,
@@ -349,7 +401,10 @@ def match_rows(
         i = rows[k, r.INSTRUMENT]
         last = k
         why = DONE
-        if kind == r.TRADE and rows[k, r.TRADE_OFF_BOOK] == 0:
+        levels_count = rows[k, r.DIFF_LEVELS] if kind == r.DIFF or kind == r.SNAPSHOT else 0
+        if kind != r.MARK and not fits_units(i, rows, k, k + 1 + levels_count, v):
+            return k, TOO_LARGE
+        if kind == r.TRADE and is_new_trade(i, rows[k], v) and rows[k, r.TRADE_OFF_BOOK] == 0:
             apply_trade(i, rows[k], v, prints, minutes)
             price = rows[k, r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
             if reaches_order(

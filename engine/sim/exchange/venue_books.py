@@ -69,7 +69,7 @@ class VenueBooks:
     def match_rows(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
         """Fold up to the first row that may fill an order; return (next row, reason to stop).
 
-        The reason is DONE, PRINTED, CROSSED, FUNDED or TRIGGERED.
+        The reason is DONE, PRINTED, CROSSED, FUNDED, TOO_LARGE or TRIGGERED.
         """
         while True:
             start, why = at.match_rows(
