@@ -128,9 +128,9 @@ class SessionRows:
         return np.concatenate(found)
 
     def _repeated(self, first_seq: int, part: Projection, context: SessionContext) -> tuple[Rows, Rows]:
-        """Return the seqs of the trades of a segment that were told before, and each instrument's last trade in it.
+        """Return the seqs of the trades of a segment that are repeated, and each instrument's last trade in it.
 
-        The fold ignores the same trades. What an instrument's last trade was is looked up one segment back.
+        The fold ignores the same trades. An instrument's last trade before the segment is looked up one segment back.
         """
         if first_seq not in self._repeats:
             last = np.zeros((len(context.body.instruments), 3), np.int64)

@@ -61,7 +61,7 @@ def count_trades(session: Path) -> int:
 def test_aggregate_trades_of_spot_fill_a_resting_order_and_are_in_sql(tmp_path: Path) -> None:
     sold = [aggregate("BTCUSDT", number, "100.00", "0.60000000") for number in range(1, 4)]
     session = captured(tmp_path, [*opening(), *islice(calm(), 10), *sold, *islice(calm(first_id=200), 4)])
-    assert filled(traded(session)) == "0.8"  # 1.8 were sold, 1 stood before it
+    assert filled(traded(session)) == "0.8"  # 1.8 were sold, 1 was before it
     assert count_trades(session) == len(sold)
 
 
@@ -94,11 +94,11 @@ def test_where_the_stream_of_single_trades_is_a_part_the_aggregates_count(tmp_pa
 def test_a_trade_received_twice_fills_nothing_twice(tmp_path: Path) -> None:
     sold = trade("BTCUSDT", 7, "100.00", "0.60000000")
     session = captured(tmp_path, [*opening(), *islice(calm(), 10), sold, sold, *islice(calm(first_id=200), 4)])
-    assert filled(traded(session)) == "0"  # 0.6 were sold, 1 stood before it
+    assert filled(traded(session)) == "0"  # 0.6 were sold, 1 was before it
     assert count_trades(session) == 1
 
 
-# ---- the whole file tells --------------------------------------------------------------------------------
+# ---- the whole file is read --------------------------------------------------------------------------------
 
 
 def test_the_finest_price_may_be_the_last_one(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def two_symbols() -> list[Event]:
 
 
 def test_each_symbol_of_one_file_has_its_own_snapshot(tmp_path: Path) -> None:
-    """Prices as near as these do not tell whose a snapshot is: its update id does."""
+    """Prices as near as these do not show the symbol of a snapshot: its update id does."""
     session = captured(tmp_path, two_symbols())
     summary = traded(session, "--set", "strategy.first_quote.at_market=true", strategy="RestsEth")
     assert filled(summary) == "1"

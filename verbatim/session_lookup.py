@@ -141,12 +141,12 @@ def session_in(folder: Path) -> "SessionBody":
 
 
 def described_session(folder: Path, exchange_info: Path | None, quote_assets: Iterable[str]) -> "CaptureSession":
-    """Return the SESSION of a journal; for a capture, make one from its market, with what was inferred for it.
+    """Return the SESSION of a journal; for a capture, make one from its market, with notes on all that was inferred.
 
     Args:
         folder: the session's folder.
         exchange_info: a file with the venue's answer to exchangeInfo, for captures.
-        quote_assets: SYMBOL=ASSET, for symbols of captures of which nothing tells the asset they are quoted in.
+        quote_assets: SYMBOL=ASSET, for symbols of captures whose quote asset is unknown.
 
     Raises:
         CannotResimulateError: the capture's market is not known.

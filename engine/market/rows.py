@@ -64,7 +64,7 @@ MARK_NEXT_NS: Final = 10  # time of the next funding
 CLOCK: Final = 8  # of no message: time passed
 CLOCK_END_NS: Final = 6  # the bars that end at or before it close
 
-RETOLD: Final = 9  # of no effect: a trade that another stream of the capture tells; the columns of a TRADE
+RETOLD: Final = 9  # of no effect: a trade that another stream of the capture reports; the columns of a TRADE
 
 BID: Final = 0
 ASK: Final = 1

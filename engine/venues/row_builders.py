@@ -59,7 +59,7 @@ def trade_rows(
         trade_id: The venue's id.
         buyer_is_maker: The seller was the taker.
         off_book: No order of the book took part.
-        stream: The kind of its stream, where the venue has two that tell each trade: only one of them counts.
+        stream: The kind of its stream, where the venue has two that report each trade: only one of them counts.
 
     """
     values = [r.scaled(price, at.of.price_scale), r.scaled(size, at.of.size_scale)]

@@ -344,7 +344,7 @@ class CapturedMarket(NamedTuple):
     """The market of a recording that has no SESSION of ours."""
 
     venue: str  # the name of the venue that decodes it, and on which it can be traded on paper
-    instruments: tuple[Instrument, ...]  # base and quote are "" where nothing tells them
+    instruments: tuple[Instrument, ...]  # base and quote are "" where they are unknown
     has_books: bool
     sources: frozenset[str]  # the files whose messages are of this market
     inferred: tuple[str, ...] = ()  # symbols whose grid and assets were read off messages, for lack of metadata

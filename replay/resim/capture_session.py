@@ -1,7 +1,7 @@
 """The SESSION of an import: an installed venue recognises its market, and the messages show each instrument's grid.
 
 A capture has no orders and no account: the account is modelled. Metadata comes from the capture's own exchangeInfo, or
-from the one that the caller gives, or is inferred from all messages, and the report says so. The session has the rules
+from the one that the caller gives, or is inferred from all messages, and the report names each instrument of this kind. The session has the rules
 of a new one, as a strategy would have live. Knows no venue and no strategy.
 """
 
@@ -21,7 +21,7 @@ from engine.session_record import (
     new_engine_settings,
     newest_risk,
 )
-from engine.sim.exchange.matching_kernel import HIGHEST, LARGEST
+from engine.sim.exchange.venue_arrays import HIGHEST, LARGEST
 from engine.sim.units import ONE
 from engine.venues.venue import CapturedMarket
 from engine.venues.venue_lookup import make_venue
@@ -57,7 +57,7 @@ class CaptureSession(NamedTuple):
     """The SESSION that the market of an import would have had, and what a report has to say about it."""
 
     body: SessionBody
-    notes: tuple[str, ...]  # what was inferred, and what was left out
+    notes: tuple[str, ...]  # the instruments that were inferred, and those that were left out
 
 
 def session_from_capture(
@@ -75,7 +75,7 @@ def read_capture(
     Args:
         journal: The import.
         exchange_info: The venue's answer to exchangeInfo, in place of the capture's own.
-        quote_assets: Symbol -> the asset in which it is quoted, where nothing in the capture tells it.
+        quote_assets: Symbol -> the asset in which it is quoted, where the capture does not show it.
 
     Raises:
         CannotResimulateError: No installed venue recognises the market, or no instrument of it can be traded.
@@ -105,7 +105,7 @@ def read_capture(
     instruments = tuple(_with_assets(one, quote_assets) for one in instruments)
     if unknown := [one.symbol for one in instruments if not one.quote]:
         raise CannotResimulateError(
-            f"{journal.folder} has no metadata, and nothing tells the assets of {', '.join(unknown)}. What to do: name "
+            f"{journal.folder} has no metadata, and the names do not show the assets of {', '.join(unknown)}. What to do: name "
             f"the asset in which it is quoted, as in --quote-asset {unknown[0]}=USDT, or give --exchange-info FILE."
         )
     if not instruments:

@@ -67,7 +67,7 @@ DIFFS_SHOWN = 10
     "quote_assets",
     multiple=True,
     metavar="SYMBOL=ASSET",
-    help="Of a capture without metadata: the asset in which a symbol is quoted, where its name does not tell.",
+    help="Of a capture without metadata: the asset in which a symbol is quoted, where its name does not show it.",
 )
 @click.option(
     "--warm-up",

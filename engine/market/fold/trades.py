@@ -44,7 +44,7 @@ from engine.market.rows import Floats, Rows
 
 @compiled
 def is_repeated(count: int, last_id: int, last_venue_ns: int, trade_id: int, venue_ns: int) -> bool:
-    """Return True if a trade was told before: its id does not rise, and the numbering did not start again."""
+    """Return True if a trade is repeated: its id does not rise, and the numbering did not start again."""
     if count == 0 or trade_id > last_id:
         return False
     return trade_id == last_id or last_venue_ns <= 0 or venue_ns - last_venue_ns <= RESTART_NS

@@ -13,7 +13,6 @@ from typing import Final
 from engine.market import rows as r
 from engine.market.fold.books import is_old
 from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, needs_window, slot_of
-from engine.market.fold.trades import is_repeated
 from engine.market.jit import compiled
 from engine.market.rows import VALUE_MAX, Floats, Rows
 from engine.sim.exchange.price_levels import (
@@ -27,6 +26,44 @@ from engine.sim.exchange.price_levels import (
     set_slot,
 )
 from engine.sim.exchange.queue_models import PESSIMISTIC, advance_front, excess
+from engine.sim.exchange.trade_tape import add_up_to_largest, apply_trade, is_new_trade
+from engine.sim.exchange.venue_arrays import (
+    HIGHEST,
+    LARGEST,
+    O_AHEAD,
+    O_PRICE,
+    O_SHOWN,
+    O_SIDE,
+    O_SYMBOL,
+    O_TRADED,
+    V_ASK,
+    V_ASK_SIZE,
+    V_BID,
+    V_BID_SIZE,
+    V_EDGE,
+    V_FAR,
+    V_FRESH_ASK,
+    V_FRESH_BID,
+    V_FRESH_ID,
+    V_FUNDING_NS,
+    V_GAPS,
+    V_ID,
+    V_JOINED,
+    V_LOT,
+    V_MARK,
+    V_PRICE_UNIT,
+    V_QUEUE,
+    V_QUEUE_N,
+    V_QUOTE_ID,
+    V_QUOTED,
+    V_QUOTES_ALONE,
+    V_RATE,
+    V_RECORDS,
+    V_SIZE_UNIT,
+    V_SNAPSHOT_ID,
+    V_TRIGGER_HIGH,
+    V_TRIGGER_LOW,
+)
 
 # Reasons to stop
 DONE: Final = 0
@@ -38,94 +75,6 @@ GROW: Final = 5  # before a record for which the books need room or another wind
 FUNDED: Final = 6  # before a mark with a later funding time: the previous funding is due
 TOO_LARGE: Final = 8  # before a record with a price above HIGHEST units or a size above LARGEST
 TRIGGERED: Final = 7  # after a price that triggers a held order and fills no resting one
-
-# v: one row for each symbol
-V_JOINED: Final = 0
-V_ID: Final = 1  # last update id of the diffs
-V_GAPS: Final = 2  # diffs that did not continue the previous one: losses of the capture
-V_QUOTED: Final = 3  # a quote has come
-V_QUOTE_ID: Final = 4
-V_BID: Final = 5
-V_BID_SIZE: Final = 6
-V_ASK: Final = 7
-V_ASK_SIZE: Final = 8
-V_FRESH_ID: Final = 9  # update id of the quote in the matching book; 0: no quote
-V_FRESH_BID: Final = 10
-V_FRESH_ASK: Final = 11
-V_FAR: Final = 12  # number of levels in the sorted row of each side (price_levels.py): bids, asks
-V_PRICE_UNIT: Final = 14  # factor from a row's price to units
-V_SIZE_UNIT: Final = 15
-V_PRINTS: Final = 16  # number of trades so far
-V_BARS: Final = 17
-V_RECORDS: Final = 18  # records of all symbols; only the first symbol has it
-V_QUEUE: Final = 19  # queue model of resting orders
-V_QUEUE_N: Final = 20  # exponent of a power model
-V_LOT: Final = 21  # a probabilistic queue model rounds to it
-V_QUOTES_ALONE: Final = 22  # 1: no diffs come, and the book is the last quote
-V_MARK: Final = 23  # mark price, and the rate of the next funding
-V_RATE: Final = 24
-V_FUNDING_NS: Final = 25  # time of the next funding in the venue's clock; 0: unknown
-V_TRIGGER_HIGH: Final = 26  # a price at it or above triggers a held order; HIGHEST: no order
-V_TRIGGER_LOW: Final = 27  # a price at it or below triggers one; -1: no order
-V_TRADES: Final = 28  # trades so far; id and venue's time of the last one
-V_TRADE_ID: Final = 29
-V_TRADE_NS: Final = 30
-V_SNAPSHOT_ID: Final = 31
-V_EDGE: Final = 32  # 1: a diff that ends at the snapshot's id changes it
-V_FIELDS: Final = 33
-
-# tape: the last trades, a ring
-P_ID: Final = 0
-P_PRICE: Final = 1
-P_SIZE: Final = 2
-P_TIME_NS: Final = 3
-P_BUYER_IS_MAKER: Final = 4
-P_FIELDS: Final = 5
-PRINTS_KEPT: Final = 1000  # the limit of GET trades
-
-# minutes of trades, a ring
-M_START_NS: Final = 0
-M_OPEN: Final = 1
-M_HIGH: Final = 2
-M_LOW: Final = 3
-M_CLOSE: Final = 4
-M_VOLUME: Final = 5
-M_QUOTE: Final = 6
-M_COUNT: Final = 7
-M_TAKER_BASE: Final = 8
-M_TAKER_QUOTE: Final = 9
-M_FIRST_ID: Final = 10
-M_LAST_ID: Final = 11
-M_FIELDS: Final = 12
-MINUTES_KEPT: Final = 1500  # a day and an hour, for GET klines and ticker/24hr
-MINUTE_NS: Final = 60_000_000_000
-
-# orders: resting ones, best price first, then by age
-O_SYMBOL: Final = 0
-O_SIDE: Final = 1
-O_PRICE: Final = 2
-O_AHEAD: Final = 3  # size ahead in the queue; probabilistic models keep it in the floats
-O_SHOWN: Final = 4  # size of the level at the last update of the queue
-O_TRADED: Final = 5  # traded at the price since then
-O_FIELDS: Final = 6
-
-_ONE: Final = 100_000_000
-HIGHEST: Final = 2**62  # above any price
-LARGEST: Final = 2**63 - 1  # no size is larger; sums stay at it rather than wrap
-
-
-@compiled
-def product(price: int, size: int) -> int:
-    """Return price times size, cut to 8 places, without an intermediate above 2**63; at most HIGHEST."""
-    if float(price) * float(size) >= float(HIGHEST) * float(_ONE):
-        return HIGHEST
-    return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
-
-
-@compiled
-def add_up_to_largest(sums: Rows, field: int, amount: int) -> None:
-    """Add an amount to a sum, which stays at LARGEST rather than wrap."""
-    sums[field] = min(sums[field], LARGEST - amount) + amount
 
 
 @compiled
@@ -179,53 +128,6 @@ def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, o
             add_up_to_largest(orders[k], O_TRADED, size)
             fronts[k] -= size
     return False
-
-
-@compiled
-def is_new_trade(i: int, row: Rows, v: Rows) -> bool:
-    """Return True unless the trade was told before, as the fold decides it, and remember it as the last one."""
-    if is_repeated(v[i, V_TRADES], v[i, V_TRADE_ID], v[i, V_TRADE_NS], row[r.TRADE_ID], row[r.VENUE_NS]):
-        return False
-    v[i, V_TRADES] += 1
-    v[i, V_TRADE_ID] = row[r.TRADE_ID]
-    v[i, V_TRADE_NS] = row[r.VENUE_NS]
-    return True
-
-
-@compiled
-def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
-    """Add a trade to the tape and to its minute by the venue's time."""
-    price = row[r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
-    size = row[r.TRADE_SIZE] * v[i, V_SIZE_UNIT]
-    at = v[i, V_PRINTS] % PRINTS_KEPT
-    v[i, V_PRINTS] += 1
-    prints[i, at, P_ID] = row[r.TRADE_ID]
-    prints[i, at, P_PRICE] = price
-    prints[i, at, P_SIZE] = size
-    prints[i, at, P_TIME_NS] = row[r.VENUE_NS]
-    prints[i, at, P_BUYER_IS_MAKER] = row[r.TRADE_BUYER_IS_MAKER]
-    start_ns = row[r.VENUE_NS] - row[r.VENUE_NS] % MINUTE_NS
-    at = (v[i, V_BARS] - 1) % MINUTES_KEPT
-    if v[i, V_BARS] == 0 or minutes[i, at, M_START_NS] < start_ns:
-        at = v[i, V_BARS] % MINUTES_KEPT
-        v[i, V_BARS] += 1
-        for field in range(M_FIELDS):
-            minutes[i, at, field] = 0
-        minutes[i, at, M_START_NS] = start_ns
-        for field in range(M_OPEN, M_VOLUME):
-            minutes[i, at, field] = price
-        minutes[i, at, M_FIRST_ID] = row[r.TRADE_ID]
-    minutes[i, at, M_HIGH] = max(minutes[i, at, M_HIGH], price)
-    minutes[i, at, M_LOW] = min(minutes[i, at, M_LOW], price)
-    minutes[i, at, M_CLOSE] = price
-    minutes[i, at, M_LAST_ID] = row[r.TRADE_ID]
-    quote = product(price, size)
-    add_up_to_largest(minutes[i, at], M_VOLUME, size)
-    add_up_to_largest(minutes[i, at], M_QUOTE, quote)
-    minutes[i, at, M_COUNT] += 1
-    if row[r.TRADE_BUYER_IS_MAKER] == 0:
-        add_up_to_largest(minutes[i, at], M_TAKER_BASE, size)
-        add_up_to_largest(minutes[i, at], M_TAKER_QUOTE, quote)
 
 
 @compiled

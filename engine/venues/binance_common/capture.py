@@ -29,7 +29,7 @@ ReadMetadata = Callable[[bytes], Sequence[Instrument]]
 def identify(
     messages: CaptureMessages, read_metadata: ReadMetadata, *, spot: str = "", linear: str = "", inverse: str = ""
 ) -> CapturedMarket | None:
-    """Return the market of those files that are of one kind of market, or None if none is.
+    """Return the market of those files that are of one kind of market, or None without such files.
 
     Args:
         messages: All messages of the capture.
@@ -132,7 +132,7 @@ def _inferred(venue: str, symbol: str, scan: SymbolScan, kind: str) -> Instrumen
 
 
 def _assets(symbol: str) -> tuple[str, str]:
-    """Return base and quote by the longest known asset at the symbol's end; ("", "") if there is none."""
+    """Return base and quote by the longest known asset at the symbol's end; ("", "") without one."""
     pair = symbol.partition("_")[0]
     ends = [quote for quote in _QUOTES if pair.endswith(quote) and len(pair) > len(quote)]
     quote = max(ends, key=len, default="")

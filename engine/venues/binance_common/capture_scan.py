@@ -18,7 +18,7 @@ FUTURES_ALONE = frozenset({"bookTicker", "markPriceUpdate"})  # Spot's ticker ha
 DIFFS = re.compile(rb"[^@]*@depth(@.*)?", re.DOTALL)  # not a partial book (@depth5), which looks the same
 _KINDS = frozenset({"trade", "aggTrade", "depthUpdate", "bookTicker", "markPriceUpdate"})
 METADATA_MARK = b'"symbols":['
-METADATA_HEAD = 8_000  # bytes of an answer in which the mark stands: its rate limits come first
+METADATA_HEAD = 8_000  # bytes of an answer in which the mark is: its rate limits come first
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -36,7 +36,7 @@ class _Message(msgspec.Struct, gc=False):
     pu: int | None = None
 
 
-class _Snapshot(msgspec.Struct, gc=False, rename="camel"):
+class _BookSnapshot(msgspec.Struct, gc=False, rename="camel"):
     last_update_id: int
     bids: list[Level]
     asks: list[Level]
@@ -136,18 +136,18 @@ class CaptureScan:
     def __init__(self, messages: Iterable[tuple[str, bytes]]) -> None:
         self.files: dict[str, FileScan] = {}
         self.metadata: list[bytes] = []  # answers to exchangeInfo
-        snapshots: list[_Snapshot] = []
+        snapshots: list[_BookSnapshot] = []
         for source, message in _read(messages):
             if isinstance(message, _Message):
                 self.files.setdefault(source, FileScan()).add(message)
-            elif isinstance(message, _Snapshot):
+            elif isinstance(message, _BookSnapshot):
                 snapshots.append(message)
             else:
                 self.metadata.append(message)
-        for snapshot in snapshots:  # after the stream messages, whose ids tell whose each is
+        for snapshot in snapshots:  # after the stream messages, whose ids show the symbol of each
             self._add_snapshot(snapshot)
 
-    def _add_snapshot(self, snapshot: _Snapshot) -> None:
+    def _add_snapshot(self, snapshot: _BookSnapshot) -> None:
         """Add a snapshot to the symbol whose update ids are nearest to its own: it names none."""
         symbols = [seen for file in self.files.values() for seen in file.symbols.values()]
         if symbols:
@@ -156,10 +156,10 @@ class CaptureScan:
             nearest.add_levels(snapshot.asks)
 
 
-def _read(messages: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, _Message | _Snapshot | bytes]]:
+def _read(messages: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, _Message | _BookSnapshot | bytes]]:
     """Yield the stream messages of instruments, the snapshots, and the answers to exchangeInfo as they are."""
     decode = msgspec.json.Decoder(_Message).decode
-    decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
+    decode_snapshot = msgspec.json.Decoder(_BookSnapshot).decode
     for source, payload in messages:
         data = payload
         if payload.startswith(ENVELOPE):

@@ -29,7 +29,7 @@ from engine.venues.row_builders import RowOrigin, trade_rows
 
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
 SNAPSHOT_MARK: Final = b'{"lastUpdateId":'
-SINGLE: Final = "trade"  # the two streams that tell each trade
+SINGLE: Final = "trade"  # the two streams that report each trade
 AGGREGATE: Final = "aggTrade"
 TRADE_STREAMS: Final = {"": ANY_TRADES, SINGLE: SINGLE_TRADES, AGGREGATE: AGGREGATE_TRADES}
 TICKER: Final = ""  # the name of spot's bookTicker, which has none
