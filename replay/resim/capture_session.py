@@ -1,8 +1,8 @@
 """The SESSION of an import: an installed venue recognises its market, and the messages show each instrument's grid.
 
 A capture has no orders and no account: the account is modelled. Metadata comes from the capture's own exchangeInfo, or
-from the one that the caller gives, or is inferred from all messages, and the report names each instrument of this kind. The session has the rules
-of a new one, as a strategy would have live. Knows no venue and no strategy.
+from the one that the caller gives, or is inferred from all messages, and the report names each instrument of this kind.
+The session has the rules of a new one, as a strategy would have live. Knows no venue and no strategy.
 """
 
 from collections.abc import Mapping
@@ -105,8 +105,8 @@ def read_capture(
     instruments = tuple(_with_assets(one, quote_assets) for one in instruments)
     if unknown := [one.symbol for one in instruments if not one.quote]:
         raise CannotResimulateError(
-            f"{journal.folder} has no metadata, and the names do not show the assets of {', '.join(unknown)}. What to do: name "
-            f"the asset in which it is quoted, as in --quote-asset {unknown[0]}=USDT, or give --exchange-info FILE."
+            f"{journal.folder} has no metadata, and the names do not show the assets of {', '.join(unknown)}. "
+            f"What to do: name the asset in which it is quoted, as in --quote-asset {unknown[0]}=USDT, or give --exchange-info FILE."
         )
     if not instruments:
         raise CannotResimulateError(f"{journal.folder} cannot be traded: {'; '.join(map(_left_out, refused.items()))}.")
