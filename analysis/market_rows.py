@@ -20,15 +20,16 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 from analysis.read_only_thread import read_only
 from engine.events import Answer
 from engine.market import rows as r
+from engine.market.fold.trades import find_repeats
 from engine.market.rows import Rows
 from engine.model import Instrument
 from engine.record_codec import read_request
 from engine.session_context import SessionContext
 from engine.session_record import ClockSettings, SessionBody, VenueSettings, read_session
 from engine.venues.venue import Venue
-from engine.venues.venue_lookup import UnknownVenueError, captured_market, make_venue
+from engine.venues.venue_lookup import UnknownVenueError, make_venue
 from journal.reader import Journal
-from journal.record import Kind
+from replay.captured_market import read_markets
 from replay.projections import Projection, build_projection, load_projection
 
 SEGMENTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
@@ -58,6 +59,7 @@ class SessionRows:
         self._venues: dict[str, Venue | None] = {}
         self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
         self._segments: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
+        self._repeats: dict[int, tuple[Rows, Rows]] = {}  # first seq -> seqs of repeated trades, last trades after it
 
     def rows_of(self, seqs: Rows, row_type: int) -> tuple[Rows, Rows]:
         """Return the rows of one type among these records, and how many each record has.
@@ -111,7 +113,7 @@ class SessionRows:
         found = [np.empty((0, r.COLUMNS), np.int64)]
         context = self.context()
         while context is not None and len(seqs):
-            last_seq, part = self._segment(int(seqs[0]), context)
+            first_seq, last_seq, part = self._segment(int(seqs[0]), context)
             here = seqs[: int(np.searchsorted(seqs, last_seq, side="right"))]
             seqs = seqs[len(here) :]
             first = int(np.searchsorted(part.seqs, here[0]))
@@ -119,13 +121,37 @@ class SessionRows:
             for block, _ in part.rows(first, last):
                 rows = block[block[:, r.TYPE] == row_type]
                 places = np.searchsorted(here, rows[:, r.SEQ])
-                found.append(rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]])
+                rows = rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]]
+                if row_type == r.TRADE and len(repeated := self._repeated(first_seq, part, context)[0]):
+                    rows = rows[~np.isin(rows[:, r.SEQ], repeated)]
+                found.append(rows)
         return np.concatenate(found)
 
-    def _segment(self, seq: int, context: SessionContext) -> tuple[int, Projection]:
+    def _repeated(self, first_seq: int, part: Projection, context: SessionContext) -> tuple[Rows, Rows]:
+        """Return the seqs of the trades of a segment that are repeated, and each instrument's last trade in it.
+
+        The fold ignores the same trades. An instrument's last trade before the segment is looked up one segment back.
+        """
+        if first_seq not in self._repeats:
+            last = np.zeros((len(context.body.instruments), 3), np.int64)
+            if first_seq:
+                before_first, _, before = self._segment(first_seq - 1, context)
+                for rows, _ in before.rows(0, len(before.seqs)) if before_first not in self._repeats else ():
+                    find_repeats(rows, last, np.zeros(len(rows), np.int64))
+                if before_first in self._repeats:
+                    last = self._repeats[before_first][1].copy()
+            seqs = [np.empty(0, np.int64)]
+            for rows, _ in part.rows(0, len(part.seqs)):
+                found = np.zeros(len(rows), np.int64)
+                find_repeats(rows, last, found)
+                seqs.append(rows[found == 1, r.SEQ])
+            self._repeats[first_seq] = np.concatenate(seqs), last
+        return self._repeats[first_seq]
+
+    def _segment(self, seq: int, context: SessionContext) -> tuple[int, int, Projection]:
         for first_seq, (last_seq, part) in self._segments.items():
             if first_seq <= seq <= last_seq:
-                return last_seq, part
+                return first_seq, last_seq, part
         first_seq, last_seq, sealed = self._journal.segment_at(seq)
         if sealed is not None:
             made = load_projection(sealed, context)
@@ -136,7 +162,7 @@ class SessionRows:
         while len(self._segments) >= SEGMENTS_HELD:
             del self._segments[next(iter(self._segments))]
         self._segments[first_seq] = last_seq, made
-        return last_seq, made
+        return first_seq, last_seq, made
 
 
 def decoding_context(journal: Journal) -> SessionContext | None:
@@ -145,9 +171,10 @@ def decoding_context(journal: Journal) -> SessionContext | None:
     listed = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).get("instruments")
     if listed is not None and bytes(listed) != b"[]":
         return SessionContext(read_session(text), {})
-    market = captured_market(lambda: (record.payload or b"" for record in journal.records(kinds=(Kind.FEED,))))
-    if market is None:
+    markets = read_markets(journal)
+    if not markets:
         return None
+    market = markets[0]
     body = SessionBody(
         session=journal.folder.name,
         started_ns=0,

@@ -89,6 +89,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "trailing_delta_min",
             "trailing_delta_max",
             "forbids",
+            "trade_stream",
         }
     )
 
@@ -125,6 +126,8 @@ class Instrument(msgspec.Struct, frozen=True):
     trailing_delta_min: int = 0  # basis points, on both sides of the market
     trailing_delta_max: int = 0
     forbids: tuple[OrderTerm, ...] = ()  # terms that the venue has, but not for this instrument
+    # the stream whose trades count, where a capture has two that report each trade; "": the only one
+    trade_stream: str = ""
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

@@ -307,9 +307,9 @@ def test_ids_with_holes_are_continuous_by_the_one_before() -> None:
 def test_the_first_diff_behind_a_snapshot_may_reach_back_and_no_other() -> None:
     tape = Tape()
     assert tape.snapshot(105) == BOOK_JOINED
-    assert tape.diff(100, 105, 90) == 0  # u = lastUpdateId: it holds nothing new
+    assert tape.diff(100, 105, 90) == 0  # u = lastUpdateId: it is applied, the venue drops only u < lastUpdateId
     assert tape.diff(107, 120, 105) == 0
-    assert tape.counts == (1, 1, 0)
+    assert tape.counts == (2, 0, 0)
     assert tape.diff(115, 130, 110) == BOOK_NEEDS_SNAPSHOT  # it overlaps, which no stream does; nothing is missing
     assert tape.market.book_state(0) is BookState.BROKEN
     again = Tape()

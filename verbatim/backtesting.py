@@ -30,7 +30,7 @@ from replay.overrides import apply_overrides
 from replay.resim.resimulate import ResimOptions, resimulate
 from replay.resim.venue_model import measure_latency, parse_balances, with_settings
 from verbatim.class_source import module_text
-from verbatim.session_lookup import session_in
+from verbatim.session_lookup import described_session
 from verbatim.session_opening import SessionName, open
 from verbatim.strategy_files import read_strategy
 from verbatim.warmup import compile_if_new
@@ -48,6 +48,7 @@ def backtest(
     model: Mapping[str, Setting] = NOTHING,
     settings: Mapping[str, Setting] = NOTHING,
     exchange_info: str | os.PathLike[str] | None = None,
+    quote_assets: Mapping[str, str] = NOTHING,
     into: str | os.PathLike[str] | None = None,
     journals: str | os.PathLike[str] = "journals",
     trust_code: bool = False,
@@ -62,6 +63,7 @@ def backtest(
         model: Settings of the simulated venue, as `{"request_ms": 2, "fee_taker": "0.0004"}`. Default: measured ones.
         settings: Settings of the session, as `{"risk.order_size_max": "0.5"}`.
         exchange_info: For a capture, a file with the venue's answer to exchangeInfo.
+        quote_assets: For a capture without metadata, symbol to the asset in which it is quoted, where that is unknown.
         into: The new folder of the journal. Default: one in `resims`, beside the folder `journals`.
         journals: The folder in which ids are looked up.
         trust_code: Run the session's own risk rules though they were not recorded on this machine.
@@ -76,7 +78,12 @@ def backtest(
     new = _strategy_settings(strategy, parameters)
     compile_if_new()
     journal = Journal.open(place.folder)
-    recorded = session_in(place.folder, None if exchange_info is None else Path(exchange_info))
+    described = described_session(
+        place.folder,
+        None if exchange_info is None else Path(exchange_info),
+        [f"{symbol}={asset}" for symbol, asset in quote_assets.items()],
+    )
+    recorded = described.body
     if not trust_code and any(rule.module for rule in recorded.rules):
         refuse_untrusted_code(recorded, place.trust_key, Path(place.label))
     body = replace(recorded, strategies=(new,), account=recorded.account or "main")
@@ -87,7 +94,11 @@ def backtest(
         modelled=True,
         balances=parse_balances(_texts(balances)),
         marks=True,
-        changes=(f"strategy {new.module}.py:{new.cls}", *(f"{name}={text}" for name, text in _texts(settings).items())),
+        changes=(
+            f"strategy {new.module}.py:{new.cls}",
+            *(f"{name}={text}" for name, text in _texts(settings).items()),
+            *described.notes,
+        ),
     )
     folder = new_resim_folder(Path(journals)) if into is None else Path(into)
     with no_sockets():

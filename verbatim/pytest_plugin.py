@@ -72,7 +72,7 @@ class CapturedDay:
         from verbatim.strategy_files import read_strategy
 
         journal = Journal.open(self.folder)
-        body = session_in(self.folder, None)
+        body = session_in(self.folder)
         if strategy is not None:
             body = with_strategy(body, read_strategy(strategy))
         body = apply_overrides(body, dict(settings or {}))

@@ -6,6 +6,7 @@ Commands that read take a bundle (journal/bundle.py) in its place: it is unpacke
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import click
 if TYPE_CHECKING:
     from analysis.session import Session
     from engine.session_record import SessionBody
+    from replay.resim.capture_session import CaptureSession
 
 
 LAST = "last"  # the name of the newest session
@@ -129,28 +131,40 @@ def open_to_read(journals: Path, *sessions: str) -> "Session":
     return opened
 
 
-def session_in(folder: Path, exchange_info: Path | None) -> "SessionBody":
+def session_in(folder: Path) -> "SessionBody":
     """Return the SESSION of a journal; for a capture, make one from its market.
+
+    Raises:
+        CannotResimulateError: the capture's market is not known.
+    """
+    return described_session(folder, None, ()).body
+
+
+def described_session(folder: Path, exchange_info: Path | None, quote_assets: Iterable[str]) -> "CaptureSession":
+    """Return the SESSION of a journal; for a capture, make one from its market, with notes on all that was inferred.
 
     Args:
         folder: the session's folder.
         exchange_info: a file with the venue's answer to exchangeInfo, for captures.
+        quote_assets: SYMBOL=ASSET, for symbols of captures whose quote asset is unknown.
 
     Raises:
         CannotResimulateError: the capture's market is not known.
-        UnknownSettingError: the file does not fit.
+        UnknownSettingError: the file or the asset does not fit.
     """
     from engine.session_record import read_session
     from journal.reader import Journal
-    from replay.resim.capture_session import is_import, session_from_capture
+    from replay.overrides import parse_settings
+    from replay.resim.capture_session import CaptureSession, is_import, read_capture
     from replay.resim.venue_model import UnknownSettingError
 
-    journal = Journal.open(folder)
+    journal, assets = Journal.open(folder), parse_settings(tuple(quote_assets))
     if not is_import(journal):
-        if exchange_info is not None:
-            raise UnknownSettingError(f"{folder} has its venue's metadata: --exchange-info is for captures")
-        return read_session(journal.session_record().body or "")
+        if exchange_info is not None or assets:
+            option = "--quote-asset" if assets else "--exchange-info"
+            raise UnknownSettingError(f"{folder} has its venue's metadata: {option} is for captures")
+        return CaptureSession(read_session(journal.session_record().body or ""), ())
     try:
-        return session_from_capture(journal, None if exchange_info is None else exchange_info.read_bytes())
+        return read_capture(journal, None if exchange_info is None else exchange_info.read_bytes(), assets)
     except (OSError, ValueError) as error:
         raise UnknownSettingError(f"{exchange_info} is not the answer to exchangeInfo: {error}") from None

@@ -30,7 +30,7 @@ def read_candles(source: str, journals: Path) -> "CandleStore":
     if path.suffix in FILES and path.is_file():
         return file_candles(path)
     folder = find_to_resimulate(journals, source)
-    journal, body = Journal.open(folder), session_in(folder, None)
+    journal, body = Journal.open(folder), session_in(folder)
     store = recorded_candles(journal, body)
     traded_candles(journal, body, store)
     if not len(store):

@@ -1,4 +1,4 @@
--- The market's trades as decoded, in order of arrival; side is the taker's.
+-- The market's trades as decoded, each once, in order of arrival; side is the taker's.
 WITH decoded AS (
     SELECT session, seq, time_ns, recv_ns, unnest(trade_rows(session, seq)) AS trade
     FROM journal

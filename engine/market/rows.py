@@ -46,6 +46,8 @@ DIFF_PREVIOUS_ID: Final = 9  # last id of the diff before it; 0 if the venue sen
 SNAPSHOT: Final = 4  # the header of as many LEVEL rows
 SNAPSHOT_ID: Final = 6
 SNAPSHOT_LEVELS: Final = DIFF_LEVELS  # the same column, because the fold reads both headers
+# in the last row of a snapshot: 1 if a diff that ends at the snapshot's id changes it (futures)
+SNAPSHOT_EDGE: Final = 9
 LEVEL: Final = 5
 LEVEL_SIDE: Final = 6  # BID or ASK
 LEVEL_PRICE: Final = 7
@@ -61,6 +63,8 @@ MARK_NEXT_NS: Final = 10  # time of the next funding
 
 CLOCK: Final = 8  # of no message: time passed
 CLOCK_END_NS: Final = 6  # the bars that end at or before it close
+
+RETOLD: Final = 9  # of no effect: a trade that another stream of the capture reports; the columns of a TRADE
 
 BID: Final = 0
 ASK: Final = 1

@@ -25,7 +25,12 @@ LEVEL_BYTES_MIN: Final = 10  # ["1","0"],
 CODE_LENGTH: Final = 0  # of its symbol
 CODE_PRICE_SCALE: Final = 1
 CODE_SIZE_SCALE: Final = 2
-CODE_SYMBOL: Final = 3  # and on: its letters, one each
+CODE_TRADES: Final = 3  # the stream whose trades count: ANY_TRADES, SINGLE_TRADES or AGGREGATE_TRADES
+CODE_SYMBOL: Final = 4  # and on: its letters, one each
+
+ANY_TRADES: Final = 0
+SINGLE_TRADES: Final = 1
+AGGREGATE_TRADES: Final = 2
 
 QUOTE: Final = 34
 BACKSLASH: Final = 92
@@ -51,12 +56,12 @@ _LEVEL_END: Final = literal(b'"]')
 _COMMA: Final = literal(b",")
 
 
-def code_table(symbols: Sequence[tuple[str, int, int]]) -> Rows:
-    """Return (symbol, price scale, size scale) of each instrument as an array, which compiled code reads."""
-    names = [name.encode() for name, _, _ in symbols]
+def code_table(symbols: Sequence[tuple[str, int, int, int]]) -> Rows:
+    """Return (symbol, price scale, size scale, stream of trades) of each instrument as an array for compiled code."""
+    names = [name.encode() for name, _, _, _ in symbols]
     codes = np.zeros((len(names), CODE_SYMBOL + max(map(len, names), default=0)), np.int64)
-    for i, (name, (_, price_scale, size_scale)) in enumerate(zip(names, symbols, strict=True)):
-        codes[i, :CODE_SYMBOL] = len(name), price_scale, size_scale
+    for i, (name, (_, *numbers)) in enumerate(zip(names, symbols, strict=True)):
+        codes[i, :CODE_SYMBOL] = len(name), *numbers
         codes[i, CODE_SYMBOL : CODE_SYMBOL + len(name)] = list(name)
     return codes
 
@@ -153,6 +158,12 @@ def symbol(text: Text, at: int, codes: Rows) -> tuple[int, int]:
             if k == length:
                 return i, at + length
     return 0, -1
+
+
+@compiled
+def trade_type(codes: Rows, i: int, retold_by: int) -> int:
+    """Return the row type of a trade: RETOLD if the trades of the other stream, `retold_by`, are those that count."""
+    return r.RETOLD if codes[i, CODE_TRADES] == retold_by else r.TRADE
 
 
 @compiled

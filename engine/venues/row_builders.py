@@ -41,13 +41,32 @@ def quote_rows(at: RowOrigin, bid: str, bid_size: str, ask: str, ask_size: str, 
 
 
 def trade_rows(
-    at: RowOrigin, price: str, size: str, trade_id: int, *, buyer_is_maker: bool, off_book: bool = False
+    at: RowOrigin,
+    price: str,
+    size: str,
+    trade_id: int,
+    *,
+    buyer_is_maker: bool,
+    off_book: bool = False,
+    stream: str = "",
 ) -> Rows:
-    """Return the row of a trade, or a flag if a value may not enter."""
+    """Return the row of a trade, or a flag if a value may not enter.
+
+    Args:
+        at: The columns that all rows share.
+        price: As the venue writes it.
+        size: As the venue writes it.
+        trade_id: The venue's id.
+        buyer_is_maker: The seller was the taker.
+        off_book: No order of the book took part.
+        stream: The kind of its stream, where the venue has two that report each trade: only one of them counts.
+
+    """
     values = [r.scaled(price, at.of.price_scale), r.scaled(size, at.of.size_scale)]
     if min(values) < 0:
         return _bad_value(r.TRADE, at)
-    row = [r.TRADE, at.i, at.seq, at.time_ns, at.venue_ns, 1, *values, trade_id, int(buyer_is_maker), int(off_book)]
+    kind = r.RETOLD if stream and at.of.trade_stream not in ("", stream) else r.TRADE
+    row = [kind, at.i, at.seq, at.time_ns, at.venue_ns, 1, *values, trade_id, int(buyer_is_maker), int(off_book)]
     return np.array([row], np.int64)
 
 

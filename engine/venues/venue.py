@@ -6,11 +6,11 @@ author is named in the configuration as `package.module:Class`; `verbatim.testin
 contract.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ from engine.state.rate_budgets import RateModel
 from engine.venues.signing import Credentials, HttpMessage, SecretKey
 
 Rows = NDArray[np.int64]
+Found = TypeVar("Found")
 
 
 class Network(StrEnum):
@@ -343,8 +344,31 @@ class CapturedMarket(NamedTuple):
     """The market of a recording that has no SESSION of ours."""
 
     venue: str  # the name of the venue that decodes it, and on which it can be traded on paper
-    instruments: tuple[Instrument, ...]  # with the grids that the messages show
+    instruments: tuple[Instrument, ...]  # base and quote are "" where they are unknown
     has_books: bool
+    sources: frozenset[str]  # the files whose messages are of this market
+    inferred: tuple[str, ...] = ()  # symbols whose grid and assets were read off messages, for lack of metadata
+    largest: tuple[tuple[str, Decimal, Decimal], ...] = ()  # bounds of the prices and of the sizes of each symbol
+    refused: tuple[tuple[str, str], ...] = ()  # symbols whose numbers cannot be kept exactly, each with the reason
+
+
+class CaptureMessages:
+    """All messages of a capture with their sources, from the first one at each iteration."""
+
+    def __init__(self, read: Callable[[], Iterable[tuple[str, bytes]]]) -> None:
+        self._read = read
+        self._found: dict[Callable[[CaptureMessages], Any], Any] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        """Read the messages."""
+        return iter(self._read())
+
+    def once(self, scan: Callable[["CaptureMessages"], Found]) -> Found:
+        """Return the result of a scan of all messages, which is made once for all venues that ask for it."""
+        if scan not in self._found:
+            self._found[scan] = scan(self)
+        found: Found = self._found[scan]
+        return found
 
 
 class Venue(Protocol):
@@ -448,6 +472,6 @@ class CaptureIdentifier(Protocol):
     """A venue class may have this as well: it recognises captures of its market that carry no SESSION of ours."""
 
     @staticmethod
-    def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
-        """Return the market that the stream messages belong to, or None if they are of another venue."""
+    def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
+        """Return the market of those messages that are of this venue, or None."""
         ...

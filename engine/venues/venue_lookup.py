@@ -4,7 +4,7 @@ A distribution announces its venues as entry points of the group `verbatim.venue
 there is no other list.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from engine.model import Instrument
 from engine.session_record import VenueSettings
 from engine.suggestions import suggestion
-from engine.venues.venue import CapturedMarket, Endpoints, Network, Venue
+from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, Venue
 
 GROUP = "verbatim.venues"
 
@@ -100,16 +100,12 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def captured_market(payloads: Callable[[], Iterable[bytes]]) -> CapturedMarket | None:
-    """Return the market of a capture, by the first installed venue, in the order of names, that recognises it.
-
-    Args:
-        payloads: Returns the stream messages, from the first one at each call.
-
-    """
+def captured_markets(messages: CaptureMessages) -> list[CapturedMarket]:
+    """Return the markets of a capture, as the installed venues recognise them, in the order of their names."""
+    found = []
     for name in installed_venues():
         identify = getattr(venue_class(VenueSettings(name=name)), "identify_capture", None)
-        market: CapturedMarket | None = None if identify is None else identify(payloads())
+        market: CapturedMarket | None = None if identify is None else identify(messages)
         if market is not None:
-            return market
-    return None
+            found.append(market)
+    return found

@@ -1,13 +1,18 @@
 """The SESSION of an import: an installed venue recognises its market, and the messages show each instrument's grid.
 
-A capture has no orders and no account: the account is modelled. The venue's own metadata may replace the grid that the
-messages show. The session has the rules of a new one, as a strategy would have live. Knows no venue and no strategy.
+A capture has no orders and no account: the account is modelled. Metadata comes from the capture's own exchangeInfo, or
+from the one that the caller gives, or is inferred from all messages, and the report names each instrument of this kind.
+The session has the rules of a new one, as a strategy would have live. Knows no venue and no strategy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
+from engine.model import Instrument
 from engine.session_record import (
     SAFEGUARDS,
     SAFETY,
@@ -16,11 +21,18 @@ from engine.session_record import (
     new_engine_settings,
     newest_risk,
 )
-from engine.venues.venue_lookup import captured_market, make_venue
+from engine.sim.exchange.venue_arrays import HIGHEST, LARGEST
+from engine.sim.units import ONE
+from engine.venues.venue import CapturedMarket
+from engine.venues.venue_lookup import make_venue
 from journal.errors import JournalError
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import plain
+from replay.captured_market import read_markets
 from replay.resim.sim_setup import CannotResimulateError
+
+PRICE_MAX, SIZE_MAX = HIGHEST // ONE, LARGEST // ONE  # what the simulated venue counts exactly
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 def is_import(journal: Journal) -> bool:
@@ -41,42 +53,130 @@ def refuse_import(journal: Journal) -> None:
         )
 
 
-def session_from_capture(journal: Journal, exchange_info: bytes | None = None) -> SessionBody:
-    """Return the SESSION that the market of an import would have had.
+class CaptureSession(NamedTuple):
+    """The SESSION that the market of an import would have had, and what a report has to say about it."""
+
+    body: SessionBody
+    notes: tuple[str, ...]  # the instruments that were inferred, and those that were left out
+
+
+def session_from_capture(
+    journal: Journal, exchange_info: bytes | None = None, quote_assets: Mapping[str, str] = NOTHING
+) -> SessionBody:
+    """Return the SESSION that the market of an import would have had. See `read_capture`."""
+    return read_capture(journal, exchange_info, quote_assets).body
+
+
+def read_capture(
+    journal: Journal, exchange_info: bytes | None = None, quote_assets: Mapping[str, str] = NOTHING
+) -> CaptureSession:
+    """Return the SESSION that the market of an import would have had, and what was inferred for it.
+
+    Args:
+        journal: The import.
+        exchange_info: The venue's answer to exchangeInfo, in place of the capture's own.
+        quote_assets: Symbol -> the asset in which it is quoted, where the capture does not show it.
 
     Raises:
-        CannotResimulateError: No installed venue recognises the market, or the metadata lacks an instrument.
+        CannotResimulateError: No installed venue recognises the market, or no instrument of it can be traded.
         ValueError: The metadata cannot be read.
     """
     body = msgspec.json.decode(journal.session_record().body or "", type=SessionBody)
-    market = captured_market(lambda: _payloads(journal))
-    if market is None:
-        raise CannotResimulateError(
-            f"{journal.folder} holds no market stream that an installed venue reads. "
-            "What to do: choose a capture of an installed venue."
-        )
-    instruments = market.instruments
+    market = _single_market(journal)
     settings = VenueSettings(name=market.venue)
+    refused = dict(market.refused)
+    for symbol, price, size in market.largest:
+        if price > PRICE_MAX or size > SIZE_MAX:
+            refused[symbol] = (
+                f"a price up to {price:,} or a size up to {size:,} is more than the simulated venue counts exactly "
+                f"({PRICE_MAX:,} and {SIZE_MAX:,})"
+            )
+    instruments = tuple(one for one in market.instruments if one.symbol not in refused)
+    inferred = frozenset(market.inferred)
     if exchange_info is not None:
-        seen = {instrument.symbol for instrument in instruments}
-        known = make_venue(settings, ()).metadata.read(exchange_info).instruments
-        instruments = tuple(instrument for instrument in known if instrument.symbol in seen)
-        if missing := sorted(seen - {instrument.symbol for instrument in instruments}):
+        listed = {one.symbol: one for one in make_venue(settings, ()).metadata.read(exchange_info).instruments}
+        if missing := [one.symbol for one in instruments if one.symbol not in listed]:
             raise CannotResimulateError(
                 f"the given metadata has no {', '.join(missing)}. "
                 "What to do: give the exchangeInfo of the captured venue."
             )
-    return msgspec.structs.replace(
-        body,
-        engine=msgspec.structs.replace(new_engine_settings(), books=market.has_books),
-        risk=newest_risk(body.risk),
-        safeguards=SAFEGUARDS,
-        safety=SAFETY,
-        venues=(settings,),
-        instruments=instruments,
-        account="main",
+        instruments = tuple(_as_captured(listed[one.symbol], one) for one in instruments)
+        inferred = frozenset()
+    instruments = tuple(_with_assets(one, quote_assets) for one in instruments)
+    if unknown := [one.symbol for one in instruments if not one.quote]:
+        raise CannotResimulateError(
+            f"{journal.folder} has no metadata, and the names do not show the assets of {', '.join(unknown)}. "
+            f"What to do: name the asset in which it is quoted, as in --quote-asset {unknown[0]}=USDT, or give "
+            "--exchange-info FILE."
+        )
+    if not instruments:
+        raise CannotResimulateError(f"{journal.folder} cannot be traded: {'; '.join(map(_left_out, refused.items()))}.")
+    return CaptureSession(
+        msgspec.structs.replace(
+            body,
+            engine=msgspec.structs.replace(new_engine_settings(), books=market.has_books),
+            risk=newest_risk(body.risk),
+            safeguards=SAFEGUARDS,
+            safety=SAFETY,
+            venues=(settings,),
+            instruments=instruments,
+            account="main",
+        ),
+        (
+            *(_inferred(one) for one in instruments if one.symbol in inferred),
+            *(f"left out: {_left_out(one)}" for one in refused.items()),
+        ),
     )
 
 
-def _payloads(journal: Journal) -> Iterator[bytes]:
-    return (record.payload or b"" for record in journal.records(kinds=(Kind.FEED,)))
+def _single_market(journal: Journal) -> CapturedMarket:
+    markets = read_markets(journal)
+    if not markets:
+        raise CannotResimulateError(
+            f"{journal.folder} holds no market stream that an installed venue reads. "
+            "What to do: choose a capture of an installed venue."
+        )
+    if len(markets) > 1:
+        found = "; ".join(f"{market.venue} in {', '.join(sorted(market.sources))}" for market in markets)
+        raise CannotResimulateError(
+            f"{journal.folder} holds several markets, and a backtest trades one: {found}. "
+            "What to do: import the files of each market apart."
+        )
+    return markets[0]
+
+
+def _as_captured(listed: Instrument, seen: Instrument) -> Instrument:
+    """Return the venue's description of an instrument, with scales at which the capture's messages are exact."""
+    return msgspec.structs.replace(
+        listed,
+        price_scale=max(listed.price_scale, seen.price_scale),
+        size_scale=max(_places(listed.lot_size), seen.size_scale),
+        trade_stream=seen.trade_stream,
+    )
+
+
+def _places(step: Decimal) -> int:
+    """Return the number of decimal places of a step."""
+    return len(plain(step).partition(".")[2])
+
+
+def _with_assets(instrument: Instrument, quote_assets: Mapping[str, str]) -> Instrument:
+    """Return the instrument with the quote asset that the caller names for it, if that ends its symbol."""
+    quote = quote_assets.get(instrument.symbol, "")
+    base = instrument.symbol.partition("_")[0].removesuffix(quote)
+    if not quote or base in ("", instrument.symbol):
+        return instrument
+    margin = instrument.margin and (base if instrument.inverse else quote)
+    return msgspec.structs.replace(instrument, base=base, quote=quote, margin=margin)
+
+
+def _inferred(instrument: Instrument) -> str:
+    return (
+        f"{instrument.symbol}: no metadata in the capture; read off its messages: {instrument.base}/"
+        f"{instrument.quote}, tick {plain(instrument.tick_size)}, lot {plain(instrument.lot_size)}"
+    )
+
+
+def _left_out(refused: tuple[str, str]) -> str:
+    symbol, reason = refused
+    return f"{symbol}: {reason}"

@@ -287,11 +287,14 @@ class ModelRun:
             self._links.follow(record)
             return self._link_arrivals(record)
         cause = record.cause
-        if record.kind is Kind.FEED and record.meta is None:
+        if record.kind is Kind.FEED:
             link = state.account.links.by_source.get(record.source)
-            if link is None or link.up_seq < 0:
-                return []
-            cause = link.up_seq
+            if link is None:
+                return []  # of a capture: an answer to a request that is not ours
+            if record.meta is None:
+                if link.up_seq < 0:
+                    return []
+                cause = link.up_seq
         return [
             Arrival(
                 record.kind,

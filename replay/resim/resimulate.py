@@ -22,6 +22,7 @@ from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
 from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
+from engine.sim.exchange.exchange import TooLargeError
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
@@ -264,7 +265,10 @@ class _Resimulation:
         if self._options.from_seq:
             model_run.gateway.accept(pause_command())
             items = insert_decide_command(items, self._options.from_seq)
-        model_run.run(outputs, items, self._private, feed, self._handover)
+        try:
+            model_run.run(outputs, items, self._private, feed, self._handover)
+        except TooLargeError as error:
+            raise CannotResimulateError(f"{self._journal.folder}: {error}") from None
         self.closing = model_run.gateway.closing
 
     def _recorded_history(self) -> CandleStore | None:

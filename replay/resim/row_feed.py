@@ -50,7 +50,12 @@ class RowFeed(Protocol):
         """The time at which a TIMER may decide, as far as it is known: `push_rows` stops before it."""
 
 
-_STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.MARK: Stream.MARK}  # all other rows are of books
+_STREAM_OF = {
+    r.QUOTE: Stream.QUOTE,
+    r.TRADE: Stream.TRADE,
+    r.RETOLD: Stream.TRADE,
+    r.MARK: Stream.MARK,
+}  # all other rows are of books
 
 
 def link_source(context: SessionContext, row: Sequence[int]) -> str:

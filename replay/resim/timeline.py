@@ -5,8 +5,8 @@ market links, commands, clocks. Answers to requests are not, except depth snapsh
 requester. Reads a journal and its projections (replay/projections.py); knows nothing of decisions.
 """
 
+import re
 from collections.abc import Iterator
-from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +22,9 @@ from journal.record import Kind, Record
 from replay.projections import OUTSIDE_KINDS, Projection, build_projection, load_projection, venue_for_source
 
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
-FRAMES_SEARCHED = 2_000  # of a capture's file, for the instruments in it
+FRAMES_SEARCHED = 2_000  # before and after a capture's snapshot, for the instrument with its update ids
+_SYMBOL_ASKED = re.compile(r"[?&]symbol=([^&\"]+)")
+_ID_COLUMNS = {r.QUOTE: r.QUOTE_ID, r.DIFF: r.DIFF_LAST_ID}
 SEGMENTS_CACHED = 2  # the engine and the venue seldom read more than two at a time
 
 
@@ -62,7 +64,6 @@ class Timeline:
         self._until_seq = until_seq
         self._market_sources = market_sources
         self._cached: dict[int, _Segment] = {}
-        self._prices: dict[str, dict[str, int]] = {}  # source of a capture -> first price of each instrument
 
     def items(self, from_seq: int = 0) -> Iterator[RowSpan | OutsideInput]:
         """Yield the inputs in order, from record `from_seq` on."""
@@ -123,42 +124,35 @@ class Timeline:
         return DepthAnswer(line, rows if isinstance(rows, np.ndarray) else np.zeros((0, r.COLUMNS), np.int64))
 
     def _instrument_of(self, record: Record) -> str:
-        """Return the instrument of a capture's snapshot, which names none.
+        """Return the instrument of a capture's snapshot, whose body names none.
 
-        It is the instrument of the other messages of its file; of several, the one whose price is nearest to its best
-        bid.
+        It is the one that the address in its meta names, or the one whose update ids around it are nearest to its own.
         """
         names = list(self._context.instruments)
         if len(names) == 1:
             return names[0]
-        prices = self._first_prices(record.source)
-        if len(prices) < 2:
-            return next(iter(prices), names[0])
         market = venue_for_source(self._context, record.source).market
+        if (asked := _SYMBOL_ASKED.search(record.meta or "")) is not None:
+            for instrument in self._context.body.instruments:
+                if instrument.symbol == asked[1]:
+                    return instrument.id
+        rows = market.decode_snapshot(record.payload or b"", names[0], record.seq, record.time_ns)
+        update_id = int(rows[0, r.SNAPSHOT_ID]) if isinstance(rows, np.ndarray) and len(rows) else 0
+        nearest = self._nearest_ids(record, update_id)
+        return min(nearest, key=lambda name: nearest[name], default=names[0])
 
-        def distance(name: str) -> float:
-            rows = market.decode_snapshot(record.payload or b"", name, record.seq, record.time_ns)
-            found = rows[rows[:, r.TYPE] == r.LEVEL, r.LEVEL_PRICE].tolist() if isinstance(rows, np.ndarray) else []
-            return max(found[0], prices[name]) / min(found[0], prices[name]) if found and found[0] else float("inf")
-
-        return min(prices, key=distance)
-
-    def _first_prices(self, source: str) -> dict[str, int]:
-        """Return the first price of each instrument in the first messages of a source, at the instrument's scale."""
-        known = self._prices.get(source)
-        if known is not None:
-            return known
-        market, names = venue_for_source(self._context, source).market, list(self._context.instruments)
-        frames = (each for each in self._journal.records(kinds=(Kind.FEED,)) if each.source == source)
-        prices: dict[str, int] = {}
-        for record in islice(frames, FRAMES_SEARCHED):
-            rows = market.decode(record.payload or b"", record.source, record.seq, record.time_ns)
-            for row in rows if isinstance(rows, np.ndarray) else ():
-                if row[r.TYPE] in (r.QUOTE, r.TRADE):
-                    price = int(row[r.QUOTE_BID] if row[r.TYPE] == r.QUOTE else row[r.TRADE_PRICE])
-                    prices.setdefault(names[int(row[r.INSTRUMENT])], max(price, 1))
-        self._prices[source] = prices
-        return prices
+    def _nearest_ids(self, record: Record, update_id: int) -> dict[str, int]:
+        """Return instrument -> distance of an update id to the nearest one in the messages around a snapshot."""
+        market, names = venue_for_source(self._context, record.source).market, list(self._context.instruments)
+        distances: dict[str, int] = {}
+        seqs = (max(0, record.seq - FRAMES_SEARCHED), min(record.seq + FRAMES_SEARCHED, self._journal.last_seq))
+        for near in self._journal.records(*seqs, kinds=(Kind.FEED,)):
+            rows = market.decode(near.payload or b"", near.source, near.seq, near.time_ns)
+            if isinstance(rows, np.ndarray) and len(rows) and rows[0, r.TYPE] in _ID_COLUMNS:
+                distance = abs(int(rows[0, _ID_COLUMNS[int(rows[0, r.TYPE])]]) - update_id)
+                name = names[int(rows[0, r.INSTRUMENT])]
+                distances[name] = min(distance, distances.get(name, distance))
+        return distances
 
     def _walk(self, *, merged: bool = False) -> Iterator[RowSpan | OutsideInput]:
         """Yield all inputs. `merged` yields consecutive rows of a segment as one span instead of block by block."""

@@ -264,7 +264,7 @@ def _by_records(
 
     with study_failures():
         folder = find_to_resimulate(journals, session)
-        recorded = session_in(folder, None)
+        recorded = session_in(folder)
         if not trust_code:
             refuse_untrusted_code(recorded, trusted_key(session), folder)
         called = "" if recorded.strategies else sides[0].stem

@@ -8,7 +8,7 @@ import click
 
 from verbatim.exit_codes import HALTED
 from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_resimulate, session_in, trusted_key
+from verbatim.session_lookup import described_session, find_to_resimulate, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -60,7 +60,14 @@ DIFFS_SHOWN = 10
 @click.option(
     "--exchange-info",
     type=click.Path(path_type=Path),
-    help="Of a capture: a file with the venue's answer to exchangeInfo. Without it, the grid that its own prices show.",
+    help="Of a capture: a file with the venue's answer to exchangeInfo, in place of the capture's own.",
+)
+@click.option(
+    "--quote-asset",
+    "quote_assets",
+    multiple=True,
+    metavar="SYMBOL=ASSET",
+    help="Of a capture without metadata: the asset in which a symbol is quoted, where its name does not show it.",
 )
 @click.option(
     "--warm-up",
@@ -89,6 +96,7 @@ def command(
     model_settings: tuple[str, ...],
     balances: tuple[str, ...],
     exchange_info: Path | None,
+    quote_assets: tuple[str, ...],
     warm_up: str | None,
     into: Path | None,
     no_journal: bool,
@@ -122,7 +130,8 @@ def command(
         folder = find_to_resimulate(journals, session)
         compile_if_new()
         journal = Journal.open(folder)
-        recorded = session_in(folder, exchange_info)
+        described = described_session(folder, exchange_info, quote_assets)
+        recorded = described.body
         if not trust_code:
             refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
@@ -146,6 +155,7 @@ def command(
                     *([f"warm-up {warm_up}"] if warm_up else []),
                     *settings,
                     *part,
+                    *described.notes,
                 ),
             )
             tried = (
@@ -153,7 +163,7 @@ def command(
                 if no_journal
                 else _written(folder, into or new_resim_folder(journals), wanted)
             )
-        _print_result(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
+        _print_result(folder, tried, model, measured_in, ", ".join(part), notes=described.notes, as_json=as_json)
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
 
@@ -178,7 +188,14 @@ def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":
 
 
 def _print_result(
-    folder: Path, tried: "Trial", model: "VenueModel", measured_in: int, part: str, *, as_json: bool
+    folder: Path,
+    tried: "Trial",
+    model: "VenueModel",
+    measured_in: int,
+    part: str,
+    *,
+    notes: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Print the result; `part` names the part of the session that was used, if not all of it."""
     import msgspec
@@ -193,6 +210,7 @@ def _print_result(
             "modelled": outcome.modelled,
             "model": model.settings(),
             "measured_in": measured_in,
+            "inferred": notes,
             "resimulated": msgspec.to_builtins(after),
         }
         echo(
@@ -210,6 +228,8 @@ def _print_result(
     echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
         echo(model.text(measured_in))
+    for note in notes:
+        echo(note)
     if not outcome.balances_known:
         echo("balances: as given, since the session states none")
     if after.shares is not None:

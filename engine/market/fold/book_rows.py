@@ -92,7 +92,7 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         t[i, X_SEEN_BOOK_NS] = row[r.TIME_NS]
         note_touched(s, t, i)
     if s[S_MODE] == LOAD and ends:
-        flags |= finish_snapshot(t, sides, pending, i, s[S_LEVELS_MAX])
+        flags |= finish_snapshot(t, sides, pending, i, s[S_LEVELS_MAX], row[r.SNAPSHOT_EDGE])
     if ends:
         if s[S_MODE] == LOAD or s[S_MODE] == APPLY:
             t[i, B_SEQ] = row[r.SEQ]

@@ -77,6 +77,15 @@ def follows(first_id: int, previous_id: int, held_id: int) -> bool:
 
 
 @compiled
+def is_old(last_id: int, held_id: int, snapshot_id: int, edge: int) -> bool:
+    """Return True if a book at held_id contains all of a diff.
+
+    The futures' rule drops less than Spot's: a diff that ends at the id of a snapshot changes it (`edge`).
+    """
+    return last_id < held_id or (last_id == held_id and not (edge and held_id == snapshot_id))
+
+
+@compiled
 def begin_diff(
     t: Rows,
     sides: Rows,
@@ -91,7 +100,7 @@ def begin_diff(
     """Apply, keep or ignore a diff by its header; return the mode for its levels and the flags raised."""
     flags = 0
     if t[i, B_STATE] == BOOK_SYNCED:
-        if last_id <= t[i, B_ID] and not restarted:
+        if not restarted and is_old(last_id, t[i, B_ID], t[i, B_SNAPSHOT_ID], previous_id > 0):
             t[i, B_DROPPED] += 1
             return IGNORE, 0
         on_snapshot = t[i, B_ID] == t[i, B_SNAPSHOT_ID]  # its id may be inside the first diff's range
@@ -178,7 +187,7 @@ def apply_levels(rows: Rows, start: int, end: int, t: Rows, sides: Rows, levels_
 
 
 @compiled
-def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int) -> int:
+def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int, edge: int) -> int:
     """Sort the loaded levels and apply the younger diffs kept; return the flags raised."""
     for side in range(2):
         t[i, B_BIDS + side] = sort_side(sides[2 * i + side], t[i, B_BIDS + side])
@@ -188,7 +197,7 @@ def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int
     head = 0
     while head < t[i, B_PENDING]:
         levels = pending[i, head, 2]
-        if pending[i, head, 1] <= t[i, B_ID]:
+        if is_old(pending[i, head, 1], t[i, B_ID], t[i, B_SNAPSHOT_ID], edge):
             t[i, B_DROPPED] += 1
         else:
             t[i, B_ID] = pending[i, head, 1]

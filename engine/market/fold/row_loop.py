@@ -203,6 +203,8 @@ def fold_rows(
             flags = close_until(
                 row[r.CLOCK_END_NS], 0, bars.shape[0], s, t, bars, closed, indicators, values, conditions
             )
+        elif kind == r.RETOLD:
+            pass
         elif kind == r.BAD_VALUE:
             flags = fold_bad_value(row, s, t, sides)
         else:

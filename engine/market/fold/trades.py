@@ -43,6 +43,35 @@ from engine.market.rows import Floats, Rows
 
 
 @compiled
+def is_repeated(count: int, last_id: int, last_venue_ns: int, trade_id: int, venue_ns: int) -> bool:
+    """Return True if a trade is repeated: its id does not rise, and the numbering did not start again."""
+    if count == 0 or trade_id > last_id:
+        return False
+    return trade_id == last_id or last_venue_ns <= 0 or venue_ns - last_venue_ns <= RESTART_NS
+
+
+@compiled
+def find_repeats(rows: Rows, last: Rows, found: Rows) -> None:
+    """Set `found` to 1 for each row that is a repeated trade.
+
+    Args:
+        rows: Rows in the order of their records.
+        last: For each instrument: the trades so far, id and venue's time of the last one. It is updated.
+        found: One number for each row, 0 before the call.
+
+    """
+    for k in range(rows.shape[0]):
+        if rows[k, r.TYPE] == r.TRADE:
+            of = last[rows[k, r.INSTRUMENT]]
+            if is_repeated(of[0], of[1], of[2], rows[k, r.TRADE_ID], rows[k, r.VENUE_NS]):
+                found[k] = 1
+            else:
+                of[0] += 1
+                of[1] = rows[k, r.TRADE_ID]
+                of[2] = rows[k, r.VENUE_NS]
+
+
+@compiled
 def fold_trade(
     row: Rows, s: Rows, t: Rows, bars: Rows, closed: Rows, indicators: Rows, values: Floats, conditions: Rows
 ) -> int:
@@ -51,11 +80,10 @@ def fold_trade(
     trade_id = row[r.TRADE_ID]
     flags = 0
     if t[i, T_COUNT] > 0:
+        if is_repeated(t[i, T_COUNT], t[i, T_ID], t[i, T_VENUE_NS], trade_id, row[r.VENUE_NS]):
+            t[i, T_REPEATED] += 1
+            return 0
         if trade_id <= t[i, T_ID]:
-            restarted = t[i, T_VENUE_NS] > 0 and row[r.VENUE_NS] - t[i, T_VENUE_NS] > RESTART_NS
-            if not restarted or trade_id == t[i, T_ID]:
-                t[i, T_REPEATED] += 1
-                return 0
             t[i, T_ID_GAPS] += 1
             flags = note_gap(row, t, t[i, T_ID], t[i, T_SEQ], t[i, T_TIME_NS], trade_id)
         if trade_id > t[i, T_ID] + 1:

@@ -11,8 +11,8 @@ from itertools import islice, pairwise
 from typing import Any, Final
 
 from engine.sim.binance import refusals
-from engine.sim.exchange.matching_kernel import MINUTE_NS
 from engine.sim.exchange.symbol_view import MinuteBar
+from engine.sim.exchange.venue_arrays import MINUTE_NS
 from engine.sim.units import NOTHING, text
 
 MS: Final = 1_000_000

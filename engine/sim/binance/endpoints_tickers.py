@@ -10,8 +10,8 @@ from engine.sim.binance import refusals
 from engine.sim.binance.candles import DAY_NS, MS, zone_ns
 from engine.sim.binance.endpoints import Call, Endpoint
 from engine.sim.binance.params import Params
-from engine.sim.exchange.matching_kernel import MINUTE_NS
 from engine.sim.exchange.symbol_view import MinuteBar, SymbolMarket
+from engine.sim.exchange.venue_arrays import MINUTE_NS
 from engine.sim.units import ONE, text
 
 STATUSES: Final = ("TRADING", "HALT", "BREAK", "CANCEL_ONLY", "END_OF_DAY")

@@ -15,7 +15,8 @@ from engine.sim.units import PLACES, units
 
 _NUMBER: Final = re.compile(refusals.NUMBER_PATTERN)
 _CLIENT_ID: Final = re.compile(refusals.CLIENT_ID_PATTERN)
-_SYMBOL: Final = re.compile(r"^[A-Z0-9-_.]{1,20}$")
+_SYMBOL_RANGE: Final = r"^[\w\-._&&[^a-z]]{1,50}$"  # as Java writes it: word characters of any script, no small a to z
+_SYMBOL: Final = re.compile(r"^(?:(?![a-z])[\w\-.]){1,50}$")
 _INTEGER: Final = re.compile(r"^[0-9]{1,20}$")
 
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -100,7 +101,7 @@ class Params:
         """Return the symbol, or refuse one that cannot be a symbol."""
         value = self.required("symbol")
         if not _SYMBOL.fullmatch(value):
-            raise refusals.illegal_characters("symbol", "^[A-Z0-9-_.]{1,20}$")
+            raise refusals.illegal_characters("symbol", _SYMBOL_RANGE)
         return value
 
     def client_id(self, name: str) -> str | None:

@@ -31,6 +31,10 @@ from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, Trad
 from engine.sim.units import ONE, product
 
 
+class TooLargeError(Exception):
+    """A number of the market is more than the venue counts in units of 1e-8. The text names the symbol."""
+
+
 class Exchange(OrderMatching):
     """The venue's orders, lists and market. Amounts are integers in units of 1e-8."""
 
@@ -268,6 +272,9 @@ class Exchange(OrderMatching):
 
         Returns:
             (True if an order was filled, the next row).
+
+        Raises:
+            TooLargeError: A number does not fit.
         """
         books = self.books
         events = len(self._events)
@@ -279,6 +286,11 @@ class Exchange(OrderMatching):
                 row = rows[start].tolist()
                 self._fund(self._by_place[row[r.INSTRUMENT]], row[r.TIME_NS] - ahead_ns)
                 continue
+            if why == matching_kernel.TOO_LARGE:
+                rules = self._by_place[int(rows[start, r.INSTRUMENT])].rules
+                raise TooLargeError(
+                    f"{rules.symbol}: a price or a size is more than the simulated venue counts exactly"
+                )
             row = rows[start - 1].tolist()
             market = self._by_place[row[r.INSTRUMENT]]
             books.read_queues()

@@ -8,7 +8,7 @@ returns.
 from typing import Final
 
 from engine.model import Side
-from engine.sim.exchange import matching_kernel as at
+from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.order_values import SimNewOrder, SimOrder
 from engine.sim.exchange.venue_books import VenueBooks
 
@@ -64,8 +64,8 @@ def _bounds(order: SimOrder) -> tuple[int, int]:
         level = trailing_trigger(order)
         return (level, order.trailing_best - 1) if order.side is Side.BUY else (order.trailing_best + 1, level)
     if not order.stop_price:
-        return 0, at.HIGHEST  # any price begins the tracking
-    return (order.stop_price, -1) if triggers_above(order) else (at.HIGHEST, order.stop_price)
+        return 0, arrays.HIGHEST  # any price begins the tracking
+    return (order.stop_price, -1) if triggers_above(order) else (arrays.HIGHEST, order.stop_price)
 
 
 class HeldOrders:
@@ -99,6 +99,6 @@ class HeldOrders:
 
     def _set_bounds(self, place: int) -> None:
         bounds = [_bounds(order) for order in self._orders if order.place == place]
-        high = min((high for high, _ in bounds), default=at.HIGHEST)
+        high = min((high for high, _ in bounds), default=arrays.HIGHEST)
         low = max((low for _, low in bounds), default=-1)
-        self._books.v[place, [at.V_TRIGGER_HIGH, at.V_TRIGGER_LOW]] = high, low
+        self._books.v[place, [arrays.V_TRIGGER_HIGH, arrays.V_TRIGGER_LOW]] = high, low

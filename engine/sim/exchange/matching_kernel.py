@@ -11,9 +11,10 @@ consumed of a level stays consumed until that level changes. The public book has
 from typing import Final
 
 from engine.market import rows as r
+from engine.market.fold.books import is_old
 from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, needs_window, slot_of
 from engine.market.jit import compiled
-from engine.market.rows import Floats, Rows
+from engine.market.rows import VALUE_MAX, Floats, Rows
 from engine.sim.exchange.price_levels import (
     FAR,
     SIZE,
@@ -25,6 +26,44 @@ from engine.sim.exchange.price_levels import (
     set_slot,
 )
 from engine.sim.exchange.queue_models import PESSIMISTIC, advance_front, excess
+from engine.sim.exchange.trade_tape import add_up_to_largest, apply_trade, is_new_trade
+from engine.sim.exchange.venue_arrays import (
+    HIGHEST,
+    LARGEST,
+    O_AHEAD,
+    O_PRICE,
+    O_SHOWN,
+    O_SIDE,
+    O_SYMBOL,
+    O_TRADED,
+    V_ASK,
+    V_ASK_SIZE,
+    V_BID,
+    V_BID_SIZE,
+    V_EDGE,
+    V_FAR,
+    V_FRESH_ASK,
+    V_FRESH_BID,
+    V_FRESH_ID,
+    V_FUNDING_NS,
+    V_GAPS,
+    V_ID,
+    V_JOINED,
+    V_LOT,
+    V_MARK,
+    V_PRICE_UNIT,
+    V_QUEUE,
+    V_QUEUE_N,
+    V_QUOTE_ID,
+    V_QUOTED,
+    V_QUOTES_ALONE,
+    V_RATE,
+    V_RECORDS,
+    V_SIZE_UNIT,
+    V_SNAPSHOT_ID,
+    V_TRIGGER_HIGH,
+    V_TRIGGER_LOW,
+)
 
 # Reasons to stop
 DONE: Final = 0
@@ -34,81 +73,8 @@ UNJOINED: Final = 3  # before a diff that precedes the first snapshot
 JOINED: Final = 4  # after a snapshot
 GROW: Final = 5  # before a record for which the books need room or another window
 FUNDED: Final = 6  # before a mark with a later funding time: the previous funding is due
+TOO_LARGE: Final = 8  # before a record with a price above HIGHEST units or a size above LARGEST
 TRIGGERED: Final = 7  # after a price that triggers a held order and fills no resting one
-
-# v: one row for each symbol
-V_JOINED: Final = 0
-V_ID: Final = 1  # last update id of the diffs
-V_GAPS: Final = 2  # diffs that did not continue the previous one: losses of the capture
-V_QUOTED: Final = 3  # a quote has come
-V_QUOTE_ID: Final = 4
-V_BID: Final = 5
-V_BID_SIZE: Final = 6
-V_ASK: Final = 7
-V_ASK_SIZE: Final = 8
-V_FRESH_ID: Final = 9  # update id of the quote in the matching book; 0: no quote
-V_FRESH_BID: Final = 10
-V_FRESH_ASK: Final = 11
-V_FAR: Final = 12  # number of levels in the sorted row of each side (price_levels.py): bids, asks
-V_PRICE_UNIT: Final = 14  # factor from a row's price to units
-V_SIZE_UNIT: Final = 15
-V_PRINTS: Final = 16  # number of trades so far
-V_BARS: Final = 17
-V_RECORDS: Final = 18  # records of all symbols; only the first symbol has it
-V_QUEUE: Final = 19  # queue model of resting orders
-V_QUEUE_N: Final = 20  # exponent of a power model
-V_LOT: Final = 21  # a probabilistic queue model rounds to it
-V_QUOTES_ALONE: Final = 22  # 1: no diffs come, and the book is the last quote
-V_MARK: Final = 23  # mark price, and the rate of the next funding
-V_RATE: Final = 24
-V_FUNDING_NS: Final = 25  # time of the next funding in the venue's clock; 0: unknown
-V_TRIGGER_HIGH: Final = 26  # a price at it or above triggers a held order; HIGHEST: no order
-V_TRIGGER_LOW: Final = 27  # a price at it or below triggers one; -1: no order
-V_FIELDS: Final = 28
-
-# tape: the last trades, a ring
-P_ID: Final = 0
-P_PRICE: Final = 1
-P_SIZE: Final = 2
-P_TIME_NS: Final = 3
-P_BUYER_IS_MAKER: Final = 4
-P_FIELDS: Final = 5
-PRINTS_KEPT: Final = 1000  # the limit of GET trades
-
-# minutes of trades, a ring
-M_START_NS: Final = 0
-M_OPEN: Final = 1
-M_HIGH: Final = 2
-M_LOW: Final = 3
-M_CLOSE: Final = 4
-M_VOLUME: Final = 5
-M_QUOTE: Final = 6
-M_COUNT: Final = 7
-M_TAKER_BASE: Final = 8
-M_TAKER_QUOTE: Final = 9
-M_FIRST_ID: Final = 10
-M_LAST_ID: Final = 11
-M_FIELDS: Final = 12
-MINUTES_KEPT: Final = 1500  # a day and an hour, for GET klines and ticker/24hr
-MINUTE_NS: Final = 60_000_000_000
-
-# orders: resting ones, best price first, then by age
-O_SYMBOL: Final = 0
-O_SIDE: Final = 1
-O_PRICE: Final = 2
-O_AHEAD: Final = 3  # size ahead in the queue; probabilistic models keep it in the floats
-O_SHOWN: Final = 4  # size of the level at the last update of the queue
-O_TRADED: Final = 5  # traded at the price since then
-O_FIELDS: Final = 6
-
-_ONE: Final = 100_000_000
-HIGHEST: Final = 2**62  # above any price
-
-
-@compiled
-def product(price: int, size: int) -> int:
-    """Return price times size, cut to 8 places, without an intermediate above 2**63."""
-    return price * (size // _ONE) + (price // _ONE) * (size % _ONE) + (price % _ONE) * (size % _ONE) // _ONE
 
 
 @compiled
@@ -158,46 +124,10 @@ def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, o
                 return True
     for k in range(orders.shape[0]):
         if orders[k, O_SYMBOL] == i and orders[k, O_PRICE] == price and orders[k, O_SIDE] == hit:
-            orders[k, O_AHEAD] -= size
-            orders[k, O_TRADED] += size
+            orders[k, O_AHEAD] = max(orders[k, O_AHEAD], size - LARGEST) - size
+            add_up_to_largest(orders[k], O_TRADED, size)
             fronts[k] -= size
     return False
-
-
-@compiled
-def apply_trade(i: int, row: Rows, v: Rows, prints: Rows, minutes: Rows) -> None:
-    """Add a trade to the tape and to its minute by the venue's time."""
-    price = row[r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
-    size = row[r.TRADE_SIZE] * v[i, V_SIZE_UNIT]
-    at = v[i, V_PRINTS] % PRINTS_KEPT
-    v[i, V_PRINTS] += 1
-    prints[i, at, P_ID] = row[r.TRADE_ID]
-    prints[i, at, P_PRICE] = price
-    prints[i, at, P_SIZE] = size
-    prints[i, at, P_TIME_NS] = row[r.VENUE_NS]
-    prints[i, at, P_BUYER_IS_MAKER] = row[r.TRADE_BUYER_IS_MAKER]
-    start_ns = row[r.VENUE_NS] - row[r.VENUE_NS] % MINUTE_NS
-    at = (v[i, V_BARS] - 1) % MINUTES_KEPT
-    if v[i, V_BARS] == 0 or minutes[i, at, M_START_NS] < start_ns:
-        at = v[i, V_BARS] % MINUTES_KEPT
-        v[i, V_BARS] += 1
-        for field in range(M_FIELDS):
-            minutes[i, at, field] = 0
-        minutes[i, at, M_START_NS] = start_ns
-        for field in range(M_OPEN, M_VOLUME):
-            minutes[i, at, field] = price
-        minutes[i, at, M_FIRST_ID] = row[r.TRADE_ID]
-    minutes[i, at, M_HIGH] = max(minutes[i, at, M_HIGH], price)
-    minutes[i, at, M_LOW] = min(minutes[i, at, M_LOW], price)
-    minutes[i, at, M_CLOSE] = price
-    minutes[i, at, M_LAST_ID] = row[r.TRADE_ID]
-    quote = product(price, size)
-    minutes[i, at, M_VOLUME] += size
-    minutes[i, at, M_QUOTE] += quote
-    minutes[i, at, M_COUNT] += 1
-    if row[r.TRADE_BUYER_IS_MAKER] == 0:
-        minutes[i, at, M_TAKER_BASE] += size
-        minutes[i, at, M_TAKER_QUOTE] += quote
 
 
 @compiled
@@ -259,7 +189,9 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
         last_id = rows[start, r.SNAPSHOT_ID]
         v[i, V_FRESH_ID] = 0
         v[i, V_JOINED] = 1
-    elif last_id <= v[i, V_ID]:
+        v[i, V_SNAPSHOT_ID] = last_id
+        v[i, V_EDGE] = rows[start + rows[start, r.DIFF_LEVELS], r.SNAPSHOT_EDGE]
+    elif is_old(last_id, v[i, V_ID], v[i, V_SNAPSHOT_ID], v[i, V_EDGE]):
         return False
     else:
         first_id = rows[start, r.DIFF_FIRST_ID]
@@ -331,6 +263,28 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
 
 
 @compiled
+def fits_units(i: int, rows: Rows, start: int, end: int, v: Rows) -> bool:
+    """Return True if no price of a record is above HIGHEST units, and no size above LARGEST."""
+    price_max = HIGHEST // v[i, V_PRICE_UNIT]
+    size_max = LARGEST // v[i, V_SIZE_UNIT]
+    if price_max >= VALUE_MAX and size_max >= VALUE_MAX:
+        return True
+    for k in range(start, end):
+        kind = rows[k, r.TYPE]
+        if kind == r.QUOTE:
+            if max(rows[k, r.QUOTE_BID], rows[k, r.QUOTE_ASK]) > price_max:
+                return False
+            if max(rows[k, r.QUOTE_BID_SIZE], rows[k, r.QUOTE_ASK_SIZE]) > size_max:
+                return False
+        elif kind == r.TRADE:
+            if rows[k, r.TRADE_PRICE] > price_max or rows[k, r.TRADE_SIZE] > size_max:
+                return False
+        elif kind == r.LEVEL and (rows[k, r.LEVEL_PRICE] > price_max or rows[k, r.LEVEL_SIZE] > size_max):
+            return False
+    return True
+
+
+@compiled
 def match_rows(
     rows: Rows,
     start: int,
@@ -349,7 +303,10 @@ def match_rows(
         i = rows[k, r.INSTRUMENT]
         last = k
         why = DONE
-        if kind == r.TRADE and rows[k, r.TRADE_OFF_BOOK] == 0:
+        levels_count = rows[k, r.DIFF_LEVELS] if kind == r.DIFF or kind == r.SNAPSHOT else 0
+        if kind != r.MARK and not fits_units(i, rows, k, k + 1 + levels_count, v):
+            return k, TOO_LARGE
+        if kind == r.TRADE and is_new_trade(i, rows[k], v) and rows[k, r.TRADE_OFF_BOOK] == 0:
             apply_trade(i, rows[k], v, prints, minutes)
             price = rows[k, r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
             if reaches_order(

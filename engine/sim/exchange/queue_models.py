@@ -67,7 +67,7 @@ def chance_behind(kind: int, n: int, front: float, back: float) -> float:
 @compiled
 def advance_front(kind: int, n: int, front: float, before: int, shown: int, traded: int) -> float:
     """Return the size before the order after a level's change: trades were already counted, the rest are cancels."""
-    change = float(before - shown - traded)
+    change = float(before) - float(shown) - float(traded)
     if change < 0.0:
         return min(front, float(shown))
     back = max(float(before) - front, 0.0)

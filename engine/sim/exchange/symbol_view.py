@@ -11,7 +11,7 @@ from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import Side
 from engine.sim.binance.filters import SymbolRules
-from engine.sim.exchange import matching_kernel as at
+from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.exchange.venue_books import VenueBooks
 from engine.sim.feeds.sim_market import SimQuote, TradePrint
@@ -55,17 +55,17 @@ class SymbolMarket:
     @property
     def joined(self) -> bool:
         """Return True after the first snapshot."""
-        return bool(self._number(at.V_JOINED))
+        return bool(self._number(arrays.V_JOINED))
 
     @property
     def gaps(self) -> int:
         """Return the number of diffs that did not continue the previous one: losses of the capture."""
-        return self._number(at.V_GAPS)
+        return self._number(arrays.V_GAPS)
 
     @property
     def update_id(self) -> int:
         """Return the last update id."""
-        return self._number(at.V_ID)
+        return self._number(arrays.V_ID)
 
     def top(self, limit: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best bids and asks of the public book."""
@@ -74,9 +74,9 @@ class SymbolMarket:
     @property
     def quote(self) -> SimQuote | None:
         """Return the last quote; None before the first."""
-        if not self._number(at.V_QUOTED):
+        if not self._number(arrays.V_QUOTED):
             return None
-        return SimQuote(*self._books.v[self.place, at.V_QUOTE_ID : at.V_ASK_SIZE + 1].tolist())
+        return SimQuote(*self._books.v[self.place, arrays.V_QUOTE_ID : arrays.V_ASK_SIZE + 1].tolist())
 
     # ---- the matching book
 
@@ -101,18 +101,18 @@ class SymbolMarket:
     @property
     def prints(self) -> list[TradePrint]:
         """Return the last trades, oldest first."""
-        count = self._number(at.V_PRINTS)
+        count = self._number(arrays.V_PRINTS)
         tape = self._books.prints[self.place]
-        return [_print(tape[n % at.PRINTS_KEPT]) for n in range(max(0, count - at.PRINTS_KEPT), count)]
+        return [_print(tape[n % arrays.PRINTS_KEPT]) for n in range(max(0, count - arrays.PRINTS_KEPT), count)]
 
     def prints_last(self) -> TradePrint:
         """Return the last trade; the symbol must have had one."""
-        return _print(self._books.prints[self.place, (self._number(at.V_PRINTS) - 1) % at.PRINTS_KEPT])
+        return _print(self._books.prints[self.place, (self._number(arrays.V_PRINTS) - 1) % arrays.PRINTS_KEPT])
 
     @property
     def has_prints(self) -> bool:
         """Return True after the first trade."""
-        return bool(self._number(at.V_PRINTS))
+        return bool(self._number(arrays.V_PRINTS))
 
     @property
     def minutes(self) -> list[MinuteBar]:
@@ -145,7 +145,7 @@ class SymbolMarket:
                     last_id=trades[-1].trade_id,
                 )
             )
-        return found[1:] if self._number(at.V_PRINTS) > at.PRINTS_KEPT else found
+        return found[1:] if self._number(arrays.V_PRINTS) > arrays.PRINTS_KEPT else found
 
     @property
     def bar_last(self) -> MinuteBar:
@@ -155,12 +155,12 @@ class SymbolMarket:
     @property
     def bars(self) -> list[MinuteBar]:
         """Return the minutes with trades, oldest first."""
-        return self._bars(at.MINUTES_KEPT)
+        return self._bars(arrays.MINUTES_KEPT)
 
     def _bars(self, most: int) -> list[MinuteBar]:
-        count = self._number(at.V_BARS)
+        count = self._number(arrays.V_BARS)
         minutes = self._books.minutes[self.place]
-        return [MinuteBar(*minutes[n % at.MINUTES_KEPT].tolist()) for n in range(max(0, count - most), count)]
+        return [MinuteBar(*minutes[n % arrays.MINUTES_KEPT].tolist()) for n in range(max(0, count - most), count)]
 
     def last_price(self) -> int:
         """Return the last trade's price; before the first, the middle of the book; 0 if both are missing."""
@@ -172,22 +172,26 @@ class SymbolMarket:
     def trigger_price(self) -> int:
         """Return the price that triggers stops: the last trade's, or the middle of the quote if only quotes come."""
         quote = self.quote
-        if self._number(at.V_QUOTES_ALONE) and quote is not None:
+        if self._number(arrays.V_QUOTES_ALONE) and quote is not None:
             return (quote.bid + quote.ask) // 2
         return self.last_price()
 
     def average_price(self) -> int:
         """Return the volume-weighted price of the last minutes, as the filters use it."""
-        count, minutes = self._number(at.V_BARS), self._books.minutes[self.place]
+        count, minutes = self._number(arrays.V_BARS), self._books.minutes[self.place]
         recent = range(max(0, count - AVERAGE_MINUTES), count)
-        traded = [minutes[n % at.MINUTES_KEPT, at.M_VOLUME : at.M_QUOTE + 1].tolist() for n in recent]
+        traded = [minutes[n % arrays.MINUTES_KEPT, arrays.M_VOLUME : arrays.M_QUOTE + 1].tolist() for n in recent]
         volume = sum([base for base, _ in traded])
         return sum([quote for _, quote in traded]) * ONE // volume if volume else self.last_price()
 
     def pop_funding(self) -> tuple[int, int, int]:
         """Return (mark price, rate, time) of the due funding and forget its time; the next mark has the next one."""
-        price, rate, due_ns = self._number(at.V_MARK), self._number(at.V_RATE), self._number(at.V_FUNDING_NS)
-        self._books.v[self.place, at.V_FUNDING_NS] = 0
+        price, rate, due_ns = (
+            self._number(arrays.V_MARK),
+            self._number(arrays.V_RATE),
+            self._number(arrays.V_FUNDING_NS),
+        )
+        self._books.v[self.place, arrays.V_FUNDING_NS] = 0
         return price, rate, due_ns
 
     # ---- resting orders, best price first, then by age

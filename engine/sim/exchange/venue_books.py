@@ -14,6 +14,7 @@ from engine.market.fold.dense_book import N_COUNT, needs_window, rebuild_window,
 from engine.market.rows import Floats, Rows
 from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import price_levels, queue_models
+from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
 from engine.sim.units import PLACES
@@ -27,14 +28,14 @@ class VenueBooks:
     """Arrays of all symbols, which are known by their index."""
 
     def __init__(self, symbols: int) -> None:
-        self.v: Rows = np.zeros((symbols, at.V_FIELDS), np.int64)
-        self.v[:, at.V_PRICE_UNIT] = self.v[:, at.V_SIZE_UNIT] = 1
-        self.v[:, at.V_TRIGGER_HIGH], self.v[:, at.V_TRIGGER_LOW] = at.HIGHEST, -1
+        self.v: Rows = np.zeros((symbols, arrays.V_FIELDS), np.int64)
+        self.v[:, arrays.V_PRICE_UNIT] = self.v[:, arrays.V_SIZE_UNIT] = 1
+        self.v[:, arrays.V_TRIGGER_HIGH], self.v[:, arrays.V_TRIGGER_LOW] = arrays.HIGHEST, -1
         self.levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
-        self.prints: Rows = np.zeros((symbols, at.PRINTS_KEPT, at.P_FIELDS), np.int64)
-        self.minutes: Rows = np.zeros((symbols, at.MINUTES_KEPT, at.M_FIELDS), np.int64)
+        self.prints: Rows = np.zeros((symbols, arrays.PRINTS_KEPT, arrays.P_FIELDS), np.int64)
+        self.minutes: Rows = np.zeros((symbols, arrays.MINUTES_KEPT, arrays.M_FIELDS), np.int64)
         self.resting: list[SimOrder] = []  # in the order of `orders`
-        self.orders: Rows = np.zeros((0, at.O_FIELDS), np.int64)
+        self.orders: Rows = np.zeros((0, arrays.O_FIELDS), np.int64)
         self.fronts: Floats = np.zeros(0, np.float64)  # size before each order, in a probabilistic queue model
         self._pending: list[deque[Rows]] = [
             deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)
@@ -50,26 +51,26 @@ class VenueBooks:
         at.update_queues(0, self.v, self.levels, self.orders, self.fronts)
         side: Rows = np.zeros(price_levels.FAR, np.int64)
         price_levels.find_level(side, 0, 0)
-        price_levels.best_offered(side, 0, at.HIGHEST)
+        price_levels.best_offered(side, 0, arrays.HIGHEST)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Set the scales of a symbol's rows; without this call rows are in units."""
         assert max(price_scale, size_scale) <= PLACES, (
             f"the venue counts in units of 1e-{PLACES}: finer scales do not fit"
         )
-        self.v[i, [at.V_PRICE_UNIT, at.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
+        self.v[i, [arrays.V_PRICE_UNIT, arrays.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
 
     # ---- folding
 
     @property
     def records(self) -> int:
         """Return the number of the market's records folded."""
-        return int(self.v[0, at.V_RECORDS])
+        return int(self.v[0, arrays.V_RECORDS])
 
     def match_rows(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
         """Fold up to the first row that may fill an order; return (next row, reason to stop).
 
-        The reason is DONE, PRINTED, CROSSED, FUNDED or TRIGGERED.
+        The reason is DONE, PRINTED, CROSSED, FUNDED, TOO_LARGE or TRIGGERED.
         """
         while True:
             start, why = at.match_rows(
@@ -83,7 +84,7 @@ class VenueBooks:
             elif why == at.UNJOINED:
                 end = start + 1 + int(rows[start, r.DIFF_LEVELS])
                 self._pending[int(rows[start, r.INSTRUMENT])].append(rows[start:end].copy())
-                self.v[0, at.V_RECORDS] += rows[end - 1, r.LAST]
+                self.v[0, arrays.V_RECORDS] += rows[end - 1, r.LAST]
                 start = end
             elif why == at.JOINED:
                 if self._join(int(rows[start - 1, r.INSTRUMENT])):
@@ -94,10 +95,10 @@ class VenueBooks:
     def _join(self, i: int) -> bool:
         """Apply the diffs kept for a snapshot; return True if a resting order could now trade."""
         kept, self._pending[i] = self._pending[i], deque(maxlen=PENDING_DIFFS_MAX)
-        seen = int(self.v[0, at.V_RECORDS])
+        seen = int(self.v[0, arrays.V_RECORDS])
         for diff in kept:
             self.match_rows(diff)
-        self.v[0, at.V_RECORDS] = seen  # they were counted at their arrival
+        self.v[0, arrays.V_RECORDS] = seen  # they were counted at their arrival
         return at.update_queues(i, self.v, self.levels, self.orders, self.fronts)
 
     def _grow(self, i: int, more: int) -> None:
@@ -109,7 +110,7 @@ class VenueBooks:
         short = self._most(i) + more >= room
         for side in (r.BID, r.ASK):
             if short or needs_window(self.levels[2 * i + side]):
-                self.v[i, at.V_FAR + side] = rebuild_window(self.levels[2 * i + side], self._all(i, side))
+                self.v[i, arrays.V_FAR + side] = rebuild_window(self.levels[2 * i + side], self._all(i, side))
         if short and 2 * (self._most(i) + more) >= room:
             self.levels = widen(
                 self.levels, price_levels.NUMBERS, price_levels.FAR + price_levels.STEP * max(2 * room, room + more + 1)
@@ -117,10 +118,10 @@ class VenueBooks:
 
     def _most(self, i: int) -> int:
         """Return the number of places on the longer side."""
-        return int((self.v[i, at.V_FAR : at.V_FAR + 2] + self.levels[2 * i : 2 * i + 2, N_COUNT]).max())
+        return int((self.v[i, arrays.V_FAR : arrays.V_FAR + 2] + self.levels[2 * i : 2 * i + 2, N_COUNT]).max())
 
     def _all(self, i: int, side: int) -> Rows:
-        return price_levels.all_levels(self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]))
+        return price_levels.all_levels(self.levels[2 * i + side], int(self.v[i, arrays.V_FAR + side]))
 
     # ---- resting orders
 
@@ -140,41 +141,45 @@ class VenueBooks:
 
     def quotes_alone(self, i: int) -> None:
         """Use the last quote as the book of a symbol without diffs."""
-        self.v[i, [at.V_QUOTES_ALONE, at.V_JOINED, at.V_ID]] = 1
+        self.v[i, [arrays.V_QUOTES_ALONE, arrays.V_JOINED, arrays.V_ID]] = 1
 
     def queue(self, i: int, kind: int, n: int, lot: int) -> None:
         """Set the queue model of a symbol (queue_models.py)."""
-        self.v[i, [at.V_QUEUE, at.V_QUEUE_N, at.V_LOT]] = kind, n, lot
+        self.v[i, [arrays.V_QUEUE, arrays.V_QUEUE_N, arrays.V_LOT]] = kind, n, lot
 
     def read_queues(self) -> None:
         """Copy the queues from the arrays to the orders, before a caller reads or changes them."""
         for order, numbers, front in zip(self.resting, self.orders.tolist(), self.fronts.tolist(), strict=True):
-            order.queue_shown, order.queue_traded, order.queue_front = numbers[at.O_SHOWN], numbers[at.O_TRADED], front
+            order.queue_shown, order.queue_traded, order.queue_front = (
+                numbers[arrays.O_SHOWN],
+                numbers[arrays.O_TRADED],
+                front,
+            )
             order.queue_ahead = (
-                numbers[at.O_AHEAD]
-                if self.v[order.place, at.V_QUEUE] == queue_models.PESSIMISTIC
+                numbers[arrays.O_AHEAD]
+                if self.v[order.place, arrays.V_QUEUE] == queue_models.PESSIMISTIC
                 else max(0, int(front))
             )
 
     def write_queues(self) -> None:
         """Copy the queues from the orders to the arrays, after a caller changed them."""
         for k, order in enumerate(self.resting):
-            self.orders[k, at.O_AHEAD :] = order.queue_ahead, order.queue_shown, order.queue_traded
+            self.orders[k, arrays.O_AHEAD :] = order.queue_ahead, order.queue_shown, order.queue_traded
             self.fronts[k] = order.queue_front
 
     def excess(self, order: SimOrder, size: int) -> int:
         """Return what a trade of this size at an order's price leaves for it."""
-        kind, _, lot = self.v[order.place, at.V_QUEUE : at.V_LOT + 1].tolist()
+        kind, _, lot = self.v[order.place, arrays.V_QUEUE : arrays.V_LOT + 1].tolist()
         return queue_models.excess(kind, lot, order.queue_ahead, order.queue_front, size)
 
     def _rebuild_orders(self) -> None:
         self.resting.sort(
             key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.priority)
         )
-        self.orders = np.zeros((len(self.resting), at.O_FIELDS), np.int64)
+        self.orders = np.zeros((len(self.resting), arrays.O_FIELDS), np.int64)
         self.fronts = np.zeros(len(self.resting), np.float64)
         for k, order in enumerate(self.resting):
-            self.orders[k, : at.O_AHEAD] = order.place, order.side.sign < 0, order.price
+            self.orders[k, : arrays.O_AHEAD] = order.place, order.side.sign < 0, order.price
         self.write_queues()
 
     # ---- reading
@@ -187,15 +192,15 @@ class VenueBooks:
     def _place(self, i: int, side: int, price: int) -> int:
         """Return the index of a level's first number in the row of its side; 0 if it has no place."""
         return price_levels.find_level(
-            self.levels[2 * i + side], int(self.v[i, at.V_FAR + side]), price if side == r.BID else -price
+            self.levels[2 * i + side], int(self.v[i, arrays.V_FAR + side]), price if side == r.BID else -price
         )
 
     def offers(self, i: int, side: int) -> Iterator[tuple[int, int]]:
         """Yield (price, quantity left to consume), best first."""
         row, sign = 2 * i + side, 1 if side == r.BID else -1
-        key = at.HIGHEST
+        key = arrays.HIGHEST
         while (
-            key := price_levels.best_offered(self.levels[row], int(self.v[i, at.V_FAR + side]), key)
+            key := price_levels.best_offered(self.levels[row], int(self.v[i, arrays.V_FAR + side]), key)
         ) != price_levels.LOWEST:
             place = self._place(i, side, sign * key)
             yield (

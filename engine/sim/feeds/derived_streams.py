@@ -11,8 +11,8 @@ import msgspec
 
 from engine.sim.binance.candles import Interval
 from engine.sim.binance.endpoints_tickers import day_ticker
-from engine.sim.exchange.matching_kernel import MINUTE_NS
 from engine.sim.exchange.symbol_view import MinuteBar, SymbolMarket
+from engine.sim.exchange.venue_arrays import MINUTE_NS
 from engine.sim.feeds.sim_market import Line, combined
 from engine.sim.units import text
 

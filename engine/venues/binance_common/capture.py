@@ -1,108 +1,126 @@
-"""Which Binance market a capture belongs to, and the grid of its instruments, as its stream messages show them.
+"""Which Binance market a capture belongs to, and its instruments: as its own exchangeInfo or its messages show them.
 
-For recordings without metadata: a tick or lot read off messages is the finest that was seen, not the venue's own.
+A tick or lot read off messages is the finest that was seen, not the venue's own. Assets are read off a symbol's end;
+the caller says which instruments were inferred in this way.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 
 import msgspec
 
+from engine.market.rows import VALUE_MAX
 from engine.model import Instrument
-from engine.venues.venue import CapturedMarket
+from engine.venues.binance_common.capture_scan import CaptureScan, FileScan, SymbolScan
+from engine.venues.binance_common.market import AGGREGATE, SINGLE
+from engine.venues.binance_common.metadata import fitting_scale
+from engine.venues.venue import CapturedMarket, CaptureMessages
 
-MESSAGES_MAX = 3_000  # their grid is the capture's
-ENVELOPE = b'{"stream":"'
-DATA_MARK = b'","data":'
-FUTURES_ALONE = frozenset({"bookTicker", "markPriceUpdate"})  # Spot's ticker has no event name
-_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
-
-
-class _Message(msgspec.Struct, gc=False):
-    """The fields of any stream message that show an instrument's grid."""
-
-    e: str = ""
-    b: msgspec.Raw = msgspec.Raw(b"[]")  # a price, or levels
-    a: msgspec.Raw = msgspec.Raw(b"[]")
-    B: str = ""
-    A: str = ""
-    p: str = ""
-    q: str = ""
-    pu: int | None = None
-
-
-class _Seen:
-    """The grid of one symbol, as far as messages show it."""
-
-    def __init__(self) -> None:
-        self.prices: list[str] = []
-        self.sizes: list[str] = []
+# assets in which Binance's markets are quoted (exchangeInfo of Spot, November 2026)
+_QUOTES = (
+    "USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDS", "USD1", "DAI", "PAX", "VAI", "UST", "RLUSD", "XUSD",
+    "AEUR", "EURI", "IDRT", "BIDR", "BKRW", "BVND", "BTC", "ETH", "BNB", "XRP", "TRX", "DOGE", "DOT", "SOL",
+    "EUR", "TRY", "BRL", "JPY", "ARS", "MXN", "COP", "PLN", "RON", "UAH", "ZAR", "CZK", "GBP", "AUD", "RUB", "NGN",
+    "IDR", "USD",
+)  # fmt: skip
+ReadMetadata = Callable[[bytes], Sequence[Instrument]]
 
 
 def identify(
-    payloads: Iterable[bytes], *, spot: str = "", linear: str = "", inverse: str = ""
+    messages: CaptureMessages, read_metadata: ReadMetadata, *, spot: str = "", linear: str = "", inverse: str = ""
 ) -> CapturedMarket | None:
-    """Return what the messages show of their market, or None if they are of another.
+    """Return the market of those files that are of one kind of market, or None without such files.
 
     Args:
-        payloads: Stream messages; the first MESSAGES_MAX are read.
+        messages: All messages of the capture.
+        read_metadata: Returns the instruments of an answer to exchangeInfo. Raises ValueError for any other text.
         spot: The venue's name, if the caller wants a spot market. Exactly one of the three is given.
         linear: As `spot`, for linear futures.
         inverse: As `spot`, for inverse futures.
 
     """
-    seen: dict[str, _Seen] = {}
-    is_future = has_books = False
-    for symbol, message in _messages(payloads):
-        is_future |= message.pu is not None or message.e in FUTURES_ALONE
-        has_books |= message.e == "depthUpdate"
-        _add_message(seen.setdefault(symbol, _Seen()), message)
-    is_inverse = is_future and any("USD_" in symbol for symbol in seen)
-    venue = spot if not is_future else inverse if is_inverse else linear
-    if not seen or not venue:
+    scan = messages.once(CaptureScan)
+    kind = "spot" if spot else "linear" if linear else "inverse"
+    files = {source: file for source, file in scan.files.items() if file.symbols and _kind(file) == kind}
+    if not files:
         return None
-    instruments = tuple(
-        _instrument(venue, symbol, seen[symbol], is_future=is_future, is_inverse=is_inverse) for symbol in sorted(seen)
+    seen: dict[str, SymbolScan] = {}
+    for file in files.values():
+        for symbol, found in file.symbols.items():
+            seen.setdefault(symbol, SymbolScan()).merge(found)
+    venue = spot or linear or inverse
+    listed = _listed(scan.metadata, read_metadata)
+    instruments, inferred, refused = [], [], []
+    for symbol in sorted(seen):
+        instrument = listed.get(symbol)
+        if instrument is None:
+            inferred.append(symbol)
+            instrument = _inferred(venue, symbol, seen[symbol], kind)
+        if reason := _refusal(seen[symbol]):
+            refused.append((symbol, reason))
+        else:
+            instruments.append(_as_seen(instrument, seen[symbol]))
+    has_books = any(file.has_books for file in files.values())
+    return CapturedMarket(
+        venue,
+        tuple(instruments),
+        has_books,
+        frozenset(files),
+        inferred=tuple(inferred),
+        largest=tuple((symbol, found.prices.largest, found.sizes.largest) for symbol, found in seen.items()),
+        refused=tuple(refused),
     )
-    return CapturedMarket(venue, instruments, has_books)
 
 
-def _messages(payloads: Iterable[bytes]) -> Iterator[tuple[str, _Message]]:
-    decode = msgspec.json.Decoder(_Message).decode
-    count = 0
-    for payload in payloads:
-        mark = payload.find(DATA_MARK)
-        if payload.startswith(ENVELOPE) and mark > 0:
-            symbol = payload[len(ENVELOPE) : mark].partition(b"@")[0].decode("ascii", "replace").upper()
-            try:
-                yield symbol, decode(payload[mark + len(DATA_MARK) : -1])
-            except msgspec.MsgspecError:
-                continue  # another stream's: it shows nothing
-        count += 1
-        if count == MESSAGES_MAX:
-            return
+def _kind(file: FileScan) -> str:
+    if not file.is_future:
+        return "spot"
+    return "inverse" if any("USD_" in symbol for symbol in file.symbols) else "linear"
 
 
-def _add_message(seen: _Seen, message: _Message) -> None:
-    if message.B:  # a best bid and ask
-        seen.prices += [msgspec.json.decode(side, type=str) for side in (message.b, message.a)]
-        seen.sizes += [message.B, message.A]
-    elif message.p and message.q:
-        seen.prices.append(message.p)
-        seen.sizes.append(message.q)
+def _listed(answers: Iterable[bytes], read_metadata: ReadMetadata) -> dict[str, Instrument]:
+    """Return the instruments of the capture's own answers to exchangeInfo, by symbol. The last answer counts."""
+    found: dict[str, Instrument] = {}
+    for answer in answers:
+        try:
+            found |= {instrument.symbol: instrument for instrument in read_metadata(answer)}
+        except (ValueError, msgspec.MsgspecError):
+            continue  # another venue's
+    return found
 
 
-def _instrument(venue: str, symbol: str, seen: _Seen, *, is_future: bool, is_inverse: bool) -> Instrument:
+def _refusal(scan: SymbolScan) -> str:
+    """Return why the numbers of a symbol cannot be kept exactly, or ""."""
+    for what, numbers in (("price", scan.prices), ("size", scan.sizes)):
+        if numbers.largest * 10**numbers.places > VALUE_MAX:
+            return f"a {what} of {numbers.largest:,} with {numbers.places} decimal places is above 2^53 steps"
+    return ""
+
+
+def _as_seen(instrument: Instrument, scan: SymbolScan) -> Instrument:
+    """Return the instrument with scales at which every message is exact, and the stream whose trades count."""
+    # the stream of single trades has at least as many messages, unless a part of it was not captured
+    twice = scan.trades > 0 and scan.aggregates > 0
+    return msgspec.structs.replace(
+        instrument,
+        price_scale=fitting_scale(instrument.price_scale, scan.prices.places, scan.prices.largest),
+        size_scale=fitting_scale(instrument.size_scale, scan.sizes.places, scan.sizes.largest),
+        trade_stream=(SINGLE if scan.trades >= scan.aggregates else AGGREGATE) if twice else "",
+    )
+
+
+def _inferred(venue: str, symbol: str, scan: SymbolScan, kind: str) -> Instrument:
+    is_future, is_inverse = kind != "spot", kind == "inverse"
     base, quote = _assets(symbol)
-    tick, lot = _step(seen.prices), _step(seen.sizes)
+    tick, lot = (Decimal(1).scaleb(-numbers.places) for numbers in (scan.prices, scan.sizes))
     return Instrument(
         id=f"{venue}:{symbol}",
         venue=venue,
         symbol=symbol,
         base=base,
         quote=quote,
-        price_scale=_written(seen.prices),
-        size_scale=_written(seen.sizes),
+        price_scale=scan.prices.places,
+        size_scale=scan.sizes.places,
         tick_size=tick,
         lot_size=lot,
         quantity_min=lot,
@@ -114,19 +132,8 @@ def _instrument(venue: str, symbol: str, seen: _Seen, *, is_future: bool, is_inv
 
 
 def _assets(symbol: str) -> tuple[str, str]:
+    """Return base and quote by the longest known asset at the symbol's end; ("", "") without one."""
     pair = symbol.partition("_")[0]
-    for quote in (*_QUOTES, "USD"):
-        if pair.endswith(quote) and len(pair) > len(quote):
-            return pair.removesuffix(quote), quote
-    return pair, pair
-
-
-def _written(numbers: Iterable[str]) -> int:
-    """Return the most decimal places that were written."""
-    return max((len(number.partition(".")[2]) for number in numbers), default=0)
-
-
-def _step(numbers: Iterable[str]) -> Decimal:
-    """Return the largest power of ten that divides all of them."""
-    places = max((len(number.partition(".")[2].rstrip("0")) for number in numbers), default=0)
-    return Decimal(1).scaleb(-places)
+    ends = [quote for quote in _QUOTES if pair.endswith(quote) and len(pair) > len(quote)]
+    quote = max(ends, key=len, default="")
+    return (pair.removesuffix(quote), quote) if quote else ("", "")

@@ -15,12 +15,23 @@ import numpy as np
 from engine.events import Answer, Event, Outcome, StreamEnded, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, Rows
-from engine.market.text import LEVEL_BYTES_MIN, MILLISECONDS_MAX, Text, code_table
+from engine.market.text import (
+    AGGREGATE_TRADES,
+    ANY_TRADES,
+    LEVEL_BYTES_MIN,
+    MILLISECONDS_MAX,
+    SINGLE_TRADES,
+    Text,
+    code_table,
+)
 from engine.model import Instrument
-from engine.venues.row_builders import RowOrigin
+from engine.venues.row_builders import RowOrigin, trade_rows
 
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
 SNAPSHOT_MARK: Final = b'{"lastUpdateId":'
+SINGLE: Final = "trade"  # the two streams that report each trade
+AGGREGATE: Final = "aggTrade"
+TRADE_STREAMS: Final = {"": ANY_TRADES, SINGLE: SINGLE_TRADES, AGGREGATE: AGGREGATE_TRADES}
 TICKER: Final = ""  # the name of spot's bookTicker, which has none
 
 _INT64 = np.dtype(np.int64)  # made once: one call a frame counts
@@ -77,7 +88,9 @@ class BinanceMarket:
         self._scan_frame, self._scan_frames, self._scan_snapshot, self._readers, self._snapshot = spelling
         self._by_symbol = {of.symbol: i for i, of in enumerate(self.instruments)}
         self._by_id = {of.id: i for i, of in enumerate(self.instruments)}
-        self._codes = code_table([(of.symbol, of.price_scale, of.size_scale) for of in self.instruments])
+        self._codes = code_table(
+            [(of.symbol, of.price_scale, of.size_scale, TRADE_STREAMS[of.trade_stream]) for of in self.instruments]
+        )
 
     def is_snapshot(self, payload: bytes) -> bool:
         """Return True for the body of an answer to GET depth."""
@@ -87,7 +100,7 @@ class BinanceMarket:
         """Compile what decodes frames, before the first one arrives."""
         table = np.zeros((1, COLUMNS), _INT64)
         text, ends = np.frombuffer(b"{", _UINT8), np.array([0, 1], _INT64)
-        codes = code_table([("W", 0, 0)])
+        codes = code_table([("W", 0, 0, ANY_TRADES)])
         self._scan_frame(text, codes, 0, 0, table)
         self._scan_frames(text, ends, codes, ends[:1], ends[:1], table, ends[1:])
         self._scan_snapshot(text, 0, codes, 0, 0, table)
@@ -156,6 +169,25 @@ class BinanceMarket:
 def nanoseconds(time: int) -> int:
     """Return a venue time, in milliseconds or microseconds, as nanoseconds."""
     return time * 1_000_000 if time <= MILLISECONDS_MAX else time * 1_000
+
+
+class _AggregateTrade(msgspec.Struct):
+    s: str
+    a: Id
+    p: str
+    q: str
+    T: Time
+    m: bool
+
+
+_AGGREGATE_TRADE = msgspec.json.Decoder(_AggregateTrade)
+
+
+def aggregate_trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
+    """Return the row of one taker's trades at one price within 100 ms, with orders of the book. No id is left out."""
+    trade = _AGGREGATE_TRADE.decode(data)
+    at = named(trade.s, nanoseconds(trade.T))
+    return trade_rows(at, trade.p, trade.q, trade.a, buyer_is_maker=trade.m, stream=AGGREGATE)
 
 
 # ---- what is no market data of ours ----------------------------------------------------------------

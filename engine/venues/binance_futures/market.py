@@ -13,10 +13,13 @@ import numpy as np
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, MARK_SCALE, Rows
 from engine.venues.binance_common.market import (
+    AGGREGATE,
+    SINGLE,
     Id,
     Named,
     Spelling,
     Time,
+    aggregate_trade,
     nanoseconds,
 )
 from engine.venues.binance_futures.scan import scan_frame, scan_frames, scan_snapshot
@@ -44,15 +47,6 @@ class _FuturesTrade(msgspec.Struct):
     T: Time
     m: bool
     X: str = "MARKET"
-
-
-class _AggregateTrade(msgspec.Struct):
-    s: str
-    a: Id
-    p: str
-    q: str
-    T: Time
-    m: bool
 
 
 class _FuturesDepth(msgspec.Struct):
@@ -85,7 +79,6 @@ class _FuturesSnapshot(msgspec.Struct):
 
 _BOOK_TICKER = msgspec.json.Decoder(_FuturesTicker)
 _TRADE = msgspec.json.Decoder(_FuturesTrade)
-_AGGREGATE_TRADE = msgspec.json.Decoder(_AggregateTrade)
 _DEPTH = msgspec.json.Decoder(_FuturesDepth)
 _MARK_PRICE = msgspec.json.Decoder(_MarkPrice)
 _SNAPSHOT = msgspec.json.Decoder(_FuturesSnapshot)
@@ -104,13 +97,9 @@ def _trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
     """
     trade = _TRADE.decode(data)
     at = named(trade.s, nanoseconds(trade.T))
-    return trade_rows(at, trade.p, trade.q, trade.t, buyer_is_maker=trade.m, off_book=trade.X != "MARKET")
-
-
-def _aggregate_trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
-    """Return the row of one taker's trades at one price within 100 ms. Their ids have no holes. Only X = MARKET."""
-    trade = _AGGREGATE_TRADE.decode(data)
-    return trade_rows(named(trade.s, nanoseconds(trade.T)), trade.p, trade.q, trade.a, buyer_is_maker=trade.m)
+    return trade_rows(
+        at, trade.p, trade.q, trade.t, buyer_is_maker=trade.m, off_book=trade.X != "MARKET", stream=SINGLE
+    )
 
 
 def _depth(data: bytes | msgspec.Raw, named: Named, stream: str) -> Rows:
@@ -143,13 +132,16 @@ def _snapshot(payload: bytes, at: RowOrigin) -> Rows:
     if book.symbol and book.symbol != at.of.symbol:
         raise ValueError(f"asked for the book of {at.of.symbol}, told that of {book.symbol[:40]!r}")
     at = at._replace(venue_ns=nanoseconds(book.T))
-    return book_rows(r.SNAPSHOT, at, (book.last_update_id, 0, 0), book.bids, book.asks)
+    rows = book_rows(r.SNAPSHOT, at, (book.last_update_id, 0, 0), book.bids, book.asks)
+    if rows[0, r.TYPE] == r.SNAPSHOT:
+        rows[-1, r.SNAPSHOT_EDGE] = 1
+    return rows
 
 
 _READERS = {
     "bookTicker": _ticker,
-    "trade": _trade,
-    "aggTrade": _aggregate_trade,
+    SINGLE: _trade,
+    AGGREGATE: aggregate_trade,
     "depthUpdate": _depth,
     "markPriceUpdate": _mark_price,
 }

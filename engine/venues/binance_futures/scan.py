@@ -10,10 +10,12 @@ from engine.market import rows as r
 from engine.market.jit import compiled
 from engine.market.rows import Rows
 from engine.market.text import (
+    AGGREGATE_TRADES,
     CLOSE,
     CODE_PRICE_SCALE,
     CODE_SIZE_SCALE,
     ENVELOPE,
+    SINGLE_TRADES,
     Text,
     book,
     envelope,
@@ -25,6 +27,7 @@ from engine.market.text import (
     skip,
     stamp,
     symbol,
+    trade_type,
     whole,
 )
 
@@ -106,7 +109,7 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
     time, at = whole(text, skip(text, at, _HAPPENED))
     venue_ns = nanoseconds(time)
     i, at = contract(text, at, codes)
-    stamp(row, r.TRADE, i, seq, time_ns, venue_ns)
+    stamp(row, trade_type(codes, i, AGGREGATE_TRADES), i, seq, time_ns, venue_ns)
     row[r.LAST] = 1
     row[r.TRADE_ID], at = whole(text, skip(text, at, _TRADE_ID))
     row[r.TRADE_PRICE], at = number(text, skip(text, at, _PRICE), codes[i, CODE_PRICE_SCALE])
@@ -124,7 +127,7 @@ def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: 
     _, at = whole(text, at)
     trade_id, at = whole(text, skip(text, at, _AGGREGATE_ID))
     i, at = contract(text, at, codes)
-    stamp(row, r.TRADE, i, seq, time_ns, 0)
+    stamp(row, trade_type(codes, i, SINGLE_TRADES), i, seq, time_ns, 0)
     row[r.LAST] = 1
     row[r.TRADE_ID] = trade_id
     row[r.TRADE_PRICE], at = number(text, skip(text, skip(text, at, _QUOTE), _PRICE), codes[i, CODE_PRICE_SCALE])
@@ -222,4 +225,5 @@ def scan_snapshot(text: Text, i: int, codes: Rows, seq: int, time_ns: int, table
     if table[0, r.VENUE_NS] < 0:
         return 0
     count, at = book(text, at, table, i, codes, _SNAPSHOT_BIDS, _SNAPSHOT_ASKS)
+    table[max(count - 1, 0), r.SNAPSHOT_EDGE] = 1
     return count if at == text.shape[0] else 0

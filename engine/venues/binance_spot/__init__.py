@@ -4,7 +4,7 @@ The public messages are read in market.py, the account's in account.py, metadata
 account's calls, and venue_limits.py holds the venue's limits.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from engine.events import Event, InstrumentsReport
@@ -26,6 +26,7 @@ from engine.venues.binance_spot.order_types import REQUIRED
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.venue import (
     CapturedMarket,
+    CaptureMessages,
     Endpoints,
     HistoryCodec,
     MetadataReader,
@@ -133,6 +134,6 @@ class BinanceSpot(BinanceVenue):
         return InstrumentsReport(read_exchange_info(payload, self.name), read_rate_limits(payload))
 
     @staticmethod
-    def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
-        """Return the market of Spot's stream messages."""
-        return capture.identify(payloads, spot=venue_limits.VENUE)
+    def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
+        """Return the market of Spot's messages."""
+        return capture.identify(messages, read_exchange_info, spot=venue_limits.VENUE)

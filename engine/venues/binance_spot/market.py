@@ -10,12 +10,15 @@ import msgspec
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.venues.binance_common.market import (
+    AGGREGATE,
+    SINGLE,
     TICKER,
     BinanceMarket,
     Id,
     Named,
     Spelling,
     Time,
+    aggregate_trade,
     nanoseconds,
 )
 from engine.venues.binance_spot.scan import scan_frame, scan_frames, scan_snapshot
@@ -68,7 +71,9 @@ def _ticker(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
 
 def _trade(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
     trade = _TRADE.decode(data)
-    return trade_rows(named(trade.s, nanoseconds(trade.T)), trade.p, trade.q, trade.t, buyer_is_maker=trade.m)
+    return trade_rows(
+        named(trade.s, nanoseconds(trade.T)), trade.p, trade.q, trade.t, buyer_is_maker=trade.m, stream=SINGLE
+    )
 
 
 def _depth(data: bytes | msgspec.Raw, named: Named, _stream: str) -> Rows:
@@ -81,6 +86,6 @@ def _snapshot(payload: bytes, at: RowOrigin) -> Rows:
     return book_rows(r.SNAPSHOT, at, (book.last_update_id, 0, 0), book.bids, book.asks)
 
 
-_READERS = {TICKER: _ticker, "trade": _trade, "depthUpdate": _depth}
+_READERS = {TICKER: _ticker, SINGLE: _trade, AGGREGATE: aggregate_trade, "depthUpdate": _depth}
 SPELLING = Spelling(scan_frame, scan_frames, scan_snapshot, _READERS, _snapshot)
 BinanceSpotMarket = partial(BinanceMarket, SPELLING)

@@ -11,9 +11,11 @@ from engine.market import rows as r
 from engine.market.jit import compiled
 from engine.market.rows import Rows
 from engine.market.text import (
+    AGGREGATE_TRADES,
     CLOSE,
     CODE_PRICE_SCALE,
     CODE_SIZE_SCALE,
+    SINGLE_TRADES,
     Text,
     book,
     envelope,
@@ -24,11 +26,13 @@ from engine.market.text import (
     skip,
     stamp,
     symbol,
+    trade_type,
     whole,
 )
 
 _TICKER: Final = literal(b'{"u":')
 _TRADE: Final = literal(b'{"e":"trade","E":')
+_AGGREGATE: Final = literal(b'{"e":"aggTrade","E":')
 _DEPTH: Final = literal(b'{"e":"depthUpdate","E":')
 _SNAPSHOT: Final = literal(b'{"lastUpdateId":')
 _SYMBOL: Final = literal(b',"s":"')
@@ -38,6 +42,10 @@ _ASK: Final = literal(b'","a":"')
 _ASK_SIZE: Final = literal(b'","A":"')
 _QUOTE_END: Final = literal(b'"}')
 _TRADE_ID: Final = literal(b'","t":')
+_AGGREGATE_ID: Final = literal(b'","a":')
+_TRADE_IDS: Final = literal(b'","f":')
+_TRADE_IDS_END: Final = literal(b',"l":')
+_HAPPENED: Final = literal(b',"T":')
 _PRICE: Final = literal(b',"p":"')
 _SIZE: Final = literal(b'","q":"')
 _TIME: Final = literal(b'","T":')
@@ -75,12 +83,32 @@ def trade(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int)
     row = table[0]
     _, at = whole(text, at)  # E, when it was sent; T is when it happened
     i, at = symbol(text, skip(text, at, _SYMBOL), codes)
-    stamp(row, r.TRADE, i, seq, time_ns, 0)
+    stamp(row, trade_type(codes, i, AGGREGATE_TRADES), i, seq, time_ns, 0)
     row[r.LAST] = 1
     row[r.TRADE_ID], at = whole(text, skip(text, at, _TRADE_ID))
     row[r.TRADE_PRICE], at = number(text, skip(text, at, _PRICE), codes[i, CODE_PRICE_SCALE])
     row[r.TRADE_SIZE], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
     time, at = whole(text, skip(text, at, _TIME))
+    row[r.TRADE_BUYER_IS_MAKER], at = flag(text, skip(text, at, _MAKER))
+    _, at = flag(text, skip(text, at, _IGNORED))
+    row[r.VENUE_NS] = nanoseconds(time)
+    return skip(text, at, CLOSE) if row[r.VENUE_NS] >= 0 else -1
+
+
+@compiled
+def aggregate(text: Text, at: int, table: Rows, codes: Rows, seq: int, time_ns: int) -> int:
+    """Read an aggregate trade behind its {"e":"aggTrade","E": ... into the first row; the place after."""
+    row = table[0]
+    _, at = whole(text, at)
+    i, at = symbol(text, skip(text, at, _SYMBOL), codes)
+    stamp(row, trade_type(codes, i, SINGLE_TRADES), i, seq, time_ns, 0)
+    row[r.LAST] = 1
+    row[r.TRADE_ID], at = whole(text, skip(text, at, _AGGREGATE_ID))
+    row[r.TRADE_PRICE], at = number(text, skip(text, at, _PRICE), codes[i, CODE_PRICE_SCALE])
+    row[r.TRADE_SIZE], at = number(text, skip(text, at, _SIZE), codes[i, CODE_SIZE_SCALE])
+    _, at = whole(text, skip(text, at, _TRADE_IDS))
+    _, at = whole(text, skip(text, at, _TRADE_IDS_END))
+    time, at = whole(text, skip(text, at, _HAPPENED))
     row[r.TRADE_BUYER_IS_MAKER], at = flag(text, skip(text, at, _MAKER))
     _, at = flag(text, skip(text, at, _IGNORED))
     row[r.VENUE_NS] = nanoseconds(time)
@@ -117,6 +145,10 @@ def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> 
             after = skip(text, at, _DEPTH)
             if after >= 0:
                 count, after = depth(text, after, table, codes, seq, time_ns)
+            else:
+                after = skip(text, at, _AGGREGATE)
+                if after >= 0:
+                    after = aggregate(text, after, table, codes, seq, time_ns)
     if end > 0:
         after = skip(text, after, CLOSE)
     return count if after == text.shape[0] else 0

@@ -3,9 +3,10 @@
 The simulated venue speaks Spot's protocol, with an event `fundingFee` that Spot lacks.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,13 +21,13 @@ from engine.venues.binance_common.http_answers import FAILURES, unrecognised
 from engine.venues.binance_common.public import ExchangeInfo
 from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, nanoseconds
 from engine.venues.binance_futures import BinanceFutures
-from engine.venues.binance_futures.metadata import read_metadata
+from engine.venues.binance_futures.metadata import read_exchange_info, read_metadata
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.binance_spot.venue_limits import VENUE as SPOT
 from engine.venues.binance_usdm import BinanceUsdm
-from engine.venues.venue import CapturedMarket, Endpoints, Network
+from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
 
 USDM = "paper_usdm"
 COINM = "paper_coinm"
@@ -129,9 +130,9 @@ class PaperUsdm(_Paper):
     futures = BinanceUsdm
 
     @staticmethod
-    def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
+    def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
         """Return the market of USD-M's stream messages."""
-        return capture.identify(payloads, linear=USDM)
+        return capture.identify(messages, partial(read_exchange_info, venue=USDM, inverse=False), linear=USDM)
 
 
 class PaperCoinm(_Paper):
@@ -141,9 +142,9 @@ class PaperCoinm(_Paper):
     futures = BinanceCoinm
 
     @staticmethod
-    def identify_capture(payloads: Iterable[bytes]) -> CapturedMarket | None:
+    def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
         """Return the market of COIN-M's stream messages."""
-        return capture.identify(payloads, inverse=COINM)
+        return capture.identify(messages, partial(read_exchange_info, venue=COINM, inverse=True), inverse=COINM)
 
 
 def _renamed(event: Any, venue: str) -> Any:

@@ -1,0 +1,39 @@
+"""The markets of an import, as the installed venues recognise them in its messages.
+
+Every message is read, so the result of a closed journal is cached beside its segments (journal/caches.py).
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from engine.venues.venue import CapturedMarket, CaptureMessages
+from engine.venues.venue_lookup import captured_markets
+from journal import caches
+from journal.reader import Journal
+from journal.record import Kind
+from replay.snapshots import code_digest
+
+CACHE = "captured-markets"
+FORMAT_VERSION = 1  # of the cache
+
+
+def read_markets(journal: Journal) -> list[CapturedMarket]:
+    """Return the markets of an import, in the order of their venues' names.
+
+    Raises:
+        DamagedJournalError: A segment cannot be read.
+    """
+    made_from = f"{FORMAT_VERSION} {code_digest()} {journal.chain} {journal.last_seq}"
+    cached = caches.load(journal.folder, CACHE, made_from) if journal.closed else None
+    if cached is not None:
+        return msgspec.json.decode(cached, type=list[CapturedMarket])
+    found = captured_markets(CaptureMessages(lambda: _messages(journal)))
+    if journal.closed:
+        caches.save(journal.folder, CACHE, made_from, msgspec.json.encode(found))
+    return found
+
+
+def _messages(journal: Journal) -> Iterator[tuple[str, bytes]]:
+    for batch in journal.batches(columns=("source", "payload"), kinds=(Kind.FEED,)):
+        yield from zip(batch.column("source").to_pylist(), batch.column("payload").to_pylist(), strict=True)

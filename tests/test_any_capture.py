@@ -1,0 +1,230 @@
+"""Any capture trades: metadata over the whole file, one reading of a trade, exact numbers of any size, or one line why not."""
+
+import json
+import re
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from capture_lines import Event, aggregate, calm, depth, opening, quote, snapshot, trade, write
+from click.testing import CliRunner
+
+from verbatim.cli import main
+
+STRATEGY = Path(__file__).resolve().parent / "strategies" / "first_quote.py"
+BAD_INPUT = 3
+
+
+def verbatim(*words: object, code: int = 0) -> str:
+    ended = CliRunner().invoke(main, [str(word) for word in words])
+    assert ended.exit_code == code, ended.output
+    return ended.output
+
+
+def imported(folder: Path, *files: Path) -> Path:
+    verbatim("import", *files, "--into", folder / "session")
+    return folder / "session"
+
+
+def captured(folder: Path, events: Iterable[Event], **form: Any) -> Path:
+    return imported(folder, write(folder / "capture.gz", events, **form))
+
+
+def traded(session: Path, *options: str, strategy: str = "Rests") -> dict[str, Any]:
+    """Return the summary of a backtest with money enough."""
+    words = ["--no-journal", "--json", "--balance", "USDT=1000000", *options]
+    summary: dict[str, Any] = json.loads(verbatim("backtest", session, "--strategy", f"{STRATEGY}:{strategy}", *words))
+    return summary
+
+
+def filled(summary: dict[str, Any]) -> str:
+    return str(summary["resimulated"]["filled_quantity"])
+
+
+def refused(session: Path, *options: str, strategy: str = "Rests") -> str:
+    words = ["--no-journal", "--balance", "USDT=1000000", *options]
+    said = verbatim("backtest", session, "--strategy", f"{STRATEGY}:{strategy}", *words, code=BAD_INPUT)
+    assert said.count("\n") == 1
+    return said
+
+
+def count_trades(session: Path) -> int:
+    rows = json.loads(verbatim("sql", session, "select count(*) as n, sum(quantity) as q from trades", "--json"))
+    return int(rows[0]["n"])
+
+
+# ---- one reading of a trade ----------------------------------------------------------------------------
+
+
+def test_aggregate_trades_of_spot_fill_a_resting_order_and_are_in_sql(tmp_path: Path) -> None:
+    sold = [aggregate("BTCUSDT", number, "100.00", "0.60000000") for number in range(1, 4)]
+    session = captured(tmp_path, [*opening(), *islice(calm(), 10), *sold, *islice(calm(first_id=200), 4)])
+    assert filled(traded(session)) == "0.8"  # 1.8 were sold, 1 was before it
+    assert count_trades(session) == len(sold)
+
+
+def test_a_trade_told_by_both_streams_counts_once(tmp_path: Path) -> None:
+    told = []
+    for number in range(1, 4):
+        told.append(trade("BTCUSDT", 7_000 + number, "100.00", "0.60000000"))
+        told.append(aggregate("BTCUSDT", number, "100.00", "0.60000000", first=7_000 + number))
+    session = captured(tmp_path, [*opening(), *islice(calm(), 10), *told, *islice(calm(first_id=200), 4)])
+    assert filled(traded(session)) == "0.8"
+    assert count_trades(session) == len(told) / 2
+
+
+def test_where_the_stream_of_single_trades_is_a_part_the_aggregates_count(tmp_path: Path) -> None:
+    sold = [aggregate("BTCUSDT", number, "100.00", "0.60000000") for number in range(1, 4)]
+    session = captured(
+        tmp_path,
+        [
+            *opening(),
+            *islice(calm(), 10),
+            trade("BTCUSDT", 9, "100.00", "0.60000000"),
+            *sold,
+            *islice(calm(first_id=200), 4),
+        ],
+    )
+    assert filled(traded(session)) == "0.8"
+    assert count_trades(session) == len(sold)
+
+
+def test_a_trade_received_twice_fills_nothing_twice(tmp_path: Path) -> None:
+    sold = trade("BTCUSDT", 7, "100.00", "0.60000000")
+    session = captured(tmp_path, [*opening(), *islice(calm(), 10), sold, sold, *islice(calm(first_id=200), 4)])
+    assert filled(traded(session)) == "0"  # 0.6 were sold, 1 was before it
+    assert count_trades(session) == 1
+
+
+# ---- the whole file is read --------------------------------------------------------------------------------
+
+
+def test_the_finest_price_may_be_the_last_one(tmp_path: Path) -> None:
+    late = [depth("BTCUSDT", 4_603, "99.98765432", "100.01", "0.00000001")]
+    session = captured(tmp_path, [*opening(), *islice(calm(), 9_000), *late], every_ns=1_000_000)
+    summary = traded(session, "--set", "strategy.first_quote.at_market=true")
+    assert filled(summary) == "1"
+    assert summary["resimulated"]["shares"]["last"] == "running"
+    assert summary["inferred"] == [
+        "BTCUSDT: no metadata in the capture; read off its messages: BTC/USDT, tick 0.00000001, lot 0.00000001"
+    ]
+
+
+def test_a_snapshot_may_be_finer_than_every_stream_message(tmp_path: Path) -> None:
+    first, _, *rest = opening()
+    fine = {"lastUpdateId": 101, "bids": [["100.00", "1.0"], ["99.12345", "3.00007"]], "asks": [["100.01", "1.00001"]]}
+    session = captured(tmp_path, [first, fine, *rest, *islice(calm(), 10)])
+    assert filled(traded(session, "--set", "strategy.first_quote.at_market=true")) == "1"
+
+
+def test_frames_without_an_envelope(tmp_path: Path) -> None:
+    session = captured(tmp_path, [*opening(), *islice(calm(), 10)], bare=True)
+    assert filled(traded(session, "--set", "strategy.first_quote.at_market=true")) == "1"
+
+
+def test_a_symbol_of_another_script(tmp_path: Path) -> None:
+    name = "币安人生USDT"
+    session = captured(tmp_path, [*opening(name), *islice(calm(name), 10)])
+    assert filled(traded(session, "--set", "strategy.first_quote.at_market=true")) == "1"
+    found = json.loads(verbatim("sql", session, "select distinct instrument from quotes", "--json"))
+    assert found == [{"instrument": f"binance_spot:{name}"}]
+
+
+def test_an_unknown_quote_asset_is_asked_for(tmp_path: Path) -> None:
+    session = captured(tmp_path, [*opening("BTCQQQ"), *islice(calm("BTCQQQ"), 10)])
+    assert "--quote-asset BTCQQQ=USDT" in refused(session)
+    named = ("--quote-asset", "BTCQQQ=QQQ", "--balance", "QQQ=1000", "--set", "strategy.first_quote.at_market=true")
+    assert filled(traded(session, *named)) == "1"
+
+
+def test_the_capture_s_own_metadata_counts(tmp_path: Path) -> None:
+    symbol = {
+        "symbol": "BTCQQQ", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "QQQ",
+        "filters": [
+            {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000.00", "tickSize": "0.01"},
+            {"filterType": "LOT_SIZE", "minQty": "0.50", "maxQty": "9000.00", "stepSize": "0.50"},
+        ],
+    }  # fmt: skip
+    info = {"timezone": "UTC", "serverTime": 1, "rateLimits": [], "exchangeFilters": [], "symbols": [symbol]}
+    session = captured(tmp_path, [info, *opening("BTCQQQ"), *islice(calm("BTCQQQ"), 10)])
+    money = ("--balance", "QQQ=1000", "--set", "strategy.first_quote.at_market=true")
+    summary = traded(session, *money)
+    assert filled(summary) == "1"
+    assert summary["inferred"] == []
+    off_lot = traded(session, *money, "--set", "strategy.first_quote.size=0.7")
+    assert off_lot["resimulated"]["refused"] == 1
+
+
+# ---- several symbols -----------------------------------------------------------------------------------
+
+
+def two_symbols() -> list[Event]:
+    btc = [*opening("BTCUSDT"), *islice(calm("BTCUSDT"), 12)]
+    eth = [*opening("ETHUSDT", 900_101, "99.90", "99.91"), *islice(calm("ETHUSDT", 900_103, "99.90", "99.91"), 12)]
+    return [event for pair in zip(btc, eth, strict=True) for event in pair]
+
+
+def test_each_symbol_of_one_file_has_its_own_snapshot(tmp_path: Path) -> None:
+    """Prices as near as these do not show the symbol of a snapshot: its update id does."""
+    session = captured(tmp_path, two_symbols())
+    summary = traded(session, "--set", "strategy.first_quote.at_market=true", strategy="RestsEth")
+    assert filled(summary) == "1"
+
+
+def test_each_symbol_of_two_files_has_its_own_snapshot(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / f"{name}.gz", [event for event in two_symbols() if keep(event)])
+        for name, keep in (
+            ("btc", lambda event: event.get("s", "BTCUSDT") == "BTCUSDT" and event.get("lastUpdateId", 0) < 900_000),
+            (
+                "eth",
+                lambda event: event.get("s", "ETHUSDT") == "ETHUSDT" and event.get("lastUpdateId", 900_000) >= 900_000,
+            ),
+        )
+    ]
+    session = imported(tmp_path, *files)
+    assert filled(traded(session, "--set", "strategy.first_quote.at_market=true", strategy="RestsEth")) == "1"
+
+
+def test_files_of_two_markets_are_refused_by_name(tmp_path: Path) -> None:
+    future = depth("BTCUSDT", 101, "100.00", "100.01") | {"pu": 100, "T": 1}
+    files = write(tmp_path / "spot.gz", opening()), write(tmp_path / "perpetual.gz", [future])
+    said = refused(imported(tmp_path, *files))
+    assert re.search(r"several markets.*binance_spot in import\.spot.*paper_usdm in import\.perpetual", said)
+
+
+# ---- numbers of any size -------------------------------------------------------------------------------
+
+
+def large(size: str) -> list[Event]:
+    """Return a market with one large level at the bid, and trades of 3,000,000 at it."""
+    at = ("0.00000060", "0.00000061")
+    events = [
+        depth("PEPEUSDT", 101, "", ""), snapshot(101, *at, size), depth("PEPEUSDT", 102, *at, size),
+        quote("PEPEUSDT", 102, *at, size),
+    ]  # fmt: skip
+    for index in range(103, 110):
+        events += [depth("PEPEUSDT", index, *at, size), quote("PEPEUSDT", index, *at, size)]
+    return [*events, *(trade("PEPEUSDT", index, at[0], "3000000.00000000") for index in range(1, 6))]
+
+
+@pytest.mark.parametrize("size", ["31234567890.00000000", "46116860185.00000000", "92233720367.00000000"])
+def test_a_large_level_before_an_order_is_counted_exactly(tmp_path: Path, size: str) -> None:
+    summary = traded(captured(tmp_path, large(size)), "--set", "strategy.first_quote.size=3000000")
+    assert summary["resimulated"]["placed"] == 1
+    assert filled(summary) == "0"
+
+
+@pytest.mark.parametrize("size", ["92233720369.00000000", "150000000000.00000000", "1000000000000000.00"])
+def test_a_level_too_large_to_count_is_refused_by_name(tmp_path: Path, size: str) -> None:
+    assert re.search(r"cannot be traded: PEPEUSDT: .*counts exactly", refused(captured(tmp_path, large(size))))
+
+
+def test_a_large_symbol_beside_others_is_left_out_and_said(tmp_path: Path) -> None:
+    both = [*large("150000000000.00000000"), *opening("ETHUSDT", 900_101), *islice(calm("ETHUSDT", 900_103), 12)]
+    session = captured(tmp_path, both)
+    summary = traded(session, "--set", "strategy.first_quote.at_market=true", strategy="RestsEth")
+    assert filled(summary) == "1"
+    assert [note for note in summary["inferred"] if note.startswith("left out: PEPEUSDT: ")]
