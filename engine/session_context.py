@@ -208,6 +208,11 @@ class SessionContext:
             triggers=triggers,
             bars_by_time=self.settings.bar_close_after_ns > 0,
             bar_rules=self.settings.bar_rules,
+            user_updates={
+                spec: self.strategies[strategy].own_updates[name]
+                for (strategy, name, _), spec in self._declared
+                if name in self.strategies[strategy].own_updates
+            },
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].predicate
@@ -290,7 +295,7 @@ class SessionContext:
     def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
         """Return ((strategy, indicator, instrument as declared), spec) of all strategies."""
         return [
-            ((strategy, each.name, name), each.spec(instrument.id))
+            ((strategy, each.name, name), each.spec(instrument.id, strategy))
             for strategy, loaded in self.strategies.items()
             for each in (
                 *(Indicator(average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
