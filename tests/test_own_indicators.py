@@ -14,9 +14,11 @@ from by_hand import ByHand
 from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 from compiled_and_plain import both_ways
+from msgspec.structs import replace
 from test_market_indicators import BTC as CHEAP
 from test_market_indicators import quotes
 
+from engine.kernel import kernel_of, rebuilder_of
 from engine.market import rows as r
 from engine.market.indicators.indicator import OWN
 from engine.market.indicators.registry import indicator_spec
@@ -25,10 +27,14 @@ from engine.market.predicates import FAILED
 from engine.market.user_update import UserSpec, compile_update
 from engine.market.views import BarSpec
 from engine.model import Instrument
+from engine.record_codec import read_checkpoint
+from engine.session_record import new_engine_settings
+from engine.state.session_state import State
 from engine.strategy.source_guard import StrategyError
 from engine.venues.binance_spot.market import BinanceSpotMarket
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, Record
+from replay import snapshots
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.resimulate import ResimOptions, resimulate
@@ -147,6 +153,33 @@ def test_after_a_restart_an_own_indicator_begins_again_and_others_continue(begin
     counts = [second.state.market.indicator_count(k) for k in range(len(names))]
     assert counts[names.index("own")] < counts[names.index("ema")]
     second.stop()
+
+
+def test_a_replay_compares_own_indicators_and_begins_only_where_their_values_are_known(begin: CheckedSessions) -> None:
+    """A snapshot of a rebuild does not have them. An edited update is found at the first CHECKPOINT."""
+    engine = replace(new_engine_settings(), checkpoint_every=40)
+    live = begin(CalmVenue(), from_sources({"mirror": MIRROR}, "mirror", "Mirror"), engine=engine).run(12)
+    live.stop()
+    journal, kept = Journal.open(live.folder), dict[int, bytes]()
+    first = journal.session_record()
+
+    def keep(state: State, checkpoint: Record) -> None:
+        if not kept:
+            kept[state.seq] = bytes.fromhex(read_checkpoint(checkpoint.body or "").parts["inputs"][1])
+            snapshots.write_snapshot(live.folder, first, state, kept[state.seq])
+
+    assert replay_session(live.folder, at_checkpoint=keep).checkpoints == 2
+    [(seq, input_hash)] = kept.items()
+    assert replay_session(live.folder, begin_seq=seq).identical
+    snapshots.write_snapshot(live.folder, first, rebuild(live.folder, until=seq, use_snapshots=False)[1], input_hash)
+    assert snapshots.load_snapshot(seq, journal, rebuilder_of(first), first) is not None
+    assert snapshots.load_snapshot(seq, journal, kernel_of(first), first) is None
+
+    edited = from_sources({"mirror": MIRROR.replace("own[0] + 1.0", "own[0] + 2.0")}, "mirror", "Mirror")
+    verdict = replay_session(live.folder, strategies={"mirror": edited})
+    assert verdict.difference is not None
+    assert "market.user_indicators" in verdict.difference.what
+    assert verdict.difference.seq == seq
 
 
 # ---- against ours on real messages
