@@ -3,19 +3,23 @@
     python benchmarks/indicator_cost.py [--lengths 20 200] [--rounds 5]
 
 Each figure is the difference between a fold with 32 equal indicators and one without, over the same rows, divided by the
-updates: the least of the rounds, which alternate between both. Fold times are CPU time of this process.
+updates: the least of the rounds, which alternate between both. Fold times are CPU time of this process. `own` is the
+exponential average as a user's class.
 """
 
 import argparse
 import time
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 from engine.market import rows as r
+from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.indicators.registry import SPECS, indicator_spec
 from engine.market.market_state import Market
 from engine.market.rows import Rows
+from engine.market.user_update import UserSpec, compile_update
 from engine.market.views import BarSpec
 from engine.model import Instrument
 
@@ -48,14 +52,32 @@ def rows_of(source: str) -> Rows:
     return table
 
 
-def fold_ns(kind: str, parameters: dict[str, object], rows: Rows, *, copies: int, has_bars: bool) -> float:
+def average(now: Any, own: Any, parameters: Any) -> float:
+    """Return the exponential average of the input, as a user writes it."""
+    own[0] = own[0] + 1.0
+    if now.updates == 0:
+        return float(now.value)
+    return float(now.last + 2.0 / (parameters.length + 1.0) * (now.value - now.last))
+
+
+def fold_ns(spec: IndicatorSpec, rows: Rows, *, copies: int) -> float:
     """Return the CPU time of folding all rows, in nanoseconds a row."""
-    bars = [BarSpec(ID, SECOND_NS)] if has_bars else []
-    market = Market.empty([BTC], bars, [indicator_spec(kind, ID, parameters)] * copies)
+    bars = [BarSpec(ID, SECOND_NS)] if spec.interval_ns else []
+    code = {spec: compile_update(average, {"length": 20}, 1)} if isinstance(spec, UserSpec) else {}  # type: ignore[arg-type]  # a function is one
+    market = Market.empty([BTC], bars, [spec] * copies, user_updates=code)
     market.fold(rows[:1])
     begun = time.process_time_ns()
     market.fold(rows[1:])
     return (time.process_time_ns() - begun) / (len(rows) - 1)
+
+
+def measure(spec: IndicatorSpec, rows: Rows, rounds: int) -> tuple[float, float]:
+    """Return the nanoseconds of an update, and of a message without indicators."""
+    bare, with_copies = [], []
+    for _ in range(rounds):
+        for copies, found in ((0, bare), (COPIES, with_copies)):
+            found.append(fold_ns(spec, rows, copies=copies))
+    return (min(with_copies) - min(bare)) / COPIES, min(bare)
 
 
 def main() -> None:
@@ -82,14 +104,12 @@ def main() -> None:
                     kind in ("microprice", "imbalance") and source != "mid"
                 ):
                     continue
-                bare, with_copies = [], []
-                for _ in range(options.rounds):
-                    for copies, found in ((0, bare), (COPIES, with_copies)):
-                        found.append(fold_ns(kind, parameters, rows, copies=copies, has_bars=source == "bars.1"))
-                cost = (min(with_copies) - min(bare)) / COPIES
+                cost, _ = measure(indicator_spec(kind, ID, parameters), rows, options.rounds)
                 shown = parameters.get("length", "-")
                 print(f"| {kind} | {source} | {shown} | {cost:.1f} |", flush=True)
-        print(f"| none | {source} | | {min(bare):.1f} a message |", flush=True)
+        cost, bare_ns = measure(UserSpec(ID, "own.x.Average", source, 1), rows, options.rounds)
+        print(f"| own | {source} | 20 | {cost:.1f} |", flush=True)
+        print(f"| none | {source} | | {bare_ns:.1f} a message |", flush=True)
 
 
 if __name__ == "__main__":

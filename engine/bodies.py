@@ -141,7 +141,7 @@ class CommandBody(msgspec.Struct, frozen=True):
     command: CommandName
     by: str = ""
     reason: str = ""
-    about: str = ""  # the asset, instrument or strategy that it concerns
+    about: str = ""  # the asset, instrument or strategy; of cancel_all and flatten: older sessions, with commas between
 
 
 class LinkBody(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ and every reducer. There is no clock, no I/O and no randomness: everything comes
 
 from collections.abc import Mapping, Sequence
 from decimal import localcontext
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
 from engine.handlers.begin_cooldowns import begin_cooldowns
+from engine.handlers.carry_day import name_stale, opening_after
 from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.loss_levels import refresh_levels
@@ -113,10 +115,15 @@ class Kernel:
                     proof_ns = order.expires_ns + session.proof_after_ns(venue)
                     fact = facts.OrderUnknown(order.client_order_id, "the engine stopped before the answer", proof_ns)
                     step.emit(fact, key=order.client_order_id)
+            name_stale(session, step)
             open_links(session, step)
             state.quiescent = advance_policy(session, step)
         state.seq = len(step.outputs)
         return step.outputs
+
+    def opening_after(self, state: State) -> dict[str, Any]:
+        """Return the opening state of the next session, as JSON values. Raises ValueError if none can be made."""
+        return opening_after(self.session, state)
 
     # ---- a step
 

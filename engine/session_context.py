@@ -23,6 +23,7 @@ from engine.risk.loss_limits import loss_limits
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
+from engine.state.safety_orders import SafetyOrders
 from engine.state.timers import periods
 from engine.strategy.api import Indicator
 from engine.strategy.cadences import OnBar, OnBook, OnQuote, OnTrade, Predicate, PriceMove, kind_of
@@ -207,6 +208,11 @@ class SessionContext:
             triggers=triggers,
             bars_by_time=self.settings.bar_close_after_ns > 0,
             bar_rules=self.settings.bar_rules,
+            user_updates={
+                spec: self.strategies[strategy].own_updates[name]
+                for (strategy, name, _), spec in self._declared
+                if name in self.strategies[strategy].own_updates
+            },
         )
         for name, number in self.runner.compiled.items():
             predicate = self.strategies[name].predicate
@@ -289,7 +295,7 @@ class SessionContext:
     def _declared_indicators(self) -> list[tuple[tuple[str, str, str], IndicatorSpec]]:
         """Return ((strategy, indicator, instrument as declared), spec) of all strategies."""
         return [
-            ((strategy, each.name, name), each.spec(instrument.id))
+            ((strategy, each.name, name), each.spec(instrument.id, strategy))
             for strategy, loaded in self.strategies.items()
             for each in (
                 *(Indicator(average.name, EmaSpec.name, {"length": average.length}) for average in loaded.averages),
@@ -350,18 +356,24 @@ class SessionContext:
             venue = self._venue_of_source[source] = self.venues[source.split(".", 1)[0]]
         return venue
 
-    def bears_mark(self, instrument: str, client_order_id: str) -> bool:
-        """Return True if this session, the one before, or one that it cancels for made a client order id."""
+    def bears_mark(self, instrument: str, client_order_id: str, also: Sequence[str] = ()) -> bool:
+        """Return True if this session, the one before, or one that it cancels for made a client order id.
+
+        It cancels for those of its SESSION record, and for those of `also`, which a safety order in force names.
+        """
         found = self.instruments.get(instrument)
         venue = None if found is None else self.venues.get(found.venue)
-        return venue is not None and venue.order_ids.session_of(client_order_id) in self.own_sessions
+        if venue is None:
+            return False
+        maker = venue.order_ids.session_of(client_order_id)
+        return maker in self.own_sessions or maker in also
 
-    def is_ours(self, order: Order) -> bool:
+    def is_ours(self, order: Order, safety: SafetyOrders) -> bool:
         """Return True for an order that this journal placed, and for an adopted one that bears our mark.
 
         Every cancel of "our orders" follows this rule: a stop, safety orders, kill, the guard and the emergency cancel.
         """
-        return not order.adopted or self.bears_mark(order.order.instrument, order.client_order_id)
+        return not order.adopted or self.bears_mark(order.order.instrument, order.client_order_id, safety.also)
 
     def is_own_order(self, report: OrderReport) -> bool:
         """Return True for a reported order that bears our mark."""

@@ -159,10 +159,10 @@ class RuleSettings(msgspec.Struct, frozen=True):
 
 ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 3  # the newest revision of EngineSettings.order_rules
-# the first revision that records triggers, native trailing stops and the terms of foreign orders and instruments
-TERM_RULES = 2
+ORDER_RULES = 4  # the newest revision of EngineSettings.order_rules
+TERM_RULES = 2  # the first that records triggers, native trailing stops, and terms of foreign orders and instruments
 REFUSAL_RULES = 3  # the first that records refusals that pass; plans try again after them
+RESTING_RULES = 4  # the first in which Timed and Scale try again too
 BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
 HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 

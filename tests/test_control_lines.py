@@ -49,6 +49,10 @@ BAD = (
     b'{"command":"pause","scope":"all"}',
     b'{"command":"pause","command":"halt"}',
     b'{"command":"accept_balance","about":"BTC","reason":"r","about":"ETH"}',
+    b'{"command":"cancel_all","about":"BTCUSDT"}',
+    b'{"command":"flatten","about":"aaaaaaaa,"}',
+    b'{"command":"cancel_all","about":"' + b",".join([b"aaaaaaaa"] * 201) + b'"}',
+    b'{"command":"pause","about":"aaaaaaaa"}',
     b'{"command":"pause","x":' + b"[" * (DEPTH_MAX + 1) + b"]" * (DEPTH_MAX + 1) + b"}",
 )
 
@@ -80,6 +84,14 @@ def test_a_request_is_read_and_its_texts_are_bounded() -> None:
     request = parse_line(json.dumps({"command": "halt", "by": "b" * 99, "reason": "ü\n" * 200}).encode())
     assert (request.command, len(request.by), len(request.reason)) == ("halt", 64, 200)
     assert parse_line(b'{"command":"stop"}\r').by == "operator"
+
+
+def test_a_kill_of_two_hundred_sessions_with_a_long_reason_is_one_line() -> None:
+    about = ",".join(["abcdefgh"] * 200)
+    for command in ("cancel_all", "flatten"):
+        line = json.dumps({"command": command, "by": "ü" * 64, "reason": "\U0001f600" * 200, "about": about}).encode()
+        assert parse_line(line).about == about
+    assert parse_line(b'{"command":"flatten"}').about == ""
 
 
 def mutated(rng: random.Random) -> bytes:

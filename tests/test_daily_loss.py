@@ -5,9 +5,11 @@ from decimal import Decimal
 
 import pytest
 from calm_venue import CalmVenue
-from checked_sessions import CheckedSessions
+from checked_sessions import CheckedSessions, notes, rebuilt
 
+from engine.handlers.losses_of_day import pnl_now
 from engine.lifecycle import Status
+from engine.risk_settings import ScopeLimits
 from engine.session_record import SECOND_NS, RiskSettings
 from engine.state.day_pnl import DAY_NS
 from journal.reader import Journal
@@ -122,6 +124,50 @@ def test_sessions_without_the_limit_record_nothing_about_it(buyer: Begin) -> Non
     assert "daily_loss_max" not in text
     assert "day_pnl" not in text
     assert "day_began" not in text
+
+
+LIMITS = {"in its asset": LIMIT, "reported": RiskSettings(portfolio=ScopeLimits(daily_loss_max=Decimal(3)))}
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("state", ["living", "rebuilt"])
+def test_a_loss_counts_on_the_day_although_its_instrument_is_not_listed_any_more(
+    buyer: Begin, begin: CheckedSessions, limit: str, state: str
+) -> None:
+    """A part of the limit is lost in BTCUSDT, which the next session does not list, and the rest in ETHUSDT."""
+    venue = CalmVenue(start_ns=MIDNIGHT_NS - 3600 * SECOND_NS, symbols=("BTCUSDT", "ETHUSDT"))
+    risk = LIMITS[limit]
+    first = buyer(venue, risk).run(until=lambda s: placed(s, "BUY") >= 4)
+    assert first.facts("daily_loss_reached") == []
+    first.stop()
+    before, opening = lost(first), first.state if state == "living" else rebuilt(first.folder)
+    assert before > 1
+    venue.now_ns += SECOND_NS
+    venue.symbols = ("ETHUSDT",)
+    other = from_sources({"eth": BUYER.replace("BTCUSDT", "ETHUSDT")}, "eth", "Buyer")
+    second = begin(venue, other, risk=risk, previous=first, opening=opening)
+    [text] = [text for text in notes(second, "warning") if "is not listed" in text]
+    assert "the P&L of strategy buyer in it counts as it last was, -" in text
+    second.run(until=lambda s: bool(s.facts("daily_loss_reached")))
+    (reached,) = second.facts("daily_loss_reached")
+    assert 3 <= Decimal(reached["loss"]) < Decimal("3.6")
+    assert lost(second) == Decimal(reached["loss"]) - before, "the rest of the limit, and no more"
+    second.stop()
+    venue.symbols = ("BTCUSDT", "ETHUSDT")
+    third = begin(venue, other, risk=risk, previous=second, opening=second.state)
+    assert [text for text in notes(third, "warning") if "is not listed" in text] == []
+    third.run(3)
+    assert lost(third) > 3, "listed again, it counts at its quote, once"
+    assert third.facts("position_entered_day") == []
+
+
+def lost(session: VirtualSession) -> Decimal:
+    """Return the loss of the day of the instruments that a session lists."""
+    account, now = (
+        session.state.account,
+        pnl_now(session.sequencer.kernel.session, session.state.account, session.state.market),
+    )
+    return sum((account.day_pnl.opening.get(key, Decimal(0)) - pnl for key, pnl in now.by_position.items()), Decimal(0))
 
 
 def test_a_position_whose_instrument_is_listed_again_counts_from_its_first_mark_of_the_day(

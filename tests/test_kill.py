@@ -51,13 +51,18 @@ def kill(config: Path, *options: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) -> None:
+    """An order that an older session of the folder left is ours, though this session does not know it."""
+    older = tmp_path / "journals" / "20200101T000000Z-aaaaaaaa"
     with venue("--symbol", "BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
         before = held_btc(ready)
         config = with_position(configured(tmp_path, ready))
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 15 and held_btc(ready) > before, 60)
+            place_foreign(ready, "aaaaaaaa-gone-v1-7-0")
+            older.mkdir()
             ended = kill(config, "--flatten", "--json")
+            older.rmdir()
             assert ended.returncode == 0, ended.stderr
             result = json.loads(ended.stdout)
             assert (result["way"], result["mode"], result["orders"], result["positions"]) == (

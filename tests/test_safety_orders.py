@@ -222,6 +222,38 @@ def test_a_stop_cancels_the_orders_of_the_session_before_even_if_this_journal_on
     assert open_at(venue) == ["another-bot-1"]
 
 
+@pytest.mark.parametrize("end", ["done", "given again", "restart"])
+def test_a_kill_by_a_living_session_cancels_what_older_sessions_of_the_folder_left(
+    begin: CheckedSessions, end: str
+) -> None:
+    """`verbatim kill` names them in the command: an order of theirs is ours then, also after a restart."""
+    venue = CalmVenue()
+    terms = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001", "price": "30000"}
+    for name in ("jjjjjjjj-once-v1-5-0", "kkkkkkkk-once-v1-5-0", "another-bot-1"):
+        status, _ = venue.by_hand("POST", "/api/v3/order", symbol="BTCUSDT", newClientOrderId=name, **terms)
+        assert status == 200
+    session = begin(venue, "ladder").run(10)
+    session.command("halt").command("cancel_all").run(30)
+    left = ["another-bot-1", "jjjjjjjj-once-v1-5-0", "kkkkkkkk-once-v1-5-0"]
+    assert open_at(venue) == left, "a session of another folder may trade with this mark"
+    if end == "restart":
+        venue.fault(action="reject", method="DELETE", status=503, code=-1000, msg="x", times=3)
+    session.command("cancel_all", about="jjjjjjjj,iiiiiiii")
+    if end == "given again":
+        session.command("cancel_all")
+        assert session.state.account.safety.also == ("jjjjjjjj", "iiiiiiii")
+    if end == "restart":
+        session.run(1.5).kill()
+        assert open_at(venue) == left
+        session = begin(venue, "ladder", opening=session.state, previous=session)
+    session.run(30)
+    assert open_at(venue) == ["another-bot-1", "kkkkkkkk-once-v1-5-0"]
+    account = session.state.account
+    assert account.safety.active == ()
+    assert (account.safety.also, mode(session)) == ((), "halted"), "they are ours only while the order lasts"
+    assert [fact.get("also") for fact in begin.begun[0].facts("safety_ordered")][:2] == [None, ["jjjjjjjj", "iiiiiiii"]]
+
+
 # ---- flatten
 
 

@@ -20,6 +20,7 @@ import trio
 from engine.bodies import CommandName
 from engine.kernel import rebuilder_of
 from engine.live.clock import SessionClock
+from engine.live.control_lines import REASON_MAX, SESSIONS_MAX
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
 from engine.live.emergency import APART_SECONDS
 from engine.live.logs import LogSettings
@@ -45,7 +46,6 @@ POLL_SECONDS = 0.2
 STOP_SECONDS = 2.0  # of the time to wait, for the end of the session that cancels: half for the venue, half to seal
 READ_SHARE = 0.25  # of the time to wait, for reading the journal of the session that is killed
 RETRY_SECONDS_MAX = 10.0  # between two attempts to reach a venue that does not describe the instruments
-OURS_MAX = 200  # the newest sessions of the folder whose orders are cancelled too
 
 LOG = LogSettings(level="warning", feed_seconds=0)
 
@@ -103,8 +103,7 @@ def kill(
             if is_locked(folder):
                 warning = f"the process of session {body.session} lives but does not answer ({error}): end it yourself"
     wanted = config or _config_of(folder, body, environment)
-    marks = tuple(found.session_id for found in list_sessions(folder.parent))[-OURS_MAX:]
-    wanted = replace_safety(replace(wanted, locks_account=not warning), (*marks, body.session))
+    wanted = replace_safety(replace(wanted, locks_account=not warning), (*_sessions_of(folder), body.session))
     order = CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL
     killing = _Killing(wanted, partial(_read_only, folder, body) if warning else None, order, reason, end)
     trio.run(killing.run)
@@ -219,22 +218,32 @@ def _person() -> str:
     return getpass.getuser()
 
 
+def _sessions_of(folder: Path) -> tuple[str, ...]:
+    """Return the newest sessions beside one: their orders are cancelled too."""
+    return tuple(found.session_id for found in list_sessions(folder.resolve().parent))[-SESSIONS_MAX:]
+
+
 def _by_session(folder: Path, body: SessionBody, *, flatten: bool, reason: str, end: float) -> Killed:
     """Order a living session to do it, and wait. Raises ControlError if it does not answer."""
     path = socket_path(folder.resolve().parent, body.session)
+    marks = tuple(name for name in _sessions_of(folder) if name != body.session)
 
-    def send(command: str) -> dict[str, Any]:
+    def send(command: str, about: str = "") -> dict[str, Any]:
         seconds = min(max(end - time.monotonic(), POLL_SECONDS), ANSWER_SECONDS)
-        return send_command(path, command=command, by=_person(), reason=reason, seconds=seconds)
+        short = reason[:REASON_MAX]  # a longer line would be refused
+        return send_command(path, command=command, by=_person(), reason=short, about=about, seconds=seconds)
 
+    order = CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL
     send(CommandName.HALT)
-    send(CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL)
+    try:
+        send(order, ",".join(marks))
+    except ControlError:
+        send(order)  # a process of an older version knows its own orders alone
     while True:
         status = send(STATUS)
         if not status["safety"] or time.monotonic() > end - POLL_SECONDS:
             break
         time.sleep(POLL_SECONDS)
-    marks = {found.session_id for found in list_sessions(folder.resolve().parent)}
     older = [name for name in status["others"] if name[:SESSION_LETTERS] in marks]
     warning = f"orders of sessions before it are open: {', '.join(older)}. Stop it, and run this again" if older else ""
     is_done = not status["safety"] and not status["left"] and not older

@@ -248,7 +248,7 @@ class VirtualSession:
             previous=PreviousSession(previous.body.session, previous.state.seq, "")
             if isinstance(previous, VirtualSession)
             else previous,
-            opening=None if opening is None else carry_over(opening),
+            opening=None if opening is None else self._opening_after(previous, opening),
             safeguards=safeguards,
             read_only=read_only,
         )
@@ -288,6 +288,13 @@ class VirtualSession:
             self.venue.now_ns = max(next_ns, self.venue.now_ns)
             self._shell.advance()
         return self
+
+    @staticmethod
+    def _opening_after(previous: object, state: State) -> dict[str, Any]:
+        """Return the opening state that a session left, as a start of the engine makes it."""
+        if isinstance(previous, VirtualSession):
+            return previous.sequencer.kernel.opening_after(state)
+        return carry_over(state)
 
     def command(self, command: str, reason: str = "", *, about: str = "") -> Self:
         """Send a COMMAND, `about` an asset, instrument or strategy if it concerns one."""

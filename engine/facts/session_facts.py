@@ -101,11 +101,14 @@ class InstrumentBlocked(msgspec.Struct, frozen=True, tag_field="fact", tag="inst
 class SafetyOrdered(msgspec.Struct, frozen=True, tag_field="fact", tag="safety_ordered"):
     """A safety order is in force from here on."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"also"})
+
     number: int
     kind: SafetyKind
     cause: SafetyCause
     by: str
     strategy: str = ""  # whose orders it concerns; "": all
+    also: tuple[str, ...] = ()  # older sessions whose orders it concerns too
 
 
 class SafetyOrderEnded(msgspec.Struct, frozen=True, tag_field="fact", tag="safety_order_ended"):

@@ -54,5 +54,6 @@ def _note_accepted(step: StepContext, command: CommandBody) -> None:
 
 
 def _order_safety(session: SessionContext, step: StepContext, command: CommandBody, kind: SafetyKind) -> None:
-    order_safety(step, kind, SafetyCause.COMMAND, by=command.by or "operator", repeat=True)
+    also = tuple(command.about.split(",")) if command.about else ()
+    order_safety(step, kind, SafetyCause.COMMAND, by=command.by or "operator", repeat=True, also=also)
     name_waiting(session, step)

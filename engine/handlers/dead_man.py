@@ -16,7 +16,8 @@ def arm_switches(session: SessionContext, step: StepContext) -> None:
     wait_ns = session.body.safety.dead_man_ns
     if not wait_ns or step.account.modes.stopping_since_ns:
         return
-    live = {order.order.instrument for order in step.account.orders.live.values() if session.is_ours(order)}
+    safety = step.account.safety
+    live = {order.order.instrument for order in step.account.orders.live.values() if session.is_ours(order, safety)}
     for name in sorted(live.union(step.account.safety.armed_ns)):
         instrument = session.instruments.get(name)
         if instrument is None or not session.factories[instrument.venue].has_dead_man_switch:

@@ -6,7 +6,8 @@ the mark is `engine.pnl_mark`, before it the mid; and a P&L in the reporting cur
 (engine/state/pnl_figures.py), before it the P&L in each asset at the current rate.
 
 It counts the positions of all strategies of the account, over restarts. Positions of other programs do not count. A
-position whose instrument was not listed when the day began counts from its first mark of the day.
+position whose instrument was not listed when the day began counts from its first mark of the day. One whose instrument
+is not listed any more counts as the session before left it (engine/handlers/carry_day.py).
 """
 
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from engine.model import Instrument
 from engine.money import ZERO
 from engine.risk.loss_limits import LossLimit, recorded_losses
 from engine.session_context import SessionContext
-from engine.state.day_pnl import UTC_DAY, DayPnl, day_of
+from engine.state.day_pnl import UTC_DAY, DayPnl, LastPnl, day_of
 from engine.state.orders import EXTERNAL
 from engine.state.pnl_figures import marked_line
 from engine.state.positions import unrealised
@@ -73,10 +74,24 @@ def own_positions(session: SessionContext, account: Account) -> Iterable[tuple[s
             yield key, position, instrument
 
 
+def stale_pnl(session: SessionContext, account: Account) -> Iterable[tuple[str, Position, LastPnl]]:
+    """Return (key, position, last P&L) of strategies' positions in instruments that the session does not list.
+
+    Those whose P&L before this day is not known are left out: they count from their first mark.
+    """
+    day = account.day_pnl
+    for key, last in day.last.items():
+        position = account.positions.by_key.get(key)
+        if position is None or position.strategy == EXTERNAL or key in day.unlisted:
+            continue
+        if position.instrument not in session.instruments:
+            yield key, position, last
+
+
 def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
     """Return the P&L of the positions of all strategies.
 
-    Positions in instruments that the session does not list stay out, because nothing marks them.
+    Positions in instruments that the session does not list stay out, because nothing marks them: see `stale_pnl`.
     """
     if session.reducer_settings.has_reported_losses:
         return _reported_pnl_now(session, account, market)
@@ -166,6 +181,7 @@ def losses_of_day(
         if key not in day.unlisted  # it counts from its first mark, which the next check records
         for position in (account.positions.by_key[key],)
     ]
+    stale = list(stale_pnl(session, account)) if day.last else []
     found: list[LossOfDay] = []
     has_reported_losses = session.reducer_settings.has_reported_losses
     for limit in session.loss_limits:
@@ -177,6 +193,14 @@ def losses_of_day(
                     asset, amount = _reported(session, day, key, now)
                 elif limit.in_reporting and pnl:
                     asset, amount = _converted(session, market, asset, pnl)
+                sums[asset] = sums.get(asset, ZERO) + amount
+        for key, position, last in stale:
+            if limit.concerns_unlisted(position.strategy, position.instrument):
+                asset, amount = last.asset, last.pnl - day.opening.get(key, ZERO)
+                if limit.in_reporting and has_reported_losses:
+                    asset, amount = _stale_reported(session, day, key, last)
+                elif limit.in_reporting and amount:
+                    asset, amount = _converted(session, market, asset, amount)
                 sums[asset] = sums.get(asset, ZERO) + amount
         found += [LossOfDay(limit, asset, pnl, limit.used(day, asset, pnl)) for asset, pnl in sorted(sums.items())]
     return found
@@ -202,6 +226,13 @@ def _reported(session: SessionContext, day: DayPnl, key: str, now: PnlNow) -> tu
     if key not in now.reported or (key in day.opening and key not in day.reported):
         return "", ZERO
     return session.reducer_settings.reporting_currency, now.reported[key] - day.reported.get(key, ZERO)
+
+
+def _stale_reported(session: SessionContext, day: DayPnl, key: str, last: LastPnl) -> tuple[str, Decimal]:
+    """Return the same of a position that nothing marks."""
+    if last.reported is None or (key in day.opening and key not in day.reported):
+        return "", ZERO
+    return session.reducer_settings.reporting_currency, last.reported - day.reported.get(key, ZERO)
 
 
 def _converted(session: SessionContext, market: Market, asset: str, amount: Decimal) -> tuple[str, Decimal]:

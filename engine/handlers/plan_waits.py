@@ -8,9 +8,11 @@ from enum import Enum
 from itertools import takewhile
 
 from engine.execution.plans.seen import MILLISECOND_NS, PlanMove, Seen
+from engine.execution.plans.timed import refused_orders
 from engine.facts import NewOrder, PlanPhase
 from engine.lifecycle import Status
 from engine.model import OrderType, TimeInForce
+from engine.plan_terms import Scale, Timed
 from engine.session_record import REFUSAL_RULES, SECOND_NS
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.orders import Order
@@ -56,6 +58,9 @@ def order_from_ns(step: StepContext, seen: Seen, order: NewOrder) -> int:
         return from_ns if step.time_ns < from_ns else 0
     if plan.refusals and step.time_ns < plan.next_ns:
         return plan.next_ns
+    if seen.rests_again and isinstance(plan.terms, Timed | Scale) and (refused := refused_orders(seen.orders)):
+        from_ns = refused[-1].updated_ns + growing_wait_ns(len(refused))
+        return from_ns if step.time_ns < from_ns else 0
     in_a_row = takewhile(lambda before: _is_futile(plan, before), reversed(seen.orders))
     futile = [before for before in in_a_row if before.order.type is order.type]
     if not futile:  # an order of another type is tried at once, as a market order after a stop that was refused

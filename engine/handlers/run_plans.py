@@ -21,7 +21,7 @@ from engine.money import ZERO, on_grid
 from engine.plan_terms import Bracket, PlanTerms
 from engine.risk.exits import exit_quantity
 from engine.session_context import SessionContext
-from engine.session_record import REFUSAL_RULES, TERM_RULES
+from engine.session_record import REFUSAL_RULES, RESTING_RULES, TERM_RULES
 from engine.state.execution_plans import ExecutionPlan
 from engine.state.kept_exits import keeps_exits
 from engine.state.orders import Order
@@ -162,6 +162,7 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         has_trailing=_has_trailing(session, step, instrument),
         replace_from_ns=replacement_from_ns(session, step, plan, instrument),
         retries=session.settings.order_rules >= REFUSAL_RULES,
+        rests_again=session.settings.order_rules >= RESTING_RULES,
         retry_ns=retry_ns(step, plan, orders),
     )
 
@@ -185,7 +186,8 @@ def _advance(session: SessionContext, step: StepContext, plan: ExecutionPlan, in
         _end(step, seen, move.ended)
         return
     if move.place and (from_ns := order_from_ns(step, seen, move.place[0])):
-        _wait(step, plan, from_ns)
+        ends_ns = plan.ends_ns if seen.rests_again else 0
+        _wait(step, plan, min(from_ns, ends_ns) if ends_ns > step.time_ns else from_ns)
         return
     if move.linked and (from_ns := placement_from_ns(session, step, plan, move.linked[0], instrument)):
         _wait(step, plan, from_ns)

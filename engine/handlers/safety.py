@@ -24,12 +24,30 @@ NAMED_MAX = 5  # orders that a message names
 
 
 def order_safety(
-    step: StepContext, kind: SafetyKind, cause: SafetyCause, *, by: str, strategy: str = "", repeat: bool = False
+    step: StepContext,
+    kind: SafetyKind,
+    cause: SafetyCause,
+    *,
+    by: str,
+    strategy: str = "",
+    repeat: bool = False,
+    also: tuple[str, ...] = (),
 ) -> None:
-    """Put a safety order in force, unless one is that does as much. `repeat`: also then."""
+    """Put a safety order in force, unless one is that does as much.
+
+    Args:
+        step: The current step.
+        kind: Its kind.
+        cause: Its cause.
+        by: The person or the part of the engine that gives it.
+        strategy: The strategy whose orders it concerns; "": all.
+        repeat: Put it in force also if one is that does as much.
+        also: Older sessions whose orders it concerns too.
+
+    """
     safety = step.account.safety
     if repeat or not safety.is_active(kind, strategy):
-        step.emit(SafetyOrdered(safety.number + 1, kind, cause, by, strategy), source=SOURCE)
+        step.emit(SafetyOrdered(safety.number + 1, kind, cause, by, strategy, also), source=SOURCE)
 
 
 def advance_safety(session: SessionContext, step: StepContext) -> bool:
@@ -58,7 +76,7 @@ def own_live(session: SessionContext, step: StepContext, strategy: str = "") -> 
     return [
         order
         for order in step.account.orders.live_by_age()
-        if strategy in ("", order.strategy) and session.is_ours(order)
+        if strategy in ("", order.strategy) and session.is_ours(order, step.account.safety)
     ]
 
 

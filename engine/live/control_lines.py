@@ -1,6 +1,7 @@
 """Lines of the control socket: a request, read from bytes of any client, and its answer."""
 
 import json
+import re
 from collections.abc import Sequence
 
 import msgspec
@@ -21,7 +22,7 @@ COMMANDS = (
     CommandName.RESUME_STRATEGY,
     CommandName.PAUSE_STRATEGY,
 )
-LINE_BYTES_MAX = 4096
+LINE_BYTES_MAX = 8192
 DEPTH_MAX = 8  # of brackets; a request has one
 BY_MAX, REASON_MAX = 64, 200  # characters kept
 # commands that concern one object -> characters of its name at most; longer ones are refused
@@ -31,6 +32,10 @@ ABOUT_NAMES: dict[str, int] = {
     CommandName.RESUME_STRATEGY: 100,
     CommandName.PAUSE_STRATEGY: 100,
 }
+# commands that `verbatim kill` extends to the orders of older sessions of the folder
+ABOUT_SESSIONS = (CommandName.CANCEL_ALL, CommandName.FLATTEN)
+SESSIONS_MAX = 200
+_SESSIONS = re.compile(rf"[a-z2-7]{{8}}(?:,[a-z2-7]{{8}}){{0,{SESSIONS_MAX - 1}}}")
 
 
 class BadLineError(Exception):
@@ -43,7 +48,7 @@ class ControlRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     command: str
     by: str = "operator"
     reason: str = ""
-    about: str = ""  # the asset, instrument or strategy that it concerns
+    about: str = ""  # the asset, instrument or strategy that it concerns, or older sessions with commas between
 
 
 _decode = msgspec.json.Decoder(ControlRequest).decode
@@ -74,7 +79,10 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
     name_max = ABOUT_NAMES.get(request.command, 0)
     if request.command == CommandName.ACCEPT_BALANCE and not (request.reason and request.about):
         raise BadLineError("accept-balance needs an asset and a reason")
-    if request.about and not name_max:
+    if request.command in ABOUT_SESSIONS:
+        if request.about and _SESSIONS.fullmatch(request.about) is None:
+            raise BadLineError(f"{request.command} concerns up to {SESSIONS_MAX} session ids with commas between")
+    elif request.about and not name_max:
         raise BadLineError(f"{request.command} concerns no asset, instrument or strategy")
     if name_max and not 0 < len(request.about) <= name_max:
         raise BadLineError(f"{request.command} needs a name of 1 to {name_max} characters")

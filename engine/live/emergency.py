@@ -67,7 +67,7 @@ class EmergencyCancel:
         self._recorded = recorded
         for order in account.orders.live_by_age():
             instrument = session.instruments.get(order.order.instrument)
-            if instrument is not None and session.is_ours(order):
+            if instrument is not None and session.is_ours(order, account.safety):
                 self.open[order.client_order_id] = instrument.venue
                 self._at_venue[order.client_order_id] = (instrument.id, order.venue_order_id)
         self._offset_ns = {name: account.limits.get(name).clock_offset_ns for name in session.venues}
@@ -156,7 +156,10 @@ class EmergencyCancel:
 
     def _is_ours(self, report: OrderReport) -> bool:
         known = self._account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
-        return self._session.is_own_order(report) if known is None else self._session.is_ours(known)
+        safety = self._account.safety
+        if known is None:
+            return self._session.bears_mark(report.instrument, report.client_order_id, safety.also)
+        return self._session.is_ours(known, safety)
 
     async def _cancel_all(self, venue: Venue, names: list[str]) -> None:
         async with trio.open_nursery() as nursery:

@@ -64,9 +64,8 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
         if not wanted.account:
             return PreviousJournal(previous=previous)
         try:
-            return PreviousJournal(
-                previous=previous, opening=carry_over(clear_key_halt(body, journal, rebuilt_state(journal)))
-            )
+            state = clear_key_halt(body, journal, rebuilt_state(journal))
+            return PreviousJournal(previous=previous, opening=rebuilder_of(record).opening_after(state))
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001 - today's code may fail in any way on yesterday's records

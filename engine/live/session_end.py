@@ -57,7 +57,7 @@ def deadline_reason(session: SessionContext, account: Account) -> str:
     open_orders = [
         f"{order.client_order_id} {order.status}"
         for order in account.orders.live_by_age()
-        if session.is_ours(order)
+        if session.is_ours(order, account.safety)
         and order.client_order_id not in kept
         and (cancels_on_stop or order.status in UNCLEAR or order.client_order_id in requested)
     ]

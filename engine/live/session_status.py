@@ -171,13 +171,14 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
     """Return, as JSON values, what is open, and which safety orders are in force."""
     account = state.account
     live = account.orders.live_by_age()
+    names = {order.client_order_id: None for order in live if session.is_ours(order, account.safety)}
     return {
         "mode": str(account.modes.mode),
         "reasons": [reason.text for reason in account.modes.reasons],
         "safety": [order.title for order in account.safety.active],
         "left": list(account.safety.left),
-        "orders": [order.client_order_id for order in live if session.is_ours(order)][:NAMED_MAX],
-        "others": [order.client_order_id for order in live if not session.is_ours(order)][:NAMED_MAX],
+        "orders": list(names)[:NAMED_MAX],
+        "others": [order.client_order_id for order in live if order.client_order_id not in names][:NAMED_MAX],
         "positions": [
             {"strategy": held.strategy, "instrument": held.instrument, "quantity": plain(held.quantity)}
             for _, held in sorted(account.positions.by_key.items())

@@ -3,7 +3,7 @@
 No caller can see a growth: digests, dumps and views are made of logical content.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
 from typing import Final, TypeVar
@@ -16,7 +16,9 @@ from engine.market import rows as r
 from engine.market.fold.dense_book import N_FAR, levels_of, needs_window, rebuild_window, room_of, widen
 from engine.market.indicators.indicator import FIELDS, TRADE, IndicatorSpec
 from engine.market.indicators.registry import update_of
+from engine.market.jit import Callback
 from engine.market.rows import Floats, Rows
+from engine.market.user_update import UserSpec, inert_update
 from engine.market.views import BarSpec, CrossOverSpec, PredicateSpec, PriceMoveSpec, Stream, StreamSpec, TriggerSpec
 from engine.model import Instrument
 
@@ -40,6 +42,7 @@ class MarketArrays:
         *,
         bars_by_time: bool = False,
         bar_rules: int = 0,
+        user_updates: Mapping[IndicatorSpec, Callback] | None = None,
     ) -> None:
         assert len(triggers) <= at.TRIGGERS_MAX, f"{len(triggers)} triggers, at most {at.TRIGGERS_MAX} fit a mask"
         self.instruments = tuple(instruments)
@@ -49,6 +52,9 @@ class MarketArrays:
         self.levels_max = levels_max
         self.bars_by_time = bars_by_time
         self.bar_rules = bar_rules
+        self._user_updates = user_updates or {}
+        self.runs_users_code = bool(user_updates)  # False in a rebuild
+        self.user_rows = [k for k, spec in enumerate(self.indicator_specs) if isinstance(spec, UserSpec)]
         self.index = {instrument.id: i for i, instrument in enumerate(self.instruments)}
         conditions = [
             (w, spec)
@@ -118,8 +124,11 @@ class MarketArrays:
         room = min(LEVELS_START, self.levels_max + 1)
         self.sides: Rows = np.zeros((2 * count, N_FAR + 2 * room), np.int64)
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)
-        own = max((len(spec.own_numbers) for spec in self.indicator_specs), default=1) or 1
-        self.indicator_values: Floats = np.zeros((len(self.indicator_specs), at.I_OWN + own), np.float64)
+        lengths = [len(spec.own_numbers) for spec in self.indicator_specs]
+        built_in = [length for k, length in enumerate(lengths) if k not in self.user_rows]
+        self.built_in_end = at.I_OWN + (max(built_in, default=1) or 1)  # of the columns that our own indicators use
+        columns = max(self.built_in_end, at.I_OWN + max(lengths, default=1))
+        self.indicator_values: Floats = np.zeros((len(self.indicator_specs), columns), np.float64)
         self.loss_levels: Rows = np.array([at.NO_LEVELS] * count, np.int64).reshape(count, len(at.NO_LEVELS))
         self.pnl_of_positions: dict[str, object] = {}  # of engine/handlers/losses_of_day.py; no part of the state
         self.predicate_inputs: Floats = np.zeros((len(predicates), at.F_INDICATORS), np.float64)
@@ -137,17 +146,22 @@ class MarketArrays:
         assert kinds == sorted(kinds), "indicators are ordered by their sources"
         self.s[at.S_TRADE_INDICATORS] = kinds.count(0)
         self.s[at.S_BAR_INDICATORS] = kinds.count(0) + kinds.count(1)
-        self._updates = [update_of(spec) for spec in self.indicator_specs]  # kept as long as the fold may call them
+        self._updates = [self._update_of(spec) for spec in self.indicator_specs]  # kept: the fold calls them
         for k, spec in enumerate(self.indicator_specs):
             i = self.index[spec.instrument_id]
             own, instrument = spec.own_numbers, self.instruments[i]
             state, values = self.indicator_state[k], self.indicator_values[k]
             state[at.I_INSTRUMENT] = i
             state[at.I_BARS] = self.bar_index(spec.instrument_id, spec.interval_ns) if spec.interval_ns else -1
-            state[at.I_FIELD] = at.I_BID if spec.needs_quotes else FIELDS[spec.input_field]
+            state[at.I_FIELD] = at.I_BID if spec.reads_quotes else FIELDS[spec.input_field]
             state[at.I_LENGTH], state[at.I_ADDRESS] = spec.window, self._updates[k].address
             values[at.I_DIVISOR : at.I_INPUT] = 2.0 * 10**instrument.price_scale, 10.0**instrument.size_scale
             values[at.I_OWN : at.I_OWN + len(own)] = own
+
+    def _update_of(self, spec: IndicatorSpec) -> Callback:
+        if isinstance(spec, UserSpec):
+            return self._user_updates.get(spec) or inert_update()
+        return update_of(spec)
 
     def bar_index(self, instrument_id: str, interval_ns: int) -> int:
         """Return the index of declared bars."""

@@ -90,6 +90,7 @@ def _call_at(address: int, integers: "NDArray[np.int64]", begin: int, floats: "N
 move_within: Any = _move_within
 call_at: Any = _call_at
 call_update: Any = _call_update
+row_of_pointer: Any = None  # in compiled code: (pointer, length) -> the array
 if JIT:
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
@@ -130,6 +131,11 @@ if JIT:
         made: F = numba.njit(function, _nrt=False)  # type: ignore[call-overload]  # as above
         return made
 
+    def bounded_compiled(function: F) -> F:
+        """Compile a user's function as `strictly_compiled` does, with checked bounds of arrays."""
+        made: F = numba.njit(function, _nrt=False, boundscheck=True)  # type: ignore[call-overload]  # as above
+        return made
+
     def callback(function: Callable[..., int]) -> Callback:
         """Compile `function(integers, floats) -> int` of two rows and return it with its address."""
         rows = types.CPointer(types.int64), types.CPointer(types.float64)  # type: ignore[no-untyped-call]  # numba's own
@@ -137,17 +143,20 @@ if JIT:
         assert made.address is not None, "it is compiled"
         return Callback(made.address, made)
 
-    def update_callback(function: Callable[..., float]) -> Callback:
+    def update_callback(function: Callable[..., float], *, uses_views: bool = False) -> Callback:
         """Compile `function(numbers, count, length) -> float`, an indicator's update, and return it with its address.
 
         A division by zero gives an infinity or no number, as numpy's plain floats do. Machine code is cached.
+        `uses_views`: it makes arrays of the row (`row_of_pointer`), which needs Numba's reference counts.
         """
         given = types.CPointer(types.float64), types.int64, types.int64  # type: ignore[no-untyped-call]  # numba's own
         is_cached = _folder is not None and Path(function.__code__.co_filename).is_file()
-        made: Any = numba.cfunc(types.float64(*given), cache=is_cached, _nrt=False, error_model="numpy")(function)  # type: ignore[call-arg]  # as above
+        made: Any = numba.cfunc(types.float64(*given), cache=is_cached, _nrt=uses_views, error_model="numpy")(function)  # type: ignore[call-arg]  # as above
         if is_cached:
             check_cache_files(made)
         return Callback(made.address, made)
+
+    row_of_pointer = numba.carray  # type: ignore[attr-defined]  # the stubs do not export it
 
     def returns_number(function: Any, /) -> bool:
         """Return True if a compiled function returns a number on each path."""
@@ -237,7 +246,11 @@ else:
         """Return True: the types are unknown."""
         return True
 
-    def update_callback(function: Callable[..., float]) -> Callback:
+    def bounded_compiled(function: F) -> F:
+        """Return the function unchanged."""
+        return function
+
+    def update_callback(function: Callable[..., float], *, uses_views: bool = False) -> Callback:
         """Give the function a number as its address."""
         address = next(_addresses)
         _plain_updates[address] = function

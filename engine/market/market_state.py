@@ -19,6 +19,7 @@ from engine.market.fold.row_loop import fold_rows
 from engine.market.history import HistoryBars
 from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import IndicatorSpec
+from engine.market.jit import Callback
 from engine.market.predicates import INTEGERS, CompiledPredicate
 from engine.market.reader import MarketReader
 from engine.market.rows import Rows
@@ -39,10 +40,12 @@ class Market(MarketReader):
         *,
         bars_by_time: bool = False,
         bar_rules: int = 0,
+        user_updates: Mapping[IndicatorSpec, Callback] | None = None,
     ) -> None:
         super().__init__(
-            instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules
-        )
+            instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules,
+            user_updates=user_updates,
+        )  # fmt: skip
         self.flags = 0  # raised by the record at which the last fold stopped
         self.fired = 0  # bits of the triggers that it fired
         self.next_due_ns: int = at.NEVER
@@ -60,6 +63,7 @@ class Market(MarketReader):
         *,
         bars_by_time: bool = False,
         bar_rules: int = 0,
+        user_updates: Mapping[IndicatorSpec, Callback] | None = None,
     ) -> Self:
         """Make a market before its first record.
 
@@ -71,9 +75,13 @@ class Market(MarketReader):
             levels_max: Levels of a side of a book.
             bars_by_time: `close_bars` closes bars without a trade too.
             bar_rules: See EngineSettings.
+            user_updates: The updates of users' own indicators; without one such an indicator has no value.
 
         """
-        return cls(instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules)
+        return cls(
+            instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules,
+            user_updates=user_updates,
+        )  # fmt: skip
 
     # ---- folding
 

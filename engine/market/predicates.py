@@ -12,8 +12,9 @@ None, text, a name that may be unset. tests/test_market_cuts.py and tests/test_c
 import builtins
 import dis
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import CodeType, FunctionType
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,6 +25,9 @@ from engine.market.rows import Floats, Rows
 YES: Final = 1
 RAISED: Final = 2  # Python calls it again and gets the exception
 CACHED_MAX: Final = 64  # compiled functions kept, keyed by their code and constants
+FAILED: Final = float("inf")  # the value of a user's own indicator whose update failed
+FAILED_TEXT: Final = "1e999"  # the same in generated text
+FAILED_MESSAGE: Final = "a user's own indicator is not a number: its update failed"
 INT_MAX: Final = 2**31  # constants of a predicate: a product of two fits an int64
 USABLE: Final = frozenset({"abs", "bool", "float", "max", "min"})  # the built-ins allowed
 REFUSED: Final = {  # operators and instructions of Python's byte code
@@ -94,39 +98,77 @@ class CannotCompileError(Exception):
 _known: dict[Any, Callback] = {}
 
 
-def compile_predicate(wants: FunctionType, parameters: Mapping[str, float], averages: int) -> CompiledPredicate:
+def compile_predicate(
+    wants: FunctionType, parameters: Mapping[str, float], averages: int, checked: Sequence[int] = ()
+) -> CompiledPredicate:
     """Compile a predicate, once for each code, constants and number of averages.
+
+    Args:
+        wants: The strategy's function.
+        parameters: Its parameters as floats.
+        averages: The number of declared averages and indicators.
+        checked: The indexes of a user's own indicators among them: one that failed makes the predicate raise.
 
     Raises:
         CannotCompileError: an operation is refused, or the compiler fails.
 
     """
-    functions = _functions(wants)
+    functions = called_functions(wants)
     names = tuple(parameters)
+    kind = kind_of_numbers(names)
+    code = compiled_once(
+        (*identity(functions), names, averages, tuple(checked)),
+        lambda: _compiled(wants, functions, partial(_called, kind=kind, averages=averages, checked=checked)),
+    )
+    plain = _called(wants, kind=kind, averages=averages, checked=checked, guarded=False)
+    return CompiledPredicate(tuple(parameters.values()), code, plain)
+
+
+def kind_of_numbers(names: tuple[str, ...]) -> Any:
+    """Return a type whose fields are a user's parameters. Raises CannotCompileError."""
     try:
-        kind: Any = namedtuple("Numbers", names)  # type: ignore[misc]  # noqa: PYI024 - its fields are the strategy's
+        return namedtuple("Numbers", names)  # noqa: PYI024 - its fields are the strategy's
     except ValueError as error:
         raise CannotCompileError(f"a parameter cannot be named so: {error}") from None
+
+
+def generated(text: str, scope: dict[str, Any]) -> Any:
+    """Return the function `called` of a text that this package made."""
+    exec(text, scope)  # noqa: S102 - the text is ours
+    return scope["called"]
+
+
+def compiled_once(key: Any, make: Callable[[], Callback]) -> Callback:
+    """Return the machine code with this key, compiled at its first use; the newest ones are kept."""
+    code = _known.pop(key, None)
+    _known[key] = code = make() if code is None else code
+    while len(_known) > CACHED_MAX:
+        del _known[next(iter(_known))]
+    return code
+
+
+def identity(functions: Sequence[FunctionType]) -> tuple[Any, ...]:
+    """Return the code, the defaults and the constants of functions: equal ones are the same machine code."""
     constants = tuple(
         (name, repr(value))
         for function in functions
         for name, value in _globals_of(function)
         if not isinstance(value, FunctionType)
     )
-    key = (*((function.__code__, repr(function.__defaults__)) for function in functions), constants, names, averages)
-    code = _known.pop(key, None)
-    if code is None:
-        code = _compiled(wants, functions, kind, averages)
-    _known[key] = code
-    while len(_known) > CACHED_MAX:
-        del _known[next(iter(_known))]
-    return CompiledPredicate(tuple(parameters.values()), code, _called(wants, kind, averages, guarded=False))
+    return (*((function.__code__, repr(function.__defaults__)) for function in functions), constants)
 
 
-def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any, averages: int) -> Callback:
-    made = _bound(functions)
+def _compiled(wants: FunctionType, functions: Sequence[FunctionType], called: Callable[..., Any]) -> Callback:
+    made = bound(functions, strictly_compiled)
+    code = made_code(lambda: callback(called(made[wants], guarded=True)))
+    check_returned(functions, made)
+    return code
+
+
+def made_code(make: Callable[[], Callback]) -> Callback:
+    """Return compiled code. Raises CannotCompileError with the compiler's first line."""
     try:
-        code = callback(_called(made[wants], kind, averages, guarded=True))
+        return make()
     except Exception as error:
         lines = [
             line.strip()
@@ -134,14 +176,24 @@ def _compiled(wants: FunctionType, functions: Sequence[FunctionType], kind: Any,
             if line.strip() and not line.startswith("Failed in nopython")
         ]
         raise CannotCompileError(lines[0] if lines else type(error).__name__) from error
+
+
+def check_returned(functions: Sequence[FunctionType], made: Mapping[FunctionType, Any]) -> None:
+    """Raise CannotCompileError unless each compiled function returns a number on each path."""
     for function in functions:
         if not returns_number(made[function]):
             raise CannotCompileError(f"{function.__name__} must end with a number or a truth, on every path")
-    return code
 
 
-def _functions(wants: FunctionType) -> list[FunctionType]:
+def called_functions(
+    wants: FunctionType, usable: frozenset[str] = USABLE, library: Collection[Any] = ()
+) -> list[FunctionType]:
     """List `wants` and the functions that it calls, callees first.
+
+    Args:
+        wants: The strategy's function.
+        usable: The built-ins allowed.
+        library: The functions of Python's library allowed.
 
     Raises:
         CannotCompileError: a function is recursive or uses a refused operation.
@@ -156,7 +208,7 @@ def _functions(wants: FunctionType) -> list[FunctionType]:
             )
         if function in functions:
             return
-        _check_allowed(function)
+        _check_allowed(function, usable, library)
         for _, value in _globals_of(function):
             if isinstance(value, FunctionType):
                 walk(value, (*above, function))
@@ -173,7 +225,7 @@ def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield instruction.argval, function.__globals__[instruction.argval]
 
 
-def _check_allowed(function: FunctionType) -> None:
+def _check_allowed(function: FunctionType, usable: frozenset[str], library: Collection[Any]) -> None:
     """Raise CannotCompileError if a function uses anything refused."""
     name = function.__name__
     if function.__closure__ or any(isinstance(constant, CodeType) for constant in function.__code__.co_consts):
@@ -187,9 +239,9 @@ def _check_allowed(function: FunctionType) -> None:
             raise CannotCompileError(f"{name}: {REFUSED[operation]} is not the same in machine code and in Python")
         if now.opname == "LOAD_CONST" and now.argval is None and (after is None or after.opname != "RETURN_VALUE"):
             raise CannotCompileError(f"{name}: None cannot be used")
-        if now.opname == "LOAD_GLOBAL" and now.argval not in function.__globals__ and now.argval not in USABLE:
+        if now.opname == "LOAD_GLOBAL" and now.argval not in function.__globals__ and now.argval not in usable:
             raise CannotCompileError(
-                f"{name}: {now.argval} cannot be used; the built-ins allowed are {', '.join(sorted(USABLE))}"
+                f"{name}: {now.argval} cannot be used; the built-ins allowed are {', '.join(sorted(usable))}"
             )
     used = [
         *_globals_of(function),
@@ -197,7 +249,9 @@ def _check_allowed(function: FunctionType) -> None:
         *(("a default", default) for default in function.__defaults__ or ()),
     ]
     for what, value in used:
-        if not _is_number(value) and value is not None and not isinstance(value, FunctionType):
+        if value in library if isinstance(value, BuiltinFunctionType) else isinstance(value, FunctionType):
+            continue
+        if not _is_number(value) and value is not None:
             raise CannotCompileError(
                 f"{name}: {what} is {value!r:.40}: floats, ints up to 2**31, tuples of such and functions of this file "
                 f"can be used"
@@ -237,24 +291,44 @@ def _unset(code: CodeType, instructions: Sequence[dis.Instruction]) -> str:
     return ""
 
 
-def _bound(functions: Sequence[FunctionType]) -> dict[FunctionType, Any]:
-    """Compile copies of the functions that call each other's copies; their modules stay unchanged."""
+def bound(
+    functions: Sequence[FunctionType],
+    compile_one: Callable[[Any], Any],
+    replaced: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[FunctionType, Any]:
+    """Compile copies of the functions that call each other's copies; their modules stay unchanged.
+
+    Args:
+        functions: As `called_functions` lists them.
+        compile_one: Compiles one of them, or returns it as it is.
+        replaced: Built-ins -> what the copies call instead.
+
+    """
+    renamed = {name: f"checked_{name}" for name in replaced}  # Numba refuses another meaning of a built-in's name
     made: dict[FunctionType, Any] = {}
     for function in functions:
-        scope = {
+        scope = {renamed[name]: value for name, value in replaced.items()} | {
             name: made.get(value, value) if isinstance(value, FunctionType) else value
             for name, value in _globals_of(function)
         }
-        made[function] = strictly_compiled(
+        made[function] = compile_one(
             FunctionType(
-                function.__code__, scope | {"__builtins__": builtins}, function.__name__, function.__defaults__
+                function.__code__.replace(
+                    co_names=tuple(renamed.get(name, name) for name in function.__code__.co_names)
+                ),
+                scope | {"__builtins__": builtins},
+                function.__name__,
+                function.__defaults__,
             )
         )
     return made
 
 
-def _called(wants: Any, kind: Any, averages: int, *, guarded: bool) -> Any:
-    """Make the function of two rows that calls `wants`. It is generated as text, because it names every number."""
+def _called(wants: Any, *, kind: Any, averages: int, checked: Sequence[int], guarded: bool) -> Any:
+    """Make the function of two rows that calls `wants`. It is generated as text, because it names every number.
+
+    It raises if one of the indicators at the indexes `checked` failed.
+    """
     tick = [
         "integers[0] / 1e9",
         *(f"float(integers[{k}])" for k in range(1, INTEGERS)),
@@ -262,12 +336,14 @@ def _called(wants: Any, kind: Any, averages: int, *, guarded: bool) -> Any:
     ]
     tick.append("(" + "".join(f"floats[{3 + k}], " for k in range(averages)) + ")")
     numbers = [f"floats[{3 + averages + k}]" for k in range(len(kind._fields))]
-    call = f"return {YES} if wants(MarketTick({', '.join(tick)}), Numbers({', '.join(numbers)})) else 0"
+    failed = "".join(
+        f"if floats[{3 + k}] == {FAILED_TEXT}: raise ValueError({FAILED_MESSAGE!r})\n        " for k in checked
+    )
+    call = f"{failed}return {YES} if wants(MarketTick({', '.join(tick)}), Numbers({', '.join(numbers)})) else 0"
     text = (
         f"def called(integers, floats):\n    try:\n        {call}\n    except Exception:\n        return {RAISED}\n"
         if guarded
-        else f"def called(integers, floats):\n    {call}\n"
+        else f"def called(integers, floats):\n    if True:\n        {call}\n"
     )
     scope = {"wants": wants, "MarketTick": MarketTick, "Numbers": kind, "__builtins__": builtins}
-    exec(text, scope)  # noqa: S102 - the text is ours
-    return scope["called"]
+    return generated(text, scope)

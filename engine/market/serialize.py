@@ -34,6 +34,7 @@ VERSIONS: Final = {
     "quotes": 1,
     "trades": 1,
     "triggers": 1,
+    "user_indicators": 1,
 }
 DUMP_VERSION: Final = 7
 _INDICATOR_STATE: Final = ("count", "value", "state")  # the rest of a carried indicator is its key
@@ -55,9 +56,13 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
     for k in range(len(market.bar_specs)):
         bars.update(_closed_hash(market, k))
     # the part is older than indicators other than averages: their own numbers come after its bytes
-    indicators = sha256(market.indicator_state[:, : at.I_DIGESTED].tobytes())
-    indicators.update(market.indicator_values[:, [at.I_OWN, at.I_VALUE, at.I_DIVISOR]].tobytes())
-    indicators.update(market.indicator_values[:, at.I_OWN + 1 :].tobytes())
+    state, values = market.indicator_state, market.indicator_values
+    if market.user_rows:
+        built_in = [k for k in range(len(state)) if k not in market.user_rows]
+        state, values = state[built_in], values[built_in, : market.built_in_end]
+    indicators = sha256(state[:, : at.I_DIGESTED].tobytes())
+    indicators.update(values[:, [at.I_OWN, at.I_VALUE, at.I_DIVISOR]].tobytes())
+    indicators.update(values[:, at.I_OWN + 1 :].tobytes())
     triggers = sha256(market.trigger_state.tobytes())
     triggers.update(market.s[at.S_LEVELS_MAX : at.S_CONDITIONS].tobytes())
     triggers.update(t[:, at.X_TRIGGERS : at.X_END].tobytes())
@@ -70,6 +75,11 @@ def digests(market: "Market") -> dict[str, tuple[int, str]]:
         "trades": sha256(t[:, at.Q_END : at.T_END].tobytes()),
         "triggers": triggers,
     }
+    if market.runs_users_code:  # a rebuild runs none, so only replays compare this part
+        parts["user_indicators"] = sha256(market.indicator_state[market.user_rows, : at.I_DIGESTED].tobytes())
+        for k in market.user_rows:
+            kept = market.indicator_values[k, at.I_OWN : at.I_OWN + len(market.indicator_specs[k].own_numbers)]
+            parts["user_indicators"].update(market.indicator_values[k, at.I_VALUE].tobytes() + kept.tobytes())
     if len(market.condition_state):  # most sessions declare none
         parts["conditions"] = sha256(market.condition_state.tobytes())
     if t[:, at.M_COUNT].any():  # spot has no marks, and older journals lack that part
@@ -244,7 +254,9 @@ def carried(market: "Market") -> dict[str, Any]:
             }
             for k, bar in enumerate(market.bar_specs)
         ],
-        "indicators": [_carried_indicator(market, k) for k in range(len(market.indicator_specs))],
+        "indicators": [
+            _carried_indicator(market, k) for k in range(len(market.indicator_specs)) if k not in market.user_rows
+        ],
     }
 
 

@@ -43,6 +43,11 @@ class LossLimit(NamedTuple):
             and self.venue in ("", instrument.venue)
         )
 
+    def concerns_unlisted(self, strategy: str, instrument: str) -> bool:
+        """Return True if the limit counts the positions of a strategy in an instrument that the session lacks."""
+        venue = instrument.partition(":")[0]
+        return self.strategy in ("", strategy) and self.instrument in ("", instrument) and self.venue in ("", venue)
+
     def used(self, day: DayPnl, asset: str, pnl: Decimal) -> Decimal:
         """Return the used part of the limit: the day's loss, or its fall from the highest P&L."""
         return max(day.peaks.get(key_of(self.name, asset), ZERO), pnl) - pnl if self.is_drawdown else -pnl

@@ -29,10 +29,18 @@ def day_of(time_ns: int, settings: DaySettings = UTC_DAY) -> int:
     return (time_ns + (east_s - settings.hour * HOUR_S) * SECOND_NS) // DAY_NS
 
 
+class LastPnl(msgspec.Struct, frozen=True):
+    """The P&L of a position when the session before ended."""
+
+    asset: str
+    pnl: Decimal
+    reported: Decimal | None = None  # in the reporting currency; None: not known
+
+
 class DayPnl(msgspec.Struct, frozen=True):
     """The day that the account is in."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"peaks", "unlisted", "reported"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"peaks", "unlisted", "reported", "last"})
 
     day: int = 0  # as `day_of` counts; 0: none began yet
     opening: dict[str, Decimal] = {}  # "strategy instrument" -> P&L of all days before this one
@@ -40,6 +48,7 @@ class DayPnl(msgspec.Struct, frozen=True):
     peaks: dict[str, Decimal] = {}  # key of a limit -> highest P&L of the day
     unlisted: tuple[str, ...] = ()  # positions without a mark since the day began: they count from their first mark
     reported: dict[str, Decimal] = {}  # as `opening`, in the reporting currency; lacks positions without a rate
+    last: dict[str, LastPnl] = {}  # by position: it counts where the session does not list the instrument
 
 
 def key_of(name: str, asset: str) -> str:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from engine.facts import PlanEnded, PlanMoved, PlanPhase, PlanStarted
 from engine.money import ZERO
-from engine.plan_terms import PlanTerms
+from engine.plan_terms import PlanTerms, Scale, Timed
+from engine.session_record import MILLISECOND_NS
 from engine.state.changes import Change, Requested, Stamp
 
 ENDED_MAX = 64  # plans that have ended and stay in state, for strategies to read
@@ -34,6 +35,12 @@ class ExecutionPlan(msgspec.Struct, frozen=True):
     next_ns: int = 0  # session time at which it acts without any other event; 0: never
     refusals: int = 0  # of its orders in a row
     retry_ns: int = 0  # before it, risk gets no further order of it (order_rules 3)
+
+    @property
+    def ends_ns(self) -> int:
+        """The session time at which a Timed or a Scale cancels its orders; 0: never."""
+        lasts_ms = self.terms.lasts_ms if isinstance(self.terms, Timed | Scale) else 0
+        return self.started_ns + lasts_ms * MILLISECOND_NS if lasts_ms else 0
 
     @property
     def replaces_next(self) -> bool:

@@ -3,6 +3,8 @@
 engine/handlers/safety.py pursues them. Positions, modes and the venue are unknown here.
 """
 
+from typing import ClassVar
+
 import msgspec
 from msgspec.structs import replace
 
@@ -20,6 +22,8 @@ TRY_WAIT_NS_MAX = 10 * SECOND_NS
 class SafetyOrder(msgspec.Struct, frozen=True):
     """One safety order in force."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"also"})
+
     number: int
     kind: SafetyKind
     cause: SafetyCause
@@ -27,6 +31,7 @@ class SafetyOrder(msgspec.Struct, frozen=True):
     by: str
     since_seq: int  # of its fact; 0 if an earlier session recorded it
     since_ns: int
+    also: tuple[str, ...] = ()  # older sessions whose orders it concerns too
 
     @property
     def title(self) -> str:
@@ -63,6 +68,11 @@ class SafetyOrders(msgspec.Struct, frozen=True):
         """Return the orders during which nothing is placed."""
         return tuple(order for order in self.active if not order.strategy)
 
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Return the older sessions whose orders are ours while the orders in force last."""
+        return tuple(dict.fromkeys(session for order in self.active for session in order.also))
+
     def is_pausing(self, strategy: str) -> bool:
         """Return True if an order in force concerns all strategies or this one."""
         return any(order.strategy in ("", strategy) for order in self.active)
@@ -77,6 +87,9 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
     """Fold a safety order's start and end, its requests, a person's resume, and how long the session does not run."""
     match change:
         case SafetyOrdered():
+            # an order that is given again replaces the first, and its tries begin again
+            replaced = [each for each in safety.active if (each.kind, each.strategy) == (change.kind, change.strategy)]
+            named = (*(session for each in replaced for session in each.also), *change.also)
             order = SafetyOrder(
                 number=change.number,
                 kind=change.kind,
@@ -85,10 +98,10 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
                 by=change.by,
                 since_seq=at.seq,
                 since_ns=at.time_ns,
+                also=tuple(dict.fromkeys(named)),
             )
             is_persons = change.cause is SafetyCause.COMMAND and not change.strategy
-            # an order that is given again replaces the first, and its tries begin again
-            kept = (each for each in safety.active if (each.kind, each.strategy) != (order.kind, order.strategy))
+            kept = (each for each in safety.active if each not in replaced)
             return replace(
                 safety,
                 number=change.number,

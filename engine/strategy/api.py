@@ -38,6 +38,8 @@ from engine.lifecycle import LIVE
 from engine.market.indicators.indicator import BARS, IndicatorSpec
 from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
+from engine.market.predicates import FAILED
+from engine.market.user_update import KIND, UserSpec, user_spec
 from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO, down_to_grid
@@ -92,25 +94,35 @@ class Average(msgspec.Struct, frozen=True):
 class Indicator(msgspec.Struct, frozen=True):
     """Any indicator of engine/market/indicators, by its kind: `Indicator("slow", "ema", {"length": 50}, bars_s=60)`.
 
-    It follows closed bars of `bars_s` seconds, or the source: "mid" (changes of the quote) or "trade".
+    It follows closed bars of `bars_s` seconds, or the source: "mid" (changes of the quote) or "trade". The kind may
+    also be a user's class (engine/strategy/own_indicators.py).
     """
 
     name: str
-    kind: str
-    parameters: Mapping[str, int | float | str] = MappingProxyType({})
+    kind: str | type[Any]
+    parameters: Mapping[str, Any] = MappingProxyType({})
     bars_s: int = 0
     source: str = ""  # "": the default of the kind
 
-    def spec(self, instrument_id: str) -> IndicatorSpec:
-        """Return the indicator of an instrument as the market knows it.
+    @property
+    def is_own(self) -> bool:
+        """True if its kind is a class of the strategy."""
+        return not isinstance(self.kind, str) or self.kind.startswith(KIND)
+
+    def spec(self, instrument_id: str, strategy: str = "") -> IndicatorSpec:
+        """Return the indicator of an instrument as the market knows it. One of a user's class is its strategy's alone.
 
         Raises:
             UnknownIndicatorError: the kind is unknown.
             TypeError, ValueError: the kind does not accept the parameters.
         """
+        if not isinstance(self.kind, str):
+            raise TypeError(f"the class {self.kind.__name__} is read when its strategy is loaded")
+        if self.kind.startswith(KIND):
+            return user_spec(self.kind, instrument_id, self.parameters, strategy)
         return indicator_spec(self.kind, instrument_id, self.all_parameters())
 
-    def all_parameters(self) -> dict[str, int | float | str]:
+    def all_parameters(self) -> dict[str, Any]:
         """Return the parameters with the source, as a SESSION record has them. Raises ValueError."""
         source = self.source
         if self.bars_s:
@@ -319,9 +331,17 @@ class View:
         return self.indicator(name, instrument)
 
     def indicator(self, name: str, instrument: str, output: str = "") -> float | None:
-        """Return the value of a declared average or indicator, or another output of it; None until it is warm."""
+        """Return the value of a declared average or indicator, or another output of it; None until it is warm.
+
+        Raises:
+            ValueError: It is a user's class, and its last update failed.
+
+        """
         index = self._indicators[name, instrument]
-        return self._market.indicator(index, warm_only=True, output=output)
+        value = self._market.indicator(index, warm_only=True, output=output)
+        if value == FAILED and isinstance(self._market.indicator_specs[index], UserSpec):
+            raise ValueError(f"indicator {name!r} of {instrument} is not a number: its update raised, or returned none")
+        return value
 
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""

@@ -4,7 +4,7 @@ Text in, class out: no file is read here, so a replay loads exactly the text in 
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from types import FunctionType, ModuleType
@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from engine.market.jit import Callback
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
 from engine.session_record import MILLISECOND_NS, SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
@@ -27,7 +28,8 @@ from engine.strategy.cadences import (
     declared_cadences,
     recorded_triggers,
 )
-from engine.strategy.needs import read_needs, read_parameters
+from engine.strategy.needs import read_needs
+from engine.strategy.parameters import read_parameters
 from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
 from engine.suggestions import suggestion
 
@@ -48,6 +50,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     warm_up: WarmUp | None = None
     outside: "ModuleGuard | None" = None
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
+    own_updates: Mapping[str, Callback] = {}  # of a user's indicators, by name; empty in a rebuild
 
     @property
     def on_quote(self) -> OnQuote | None:
@@ -85,7 +88,7 @@ def as_recorded(draft: StrategySettings) -> StrategySettings:
         every_ms=0 if triggers else loaded.period_ns // MILLISECOND_NS,
         throttle_ms=on_quote.throttle_ms if on_quote and not triggers else 0,
         averages=tuple((average.name, average.length) for average in loaded.averages),
-        indicators=tuple((each.name, each.kind, each.all_parameters()) for each in loaded.indicators),
+        indicators=tuple((each.name, str(each.kind), each.all_parameters()) for each in loaded.indicators),
         bars_s=loaded.bars_s,
         cross_over=(when.first, when.second) if isinstance(when, CrossOver) else None,
         price_move_ppm=when.ppm if isinstance(when, PriceMove) else 0,
@@ -171,7 +174,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
             raise StrategyError(f"{where}: {part.__name__} must be a dataclass")
     _check_state(where, cls)
     parameters = read_parameters(where, settings, cls)
-    needs = read_needs(where, cls, parameters)
+    needs = read_needs(where, settings.name, cls, parameters)
     return LoadedStrategy(
         settings=settings,
         cls=cls,
@@ -182,7 +185,8 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         bars_s=needs.bars_s,
         parameters=parameters,
         warm_up=needs.warm_up,
-        predicate=_compiled(where, cls, parameters, len(needs.averages) + len(needs.indicators))
+        own_updates={name: each.compiled(where) for name, each in needs.own.items()},
+        predicate=_compiled(where, cls, parameters, [*needs.averages, *needs.indicators])
         if any(isinstance(cadence, OnQuote) and isinstance(cadence.when, Predicate) for cadence in needs.cadences)
         else None,
     )
@@ -213,8 +217,11 @@ def predicate_name(cls: type[Any]) -> str:
     return PREDICATE_NAMES[0]
 
 
-def _compiled(where: str, cls: type[Any], parameters: Any, indicators: int) -> CompiledPredicate:
+def _compiled(
+    where: str, cls: type[Any], parameters: Any, indicators: Sequence[Average | Indicator]
+) -> CompiledPredicate:
     """Compile the class's `should_decide`. Raises StrategyError."""
+    own = [k for k, each in enumerate(indicators) if isinstance(each, Indicator) and each.is_own]
     name = predicate_name(cls)
     predicate = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     if not isinstance(predicate, staticmethod) or not isinstance(predicate.__func__, FunctionType):
@@ -228,7 +235,7 @@ def _compiled(where: str, cls: type[Any], parameters: Any, indicators: int) -> C
             for field in fields(parameters)
             if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
         }
-        return compile_predicate(predicate.__func__, numbers, indicators)
+        return compile_predicate(predicate.__func__, numbers, len(indicators), own)
     except CannotCompileError as error:
         raise StrategyError(f"{where}: `{name}` cannot be compiled: {error}") from None
     except OverflowError:

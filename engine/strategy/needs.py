@@ -1,23 +1,22 @@
-"""Declarations of a strategy: its parameters with their ranges, and its needs for some parameters.
+"""Declarations of a strategy: its needs for some parameters.
 
 `instruments`, `cadence`, `averages`, `indicators` and `bars_s` of a class are values, or static methods that return
 the value for the parameters. Texts name strategy and parameter.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
-from decimal import Decimal
 from types import FunctionType
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 
 from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.indicators.registry import UnknownIndicatorError, indicator_spec
 from engine.market.layout import BARS_KEPT
-from engine.session_record import StrategySettings
-from engine.strategy.api import Average, Indicator, Range, WarmUp
+from engine.market.user_update import UserSpec
+from engine.strategy.api import Average, Indicator, WarmUp
 from engine.strategy.cadences import Cadence, CrossOver, OnQuote, Predicate, PriceMove, read_cadences
+from engine.strategy.own_indicators import OwnIndicator, read_own
 from engine.strategy.source_guard import StrategyError
 from engine.suggestions import suggestion
 
@@ -33,51 +32,17 @@ class Needs(msgspec.Struct, frozen=True):
     indicators: tuple[Indicator, ...]
     bars_s: tuple[int, ...]
     warm_up: WarmUp | None  # None: it decides from the first record on
+    own: dict[str, OwnIndicator]  # by name: those whose kind is a class of the strategy
 
 
-def read_parameters(where: str, settings: StrategySettings, cls: type[Any]) -> Any:
-    """Return the parameters as the class's dataclass.
-
-    Raises:
-        StrategyError: A parameter is unknown, of the wrong type or out of its range, or the dataclass refuses them.
-    """
-    known = [field.name for field in fields(cls.Parameters)]
-    unknown = sorted(set(settings.parameters) - set(known))
-    if unknown:
-        hint = suggestion(unknown[0], known)
-        raise StrategyError(
-            f"{where}: unknown parameter {unknown[0]!r}{hint}; known: {', '.join(sorted(known)) or 'none'}"
-        )
-    hints = get_type_hints(cls.Parameters, include_extras=True)
-    for name, value in settings.parameters.items():
-        what = f"{where}: parameter {name!r} of strategy {settings.name}"
-        try:
-            given = msgspec.convert(value, type=hints[name], strict=False)
-        except (msgspec.ValidationError, TypeError) as error:
-            raise StrategyError(f"{what}: {error}") from None
-        _check_range(what, hints[name], given)
-    try:
-        parameters = msgspec.convert(settings.parameters, type=cls.Parameters, strict=False)
-    except (msgspec.ValidationError, TypeError, ValueError) as error:
-        raise StrategyError(f"{where}: parameters of strategy {settings.name}: {error}") from None
-    for name in known:  # the defaults too
-        _check_range(f"{where}: parameter {name!r} of strategy {settings.name}", hints[name], getattr(parameters, name))
-    return parameters
-
-
-def _check_range(what: str, hint: Any, value: Any) -> None:
-    """Check a parameter against the Range in its annotation, if it has one. Raises StrategyError."""
-    if get_origin(hint) is not Annotated:
-        return
-    for allowed in hint.__metadata__:
-        if isinstance(allowed, Range) and not (
-            isinstance(value, int | float | Decimal) and not isinstance(value, bool) and allowed.allows(value)
-        ):
-            raise StrategyError(f"{what} is {value}: it must be from {allowed.least} to {allowed.most}")
-
-
-def read_needs(where: str, cls: type[Any], parameters: Any) -> Needs:
+def read_needs(where: str, strategy: str, cls: type[Any], parameters: Any) -> Needs:
     """Return what the class needs for these parameters, checked.
+
+    Args:
+        where: The module and the class, for texts.
+        strategy: The strategy's name.
+        cls: The class.
+        parameters: Its parameters.
 
     Raises:
         StrategyError: A declaration is wrong.
@@ -91,6 +56,14 @@ def read_needs(where: str, cls: type[Any], parameters: Any) -> Needs:
         if isinstance(declared[name], str) or not hasattr(declared[name], "__iter__"):
             raise StrategyError(f"{where}: `{name}` is a tuple, not {declared[name]!r}")
     averages, indicators = tuple(declared["averages"]), tuple(declared["indicators"])
+    own = {
+        each.name: read_own(where, strategy, each)
+        for each in indicators
+        if isinstance(each, Indicator) and not isinstance(each.kind, str)
+    }
+    indicators = tuple(
+        own[each.name].declared if isinstance(each, Indicator) and each.name in own else each for each in indicators
+    )
     specs = _checked_indicators(where, averages, indicators)
     for cadence in cadences:
         if isinstance(cadence, OnQuote):
@@ -102,6 +75,7 @@ def read_needs(where: str, cls: type[Any], parameters: Any) -> Needs:
         indicators=indicators,
         bars_s=tuple(declared["bars_s"]),
         warm_up=_checked_warm_up(where, declared["warm_up"] or None, declared["bars_s"]),
+        own=own,
     )
 
 
@@ -161,6 +135,11 @@ def _check_when(where: str, when: Any, specs: Mapping[str, IndicatorSpec]) -> No
                     f"{where}: CrossOver names the average {name!r}{suggestion(name, specs)}; "
                     f"declared under `averages`: {known}"
                 )
+        if own := [name for name in (when.first, when.second) if isinstance(specs[name], UserSpec)]:
+            raise StrategyError(
+                f"{where}: CrossOver compares built-in indicators, and {own[0]!r} is one of your own: compare it in "
+                "`should_decide` (OnQuote(when=Predicate())) or in `decide`"
+            )
         if specs[when.first].followed != specs[when.second].followed:
             raise StrategyError(
                 f"{where}: CrossOver compares {when.first!r} and {when.second!r}, which follow different sources"

@@ -232,6 +232,13 @@ class PnlFolder:
                 missing.append(key)
             else:
                 pnl += line.amounts.net + line.unrealised - day.reported.get(key, ZERO)
+        for key, last in day.last.items():  # a position that the session does not list counts as it last was
+            if key in day.unlisted or any(key == f"{line.strategy} {line.instrument}" for line in lines):
+                continue
+            if last.reported is None or (key in day.opening and key not in day.reported):
+                missing.append(key)
+            else:
+                pnl += last.reported - day.reported.get(key, ZERO)
         return PnlOfDay(day.day, pnl, tuple(missing))
 
     def _reported(self, line: PnlLine, instrument: Instrument) -> ReportedLine:

@@ -87,7 +87,14 @@ class ActsFold:
                 case Kind.COMMAND:
                     given = read_command(record.body or "")
                     self.acts.commands.append(
-                        (record.seq, time, given.command.value, _short(given.by), _short(given.reason), given.about)
+                        (
+                            record.seq,
+                            time,
+                            given.command.value,
+                            _short(given.by),
+                            _short(given.reason),
+                            _short(given.about),
+                        )
                     )
                     self._mark("command", record.seq, time)
                 case _:

@@ -32,6 +32,7 @@ class Seen(NamedTuple):
     lists: frozenset[ListKind] = frozenset()  # the order lists that the venue places as one
     # plans try again after refusals that pass, and end with a rest that is too small (order_rules 3)
     retries: bool = False
+    rests_again: bool = False  # Timed and Scale too try again after refusals that pass (order_rules 4)
     # with `retries`: before it no stop is placed, since the last ones were refused; 0: they were not
     retry_ns: int = 0
     replace_from_ns: int = 0  # before it, the budgets allow no replacement of a resting order; 0: they do

@@ -25,6 +25,7 @@ from engine.market import layout as at
 VALUE: Final = at.I_VALUE
 INPUT: Final = at.I_INPUT
 TIME_S: Final = at.I_TIME_S
+OPEN: Final = at.I_OPEN
 HIGH: Final = at.I_HIGH
 LOW: Final = at.I_LOW
 CLOSE: Final = at.I_CLOSE
@@ -97,6 +98,11 @@ class IndicatorSpec(msgspec.Struct, frozen=True):
     def interval_ns(self) -> int:
         """The interval of the bars that it follows; 0: it follows quotes or trades."""
         return int(self.followed.removeprefix(BARS)) * SECOND_NS if self.followed.startswith(BARS) else 0
+
+    @property
+    def reads_quotes(self) -> bool:
+        """True if its update reads the quote, not the mid alone."""
+        return self.needs_quotes
 
     @property
     def input_field(self) -> str:
