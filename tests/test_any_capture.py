@@ -20,7 +20,7 @@ BAD_INPUT = 3
 def verbatim(*words: object, code: int = 0) -> str:
     ended = CliRunner().invoke(main, [str(word) for word in words])
     assert ended.exit_code == code, ended.output
-    return ended.output
+    return ended.stderr if code else ended.stdout
 
 
 def imported(folder: Path, *files: Path) -> Path:
