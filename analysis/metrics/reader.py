@@ -5,6 +5,7 @@ The bytes of the session and the free space of its disk belong to the reader; al
 
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
@@ -17,7 +18,7 @@ from analysis.record_stream import RecordStream
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, Record
 
 POLL_S = 0.25  # between two reads of the files of a running session
 OTHER_KINDS = frozenset(Kind) - {Kind.FEED}
@@ -26,8 +27,12 @@ OTHER_KINDS = frozenset(Kind) - {Kind.FEED}
 class MetricsReader:
     """The metrics of one session. `catch_up` first; `follow` then blocks until the session ends, in a thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, on_record: Callable[[Record], None] = lambda _: None) -> None:
         """Prepare to read a session's folder.
+
+        Args:
+            folder: The session.
+            on_record: Gets each record, except the market messages of `catch_up`, in the thread that reads.
 
         Raises:
             NotAJournalError: The folder contains no journal.
@@ -36,11 +41,16 @@ class MetricsReader:
         self.folder = folder
         self.ending = ""  # "closed", "stopped" (its process ended) or "left" once the session is no longer followed
         self.failure = ""  # why the journal cannot be read further
-        self._metrics = SessionMetrics()
+        self._metrics, self._on_record = SessionMetrics(), on_record
         self._journal: Journal | None = Journal.open(folder)
         self._stream = RecordStream(folder, from_seq=self._journal.last_seq + 1, durable=False, poll_s=POLL_S)
         self._lock = Lock()  # scrapes read while `follow` folds
         self._read_s = time.monotonic()  # when the newest record was read
+
+    @property
+    def last_seq(self) -> int:
+        """The newest record that was folded; market messages of `catch_up` do not count."""
+        return self._metrics.last_seq
 
     def catch_up(self) -> None:
         """Fold the records that were there when the reader was made.
@@ -55,9 +65,10 @@ class MetricsReader:
             _fold_feed(journal, self._metrics)
             for record in journal.records(kinds=OTHER_KINDS):
                 self._metrics.add(record)
+                self._on_record(record)
         if journal.closed:
             self.ending = "closed"
-        elif not is_locked(self.folder):
+        elif not is_locked(self.folder) and not Journal.open(self.folder).closed:  # it may have closed meanwhile
             self.ending = "stopped"
 
     def follow(self) -> None:
@@ -66,6 +77,7 @@ class MetricsReader:
             for record in self._stream:
                 with self._lock:
                     self._metrics.add(record)
+                    self._on_record(record)
                     self._read_s = time.monotonic()
         except (JournalError, OSError) as error:
             self.failure = str(error)
