@@ -79,7 +79,7 @@ class AlertLog:
         return others
 
     def _write(self, data: bytes) -> None:
-        """Write all bytes and sync them, or none of them."""
+        """Write and sync all bytes, or leave the file as it was."""
         size, reason = os.fstat(self._fd).st_size, ""
         try:
             written = os.write(self._fd, data)
