@@ -22,7 +22,7 @@ from warm_processes import VERBATIM, WarmProcess
 from journal.sessions import list_sessions
 from verbatim.alerts.alert_config import AlertConfig
 from verbatim.alerts.alert_log import AlertLog, read_state
-from verbatim.alerts.channels import make_senders
+from verbatim.alerts.channels import make_heartbeat, make_senders
 from verbatim.alerts.watched_sessions import WatchedSessions
 from verbatim.alerts.watcher import Watcher
 from verbatim.cli import main
@@ -182,6 +182,22 @@ def test_a_log_that_cannot_be_written_stops_no_alert_and_is_reported(begin: Chec
         assert running.log_failure == ""
         assert [alert.finding.rule for alert in read_state(log).alerts.values()] == ["halted", "log_failing"]
         running._close()
+    session.stop()
+
+
+def test_a_heartbeat_is_sent_while_the_watcher_observes(begin: CheckedSessions, tmp_path: Path) -> None:
+    session = begin(CalmVenue(), "once").run(1)
+    with hook_server() as server, hook_server() as service:
+        service.answers = [Answer(500), Answer()]
+        config = config_of(server, heartbeat={"url": service.address, "every_s": "0.2"})
+        beat = make_heartbeat(config, tmp_path)
+        running = Watcher(config, WatchedSessions(root_of(session)), AlertLog(tmp_path / "log"), {}, heartbeat=beat)
+        while service.posts.qsize() < 2:
+            running.observe_once()
+        running._close()
+        bodies = [json.loads(service.posts.get().body) for _ in range(2)]
+    assert [body["title"] for body in bodies] == ["[HEARTBEAT] Verbatim alerts"] * 2
+    assert bodies[1]["at_ns"] - bodies[0]["at_ns"] >= 200_000_000
     session.stop()
 
 

@@ -150,6 +150,15 @@ class MailSection(ChannelSection):
         return self
 
 
+class HeartbeatSection(Section):
+    """An address that must get a POST every so often: its owner notices the death of the watcher."""
+
+    url: str | SecretSource
+    every_s: Decimal = Field(default=Decimal(60), ge=Decimal("0.1"))
+    timeout_s: Decimal = Field(default=Decimal(10), gt=0, le=60)
+    ca_file: Path | None = None
+
+
 AnyChannel = CommandSection | WebhookSection | SlackSection | DiscordSection | TelegramSection | MailSection
 KINDS: dict[str, type[ChannelSection]] = {
     get_args(section.model_fields["kind"].annotation)[0]: section for section in get_args(AnyChannel)
@@ -166,6 +175,7 @@ class AlertConfig(Section):
 
     watch: WatchSection = WatchSection()
     quiet: QuietSection | None = None
+    heartbeat: HeartbeatSection | None = None
     rule: RuleSections = RuleSections()
     channel: Channels = Field(default_factory=dict)
 
@@ -223,6 +233,8 @@ def _names_of(sections: Sequence[int | str]) -> list[str]:
             return list(KINDS[kind].model_fields)
         case ["watch"]:
             return list(WatchSection.model_fields)
+        case ["heartbeat"]:
+            return list(HeartbeatSection.model_fields)
         case ["quiet"]:
             return list(QuietSection.model_fields)
         case _:

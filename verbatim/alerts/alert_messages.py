@@ -77,6 +77,11 @@ def trial_message(now_ns: int, channel: str) -> AlertMessage:
     return AlertMessage(0, now_ns, Severity.INFO, "[TEST] Verbatim alerts", text)
 
 
+def heartbeat_message(now_ns: int, open_alerts: int) -> AlertMessage:
+    """Return the message of a watcher that lives."""
+    return AlertMessage(0, now_ns, Severity.INFO, "[HEARTBEAT] Verbatim alerts", f"Open alerts: {open_alerts}.")
+
+
 def _title(parts: Sequence[MessagePart], open_parts: Sequence[MessagePart], severity: Severity) -> str:
     level = severity.upper() if open_parts else "RESOLVED" if parts else "SUMMARY"
     if not parts:

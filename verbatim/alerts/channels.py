@@ -44,6 +44,26 @@ def make_senders(config: AlertConfig, base: Path, environment: Mapping[str, str]
     return {name: _make(f"channel.{name}", section, base, environment) for name, section in config.channel.items()}
 
 
+def make_heartbeat(config: AlertConfig, base: Path, environment: Mapping[str, str] | None = None) -> Sender | None:
+    """Return the sender of heartbeats, or None without one.
+
+    Raises:
+        ConfigError: Its address is missing or cannot be used.
+    """
+    section = config.heartbeat
+    if section is None:
+        return None
+    url = _address("heartbeat.url", section.url, base, environment)
+    ca_file = absolute(section.ca_file, base)
+    return WebhookSender(url, webhook_form, timeout_s=float(section.timeout_s), ca_file=ca_file)
+
+
+def _address(where: str, given: str | SecretSource, base: Path, environment: Mapping[str, str] | None) -> SecretStr:
+    """Return an address that may be a secret."""
+    text = given if isinstance(given, str) else given.read(where, base, environment).get_secret_value()
+    return check_address(where, text)
+
+
 def _make(where: str, section: AnyChannel, base: Path, environment: Mapping[str, str] | None) -> Sender:
     timeout_s = float(section.timeout_s)
     if isinstance(section, CommandSection):
@@ -66,10 +86,9 @@ def _make(where: str, section: AnyChannel, base: Path, environment: Mapping[str,
             url = telegram_address(where, section.api, secret("token", section.token))
             form = telegram_form(section.chat)
         case WebhookSection():
-            given = section.url if isinstance(section.url, str) else secret("url", section.url).get_secret_value()
-            url, form = check_address(f"{where}.url", given), webhook_form
+            url, form = _address(f"{where}.url", section.url, base, environment), webhook_form
             token = None if section.token is None else secret("token", section.token)
         case hook:
-            url = check_address(f"{where}.url", secret("url", hook.url).get_secret_value())
+            url = _address(f"{where}.url", hook.url, base, environment)
             form = slack_form if isinstance(hook, SlackSection) else discord_form
     return WebhookSender(url, form, timeout_s=timeout_s, token=token, ca_file=ca_file)

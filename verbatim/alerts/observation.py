@@ -1,5 +1,6 @@
 """Observations: what the rules see of a session at one moment. Its metrics, events, increases and P&L of the day."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -23,7 +24,7 @@ from verbatim.alerts.alert_messages import one_line
 EVENTS_MAX = 1000  # that wait to be observed; the oldest are dropped
 SAMPLE_S = 5.0  # between two samples of the counters
 SAMPLES_MAX = 720
-SLOW_S = 0.25  # a bound of BUCKETS_S
+SLOW_S = 0.25  # one of BUCKETS_S
 SLOW_ORDERS = "slow_orders"  # a counter of ours: orders that left later than SLOW_S
 SENT_ORDERS = "sent_orders"
 COUNTERS = ("orders_rejected_total", "orders_submitted_total", "link_reconnects_total", "intents_refused_total")
@@ -151,7 +152,7 @@ def _slow_orders(values: MetricValues) -> dict[str, float]:
     counts = [
         found.counts for labels, found in values.histograms("request_send_seconds").items() if labels == ("place",)
     ]
-    bound = BUCKETS_S.index(SLOW_S) + 1
+    bound = bisect_left(BUCKETS_S, SLOW_S) + 1
     return {SENT_ORDERS: sum(map(sum, counts)), SLOW_ORDERS: sum(sum(each[bound:]) for each in counts)}
 
 

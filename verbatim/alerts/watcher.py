@@ -29,6 +29,7 @@ from verbatim.alerts.alert_events import (
     Severity,
 )
 from verbatim.alerts.alert_log import AlertLog, AlertLogError
+from verbatim.alerts.alert_messages import heartbeat_message
 from verbatim.alerts.alert_options import LossOptions
 from verbatim.alerts.alert_rules import evaluate
 from verbatim.alerts.alert_state import AlertState
@@ -39,6 +40,7 @@ from verbatim.alerts.watched_sessions import WatchedSession, WatchedSessions
 
 PEAK_STEPS = 100  # a higher P&L of the day is recorded once it rose by this part of the drawdown's limit
 UNWRITTEN_MAX = 10_000  # events that wait for the log
+HEARTBEAT = ""  # in place of a channel's name
 END_S = 15.0  # that deliveries may take when the watcher ends
 
 LEVELS = {Severity.INFO: logging.INFO, Severity.WARNING: logging.WARNING, Severity.CRITICAL: logging.ERROR}
@@ -99,6 +101,7 @@ class Watcher:
         log: AlertLog,
         senders: Mapping[str, Sender],
         *,
+        heartbeat: Sender | None = None,
         wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Continue from the log.
@@ -108,6 +111,7 @@ class Watcher:
             sessions: The sessions to watch.
             log: The log of this watcher.
             senders: By channel.
+            heartbeat: Gets a message every so often, while the watcher observes.
             wall_ns: The clock, read once: from then on the time never jumps.
         """
         self.ended = Event()
@@ -123,6 +127,8 @@ class Watcher:
         self.book = AlertBook(config.policy(), state)
         self._outcomes: SimpleQueue[SendResult] = SimpleQueue()
         self._channels = {name: ChannelThread(name, sender, self._outcomes) for name, sender in senders.items()}
+        self._heartbeat = None if heartbeat is None else ChannelThread(HEARTBEAT, heartbeat, self._outcomes)
+        self._beat_ns, self._is_beating, self._beat_reason = 0, False, ""
         self._unwritten: list[AlertEvent] = []
         self.log_failure = ""
         self._print = structlog.get_logger()
@@ -152,6 +158,7 @@ class Watcher:
             self._observe(watched)
         self._record(self.book.observe_watcher(self._now_ns(), self.log_failure))
         self._record(self.book.plan(self._now_ns()))
+        self._send_heartbeat()
 
     def _observe(self, watched: WatchedSession) -> None:
         now_ns, name = self._now_ns(), watched.name
@@ -177,11 +184,30 @@ class Watcher:
                 found = self._outcomes.get_nowait()
             except Empty:
                 return
+            if found.channel == HEARTBEAT:
+                self._end_heartbeat(found.reason)
+                continue
             events = self.book.finish(
                 found.channel, found.message, self._now_ns(), reason=found.reason, wait_s=found.wait_s,
                 is_final=found.is_final, note=found.note,
             )  # fmt: skip
             self._record(events)
+
+    def _send_heartbeat(self) -> None:
+        """Send a heartbeat if one is due and the last one has ended."""
+        section, now_ns = self._config.heartbeat, self._now_ns()
+        if section is None or self._heartbeat is None or self._is_beating:
+            return
+        if now_ns - self._beat_ns >= int(section.every_s * SECOND_NS):
+            self._beat_ns, self._is_beating = now_ns, True
+            self._heartbeat.deliver(heartbeat_message(now_ns, len(self.book.state.alerts)))
+
+    def _end_heartbeat(self, reason: str) -> None:
+        self._is_beating = False
+        if reason != self._beat_reason:
+            with suppress(OSError):
+                self._print.warning("heartbeat", text=f"fails: {reason}" if reason else "is accepted again")
+        self._beat_reason = reason
 
     def _record(self, events: Sequence[AlertEvent]) -> None:
         """Make events durable, then perform them. Fold what other processes appended.
@@ -205,7 +231,7 @@ class Watcher:
 
     def _close(self) -> None:
         until_s = time.monotonic() + END_S
-        for channel in self._channels.values():
+        for channel in (*self._channels.values(), *([self._heartbeat] if self._heartbeat else [])):
             channel.close(until_s - time.monotonic())
         self._collect_outcomes()
         self._sessions.close()

@@ -51,7 +51,7 @@ def watch(*, session: str, config: Path | None, log: Path | None, journals: Path
     """Watch SESSION or FOLDER until a signal. `watch` may be left out."""
     from engine.live.logs import configure
     from verbatim.alerts.alert_log import AlertLog, AlertLogError
-    from verbatim.alerts.channels import make_senders
+    from verbatim.alerts.channels import make_heartbeat, make_senders
     from verbatim.alerts.watcher import Watcher
     from verbatim.sections import ConfigError
 
@@ -62,8 +62,9 @@ def watch(*, session: str, config: Path | None, log: Path | None, journals: Path
         return
     configure(level="info", json_lines=as_json)
     try:
-        senders = make_senders(chosen, base)
-        watcher = Watcher(chosen, sessions, AlertLog(_log_path(chosen, base, log), is_watcher=True), senders)
+        senders, heartbeat = make_senders(chosen, base), make_heartbeat(chosen, base)
+        writer = AlertLog(_log_path(chosen, base, log), is_watcher=True)
+        watcher = Watcher(chosen, sessions, writer, senders, heartbeat=heartbeat)
         _run(watcher)
     except ConfigError as error:
         stop(str(error), BAD_INPUT)
