@@ -75,7 +75,12 @@ def day(loss: int, drawdown: int) -> Observation:
     return seen(day=DayLoss("USDT", Decimal(loss), Decimal(drawdown)))
 
 
-LIMITS = {"loss": {"loss_max": 100, "drawdown_max": 50}, "equity_low": {"equity_min": 1000}, "fill": {"enabled": True}}
+LIMITS = {
+    "loss": {"loss_max": 100, "drawdown_max": 50},
+    "equity_low": {"equity_min": 1000},
+    "fill": {"enabled": True},
+    "no_session": {"enabled": True},
+}
 # rule -> an observation that it reports, one just short of that, and the object of the alert
 CASES: dict[str, tuple[Observation, Observation, str]] = {
     "process_gone": (seen(is_up=False), seen(is_up=False, is_closed=True), ""),
@@ -107,6 +112,7 @@ CASES: dict[str, tuple[Observation, Observation, str]] = {
     "engine_late": (one("engine_late", 1), one("engine_late", 0), ""),
     "clock_offset": (one("clock_offset_seconds", -1.1, "x"), one("clock_offset_seconds", -1, "x"), "x"),
     "disk": (one("disk_free_bytes", 2047 * 2**20), one("disk_free_bytes", 2048 * 2**20), ""),
+    "no_session": (seen(is_up=False, is_closed=True), seen(), ""),
     "session_ended": (seen(is_closed=True), seen(), "aaaaaaaa"),
 }  # fmt: skip
 

@@ -31,6 +31,13 @@ class InfoOptions(RuleOptions):
     severity: Severity = Severity.INFO
 
 
+class NoSessionOptions(RuleOptions):
+    """Options of `no_session`, which is off by default."""
+
+    enabled: bool = False
+    for_s: Decimal = Field(default=Decimal(600), ge=0)
+
+
 class FillOptions(InfoOptions):
     """Options of `fill`, which is off by default."""
 

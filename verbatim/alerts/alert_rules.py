@@ -23,6 +23,7 @@ from verbatim.alerts.alert_options import (
     LinkDownOptions,
     LossOptions,
     MinuteOptions,
+    NoSessionOptions,
     ReconnectOptions,
     RejectionOptions,
     RuleOptions,
@@ -65,6 +66,12 @@ def journal_unreadable(seen: Observation, _options: CriticalOptions) -> Iterator
     """Report a journal that cannot be read, so the other rules see no news."""
     if seen.failure:
         yield Hit(f"the journal of session {seen.session} cannot be read: {one_line(seen.failure)}")
+
+
+def no_session(seen: Observation, _options: NoSessionOptions) -> Iterator[Hit]:
+    """Report an account without a running session, for traders that should always run."""
+    if not seen.is_up:
+        yield Hit(f"no session runs; the last one was {seen.session}")
 
 
 def session_began(seen: Observation, _options: InfoOptions) -> Iterator[Hit]:
@@ -275,6 +282,9 @@ RULES: dict[str, AlertRule] = {
     "engine_late": AlertRule(engine_late, LateOptions, "The engine cannot keep up."),
     "clock_offset": AlertRule(clock_offset, ClockOptions, "The venue's clock differs from ours."),
     "disk": AlertRule(disk, DiskOptions, "The journal's disk has little space."),
+    "no_session": AlertRule(
+        no_session, NoSessionOptions, "No session runs, however the last one ended. Off by default."
+    ),
     "session_began": AlertRule(session_began, InfoOptions, "A session began."),
     "session_ended": AlertRule(session_ended, InfoOptions, "A session was closed in order."),
     "fill": AlertRule(report_events("fill"), FillOptions, "An order was filled. Off by default."),
