@@ -151,6 +151,13 @@ def test_own_limits_override_those_of_the_session() -> None:
     assert [finding.about for finding in findings(day(1, 50), "loss")] == ["drawdown"]
 
 
+def test_a_rule_that_fails_is_reported_and_stops_no_other_one() -> None:
+    found = evaluate(seen(values=None, mode=Mode.HALTED), AlertConfig().rule_options())
+    texts = {finding.rule: finding.text for finding in found}
+    assert "this rule failed" in texts["disk"]
+    assert "trading is halted" in texts["halted"]
+
+
 def test_counters_count_within_the_window() -> None:
     """Five rejections were before the window, or before the watcher began."""
     history, now_s, found = CounterHistory(), 0.0, []

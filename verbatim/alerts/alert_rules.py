@@ -4,6 +4,7 @@ A new rule: its options, its function, and its line in RULES. Functions read no 
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from engine.mode_reasons import Mode
@@ -292,13 +293,16 @@ RULES: dict[str, AlertRule] = {
 
 
 def evaluate(seen: Observation, options: dict[str, RuleOptions]) -> list[Finding]:
-    """Return everything that the enabled rules find."""
-    return [
-        Finding(name, hit.about, options[name].severity, hit.text, hit.seq)
-        for name, rule in RULES.items()
-        if options[name].enabled
-        for hit in rule.find(seen, options[name])
-    ]
+    """Return everything that the enabled rules find. A rule that fails is a finding, and stops no other one."""
+    findings: list[Finding] = []
+    for name, rule in RULES.items():
+        severity, hits = options[name].severity, [Hit("this rule failed, so it sees nothing: a fault of Verbatim")]
+        if not options[name].enabled:
+            continue
+        with suppress(Exception):
+            hits = list(rule.find(seen, options[name]))
+        findings += [Finding(name, hit.about, severity, hit.text, hit.seq) for hit in hits]
+    return findings
 
 
 def rules_table() -> str:

@@ -6,7 +6,7 @@ storage, so a watcher that starts again neither repeats nor forgets one.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -102,7 +102,6 @@ class Watcher:
         senders: Mapping[str, Sender],
         *,
         heartbeat: Sender | None = None,
-        wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         """Continue from the log.
 
@@ -112,7 +111,6 @@ class Watcher:
             log: The log of this watcher.
             senders: By channel.
             heartbeat: Gets a message every so often, while the watcher observes.
-            wall_ns: The clock, read once: from then on the time never jumps.
         """
         self.ended = Event()
         self._config, self._sessions, self._log = config, sessions, log
@@ -120,7 +118,7 @@ class Watcher:
         loss = self._options["loss"]
         assert isinstance(loss, LossOptions)
         self._peak_step = loss.drawdown_max / PEAK_STEPS
-        self._origin_ns = wall_ns() - time.monotonic_ns()
+        self._origin_ns = time.time_ns() - time.monotonic_ns()  # from here on the time never jumps
         state = AlertState()
         for event in log.read():
             state.fold(event)
