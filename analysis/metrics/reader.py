@@ -27,7 +27,7 @@ OTHER_KINDS = frozenset(Kind) - {Kind.FEED}
 class MetricsReader:
     """The metrics of one session. `catch_up` first; `follow` then blocks until the session ends, in a thread."""
 
-    def __init__(self, folder: Path, on_record: Callable[[Record], None] = lambda _: None) -> None:
+    def __init__(self, folder: Path, *, on_record: Callable[[Record], None] = lambda _: None) -> None:
         """Prepare to read a session's folder.
 
         Args:

@@ -101,7 +101,7 @@ class WebhookSection(ChannelSection):
 
 
 class SlackSection(ChannelSection):
-    """An incoming webhook of Slack, or of a program with the same form."""
+    """An incoming webhook of Slack."""
 
     kind: Literal["slack"]
     url: SecretSource

@@ -154,7 +154,7 @@ def webhook_form(message: AlertMessage) -> dict[str, Any]:
 
 
 def slack_form(message: AlertMessage) -> dict[str, Any]:
-    """Return a message for Slack: `<!channel>`, `<@user>` and links of foreign text remain text."""
+    """Return a message for Slack: `<!channel>`, `<@user>` and `<address|text>` of foreign text remain text."""
     text = _cut(f"{message.title}\n{message.text}", SLACK_CHARS_MAX)
     for mark, code in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(mark, code)

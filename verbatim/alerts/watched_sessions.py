@@ -44,7 +44,7 @@ class WatchedSession:
         """
         self.name = name
         self._records, self._history = RecordEvents(), CounterHistory()
-        self._reader = MetricsReader(name.folder, self._records.add)
+        self._reader = MetricsReader(name.folder, on_record=self._records.add)
         self._is_caught_up = False
         self._failure = ""
         self._closed_s = -READ_AGAIN_S
