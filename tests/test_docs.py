@@ -85,10 +85,12 @@ def test_every_command_that_a_text_names_exists() -> None:
 def test_every_option_in_the_reference_exists() -> None:
     """Old spellings are named only in the paragraph about them."""
     text = (DOCS / "command-line.md").read_text()
+    commands = [import_module(f"verbatim.commands.{name}").command for name in COMMANDS]
+    parts = [part for command in commands for part in getattr(command, "commands", {}).values()]
     options = {
         option
-        for name in COMMANDS
-        for parameter in import_module(f"verbatim.commands.{name}").command.params
+        for command in (*commands, *parts)
+        for parameter in command.params
         if not getattr(parameter, "hidden", False)
         for option in parameter.opts
     }

@@ -5,10 +5,8 @@ file or in the environment, are errors.
 """
 
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -38,7 +36,6 @@ from verbatim.config_sections import (
     RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
-    ConfigError,
     EngineSection,
     LogSection,
     RecordSection,
@@ -50,6 +47,7 @@ from verbatim.config_sections import (
     VenueSection,
 )
 from verbatim.secret_files import read_secret_file, read_signing_key
+from verbatim.sections import ConfigError, first_error, read_toml
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
 
 PREFIX = "VERBATIM_"
@@ -113,13 +111,7 @@ def read_values(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it cannot be read, or has a key for a secret.
     """
-    try:
-        with path.open("rb") as file:
-            values = tomllib.load(file, parse_float=Decimal)  # a price keeps the digits of the file
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+    values = read_toml(path)
     _refuse_secrets(path, values)
     return values
 
@@ -134,21 +126,9 @@ def make_config(values: Mapping[str, Any], where: str, environment: Mapping[str,
     try:
         return Config(**values)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_first_error(error)}") from None
+        raise ConfigError(f"{where}: {first_error(error, _names_of)}") from None
     except SettingsError as error:
         raise ConfigError(f"environment: {error}") from None
-
-
-def _first_error(error: ValidationError) -> str:
-    """Return the first error without its input, which may be a misplaced secret."""
-    errors = error.errors(include_input=False, include_url=False, include_context=False)
-    key = ".".join(str(name) for name in errors[0]["loc"])
-    reason = errors[0]["msg"]
-    if errors[0]["type"] == "extra_forbidden":
-        *sections, name = errors[0]["loc"]
-        reason = f"unknown name{suggestion(str(name), _names_of(sections))}"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{key}: {reason}{more}"
 
 
 def _names_of(sections: Sequence[int | str]) -> list[str]:

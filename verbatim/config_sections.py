@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from msgspec.structs import replace
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from engine.live.calendars import with_windows
 from engine.live.logs import LogSettings
@@ -37,21 +37,14 @@ from engine.session_record import (
     newest_rules,
 )
 from engine.venues.venue import Network
+from verbatim.sections import ConfigError, Section
+
+__all__ = ["ConfigError"]  # defined in verbatim/sections.py; every other name of this module is its own
 
 RECV_WINDOW_MS_MAX = 60_000
 OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the text names the key and the reason."""
-
-
-class Section(BaseModel):
-    """A table of the configuration: it is frozen, and it refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
 
 
 class BlindSection(Section):

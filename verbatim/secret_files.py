@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from engine.venues.signing import Credentials
 from journal.signing import BadKeyError, Signer
-from verbatim.config_sections import ConfigError, Section
+from verbatim.sections import ConfigError, Section
 
 SECRET_BYTES_MAX = 64 * 1024
 
@@ -32,13 +32,13 @@ def read_signing_key(path: Path) -> Signer:
         ConfigError: the file or the key cannot be used.
     """
     try:
-        return Signer.from_pem(_read_private_file(path))
+        return Signer.from_pem(read_private_file(path))
     except BadKeyError as error:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _read_private_file(path: Path) -> bytes:
-    """Read a file that only its owner can read.
+def read_private_file(path: Path) -> bytes:
+    """Return the content of a file that only its owner can read.
 
     Raises:
         ConfigError: others can read it, or it cannot be read.
@@ -53,13 +53,28 @@ def _read_private_file(path: Path) -> bytes:
         raise ConfigError(f"cannot read the secret file {path}: {error.strerror or error}") from None
 
 
+def read_secret_text(path: Path) -> SecretStr:
+    """Read one secret from a text file that only its owner can read. Spaces and newlines around it do not count.
+
+    Raises:
+        ConfigError: the file cannot be used, or it is empty.
+    """
+    try:
+        text = read_private_file(path).decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not a text file") from None
+    if not text:
+        raise ConfigError(f"{path} is empty. What to do: write the secret into it")
+    return SecretStr(text)
+
+
 def read_secret_file(path: Path) -> Credentials:
     """Read api_key, api_secret and, if the venue has one, api_passphrase from a TOML file that only its owner can read.
 
     Raises:
         ConfigError: the file cannot be used.
     """
-    content = _read_private_file(path)
+    content = read_private_file(path)
     try:
         secrets = SecretFile(**tomllib.loads(content.decode("utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):

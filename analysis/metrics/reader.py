@@ -6,7 +6,7 @@ from its meter, and all others from records.
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ from engine.session_record import SECOND_NS
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
-from journal.record import Kind
+from journal.record import Kind, Record
 
 if TYPE_CHECKING:
     from analysis.metrics.stream_ages import StreamAges
@@ -35,12 +35,15 @@ OTHER_KINDS = frozenset(Kind) - {Kind.FEED}
 class MetricsReader:
     """The metrics of one session. `catch_up` first; `follow` then blocks until the session ends, in a thread."""
 
-    def __init__(self, folder: Path, *, has_streams: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, has_streams: bool = False, on_record: Callable[[Record], None] = lambda _: None
+    ) -> None:
         """Prepare to read a session's folder.
 
         Args:
             folder: The session.
             has_streams: Decode market messages, for the ages of the single streams of instruments.
+            on_record: Gets each record, except the market messages of `catch_up`, in the thread that reads.
 
         Raises:
             NotAJournalError: The folder contains no journal.
@@ -49,7 +52,7 @@ class MetricsReader:
         self.folder = folder
         self.ending = ""  # "closed", "stopped" (its process ended) or "left" once the session is no longer followed
         self.failure = ""  # why the journal cannot be read further
-        self._metrics = SessionMetrics()
+        self._metrics, self._on_record = SessionMetrics(), on_record
         self._journal: Journal | None = Journal.open(folder)
         self._stream = RecordStream(folder, from_seq=self._journal.last_seq + 1, durable=False, poll_s=POLL_S)
         self._has_streams = has_streams
@@ -59,7 +62,12 @@ class MetricsReader:
 
     def next(self, folder: Path) -> "MetricsReader":
         """Return a reader of another session that reads the same."""
-        return MetricsReader(folder, has_streams=self._has_streams)
+        return MetricsReader(folder, has_streams=self._has_streams, on_record=self._on_record)
+
+    @property
+    def last_seq(self) -> int:
+        """The newest record that was folded; market messages of `catch_up` do not count."""
+        return self._metrics.last_seq
 
     def catch_up(self) -> None:
         """Fold the records that were there when the reader was made.
@@ -74,6 +82,7 @@ class MetricsReader:
             _fold_feed(journal, self._metrics)
             for record in journal.records(kinds=OTHER_KINDS):
                 self._metrics.add(record)
+                self._on_record(record)
             if self._has_streams:
                 from analysis.metrics.stream_ages import StreamAges
 
@@ -91,6 +100,7 @@ class MetricsReader:
                     self._metrics.add(record)
                     if self._streams is not None:
                         self._streams.add(record)
+                    self._on_record(record)
                     self._read_s = time.monotonic()
         except (JournalError, OSError) as error:
             self.failure = str(error)

@@ -1,7 +1,7 @@
 """Values of metrics in bounded memory: labels are cut, escaped, and of bounded number."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from analysis.metrics.definitions import BUCKETS_S, DEFINITIONS, Definition, MetricKind
@@ -73,6 +73,14 @@ class MetricValues:
     def get(self, name: str, *labels: str) -> float:
         """Return a value, or 0."""
         return self._numbers.get(name, {}).get(labels, 0)
+
+    def series(self, name: str) -> Mapping[Labels, float]:
+        """Return the values of a metric by their labels."""
+        return self._numbers.get(name, {})
+
+    def histograms(self, name: str) -> Mapping[Labels, Histogram]:
+        """Return the distributions of a metric by their labels."""
+        return self._histograms.get(name, {})
 
     def total(self, name: str) -> float:
         """Return the sum of all series of a metric."""
