@@ -173,6 +173,16 @@ def test_a_guard_leaves_a_session_alone_that_trades_or_ended_in_order(tmp_path: 
                 beat = time.monotonic()
                 until(lambda: time.monotonic() > beat + 8)
                 assert len(open_at(ready)) == 14
+                status = verbatim("status", tmp_path / "journals", "--running", "--guarded", "--json")
+                found = json.loads(status.stdout)
+                assert status.returncode == 0, found["findings"]
+                [row] = found["sessions"]
+                assert (row["mode"], len(row["orders"]), row["is_answered"]) == ("running", 14, True)
+                assert (row["guard"]["is_alive"], row["guard"]["checked_s"] < 5, row["age_s"] < 10) == (
+                    True,
+                    True,
+                    True,
+                )
                 process.send_signal(signal.SIGTERM)
                 process.communicate(timeout=60)
             ended = time.monotonic()

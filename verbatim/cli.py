@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "sql": "Query a session with DuckDB SQL.",
     "why": "Show the chain of records behind an order.",
     "sessions": "List recorded sessions.",
+    "status": "Show the running sessions: mode, open orders, positions, guard, disk; with exit codes for scripts.",
     "cockpit": "Show sessions in the browser, finished or running.",
     "metrics": "Serve a session's metrics for Prometheus.",
     "report": "Write a session's page into one HTML file.",
