@@ -55,7 +55,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "order_terms": {"model", "money"},
     "risk_settings": set(),
     "plan_terms": {"model", "money"},
-    "session_record": {"model", "plan_terms", "risk_settings", "upcast"},
+    "session_record": {"errors", "model", "plan_terms", "risk_settings", "upcast"},
     "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms", "plan_terms"},
     "mode_shares": {"facts", "mode_reasons"},
     "bodies": {"facts", "plan_terms", "requests"},

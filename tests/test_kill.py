@@ -183,7 +183,7 @@ def test_a_guard_leaves_a_session_alone_that_trades_or_ended_in_order(tmp_path: 
                     True,
                     True,
                 )
-                process.send_signal(signal.SIGTERM)
+                process.send_signal(signal.SIGHUP)  # its terminal closes: an ordered end
                 process.communicate(timeout=60)
             ended = time.monotonic()
             until(lambda: time.monotonic() > ended + 8)

@@ -94,7 +94,11 @@ class LazyGroup(click.Group):
             stop("interrupted", FAILED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except Exception:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
+        except Exception as error:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
+            from engine.errors import NewerSessionError
+
+            if isinstance(error, NewerSessionError):
+                stop(str(error))
             echo(traceback.format_exc(), err=True, nl=False)
             stop("this is a fault of Verbatim; the lines above say where", CRASHED)
         finally:

@@ -26,9 +26,9 @@ from replay.moments import utc_time
 from replay.resim.capture_session import is_import
 from verbatim.exit_codes import DIFFERS, FAILED, HALTED, OK
 from verbatim.guard_mark import GuardStatus, guard_status
+from verbatim.options import AGE_SECONDS_MAX
 
 ANSWER_SECONDS = 3.0  # for a running session's answer
-AGE_SECONDS_MAX = 10.0  # a running session writes some record each second; examples/monitoring has the same limit
 FREE_MIB_MIN = 1024  # as session.free_mib_min
 READ_MAX = 50  # the newest sessions; an older one is read only if it runs
 SHOWN_MAX = 5  # ended sessions that a later one continues

@@ -11,7 +11,7 @@ from engine.kernel import rebuilder_of
 from engine.live.session_config import SessionConfig, StartError
 from engine.mode_reasons import Mode, ReasonCode
 from engine.record_codec import read_fact
-from engine.session_record import PreviousSession, SessionBody, read_session
+from engine.session_record import PreviousSession, SessionBody, read_session, refuse_newer
 from engine.state.session_state import State, carry_over
 from journal.errors import JournalError, NotAJournalError
 from journal.reader import Journal
@@ -35,6 +35,10 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
     """Recover the newest session of this account and venue, and rebuild its final state.
 
     A recording is recovered but not rebuilt, because it has no orders and positions.
+
+    Raises:
+        JournalError: It cannot be recovered.
+        NewerSessionError: A newer version recorded it.
     """
     for session in reversed(list_sessions(wanted.journals)):
         try:
@@ -50,6 +54,7 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
             continue
         if body.resimulated is not None or body.read_only:
             continue  # its orders and fills are simulated, or it sent none
+        refuse_newer(body)
         if body.previous is not None and body.previous.last_seq == NOT_READ:
             continue  # a kill that did not know the state of the session before it: that one is continued
         last = next(journal.records(recovered.last_seq))

@@ -21,7 +21,14 @@ from engine.model import ONLY, find_instrument
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
-from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
+from engine.session_record import (
+    HISTORY_PERCENT,
+    SECOND_NS,
+    Resimulated,
+    SessionBody,
+    refuse_newer,
+    without_silence_rules,
+)
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
@@ -201,6 +208,7 @@ class _Resimulation:
                 history_percent=engine.history_percent or HISTORY_PERCENT,
                 bar_close_after_ns=engine.bar_close_after_ns or SECOND_NS,
             )
+        refuse_newer(options.session)
         body = msgspec.structs.replace(
             options.session,
             resimulated=resimulated,

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, max_age_option
 from verbatim.terminal import echo, secho
 
 
@@ -15,13 +15,7 @@ from verbatim.terminal import echo, secho
 @journals_option
 @click.option("--running", is_flag=True, help="Exit code 4 unless a session of each account runs.")
 @click.option("--guarded", is_flag=True, help="Exit code 1 unless a guard watches each account.")
-@click.option(
-    "--max-age",
-    type=click.FloatRange(0, 1e9, min_open=True),
-    default=10.0,
-    show_default=True,
-    help="Seconds since the newest record of a running session.",
-)
+@max_age_option("Seconds since the newest record, above which a running session is a finding.")
 @click.option("--free-mib", type=click.IntRange(0), default=1024, show_default=True, help="Least free space in MiB.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as one JSON object.")
 def command(
