@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from engine.errors import NewerSessionError
 from engine.model import Instrument, RateLimits
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
@@ -399,23 +398,3 @@ _decode_session = msgspec.json.Decoder(SessionBody).decode
 def read_session(body: str) -> SessionBody:
     """Return the body of a SESSION record, of any schema. `schema` is the one that the session was written in."""
     return _decode_session(session_text(body))
-
-
-def refuse_newer(body: SessionBody) -> None:
-    """Refuse a session whose names or rules this version does not know: to decide by it would be wrong in silence.
-
-    Raises:
-        NewerSessionError: The text names what is newer.
-    """
-    stated = {
-        "schema": (body.schema, SCHEMA),
-        "accounting": (body.engine.accounting, ACCOUNTING),
-        "order_rules": (body.engine.order_rules, ORDER_RULES),
-        "bar_rules": (body.engine.bar_rules, BAR_RULES),
-    }
-    newer = [f"{name} {found} (here at most {known})" for name, (found, known) in stated.items() if found > known]
-    if newer:
-        raise NewerSessionError(
-            f"session {body.session} was recorded by a newer version of Verbatim: {', '.join(newer)}. "
-            "What to do: use that version"
-        )

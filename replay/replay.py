@@ -18,8 +18,9 @@ from engine.bodies import CheckpointBody
 from engine.errors import CoreError
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel, StepResult
+from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_checkpoint, read_verdict, text_of
-from engine.session_record import SessionBody, StrategySettings, read_session, refuse_newer
+from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA

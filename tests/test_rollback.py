@@ -11,13 +11,14 @@ from calm_venue import CalmVenue
 from checked_sessions import of_tests
 from click.testing import CliRunner, Result
 
-from engine import session_record
+from engine import session_record, upcast
 from engine.errors import NewerSessionError
 from engine.live.clock import SessionClock
 from engine.live.previous_session import NOT_READ
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.startup import _read_previous
-from engine.session_record import VenueSettings, read_session, refuse_newer
+from engine.newer_sessions import refuse_newer
+from engine.session_record import VenueSettings, read_session
 from journal.reader import Journal
 from journal.sessions import list_sessions
 from verbatim.cli import main
@@ -55,8 +56,9 @@ def test_a_session_of_newer_names_or_rules_is_refused(
     [session] = list_sessions(journals)
     body = read_session(Journal.open(session.path).session_record().body or "")
     refuse_newer(body)
-    known = getattr(session_record, name)
-    monkeypatch.setattr(session_record, name, known - 1)
+    home = upcast if name == "SCHEMA" else session_record
+    known = getattr(home, name)
+    monkeypatch.setattr(home, name, known - 1)
     with pytest.raises(NewerSessionError, match=rf"{name.lower()} {known} \(here at most {known - 1}\)"):
         refuse_newer(body)
 

@@ -10,8 +10,9 @@ from engine.facts import ModeChanged
 from engine.kernel import rebuilder_of
 from engine.live.session_config import SessionConfig, StartError
 from engine.mode_reasons import Mode, ReasonCode
+from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_fact
-from engine.session_record import PreviousSession, SessionBody, read_session, refuse_newer
+from engine.session_record import PreviousSession, SessionBody, read_session
 from engine.state.session_state import State, carry_over
 from journal.errors import JournalError, NotAJournalError
 from journal.reader import Journal

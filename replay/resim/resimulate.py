@@ -18,6 +18,7 @@ from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.model import ONLY, find_instrument
+from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
@@ -26,7 +27,6 @@ from engine.session_record import (
     SECOND_NS,
     Resimulated,
     SessionBody,
-    refuse_newer,
     without_silence_rules,
 )
 from engine.state.session_state import State
