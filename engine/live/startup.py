@@ -34,6 +34,7 @@ from engine.session_record import (
 )
 from engine.suggestions import suggestion
 from engine.venues.venue_lookup import make_venue
+from journal.errors import JournalError, JournalLockedError
 from journal.record import Kind
 from journal.sessions import list_sessions, new_session_folder
 from journal.trust_key import marked
@@ -116,7 +117,9 @@ async def _read_previous(wanted: SessionConfig) -> PreviousJournal:
     with trio.move_on_after(wanted.read_seconds_max):
         try:
             return await trio.to_thread.run_sync(restore_previous, wanted, abandon_on_cancel=True)
-        except NewerSessionError as error:  # a kill cancels by our mark at the venue
+        except JournalLockedError:
+            raise
+        except (JournalError, NewerSessionError) as error:  # a kill cancels by our mark at the venue
             return unread_journal(wanted.journals, str(error))
     return unread_journal(wanted.journals, f"its journal was not read within {wanted.read_seconds_max:.0f} s")
 
