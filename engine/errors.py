@@ -20,6 +20,10 @@ class CoreError(Exception):
         self.outputs = list(outputs)
 
 
+class NewerSessionError(ValueError):
+    """A session was recorded by a newer version, whose names or rules this version does not know."""
+
+
 class DecisionCutError(BaseException):
     """Interrupts a strategy's decision from outside. Not an Exception: a strategy that catches those must not catch it.
 

@@ -18,6 +18,7 @@ from engine.bodies import CheckpointBody
 from engine.errors import CoreError
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel, StepResult
+from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_checkpoint, read_verdict, text_of
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
@@ -127,6 +128,7 @@ class SessionReplay:
         self.journal = journal
         self.first = journal.session_record()
         self._has_other_limits = session.risk != read_session(self.first.body or "").risk
+        refuse_newer(session)
         self.kernel = Kernel(session)
         self._schema = session.schema
         self._step = self.kernel.step if wrap_step is None else wrap_step(self.kernel.step)

@@ -57,6 +57,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "risk_settings": set(),
     "plan_terms": {"model", "money"},
     "session_record": {"model", "plan_terms", "risk_settings", "upcast"},
+    "newer_sessions": {"errors", "session_record", "upcast"},
     "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms", "plan_terms"},
     "mode_shares": {"facts", "mode_reasons"},
     "bodies": {"facts", "plan_terms", "requests"},

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -123,7 +124,25 @@ def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
         assert line.count("-ladder-") == 14
         assert min(struck(ready)) >= 14
         assert len(open_at(ready)) == 14
-    replays(tmp_path)
+        replays(tmp_path)
+        forget_faults(ready)
+        damage(tmp_path / "journals")
+        assert kill(config.parent / "no.toml").returncode == 3
+        ended = kill(config)
+        assert ended.returncode == 4, ended.stderr
+        assert open_at(ready) == [], "without the journal they are cancelled by our mark"
+        assert "its positions are not in this report" in ended.stderr
+
+
+def damage(journals: Path) -> None:
+    """Make all sessions unreadable."""
+    for session in list_sessions(journals):
+        for path in session.path.glob("*.parquet"):
+            path.write_bytes(path.read_bytes()[:100])
+
+
+def forget_faults(ready: Ready) -> None:
+    urllib.request.urlopen(urllib.request.Request(f"{ready['listening']}/sim/faults", method="DELETE")).close()
 
 
 def test_kill_without_a_key_or_a_session_is_one_line(tmp_path: Path) -> None:
@@ -178,7 +197,17 @@ def test_a_guard_leaves_a_session_alone_that_trades_or_ended_in_order(tmp_path: 
                 beat = time.monotonic()
                 until(lambda: time.monotonic() > beat + 8)
                 assert len(open_at(ready)) == 14
-                process.send_signal(signal.SIGTERM)
+                status = verbatim("status", tmp_path / "journals", "--running", "--guarded", "--json")
+                found = json.loads(status.stdout)
+                assert status.returncode == 0, found["findings"]
+                [row] = found["sessions"]
+                assert (row["mode"], len(row["orders"]), row["is_answered"]) == ("running", 14, True)
+                assert (row["guard"]["is_alive"], row["guard"]["checked_s"] < 5, row["age_s"] < 10) == (
+                    True,
+                    True,
+                    True,
+                )
+                process.send_signal(signal.SIGHUP)  # its terminal closes: an ordered end
                 process.communicate(timeout=60)
             ended = time.monotonic()
             until(lambda: time.monotonic() > ended + 8)

@@ -329,7 +329,7 @@ def test_journals_of_older_versions_are_read(version: str) -> None:
 
 @contextmanager
 def serving(service: MetricsService) -> Iterator[MetricsServer]:
-    server = MetricsServer(0, service.text)
+    server = MetricsServer(0, service.text, service.health)
     thread = Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     service.start()

@@ -352,6 +352,40 @@ def test_a_log_that_is_behind_drops_and_says_how_many() -> None:
     assert len(words) == WAITING_MAX + 2
 
 
+def test_a_log_that_cannot_be_written_ends_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The disk is full, then the pipe or the terminal is closed; then the log works again."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    terminal, slave = pty.openpty()
+    os.close(terminal)
+    log = LogStream()
+    for broken in (os.fdopen(os.open("/dev/full", os.O_WRONLY), "w"), os.fdopen(writer, "w"), os.fdopen(slave, "w")):
+        monkeypatch.setattr(sys, "stderr", broken)
+        with pytest.raises(OSError, match=r"No space|Broken pipe|Input/output"):
+            print("lost", file=broken, flush=True)
+        log.write("lost\n")
+        log.set_status("lost")
+        log.set_status("")
+        with suppress(OSError):
+            broken.close()
+        log.write("lost\n")
+    with (tmp_path / "log").open("w") as whole:
+        monkeypatch.setattr(sys, "stderr", whole)
+        log.write("kept\n")
+    assert (tmp_path / "log").read_text() == "kept\n"
+
+
+def test_a_log_file_that_is_truncated_goes_on_at_its_beginning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`copytruncate` of logrotate: with `2>>`, as the page says, no hole of zero bytes is left."""
+    path, log = tmp_path / "trader.log", LogStream()
+    with path.open("a") as appended:
+        monkeypatch.setattr(sys, "stderr", appended)
+        log.write("before\n")
+        os.truncate(path, 0)
+        log.write("after\n")
+    assert path.read_text() == "after\n"
+
+
 def test_one_of_so_many_market_messages_is_logged() -> None:
     texts: list[str] = []
     task = LogTask(Seqs(sample_every=10), is_busy=lambda: False, print_text=texts.append)

@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "sql": "Query a session with DuckDB SQL.",
     "why": "Show the chain of records behind an order.",
     "sessions": "List recorded sessions.",
+    "status": "Show the running sessions: mode, open orders, positions, guard, disk; with exit codes for scripts.",
     "cockpit": "Show sessions in the browser, finished or running.",
     "metrics": "Serve a session's metrics for Prometheus.",
     "traces": "Export a session's intents, orders and fills as OpenTelemetry traces.",
@@ -95,7 +96,11 @@ class LazyGroup(click.Group):
             stop("interrupted", FAILED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except Exception:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
+        except Exception as error:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
+            from engine.errors import NewerSessionError
+
+            if isinstance(error, NewerSessionError):
+                stop(str(error))
             echo(traceback.format_exc(), err=True, nl=False)
             stop("this is a fault of Verbatim; the lines above say where", CRASHED)
         finally:

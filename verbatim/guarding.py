@@ -20,6 +20,7 @@ from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.sessions import list_sessions
+from verbatim.guard_mark import GuardMark
 from verbatim.kill_session import KillError, kill
 
 BEAT_SECONDS = 1.0  # between two checks of the heartbeat
@@ -51,11 +52,22 @@ class Guard:
         self._done: set[str] = set()  # sessions that were killed
         self._failed = 0  # kills in a row that left something
         self._is_ended = False  # by a signal that arrived during a kill
+        self._mark = self._make_mark()  # `verbatim status` reads it
+
+    def _make_mark(self) -> GuardMark | None:
+        config = self._config
+        try:
+            return GuardMark(config.journals, config.venue.name, config.account)
+        except OSError as error:  # a guard without a mark still cancels
+            log.warning("no mark for verbatim status", reason=f"{error.filename}: {error.strerror}")
+            return None
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Watch until `until` returns True. Nothing but our own fault ends it."""
         log.info("guarding", account=self._config.account, journals=str(self._config.journals), after_s=self._after_s)
         while not until():
+            if self._mark is not None:
+                self._mark.refresh()
             self.watch_once()
             if self._is_ended:  # the session that cancels takes the signals of its process
                 return

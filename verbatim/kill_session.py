@@ -29,7 +29,7 @@ from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import exposure
 from engine.plan_terms import StopChoice
-from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody
+from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody, read_session
 from engine.state.session_state import carry_over
 from engine.venues.order_ids import SESSION_LETTERS
 from engine.venues.signing import Credentials, SecretKey
@@ -37,7 +37,7 @@ from engine.venues.venue_lookup import make_venue
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
-from journal.sessions import list_sessions
+from journal.sessions import list_sessions, session_id_of
 from verbatim.config import CREDENTIALS, PASSPHRASE
 from verbatim.runner import run_session_config
 
@@ -252,11 +252,9 @@ def _by_session(folder: Path, body: SessionBody, *, flatten: bool, reason: str, 
 
 def _left_in_journal(folder: Path, problem: str) -> dict[str, Any]:
     """Return what a journal knows as open. It may be one that its process did not end."""
-    journal = Journal.open(folder)
     try:
+        journal = Journal.open(folder)
         state = rebuilt_state(journal)
-    except JournalError:
-        raise
     except Exception as error:
         raise KillError(f"{problem}; and the journal cannot be read: {type(error).__name__}: {error}") from error
     return {**exposure(rebuilder_of(journal.session_record()).session, state), "unconfirmed": problem}
@@ -291,6 +289,32 @@ def _key_of(body: SessionBody, environment: Mapping[str, str]) -> SecretKey:
         return signer.load_key(Credentials(given[0], given[1], environment.get(PASSPHRASE, "")))
     except ValueError as error:
         raise KillError(f"environment: {error}") from None
+
+
+def session_to_kill(folder: Path, config: SessionConfig | None) -> SessionBody:
+    """Return the SESSION of a journal. If it cannot be read, take its account and venue from the configuration.
+
+    Raises:
+        JournalError: It cannot be read, and there is no configuration.
+    """
+    try:
+        return read_session(Journal.open(folder).session_record().body or "")
+    except (JournalError, ValueError) as error:
+        if config is None or not config.account:
+            raise
+        log.warning("the journal cannot be read: cancelling by our mark", reason=str(error))
+        return SessionBody(
+            session=session_id_of(folder.name) or folder.name,
+            started_ns=0,
+            clock=config.clock.settings,
+            seed=0,
+            host="",
+            versions={},
+            venues=(config.venue,),
+            instruments=(),
+            strategies=(),
+            account=config.account,
+        )
 
 
 def _read_only(folder: Path, body: SessionBody) -> PreviousJournal:

@@ -1,4 +1,4 @@
-"""Serves a session's metrics as Prometheus text on loopback, with a bounded number of connections."""
+"""Serves a session's metrics as Prometheus text, and its health as JSON, on loopback. Connections are bounded."""
 
 import signal
 import threading
@@ -21,9 +21,12 @@ from analysis.metrics.definitions import BUCKETS_S, PREFIX, MetricKind
 from analysis.metrics.reader import MetricsReader
 from analysis.metrics.values import Family, Histogram, MetricValues
 from journal.errors import JournalError
+from verbatim.health import Health, HealthProbe
 
 HOST = "127.0.0.1"
 HOSTS = frozenset({"127.0.0.1", "localhost"})  # of the header Host: a page of another site cannot state them
+READY = "/ready"
+PROBES = frozenset({"/health", READY})
 CONNECTIONS_MAX = 16
 CLIENT_SECONDS = 5.0  # that a client may take to send or to read
 NEXT_SESSION_SECONDS = 1.0  # between two checks for a newer session
@@ -90,6 +93,7 @@ class MetricsService:
         *,
         newer: Callable[[Path], Path | None] = lambda _: None,
         on_news: Callable[[str], None] = lambda _: None,
+        probe: HealthProbe | None = None,
     ) -> None:
         """Begin with a reader that has caught up.
 
@@ -97,8 +101,10 @@ class MetricsService:
             reader: Of the first session.
             newer: Returns the session to follow after one that ended, or None.
             on_news: Gets one line when a session ended, or another one is followed.
+            probe: Answers probes of the session's health.
         """
         self.reader = reader
+        self._probe = probe or HealthProbe()
         self._newer, self._on_news = newer, on_news
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
@@ -116,6 +122,10 @@ class MetricsService:
     def text(self) -> bytes:
         """Return the metrics as of now."""
         return exposition(self.reader.values())
+
+    def health(self) -> Health:
+        """Return the session's health as of now."""
+        return self._probe.measure(self.reader)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -152,23 +162,24 @@ def _ending(reader: MetricsReader) -> str:
 
 
 class MetricsServer(ThreadingHTTPServer):
-    """An HTTP server on loopback that answers GET /metrics."""
+    """An HTTP server on loopback that answers GET /metrics, /health and /ready."""
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = CONNECTIONS_MAX
 
-    def __init__(self, port: int, text: Callable[[], bytes]) -> None:
+    def __init__(self, port: int, text: Callable[[], bytes], health: Callable[[], Health] | None = None) -> None:
         """Listen.
 
         Args:
             port: Of loopback; 0 takes a free one.
             text: Returns the metrics.
+            health: Returns the session's health; None: probes get 404.
 
         Raises:
             PortInUseError: The port is in use.
         """
-        self.text = text
+        self.text, self.health = text, health
         self._free = threading.BoundedSemaphore(CONNECTIONS_MAX)
         try:
             super().__init__((HOST, port), _Handler)
@@ -207,14 +218,19 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answer /metrics."""
+        """Answer /metrics, /health and /ready."""
         host = self.headers.get("Host", "").rsplit(":", 1)[0]
+        path = self.path.split("?", 1)[0]
         if host not in HOSTS:
             self._answer(403, b"only loopback is served\n", "text/plain")
-        elif self.path.split("?", 1)[0] != "/metrics":
-            self._answer(404, b"the metrics are at /metrics\n", "text/plain")
-        else:
+        elif path == "/metrics":
             self._answer(200, self.server.text(), CONTENT_TYPE_LATEST)
+        elif path in PROBES and self.server.health is not None:
+            health = self.server.health()
+            is_ok = health.is_ready if path == READY else health.is_healthy
+            self._answer(200 if is_ok else 503, health.as_json(is_ok=is_ok), "application/json")
+        else:
+            self._answer(404, b"the metrics are at /metrics, the health at /health and /ready\n", "text/plain")
 
     def _answer(self, status: int, body: bytes, content: str) -> None:
         self.send_response(status)

@@ -18,6 +18,15 @@ journals_option = click.option(
 )
 
 
+AGE_SECONDS_MAX = 10.0  # a running session writes some record each second; examples/monitoring has the same limit
+
+
+def max_age_option(text: str) -> Callable[[F], F]:
+    """Return the option `--max-age SECONDS` as parameter `max_age`."""
+    seconds = click.FloatRange(0, 1e9, min_open=True)
+    return click.option("--max-age", type=seconds, default=AGE_SECONDS_MAX, show_default=True, help=text)
+
+
 balance_option = click.option(
     "--balance",
     "balances",

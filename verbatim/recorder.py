@@ -4,7 +4,6 @@ Knows when a session must end and what to do when the next cannot begin; knows n
 """
 
 import re
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from engine.live.logs import LogSettings
 from engine.live.previous_session import PreviousJournal, left_by
 from engine.live.session import LiveSession, run_session
 from engine.live.session_config import SessionConfig, StartError, StartPlan
+from engine.live.session_end import end_signals
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
 from engine.session_record import SECOND_NS
@@ -178,6 +178,6 @@ class Recorder:
 
     async def _signals(self) -> None:
         """End on a signal between two sessions; a running session handles its own."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(*end_signals()) as signals:
             async for _ in signals:
                 self._over.set()

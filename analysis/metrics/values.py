@@ -82,6 +82,10 @@ class MetricValues:
         """Return the distributions of a metric by their labels."""
         return self._histograms.get(name, {})
 
+    def labels(self, name: str) -> list[Labels]:
+        """Return the labels of all series of a metric that are not 0."""
+        return [labels for labels, value in self._numbers.get(name, {}).items() if value]
+
     def total(self, name: str) -> float:
         """Return the sum of all series of a metric."""
         return sum(self._numbers.get(name, {}).values())

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shutil import get_terminal_size
@@ -59,7 +60,7 @@ class LogStream:
     """The present stderr: log lines, and below them a status line that is redrawn.
 
     A test or another program may replace `sys.stderr` at any time. Log lines come from the session's task and from a
-    thread.
+    thread. A stderr that fails (a full disk, a closed terminal or pipe) loses lines and never ends a session.
     """
 
     def __init__(self) -> None:
@@ -69,20 +70,23 @@ class LogStream:
     def write(self, text: str) -> None:
         """Write lines above the status line."""
         with self._lock:
-            sys.stderr.write(f"{CLEAR_LINE}{text}{self._status}" if self._status else text)
+            self._write(f"{CLEAR_LINE}{text}{self._status}" if self._status else text)
 
     def flush(self) -> None:
-        """Flush stderr."""
-        sys.stderr.flush()
+        """Flush stderr. `write` has done it."""
 
     def set_status(self, text: str) -> None:
         """Replace the status line, cut to the terminal's width; "" removes it."""
         text = text[: max(_columns() - 1, 1)]
         with self._lock:
             if text or self._status:
-                sys.stderr.write(f"{CLEAR_LINE}{text}")
-                sys.stderr.flush()
+                self._write(f"{CLEAR_LINE}{text}")
             self._status = text
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError, ValueError):  # ValueError: stderr was closed
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 def _columns() -> int:

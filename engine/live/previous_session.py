@@ -10,6 +10,7 @@ from engine.facts import ModeChanged
 from engine.kernel import rebuilder_of
 from engine.live.session_config import SessionConfig, StartError
 from engine.mode_reasons import Mode, ReasonCode
+from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_fact
 from engine.session_record import PreviousSession, SessionBody, read_session
 from engine.state.session_state import State, carry_over
@@ -35,6 +36,10 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
     """Recover the newest session of this account and venue, and rebuild its final state.
 
     A recording is recovered but not rebuilt, because it has no orders and positions.
+
+    Raises:
+        JournalError: It cannot be recovered.
+        NewerSessionError: A newer version recorded it.
     """
     for session in reversed(list_sessions(wanted.journals)):
         try:
@@ -50,6 +55,7 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
             continue
         if body.resimulated is not None or body.read_only:
             continue  # its orders and fills are simulated, or it sent none
+        refuse_newer(body)
         if body.previous is not None and body.previous.last_seq == NOT_READ:
             continue  # a kill that did not know the state of the session before it: that one is continued
         last = next(journal.records(recovered.last_seq))

@@ -29,7 +29,7 @@ from engine.live.meter import Meter
 from engine.live.outputs import OutputDispatcher
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
-from engine.live.session_end import EndedBy, SessionEnd, deadline_reason
+from engine.live.session_end import EndedBy, SessionEnd, deadline_reason, end_signals
 from engine.live.session_status import (
     Progress,
     SessionStatus,
@@ -332,8 +332,9 @@ class LiveSession:
 
     async def _watch_signals(self) -> None:
         """End the session: in order at the first signal, at once at the second. The journal is sealed in both cases."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            for watched in (signal.SIGINT, signal.SIGTERM):
+        ending = end_signals()
+        with trio.open_signal_receiver(*ending) as signals:
+            for watched in ending:
                 call_before(watched, self.watch.note_signal)
             async for number in signals:
                 name = signal.Signals(number).name

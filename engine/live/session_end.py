@@ -1,5 +1,6 @@
 """The end of a session, and the orders that it leaves unsettled. Values only."""
 
+import signal
 from enum import StrEnum
 
 import structlog
@@ -24,6 +25,15 @@ class EndedBy(StrEnum):
     CORE = "core"  # our own code failed
     JOURNAL = "journal"  # the disk failed
     SHELL = "shell"  # a task of the shell failed
+
+
+def end_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that end a session in order.
+
+    SIGHUP, as of a terminal that closes, is one unless the process was started to ignore it, as nohup does.
+    """
+    always = (signal.SIGINT, signal.SIGTERM)
+    return always if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (*always, signal.SIGHUP)
 
 
 class SessionEnd:

@@ -11,6 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from engine.bodies import CommandBody, CommandName
+from engine.errors import NewerSessionError
 from engine.events import Answer, InstrumentsReport
 from engine.live.account_lock import AccountLock
 from engine.live.calendars import resolved
@@ -33,6 +34,7 @@ from engine.session_record import (
 )
 from engine.suggestions import suggestion
 from engine.venues.venue_lookup import make_venue
+from journal.errors import JournalError, JournalLockedError
 from journal.record import Kind
 from journal.sessions import list_sessions, new_session_folder
 from journal.trust_key import marked
@@ -108,9 +110,17 @@ async def _open_locked(
 async def _read_previous(wanted: SessionConfig) -> PreviousJournal:
     """Return the state of the previous session, or only its name and a reason if reading takes too long."""
     if not wanted.read_seconds_max:
-        return await trio.to_thread.run_sync(restore_previous, wanted)
+        try:
+            return await trio.to_thread.run_sync(restore_previous, wanted)
+        except NewerSessionError as error:
+            raise StartError(f"{error}. Nothing was read or sent") from error
     with trio.move_on_after(wanted.read_seconds_max):
-        return await trio.to_thread.run_sync(restore_previous, wanted, abandon_on_cancel=True)
+        try:
+            return await trio.to_thread.run_sync(restore_previous, wanted, abandon_on_cancel=True)
+        except JournalLockedError:
+            raise
+        except (JournalError, NewerSessionError) as error:  # a kill cancels by our mark at the venue
+            return unread_journal(wanted.journals, str(error))
     return unread_journal(wanted.journals, f"its journal was not read within {wanted.read_seconds_max:.0f} s")
 
 

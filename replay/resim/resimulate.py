@@ -18,6 +18,7 @@ from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
 from engine.model import ONLY, find_instrument
+from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
@@ -202,6 +203,7 @@ class _Resimulation:
                 history_percent=engine.history_percent or HISTORY_PERCENT,
                 bar_close_after_ns=engine.bar_close_after_ns or SECOND_NS,
             )
+        refuse_newer(options.session)
         body = msgspec.structs.replace(
             options.session,
             resimulated=resimulated,

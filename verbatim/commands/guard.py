@@ -14,13 +14,14 @@ import click
 def command(*, config: Path, after_s: float, flatten: bool, journals: Path | None, as_json: bool) -> None:
     """Watch the sessions of CONFIG, and cancel our orders at the venue when the trader's heartbeat stops.
 
-    Run it as a second process, with its own key in its environment. SIGINT or SIGTERM ends it.
+    Run it as a second process, with its own key in its environment. SIGINT, SIGTERM or SIGHUP ends it.
     """
     import dataclasses
     import os
     import signal
 
     from engine.live.logs import configure
+    from engine.live.session_end import end_signals
     from verbatim.config import read_config, read_key, session_config
     from verbatim.guarding import Guard
     from verbatim.runner import exit_for
@@ -38,6 +39,6 @@ def command(*, config: Path, after_s: float, flatten: bool, journals: Path | Non
     def end(*_: object) -> None:
         raise SystemExit(0)
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    for number in end_signals():
+        signal.signal(number, end)
     Guard(chosen, after_s=after_s, flatten=flatten, environment=os.environ).run()

@@ -36,12 +36,10 @@ def command(
     import os
 
     from engine.live.logs import configure
-    from engine.session_record import read_session
     from journal.errors import JournalError
-    from journal.reader import Journal
     from verbatim.config import read_config, read_key, session_config
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
-    from verbatim.kill_session import KillError, kill
+    from verbatim.kill_session import KillError, kill, session_to_kill
     from verbatim.runner import exit_for
     from verbatim.session_lookup import find
 
@@ -52,7 +50,7 @@ def command(
             settings = read_config(config)
             chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
         folder = find(journals or (settings.session.journals if settings else Path("journals")), session)
-        body = read_session(Journal.open(folder).session_record().body or "")
+        body = session_to_kill(folder, chosen)
         killed = kill(
             folder,
             body,

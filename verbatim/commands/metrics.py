@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, max_age_option
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 @click.argument("session")
 @journals_option
 @click.option("--port", default=8766, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
+@max_age_option("Seconds since the newest record, above which /health answers 503.")
 @click.option("--no-streams", is_flag=True, help="Decode no market messages: no age of each instrument's streams.")
 @click.option("--once", is_flag=True, help="Print the metrics as of now, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object.")
-def command(*, session: str, journals: Path, port: int, no_streams: bool, once: bool, as_json: bool) -> None:
+def command(
+    *, session: str, journals: Path, port: int, max_age: float, no_streams: bool, once: bool, as_json: bool
+) -> None:
     """Serve the metrics of SESSION, running or ended, for Prometheus, on loopback.
 
-    SESSION is a path, an id or `last`, which follows each newer session after the end of one.
+    SESSION is a path, an id or `last`, which follows each newer session after the end of one. Probes are answered at
+    /health (the process lives and writes) and /ready (it also places orders), with 200 or 503 and JSON.
     """
     from journal.errors import DamagedJournalError, JournalError
     from verbatim.session_lookup import find_decided
@@ -46,22 +50,24 @@ def command(*, session: str, journals: Path, port: int, no_streams: bool, once: 
         echo(exposition(reader.values()).decode(), nl=False)
         reader.close()
         return
-    _serve(reader, journals if session == "last" else None, port=port, as_json=as_json)
+    _serve(reader, journals if session == "last" else None, port=port, max_age=max_age, as_json=as_json)
 
 
-def _serve(reader: "MetricsReader", journals: Path | None, *, port: int, as_json: bool) -> None:
+def _serve(reader: "MetricsReader", journals: Path | None, *, port: int, max_age: float, as_json: bool) -> None:
     """Serve until a signal. With `journals`, a newer session of this folder is followed after the end of one."""
     import json
 
+    from verbatim.health import HealthProbe
     from verbatim.metrics_server import MetricsServer, MetricsService, PortInUseError, run
 
     service = MetricsService(
         reader,
         newer=lambda folder: None if journals is None else _newer(journals, folder),
         on_news=lambda line: echo(line, err=True),
+        probe=HealthProbe(max_age),
     )
     try:
-        server = MetricsServer(port, service.text)
+        server = MetricsServer(port, service.text, service.health)
     except PortInUseError as error:
         stop(str(error), BAD_INPUT)
     echo(json.dumps({"address": server.address}) if as_json else f"metrics  {server.address}   (Ctrl-C ends it)")

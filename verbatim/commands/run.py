@@ -38,7 +38,7 @@ def command(
     no_status: bool,
     as_json: bool,
 ) -> None:
-    """Run a session live from CONFIG, a TOML file. SIGINT or SIGTERM ends it in order; a second one at once.
+    """Run a session live from CONFIG, a TOML file. SIGINT, SIGTERM or SIGHUP ends it in order; a second one at once.
 
     A configuration without strategies watches the account, and sends nothing; a key that can only read is enough.
     """
