@@ -94,7 +94,7 @@ class Session(SessionTables):
 
     def refresh(self) -> "Session":
         """Return the same sessions as they are now."""
-        return Session(self.places)
+        return Session(self.places, self.unreadable)
 
     def follow(
         self,
@@ -255,6 +255,7 @@ class Session(SessionTables):
 
     def __repr__(self) -> str:
         if len(self.places) > 1:
-            return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}>"
+            left_out = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
+            return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}{left_out}>"
         end = "closed" if self.is_closed else "not closed"
         return f"<session {self.id}, {self.journal.last_seq + 1:,} records, {end}>"

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.terminal import echo
+
 if TYPE_CHECKING:
     from analysis.session import Session
     from engine.session_record import SessionBody
@@ -120,9 +122,13 @@ def open_to_read(journals: Path, *sessions: str) -> "Session":
     Raises:
         JournalError: A session cannot be found or read.
     """
-    from verbatim import session_opening
+    from analysis.session import Session
+    from verbatim.session_opening import find_sessions
 
-    opened = session_opening.open(sessions, journals=journals)
+    found = find_sessions(sessions, journals)
+    for left_out in found.unreadable:
+        echo(f"verbatim: {left_out}", err=True)
+    opened = Session(*found)
     for place in opened.places:
         if isinstance(place.keeper, UnpackedBundle):
             click.get_current_context().call_on_close(place.keeper.delete)
