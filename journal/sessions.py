@@ -100,6 +100,16 @@ def find_session(root: Path, path_or_id: str) -> Path:
         if not has_segments(path) and not (path / CHECKSUMS).exists():  # SHA256SUMS proves that there were segments
             raise no_journal(path)
         return path
+    return find_by_name(root, path_or_id)
+
+
+def find_by_name(root: Path, path_or_id: str) -> Path:
+    """Return the folder under a root that has a name or an id. A text of a record never leads to another folder.
+
+    Raises:
+        UnknownSessionError: No session matches.
+        AmbiguousSessionError: Several sessions match.
+    """
     sessions = list_sessions(root)
     matches = [session for session in sessions if path_or_id and path_or_id in (session.session_id, session.path.name)]
     matches = matches or [session for session in sessions if path_or_id and session.session_id.startswith(path_or_id)]

@@ -55,6 +55,20 @@ class VerifyReport(msgspec.Struct):
         """True if there is no problem."""
         return not self.problems
 
+    def lines(self) -> list[str]:
+        """Return the report for people: problems, notes and the verdict."""
+        end = "closed" if self.closed else "not closed"
+        what = f"{self.records:,} records in {self.segments} segment{'' if self.segments == 1 else 's'}, {end}"
+        if self.torn_bytes:
+            what += f", {self.torn_bytes} torn bytes{' that recovery dropped' if self.chain else ''}"
+        count = len(self.problems)
+        verdict = (
+            f"verify: whole ({what}), chain {self.chain[:16] or 'open'}"
+            if self.ok
+            else f"verify: damaged, {count} problem{'' if count == 1 else 's'} ({what})"
+        )
+        return [*(f"problem: {each}" for each in self.problems), *(f"note: {each}" for each in self.notes), verdict]
+
 
 def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
     """Check a journal and report every problem.

@@ -35,6 +35,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "cockpit": "Show sessions in the browser, finished or running.",
     "metrics": "Serve a session's metrics for Prometheus.",
     "report": "Write a session's page into one HTML file.",
+    "mcp": "Serve read-only tools that explain sessions to an assistant.",
     "recover": "Seal the journal of a session that crashed.",
     "merge": "Merge a session's many small segments into a few large ones.",
     "venue": "Start the simulated venue alone.",

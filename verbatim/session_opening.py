@@ -125,7 +125,7 @@ def _readable(candidates: Sequence[tuple[str, Callable[[], SessionPlace]]]) -> F
     """Return the sessions that can be read, each with its name, and the others with the reason.
 
     Raises:
-        JournalError: None of them can be read; the error of the first.
+        JournalError: No session can be read; this is the error of the first.
     """
     places: list[SessionPlace] = []
     unreadable: list[UnreadableSession] = []

@@ -27,7 +27,6 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
     the market record or timer behind them, never by record number.
     """
     from journal.errors import DamagedJournalError, JournalError
-    from replay.study.decisions import decision_diff_lines
 
     if by_cause:
         _print_bridge(journals, one, other, shown, as_json=as_json)
@@ -41,13 +40,8 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
     if as_json:
         echo(json.dumps(found.as_json()))
     else:
-        for line in found.session:
+        for line in found.lines(shown):
             echo(line)
-        for difference in found.differences:
-            echo(f"{difference.kind}: {difference.what}")
-        for line in decision_diff_lines(found.decisions, shown):
-            echo(line)
-        echo(found.verdict)
     if not found.same:
         raise SystemExit(DIFFERS)
 

@@ -60,18 +60,8 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
         found = {name: getattr(report, name) for name in report.__struct_fields__}
         echo(json.dumps({**found, "folder": str(report.folder), "ok": report.ok}))
     else:
-        for problem in report.problems:
-            echo(f"problem: {problem}")
-        for note in report.notes:
-            echo(f"note: {note}")
-        end = "closed" if report.closed else "not closed"
-        what = f"{report.records:,} records in {report.segments} segment{'' if report.segments == 1 else 's'}, {end}"
-        if report.torn_bytes:
-            what += f", {report.torn_bytes} torn bytes{' that recovery dropped' if report.chain else ''}"
-        if report.ok:
-            echo(f"verify: whole ({what}), chain {report.chain[:16] or 'open'}")
-        else:
-            echo(f"verify: damaged, {len(report.problems)} problem{'' if len(report.problems) == 1 else 's'} ({what})")
+        for line in report.lines():
+            echo(line)
     if repair is not None:
         _repair(folder, repair)
     if not report.ok:
