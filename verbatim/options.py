@@ -18,6 +18,9 @@ journals_option = click.option(
 )
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+
+
 balance_option = click.option(
     "--balance",
     "balances",

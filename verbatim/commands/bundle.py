@@ -1,11 +1,12 @@
 """`verbatim bundle`: pack a session, or a slice of it, into one file, by replay/session_bundle.py."""
 
+import json
 from pathlib import Path
 
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -29,6 +30,7 @@ def _redactions(_context: click.Context, _option: click.Parameter, text: str | N
 @click.option("--redact", metavar="NAME,...", callback=_redactions, help=f"Take out: {', '.join(REDACTIONS)}.")
 @click.option("--hide", multiple=True, metavar="TEXT", help="Replace this text everywhere; may be repeated.")
 @journals_option
+@json_option
 def command(
     *,
     session: str,
@@ -38,6 +40,7 @@ def command(
     redact: tuple[str, ...],
     hide: tuple[str, ...],
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Make FILE.vbundle of SESSION: a file that a stranger can verify, query and replay.
 
@@ -71,10 +74,15 @@ def command(
         stop(str(error), FAILED)
     except (JournalError, UnknownMomentError, StrategyError) as error:
         stop(str(error))
+    size = target.stat().st_size
+    if as_json:
+        extent = {"whole": made.whole, "first_seq": made.first_seq, "last_seq": made.last_seq}
+        echo(json.dumps({"path": str(target), **extent, "redacted": made.redacted, "bytes": size}))
+        return
     what = (
         "the whole session, byte for byte"
         if made.whole
         else f"records {made.first_seq:,} to {made.last_seq:,}, sealed again"
     )
-    echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {target.stat().st_size:,} bytes")
+    echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {size:,} bytes")
     echo(target)

@@ -1,12 +1,13 @@
 """`verbatim export`: write a session's records (journal/export.py) or each of its views (analysis/sql_session.py)."""
 
+import json
 from pathlib import Path
 
 import click
 
 from journal.record import Kind
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
@@ -28,6 +29,7 @@ def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) 
 @click.option("--from", "begin", metavar="SEQ|TIME", help="From this record, or the first at or after this time (UTC).")
 @click.option("--to", "end", metavar="SEQ|TIME", help="Up to this record, or the last at or before this time (UTC).")
 @journals_option
+@json_option
 def command(
     *,
     session: str,
@@ -37,6 +39,7 @@ def command(
     begin: str | None,
     end: str | None,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Write SESSION's records to one file, or every view of `verbatim sql` to Parquet files in a FOLDER.
 
@@ -66,6 +69,9 @@ def command(
         stop(str(error), FAILED)
     except (JournalError, UnknownMomentError, QueryError) as error:
         stop(str(error))
+    if as_json:
+        echo(json.dumps({"path": str(target), "rows": rows}))
+        return
     echo(f"export: {rows:,} rows")
     echo(target)
 

@@ -1,11 +1,12 @@
 """`verbatim lookahead`: check that no decision depends on later records, by replay/study/lookahead.py."""
 
+import json
 from pathlib import Path
 
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option
 from verbatim.session_lookup import find_decided, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -35,6 +36,7 @@ SHOWN = 10
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
 @journals_option
+@json_option
 def command(
     *,
     session: str,
@@ -44,11 +46,14 @@ def command(
     cuts: int,
     trust_code: bool,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Resimulate SESSION whole, and again cut off at some records: decisions before a cut must be the same.
 
     Ends with 1 if a decision depends on later records.
     """
+    import msgspec
+
     from engine.session_record import read_session
     from journal.reader import Journal
     from replay.code_trust import refuse_untrusted_code
@@ -73,14 +78,22 @@ def command(
             cuts=cuts,
             balances=parse_balances(parse_settings(balances)),
         )
-    if not found.found:
+    if as_json:
+        changed = msgspec.to_builtins(found.found)
+        depends_at = found.found_at if found.found else None
+        echo(
+            json.dumps({"decisions": found.decisions, "cuts": found.cuts, "depends_at": depends_at, "changed": changed})
+        )
+    elif found.found:
+        echo(
+            f"lookahead: without the records after {found.found_at} (+), "
+            f"{len(found.found):,} earlier decisions differ (-)"
+        )
+        for line in decision_diff_lines(found.found, SHOWN):
+            echo(f"  {line}")
+    else:
         echo(
             f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on later records"
         )
-        return
-    echo(
-        f"lookahead: without the records after {found.found_at} (+), {len(found.found):,} earlier decisions differ (-)"
-    )
-    for line in decision_diff_lines(found.found, SHOWN):
-        echo(f"  {line}")
-    raise SystemExit(DIFFERS)
+    if found.found:
+        raise SystemExit(DIFFERS)

@@ -1,11 +1,12 @@
 """`verbatim recover`: make a session's journal whole after a crash. The recovering is journal/recover.py."""
 
+import json
 from pathlib import Path
 
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -16,7 +17,8 @@ from verbatim.terminal import echo
 @click.option(
     "--signing-key", type=click.Path(path_type=Path), help="Sign what is sealed now with the Ed25519 key in this file."
 )
-def command(*, session: str, journals: Path, signing_key: Path | None) -> None:
+@json_option
+def command(*, session: str, journals: Path, signing_key: Path | None, as_json: bool) -> None:
     """Seal what a crash left of SESSION; the next session of its account does the same when it starts.
 
     SESSION is a path or an id. A torn tail, which was never durable, is dropped and counted. If names, footers or the
@@ -39,6 +41,10 @@ def command(*, session: str, journals: Path, signing_key: Path | None) -> None:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))
+    if as_json:
+        counts = {"last_seq": done.last_seq, "sealed_now": done.sealed_now, "dropped_bytes": done.dropped_bytes}
+        echo(json.dumps({"closed": done.was_closed, **counts}))
+        return
     torn = f", {done.dropped_bytes} torn bytes were dropped" if done.dropped_bytes else ""
     ended = "closed in order" if done.was_closed else "not closed"
     now = f"{done.sealed_now} segment{'' if done.sealed_now == 1 else 's'} sealed now"

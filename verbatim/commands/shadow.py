@@ -1,5 +1,6 @@
 """`verbatim shadow`: run another version beside a live session and send nothing, by replay/study/shadow.py."""
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
 @journals_option
+@click.option("--json", "as_json", is_flag=True, help="Each decision that differs, then the summary, as JSON lines.")
 def command(
     *,
     session: str,
@@ -62,6 +64,7 @@ def command(
     seconds_old: float | None,
     trust_code: bool,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Follow a running SESSION, decide with a change, send nothing, and print each decision that differs.
 
@@ -100,13 +103,20 @@ def command(
             balances=parse_balances(parse_settings(balances)),
             changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
         )
-        shadow = Shadow(_print_decision, _print_handover)
-        echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
+        shadow = Shadow(
+            _print_json_decision if as_json else _print_decision,
+            _no_line if as_json else _print_handover,
+        )
+        if not as_json:
+            echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
         with no_sockets(), _until_end(seconds or seconds_old) as is_over:
             journal = LiveJournal(folder, is_over=is_over, on_records=shadow.add_recorded)
             outcome = resimulate_decisions(journal, wanted, shadow.add_resimulated)
         shadow.end()
-    _print_summary(journal, outcome, shadow, model.text(found.round_trips))
+    if as_json:
+        _print_json_summary(journal, outcome, shadow)
+    else:
+        _print_summary(journal, outcome, shadow, model.text(found.round_trips))
     if shadow.changed:
         raise SystemExit(DIFFERS)
 
@@ -134,6 +144,32 @@ def _print_decision(changed: "ChangedDecision") -> None:
     from replay.study.decisions import decision_diff_lines
 
     echo("\n".join(decision_diff_lines([changed])))
+
+
+def _print_json_decision(changed: "ChangedDecision") -> None:
+    import msgspec
+
+    echo(json.dumps({"decision": msgspec.to_builtins(changed)}))
+
+
+def _no_line(_seq: int, _why: str) -> None:
+    """Print no line: the summary states from which record on the answers are modelled."""
+
+
+def _print_json_summary(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Shadow") -> None:
+    import msgspec
+
+    live, ours = shadow.performances
+    live_count, decided = shadow.counts
+    summary = {
+        "records": journal.last_seq + 1,
+        "closed": journal.closed,
+        "exactness": outcome.exactness,
+        "decisions": {"live": live_count, "here": decided, "changed": shadow.changed},
+        "live": msgspec.to_builtins(live.performance),
+        "here": msgspec.to_builtins(ours.performance),
+    }
+    echo(json.dumps(summary))
 
 
 def _print_handover(seq: int, why: str) -> None:
