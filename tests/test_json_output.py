@@ -60,7 +60,7 @@ ELSEWHERE = {  # these need a venue, a running session or an end from outside
     "cockpit": "tests/test_cockpit_browser.py",
     "metrics": "tests/test_metrics.py",
 }
-NO_RESULT = {"venue": "prints a JSON line as it is", "mcp": "speaks JSON-RPC"}
+NO_RESULT = {"venue": "prints a JSON line as it is", "mcp": "speaks JSON-RPC", "completion": "prints a script"}
 
 
 @pytest.fixture(scope="module")

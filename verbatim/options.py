@@ -3,11 +3,36 @@
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+LAST = "last"  # the name of the newest session
+
+
+def session_argument(name: str = "session", **settings: Any) -> Callable[[F], F]:
+    """Return an argument that names a session, or several, and that the shell completes."""
+    return click.argument(name, shell_complete=complete_session, **settings)
+
+
+def complete_session(context: click.Context, _argument: click.Parameter, begun: str) -> "list[CompletionItem[str]]":
+    """Return the ids in --journals that begin as typed, the newest first. A path is left to the shell."""
+    from click.shell_completion import CompletionItem
+
+    from journal.session_names import list_sessions
+
+    if "/" in begun or begun.startswith("."):
+        return [CompletionItem(begun, type="file")]
+    sessions = list_sessions(Path(context.params.get("journals") or "journals"))
+    started = {each.session_id: f"{each.start:%Y-%m-%d %H:%M:%S}" for each in reversed(sessions)}
+    names = ({LAST: "the newest"} | started) if sessions else {}
+    return [CompletionItem(name, help=text) for name, text in names.items() if name.startswith(begun)]
+
 
 journals_option = click.option(
     "--journals",

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.options import LAST
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from analysis.session import Session
     from engine.session_record import SessionBody
-
-
-LAST = "last"  # the name of the newest session
 
 
 class UnpackedBundle:
@@ -59,8 +57,9 @@ def find(journals: Path, session: str) -> Path:
     """
     import shlex
 
+    from engine.suggestions import nearest
     from journal.errors import UnknownSessionError
-    from journal.sessions import find_session, list_sessions
+    from journal.sessions import find_session, list_named_journals, list_sessions
 
     if session == LAST and (sessions := list_sessions(journals)):
         return sessions[-1].path
@@ -70,7 +69,10 @@ def find(journals: Path, session: str) -> Path:
         if not journals.is_dir():
             raise UnknownSessionError(f"{error} What to do: name the folder of the sessions with --journals.") from None
         command = shlex.join(["verbatim", "sessions", "--journals", str(journals)])
-        raise UnknownSessionError(f"{error} What to do: {command} lists the sessions.") from None
+        names = [name for each in list_sessions(journals) for name in (each.session_id, each.path.name)]
+        names += [path.name for path in list_named_journals(journals)]
+        hint = "".join(f"Did you mean {name!r}? " for name in nearest(session, names)[:1])
+        raise UnknownSessionError(f"{error} {hint}What to do: {command} lists the sessions.") from None
 
 
 def find_to_read(journals: Path, session: str) -> Path:

@@ -17,7 +17,7 @@ from engine.suggestions import suggestion
 from journal.errors import UnknownSessionError
 from journal.sessions import find_by_name, list_named_journals, list_sessions
 from journal.verify import verify
-from verbatim.session_lookup import LAST
+from verbatim.options import LAST
 
 ROWS_MAX = 1_000  # of a query
 ROWS = 100  # of a query that names no limit

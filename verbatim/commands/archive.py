@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option, json_option
+from verbatim.options import journals_option, json_option, session_argument
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
 
 @click.command("archive")
-@click.argument("session")
+@session_argument()
 @click.argument("uri", metavar="URI")
 @journals_option
 @json_option

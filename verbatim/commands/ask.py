@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
 @click.command("ask")
-@click.argument("session")
+@session_argument()
 @click.option(
     "--at",
     "at",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option, json_option
+from verbatim.options import journals_option, json_option, session_argument
 from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -31,7 +31,7 @@ RECORDED = "recorded"
 
 
 @click.command("bisect")
-@click.argument("session")
+@session_argument()
 @click.argument("strategy", metavar="[FILE[:CLASS]]", required=False)
 @click.option(
     "--records", is_flag=True, help="Find the smallest run of records over which --good and --bad decide otherwise."

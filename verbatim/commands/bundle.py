@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option, json_option
+from verbatim.options import journals_option, json_option, session_argument
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -21,7 +21,7 @@ def _redactions(_context: click.Context, _option: click.Parameter, text: str | N
 
 
 @click.command("bundle")
-@click.argument("session")
+@session_argument()
 @click.argument("target", type=click.Path(path_type=Path), metavar="FILE.vbundle")
 @click.option("--from", "begin", metavar="SEQ|TIME", help="Begin at the last CHECKPOINT at or before this (UTC).")
 @click.option(

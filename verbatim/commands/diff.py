@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
 @click.command("diff")
-@click.argument("one")
-@click.argument("other")
+@session_argument("one")
+@session_argument("other")
 @journals_option
 @click.option(
     "--decisions", "shown", default=20, show_default=True, type=click.IntRange(min=0), help="How many are shown."

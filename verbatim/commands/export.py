@@ -7,7 +7,7 @@ import click
 
 from journal.record import Kind
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option, json_option
+from verbatim.options import journals_option, json_option, session_argument
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
@@ -22,7 +22,7 @@ def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 
 @click.command("export")
-@click.argument("session")
+@session_argument()
 @click.argument("target", type=click.Path(path_type=Path), metavar="FILE.parquet|FILE.csv|FILE.jsonl|FOLDER")
 @click.option("--kinds", metavar="KIND,...", callback=_kinds, help="Only records of these kinds.")
 @click.option("--sources", metavar="SOURCE,...", help="Only records of these sources.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import find_decided
 from verbatim.terminal import echo
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("fidelity")
-@click.argument("session")
+@session_argument()
 @click.option(
     "--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Where the search begins, as of resim."
 )

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.options import session_argument
+
 if TYPE_CHECKING:
     from verbatim.kill_session import Killed
 
 
 @click.command("kill")
-@click.argument("session", default="last")
+@session_argument(default="last")
 @click.option("--flatten", is_flag=True, help="Close every position too, by market orders.")
 @click.option("--config", type=click.Path(path_type=Path), help="The session's configuration: its key and clock.")
 @click.option("--journals", type=click.Path(path_type=Path), help="Folder of the journals.  [default: journals]")

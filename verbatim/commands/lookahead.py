@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import journals_option, json_option
+from verbatim.options import journals_option, json_option, session_argument
 from verbatim.session_lookup import find_decided, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -15,7 +15,7 @@ SHOWN = 10
 
 
 @click.command("lookahead")
-@click.argument("session")
+@session_argument()
 @click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
 @click.option(
     "--set",

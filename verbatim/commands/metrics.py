@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("metrics")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option("--port", default=8766, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
 @click.option("--once", is_flag=True, help="Print the metrics as of now, and end.")

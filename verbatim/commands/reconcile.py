@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import find, find_to_read
 from verbatim.terminal import echo
 
@@ -19,7 +19,7 @@ POLL_S = 0.2
 
 
 @click.command("reconcile")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option("--round", "number", type=click.IntRange(min=1), help="This round in full. Default: the last one.")
 @click.option("--now", "is_ordered", is_flag=True, help="Order a running session to reconcile, and wait for the end.")

@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option, json_option
+from verbatim.options import journals_option, json_option, session_argument
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
 
 @click.command("recover")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option(
     "--signing-key", type=click.Path(path_type=Path), help="Sign what is sealed now with the Ed25519 key in this file."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import find_to_read, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("regress")
-@click.argument("sessions", nargs=-1, required=True)
+@session_argument("sessions", nargs=-1, required=True)
 @click.option(
     "--version",
     "versions",

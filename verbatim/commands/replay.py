@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import find_decided, trusted_key
 from verbatim.terminal import echo
 
@@ -25,7 +25,7 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
 
 
 @click.command("replay")
-@click.argument("session")
+@session_argument()
 @click.option("--until", metavar="SEQ|TIME", help="Stop after this record, or at HH:MM:SS or an ISO time (UTC).")
 @click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
 @click.option(

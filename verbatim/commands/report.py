@@ -5,13 +5,13 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
 
 @click.command("report")
-@click.argument("session")
+@session_argument()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @journals_option
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import HALTED
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import find_to_resimulate, session_in, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -22,7 +22,7 @@ DIFFS_SHOWN = 10
 
 
 @click.command("resim")
-@click.argument("session")
+@session_argument()
 @click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
 @click.option(
     "--set",

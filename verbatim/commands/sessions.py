@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.terminal import echo
 
 
 @click.command("sessions")
-@click.argument("session", required=False)
+@session_argument(required=False)
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
 def command(*, session: str | None, journals: Path, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import duration_option, journals_option
+from verbatim.options import duration_option, journals_option, session_argument
 from verbatim.session_lookup import find_decided, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command("shadow")
-@click.argument("session")
+@session_argument()
 @click.option(
     "--strategy", metavar="FILE[@REV][:CLASS]", help="Decide with this strategy in place of the recorded one."
 )

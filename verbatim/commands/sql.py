@@ -8,6 +8,7 @@ import click
 
 from journal.printable import printable
 from verbatim.exit_codes import DIFFERS, stop
+from verbatim.options import session_argument
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
@@ -26,7 +27,7 @@ EXAMPLES = (
 
 
 @click.command("sql")
-@click.argument("session")
+@session_argument()
 @click.argument("query", required=False)
 @click.option(
     "--journals",

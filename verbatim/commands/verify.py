@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
@@ -20,7 +20,7 @@ def _public_key(_context: click.Context, _option: click.Parameter, text: str | N
 
 
 @click.command("verify")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option(
     "--signer", callback=_public_key, help="The public key, in hexadecimal, that must have signed the last seal."
