@@ -14,6 +14,7 @@ from analysis.sql_session import session_id
 from engine.session_record import SessionBody, read_session
 from journal.disk import is_locked
 from journal.errors import JournalError
+from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Kind
 from replay.moments import find_moment, find_span, utc_time
@@ -128,12 +129,15 @@ class Session(SessionTables):
 
     # ---- one session
 
-    def state(self, at: Moment | None = None, *, trust_code: bool = False) -> "StateAt":
+    def state(
+        self, at: Moment | None = None, *, trust_code: bool = False, on_progress: Progress | None = None
+    ) -> "StateAt":
         """Return the engine's state after a record. No strategy runs.
 
         Args:
             at: The record or the time. Default: the last record.
             trust_code: Use the state that a slice begins with, though it was not made on this machine.
+            on_progress: Called with the records folded and to fold.
 
         Raises:
             UnknownMomentError: The moment is outside the session.
@@ -148,7 +152,7 @@ class Session(SessionTables):
         if self.journal.left_out and not trust_code:
             refuse_untrusted_state(place.label)
         last = self.journal.last_seq if seq is None else seq
-        return StateAt(*rebuild(place.folder, until=last, until_ns=time_ns))
+        return StateAt(*rebuild(place.folder, until=last, until_ns=time_ns, on_progress=on_progress))
 
     def why(self, order: str | None = None) -> "Story":
         """Return every record that led to the state of an order, the latest first, down to the market message.

@@ -24,6 +24,7 @@ from journal.disk import FileReader, read_all
 from journal.errors import DamagedJournalError, no_journal
 from journal.footer import Footer
 from journal.frames import FrameWalk, TornTail
+from journal.progress import Progress
 from journal.record import Kind
 from journal.recover import has_segments, superseded
 from journal.segments import UNREADABLE, SealedSegment, first_line, first_seqs, open_name, sealed_name
@@ -70,12 +71,13 @@ class VerifyReport(msgspec.Struct):
         return [*(f"problem: {each}" for each in self.problems), *(f"note: {each}" for each in self.notes), verdict]
 
 
-def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
+def verify(folder: Path, *, signer: str | None = None, on_progress: Progress | None = None) -> VerifyReport:
     """Check a journal and report every problem.
 
     Args:
         folder: The session's folder.
         signer: A public key in hexadecimal. The last seal must have its signature, which covers all records before it.
+        on_progress: Called with the segments checked and to check.
 
     Raises:
         NotAJournalError: The folder contains no journal.
@@ -87,7 +89,11 @@ def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
     checksums = _checksums(folder, names, report)
     seqs = sorted({*first_seqs(names, "open"), *first_seqs(names, "parquet")})
     with ThreadPoolExecutor(os.cpu_count(), "journal-verify") as pool:  # decoding and hashing need no GIL
-        checks = list(pool.map(partial(_check_segment, folder, checksums), seqs))
+        checks = []
+        for check in pool.map(partial(_check_segment, folder, checksums), seqs):
+            checks.append(check)
+            if on_progress is not None:
+                on_progress(len(checks), len(seqs))
     _check_sequence(report, checks, signer)
     return report
 

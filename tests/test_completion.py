@@ -59,7 +59,7 @@ def test_completing_loads_no_heavy_package(journals: Path) -> None:
 
 
 def test_bash_completes_with_the_printed_script(journals: Path, tmp_path: Path) -> None:
-    """A real bash loads it and asks for what follows `verbatim why a`."""
+    """A real bash loads it and completes `verbatim why a`."""
     program = tmp_path / "bin" / "verbatim"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable} -P\nfrom verbatim.cli import main\nmain()\n")  # as pip writes it

@@ -17,7 +17,7 @@ FIRST, SECOND = "20240808T235410Z-aaaaaaaa", "20240808T235411Z-bbbbbbbb"
 OBJECT, ROWS, LINES = "an object", "rows of objects", "an object a line"
 MONEY = ("price", "quantity", "pnl", "fee", "fees", "equity", "balance", "free", "locked", "notional", "size", "total")
 
-# what each command is given beside --json, and the shape of its answer; several lines run in this order
+# the arguments of each command beside --json, and the shape of its answer; later ones read the files of earlier ones
 RUNS: dict[str, tuple[str, list[str]]] = {
     "new": (OBJECT, ["strategy", "my_cross"]),
     "import": (

@@ -7,6 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -27,7 +28,8 @@ def command(*, session: str, uri: str, journals: Path, as_json: bool) -> None:
     from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError
 
     try:
-        done = archive(find(journals, session), open_location(uri))
+        with progress("archiving", "files") as line:
+            done = archive(find(journals, session), open_location(uri), line.report)
     except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
     except ArchiveFailedError as error:

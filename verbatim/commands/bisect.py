@@ -7,7 +7,6 @@ verbatim/strategy_files.py.
 
 import json
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -184,7 +184,8 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
                 f"no commit between {good} and {bad} touches {Path(path).absolute().parent}. "
                 "What to do: name an ancestor of --bad with --good."
             )
-        at = _first_other(len(between), lambda number: bool(other(between[number][0])))
+        with progress("resimulating", "commits"):
+            at = _first_other(len(between), lambda number: bool(other(between[number][0])))
         if at is None:
             if as_json:
                 echo(json.dumps({"commits": len(between), "commit": None}))
@@ -310,7 +311,8 @@ def _by_records(
         model, given = measure_latency(Journal.open(folder)).model, parse_balances(parse_settings(balances))
         with no_sockets():
             good, bad = (ResimOptions(session=body, model=model, balances=given) for body in bodies)
-            found = find_minimal_run(folder, good, bad, _progress)
+            with progress("resimulating", "runs") as line:
+                found = find_minimal_run(folder, good, bad, line.report)
     if as_json and found.run is None:
         echo(json.dumps({**msgspec.to_builtins(found), "repeat": []}))
         return
@@ -336,11 +338,6 @@ def _by_records(
         for command_words in repeat:
             echo(f"  {shlex.join(command_words)}")
     raise SystemExit(DIFFERS)
-
-
-def _progress(tried: int) -> None:
-    if sys.stderr.isatty():
-        echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
 
 
 def _print_run(run: "MinimalRun", of: int, tried: int) -> None:

@@ -7,6 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -60,14 +61,15 @@ def command(
     try:
         folder = find(journals, session)
         from_seq, to_seq = find_span(Journal.open(folder), begin, end)
-        made = write_bundle(
-            folder,
-            target,
-            from_seq=None if begin is None else from_seq,
-            to_seq=None if end is None else to_seq,
-            make_redaction=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
-            redacted=(*redact, *([f"{len(hide)} text{'' if len(hide) == 1 else 's'}"] if hide else [])),
-        )
+        with progress("packing"):
+            made = write_bundle(
+                folder,
+                target,
+                from_seq=None if begin is None else from_seq,
+                to_seq=None if end is None else to_seq,
+                make_redaction=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
+                redacted=(*redact, *([f"{len(hide)} text{'' if len(hide) == 1 else 's'}"] if hide else [])),
+            )
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
     except JournalFailedError as error:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def command(
 
     summary = run_or_stop(main)
     try:
-        with console.status("replaying..."):
-            verdict = replay_session(summary.folder)
+        with progress("replaying") as shown:
+            verdict = replay_session(summary.folder, on_progress=shown.report)
     except KeyboardInterrupt:
         stop(f"interrupted during the replay; the session is in {short_path(summary.folder)}", FAILED)
     if as_json:

@@ -7,6 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
@@ -32,7 +33,8 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
         _print_bridge(journals, one, other, shown, as_json=as_json)
         return
     try:
-        found = open_to_read(journals, one).diff(open_to_read(journals, other))
+        with progress("comparing"):
+            found = open_to_read(journals, one).diff(open_to_read(journals, other))
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
@@ -52,7 +54,8 @@ def _print_bridge(journals: Path, one: str, other: str, shown: int, *, as_json: 
     from replay.study.pnl_bridge import bridge_json, bridge_lines
 
     try:
-        bridges = open_to_read(journals, one).pnl_bridge(open_to_read(journals, other))
+        with progress("comparing"):
+            bridges = open_to_read(journals, one).pnl_bridge(open_to_read(journals, other))
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

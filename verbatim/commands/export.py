@@ -8,6 +8,7 @@ import click
 from journal.record import Kind
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
@@ -56,13 +57,22 @@ def command(
 
     try:
         folder = find_to_read(journals, session)
-        if is_folder:
-            rows = _views(folder, target)
-        else:
-            journal = Journal.open(folder)
-            from_seq, to_seq = find_span(journal, begin, end)
-            names = None if sources is None else frozenset(sources.split(","))
-            rows = export(journal, target, from_seq=from_seq, to_seq=to_seq, kinds=kinds, sources=names)
+        with progress("exporting") as line:
+            if is_folder:
+                rows = _views(folder, target)
+            else:
+                journal = Journal.open(folder)
+                from_seq, to_seq = find_span(journal, begin, end)
+                names = None if sources is None else frozenset(sources.split(","))
+                rows = export(
+                    journal,
+                    target,
+                    from_seq=from_seq,
+                    to_seq=to_seq,
+                    kinds=kinds,
+                    sources=names,
+                    on_progress=line.report,
+                )
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalFailedError as error:

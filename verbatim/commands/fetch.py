@@ -7,6 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, json_option
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 
@@ -27,7 +28,8 @@ def command(*, uri: str, into: Path | None, journals: Path, as_json: bool) -> No
     from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError, JournalFailedError
 
     try:
-        folder = fetch(open_location(uri), into=into, journals=journals)
+        with progress("fetching", "files") as line:
+            folder = fetch(open_location(uri), into=into, journals=journals, on_progress=line.report)
     except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
     except (ArchiveFailedError, JournalFailedError) as error:

@@ -9,6 +9,7 @@ from journal.importing.formats import FORMATS
 from journal.importing.ndjson import UNITS
 from verbatim.exit_codes import FAILED, stop
 from verbatim.options import journals_option, json_option
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 
@@ -56,15 +57,16 @@ def command(
     from journal.importing.import_session import import_files
 
     try:
-        done = import_files(
-            files,
-            ImportOptions(name, time_field, time_unit),
-            journals=journals,
-            into=into,
-            source=source,
-            partial=partial,
-            about={**NOTHING_TRADED, "versions": {"verbatim-trading": version("verbatim-trading")}},
-        )
+        with progress("importing"):
+            done = import_files(
+                files,
+                ImportOptions(name, time_field, time_unit),
+                journals=journals,
+                into=into,
+                source=source,
+                partial=partial,
+                about={**NOTHING_TRADED, "versions": {"verbatim-trading": version("verbatim-trading")}},
+            )
     except CaptureRefusedError as error:
         stop(str(error))
     except JournalError as error:

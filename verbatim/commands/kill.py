@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.options import session_argument
+from verbatim.progress_line import progress
 
 if TYPE_CHECKING:
     from verbatim.kill_session import Killed
@@ -55,15 +56,16 @@ def command(
             chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
         folder = find(journals or (settings.session.journals if settings else Path("journals")), session)
         body = read_session(Journal.open(folder).session_record().body or "")
-        killed = kill(
-            folder,
-            body,
-            flatten=flatten,
-            reason=reason or "verbatim kill",
-            seconds=seconds,
-            config=chosen,
-            environment=os.environ,
-        )
+        with progress("cancelling"):
+            killed = kill(
+                folder,
+                body,
+                flatten=flatten,
+                reason=reason or "verbatim kill",
+                seconds=seconds,
+                config=chosen,
+                environment=os.environ,
+            )
     except (JournalError, KillError) as error:
         stop(str(error), BAD_INPUT)
     except Exception as error:

@@ -7,6 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS
 from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_decided, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -71,13 +72,15 @@ def command(
             refuse_untrusted_code(recorded, trusted_key(session), folder)
         body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
         body = apply_overrides(body, parse_settings(settings))
-        found = lookahead(
-            folder,
-            session=body,
-            model=measure_latency(journal).model,
-            cuts=cuts,
-            balances=parse_balances(parse_settings(balances)),
-        )
+        with progress("resimulating", "runs") as shown:
+            found = lookahead(
+                folder,
+                session=body,
+                model=measure_latency(journal).model,
+                cuts=cuts,
+                balances=parse_balances(parse_settings(balances)),
+                on_progress=shown.report,
+            )
     if as_json:
         changed = msgspec.to_builtins(found.found)
         depends_at = found.found_at if found.found else None

@@ -7,6 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -25,7 +26,8 @@ def command(*, session: str, journals: Path, mib_max: int, as_json: bool) -> Non
     from journal.merge import merge
 
     try:
-        done = merge(find(journals, session), bytes_max=mib_max * 2**20)
+        with progress("merging"):
+            done = merge(find(journals, session), bytes_max=mib_max * 2**20)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalFailedError as error:

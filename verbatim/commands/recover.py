@@ -7,6 +7,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -32,7 +33,8 @@ def command(*, session: str, journals: Path, signing_key: Path | None, as_json: 
 
     try:
         signer = None if signing_key is None else read_signing_key(signing_key.expanduser())
-        done = recover(find(journals, session), signer=signer)
+        with progress("recovering"):
+            done = recover(find(journals, session), signer=signer)
     except ConfigError as error:
         stop(str(error))
     except DamagedJournalError as error:

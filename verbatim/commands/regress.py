@@ -10,6 +10,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS
 from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_to_read, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -96,7 +97,8 @@ def command(
         compile_if_new()
         for session in sessions:
             jobs += _jobs(session, journals, tried, asked)
-        ends = run_jobs(run_any_job, jobs, on=on, workers=workers, on_job_done=None if as_json else _progress)
+        with progress("resimulating", "runs") as line:
+            ends = run_jobs(run_any_job, jobs, on=on, workers=workers, on_job_done=line.report)
         found = regress_rows(jobs, ends)
     if report is not None:
         from analysis.regress_report import regress_page
@@ -138,11 +140,6 @@ def _jobs(
 def _title(found: "Sequence[RegressRow]") -> str:
     counts = (len({row.version for row in found}), "version"), (len({row.session for row in found}), "session")
     return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        echo(f"\r{done:,} of {total:,} resimulated" + ("\r\033[K" if done == total else ""), nl=False, err=True)
 
 
 def _table(found: "Sequence[RegressRow]") -> None:

@@ -3,8 +3,6 @@
 import json
 import os
 import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_decided, trusted_key
 from verbatim.terminal import echo
 
@@ -97,17 +96,16 @@ def command(
         if not trust_code:
             refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
         if strict:
-            progress = None if as_json else lambda text: echo(text, err=True)
-            _end_strict(replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=progress), as_json=as_json)
+            with progress("replaying", "variants") as line:
+                strict_verdict = replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=line.report)
+            _end_strict(strict_verdict, as_json=as_json)
             return
         edited = {}
         if strategy:
             new = replacement_for(recorded, read_strategy(strategy))
             edited[new.name] = new
         again = _again(session, strategy, settings, journals, trust_code=trust_code)
-        verdict = _replayed(
-            folder, edited, parse_settings(settings), (seq, time_ns), workers, command=again, as_json=as_json
-        )
+        verdict = _replayed(folder, edited, parse_settings(settings), (seq, time_ns), workers, command=again)
     except WorkFailedError as error:
         stop(str(error), FAILED)
     except (DamagedJournalError, CoreError, StrictReplayError) as error:
@@ -134,13 +132,12 @@ def _replayed(
     workers: int,
     *,
     command: str,
-    as_json: bool,
 ) -> "ReplayResult":
     from replay.parallel import replay_in_pieces
     from replay.replay import replay_session
 
     seq, time_ns = moment
-    with _progress(hidden=as_json) as on_progress:
+    with progress("replaying") as line:
         if workers == 1:
             return replay_session(
                 folder,
@@ -148,12 +145,12 @@ def _replayed(
                 until_ns=time_ns,
                 strategies=strategies,
                 overrides=overrides,
-                on_progress=on_progress,
+                on_progress=line.report,
                 command=command,
             )
         count = workers or os.cpu_count() or 1
         return replay_in_pieces(
-            folder, workers=count, until=seq, until_ns=time_ns, on_progress=on_progress, command=command
+            folder, workers=count, until=seq, until_ns=time_ns, on_progress=line.report, command=command
         )
 
 
@@ -177,23 +174,6 @@ def _again(session: str, strategy: str | None, settings: tuple[str, ...], journa
     words += ["--journals", str(journals)] if journals != Path("journals") else []
     words += ["--trust-code"] if trust_code else []
     return shlex.join(words)
-
-
-class _progress:  # noqa: N801 - used as a statement
-    """A line on a terminal; nothing elsewhere."""
-
-    def __init__(self, *, hidden: bool) -> None:
-        self._shown = not hidden and sys.stderr.isatty()
-
-    def __enter__(self) -> Callable[[int, int], None] | None:
-        return self._show if self._shown else None
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            echo("\r\033[K", nl=False, err=True)
-
-    def _show(self, done: int, total: int) -> None:
-        echo(f"\rreplaying: {done:,} of {total:,} records", nl=False, err=True)
 
 
 def _explain(folder: Path, verdict: "ReplayResult") -> None:

@@ -8,11 +8,13 @@ import click
 
 from verbatim.exit_codes import HALTED
 from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_to_resimulate, session_in, trusted_key
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
+    from journal.progress import Progress
     from journal.reader import Journal
     from replay.resim.resimulate import ResimOptions
     from replay.resim.venue_model import VenueModel
@@ -148,11 +150,12 @@ def command(
                     *part,
                 ),
             )
-            tried = (
-                run_trial(folder, wanted)
-                if no_journal
-                else _written(folder, into or new_resim_folder(journals), wanted)
-            )
+            with progress("resimulating", "s of the session") as line:
+                tried = (
+                    run_trial(folder, wanted, line.report)
+                    if no_journal
+                    else _written(folder, into or new_resim_folder(journals), wanted, line.report)
+                )
         _print_result(folder, tried, model, measured_in, ", ".join(part), as_json=as_json)
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
@@ -166,14 +169,14 @@ def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, 
     return with_settings(found.model, parse_settings(settings), found.ways_ns), found.round_trips
 
 
-def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":
+def _written(folder: Path, into: Path, wanted: "ResimOptions", on_progress: "Progress") -> "Trial":
     """Resimulate into a journal, and read the result from it."""
     from replay.resim.resimulate import resimulate
     from replay.study.decisions import session_decisions
     from replay.study.performance import session_performance
     from replay.study.trial import Trial
 
-    outcome = resimulate(folder, into, wanted)
+    outcome = resimulate(folder, into, wanted, on_progress)
     return Trial(outcome, session_performance(outcome.folder), session_decisions(outcome.folder))
 
 

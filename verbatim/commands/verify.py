@@ -8,6 +8,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
@@ -41,7 +42,8 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
 
     try:
         folder = find_to_read(journals, session)
-        report = verify(folder, signer=signer)
+        with progress("verifying", "segments") as shown:
+            report = verify(folder, signer=signer, on_progress=shown.report)
         if (bundle := read_unpacked_manifest(folder)) is not None:
             extent = (
                 "all of it"

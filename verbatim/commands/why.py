@@ -8,6 +8,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
@@ -44,7 +45,8 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        story = open_to_read(journals, session).why(order)
+        with progress("reading"):
+            story = open_to_read(journals, session).why(order)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrderError) as error:
