@@ -376,3 +376,23 @@ def test_a_result_that_is_not_read_to_its_end_leaves_no_words_at_exit(closed: ve
     command = [sys.executable, "-P", "-c", code, str(closed.folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_export_replay_and_fidelity_are_those_of_the_commands(closed: verbatim.Session, tmp_path: Path) -> None:
+    rows = closed.export(tmp_path / "api.jsonl", kinds=["FACT", Kind.REQUEST], start=10)
+    words = ["export", str(closed.folder), str(tmp_path / "cli.jsonl"), "--kinds", "fact,request", "--from", "10"]
+    assert json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)["rows"] == rows > 0
+    assert (tmp_path / "api.jsonl").read_bytes() == (tmp_path / "cli.jsonl").read_bytes()
+    assert closed.export(tmp_path / "views") > rows
+    assert {path.stem for path in (tmp_path / "views").iterdir()} == {view.name for view in closed.views}
+    with pytest.raises(ValueError, match="gets the views whole"):
+        closed.export(tmp_path / "others", kinds=["FACT"])
+    found = json.loads(CliRunner().invoke(main, ["fidelity", str(closed.folder), "--json"]).stdout)
+    assert found["tried"] == closed.fidelity().tried
+    edited = QUOTER.read_text().replace('version = "', 'version = "edited')
+    assert edited != QUOTER.read_text()
+    (tmp_path / "quoter.py").write_text(edited)
+    same = closed.replay(strategy=strategy_settings(tmp_path / "quoter.py", "Quoter", name="quoter"), trust_code=True)
+    assert same.difference is not None, "the version is in the ids of orders"
+    with pytest.raises(ValueError, match="runs in one piece"):
+        closed.replay(workers=2, overrides={"risk.order_notional_max": "50"}, trust_code=True)

@@ -1,4 +1,4 @@
-"""One line of progress on a terminal: what is done, the share, the time left. Nothing is drawn elsewhere.
+"""One line of progress on a terminal: the count, the share, the time left. Nothing is drawn elsewhere.
 
 Every command that may take longer than a second uses it. The line goes to stderr, so a result on stdout stays whole,
 and it appears after a second, so a short command draws nothing. A thread draws it: the work only notes two numbers.
@@ -25,8 +25,8 @@ class ProgressLine:
         """Prepare a line.
 
         Args:
-            task: What is being done, as "replaying".
-            unit: What `report` counts.
+            task: The work, as "replaying".
+            unit: The things that `report` counts.
             stream: Where to draw. Default: stderr.
         """
         self._task = task

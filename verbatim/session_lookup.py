@@ -96,14 +96,6 @@ def find_to_resimulate(journals: Path, session: str) -> Path:
     return cached_copy(session) if is_address(session) else find_to_read(journals, session)
 
 
-def trusted_key(session: str) -> bytes:
-    """Return the key whose marks let recorded code run unasked: the user's, or b"" for a bundle or an archive."""
-    from journal.archive_cache import is_address
-    from journal.trust_key import trust_key
-
-    return b"" if is_file(session) or is_address(session) else trust_key()
-
-
 def find_decided(journals: Path, session: str) -> Path:
     """Return a session's folder for commands that need its decisions.
 

@@ -16,7 +16,7 @@ import click
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, json_option, session_argument
 from verbatim.progress_line import progress
-from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_key
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -128,43 +128,38 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
     journals: Path,
     as_json: bool,
 ) -> None:
-    from engine.session_record import read_session
     from engine.strategy.source_guard import StrategyError
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.resim.venue_model import measure_latency, parse_balances
     from replay.study.decisions import changed_decisions
     from replay.study.regress import Job, run_job
+    from verbatim.changed_session import changed_session
     from verbatim.strategy_files import commits, read_strategy
 
     path, _, cls = strategy.partition(":")
 
     with study_failures():
-        folder = find_decided(journals, session)
-        journal = Journal.open(folder)
-        recorded = read_session(journal.session_record().body or "")
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
-        model, overrides, given = (
-            measure_latency(journal).model,
-            parse_settings(settings),
-            parse_balances(parse_settings(balances)),
+        overrides = parse_settings(settings)
+        base = changed_session(
+            open_to_read(journals, session),
+            balances=parse_settings(balances),
+            needs_decisions=True,
+            trust_code=trust_code,
         )
+        folder = base.folder
 
         def decided(revision: str) -> "JobResult | str":
             """Resimulate a revision; return its result, or the reason why it cannot run, which differs too."""
             try:
                 version = read_strategy(f"{path}@{revision}{':' + cls if cls else ''}")
-                body = apply_overrides(with_strategy(recorded, version), overrides)
+                body = apply_overrides(with_strategy(base.recorded, version), overrides)
             except StrategyError as error:
                 return str(error)
             job = Job(
                 version=revision,
                 folder=folder.absolute(),
                 body=body,
-                model=model,
-                balances=given,
+                model=base.model,
+                balances=base.balances,
                 cache_folder=journals.absolute().parent / "resims" / ".results",
             )
             ended = run_job(job)
@@ -291,28 +286,25 @@ def _by_records(
 ) -> None:
     import msgspec
 
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import measure_latency, parse_balances
     from replay.study.minimize import find_minimal_run
+    from verbatim.changed_session import changed_session
     from verbatim.warmup import compile_if_new
 
     with study_failures():
-        folder = find_to_resimulate(journals, session)
-        recorded = session_in(folder, None)
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
+        base = changed_session(
+            open_to_read(journals, session), balances=parse_settings(balances), trust_code=trust_code
+        )
+        recorded = base.recorded
         called = "" if recorded.strategies else sides[0].stem
         bodies = [side.body(recorded, called) for side in sides]
         compile_if_new()
-        model, given = measure_latency(Journal.open(folder)).model, parse_balances(parse_settings(balances))
         with no_sockets():
-            good, bad = (ResimOptions(session=body, model=model, balances=given) for body in bodies)
+            good, bad = (ResimOptions(session=body, model=base.model, balances=base.balances) for body in bodies)
             with progress("resimulating", "runs") as line:
-                found = find_minimal_run(folder, good, bad, line.report)
+                found = find_minimal_run(base.folder, good, bad, line.report)
     if as_json and found.run is None:
         echo(json.dumps({**msgspec.to_builtins(found), "repeat": []}))
         return

@@ -9,7 +9,7 @@ from journal.record import Kind
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, json_option, session_argument
 from verbatim.progress_line import progress
-from verbatim.session_lookup import find_to_read
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
@@ -51,28 +51,18 @@ def command(
         raise click.UsageError("a FOLDER gets the views whole: without --kinds, --sources, --from and --to")
     from analysis.sql_session import QueryError
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError
-    from journal.export import export
-    from journal.reader import Journal
-    from replay.moments import UnknownMomentError, find_span
+    from replay.moments import UnknownMomentError
 
     try:
-        folder = find_to_read(journals, session)
         with progress("exporting") as line:
-            if is_folder:
-                rows = _views(folder, target)
-            else:
-                journal = Journal.open(folder)
-                from_seq, to_seq = find_span(journal, begin, end)
-                names = None if sources is None else frozenset(sources.split(","))
-                rows = export(
-                    journal,
-                    target,
-                    from_seq=from_seq,
-                    to_seq=to_seq,
-                    kinds=kinds,
-                    sources=names,
-                    on_progress=line.report,
-                )
+            rows = open_to_read(journals, session).export(
+                target,
+                kinds=kinds or (),
+                sources=() if sources is None else sources.split(","),
+                start=begin,
+                end=end,
+                on_progress=line.report,
+            )
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalFailedError as error:
@@ -84,19 +74,3 @@ def command(
         return
     echo(f"export: {rows:,} rows")
     echo(target)
-
-
-def _views(folder: Path, target: Path) -> int:
-    from analysis.sql_session import connect, export_parquet, list_views
-    from journal.errors import DamagedJournalError
-    from journal.export import atomic_output
-    from journal.verify import verify
-
-    if problems := verify(folder).problems:  # DuckDB checks no checksum
-        raise DamagedJournalError(folder, problems[0], "export what is whole of it as a file, with --to")
-    connection = connect(folder)
-    with atomic_output(target) as partial:
-        partial.mkdir()
-        return sum(
-            export_parquet(connection, view.name, partial / f"{view.name}.parquet") for view in list_views(connection)
-        )

@@ -9,7 +9,7 @@ import click
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
-from verbatim.session_lookup import find_decided
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -34,13 +34,11 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     from replay.overrides import UnknownOverrideError, parse_settings
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError
-    from replay.study.fidelity import NothingSentError, fidelity
+    from replay.study.fidelity import NothingSentError
 
     try:
         with progress("comparing", "models") as shown:
-            found = fidelity(
-                find_decided(journals, session), settings=parse_settings(model_settings), on_try=shown.report
-            )
+            found = open_to_read(journals, session).fidelity(parse_settings(model_settings), on_try=shown.report)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, CannotResimulateError, NothingSentError, UnknownOverrideError, UnknownSettingError) as error:

@@ -8,7 +8,7 @@ import click
 from verbatim.exit_codes import DIFFERS
 from verbatim.options import journals_option, json_option, session_argument
 from verbatim.progress_line import progress
-from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -55,30 +55,28 @@ def command(
     """
     import msgspec
 
-    from engine.session_record import read_session
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
-    from replay.overrides import apply_overrides, parse_settings, with_strategy
-    from replay.resim.venue_model import measure_latency, parse_balances
+    from replay.overrides import parse_settings
     from replay.study.decisions import decision_diff_lines
     from replay.study.lookahead import lookahead
+    from verbatim.changed_session import changed_session
     from verbatim.strategy_files import read_strategy
 
     with study_failures():
-        folder = find_decided(journals, session)
-        journal = Journal.open(folder)
-        recorded = read_session(journal.session_record().body or "")
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
-        body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        body = apply_overrides(body, parse_settings(settings))
+        session_to_cut = changed_session(
+            open_to_read(journals, session),
+            strategy=None if strategy is None else read_strategy(strategy),
+            settings=parse_settings(settings),
+            balances=parse_settings(balances),
+            needs_decisions=True,
+            trust_code=trust_code,
+        )
         with progress("resimulating", "runs") as shown:
             found = lookahead(
-                folder,
-                session=body,
-                model=measure_latency(journal).model,
+                session_to_cut.folder,
+                session=session_to_cut.body,
+                model=session_to_cut.model,
                 cuts=cuts,
-                balances=parse_balances(parse_settings(balances)),
+                balances=session_to_cut.balances,
                 on_progress=shown.report,
             )
     if as_json:

@@ -11,7 +11,7 @@ import click
 from verbatim.exit_codes import DIFFERS
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
-from verbatim.session_lookup import find_to_read, trusted_key
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -134,7 +134,11 @@ def _jobs(
 
     if is_address(session):
         return [ArchivedJob(version, session, asked) for version in versions]
-    return jobs_for_session(find_to_read(journals, session), versions, asked, trust_key=trusted_key(session))
+    return [
+        job
+        for place in open_to_read(journals, session).places
+        for job in jobs_for_session(place.folder, versions, asked, trust_key=place.trust_key)
+    ]
 
 
 def _title(found: "Sequence[RegressRow]") -> str:

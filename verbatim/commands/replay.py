@@ -11,11 +11,10 @@ import click
 from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
-from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
-    from engine.session_record import StrategySettings
     from journal.record import Record
     from replay.replay import ReplayResult
     from replay.strict import StrictResult
@@ -76,36 +75,33 @@ def command(
     if workers != 1 and (strict or strategy or settings):
         raise click.UsageError("--workers repeats a session as it is: without --strict, --strategy and --set")
     from engine.errors import CoreError
-    from engine.session_record import read_session
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
-    from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
-    from replay.moments import UnknownMomentError, find_moment
+    from replay.code_trust import UntrustedSourceError
+    from replay.moments import UnknownMomentError
     from replay.network_guard import SocketOpenedError
-    from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
-    from replay.strict import StrictReplayError, replay_strictly
+    from replay.overrides import UnknownOverrideError, parse_settings
+    from replay.strict import StrictReplayError
     from replay.study.workers import WorkFailedError
     from verbatim.strategy_files import read_strategy
 
     try:
-        folder = find_decided(journals, session)
-        journal = Journal.open(folder)
-        recorded = read_session(journal.session_record().body or "")
-        seq, time_ns = find_moment(journal, until) if until is not None else (None, None)
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
+        opened = open_to_read(journals, session)
         if strict:
             with progress("replaying", "variants") as line:
-                strict_verdict = replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=line.report)
+                strict_verdict = opened.replay_strictly(until=until, trust_code=trust_code, on_progress=line.report)
             _end_strict(strict_verdict, as_json=as_json)
             return
-        edited = {}
-        if strategy:
-            new = replacement_for(recorded, read_strategy(strategy))
-            edited[new.name] = new
-        again = _again(session, strategy, settings, journals, trust_code=trust_code)
-        verdict = _replayed(folder, edited, parse_settings(settings), (seq, time_ns), workers, command=again)
+        with progress("replaying") as line:
+            verdict = opened.replay(
+                until=until,
+                overrides=parse_settings(settings),
+                strategy=read_strategy(strategy) if strategy else None,
+                workers=workers or os.cpu_count() or 1,
+                trust_code=trust_code,
+                on_progress=line.report,
+                command=_again(session, strategy, settings, journals, trust_code=trust_code),
+            )
     except WorkFailedError as error:
         stop(str(error), FAILED)
     except (DamagedJournalError, CoreError, StrictReplayError) as error:
@@ -121,37 +117,7 @@ def command(
         stop(str(error))
     if workers != 1 and verdict.pieces == 1:
         echo("in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True)
-    _end(folder, verdict, explain=explain, as_json=as_json)
-
-
-def _replayed(
-    folder: Path,
-    strategies: "dict[str, StrategySettings]",
-    overrides: dict[str, str],
-    moment: tuple[int | None, int | None],
-    workers: int,
-    *,
-    command: str,
-) -> "ReplayResult":
-    from replay.parallel import replay_in_pieces
-    from replay.replay import replay_session
-
-    seq, time_ns = moment
-    with progress("replaying") as line:
-        if workers == 1:
-            return replay_session(
-                folder,
-                until=seq,
-                until_ns=time_ns,
-                strategies=strategies,
-                overrides=overrides,
-                on_progress=line.report,
-                command=command,
-            )
-        count = workers or os.cpu_count() or 1
-        return replay_in_pieces(
-            folder, workers=count, until=seq, until_ns=time_ns, on_progress=line.report, command=command
-        )
+    _end(opened.folder, verdict, explain=explain, as_json=as_json)
 
 
 def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool) -> None:

@@ -12,7 +12,7 @@ import click
 
 from verbatim.exit_codes import DIFFERS
 from verbatim.options import duration_option, journals_option, session_argument
-from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -71,36 +71,37 @@ def command(
     It begins at the session's first record, to have the same state. Ends with the session, after --duration SECONDS or
     with Ctrl-C; with 1 where a decision differed.
     """
-    from engine.session_record import read_session
     from journal.live_journal import LiveJournal
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
     from replay.network_guard import no_sockets
-    from replay.overrides import apply_overrides, parse_settings, with_strategy
+    from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions, resimulate_decisions
-    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances, with_settings
+    from replay.resim.venue_model import UnknownSettingError
     from replay.study.shadow import Shadow
+    from verbatim.changed_session import changed_session
     from verbatim.strategy_files import read_strategy
     from verbatim.warmup import compile_if_new
 
     with study_failures():
-        folder = find_decided(journals, session)
+        opened = open_to_read(journals, session)
         compile_if_new()
-        there = Journal.open(folder)
-        recorded = read_session(there.session_record().body or "")
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
-        body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        found = measure_latency(there)
-        model = with_settings(found.model, parse_settings(model_settings), found.ways_ns)
+        changed = changed_session(
+            opened,
+            strategy=None if strategy is None else read_strategy(strategy),
+            settings=parse_settings(settings),
+            model=parse_settings(model_settings),
+            balances=parse_settings(balances),
+            needs_decisions=True,
+            trust_code=trust_code,
+        )
+        folder, model = changed.folder, changed.model
         if model.clock == "venue":
             raise UnknownSettingError(
                 "clock=venue needs a whole session. What to do: use verbatim resim when the session has ended."
             )
         wanted = ResimOptions(
-            session=apply_overrides(body, parse_settings(settings)),
+            session=changed.body,
             model=model,
-            balances=parse_balances(parse_settings(balances)),
+            balances=changed.balances,
             changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
         )
         shadow = Shadow(
@@ -116,7 +117,7 @@ def command(
     if as_json:
         _print_json_summary(journal, outcome, shadow)
     else:
-        _print_summary(journal, outcome, shadow, model.text(found.round_trips))
+        _print_summary(journal, outcome, shadow, model.text(changed.measured.round_trips))
     if shadow.changed:
         raise SystemExit(DIFFERS)
 
