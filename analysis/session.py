@@ -282,7 +282,7 @@ class Session(SessionTables):
             DamagedJournalError: The session is damaged.
             ValueError: A part is chosen for a folder.
         """
-        from analysis.sql_session import export_views
+        from analysis.view_export import export_views
         from journal.export import export
 
         self._one("export")

@@ -28,9 +28,7 @@ from analysis.read_only_thread import read_only
 from engine.order_terms import TERMS
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
-from journal.export import atomic_output
 from journal.reader import Journal
-from journal.verify import verify
 
 T = TypeVar("T")
 Frames = Mapping[str, pa.Table]  # tables of the caller, by the names that a query uses
@@ -381,22 +379,6 @@ def export_parquet(connection: duckdb.DuckDBPyConnection, view: str, path: Path)
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows
-
-
-def export_views(folder: Path, target: Path) -> int:
-    """Verify a session, write each of its views to a Parquet file in a new folder, and return the number of rows.
-
-    Raises:
-        DamagedJournalError: The session is damaged. DuckDB checks no checksum.
-    """
-    if problems := verify(folder).problems:
-        raise DamagedJournalError(folder, problems[0], "export the whole part as a file, with --to")
-    connection = connect(folder)
-    with atomic_output(target) as partial:
-        partial.mkdir()
-        return sum(
-            export_parquet(connection, view.name, partial / f"{view.name}.parquet") for view in list_views(connection)
-        )
 
 
 def error_line(error: Exception) -> str:

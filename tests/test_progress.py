@@ -59,14 +59,32 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_line_states_count_share_and_time_left() -> None:
-    assert progress_text("replaying", "records", 0, 0, 3) == "replaying: 3 s"
-    assert progress_text("comparing", "models", 7, 0, 70) == "comparing: 7 models, 1:10 min"
-    assert progress_text("replaying", "records", 1_000, 4_000, 1) == "replaying: 1,000 of 4,000 records, 25 %"
+    assert progress_text("replaying", "records", 0, 0, elapsed_s=3) == "replaying: 3 s"
+    assert progress_text("comparing", "models", 7, 0, elapsed_s=70) == "comparing: 7 models, 1:10 min"
+    assert progress_text("replaying", "records", 1_000, 4_000, elapsed_s=1) == "replaying: 1,000 of 4,000 records, 25 %"
     assert (
-        progress_text("replaying", "records", 1_000, 4_000, 10) == "replaying: 1,000 of 4,000 records, 25 %, 30 s left"
+        progress_text("replaying", "records", 1, 4, elapsed_s=10, left_s=30)
+        == "replaying: 1 of 4 records, 25 %, 30 s left"
     )
-    assert progress_text("replaying", "records", 9, 4, 10) == "replaying: 9 of 4 records, 100 %"
+    assert progress_text("replaying", "records", 9, 4, elapsed_s=10) == "replaying: 9 of 4 records, 100 %"
     assert [duration(each) for each in (0.4, 59, 61, 3_661)] == ["0 s", "59 s", "1:01 min", "1:01:01 h"]
+
+
+def test_the_time_left_follows_the_rate_and_counts_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow start does not count, and a step that takes long does not make the line wait."""
+    clock = [100.0]
+    monkeypatch.setattr("verbatim.progress_line.time.monotonic", lambda: clock[0])
+    line = ProgressLine("replaying")
+    clock[0] = 110
+    line.report(10, 100)
+    assert line.text(110) == "replaying: 10 of 100 records, 10 %, 1:30 min left"
+    clock[0] = 112
+    line.report(30, 100)
+    assert line.text(112) == "replaying: 30 of 100 records, 30 %, 7 s left", "10 records a second"
+    assert line.text(115) == "replaying: 30 of 100 records, 30 %, 4 s left"
+    assert line.text(130) == "replaying: 30 of 100 records, 30 %, 0 s left"
+    line.report(100, 100)
+    assert line.text(131) == "replaying: 100 of 100 records, 100 %"
 
 
 def test_it_is_drawn_and_cleared_on_a_terminal() -> None:

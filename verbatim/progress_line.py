@@ -33,14 +33,17 @@ class ProgressLine:
         self._unit = unit
         self._stream = stream or sys.stderr
         self._done = self._total = 0
-        self._began = time.monotonic()
+        self._began = self._reported = time.monotonic()
+        self._first: tuple[int, float] | None = None  # the first report: the work begins slower than it continues
         self._is_over = Event()
         self.delay_s = DELAY_S
         self._thread: Thread | None = None
 
     def report(self, done: int, total: int = 0) -> None:
         """Note how much is done. A total of 0 is unknown."""
-        self._done, self._total = done, total
+        self._done, self._total, self._reported = done, total, time.monotonic()
+        if self._first is None and done:
+            self._first = (done, self._reported)
 
     def start(self) -> None:
         """Begin to draw if the stream is a terminal."""
@@ -54,11 +57,22 @@ class ProgressLine:
             self._is_over.set()
             self._thread.join()
 
+    def text(self, now: float) -> str:
+        """Return the line at a time of the monotonic clock."""
+        left_s = None
+        if self._first is not None and self._done < self._total and now - self._began >= ESTIMATE_S:
+            done, since = self._first if self._done > self._first[0] else (0, self._began)
+            rate_s = (self._reported - since) / (self._done - done)
+            left_s = max(0.0, rate_s * (self._total - self._done) - (now - self._reported))
+        return progress_text(
+            self._task, self._unit, self._done, self._total, elapsed_s=now - self._began, left_s=left_s
+        )
+
     def _draw(self) -> None:
         is_drawn = False
         wait_s = self.delay_s
         while not self._is_over.wait(wait_s):
-            text = progress_text(self._task, self._unit, self._done, self._total, time.monotonic() - self._began)
+            text = self.text(time.monotonic())
             columns = shutil.get_terminal_size().columns
             self._stream.write(CLEAR_LINE + text[: columns - 1])
             self._stream.flush()
@@ -79,16 +93,14 @@ def progress(task: str, unit: str = "records") -> Iterator[ProgressLine]:
         line.stop()
 
 
-def progress_text(task: str, unit: str, done: int, total: int, elapsed_s: float) -> str:
-    """Return the line after a time: count, share and time left as far as they are known, else the time that passed."""
+def progress_text(task: str, unit: str, done: int, total: int, *, elapsed_s: float, left_s: float | None = None) -> str:
+    """Return the line: count, share and time left as far as they are known, else the time that passed."""
     if not done:
         return f"{task}: {duration(elapsed_s)}"
     if total <= 0:
         return f"{task}: {done:,} {unit}, {duration(elapsed_s)}"
     text = f"{task}: {done:,} of {total:,} {unit}, {100 * min(done, total) // total} %"
-    if elapsed_s < ESTIMATE_S or done >= total:
-        return text
-    return f"{text}, {duration(elapsed_s * (total - done) / done)} left"
+    return text if left_s is None else f"{text}, {duration(left_s)} left"
 
 
 def duration(seconds: float) -> str:
