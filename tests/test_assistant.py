@@ -14,8 +14,9 @@ import verbatim
 from analysis.read_only_thread import read_only
 from verbatim.assistant import explain_tools
 from verbatim.assistant.explain_tools import TOOLS
+from verbatim.assistant.tool_limits import ANSWER_CHARACTERS_MAX, LINE_CHARACTERS_MAX, MARK
 from verbatim.assistant.tool_process import ToolFailedError, ToolProcess
-from verbatim.assistant.tool_worker import ANSWER_CHARACTERS_MAX, LINE_CHARACTERS_MAX, MARK, answer
+from verbatim.assistant.tool_worker import answer
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, from_sources
 

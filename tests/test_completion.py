@@ -48,6 +48,13 @@ def test_commands_options_choices_and_sessions(journals: Path, monkeypatch: pyte
         assert completed(name, "a") == ["aabbbbbb", "aaaaaaaa"], name
     assert completed("diff", "aaaaaaaa", "c") == ["cccccccc"]
     assert completed("why", "journals/") == ["journals/"], "a path is the shell's own"
+    for words in (
+        ["replay", "x", "--strategy"],
+        ["resim", "x", "--warm-up"],
+        ["regress", "x", "--version"],
+        ["bisect", "x"],
+    ):
+        assert completed(*words, "quoter") == ["quoter"], "a file is the shell's own"
     monkeypatch.chdir(journals)
     assert completed("why", "") == [], "no sessions are here"
 

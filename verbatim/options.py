@@ -20,6 +20,13 @@ def session_argument(name: str = "session", **settings: Any) -> Callable[[F], F]
     return click.argument(name, shell_complete=complete_session, **settings)
 
 
+def complete_file(_context: click.Context, _parameter: click.Parameter, begun: str) -> "list[CompletionItem[str]]":
+    """Leave a value that begins with the name of a file, as FILE:CLASS, to the shell."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(begun, type="file")]
+
+
 def complete_session(context: click.Context, _argument: click.Parameter, begun: str) -> "list[CompletionItem[str]]":
     """Return the ids in --journals that begin as typed, the newest first. A path is left to the shell."""
     from click.shell_completion import CompletionItem

@@ -17,14 +17,15 @@ from engine.suggestions import suggestion
 from journal.errors import UnknownSessionError
 from journal.sessions import find_by_name, list_named_journals, list_sessions
 from journal.verify import verify
+from verbatim.assistant.tool_limits import (
+    DECISIONS,
+    QUERY_CHARACTERS_MAX,
+    ROW_SECONDS_MAX,
+    ROWS,
+    ROWS_MAX,
+    SESSIONS_MAX,
+)
 from verbatim.options import LAST
-
-ROWS_MAX = 1_000  # of a query
-ROWS = 100  # of a query that names no limit
-DECISIONS = 20  # of a comparison
-SESSIONS_MAX = 200  # of the list, the newest
-ROW_SECONDS_MAX = 10.0  # to count the records of the listed sessions; later ones are listed by name
-QUERY_CHARACTERS_MAX = 20_000
 
 
 class ToolRefusedError(Exception):

@@ -9,9 +9,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
-from verbatim.assistant.explain_tools import ROWS, ROWS_MAX
+from verbatim.assistant.tool_limits import MARK, ROWS, ROWS_MAX
 from verbatim.assistant.tool_process import ToolFailedError, ToolProcess
-from verbatim.assistant.tool_worker import MARK
 
 INSTRUCTIONS = f"""\
 Verbatim records trading sessions. These tools explain recorded sessions; they cannot trade, send or write anything.

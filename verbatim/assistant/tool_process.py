@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-SECONDS_MAX = 30.0  # of one call; clients wait for a minute
+from verbatim.assistant.tool_limits import SECONDS_MAX
 
 
 class ToolFailedError(Exception):

@@ -26,11 +26,8 @@ from journal.printable import ELLIPSIS, printable
 from replay.code_trust import UntrustedSourceError
 from replay.moments import UnknownMomentError
 from verbatim.assistant.explain_tools import TOOLS, ToolRefusedError
+from verbatim.assistant.tool_limits import ANSWER_CHARACTERS_MAX, LINE_CHARACTERS_MAX, MARK, MEMORY_BYTES_MAX
 
-MEMORY_BYTES_MAX = 6 * 2**30
-ANSWER_CHARACTERS_MAX = 30_000  # about 10,000 tokens: clients refuse much longer answers
-LINE_CHARACTERS_MAX = 2_000
-MARK = "| "
 REFUSALS = (
     ToolRefusedError,
     JournalError,

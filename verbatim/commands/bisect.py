@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option, json_option, session_argument
+from verbatim.options import complete_file, journals_option, json_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
@@ -32,7 +32,7 @@ RECORDED = "recorded"
 
 @click.command("bisect")
 @session_argument()
-@click.argument("strategy", metavar="[FILE[:CLASS]]", required=False)
+@click.argument("strategy", shell_complete=complete_file, metavar="[FILE[:CLASS]]", required=False)
 @click.option(
     "--records", is_flag=True, help="Find the smallest run of records over which --good and --bad decide otherwise."
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.options import complete_file
 from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     help="Duration; a capture plays to its end.",
 )
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
-@click.option("--strategy", default="", help="FILE:CLASS of a strategy of your own, instead of the examples.")
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    default="",
+    help="FILE:CLASS of a strategy of your own, instead of the examples.",
+)
 @click.option(
     "--transport",
     type=click.Choice(["standard", "fast"]),

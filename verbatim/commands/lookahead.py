@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import journals_option, json_option, session_argument
+from verbatim.options import complete_file, journals_option, json_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
@@ -17,7 +17,12 @@ SHOWN = 10
 
 @click.command("lookahead")
 @session_argument()
-@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
+)
 @click.option(
     "--set",
     "settings",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import journals_option, session_argument
+from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--version",
     "versions",
+    shell_complete=complete_file,
     multiple=True,
     metavar="FILE[@REVISION][:CLASS]",
     help="A strategy file, also at a git revision. Compared with the recorded one, else with the first version.",

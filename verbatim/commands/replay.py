@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option, session_argument
+from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
@@ -25,7 +25,12 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
 @click.command("replay")
 @session_argument()
 @click.option("--until", metavar="SEQ|TIME", help="Stop after this record, or at HH:MM:SS or an ISO time (UTC).")
-@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
+)
 @click.option(
     "--set",
     "settings",

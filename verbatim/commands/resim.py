@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import HALTED
-from verbatim.options import journals_option, session_argument
+from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
@@ -24,7 +24,12 @@ DIFFS_SHOWN = 10
 
 @click.command("resim")
 @session_argument()
-@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
+)
 @click.option(
     "--set",
     "settings",
@@ -65,6 +70,7 @@ DIFFS_SHOWN = 10
 )
 @click.option(
     "--warm-up",
+    shell_complete=complete_file,
     metavar="FILE|SESSION",
     help="Bars from before the session, for strategies with a WarmUp: of a file, a session or a capture.",
 )

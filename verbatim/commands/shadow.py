@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import duration_option, journals_option, session_argument
+from verbatim.options import complete_file, duration_option, journals_option, session_argument
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 @click.command("shadow")
 @session_argument()
 @click.option(
-    "--strategy", metavar="FILE[@REV][:CLASS]", help="Decide with this strategy in place of the recorded one."
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[@REV][:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
 )
 @click.option(
     "--set",
