@@ -1,4 +1,4 @@
-"""Every command prints its result as JSON: an object, rows of objects, or an object a line. Money is text, times are integers."""
+"""Every command prints its result as JSON: an object, rows of objects, or an object a line. Long ones report their progress."""
 
 import json
 from decimal import Decimal
@@ -10,6 +10,7 @@ from calm_venue import CalmVenue
 from click.testing import CliRunner
 
 from verbatim.cli import COMMANDS, main
+from verbatim.progress_line import ProgressLine
 from verbatim.testing import VirtualSession, strategy_settings
 
 ONCE = Path(__file__).parent / "strategies" / "once.py"
@@ -48,6 +49,22 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "archive": (OBJECT, ["{one}", "archive"]),
     "fetch": (OBJECT, ["archive/" + FIRST, "--into", "fetched"]),
     "prune": (OBJECT, ["--keep-gib", "0"]),
+}
+UNITS = {  # what the progress of long commands counts
+    "ask": "records",
+    "replay": "records",
+    "export": "records",
+    "verify": "segments",
+    "archive": "files",
+    "fetch": "files",
+    "backtest": "s of the session",
+    "resim": "s of the session",
+    "lookahead": "runs",
+    "regress": "runs",
+    "bisect": "runs",
+    "fidelity": "models",
+    "sessions": "sessions",
+    "report": "parts",
 }
 ELSEWHERE = {  # these need a venue, a running session or an end from outside
     "demo": "tests/test_trust_key.py",
@@ -88,10 +105,16 @@ def test_every_command_has_a_line_here() -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_result_is_json_with_exact_money(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_is_json_and_long_work_reports_its_progress(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if name == "report":
         pytest.importorskip("starlette", reason="the extra cockpit is not installed")
     monkeypatch.chdir(folder)
+    reported: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(ProgressLine, "report", lambda line, done, total=0: reported.append((line._unit, done, total)))
+    monkeypatch.setattr("replay.replay.PROGRESS_RECORDS", 10)
+    monkeypatch.setattr("replay.rebuild.PROGRESS_RECORDS", 10)
     shape, words = RUNS[name]
     given = [word.format(one="journals/" + FIRST, two="journals/" + SECOND) for word in words]
     ended = CliRunner().invoke(main, [name, *given, "--json"])
@@ -111,6 +134,11 @@ def test_the_result_is_json_with_exact_money(folder: Path, name: str, monkeypatc
                 Decimal(value)
     for value in (each["path"] for each in values if "path" in each):
         assert Path(value).exists(), "a path is that of what was written"
+    assert {unit for unit, _, _ in reported} == ({UNITS[name]} if name in UNITS else set())
+    counts = [done for _, done, _ in reported]
+    assert counts == sorted(counts)
+    assert all(done <= total for _, done, total in reported if total)
+    assert "\r" not in ended.stderr + ended.stdout, "no line is drawn in a pipe"
 
 
 def leaves(value: Any, path: tuple[str, ...] = ("",)) -> list[tuple[tuple[str, ...], Any]]:
