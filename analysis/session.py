@@ -4,16 +4,18 @@
 `verbatim.follow` yields them when they arrive. Reads journals and changes nothing except caches.
 """
 
-from collections.abc import Collection, Mapping
+import os
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.session_tables import Moment, SessionPlace, SessionTables, moment_text
 from analysis.sql_session import session_id
-from engine.session_record import SessionBody, read_session
+from engine.session_record import SessionBody, StrategySettings, read_session
 from journal.disk import is_locked
 from journal.errors import JournalError
+from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Kind
 from replay.moments import find_moment, find_span, utc_time
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from analysis.state_at import StateAt
     from analysis.why import Story
     from replay.replay import ReplayResult
+    from replay.strict import StrictResult
+    from replay.study.fidelity import Fidelity
     from replay.study.pnl import SessionPnl
     from replay.study.pnl_bridge import PnlBridge
     from replay.study.session_diff import SessionComparison
@@ -94,7 +98,7 @@ class Session(SessionTables):
 
     def refresh(self) -> "Session":
         """Return the same sessions as they are now."""
-        return Session(self.places)
+        return Session(self.places, self.unreadable)
 
     def follow(
         self,
@@ -128,12 +132,15 @@ class Session(SessionTables):
 
     # ---- one session
 
-    def state(self, at: Moment | None = None, *, trust_code: bool = False) -> "StateAt":
+    def state(
+        self, at: Moment | None = None, *, trust_code: bool = False, on_progress: Progress | None = None
+    ) -> "StateAt":
         """Return the engine's state after a record. No strategy runs.
 
         Args:
             at: The record or the time. Default: the last record.
             trust_code: Use the state that a slice begins with, though it was not made on this machine.
+            on_progress: Called with the records folded and to fold.
 
         Raises:
             UnknownMomentError: The moment is outside the session.
@@ -148,7 +155,7 @@ class Session(SessionTables):
         if self.journal.left_out and not trust_code:
             refuse_untrusted_state(place.label)
         last = self.journal.last_seq if seq is None else seq
-        return StateAt(*rebuild(place.folder, until=last, until_ns=time_ns))
+        return StateAt(*rebuild(place.folder, until=last, until_ns=time_ns, on_progress=on_progress))
 
     def why(self, order: str | None = None) -> "Story":
         """Return every record that led to the state of an order, the latest first, down to the market message.
@@ -168,29 +175,134 @@ class Session(SessionTables):
         *,
         until: Moment | None = None,
         overrides: Mapping[str, str] | None = None,
+        strategy: StrategySettings | None = None,
+        workers: int = 1,
         trust_code: bool = False,
+        on_progress: Progress | None = None,
+        command: str = "",
     ) -> "ReplayResult":
         """Decide the session again from its journal, and compare every output with the recorded one.
 
         Args:
             until: The last record or time. Default: the end.
             overrides: Settings to change, as `{"risk.order_size_max": "0.5"}`; then the first difference is sought.
+            strategy: Decides in place of the recorded strategy of its class; then the first difference is sought.
+            workers: Replay in pieces in so many processes. Without changes only.
             trust_code: Run recorded strategies though they were not recorded on this machine.
+            on_progress: Called with the records done and to do.
+            command: The command line that repeats this call, for the text of the result.
 
         Raises:
             UntrustedSourceError: The strategies were recorded elsewhere.
+            UnknownOverrideError: A setting or the strategy does not fit.
+            ValueError: Changes are given, and workers too.
         """
+        from replay.overrides import replacement_for
+        from replay.parallel import replay_in_pieces
         from replay.replay import replay_session
 
-        place = self._decided("replay")
-        seq, time_ns = (None, None) if until is None else find_moment(self.journal, moment_text(until))
+        place = self._trusted("replay", trust_code=trust_code)
+        seq, time_ns = self._until(until)
+        if workers != 1:
+            if overrides or strategy is not None:
+                raise ValueError("a replay with changes runs in one piece. What to do: leave out workers.")
+            return replay_in_pieces(
+                place.folder, workers=workers, until=seq, until_ns=time_ns, on_progress=on_progress, command=command
+            )
+        new = None if strategy is None else replacement_for(self.body, strategy)
         return replay_session(
             place.folder,
             until=seq,
             until_ns=time_ns,
+            strategies={} if new is None else {new.name: new},
             overrides=overrides,
-            trust_code=trust_code,
-            trust_key=place.trust_key,
+            on_progress=on_progress,
+            command=command,
+        )
+
+    def replay_strictly(
+        self, *, until: Moment | None = None, trust_code: bool = False, on_progress: Progress | None = None
+    ) -> "StrictResult":
+        """Decide the session again in four processes, two hash seeds, compiled and plain, and compare every record.
+
+        Args:
+            until: The last record or time. Default: the end.
+            trust_code: Run recorded strategies though they were not recorded on this machine.
+            on_progress: Called with the processes that ended, and all.
+
+        Raises:
+            UntrustedSourceError: The strategies were recorded elsewhere.
+            StrictReplayError: A process failed.
+        """
+        from replay.strict import replay_strictly
+
+        place = self._trusted("replay_strictly", trust_code=trust_code)
+        seq, time_ns = self._until(until)
+        return replay_strictly(place.folder, until=seq, until_ns=time_ns, on_progress=on_progress)
+
+    def fidelity(
+        self, model: Mapping[str, str] | None = None, *, on_try: Callable[[int], None] | None = None
+    ) -> "Fidelity":
+        """Send the session's own orders to the simulated venue over its own market, and compare the fills of each.
+
+        Args:
+            model: Settings of the simulated venue that the search keeps, as `{"request_ms": "2"}`.
+            on_try: Called with the number of models tried.
+
+        Raises:
+            NothingSentError: The session sent no order.
+            UnknownSettingError: A setting of the model does not fit.
+        """
+        from replay.study.fidelity import fidelity
+
+        return fidelity(self._decided("fidelity").folder, settings=model, on_try=on_try)
+
+    def export(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        kinds: Collection[Kind | str] = (),
+        sources: Collection[str] = (),
+        start: Moment | None = None,
+        end: Moment | None = None,
+        on_progress: Progress | None = None,
+    ) -> int:
+        """Write the records to a file, or all views to Parquet files in a new folder, and return the number of rows.
+
+        Args:
+            target: A new file that ends with .parquet, .csv or .jsonl; without an ending, a new folder for the views.
+            kinds: Kinds of records. Default: all. This and the rest are for files alone.
+            sources: Sources of records. Default: all.
+            start: The first record or time.
+            end: The last record or time.
+            on_progress: Called with the last record that was read, and the last one to read.
+
+        Raises:
+            ExportRefusedError: The target exists, or its ending names no format.
+            DamagedJournalError: The session is damaged.
+            ValueError: A part is chosen for a folder.
+        """
+        from analysis.view_export import export_views
+        from journal.export import export
+
+        self._one("export")
+        path = Path(target)
+        if not path.suffix:
+            if kinds or sources or (start, end) != (None, None):
+                raise ValueError(
+                    f"{path} is a folder, which gets the views whole. What to do: name a file, as x.jsonl."
+                )
+            return export_views(self.folder, path)
+        first, last = (None if moment is None else moment_text(moment) for moment in (start, end))
+        from_seq, to_seq = find_span(self.journal, first, last)
+        return export(
+            self.journal,
+            path,
+            from_seq=from_seq,
+            to_seq=to_seq,
+            kinds=[Kind(str(kind).upper()) for kind in kinds] or None,
+            sources=list(sources) or None,
+            on_progress=on_progress,
         )
 
     def diff(self, other: "Session") -> "SessionComparison":
@@ -233,6 +345,23 @@ class Session(SessionTables):
             raise UnknownOrderError(f"{self.folder} has no fill. What to do: name an order of its view `orders`.")
         return str(filled[0][0])
 
+    def _until(self, until: Moment | None) -> tuple[int | None, int | None]:
+        return (None, None) if until is None else find_moment(self.journal, moment_text(until))
+
+    def _trusted(self, what: str, *, trust_code: bool) -> SessionPlace:
+        """Return the place of the session, whose recorded code may run.
+
+        Raises:
+            UntrustedSourceError: It was recorded elsewhere.
+            JournalError: It is an import.
+        """
+        from replay.code_trust import refuse_untrusted_code
+
+        place = self._decided(what)
+        if not trust_code:
+            refuse_untrusted_code(self.body, place.trust_key, Path(place.label))
+        return place
+
     def _decided(self, what: str) -> SessionPlace:
         """Return the place of the session, which has decisions.
 
@@ -255,6 +384,7 @@ class Session(SessionTables):
 
     def __repr__(self) -> str:
         if len(self.places) > 1:
-            return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}>"
+            left_out = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
+            return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}{left_out}>"
         end = "closed" if self.is_closed else "not closed"
         return f"<session {self.id}, {self.journal.last_seq + 1:,} records, {end}>"

@@ -29,6 +29,8 @@ class SessionRow(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     strategies: list[str]  # name and version
     ended: str  # closed, open, torn, begun, unreadable
     problem: str = ""
+    start_ns: int | None = None  # session time of the first record
+    end_ns: int | None = None  # and of the last
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as JSON values."""
@@ -76,6 +78,8 @@ def _read_row(unread: SessionRow, path: Path) -> SessionRow:
     return msgspec.structs.replace(
         unread,
         start=_start_text(utc_time(first.time_ns)),
+        start_ns=first.time_ns,
+        end_ns=last_ns,
         seconds=round((last_ns - first.time_ns) / 1e9, 3),
         records=journal.last_seq + 1,
         orders=orders,

@@ -62,17 +62,36 @@ class SessionPlace(NamedTuple):
         return b"" if self.source else trust_key()
 
 
+class UnreadableSession(NamedTuple):
+    """A session of an opened folder that was left out, and why."""
+
+    name: str  # its folder, or its address in an archive
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} was left out: {self.reason}"
+
+
+class UnreadableSessionWarning(UserWarning):
+    """A folder was opened without the sessions in it that cannot be read; `Session.unreadable` names them."""
+
+
 class SessionTables:
     """The tables of one session or several. Every row names its session in the column `session`."""
 
-    def __init__(self, places: Sequence[SessionPlace]) -> None:
+    def __init__(self, places: Sequence[SessionPlace], unreadable: Sequence[UnreadableSession] = ()) -> None:
         """Open sessions by their folders, with the records that are there now.
+
+        Args:
+            places: The sessions.
+            unreadable: Sessions of the same folder that cannot be read, and are left out.
 
         Raises:
             JournalError: A session cannot be read.
         """
         assert places, "the caller found one"
         self.places = tuple(places)
+        self.unreadable = tuple(unreadable)
         self.journals = tuple(Journal.open(place.folder) for place in places)
 
     @property

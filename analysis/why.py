@@ -15,7 +15,7 @@ from engine.suggestions import nearest
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
-from journal.sessions import find_session
+from journal.sessions import find_by_name
 from replay.causal_chain import CausalWalk
 from replay.record_text import FrameDecoder, describe
 
@@ -100,7 +100,7 @@ class StoryReader:
             if not is_carried or not previous or len(chapters) >= SESSIONS_MAX:
                 break
             try:
-                chapter_folder = find_session(self._folder.resolve().parent, previous)
+                chapter_folder = find_by_name(self._folder.resolve().parent, previous)
             except JournalError as error:
                 missing = f"The order began in session {previous}, which cannot be opened: {error}"
                 break

@@ -23,6 +23,7 @@ from journal.errors import (
     NotAJournalError,
     no_journal,
 )
+from journal.progress import Progress
 from journal.segments import SealedSegment, first_line, first_seqs, sealed_name
 from journal.verify import verify
 
@@ -64,10 +65,15 @@ _SESSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", re.ASCII)  # a folde
 # ---- writing an archive --------------------------------------------------------------------------------
 
 
-def archive(folder: Path, root: ArchiveLocation) -> Archived:
+def archive(folder: Path, root: ArchiveLocation, on_progress: Progress | None = None) -> Archived:
     """Copy a sealed session to `root`, and write the manifest last.
 
     Files that are already there are compared, never overwritten.
+
+    Args:
+        folder: The session.
+        root: The location that gets a folder of the session's name.
+        on_progress: Called with the files copied and to copy.
 
     Raises:
         ArchiveRefusedError: The session is not sealed, is damaged, or another session has its name there.
@@ -75,12 +81,12 @@ def archive(folder: Path, root: ArchiveLocation) -> Archived:
         ArchiveFailedError: A read or a write failed.
     """
     try:
-        return _archive(folder, root)
+        return _archive(folder, root, on_progress)
     except OSError as error:
         raise ArchiveFailedError(f"{folder} cannot be read: {error}.") from error
 
 
-def _archive(folder: Path, root: ArchiveLocation) -> Archived:
+def _archive(folder: Path, root: ArchiveLocation, on_progress: Progress | None) -> Archived:
     if is_locked(folder):
         raise JournalLockedError(f"{folder} is being written. What to do: archive it when its session has ended.")
     folder = folder.resolve()  # its name becomes the archive's name
@@ -105,10 +111,13 @@ def _archive(folder: Path, root: ArchiveLocation) -> Archived:
         compare_archive(place, existing)
         return Archived(place.display_uri, existing, 0)
     files, copied = [], 0
-    for name in _names_to_archive(folder):
+    names = _names_to_archive(folder)
+    for name in names:
         file = _describe_file(folder / name)
         files.append(file)
         copied += _copy_file(folder / name, file, place.child(name))
+        if on_progress is not None:
+            on_progress(len(files), len(names))
     manifest = ArchiveManifest(
         session=folder.name, records=report.records, chain=report.chain, closed=report.closed, files=tuple(files)
     )
@@ -262,13 +271,14 @@ def reason_not_archived(root: ArchiveLocation, folder: Path) -> str:
     return ""
 
 
-def fetch(place: ArchiveLocation, *, into: Path | None, journals: Path) -> Path:
+def fetch(place: ArchiveLocation, *, into: Path | None, journals: Path, on_progress: Progress | None = None) -> Path:
     """Copy an archived session into a new folder, which appears once it is verified. Return its path.
 
     Args:
         place: The location of the archive.
         into: The new folder. None: the session's own name under `journals`.
         journals: The folder of all sessions.
+        on_progress: Called with the files fetched and to fetch.
 
     Raises:
         ArchiveRefusedError: There is no archive, or the folder exists.
@@ -287,8 +297,10 @@ def fetch(place: ArchiveLocation, *, into: Path | None, journals: Path) -> Path:
         shutil.rmtree(unfinished)
     disk = RealDisk.create_folder(unfinished)
     try:
-        for file in manifest.files:
+        for number, file in enumerate(manifest.files, 1):
             _fetch_file(disk, place.child(file.name), file)
+            if on_progress is not None:
+                on_progress(number, len(manifest.files))
         disk.sync_folder()
         report = verify(unfinished)
         if not report.ok or (report.chain, report.records, report.closed) != (

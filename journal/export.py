@@ -21,6 +21,7 @@ from journal.arrow_codec import SCHEMA, to_records
 from journal.disk import sync_folder
 from journal.errors import ExportRefusedError, JournalFailedError
 from journal.private_files import restrict
+from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import GROUP_ROWS, parquet_writer, plain_batch
@@ -43,8 +44,18 @@ def export(
     to_seq: int | None = None,
     kinds: Collection[Kind] | None = None,
     sources: Collection[str] | None = None,
+    on_progress: Progress | None = None,
 ) -> int:
     """Write records to a file in the format that its suffix names, and return how many.
+
+    Args:
+        journal: The session.
+        target: The new file.
+        from_seq: The first record.
+        to_seq: The last record. None: the end.
+        kinds: Kinds to select. None: all.
+        sources: Sources to select. None: all.
+        on_progress: Called with the last record that was read, and the last one to read.
 
     Raises:
         ExportRefusedError: The target exists, or no format has its suffix.
@@ -57,7 +68,19 @@ def export(
             f"What to do: name a file with {', '.join(WRITERS)}, or a folder."
         )
     with atomic_output(target) as partial:
-        return write(partial, journal.batches(from_seq, to_seq=to_seq, kinds=kinds, sources=sources))
+        batches = journal.batches(from_seq, to_seq=to_seq, kinds=kinds, sources=sources)
+        return write(partial, batches if on_progress is None else _reported(batches, journal, to_seq, on_progress))
+
+
+def _reported(
+    batches: Iterator[pa.RecordBatch], journal: Journal, to_seq: int | None, on_progress: Progress
+) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, and report the last record of each."""
+    last_seq = journal.last_seq if to_seq is None else to_seq
+    for batch in batches:
+        yield batch
+        if batch.num_rows:
+            on_progress(batch.column(0)[batch.num_rows - 1].as_py() + 1, last_seq + 1)
 
 
 @contextmanager

@@ -1,59 +1,29 @@
-"""Session folders under a root: their names, and how to find one by path or id.
+"""Session folders under a root, and how to find one by path or id. Their names are journal/session_names.py."""
 
-The caller that starts a session draws its id.
-"""
-
-import re
-from datetime import UTC, datetime
 from pathlib import Path
-
-import msgspec
 
 from journal.checksums import CHECKSUMS
 from journal.errors import AmbiguousSessionError, UnknownSessionError, no_journal
 from journal.recover import has_segments
+from journal.session_names import (
+    SessionFolder,
+    is_session_name,
+    list_sessions,
+    new_session_folder,
+    session_id_of,
+)
 
-_ID = re.compile(r"[a-z2-7]{8}")  # base32 in lower case
-_NAME = re.compile(r"(\d{8}T\d{6}Z)-([a-z2-7]{8})")
-_START = "%Y%m%dT%H%M%SZ"
-
-
-class SessionFolder(msgspec.Struct, frozen=True):
-    """A session's folder, with the id and the start that its name states."""
-
-    path: Path
-    session_id: str
-    start: datetime  # UTC, to the second
-
-
-def new_session_folder(root: Path, start_utc_ns: int, session_id: str) -> Path:
-    """Return the path of a new session's folder. The writer creates it. Names sort by start."""
-    assert _ID.fullmatch(session_id), session_id
-    start = datetime.fromtimestamp(start_utc_ns // 1_000_000_000, UTC)
-    return root / f"{start.strftime(_START)}-{session_id}"
-
-
-def is_session_name(name: str) -> bool:
-    """Return True if a folder's name has the form `<UTC start>-<session id>`."""
-    return _NAME.fullmatch(name) is not None
-
-
-def session_id_of(name: str) -> str:
-    """Return the session's id in the name of its folder, or "" for another name."""
-    match = _NAME.fullmatch(name)
-    return "" if match is None else match[2]
-
-
-def list_sessions(root: Path) -> list[SessionFolder]:
-    """Return the sessions under a root, by start. Other files and folders are ignored."""
-    if not root.is_dir():
-        return []
-    named = [(path, match) for path in sorted(root.iterdir()) if (match := _NAME.fullmatch(path.name))]
-    return [
-        SessionFolder(path, match[2], start)
-        for path, match in named
-        if path.is_dir() and (start := _parse_start(match[1])) is not None
-    ]
+__all__ = [
+    "SessionFolder",
+    "find_by_name",
+    "find_session",
+    "is_folder",
+    "is_session_name",
+    "list_named_journals",
+    "list_sessions",
+    "new_session_folder",
+    "session_id_of",
+]
 
 
 def list_named_journals(root: Path) -> list[Path]:
@@ -65,14 +35,6 @@ def list_named_journals(root: Path) -> list[Path]:
         for path in sorted(root.iterdir())
         if not is_session_name(path.name) and is_folder(path) and has_segments(path)
     ]
-
-
-def _parse_start(text: str) -> datetime | None:
-    """Return the start in a folder's name, or None if it is not a date."""
-    try:
-        return datetime.strptime(text, _START).replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def is_folder(path: Path) -> bool:
@@ -100,6 +62,16 @@ def find_session(root: Path, path_or_id: str) -> Path:
         if not has_segments(path) and not (path / CHECKSUMS).exists():  # SHA256SUMS proves that there were segments
             raise no_journal(path)
         return path
+    return find_by_name(root, path_or_id)
+
+
+def find_by_name(root: Path, path_or_id: str) -> Path:
+    """Return the folder under a root that has a name or an id. A text of a record never leads to another folder.
+
+    Raises:
+        UnknownSessionError: No session matches.
+        AmbiguousSessionError: Several sessions match.
+    """
     sessions = list_sessions(root)
     matches = [session for session in sessions if path_or_id and path_or_id in (session.session_id, session.path.name)]
     matches = matches or [session for session in sessions if path_or_id and session.session_id.startswith(path_or_id)]

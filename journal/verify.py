@@ -24,6 +24,7 @@ from journal.disk import FileReader, read_all
 from journal.errors import DamagedJournalError, no_journal
 from journal.footer import Footer
 from journal.frames import FrameWalk, TornTail
+from journal.progress import Progress
 from journal.record import Kind
 from journal.recover import has_segments, superseded
 from journal.segments import UNREADABLE, SealedSegment, first_line, first_seqs, open_name, sealed_name
@@ -55,13 +56,28 @@ class VerifyReport(msgspec.Struct):
         """True if there is no problem."""
         return not self.problems
 
+    def lines(self) -> list[str]:
+        """Return the report for people: problems, notes and the verdict."""
+        end = "closed" if self.closed else "not closed"
+        what = f"{self.records:,} records in {self.segments} segment{'' if self.segments == 1 else 's'}, {end}"
+        if self.torn_bytes:
+            what += f", {self.torn_bytes} torn bytes{' that recovery dropped' if self.chain else ''}"
+        count = len(self.problems)
+        verdict = (
+            f"verify: whole ({what}), chain {self.chain[:16] or 'open'}"
+            if self.ok
+            else f"verify: damaged, {count} problem{'' if count == 1 else 's'} ({what})"
+        )
+        return [*(f"problem: {each}" for each in self.problems), *(f"note: {each}" for each in self.notes), verdict]
 
-def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
+
+def verify(folder: Path, *, signer: str | None = None, on_progress: Progress | None = None) -> VerifyReport:
     """Check a journal and report every problem.
 
     Args:
         folder: The session's folder.
         signer: A public key in hexadecimal. The last seal must have its signature, which covers all records before it.
+        on_progress: Called with the segments checked and to check.
 
     Raises:
         NotAJournalError: The folder contains no journal.
@@ -73,7 +89,11 @@ def verify(folder: Path, *, signer: str | None = None) -> VerifyReport:
     checksums = _checksums(folder, names, report)
     seqs = sorted({*first_seqs(names, "open"), *first_seqs(names, "parquet")})
     with ThreadPoolExecutor(os.cpu_count(), "journal-verify") as pool:  # decoding and hashing need no GIL
-        checks = list(pool.map(partial(_check_segment, folder, checksums), seqs))
+        checks = []
+        for check in pool.map(partial(_check_segment, folder, checksums), seqs):
+            checks.append(check)
+            if on_progress is not None:
+                on_progress(len(checks), len(seqs))
     _check_sequence(report, checks, signer)
     return report
 

@@ -15,11 +15,12 @@ import msgspec
 from engine.kernel import rebuilder_of
 from engine.record_codec import read_checkpoint
 from engine.state.session_state import State
+from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Record
 from replay import rebuild, snapshots
 from replay.network_guard import SocketOpenedError
-from replay.replay import AtCheckpoint, Progress, ReplayResult, last_replayed_seq, replay_session
+from replay.replay import AtCheckpoint, ReplayResult, last_replayed_seq, replay_session
 from replay.study.workers import run_jobs
 
 

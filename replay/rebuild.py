@@ -8,15 +8,22 @@ from pathlib import Path
 from engine.errors import CoreError
 from engine.kernel import Kernel, rebuilder_of
 from engine.state.session_state import State
+from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay import snapshots
 
+PROGRESS_RECORDS = 1_000
 SNAPSHOT_RECORDS = 20_000  # a longer fold costs more than writing a snapshot
 
 
 def rebuild(
-    folder: Path, *, until: int | None = None, until_ns: int | None = None, use_snapshots: bool = True
+    folder: Path,
+    *,
+    until: int | None = None,
+    until_ns: int | None = None,
+    use_snapshots: bool = True,
+    on_progress: Progress | None = None,
 ) -> tuple[Kernel, State, Record]:
     """Return the kernel, the state after a record, and that record.
 
@@ -25,6 +32,7 @@ def rebuild(
         until: The last record to fold; the session's last one by default.
         until_ns: Fold up to the last record at or before this time.
         use_snapshots: Begin at a snapshot and write new ones.
+        on_progress: Called with the records folded and to fold.
 
     Raises:
         CoreError: A record cannot be folded. The message names it.
@@ -38,10 +46,20 @@ def rebuild(
     state = snapshots.nearest_state(journal, kernel, first, last) if use_snapshots else None
     if state is None:
         state = kernel.begin(first) if not last else snapshots.initial_state(journal, kernel, first)
-    return kernel, state, _fold(journal, kernel, state, first, last, use_snapshots=use_snapshots)
+    last_record = _fold(journal, kernel, state, first, last, use_snapshots=use_snapshots, on_progress=on_progress)
+    return kernel, state, last_record
 
 
-def _fold(journal: Journal, kernel: Kernel, state: State, first: Record, last: int, *, use_snapshots: bool) -> Record:
+def _fold(
+    journal: Journal,
+    kernel: Kernel,
+    state: State,
+    first: Record,
+    last: int,
+    *,
+    use_snapshots: bool,
+    on_progress: Progress | None,
+) -> Record:
     """Fold the records up to and including `last`, and write a snapshot at some CHECKPOINTs."""
     written_seq = state.seq
     if state.seq >= last:
@@ -58,4 +76,6 @@ def _fold(journal: Journal, kernel: Kernel, state: State, first: Record, last: i
         if input_hash and use_snapshots and record.seq - written_seq >= SNAPSHOT_RECORDS:
             snapshots.write_snapshot(journal.folder, first, state, input_hash)
             written_seq = record.seq
+        if on_progress is not None and not record.seq % PROGRESS_RECORDS:
+            on_progress(record.seq, last)
     return record

@@ -25,6 +25,7 @@ from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from journal.errors import JournalError
+from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
 from replay import snapshots
@@ -37,11 +38,10 @@ from replay.overrides import apply_overrides
 from replay.record_text import FrameDecoder
 from replay.recorded_digests import digests_as_of
 
-PROGRESS_RECORDS = 8_192
+PROGRESS_RECORDS = 1_000
 GROUP_RECORDS_MAX = 512  # frames handed to the step at once
 Step = Callable[[State, Batch], StepResult]
 StepWrapper = Callable[[Step], Step]
-Progress = Callable[[int, int], None]  # (records done, records to do)
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
 
 
@@ -158,8 +158,8 @@ class SessionReplay:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
         recorded = group_frames(self.journal.records(begun_at + 1, until))
         for run, cut in with_cuts(recorded, outputs_after(self.journal, until)):
-            seq, self._cut = run[-1].seq, cut
-            if on_progress is not None and seq // PROGRESS_RECORDS != run[0].seq // PROGRESS_RECORDS:
+            before, seq, self._cut = seq, run[-1].seq, cut
+            if on_progress is not None and seq // PROGRESS_RECORDS != before // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
             difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)
             if difference is not None:

@@ -10,13 +10,13 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from journal.progress import Progress
 from journal.reader import Journal
 
 DIGEST_ROW = np.dtype([("seq", "<i8"), ("digest", "V16")])
@@ -85,11 +85,11 @@ def replay_strictly(
     until: int | None = None,
     until_ns: int | None = None,
     variants: tuple[ReplayVariant, ...] = VARIANTS,
-    on_progress: Callable[[str], None] | None = None,
+    on_progress: Progress | None = None,
 ) -> StrictResult:
     """Replay a session in each variant, and name the first record after which two disagree with the part of state.
 
-    Runs recorded source: the caller has checked that it may.
+    Runs recorded source: the caller has checked that it may. `on_progress` gets the variants done and to do.
 
     Raises:
         StrictReplayError: A process failed.
@@ -144,19 +144,18 @@ def _run_variants(
     last: int,
     variants: tuple[ReplayVariant, ...],
     scratch: Path,
-    on_progress: Callable[[str], None] | None,
+    on_progress: Progress | None,
 ) -> tuple[list[WorkerResult], list[Path]]:
     results, files = [], []
     for first in range(0, len(variants), 2):  # two at a time: plain ones are slow, and two cores are common
         pair = variants[first : first + 2]
-        began_at = time.monotonic()
         targets = [scratch / f"{first + n}.digests" for n in range(len(pair))]
         with _running_workers(folder, last, pair, targets) as processes:
             for variant, process in zip(pair, processes, strict=True):
                 results.append(_collect_result(variant, process))
         files += targets
         if on_progress is not None:
-            on_progress(f"{' and '.join(variant.name for variant in pair)}: {time.monotonic() - began_at:.1f} s")
+            on_progress(len(results), len(variants))
     return results, files
 
 

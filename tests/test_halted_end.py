@@ -83,7 +83,8 @@ def test_a_halted_session_lists_its_reasons_and_ends_with_its_own_code(tmp_path:
             resumed = control("resume", "--reason", "checked")
             assert "lifted 2 reasons to halt: the fees look wrong; and so does the clock" in resumed
             assert "mode halted" not in resumed
-            control("halt", "--reason", "enough for today")
+            answer = json.loads(control("halt", "--reason", "enough for today", "--json"))
+            assert answer["mode"] == "halted"
             process.send_signal(signal.SIGTERM)
             out, errors = process.communicate(timeout=60)
         assert process.returncode == HALTED, errors

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 
 import verbatim
 from analysis.session import SeveralSessionsError
+from analysis.session_tables import UnreadableSessionWarning
 from analysis.sql_session import QueryError
 from analysis.table import MissingLibraryError
 from analysis.user_frames import UnknownFrameError
@@ -72,6 +74,36 @@ def test_a_session_is_opened_by_id_path_folder_and_list(journals: Path, tmp_path
         verbatim.open([])
     with pytest.raises(JournalError, match="holds no journal"):
         verbatim.open(tmp_path)
+
+
+def test_a_folder_opens_without_the_sessions_that_cannot_be_read(journals: Path, tmp_path: Path) -> None:
+    """Each that is left out is named with its reason; a session that was named is never left out."""
+    torn, begun = "20240808T235412Z-cccccccc", "20240808T235413Z-dddddddd"
+    shutil.copytree(journals / FIRST, tmp_path / FIRST)
+    shutil.copytree(journals / FIRST, tmp_path / torn)
+    (tmp_path / begun).mkdir()
+    segment = next((tmp_path / torn).glob("*.parquet"))
+    segment.write_bytes(segment.read_bytes()[:-100])
+    with pytest.warns(UnreadableSessionWarning) as warned:
+        opened = verbatim.open(tmp_path)
+    assert [folder.name for folder in opened.folders] == [FIRST]
+    assert [Path(left_out.name).name for left_out in opened.unreadable] == [torn, begun]
+    assert str(segment) in opened.unreadable[0].reason
+    assert "has just begun" in opened.unreadable[1].reason
+    assert [str(each.message) for each in warned] == [str(left_out) for left_out in opened.unreadable]
+    assert len(opened.fills) == len(opened.refresh().fills) > 0
+    for named in ([tmp_path / FIRST, tmp_path / torn], tmp_path / torn):
+        with pytest.raises(JournalError, match=torn):
+            verbatim.open(named)
+    shutil.rmtree(tmp_path / FIRST)
+    with pytest.raises(JournalError, match=torn):
+        verbatim.open(tmp_path)
+    shown = CliRunner().invoke(main, ["sql", f"{tmp_path},{journals / FIRST}", "SELECT count(*) FROM fills"])
+    assert (shown.exit_code, torn in shown.stderr) == (1, True), "no session of that folder can be read"
+    shutil.copytree(journals / FIRST, tmp_path / FIRST)
+    shown = CliRunner().invoke(main, ["sql", str(tmp_path), "--json", "SELECT count(*) AS fills FROM fills"])
+    assert json.loads(shown.stdout) == [{"fills": len(opened.fills)}]
+    assert f"verbatim: {opened.unreadable[1]}" in shown.stderr
 
 
 def test_the_tables_are_the_views(closed: verbatim.Session) -> None:
@@ -344,3 +376,23 @@ def test_a_result_that_is_not_read_to_its_end_leaves_no_words_at_exit(closed: ve
     command = [sys.executable, "-P", "-c", code, str(closed.folder)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert done.stderr == ""
+
+
+def test_export_replay_and_fidelity_are_those_of_the_commands(closed: verbatim.Session, tmp_path: Path) -> None:
+    rows = closed.export(tmp_path / "api.jsonl", kinds=["FACT", Kind.REQUEST], start=10)
+    words = ["export", str(closed.folder), str(tmp_path / "cli.jsonl"), "--kinds", "fact,request", "--from", "10"]
+    assert json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)["rows"] == rows > 0
+    assert (tmp_path / "api.jsonl").read_bytes() == (tmp_path / "cli.jsonl").read_bytes()
+    assert closed.export(tmp_path / "views") > rows
+    assert {path.stem for path in (tmp_path / "views").iterdir()} == {view.name for view in closed.views}
+    with pytest.raises(ValueError, match="gets the views whole"):
+        closed.export(tmp_path / "others", kinds=["FACT"])
+    found = json.loads(CliRunner().invoke(main, ["fidelity", str(closed.folder), "--json"]).stdout)
+    assert found["tried"] == closed.fidelity().tried
+    edited = QUOTER.read_text().replace('version = "', 'version = "edited')
+    assert edited != QUOTER.read_text()
+    (tmp_path / "quoter.py").write_text(edited)
+    same = closed.replay(strategy=strategy_settings(tmp_path / "quoter.py", "Quoter", name="quoter"), trust_code=True)
+    assert same.difference is not None, "the version is in the ids of orders"
+    with pytest.raises(ValueError, match="runs in one piece"):
+        closed.replay(workers=2, overrides={"risk.order_notional_max": "50"}, trust_code=True)

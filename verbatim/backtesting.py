@@ -14,23 +14,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from msgspec.structs import replace
-
 from analysis.session import Session
 from analysis.session_tables import SessionPlace
 from engine.live.startup import ID_LETTERS
 from engine.session_record import StrategySettings
 from engine.strategy.loading import as_recorded
-from journal.reader import Journal
 from journal.record import canonical, plain
 from journal.sessions import new_session_folder
-from replay.code_trust import refuse_untrusted_code
 from replay.network_guard import no_sockets
-from replay.overrides import apply_overrides
 from replay.resim.resimulate import ResimOptions, resimulate
-from replay.resim.venue_model import measure_latency, parse_balances, with_settings
+from verbatim.changed_session import changed_session
 from verbatim.class_source import module_text
-from verbatim.session_lookup import described_session
 from verbatim.session_opening import SessionName, open
 from verbatim.strategy_files import read_strategy
 from verbatim.warmup import compile_if_new
@@ -74,35 +68,34 @@ def backtest(
         UnknownOverrideError: A setting does not fit.
         CannotResimulateError: The session's market cannot be traded.
     """
-    place = open(session, journals=journals).place
+    opened = open(session, journals=journals)
     new = _strategy_settings(strategy, parameters)
     compile_if_new()
-    journal = Journal.open(place.folder)
-    described = described_session(
-        place.folder,
-        None if exchange_info is None else Path(exchange_info),
-        [f"{symbol}={asset}" for symbol, asset in quote_assets.items()],
+    changed = changed_session(
+        opened,
+        alone=new,
+        settings=_texts(settings),
+        model=_texts(model),
+        balances=_texts(balances),
+        exchange_info=None if exchange_info is None else Path(exchange_info),
+        quote_assets=quote_assets,
+        trust_code=trust_code,
     )
-    recorded = described.body
-    if not trust_code and any(rule.module for rule in recorded.rules):
-        refuse_untrusted_code(recorded, place.trust_key, Path(place.label))
-    body = replace(recorded, strategies=(new,), account=recorded.account or "main")
-    measured = measure_latency(journal)
     options = ResimOptions(
-        session=apply_overrides(body, _texts(settings)),
-        model=with_settings(measured.model, _texts(model), measured.ways_ns),
+        session=changed.body,
+        model=changed.model,
         modelled=True,
-        balances=parse_balances(_texts(balances)),
+        balances=changed.balances,
         marks=True,
         changes=(
             f"strategy {new.module}.py:{new.cls}",
             *(f"{name}={text}" for name, text in _texts(settings).items()),
-            *described.notes,
+            *changed.notes,
         ),
     )
     folder = new_resim_folder(Path(journals)) if into is None else Path(into)
     with no_sockets():
-        return Session([SessionPlace(resimulate(place.folder, folder, options).folder)])
+        return Session([SessionPlace(resimulate(changed.folder, folder, options).folder)])
 
 
 def new_resim_folder(journals: Path) -> Path:

@@ -3,12 +3,16 @@
 import os
 import traceback
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from verbatim import check_packages
 from verbatim.exit_codes import CRASHED, FAILED, stop
 from verbatim.terminal import echo
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay the session.",
@@ -38,6 +42,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "traces": "Export a session's intents, orders and fills as OpenTelemetry traces.",
     "alerts": "Watch sessions from a separate process, and send alerts.",
     "report": "Write a session's page into one HTML file.",
+    "mcp": "Serve read-only tools that explain sessions to an assistant.",
     "recover": "Seal the journal of a session that crashed.",
     "merge": "Merge a session's many small segments into a few large ones.",
     "venue": "Start the simulated venue alone.",
@@ -49,6 +54,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "fetch": "Copy an archived session back.",
     "kill": "Halt, cancel every own order, flatten if ordered; exit code 0 only if nothing is open.",
     "guard": "Cancel our orders when the trader's heartbeat stops: a second process.",
+    "completion": "Print the script that completes commands in bash, zsh or fish.",
     "control": "Send a session a command: pause, resume, halt, cancel_all, flatten, reconcile, stop, accept-balance.",
 }
 OLD_NAMES = {"forget": "prune", "tell": "control"}  # they keep working in scripts, and are not listed
@@ -83,6 +89,14 @@ class LazyGroup(click.Group):
             from engine.suggestions import suggestion
 
             raise click.UsageError(f"No such command {args[0]!r}.{suggestion(args[0], COMMANDS)}", ctx) from error
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Return the commands that begin as typed, without importing them, or the options of `verbatim` itself."""
+        from click.shell_completion import CompletionItem
+
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; end with one line where Ctrl-C interrupts the loading of packages or a reading command.

@@ -317,8 +317,10 @@ def headline(summary: Summary) -> str:
 
 
 def problems(summary: Summary) -> list[str]:
-    """Return the headline of a session that did not trade at its end, then a line for each stopped strategy and each
-    whose WarmUp is not over, and one if every intent was refused.
+    """Return the lines that a person must read at the end.
+
+    The headline of a session that did not trade at its end, a line for each stopped strategy and each whose WarmUp is
+    not over, and one if every intent was refused.
     """
     last = summary.last
     lines = [summary.shares.headline] if summary.shares.headline and not summary.is_halted else []

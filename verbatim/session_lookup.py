@@ -6,19 +6,19 @@ Commands that read take a bundle (journal/bundle.py) in its place: it is unpacke
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.options import LAST
+from verbatim.terminal import echo
+
 if TYPE_CHECKING:
     from analysis.session import Session
     from engine.session_record import SessionBody
     from replay.resim.capture_session import CaptureSession
-
-
-LAST = "last"  # the name of the newest session
 
 
 class UnpackedBundle:
@@ -59,8 +59,9 @@ def find(journals: Path, session: str) -> Path:
     """
     import shlex
 
+    from engine.suggestions import nearest
     from journal.errors import UnknownSessionError
-    from journal.sessions import find_session, list_sessions
+    from journal.sessions import find_session, list_named_journals, list_sessions
 
     if session == LAST and (sessions := list_sessions(journals)):
         return sessions[-1].path
@@ -70,7 +71,10 @@ def find(journals: Path, session: str) -> Path:
         if not journals.is_dir():
             raise UnknownSessionError(f"{error} What to do: name the folder of the sessions with --journals.") from None
         command = shlex.join(["verbatim", "sessions", "--journals", str(journals)])
-        raise UnknownSessionError(f"{error} What to do: {command} lists the sessions.") from None
+        names = [name for each in list_sessions(journals) for name in (each.session_id, each.path.name)]
+        names += [path.name for path in list_named_journals(journals)]
+        hint = "".join(f"Did you mean {name!r}? " for name in nearest(session, names)[:1])
+        raise UnknownSessionError(f"{error} {hint}What to do: {command} lists the sessions.") from None
 
 
 def find_to_read(journals: Path, session: str) -> Path:
@@ -94,14 +98,6 @@ def find_to_resimulate(journals: Path, session: str) -> Path:
     return cached_copy(session) if is_address(session) else find_to_read(journals, session)
 
 
-def trusted_key(session: str) -> bytes:
-    """Return the key whose marks let recorded code run unasked: the user's, or b"" for a bundle or an archive."""
-    from journal.archive_cache import is_address
-    from journal.trust_key import trust_key
-
-    return b"" if is_file(session) or is_address(session) else trust_key()
-
-
 def find_decided(journals: Path, session: str) -> Path:
     """Return a session's folder for commands that need its decisions.
 
@@ -122,9 +118,13 @@ def open_to_read(journals: Path, *sessions: str) -> "Session":
     Raises:
         JournalError: A session cannot be found or read.
     """
-    from verbatim import session_opening
+    from analysis.session import Session
+    from verbatim.session_opening import find_sessions
 
-    opened = session_opening.open(sessions, journals=journals)
+    found = find_sessions(sessions, journals)
+    for left_out in found.unreadable:
+        echo(f"verbatim: {left_out}", err=True)
+    opened = Session(*found)
     for place in opened.places:
         if isinstance(place.keeper, UnpackedBundle):
             click.get_current_context().call_on_close(place.keeper.delete)
@@ -137,16 +137,16 @@ def session_in(folder: Path) -> "SessionBody":
     Raises:
         CannotResimulateError: the capture's market is not known.
     """
-    return described_session(folder, None, ()).body
+    return described_session(folder, None, {}).body
 
 
-def described_session(folder: Path, exchange_info: Path | None, quote_assets: Iterable[str]) -> "CaptureSession":
+def described_session(folder: Path, exchange_info: Path | None, quote_assets: Mapping[str, str]) -> "CaptureSession":
     """Return the SESSION of a journal; for a capture, make one from its market, with notes on all that was inferred.
 
     Args:
         folder: the session's folder.
         exchange_info: a file with the venue's answer to exchangeInfo, for captures.
-        quote_assets: SYMBOL=ASSET, for symbols of captures whose quote asset is unknown.
+        quote_assets: symbol to the asset in which it is quoted, for symbols of captures where that is unknown.
 
     Raises:
         CannotResimulateError: the capture's market is not known.
@@ -154,17 +154,16 @@ def described_session(folder: Path, exchange_info: Path | None, quote_assets: It
     """
     from engine.session_record import read_session
     from journal.reader import Journal
-    from replay.overrides import parse_settings
     from replay.resim.capture_session import CaptureSession, is_import, read_capture
     from replay.resim.venue_model import UnknownSettingError
 
-    journal, assets = Journal.open(folder), parse_settings(tuple(quote_assets))
+    journal = Journal.open(folder)
     if not is_import(journal):
-        if exchange_info is not None or assets:
-            option = "--quote-asset" if assets else "--exchange-info"
+        if exchange_info is not None or quote_assets:
+            option = "--quote-asset" if quote_assets else "--exchange-info"
             raise UnknownSettingError(f"{folder} has its venue's metadata: {option} is for captures")
         return CaptureSession(read_session(journal.session_record().body or ""), ())
     try:
-        return read_capture(journal, None if exchange_info is None else exchange_info.read_bytes(), assets)
+        return read_capture(journal, None if exchange_info is None else exchange_info.read_bytes(), quote_assets)
     except (OSError, ValueError) as error:
         raise UnknownSettingError(f"{exchange_info} is not the answer to exchangeInfo: {error}") from None

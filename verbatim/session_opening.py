@@ -1,15 +1,20 @@
 """`verbatim.open` and `verbatim.follow`: find sessions by id, path, folder, bundle or address, and read them."""
 
 import os
-from collections.abc import Collection, Iterable
+import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
+
+import pyarrow as pa
 
 from analysis.record_stream import RecordStream
 from analysis.session import Session
-from analysis.session_tables import Moment, SessionPlace
+from analysis.session_tables import Moment, SessionPlace, UnreadableSession, UnreadableSessionWarning
 from journal.archive_cache import archived_sessions, cached_copy, is_address
-from journal.errors import UnknownSessionError
+from journal.errors import JournalError, UnknownSessionError
+from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import has_segments
 from journal.sessions import is_folder, list_named_journals, list_sessions
@@ -23,8 +28,8 @@ def open(session: SessionName | Iterable[SessionName], *, journals: str | os.Pat
 
     Args:
         session: An id or its first characters, `last`, the path of a session or a bundle, or the address of an archive
-            such as `s3://bucket/folder/session`. A folder or an address with several sessions opens all of them, and so
-            does a list.
+            such as `s3://bucket/folder/session`. A folder or an address with several sessions opens all that can be
+            read: a warning and `Session.unreadable` name the others. A list opens all of its sessions, or fails.
         journals: The folder in which ids are looked up.
 
     Returns:
@@ -32,12 +37,12 @@ def open(session: SessionName | Iterable[SessionName], *, journals: str | os.Pat
 
     Raises:
         UnknownSessionError: Nothing matches.
-        JournalError: A session cannot be read.
+        JournalError: A session cannot be read, and it was named or no other one of its folder can be read.
     """
-    places = _places(session, Path(journals))
-    if not places:
-        raise UnknownSessionError("no session was named. What to do: name one, or a folder with sessions.")
-    return Session(places)
+    found = find_sessions(session, Path(journals))
+    for each in found.unreadable:
+        warnings.warn(str(each), UnreadableSessionWarning, stacklevel=2)
+    return Session(*found)
 
 
 def follow(
@@ -70,23 +75,79 @@ def follow(
     )
 
 
-def _places(session: SessionName | Iterable[SessionName], journals: Path) -> list[SessionPlace]:
+class FoundSessions(NamedTuple):
+    """The sessions that a name means, and those of its folder that cannot be read."""
+
+    places: tuple[SessionPlace, ...]
+    unreadable: tuple[UnreadableSession, ...] = ()
+
+
+def find_sessions(session: SessionName | Iterable[SessionName], journals: Path) -> FoundSessions:
+    """Return the sessions that `open` opens.
+
+    Raises:
+        UnknownSessionError: Nothing matches.
+        JournalError: No session of a folder can be read.
+    """
     if isinstance(session, Session):
-        return list(session.places)
+        return FoundSessions(session.places, session.unreadable)
     if isinstance(session, str | os.PathLike):
-        return _named_places(os.fspath(session), journals)
-    return [place for name in session for place in _places(name, journals)]
+        return _find_named(os.fspath(session), journals)
+    found = [find_sessions(name, journals) for name in session]
+    if not found:
+        raise UnknownSessionError("no session was named. What to do: name one, or a folder with sessions.")
+    return FoundSessions(
+        tuple(place for each in found for place in each.places),
+        tuple(left for each in found for left in each.unreadable),
+    )
 
 
-def _named_places(session: str, journals: Path) -> list[SessionPlace]:
+def _find_named(session: str, journals: Path) -> FoundSessions:
     if is_address(session):
-        return [SessionPlace(cached_copy(address), address) for address in archived_sessions(session)]
+        addresses = archived_sessions(session)
+        return _readable([(address, partial(_archived_place, address)) for address in addresses])
     if is_file(session):
         unpacked = UnpackedBundle(Path(session))
-        return [SessionPlace(unpacked.folder, session, unpacked)]
+        return FoundSessions((SessionPlace(unpacked.folder, session, unpacked),))
     folder = Path(session)
     if session and is_folder(folder) and not has_segments(folder):
         inside = [found.path for found in list_sessions(folder)] + list_named_journals(folder)
         if inside:
-            return [SessionPlace(path) for path in inside]
-    return [SessionPlace(find(journals, session))]
+            return _readable([(str(path), partial(SessionPlace, path)) for path in inside])
+    return FoundSessions((SessionPlace(find(journals, session)),))
+
+
+def _archived_place(address: str) -> SessionPlace:
+    return SessionPlace(cached_copy(address), address)
+
+
+def _readable(candidates: Sequence[tuple[str, Callable[[], SessionPlace]]]) -> FoundSessions:
+    """Return the sessions that can be read, each with its name, and the others with the reason.
+
+    Raises:
+        JournalError: No session can be read; this is the error of the first.
+    """
+    places: list[SessionPlace] = []
+    unreadable: list[UnreadableSession] = []
+    first: JournalError | None = None
+    for name, make_place in candidates:
+        try:
+            place = make_place()
+            _check_readable(place.folder)
+        except (JournalError, pa.ArrowException, OSError, ValueError) as error:
+            if first is None:
+                first = error if isinstance(error, JournalError) else JournalError(f"{name}: {error}")
+            lines = str(error).splitlines()
+            unreadable.append(UnreadableSession(name, lines[0] if lines else type(error).__name__))
+        else:
+            places.append(place)
+    if first is not None and not places:
+        raise first
+    return FoundSessions(tuple(places), tuple(unreadable))
+
+
+def _check_readable(folder: Path) -> None:
+    """Raise an error if the tables of a session cannot be made. Reads the first record and the segments' footers."""
+    journal = Journal.open(folder)
+    journal.session_record()
+    journal.check_seams()

@@ -1,5 +1,9 @@
-"""Printing for people and scripts. Every command prints through these functions, which escape foreign text."""
+"""Printing for people and scripts. Every command prints through these functions, which escape foreign text.
 
+Colour is for terminals, and the variable NO_COLOR turns it off (https://no-color.org), also in logs and tables.
+"""
+
+import os
 from typing import IO, Any
 
 import click
@@ -9,9 +13,14 @@ from journal.printable import printable
 
 def echo(message: object = "", *, err: bool = False, nl: bool = True, file: IO[Any] | None = None) -> None:
     """Print a text, with escaped control characters (journal/printable.py). A newline and a tab are printed."""
-    click.echo(printable(str(message)), err=err, nl=nl, file=file)
+    click.echo(printable(str(message)), err=err, nl=nl, file=file, color=_colour())
 
 
 def secho(message: object = "", *, err: bool = False, nl: bool = True, **styles: Any) -> None:
     """Print a text as `echo` does, in a style."""
-    click.echo(click.style(printable(str(message)), **styles), err=err, nl=nl)
+    click.echo(click.style(printable(str(message)), **styles), err=err, nl=nl, color=_colour())
+
+
+def _colour() -> bool | None:
+    """Return False if styles are to be removed; click decides else, by the terminal."""
+    return False if os.environ.get("NO_COLOR") else None

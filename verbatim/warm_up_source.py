@@ -11,7 +11,7 @@ FILES = frozenset({".csv", ".zip", ".json"})  # of candles; any other file is a 
 
 
 def read_candles(source: str, journals: Path) -> "CandleStore":
-    """Return the candles of a file, or of a session: the bars that it requested, and one for each second of its trades.
+    """Return the candles of a file or a session: bars that it requested, and one a second of its trades.
 
     Args:
         source: A file, or a session as every command names one.

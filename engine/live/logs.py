@@ -148,13 +148,18 @@ def _readable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mu
     }
 
 
+def _wants_colour() -> bool:
+    """Return True for a terminal, unless the variable NO_COLOR is set (https://no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+
+
 def configure(*, level: str = "info", json_lines: bool = False) -> None:
     """Configure the logs of this process. The command line calls this once."""
     quiet_loggers()
     last = (
         [structlog.processors.JSONRenderer()]
         if json_lines
-        else [_readable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)]
+        else [_readable, structlog.dev.ConsoleRenderer(colors=_wants_colour(), pad_event_to=0, sort_keys=False)]
     )
     structlog.configure(
         processors=[

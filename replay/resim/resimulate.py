@@ -28,6 +28,7 @@ from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from engine.venues.candle_store import CandleStore
+from journal.progress import Progress
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.trust_key import marked
@@ -89,7 +90,7 @@ class ResimOptions(msgspec.Struct, frozen=True, kw_only=True):
     history: CandleStore | None = None  # bars from before the session; None: those that it recorded
 
 
-def resimulate(folder: Path, into: Path, options: ResimOptions) -> ResimOutcome:
+def resimulate(folder: Path, into: Path, options: ResimOptions, on_progress: Progress | None = None) -> ResimOutcome:
     """Resimulate a session into a new journal.
 
     Every market record is in it, so it can be replayed and queried like any other session.
@@ -98,19 +99,24 @@ def resimulate(folder: Path, into: Path, options: ResimOptions) -> ResimOutcome:
         folder: The source.
         into: The new folder.
         options: What to change.
+        on_progress: Called with the seconds of the session that are done, and all of them.
 
     Raises:
         CannotResimulateError: The session cannot be resimulated.
         CoreError: A step failed.
     """
     with rare_collections():
-        resimulation = _Resimulation(Journal.open(folder), options, whole=True)
+        journal = Journal.open(folder)
+        resimulation = _Resimulation(journal, options, whole=True)
+        report = None if on_progress is None else _TimeReporter(journal, options, on_progress)
         writer = JournalWriter.create(into, sync=False, group_rows=GROUP_ROWS, group_delay_s=GROUP_DELAY_S)
 
         def append(records: Sequence[Record], *, urgent: bool) -> None:
             del urgent  # no request is sent
             writer.append_step(records)
             writer.wait_for_room()
+            if report is not None:
+                report.add(records)
 
         try:
             resimulation.run(append)
@@ -123,7 +129,10 @@ def resimulate(folder: Path, into: Path, options: ResimOptions) -> ResimOutcome:
 
 
 def resimulate_decisions(
-    source: Path | Journal, options: ResimOptions, on_records: Callable[[Sequence[Record]], None]
+    source: Path | Journal,
+    options: ResimOptions,
+    on_records: Callable[[Sequence[Record]], None],
+    on_progress: Progress | None = None,
 ) -> ResimOutcome:
     """Resimulate a session without writing a journal, and pass on its records step by step.
 
@@ -134,6 +143,7 @@ def resimulate_decisions(
         source: A session's folder, or a journal that may still grow.
         options: What to change.
         on_records: Receives the records of each step.
+        on_progress: Called with the seconds of the session that are done, and all of them.
 
     Raises:
         CannotResimulateError: The session cannot be resimulated.
@@ -141,17 +151,37 @@ def resimulate_decisions(
     """
     journal = source if isinstance(source, Journal) else Journal.open(source)
     count = 0
+    report = None if on_progress is None else _TimeReporter(journal, options, on_progress)
 
     def append(records: Sequence[Record], *, urgent: bool) -> None:
         nonlocal count
         del urgent
         count += len(records)
         on_records(records)
+        if report is not None:
+            report.add(records)
 
     with rare_collections():
         resimulation = _Resimulation(journal, options, whole=False)
         resimulation.run(append)
     return resimulation.outcome(journal.folder, count)
+
+
+class _TimeReporter:
+    """Reports progress in session time, since the records of source and result differ in number."""
+
+    def __init__(self, journal: Journal, options: ResimOptions, on_progress: Progress) -> None:
+        last_seq = journal.last_seq if options.until_seq is None else min(options.until_seq, journal.last_seq)
+        self._begins_ns = journal.session_record().time_ns
+        self._seconds = max(0, next(journal.records(last_seq, last_seq)).time_ns - self._begins_ns) // SECOND_NS
+        self._on_progress = on_progress
+        self._done = 0
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Report the time of a step, once a second."""
+        if records and (done := (records[-1].time_ns - self._begins_ns) // SECOND_NS) > self._done:
+            self._done = done
+            self._on_progress(done, self._seconds)
 
 
 def refuse_session(journal: Journal, session: SessionBody) -> None:

@@ -59,7 +59,7 @@ class FidelityRow(msgspec.Struct, frozen=True):
     # the median lateness of the model's first fills, from the feed's latency or the clocks; other figures exclude it
     clock_ms: float
     fill_apart_ms: float  # the median distance of first fills, if both filled
-    price_apart: float  # the mean of modelled minus recorded fill price, a figure for people
+    price_apart: Decimal  # the mean of modelled minus recorded fill price
     cost: float  # the figure to minimise: orders that disagree, and times apart
     worst: list[str]
 
@@ -243,7 +243,7 @@ def compare_orders(model: VenueModel, recorded: OrdersById, modelled: OrdersById
     clock_ns = int(median(modelled[name].first_fill_ns - recorded[name].first_fill_ns for name in both)) if both else 0
     agree, cost = 0, 0.0
     apart_ms: list[float] = []
-    prices: list[float] = []
+    prices: list[Decimal] = []
     worst: list[tuple[float, str]] = []
     for name, ours in recorded.items():
         theirs = modelled.get(name, ComparedOrder(ours.quantity))
@@ -258,7 +258,7 @@ def compare_orders(model: VenueModel, recorded: OrdersById, modelled: OrdersById
                 else ""
             )
             apart_ms.append(abs(late_ns) / MILLISECOND_NS)
-            prices.append(float(theirs.notional / theirs.filled - ours.notional / ours.filled))
+            prices.append(theirs.notional / theirs.filled - ours.notional / ours.filled)
             missing += min(abs(late_ns) / FILL_GAP_NS_MAX, 1)
         cost += missing
         worst.append((missing, f"{name}: filled {ours.filled:f} at the venue, {theirs.filled:f} in the model{apart}"))
@@ -270,7 +270,7 @@ def compare_orders(model: VenueModel, recorded: OrdersById, modelled: OrdersById
         filled_modelled=sum((modelled[name].filled for name in recorded if name in modelled), Decimal(0)),
         clock_ms=clock_ns / MILLISECOND_NS,
         fill_apart_ms=median(apart_ms) if apart_ms else 0.0,
-        price_apart=sum(prices) / len(prices) if prices else 0.0,
+        price_apart=sum(prices, Decimal(0)) / max(len(prices), 1),
         cost=cost,
         worst=[text for missing, text in sorted(worst, key=lambda entry: -entry[0])[:WORST_MAX] if missing],
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from engine.session_record import SessionBody
+from journal.progress import Progress
 from journal.reader import Journal
 from replay.resim.resimulate import ResimOptions
 from replay.resim.venue_model import VenueModel
@@ -25,9 +26,23 @@ class LookaheadResult(msgspec.Struct, frozen=True):
 
 
 def lookahead(
-    folder: Path, *, session: SessionBody, model: VenueModel, cuts: int, balances: dict[str, str] | None = None
+    folder: Path,
+    *,
+    session: SessionBody,
+    model: VenueModel,
+    cuts: int,
+    balances: dict[str, str] | None = None,
+    on_progress: Progress | None = None,
 ) -> LookaheadResult:
     """Resimulate a session whole and at `cuts` evenly spaced cuts, until decisions differ.
+
+    Args:
+        folder: The recorded session.
+        session: Its SESSION record, with changes.
+        model: The simulated venue.
+        cuts: How many cuts.
+        balances: The account's money, where the session states none.
+        on_progress: Called with the runs done and to do.
 
     Raises:
         CannotResimulateError: The session cannot be resimulated.
@@ -39,6 +54,8 @@ def lookahead(
         seq = last * number // (cuts + 1)
         read_until.append(seq)
         cut_ns = next(Journal.open(folder).records(seq, seq)).time_ns
+        if on_progress is not None:
+            on_progress(number, cuts + 1)
         known = _decisions_until(folder, session, model, balances, seq)
         if changed := changed_decisions(_decided_before(whole, cut_ns), _decided_before(known, cut_ns)):
             return LookaheadResult(len(whole), read_until, changed, seq)

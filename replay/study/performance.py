@@ -1,7 +1,8 @@
 """The result of a session in figures that can be compared: intents, orders, fills, position, P&L, fees.
 
-P&L is by average cost, in the quote asset, from the engine's own facts. It includes positions carried from earlier
-sessions.
+P&L is by average cost, in the quote asset, as the engine's own Position facts state it. It includes positions carried
+from earlier sessions. `verbatim pnl` (pnl.py) computes another amount from the fills: by any cost method, in the
+reporting currency, with funding. Sessions before accounting 3 have no rates for it.
 """
 
 from collections import Counter

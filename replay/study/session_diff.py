@@ -16,7 +16,7 @@ from engine.record_codec import read_command, read_fact, read_request
 from engine.session_record import SessionBody, read_session, without_silence_rules
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.study.decisions import ChangedDecision, changed_decisions, session_decisions
+from replay.study.decisions import ChangedDecision, changed_decisions, decision_diff_lines, session_decisions
 
 CODE, CONFIGURATION, DATA, LATENCY, FILL, DECISION = "code", "configuration", "data", "latency", "fill", "decision"
 ANSWER, COMMAND = "answer", "command"
@@ -69,6 +69,11 @@ class SessionComparison(msgspec.Struct, frozen=True):
         first = self.differences[0]
         cause = f", by {self.cause}" if self.cause != first.kind else ""
         return f"diff: the first difference is in {first.kind}{cause}: {first.what}"
+
+    def lines(self, decisions: int) -> list[str]:
+        """Return the comparison for people, with so many of the decisions that differ."""
+        first = (f"{difference.kind}: {difference.what}" for difference in self.differences)
+        return [*self.session, *first, *decision_diff_lines(self.decisions, decisions), self.verdict]
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""

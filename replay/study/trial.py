@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from journal.progress import Progress
 from journal.record import Record
 from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_decisions
 from replay.study.decisions import DecisionReader, RecordedDecision
@@ -18,8 +19,13 @@ class Trial(NamedTuple):
     decisions: list[RecordedDecision]
 
 
-def run_trial(folder: Path, options: ResimOptions) -> Trial:
+def run_trial(folder: Path, options: ResimOptions, on_progress: Progress | None = None) -> Trial:
     """Resimulate a session and keep only decisions and figures.
+
+    Args:
+        folder: The session.
+        options: What to change.
+        on_progress: As of `resimulate`.
 
     Raises:
         CannotResimulateError: The session cannot be resimulated.
@@ -34,5 +40,5 @@ def run_trial(folder: Path, options: ResimOptions) -> Trial:
             if (decision := reader.read(record)) is not None:
                 decisions.append(decision)
 
-    outcome = resimulate_decisions(folder, options, add_records)
+    outcome = resimulate_decisions(folder, options, add_records, on_progress)
     return Trial(outcome, counter.performance, decisions)

@@ -236,7 +236,8 @@ def _sessions(session: str, journals: Path) -> "WatchedSessions":
     from journal.recover import has_segments
     from journal.sessions import is_folder
     from verbatim.alerts.watched_sessions import WatchedSessions
-    from verbatim.session_lookup import LAST, find
+    from verbatim.options import LAST
+    from verbatim.session_lookup import find
 
     if session == LAST:
         if not journals.is_dir():

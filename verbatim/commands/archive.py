@@ -1,20 +1,23 @@
 """`verbatim archive`: copy a sealed session to object storage or another folder, by journal/archive.py."""
 
+import json
 from pathlib import Path
 
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
 
 @click.command("archive")
-@click.argument("session")
+@session_argument()
 @click.argument("uri", metavar="URI")
 @journals_option
-def command(*, session: str, uri: str, journals: Path) -> None:
+@json_option
+def command(*, session: str, uri: str, journals: Path, as_json: bool) -> None:
     """Copy SESSION, which has ended, into a folder of its name at URI: a path, or s3://bucket/folder.
 
     Each file is read again and compared; nothing is overwritten; an interrupted call continues when it is repeated.
@@ -25,7 +28,8 @@ def command(*, session: str, uri: str, journals: Path) -> None:
     from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError
 
     try:
-        done = archive(find(journals, session), open_location(uri))
+        with progress("archiving", "files") as line:
+            done = archive(find(journals, session), open_location(uri), line.report)
     except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
     except ArchiveFailedError as error:
@@ -34,6 +38,10 @@ def command(*, session: str, uri: str, journals: Path) -> None:
         stop(str(error))
     files = done.manifest.files
     size = sum(file.bytes for file in files)
+    if as_json:
+        counts = {"files": len(files), "copied": done.copied, "bytes": size, "records": done.manifest.records}
+        echo(json.dumps({"address": done.where, **counts, "chain": done.manifest.chain}))
+        return
     echo(
         f"archived: {len(files)} files, {size:,} bytes, {len(files) - done.copied} of them there already; "
         f"{done.manifest.records:,} records, chain {done.manifest.chain[:16]}"

@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
 @click.command("ask")
-@click.argument("session")
+@session_argument()
 @click.option(
     "--at",
     "at",
@@ -37,7 +38,8 @@ def command(*, session: str, at: str | None, journals: Path, trust_code: bool, a
     from replay.moments import UnknownMomentError
 
     try:
-        state = open_to_read(journals, session).state(at, trust_code=trust_code)
+        with progress("reading") as line:
+            state = open_to_read(journals, session).state(at, trust_code=trust_code, on_progress=line.report)
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
     except (JournalError, UnknownMomentError, StrategyError, UntrustedSourceError) as error:

@@ -5,17 +5,18 @@ verbatim/strategy_files.py.
 """
 # ruff: noqa: A005 - a command's module bears its name, and is only ever imported as one of verbatim.commands
 
+import json
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, find_to_resimulate, session_in, trusted_key
+from verbatim.options import complete_file, journals_option, json_option, session_argument
+from verbatim.progress_line import progress
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -30,8 +31,8 @@ RECORDED = "recorded"
 
 
 @click.command("bisect")
-@click.argument("session")
-@click.argument("strategy", metavar="[FILE[:CLASS]]", required=False)
+@session_argument()
+@click.argument("strategy", shell_complete=complete_file, metavar="[FILE[:CLASS]]", required=False)
 @click.option(
     "--records", is_flag=True, help="Find the smallest run of records over which --good and --bad decide otherwise."
 )
@@ -62,6 +63,7 @@ RECORDED = "recorded"
 )
 @click.option("--trust-code", is_flag=True, help="Run code though the session was not recorded on this machine.")
 @journals_option
+@json_option
 def command(
     *,
     session: str,
@@ -74,6 +76,7 @@ def command(
     balances: tuple[str, ...],
     trust_code: bool,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Find the commit that changed the decisions of FILE on SESSION, or with --records the smallest run that shows it.
 
@@ -91,13 +94,23 @@ def command(
             _VersionSpec(good or RECORDED, strategy, settings),
             _VersionSpec(bad, strategy, (*settings, *(variant.split(",") if variant else ()))),
         )
-        _by_records(session, sides, balances, trust_code=trust_code, journals=journals)
+        _by_records(session, sides, balances, trust_code=trust_code, journals=journals, as_json=as_json)
         return
     if strategy is None or good is None:
         raise click.UsageError("FILE and --good must name the commits to try")
     if variant is not None:
         raise click.UsageError("--variant needs --records: without it, commits are compared")
-    _by_commits(session, strategy, good, bad or "HEAD", settings, balances, trust_code=trust_code, journals=journals)
+    _by_commits(
+        session,
+        strategy,
+        good,
+        bad or "HEAD",
+        settings,
+        balances,
+        trust_code=trust_code,
+        journals=journals,
+        as_json=as_json,
+    )
 
 
 # ---- commits
@@ -113,44 +126,40 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
     *,
     trust_code: bool,
     journals: Path,
+    as_json: bool,
 ) -> None:
-    from engine.session_record import read_session
     from engine.strategy.source_guard import StrategyError
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
     from replay.overrides import UnknownOverrideError, apply_overrides, parse_settings, with_strategy
-    from replay.resim.venue_model import measure_latency, parse_balances
     from replay.study.decisions import changed_decisions
     from replay.study.regress import Job, run_job
+    from verbatim.changed_session import changed_session
     from verbatim.strategy_files import commits, read_strategy
 
     path, _, cls = strategy.partition(":")
 
     with study_failures():
-        folder = find_decided(journals, session)
-        journal = Journal.open(folder)
-        recorded = read_session(journal.session_record().body or "")
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
-        model, overrides, given = (
-            measure_latency(journal).model,
-            parse_settings(settings),
-            parse_balances(parse_settings(balances)),
+        overrides = parse_settings(settings)
+        base = changed_session(
+            open_to_read(journals, session),
+            balances=parse_settings(balances),
+            needs_decisions=True,
+            trust_code=trust_code,
         )
+        folder = base.folder
 
         def decided(revision: str) -> "JobResult | str":
             """Resimulate a revision; return its result, or the reason why it cannot run, which differs too."""
             try:
                 version = read_strategy(f"{path}@{revision}{':' + cls if cls else ''}")
-                body = apply_overrides(with_strategy(recorded, version), overrides)
+                body = apply_overrides(with_strategy(base.recorded, version), overrides)
             except StrategyError as error:
                 return str(error)
             job = Job(
                 version=revision,
                 folder=folder.absolute(),
                 body=body,
-                model=model,
-                balances=given,
+                model=base.model,
+                balances=base.balances,
                 cache_folder=journals.absolute().parent / "resims" / ".results",
             )
             ended = run_job(job)
@@ -170,15 +179,28 @@ def _by_commits(  # noqa: PLR0917 - as the command has them
                 f"no commit between {good} and {bad} touches {Path(path).absolute().parent}. "
                 "What to do: name an ancestor of --bad with --good."
             )
-        at = _first_other(len(between), lambda number: bool(other(between[number][0])))
+        with progress("resimulating", "commits"):
+            at = _first_other(len(between), lambda number: bool(other(between[number][0])))
         if at is None:
+            if as_json:
+                echo(json.dumps({"commits": len(between), "commit": None}))
+                return
             echo(f"bisect: of {len(between)} commits from {good} to {bad} none decides otherwise on {folder.name}")
             return
         revision, title = between[at]
         why = other(revision)
-    echo(f"bisect: {revision[:12]} {title}")
-    _print_change(why)
+    if as_json:
+        echo(json.dumps({"commits": len(between), "commit": revision, "title": title, **_change_json(why)}))
+    else:
+        echo(f"bisect: {revision[:12]} {title}")
+        _print_change(why)
     raise SystemExit(DIFFERS)
+
+
+def _change_json(why: "list[ChangedDecision] | str") -> dict[str, Any]:
+    import msgspec
+
+    return {"error": why, "changed": []} if isinstance(why, str) else {"error": "", "changed": msgspec.to_builtins(why)}
 
 
 def _print_change(why: "list[ChangedDecision] | str") -> None:
@@ -244,6 +266,14 @@ class _VersionSpec:
         body = recorded if self.spec is None else with_strategy(recorded, read_strategy(self.spec, name=called))
         return apply_overrides(body, parse_settings(self.settings))
 
+    def again(self, called: str) -> list[str]:
+        """Return the options of `verbatim backtest` for this version, where its strategy has the name of its file."""
+        settings = (
+            each.replace(f"strategy.{called}.", f"strategy.{self.stem}.", 1) if called else each
+            for each in self.settings
+        )
+        return [*(["--strategy", self.spec] if self.spec else []), *(f"--set={each}" for each in settings)]
+
 
 def _by_records(
     session: str,
@@ -252,36 +282,38 @@ def _by_records(
     *,
     trust_code: bool,
     journals: Path,
+    as_json: bool,
 ) -> None:
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
+    import msgspec
+
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import measure_latency, parse_balances
     from replay.study.minimize import find_minimal_run
+    from verbatim.changed_session import changed_session
     from verbatim.warmup import compile_if_new
 
     with study_failures():
-        folder = find_to_resimulate(journals, session)
-        recorded = session_in(folder)
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
+        base = changed_session(
+            open_to_read(journals, session), balances=parse_settings(balances), trust_code=trust_code
+        )
+        recorded = base.recorded
         called = "" if recorded.strategies else sides[0].stem
         bodies = [side.body(recorded, called) for side in sides]
         compile_if_new()
-        model, given = measure_latency(Journal.open(folder)).model, parse_balances(parse_settings(balances))
         with no_sockets():
-            good, bad = (ResimOptions(session=body, model=model, balances=given) for body in bodies)
-            found = find_minimal_run(folder, good, bad, _progress)
+            good, bad = (ResimOptions(session=body, model=base.model, balances=base.balances) for body in bodies)
+            with progress("resimulating", "runs") as line:
+                found = find_minimal_run(base.folder, good, bad, line.report)
+    if as_json and found.run is None:
+        echo(json.dumps({**msgspec.to_builtins(found), "repeat": []}))
+        return
     if found.run is None:
         echo(
             f"bisect: {found.decisions:,} decisions on {found.records:,} records of the market, and none differs: "
             f"{sides[1].text} decides as {sides[0].text}"
         )
         return
-    _print_run(found.run, found.records, found.tried)
-    echo("repeat it, the good one first:")
     words = ("--from", str(found.run.first_seq), "--until", str(found.run.last_seq))
     given_again = [
         *(f"--balance={each}" for each in balances),
@@ -289,19 +321,15 @@ def _by_records(
         "--journals",
         str(journals),
     ]
-    for side in sides:
-        set_again = (
-            each.replace(f"strategy.{called}.", f"strategy.{side.stem}.", 1) if called else each
-            for each in side.settings
-        )
-        which = [*(["--strategy", side.spec] if side.spec else []), *(f"--set={each}" for each in set_again)]
-        echo(f"  {shlex.join(['verbatim', 'backtest', session, *words, *which, *given_again])}")
+    repeat = [["verbatim", "backtest", session, *words, *side.again(called), *given_again] for side in sides]
+    if as_json:
+        echo(json.dumps({**msgspec.to_builtins(found), "repeat": repeat}))
+    else:
+        _print_run(found.run, found.records, found.tried)
+        echo("repeat it, the good one first:")
+        for command_words in repeat:
+            echo(f"  {shlex.join(command_words)}")
     raise SystemExit(DIFFERS)
-
-
-def _progress(tried: int) -> None:
-    if sys.stderr.isatty():
-        echo(f"\r{tried:,} runs tried\r", nl=False, err=True)
 
 
 def _print_run(run: "MinimalRun", of: int, tried: int) -> None:

@@ -1,11 +1,13 @@
 """`verbatim bundle`: pack a session, or a slice of it, into one file, by replay/session_bundle.py."""
 
+import json
 from pathlib import Path
 
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find
 from verbatim.terminal import echo
 
@@ -20,7 +22,7 @@ def _redactions(_context: click.Context, _option: click.Parameter, text: str | N
 
 
 @click.command("bundle")
-@click.argument("session")
+@session_argument()
 @click.argument("target", type=click.Path(path_type=Path), metavar="FILE.vbundle")
 @click.option("--from", "begin", metavar="SEQ|TIME", help="Begin at the last CHECKPOINT at or before this (UTC).")
 @click.option(
@@ -29,6 +31,7 @@ def _redactions(_context: click.Context, _option: click.Parameter, text: str | N
 @click.option("--redact", metavar="NAME,...", callback=_redactions, help=f"Take out: {', '.join(REDACTIONS)}.")
 @click.option("--hide", multiple=True, metavar="TEXT", help="Replace this text everywhere; may be repeated.")
 @journals_option
+@json_option
 def command(
     *,
     session: str,
@@ -38,6 +41,7 @@ def command(
     redact: tuple[str, ...],
     hide: tuple[str, ...],
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Make FILE.vbundle of SESSION: a file that a stranger can verify, query and replay.
 
@@ -57,24 +61,30 @@ def command(
     try:
         folder = find(journals, session)
         from_seq, to_seq = find_span(Journal.open(folder), begin, end)
-        made = write_bundle(
-            folder,
-            target,
-            from_seq=None if begin is None else from_seq,
-            to_seq=None if end is None else to_seq,
-            make_redaction=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
-            redacted=(*redact, *([f"{len(hide)} text{'' if len(hide) == 1 else 's'}"] if hide else [])),
-        )
+        with progress("packing"):
+            made = write_bundle(
+                folder,
+                target,
+                from_seq=None if begin is None else from_seq,
+                to_seq=None if end is None else to_seq,
+                make_redaction=(lambda first: Redaction(first, redact, hide)) if redact or hide else None,
+                redacted=(*redact, *([f"{len(hide)} text{'' if len(hide) == 1 else 's'}"] if hide else [])),
+            )
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
     except JournalFailedError as error:
         stop(str(error), FAILED)
     except (JournalError, UnknownMomentError, StrategyError) as error:
         stop(str(error))
+    size = target.stat().st_size
+    if as_json:
+        extent = {"whole": made.whole, "first_seq": made.first_seq, "last_seq": made.last_seq}
+        echo(json.dumps({"path": str(target), **extent, "redacted": made.redacted, "bytes": size}))
+        return
     what = (
         "the whole session, byte for byte"
         if made.whole
         else f"records {made.first_seq:,} to {made.last_seq:,}, sealed again"
     )
-    echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {target.stat().st_size:,} bytes")
+    echo(f"bundle: {what}; redacted: {', '.join(made.redacted) or 'nothing'}; {size:,} bytes")
     echo(target)

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import BAD_INPUT, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
 from verbatim.terminal import echo
 
 
 @click.command("cockpit")
-@click.argument("sessions", nargs=-1)
+@session_argument("sessions", nargs=-1)
 @journals_option
 @click.option("--port", default=8765, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
 @click.option("--read-only", is_flag=True, help="Refuse commands to running sessions.")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from verbatim.options import session_argument
 from verbatim.terminal import echo
 
 COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
@@ -16,7 +17,7 @@ ABOUT_ONE = {  # these concern one object: its kind, and an example of its name
 
 
 @click.command("control")
-@click.argument("session")
+@session_argument()
 @click.argument("order", metavar="COMMAND", type=click.Choice((*COMMANDS, *ABOUT_ONE)))
 @click.argument("about", metavar="[NAME]", default="")
 @click.option("--reason", default="", help="Reason, kept in the record.")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.options import complete_file
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -26,7 +28,12 @@ if TYPE_CHECKING:
     help="Duration; a capture plays to its end.",
 )
 @click.option("--journals", type=click.Path(path_type=Path), default=Path("journals"), show_default=True)
-@click.option("--strategy", default="", help="FILE:CLASS of a strategy of your own, instead of the examples.")
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    default="",
+    help="FILE:CLASS of a strategy of your own, instead of the examples.",
+)
 @click.option(
     "--transport",
     type=click.Choice(["standard", "fast"]),
@@ -78,8 +85,8 @@ def command(
 
     summary = run_or_stop(main)
     try:
-        with console.status("replaying..."):
-            verdict = replay_session(summary.folder)
+        with progress("replaying") as shown:
+            verdict = replay_session(summary.folder, on_progress=shown.report)
     except KeyboardInterrupt:
         stop(f"interrupted during the replay; the session is in {short_path(summary.folder)}", FAILED)
     if as_json:

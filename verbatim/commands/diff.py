@@ -6,14 +6,15 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
 @click.command("diff")
-@click.argument("one")
-@click.argument("other")
+@session_argument("one")
+@session_argument("other")
 @journals_option
 @click.option(
     "--decisions", "shown", default=20, show_default=True, type=click.IntRange(min=0), help="How many are shown."
@@ -27,13 +28,13 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
     the market record or timer behind them, never by record number.
     """
     from journal.errors import DamagedJournalError, JournalError
-    from replay.study.decisions import decision_diff_lines
 
     if by_cause:
         _print_bridge(journals, one, other, shown, as_json=as_json)
         return
     try:
-        found = open_to_read(journals, one).diff(open_to_read(journals, other))
+        with progress("comparing"):
+            found = open_to_read(journals, one).diff(open_to_read(journals, other))
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
@@ -41,13 +42,8 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
     if as_json:
         echo(json.dumps(found.as_json()))
     else:
-        for line in found.session:
+        for line in found.lines(shown):
             echo(line)
-        for difference in found.differences:
-            echo(f"{difference.kind}: {difference.what}")
-        for line in decision_diff_lines(found.decisions, shown):
-            echo(line)
-        echo(found.verdict)
     if not found.same:
         raise SystemExit(DIFFERS)
 
@@ -58,7 +54,8 @@ def _print_bridge(journals: Path, one: str, other: str, shown: int, *, as_json: 
     from replay.study.pnl_bridge import bridge_json, bridge_lines
 
     try:
-        bridges = open_to_read(journals, one).pnl_bridge(open_to_read(journals, other))
+        with progress("comparing"):
+            bridges = open_to_read(journals, one).pnl_bridge(open_to_read(journals, other))
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

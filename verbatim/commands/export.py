@@ -1,13 +1,15 @@
 """`verbatim export`: write a session's records (journal/export.py) or each of its views (analysis/sql_session.py)."""
 
+import json
 from pathlib import Path
 
 import click
 
 from journal.record import Kind
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read
+from verbatim.options import journals_option, json_option, session_argument
+from verbatim.progress_line import progress
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
@@ -21,13 +23,14 @@ def _kinds(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 
 @click.command("export")
-@click.argument("session")
+@session_argument()
 @click.argument("target", type=click.Path(path_type=Path), metavar="FILE.parquet|FILE.csv|FILE.jsonl|FOLDER")
 @click.option("--kinds", metavar="KIND,...", callback=_kinds, help="Only records of these kinds.")
 @click.option("--sources", metavar="SOURCE,...", help="Only records of these sources.")
 @click.option("--from", "begin", metavar="SEQ|TIME", help="From this record, or the first at or after this time (UTC).")
 @click.option("--to", "end", metavar="SEQ|TIME", help="Up to this record, or the last at or before this time (UTC).")
 @journals_option
+@json_option
 def command(
     *,
     session: str,
@@ -37,6 +40,7 @@ def command(
     begin: str | None,
     end: str | None,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Write SESSION's records to one file, or every view of `verbatim sql` to Parquet files in a FOLDER.
 
@@ -47,40 +51,26 @@ def command(
         raise click.UsageError("a FOLDER gets the views whole: without --kinds, --sources, --from and --to")
     from analysis.sql_session import QueryError
     from journal.errors import DamagedJournalError, JournalError, JournalFailedError
-    from journal.export import export
-    from journal.reader import Journal
-    from replay.moments import UnknownMomentError, find_span
+    from replay.moments import UnknownMomentError
 
     try:
-        folder = find_to_read(journals, session)
-        if is_folder:
-            rows = _views(folder, target)
-        else:
-            journal = Journal.open(folder)
-            from_seq, to_seq = find_span(journal, begin, end)
-            names = None if sources is None else frozenset(sources.split(","))
-            rows = export(journal, target, from_seq=from_seq, to_seq=to_seq, kinds=kinds, sources=names)
+        with progress("exporting") as line:
+            rows = open_to_read(journals, session).export(
+                target,
+                kinds=kinds or (),
+                sources=() if sources is None else sources.split(","),
+                start=begin,
+                end=end,
+                on_progress=line.report,
+            )
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalFailedError as error:
         stop(str(error), FAILED)
     except (JournalError, UnknownMomentError, QueryError) as error:
         stop(str(error))
+    if as_json:
+        echo(json.dumps({"path": str(target), "rows": rows}))
+        return
     echo(f"export: {rows:,} rows")
     echo(target)
-
-
-def _views(folder: Path, target: Path) -> int:
-    from analysis.sql_session import connect, export_parquet, list_views
-    from journal.errors import DamagedJournalError
-    from journal.export import atomic_output
-    from journal.verify import verify
-
-    if problems := verify(folder).problems:  # DuckDB checks no checksum
-        raise DamagedJournalError(folder, problems[0], "export what is whole of it as a file, with --to")
-    connection = connect(folder)
-    with atomic_output(target) as partial:
-        partial.mkdir()
-        return sum(
-            export_parquet(connection, view.name, partial / f"{view.name}.parquet") for view in list_views(connection)
-        )

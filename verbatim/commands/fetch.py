@@ -1,11 +1,13 @@
 """`verbatim fetch`: an archived session in a new folder, proved to be what was archived. See journal/archive.py."""
 
+import json
 from pathlib import Path
 
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 
@@ -18,18 +20,20 @@ from verbatim.terminal import echo
     help="A new folder. Default: its own name in --journals.",
 )
 @journals_option
-def command(*, uri: str, into: Path | None, journals: Path) -> None:
+@json_option
+def command(*, uri: str, into: Path | None, journals: Path, as_json: bool) -> None:
     """Bring back the session that `verbatim archive` put at URI. The last line printed is the session's path."""
     from journal.archive import fetch
     from journal.archive_location import open_location
     from journal.errors import ArchiveFailedError, DamagedArchiveError, JournalError, JournalFailedError
 
     try:
-        folder = fetch(open_location(uri), into=into, journals=journals)
+        with progress("fetching", "files") as line:
+            folder = fetch(open_location(uri), into=into, journals=journals, on_progress=line.report)
     except DamagedArchiveError as error:
         stop(str(error), DIFFERS)
     except (ArchiveFailedError, JournalFailedError) as error:
         stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))
-    echo(folder)
+    echo(json.dumps({"path": str(folder)}) if as_json else folder)

@@ -1,15 +1,15 @@
 """`verbatim fidelity`: compare the simulated venue with the real one, order by order, by replay/study/fidelity.py."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("fidelity")
-@click.argument("session")
+@session_argument()
 @click.option(
     "--model", "model_settings", multiple=True, metavar="NAME=VALUE", help="Where the search begins, as of resim."
 )
@@ -34,14 +34,11 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     from replay.overrides import UnknownOverrideError, parse_settings
     from replay.resim.sim_setup import CannotResimulateError
     from replay.resim.venue_model import UnknownSettingError
-    from replay.study.fidelity import NothingSentError, fidelity
+    from replay.study.fidelity import NothingSentError
 
     try:
-        found = fidelity(
-            find_decided(journals, session),
-            settings=parse_settings(model_settings),
-            on_try=None if as_json else _progress,
-        )
+        with progress("comparing", "models") as shown:
+            found = open_to_read(journals, session).fidelity(parse_settings(model_settings), on_try=shown.report)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, CannotResimulateError, NothingSentError, UnknownOverrideError, UnknownSettingError) as error:
@@ -68,8 +65,3 @@ def _summary(compared: "FidelityRow") -> str:
     filled = f"{compared.filled_modelled:f} filled in the model, {compared.filled_recorded:f} at the venue"
     request_ms = compared.model.request_ns / 1e6
     return f"request {request_ms:g} ms: {alike}; {filled}; first fills {compared.fill_apart_ms:g} ms apart"
-
-
-def _progress(tried: int) -> None:
-    if sys.stderr.isatty():
-        echo(f"\r{tried} tried\r\033[K", nl=False, err=True)

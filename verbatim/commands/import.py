@@ -1,5 +1,6 @@
 """`verbatim import`: captures of other tools as a session. The reading and writing are journal/importing."""  # noqa: N999 - a command is its file's name, and import_module takes this one
 
+import json
 from pathlib import Path
 
 import click
@@ -7,7 +8,8 @@ import click
 from journal.importing.formats import FORMATS
 from journal.importing.ndjson import UNITS
 from verbatim.exit_codes import FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, json_option
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 
@@ -31,6 +33,7 @@ from verbatim.terminal import echo
     help="The folder of the new session, which must not exist. Default: its own name in --journals.",
 )
 @journals_option
+@json_option
 def command(
     *,
     files: tuple[Path, ...],
@@ -41,6 +44,7 @@ def command(
     partial: bool,
     into: Path | None,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Make a session of FILE..., captures of other tools, each message byte for byte with its receive time.
 
@@ -53,23 +57,29 @@ def command(
     from journal.importing.import_session import import_files
 
     try:
-        done = import_files(
-            files,
-            ImportOptions(name, time_field, time_unit),
-            journals=journals,
-            into=into,
-            source=source,
-            partial=partial,
-            about={**NOTHING_TRADED, "versions": {"verbatim-trading": version("verbatim-trading")}},
-        )
+        with progress("importing"):
+            done = import_files(
+                files,
+                ImportOptions(name, time_field, time_unit),
+                journals=journals,
+                into=into,
+                source=source,
+                partial=partial,
+                about={**NOTHING_TRADED, "versions": {"verbatim-trading": version("verbatim-trading")}},
+            )
     except CaptureRefusedError as error:
         stop(str(error))
     except JournalError as error:
         stop(str(error), FAILED)
     for text in done.damage:
         echo(f"left out, from there on: {text}", err=True)
-    formats = ", ".join(sorted(set(done.formats)))
-    echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({formats})")
+    formats = sorted(set(done.formats))
+    if as_json:
+        counts = {"messages": done.received, "records": done.records}
+        made = {"session": done.session, "path": str(done.folder)}
+        echo(json.dumps({**made, **counts, "formats": formats, "left_out": list(done.damage)}))
+        return
+    echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({', '.join(formats)})")
     echo(done.folder)
 
 

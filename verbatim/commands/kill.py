@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.options import session_argument
+from verbatim.progress_line import progress
+
 if TYPE_CHECKING:
     from verbatim.kill_session import Killed
 
 
 @click.command("kill")
-@click.argument("session", default="last")
+@session_argument(default="last")
 @click.option("--flatten", is_flag=True, help="Close every position too, by market orders.")
 @click.option("--config", type=click.Path(path_type=Path), help="The session's configuration: its key and clock.")
 @click.option("--journals", type=click.Path(path_type=Path), help="Folder of the journals.  [default: journals]")
@@ -51,15 +54,16 @@ def command(
             chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
         folder = find(journals or (settings.session.journals if settings else Path("journals")), session)
         body = session_to_kill(folder, chosen)
-        killed = kill(
-            folder,
-            body,
-            flatten=flatten,
-            reason=reason or "verbatim kill",
-            seconds=seconds,
-            config=chosen,
-            environment=os.environ,
-        )
+        with progress("cancelling"):
+            killed = kill(
+                folder,
+                body,
+                flatten=flatten,
+                reason=reason or "verbatim kill",
+                seconds=seconds,
+                config=chosen,
+                environment=os.environ,
+            )
     except (JournalError, KillError) as error:
         stop(str(error), BAD_INPUT)
     except Exception as error:

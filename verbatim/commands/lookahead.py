@@ -1,12 +1,14 @@
 """`verbatim lookahead`: check that no decision depends on later records, by replay/study/lookahead.py."""
 
+import json
 from pathlib import Path
 
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.options import complete_file, journals_option, json_option, session_argument
+from verbatim.progress_line import progress
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -14,8 +16,13 @@ SHOWN = 10
 
 
 @click.command("lookahead")
-@click.argument("session")
-@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@session_argument()
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
+)
 @click.option(
     "--set",
     "settings",
@@ -35,6 +42,7 @@ SHOWN = 10
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
 @journals_option
+@json_option
 def command(
     *,
     session: str,
@@ -44,43 +52,54 @@ def command(
     cuts: int,
     trust_code: bool,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Resimulate SESSION whole, and again cut off at some records: decisions before a cut must be the same.
 
     Ends with 1 if a decision depends on later records.
     """
-    from engine.session_record import read_session
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
-    from replay.overrides import apply_overrides, parse_settings, with_strategy
-    from replay.resim.venue_model import measure_latency, parse_balances
+    import msgspec
+
+    from replay.overrides import parse_settings
     from replay.study.decisions import decision_diff_lines
     from replay.study.lookahead import lookahead
+    from verbatim.changed_session import changed_session
     from verbatim.strategy_files import read_strategy
 
     with study_failures():
-        folder = find_decided(journals, session)
-        journal = Journal.open(folder)
-        recorded = read_session(journal.session_record().body or "")
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
-        body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        body = apply_overrides(body, parse_settings(settings))
-        found = lookahead(
-            folder,
-            session=body,
-            model=measure_latency(journal).model,
-            cuts=cuts,
-            balances=parse_balances(parse_settings(balances)),
+        session_to_cut = changed_session(
+            open_to_read(journals, session),
+            strategy=None if strategy is None else read_strategy(strategy),
+            settings=parse_settings(settings),
+            balances=parse_settings(balances),
+            needs_decisions=True,
+            trust_code=trust_code,
         )
-    if not found.found:
+        with progress("resimulating", "runs") as shown:
+            found = lookahead(
+                session_to_cut.folder,
+                session=session_to_cut.body,
+                model=session_to_cut.model,
+                cuts=cuts,
+                balances=session_to_cut.balances,
+                on_progress=shown.report,
+            )
+    if as_json:
+        changed = msgspec.to_builtins(found.found)
+        depends_at = found.found_at if found.found else None
+        echo(
+            json.dumps({"decisions": found.decisions, "cuts": found.cuts, "depends_at": depends_at, "changed": changed})
+        )
+    elif found.found:
+        echo(
+            f"lookahead: without the records after {found.found_at} (+), "
+            f"{len(found.found):,} earlier decisions differ (-)"
+        )
+        for line in decision_diff_lines(found.found, SHOWN):
+            echo(f"  {line}")
+    else:
         echo(
             f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on later records"
         )
-        return
-    echo(
-        f"lookahead: without the records after {found.found_at} (+), {len(found.found):,} earlier decisions differ (-)"
-    )
-    for line in decision_diff_lines(found.found, SHOWN):
-        echo(f"  {line}")
-    raise SystemExit(DIFFERS)
+    if found.found:
+        raise SystemExit(DIFFERS)

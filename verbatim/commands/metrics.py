@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
-from verbatim.options import journals_option, max_age_option
+from verbatim.options import journals_option, max_age_option, session_argument
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("metrics")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option("--port", default=8766, show_default=True, type=click.IntRange(0, 65535), help="0: any free one.")
 @max_age_option("Seconds since the newest record, above which /health answers 503.")

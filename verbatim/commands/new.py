@@ -1,16 +1,19 @@
 """`verbatim new`: write the files of a new strategy."""
 
+import json
 from pathlib import Path
 
 import click
 
+from verbatim.options import json_option
 from verbatim.terminal import echo
 
 
 @click.command("new")
 @click.argument("kind", type=click.Choice(("strategy",)))
 @click.argument("name")
-def command(kind: str, name: str) -> None:  # noqa: ARG001 - only a strategy can be written so far
+@json_option
+def command(*, kind: str, name: str, as_json: bool) -> None:  # noqa: ARG001 - only a strategy can be written so far
     """Write a strategy NAME, its configuration and a test that replays into the current folder.
 
     No file is overwritten.
@@ -22,6 +25,9 @@ def command(kind: str, name: str) -> None:  # noqa: ARG001 - only a strategy can
         paths = write_strategy(name, Path())
     except (NewStrategyError, OSError) as error:
         stop(str(error), BAD_INPUT)
+    if as_json:
+        echo(json.dumps({"class": class_of(name), "files": [str(path) for path in paths]}))
+        return
     for path in paths:
         echo(f"wrote {path}")
     echo(f"try it:  verbatim demo --strategy {paths[0]}:{class_of(name)}")

@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 
 @click.command("pnl")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option(
     "--method",
@@ -38,7 +39,8 @@ def command(*, session: str, journals: Path, method: str, by: str, as_json: bool
     from replay.study.pnl import Grouping, pnl_json, pnl_table
 
     try:
-        found = open_to_read(journals, session).pnl_report(method)
+        with progress("reading"):
+            found = open_to_read(journals, session).pnl_report(method)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

@@ -11,6 +11,7 @@ import click
 
 from verbatim.exit_codes import FAILED, stop
 from verbatim.options import check_finite, journals_option
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -75,16 +76,17 @@ def command(
     if not journals.is_dir():
         stop(f"{journals} is not a folder. What to do: name the folder of the sessions with --journals.")
     try:
-        chosen = plan_pruning(
-            journals,
-            session_line,
-            older_than_s=older_than,
-            keep_bytes=None if keep_gib is None else int(keep_gib * GIB),
-            reason_not_archived=None
-            if archived_only is None
-            else partial(reason_not_archived, open_location(archived_only)),
-        )
-        stayed = prune(journals, chosen) if yes else []
+        with progress("comparing" if archived_only else "reading"):
+            chosen = plan_pruning(
+                journals,
+                session_line,
+                older_than_s=older_than,
+                keep_bytes=None if keep_gib is None else int(keep_gib * GIB),
+                reason_not_archived=None
+                if archived_only is None
+                else partial(reason_not_archived, open_location(archived_only)),
+            )
+            stayed = prune(journals, chosen) if yes else []
     except (ArchiveFailedError, JournalFailedError) as error:
         stop(str(error), FAILED)
     except JournalError as error:

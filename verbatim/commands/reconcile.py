@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find, find_to_read
 from verbatim.terminal import echo
 
@@ -19,7 +20,7 @@ POLL_S = 0.2
 
 
 @click.command("reconcile")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option("--round", "number", type=click.IntRange(min=1), help="This round in full. Default: the last one.")
 @click.option("--now", "is_ordered", is_flag=True, help="Order a running session to reconcile, and wait for the end.")
@@ -38,7 +39,8 @@ def command(*, session: str, journals: Path, number: int | None, is_ordered: boo
     try:
         least = _order_round(journals, session) if is_ordered else None
         folder = find_to_read(journals, session)
-        rounds = read_rounds(folder) if least is None else _wait_for_end(folder, least)
+        with progress("reading" if least is None else "waiting for the round"):
+            rounds = read_rounds(folder) if least is None else _wait_for_end(folder, least)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:

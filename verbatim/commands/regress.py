@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import journals_option
-from verbatim.session_lookup import find_to_read, trusted_key
+from verbatim.options import complete_file, journals_option, session_argument
+from verbatim.progress_line import progress
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 
 @click.command("regress")
-@click.argument("sessions", nargs=-1, required=True)
+@session_argument("sessions", nargs=-1, required=True)
 @click.option(
     "--version",
     "versions",
+    shell_complete=complete_file,
     multiple=True,
     metavar="FILE[@REVISION][:CLASS]",
     help="A strategy file, also at a git revision. Compared with the recorded one, else with the first version.",
@@ -96,7 +98,8 @@ def command(
         compile_if_new()
         for session in sessions:
             jobs += _jobs(session, journals, tried, asked)
-        ends = run_jobs(run_any_job, jobs, on=on, workers=workers, on_job_done=None if as_json else _progress)
+        with progress("resimulating", "runs") as line:
+            ends = run_jobs(run_any_job, jobs, on=on, workers=workers, on_job_done=line.report)
         found = regress_rows(jobs, ends)
     if report is not None:
         from analysis.regress_report import regress_page
@@ -132,17 +135,16 @@ def _jobs(
 
     if is_address(session):
         return [ArchivedJob(version, session, asked) for version in versions]
-    return jobs_for_session(find_to_read(journals, session), versions, asked, trust_key=trusted_key(session))
+    return [
+        job
+        for place in open_to_read(journals, session).places
+        for job in jobs_for_session(place.folder, versions, asked, trust_key=place.trust_key)
+    ]
 
 
 def _title(found: "Sequence[RegressRow]") -> str:
     counts = (len({row.version for row in found}), "version"), (len({row.session for row in found}), "session")
     return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        echo(f"\r{done:,} of {total:,} resimulated" + ("\r\033[K" if done == total else ""), nl=False, err=True)
 
 
 def _table(found: "Sequence[RegressRow]") -> None:

@@ -3,20 +3,18 @@
 import json
 import os
 import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
-from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.options import complete_file, journals_option, session_argument
+from verbatim.progress_line import progress
+from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
-    from engine.session_record import StrategySettings
     from journal.record import Record
     from replay.replay import ReplayResult
     from replay.strict import StrictResult
@@ -25,9 +23,14 @@ BODY_MAX = 4_000  # characters of a body that --explain shows
 
 
 @click.command("replay")
-@click.argument("session")
+@session_argument()
 @click.option("--until", metavar="SEQ|TIME", help="Stop after this record, or at HH:MM:SS or an ISO time (UTC).")
-@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
+)
 @click.option(
     "--set",
     "settings",
@@ -77,37 +80,33 @@ def command(
     if workers != 1 and (strict or strategy or settings):
         raise click.UsageError("--workers repeats a session as it is: without --strict, --strategy and --set")
     from engine.errors import CoreError
-    from engine.session_record import read_session
     from engine.strategy.source_guard import StrategyError
     from journal.errors import DamagedJournalError, JournalError
-    from journal.reader import Journal
-    from replay.code_trust import UntrustedSourceError, refuse_untrusted_code
-    from replay.moments import UnknownMomentError, find_moment
+    from replay.code_trust import UntrustedSourceError
+    from replay.moments import UnknownMomentError
     from replay.network_guard import SocketOpenedError
-    from replay.overrides import UnknownOverrideError, parse_settings, replacement_for
-    from replay.strict import StrictReplayError, replay_strictly
+    from replay.overrides import UnknownOverrideError, parse_settings
+    from replay.strict import StrictReplayError
     from replay.study.workers import WorkFailedError
     from verbatim.strategy_files import read_strategy
 
     try:
-        folder = find_decided(journals, session)
-        journal = Journal.open(folder)
-        recorded = read_session(journal.session_record().body or "")
-        seq, time_ns = find_moment(journal, until) if until is not None else (None, None)
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
+        opened = open_to_read(journals, session)
         if strict:
-            progress = None if as_json else lambda text: echo(text, err=True)
-            _end_strict(replay_strictly(folder, until=seq, until_ns=time_ns, on_progress=progress), as_json=as_json)
+            with progress("replaying", "variants") as line:
+                strict_verdict = opened.replay_strictly(until=until, trust_code=trust_code, on_progress=line.report)
+            _end_strict(strict_verdict, as_json=as_json)
             return
-        edited = {}
-        if strategy:
-            new = replacement_for(recorded, read_strategy(strategy))
-            edited[new.name] = new
-        again = _again(session, strategy, settings, journals, trust_code=trust_code)
-        verdict = _replayed(
-            folder, edited, parse_settings(settings), (seq, time_ns), workers, command=again, as_json=as_json
-        )
+        with progress("replaying") as line:
+            verdict = opened.replay(
+                until=until,
+                overrides=parse_settings(settings),
+                strategy=read_strategy(strategy) if strategy else None,
+                workers=workers or os.cpu_count() or 1,
+                trust_code=trust_code,
+                on_progress=line.report,
+                command=_again(session, strategy, settings, journals, trust_code=trust_code),
+            )
     except WorkFailedError as error:
         stop(str(error), FAILED)
     except (DamagedJournalError, CoreError, StrictReplayError) as error:
@@ -123,38 +122,7 @@ def command(
         stop(str(error))
     if workers != 1 and verdict.pieces == 1:
         echo("in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True)
-    _end(folder, verdict, explain=explain, as_json=as_json)
-
-
-def _replayed(
-    folder: Path,
-    strategies: "dict[str, StrategySettings]",
-    overrides: dict[str, str],
-    moment: tuple[int | None, int | None],
-    workers: int,
-    *,
-    command: str,
-    as_json: bool,
-) -> "ReplayResult":
-    from replay.parallel import replay_in_pieces
-    from replay.replay import replay_session
-
-    seq, time_ns = moment
-    with _progress(hidden=as_json) as on_progress:
-        if workers == 1:
-            return replay_session(
-                folder,
-                until=seq,
-                until_ns=time_ns,
-                strategies=strategies,
-                overrides=overrides,
-                on_progress=on_progress,
-                command=command,
-            )
-        count = workers or os.cpu_count() or 1
-        return replay_in_pieces(
-            folder, workers=count, until=seq, until_ns=time_ns, on_progress=on_progress, command=command
-        )
+    _end(opened.folder, verdict, explain=explain, as_json=as_json)
 
 
 def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool) -> None:
@@ -177,23 +145,6 @@ def _again(session: str, strategy: str | None, settings: tuple[str, ...], journa
     words += ["--journals", str(journals)] if journals != Path("journals") else []
     words += ["--trust-code"] if trust_code else []
     return shlex.join(words)
-
-
-class _progress:  # noqa: N801 - used as a statement
-    """A line on a terminal; nothing elsewhere."""
-
-    def __init__(self, *, hidden: bool) -> None:
-        self._shown = not hidden and sys.stderr.isatty()
-
-    def __enter__(self) -> Callable[[int, int], None] | None:
-        return self._show if self._shown else None
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown:
-            echo("\r\033[K", nl=False, err=True)
-
-    def _show(self, done: int, total: int) -> None:
-        echo(f"\rreplaying: {done:,} of {total:,} records", nl=False, err=True)
 
 
 def _explain(folder: Path, verdict: "ReplayResult") -> None:

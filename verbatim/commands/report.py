@@ -5,13 +5,14 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, FAILED, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
 
 @click.command("report")
-@click.argument("session")
+@session_argument()
 @click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
 @journals_option
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
@@ -23,8 +24,6 @@ def command(*, session: str, path: Path, journals: Path, force: bool, as_json: b
     the journal has none.
     """
     import json
-
-    from rich.progress import Progress
 
     from engine.errors import CoreError
     from journal.errors import DamagedJournalError, JournalError
@@ -39,11 +38,10 @@ def command(*, session: str, path: Path, journals: Path, force: bool, as_json: b
     if path.exists() and not force:
         stop(f"{path} exists. What to do: choose another name, or replace it with --force", FAILED)
     try:
-        view = SessionView(find_to_read(journals, session))
-        view.load()
-        with Progress(transient=True) as progress:
-            task = progress.add_task("report", total=1.0)
-            size = write_report(view, path, lambda share: progress.update(task, completed=share))
+        with progress("writing", "parts") as line:
+            view = SessionView(find_to_read(journals, session))
+            view.load()
+            size = write_report(view, path, lambda share: line.report(round(100 * share), 100))
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
     except (JournalError, OSError) as error:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import HALTED
-from verbatim.options import journals_option
-from verbatim.session_lookup import described_session, find_to_resimulate, trusted_key
+from verbatim.options import complete_file, journals_option, session_argument
+from verbatim.progress_line import progress
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
-    from journal.reader import Journal
+    from journal.progress import Progress
     from replay.resim.resimulate import ResimOptions
     from replay.resim.venue_model import VenueModel
     from replay.study.trial import Trial
@@ -22,8 +23,13 @@ DIFFS_SHOWN = 10
 
 
 @click.command("resim")
-@click.argument("session")
-@click.option("--strategy", metavar="FILE[:CLASS]", help="Decide with this strategy in place of the recorded one.")
+@session_argument()
+@click.option(
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
+)
 @click.option(
     "--set",
     "settings",
@@ -71,6 +77,7 @@ DIFFS_SHOWN = 10
 )
 @click.option(
     "--warm-up",
+    shell_complete=complete_file,
     metavar="FILE|SESSION",
     help="Bars from before the session, for strategies with a WarmUp: of a file, a session or a capture.",
 )
@@ -114,40 +121,42 @@ def command(
         raise click.UsageError("--until is before --from")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
     from replay.network_guard import no_sockets
-    from replay.overrides import apply_overrides, parse_settings, with_strategy
+    from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import UnknownSettingError, parse_balances
+    from replay.resim.venue_model import UnknownSettingError
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
+    from verbatim.changed_session import changed_session
     from verbatim.strategy_files import read_strategy
     from verbatim.warm_up_source import read_candles
     from verbatim.warmup import compile_if_new
 
     with study_failures():
-        folder = find_to_resimulate(journals, session)
+        opened = open_to_read(journals, session)
         compile_if_new()
-        journal = Journal.open(folder)
-        described = described_session(folder, exchange_info, quote_assets)
-        recorded = described.body
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), Path(session) if Path(session).is_file() else folder)
-        body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        body = apply_overrides(body, parse_settings(settings))
-        model, measured_in = _model(journal, model_settings)
+        changed = changed_session(
+            opened,
+            strategy=None if strategy is None else read_strategy(strategy),
+            settings=parse_settings(settings),
+            model=parse_settings(model_settings),
+            balances=parse_settings(balances),
+            exchange_info=exchange_info,
+            quote_assets=parse_settings(quote_assets),
+            trust_code=trust_code,
+        )
+        folder, journal = changed.folder, changed.journal
         if (last := max(from_seq or 0, until_seq or 0)) > journal.last_seq:
             raise UnknownSettingError(f"{folder} has no record {last:,}: its last is {journal.last_seq:,}")
         part = [f"{word} record {seq}" for word, seq in (("from", from_seq), ("until", until_seq)) if seq is not None]
         with no_sockets():
             wanted = ResimOptions(
-                session=body,
-                model=model,
+                session=changed.body,
+                model=changed.model,
                 modelled=modelled or from_seq is not None,
                 from_seq=from_seq or 0,
                 until_seq=until_seq,
-                balances=parse_balances(parse_settings(balances)),
+                balances=changed.balances,
                 marks=not no_journal,
                 history=None if warm_up is None else read_candles(warm_up, journals),
                 changes=(
@@ -155,35 +164,36 @@ def command(
                     *([f"warm-up {warm_up}"] if warm_up else []),
                     *settings,
                     *part,
-                    *described.notes,
+                    *changed.notes,
                 ),
             )
-            tried = (
-                run_trial(folder, wanted)
-                if no_journal
-                else _written(folder, into or new_resim_folder(journals), wanted)
-            )
-        _print_result(folder, tried, model, measured_in, ", ".join(part), notes=described.notes, as_json=as_json)
+            with progress("resimulating", "s of the session") as line:
+                tried = (
+                    run_trial(folder, wanted, line.report)
+                    if no_journal
+                    else _written(folder, into or new_resim_folder(journals), wanted, line.report)
+                )
+        _print_result(
+            folder,
+            tried,
+            changed.model,
+            changed.measured.round_trips,
+            ", ".join(part),
+            notes=changed.notes,
+            as_json=as_json,
+        )
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
 
 
-def _model(journal: "Journal", settings: tuple[str, ...]) -> "tuple[VenueModel, int]":
-    from replay.overrides import parse_settings
-    from replay.resim.venue_model import measure_latency, with_settings
-
-    found = measure_latency(journal)
-    return with_settings(found.model, parse_settings(settings), found.ways_ns), found.round_trips
-
-
-def _written(folder: Path, into: Path, wanted: "ResimOptions") -> "Trial":
+def _written(folder: Path, into: Path, wanted: "ResimOptions", on_progress: "Progress") -> "Trial":
     """Resimulate into a journal, and read the result from it."""
     from replay.resim.resimulate import resimulate
     from replay.study.decisions import session_decisions
     from replay.study.performance import session_performance
     from replay.study.trial import Trial
 
-    outcome = resimulate(folder, into, wanted)
+    outcome = resimulate(folder, into, wanted, on_progress)
     return Trial(outcome, session_performance(outcome.folder), session_decisions(outcome.folder))
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.options import log_options
+from verbatim.options import complete_file, log_options
 from verbatim.terminal import echo, secho
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--warm-up",
+    shell_complete=complete_file,
     metavar="FILE|SESSION",
     help="Bars from before the session, for strategies with a WarmUp, in place of the venue's; overrides "
     "session.warm_up.",

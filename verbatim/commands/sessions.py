@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 
 @click.command("sessions")
-@click.argument("session", required=False)
+@session_argument(required=False)
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
 def command(*, session: str | None, journals: Path, as_json: bool) -> None:
@@ -31,8 +32,13 @@ def command(*, session: str | None, journals: Path, as_json: bool) -> None:
     if not journals.is_dir():
         what = "is no folder" if journals.exists() else "does not exist"
         stop(f"{journals} {what}. What to do: name the folder of the sessions with --journals.")
-    rows = [session_row(session.path, session.session_id, session.start) for session in list_sessions(journals)]
-    rows += [session_row(path, path.name) for path in list_named_journals(journals) if _is_ours(path)]
+    listed = list_sessions(journals)
+    rows = []
+    with progress("reading", "sessions") as line:
+        for session_folder in listed:
+            rows.append(session_row(session_folder.path, session_folder.session_id, session_folder.start))
+            line.report(len(rows), len(listed))
+        rows += [session_row(path, path.name) for path in list_named_journals(journals) if _is_ours(path)]
     found = [row.as_json() for row in rows]
     if as_json:
         echo(json.dumps(found))

@@ -1,5 +1,6 @@
 """`verbatim shadow`: run another version beside a live session and send nothing, by replay/study/shadow.py."""
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS
-from verbatim.options import duration_option, journals_option
-from verbatim.session_lookup import find_decided, trusted_key
+from verbatim.options import complete_file, duration_option, journals_option, session_argument
+from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
 
 @click.command("shadow")
-@click.argument("session")
+@session_argument()
 @click.option(
-    "--strategy", metavar="FILE[@REV][:CLASS]", help="Decide with this strategy in place of the recorded one."
+    "--strategy",
+    shell_complete=complete_file,
+    metavar="FILE[@REV][:CLASS]",
+    help="Decide with this strategy in place of the recorded one.",
 )
 @click.option(
     "--set",
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
 @journals_option
+@click.option("--json", "as_json", is_flag=True, help="Each decision that differs, then the summary, as JSON lines.")
 def command(
     *,
     session: str,
@@ -62,51 +67,60 @@ def command(
     seconds_old: float | None,
     trust_code: bool,
     journals: Path,
+    as_json: bool,
 ) -> None:
     """Follow a running SESSION, decide with a change, send nothing, and print each decision that differs.
 
     It begins at the session's first record, to have the same state. Ends with the session, after --duration SECONDS or
     with Ctrl-C; with 1 where a decision differed.
     """
-    from engine.session_record import read_session
     from journal.live_journal import LiveJournal
-    from journal.reader import Journal
-    from replay.code_trust import refuse_untrusted_code
     from replay.network_guard import no_sockets
-    from replay.overrides import apply_overrides, parse_settings, with_strategy
+    from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions, resimulate_decisions
-    from replay.resim.venue_model import UnknownSettingError, measure_latency, parse_balances, with_settings
+    from replay.resim.venue_model import UnknownSettingError
     from replay.study.shadow import Shadow
+    from verbatim.changed_session import changed_session
     from verbatim.strategy_files import read_strategy
     from verbatim.warmup import compile_if_new
 
     with study_failures():
-        folder = find_decided(journals, session)
+        opened = open_to_read(journals, session)
         compile_if_new()
-        there = Journal.open(folder)
-        recorded = read_session(there.session_record().body or "")
-        if not trust_code:
-            refuse_untrusted_code(recorded, trusted_key(session), folder)
-        body = recorded if strategy is None else with_strategy(recorded, read_strategy(strategy))
-        found = measure_latency(there)
-        model = with_settings(found.model, parse_settings(model_settings), found.ways_ns)
+        changed = changed_session(
+            opened,
+            strategy=None if strategy is None else read_strategy(strategy),
+            settings=parse_settings(settings),
+            model=parse_settings(model_settings),
+            balances=parse_settings(balances),
+            needs_decisions=True,
+            trust_code=trust_code,
+        )
+        folder, model = changed.folder, changed.model
         if model.clock == "venue":
             raise UnknownSettingError(
                 "clock=venue needs a whole session. What to do: use verbatim resim when the session has ended."
             )
         wanted = ResimOptions(
-            session=apply_overrides(body, parse_settings(settings)),
+            session=changed.body,
             model=model,
-            balances=parse_balances(parse_settings(balances)),
+            balances=changed.balances,
             changes=(*([f"strategy {strategy}"] if strategy else []), *settings),
         )
-        shadow = Shadow(_print_decision, _print_handover)
-        echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
+        shadow = Shadow(
+            _print_json_decision if as_json else _print_decision,
+            _no_line if as_json else _print_handover,
+        )
+        if not as_json:
+            echo(f"shadow: follows {folder} from its first record; Ctrl-C ends it")
         with no_sockets(), _until_end(seconds or seconds_old) as is_over:
             journal = LiveJournal(folder, is_over=is_over, on_records=shadow.add_recorded)
             outcome = resimulate_decisions(journal, wanted, shadow.add_resimulated)
         shadow.end()
-    _print_summary(journal, outcome, shadow, model.text(found.round_trips))
+    if as_json:
+        _print_json_summary(journal, outcome, shadow)
+    else:
+        _print_summary(journal, outcome, shadow, model.text(changed.measured.round_trips))
     if shadow.changed:
         raise SystemExit(DIFFERS)
 
@@ -134,6 +148,32 @@ def _print_decision(changed: "ChangedDecision") -> None:
     from replay.study.decisions import decision_diff_lines
 
     echo("\n".join(decision_diff_lines([changed])))
+
+
+def _print_json_decision(changed: "ChangedDecision") -> None:
+    import msgspec
+
+    echo(json.dumps({"decision": msgspec.to_builtins(changed)}))
+
+
+def _no_line(_seq: int, _why: str) -> None:
+    """Print no line: the summary states from which record on the answers are modelled."""
+
+
+def _print_json_summary(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Shadow") -> None:
+    import msgspec
+
+    live, ours = shadow.performances
+    live_count, decided = shadow.counts
+    summary = {
+        "records": journal.last_seq + 1,
+        "closed": journal.closed,
+        "exactness": outcome.exactness,
+        "decisions": {"live": live_count, "here": decided, "changed": shadow.changed},
+        "live": msgspec.to_builtins(live.performance),
+        "here": msgspec.to_builtins(ours.performance),
+    }
+    echo(json.dumps(summary))
 
 
 def _print_handover(seq: int, why: str) -> None:

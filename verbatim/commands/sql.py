@@ -8,6 +8,8 @@ import click
 
 from journal.printable import printable
 from verbatim.exit_codes import DIFFERS, stop
+from verbatim.options import session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
@@ -26,7 +28,7 @@ EXAMPLES = (
 
 
 @click.command("sql")
-@click.argument("session")
+@session_argument()
 @click.argument("query", required=False)
 @click.option(
     "--journals",
@@ -66,7 +68,8 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
         return
     at_most = limit if limit is not None or as_json or as_csv else LIMIT_OF_TABLE
     try:
-        result = opened.sql(query).result(at_most)
+        with progress("querying"):
+            result = opened.sql(query).result(at_most)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except QueryError as error:

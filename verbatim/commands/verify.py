@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import find_to_read
 from verbatim.terminal import echo
 
@@ -20,7 +21,7 @@ def _public_key(_context: click.Context, _option: click.Parameter, text: str | N
 
 
 @click.command("verify")
-@click.argument("session")
+@session_argument()
 @journals_option
 @click.option(
     "--signer", callback=_public_key, help="The public key, in hexadecimal, that must have signed the last seal."
@@ -41,7 +42,8 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
 
     try:
         folder = find_to_read(journals, session)
-        report = verify(folder, signer=signer)
+        with progress("verifying", "segments") as shown:
+            report = verify(folder, signer=signer, on_progress=shown.report)
         if (bundle := read_unpacked_manifest(folder)) is not None:
             extent = (
                 "all of it"
@@ -60,18 +62,8 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
         found = {name: getattr(report, name) for name in report.__struct_fields__}
         echo(json.dumps({**found, "folder": str(report.folder), "ok": report.ok}))
     else:
-        for problem in report.problems:
-            echo(f"problem: {problem}")
-        for note in report.notes:
-            echo(f"note: {note}")
-        end = "closed" if report.closed else "not closed"
-        what = f"{report.records:,} records in {report.segments} segment{'' if report.segments == 1 else 's'}, {end}"
-        if report.torn_bytes:
-            what += f", {report.torn_bytes} torn bytes{' that recovery dropped' if report.chain else ''}"
-        if report.ok:
-            echo(f"verify: whole ({what}), chain {report.chain[:16] or 'open'}")
-        else:
-            echo(f"verify: damaged, {len(report.problems)} problem{'' if len(report.problems) == 1 else 's'} ({what})")
+        for line in report.lines():
+            echo(line)
     if repair is not None:
         _repair(folder, repair)
     if not report.ok:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.exit_codes import DIFFERS, stop
-from verbatim.options import journals_option
+from verbatim.options import journals_option, session_argument
+from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, secho
 
@@ -28,7 +29,7 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 @click.command("why")
-@click.argument("session")
+@session_argument()
 @click.argument("order", required=False)
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="The whole chain as one JSON object.")
@@ -44,7 +45,8 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        story = open_to_read(journals, session).why(order)
+        with progress("reading"):
+            story = open_to_read(journals, session).why(order)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrderError) as error:

@@ -1,0 +1,99 @@
+"""A recorded session with changes, for commands and functions that decide again: its strategy, settings, venue model.
+
+One place checks that recorded code may run, applies the changes and measures the latency.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
+
+import msgspec
+
+from analysis.session import Session
+from analysis.session_tables import SessionPlace
+from engine.session_record import SessionBody, StrategySettings
+from journal.reader import Journal
+from replay.code_trust import refuse_untrusted_code
+from replay.overrides import apply_overrides, with_strategy
+from replay.resim.capture_session import refuse_import
+from replay.resim.venue_model import MeasuredLatency, VenueModel, measure_latency, parse_balances, with_settings
+from verbatim.session_lookup import described_session
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class ChangedSession(NamedTuple):
+    """A session and what is to decide in it."""
+
+    place: SessionPlace
+    journal: Journal
+    recorded: SessionBody
+    body: SessionBody  # with the changes
+    model: VenueModel
+    measured: MeasuredLatency
+    balances: dict[str, str]
+    notes: tuple[str, ...]  # of a capture: the instruments that were inferred or left out
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the session."""
+        return self.place.folder
+
+
+def changed_session(
+    session: Session,
+    *,
+    strategy: StrategySettings | None = None,
+    alone: StrategySettings | None = None,
+    settings: Mapping[str, str] = NOTHING,
+    model: Mapping[str, str] = NOTHING,
+    balances: Mapping[str, str] = NOTHING,
+    exchange_info: Path | None = None,
+    quote_assets: Mapping[str, str] = NOTHING,
+    needs_decisions: bool = False,
+    trust_code: bool = False,
+) -> ChangedSession:
+    """Return a session with changes.
+
+    Args:
+        session: The session, or a capture.
+        strategy: Decides in place of the recorded strategy.
+        alone: Decides instead of all recorded strategies, whose code does not run.
+        settings: Settings to change, as `{"risk.order_size_max": "0.5"}`.
+        model: Settings of the simulated venue.
+        balances: The account's money, where the session states none.
+        exchange_info: For a capture, a file with the venue's answer to exchangeInfo.
+        quote_assets: For a capture without metadata, symbol to the asset in which it is quoted.
+        needs_decisions: Refuse a capture.
+        trust_code: Run recorded code though it was not recorded on this machine.
+
+    Raises:
+        JournalError: It is a capture, but decisions are needed.
+        UntrustedSourceError: Recorded code would run that was recorded elsewhere.
+        UnknownOverrideError: A setting does not fit.
+        UnknownSettingError: A setting of the model or a balance does not fit.
+        CannotResimulateError: The market of the capture is not known.
+    """
+    place, journal = session.place, session.journal
+    if needs_decisions:
+        refuse_import(journal)
+    described = described_session(place.folder, exchange_info, quote_assets)
+    recorded = described.body
+    runs_recorded_code = alone is None or any(rule.module for rule in recorded.rules)
+    if runs_recorded_code and not trust_code:
+        refuse_untrusted_code(recorded, place.trust_key, Path(place.label))
+    body = recorded if strategy is None else with_strategy(recorded, strategy)
+    if alone is not None:
+        body = msgspec.structs.replace(body, strategies=(alone,), account=recorded.account or "main")
+    measured = measure_latency(journal)
+    return ChangedSession(
+        place=place,
+        journal=journal,
+        recorded=recorded,
+        body=apply_overrides(body, dict(settings)),
+        model=with_settings(measured.model, dict(model), measured.ways_ns),
+        measured=measured,
+        balances=parse_balances(dict(balances)),
+        notes=described.notes,
+    )
