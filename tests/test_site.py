@@ -55,19 +55,21 @@ def traded(venue: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the examples and a session of the demo, as a reader of a how-to has them."""
     folder = tmp_path_factory.mktemp("traded")
     copy_examples(folder)
-    Terminal(folder, venue, {}).demo("")
+    Terminal(folder, venue).demo("")
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", TYPED)
-def test_the_page_works_as_typed(page: str, tmp_path: Path, venue: str, traded: Path) -> None:
+def test_the_page_works_as_typed(
+    page: str, tmp_path: Path, venue: str, traded: Path, request: pytest.FixtureRequest
+) -> None:
     folder = tmp_path / "folder"
     if page == "tutorial.md":
         folder.mkdir()
     else:
         shutil.copytree(traded, folder)
-    terminal = Terminal(folder, venue, ELSEWHERE)
+    terminal = Terminal(folder, venue, ELSEWHERE, request.getfixturevalue)
     for step in Page(DOCS / page).steps():
         if isinstance(step, File):
             terminal.save(step)
