@@ -141,7 +141,8 @@ def _bounds(metadata: list[Any]) -> str:
             words.append(f"below {bound.lt}")
         elif isinstance(bound, Le):
             words.append(f"to {bound.le}")
-    return f" {' '.join(words)}" if words else ""
+    text = " ".join(words).replace(" below", ", below")
+    return f" {text}" if words else ""
 
 
 def _default(field: FieldInfo) -> str:
