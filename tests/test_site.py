@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from decimal import Decimal
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import takewhile
@@ -20,7 +22,7 @@ from warm_processes import VERBATIM, WarmProcess
 
 import verbatim
 from verbatim import reference_pages
-from verbatim.config import CREDENTIALS, OTHER_VARIABLES, PASSPHRASE, Config
+from verbatim.config import CREDENTIALS, OTHER_VARIABLES, PASSPHRASE, Config, make_config, read_config
 from verbatim.setting_meanings import MEANINGS, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -97,6 +99,24 @@ def test_every_command_of_every_page_can_be_parsed() -> None:
             pytest.fail(f"{each.line}: {error.format_message()}")
         except click.exceptions.Exit:
             pass
+
+
+LEAST = {"instruments": ["BTCUSDT", "ETHUSDT"], "venue": {"network": "testnet"}}
+
+
+def test_every_configuration_of_a_page_is_valid() -> None:
+    blocks = {
+        f"{path.relative_to(DOCS)}, block {number}": tomllib.loads(text, parse_float=Decimal)
+        for path in DOCS.rglob("*.md")
+        for number, (kind, _, text) in enumerate(Page(path).blocks)
+        if kind == "toml" and "--8<--" not in text
+    }
+    configurations = {where: values for where, values in blocks.items() if "project" not in values}
+    assert len(configurations) > 5
+    for where, values in configurations.items():
+        make_config(LEAST | values, where, {})
+    for name in ("demo", "testnet", "live"):
+        read_config(ROOT / "examples" / f"{name}.toml", {})
 
 
 def test_the_reference_is_made_from_the_code() -> None:
