@@ -1,7 +1,8 @@
-"""Take the README's picture of the cockpit: a session in Debian's Chromium, as a PNG of few colours.
+"""Take the pictures of the cockpit in README and site: a session in Debian's Chromium, as a PNG of few colours.
 
     verbatim demo --capture spot_btcusdt_20240808.gz
     python docs/cockpit_picture.py journals/SESSION docs/cockpit.png
+    python docs/cockpit_picture.py journals/SESSION docs/cockpit-dark.png --dark
 
 Needs the extras `cockpit` and `test`, and Chromium.
 """
@@ -29,14 +30,19 @@ COLOURS = 128
 Pixels = npt.NDArray[np.uint8]
 
 
-def screenshot(session: Path) -> bytes:
-    """Return the PNG of the cockpit with 40 seconds of a session, at the first fill after their middle."""
+def screenshot(session: Path, scheme: str) -> bytes:
+    """Return the PNG of the cockpit with 40 seconds of a session, at the first fill after their middle.
+
+    Args:
+        session: The folder of the session.
+        scheme: The colours: `light` or `dark`.
+    """
     command = [sys.executable, "-P", "-m", "verbatim", "cockpit", str(session), "--port", "0", "--read-only", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:  # noqa: S603 - our own command
         assert server.stdout is not None
         address = json.loads(server.stdout.readline())["address"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=FLAGS)
-        page = browser.new_context(viewport=SIZE, color_scheme="light").new_page()  # type: ignore[arg-type]  # a TypedDict of theirs
+        page = browser.new_context(viewport=SIZE, color_scheme=scheme).new_page()  # type: ignore[arg-type]  # a TypedDict of theirs
         page.goto(address)
         name = session.name.rpartition("-")[2]
         page.goto(f"{address.partition('/?')[0]}/#/s/{name}?{RANGE}")
@@ -115,8 +121,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("session", type=Path, help="folder of the session")
     parser.add_argument("picture", type=Path, help="the PNG file to write")
+    parser.add_argument("--dark", action="store_true", help="in dark colours")
     given = parser.parse_args()
-    given.picture.write_bytes(with_palette(read_png(screenshot(given.session))))
+    given.picture.write_bytes(with_palette(read_png(screenshot(given.session, "dark" if given.dark else "light"))))
 
 
 if __name__ == "__main__":

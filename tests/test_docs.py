@@ -66,7 +66,7 @@ def test_every_command_has_its_section() -> None:
 
 def test_every_command_that_a_text_names_exists() -> None:
     """Messages, docstrings and pages send users to commands that they can run."""
-    pages = [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "examples").glob("*.py")]
+    pages = [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "examples").glob("*.py")]
     files = [
         path
         for folder in ("verbatim", "engine", "replay", "analysis", "journal")
@@ -102,7 +102,7 @@ def test_every_option_in_the_reference_exists() -> None:
 
 
 def documents() -> list[Path]:
-    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), ROOT / "benchmarks" / "README.md"]
+    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")), ROOT / "benchmarks" / "README.md"]
 
 
 def named_paths(text: str) -> set[str]:

@@ -10,11 +10,14 @@ import verbatim
 from engine.market.views import BookState
 from engine.strategy.source_guard import StrategyError
 from replay.rebuild import rebuild
+from replay.study.decisions import session_decisions
 from verbatim.cli import main
 from verbatim.demo import DemoOptions, demo_symbols, refuse_strategy
 from verbatim.pytest_plugin import CapturedDay
 from verbatim.strategy_files import check_instruments, read_strategy
+from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
+BREAKOUT = Path(__file__).resolve().parent.parent / "examples" / "breakout.py"
 CAPTURES = ("spot_btcusdt_20240808", "spot_ethusdt_20240808")
 LINES = 700  # of each capture: two seconds, with the snapshot of its book
 TWO = """
@@ -96,3 +99,17 @@ def test_the_demo_trades_what_the_strategy_names(tmp_path: Path) -> None:
     (tmp_path / "else.py").write_text(TWO.replace("ETHUSDT", "SOLUSDT"))
     with pytest.raises(StrategyError, match="trades SOLUSDT, which the demo's market does not list"):
         refuse_strategy(DemoOptions(journals=tmp_path, strategy=f"{tmp_path / 'else.py'}:Two"))
+
+
+def test_a_plan_is_a_decision_with_its_terms(tmp_path: Path) -> None:
+    """Before, each intent that is no order was `cancel`, so another stop of a bracket was no difference."""
+    decided = []
+    for risk in ("0.001", "0.002"):
+        parameters = {"bar_s": 1, "length": 2, "risk": risk}
+        session = VirtualSession(
+            VirtualVenue(), tmp_path / risk, strategies=[strategy_settings(BREAKOUT, "Breakout", parameters=parameters)]
+        )
+        session.run(until=lambda session: bool(session.facts("plan_started"))).stop()
+        decided.append(session_decisions(session.folder)[0])
+    assert [each.what.partition(",")[0] for each in decided] == ["run bracket: instrument BTCUSDT"] * 2
+    assert not decided[0].same_as(decided[1])

@@ -55,6 +55,7 @@ from engine.strategy.rule_loading import recorded_rules
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
+from journal.trust_key import marked
 from journal.writer import ClosedSummary, JournalWriter
 from verbatim.venue_contract import check_venue
 
@@ -224,6 +225,7 @@ class VirtualSession:
         safeguards: SafeguardSettings = SAFEGUARDS,
         limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
         own_symbols: dict[str, str] | None = None,  # venue symbol -> own symbol
+        is_trusted: bool = False,  # the session has this user's mark, so commands run its code without `--trust-code`
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -252,6 +254,8 @@ class VirtualSession:
             safeguards=safeguards,
             read_only=read_only,
         )
+        if is_trusted:
+            self.body = marked(self.body)
         self.folder = folder
         self.writer = self._create_writer()
         dialect_at_work = make_venue(self.body.venues[0], self.body.instruments)

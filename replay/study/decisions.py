@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from engine.bodies import IntentBody
 from engine.facts import NewOrder
+from engine.plan_terms import PlanTerms
 from engine.record_codec import read_intent, read_timer, read_verdict
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
@@ -90,11 +92,9 @@ class DecisionReader:
             self.origin = _origin_text(record, self._unnamed, as_source=self._as_source)
         elif record.kind is Kind.INTENT:
             body = read_intent(record.body or "")
+            what = self._intent_text(body)
             if body.order is not None:
-                what = placed_order_text(body.order)
                 self._placed[record.key or ""] = what
-            else:
-                what = f"cancel {self._placed.get(body.cancels, body.cancels)}"
             assert self._origin_seq >= 0, "an intent follows an input"
             self._pending = record, body.strategy, what
         elif record.kind is Kind.VERDICT and self._pending is not None:
@@ -104,6 +104,23 @@ class DecisionReader:
             approved = read_verdict(record.body or "").approved
             return RecordedDecision(self.origin, strategy, leg, what, approved, intent.seq, intent.time_ns)
         return None
+
+    def _intent_text(self, body: IntentBody) -> str:
+        if body.order is not None:
+            return placed_order_text(body.order)
+        if body.legs:
+            return f"list of {'; '.join(map(placed_order_text, body.legs))}"
+        if body.plan is not None:
+            return plan_terms_text(body.plan)
+        return f"cancel {self._placed.get(body.cancels, body.cancels)}"
+
+
+def plan_terms_text(plan: PlanTerms) -> str:
+    """Describe a plan by its kind and all its terms that are set."""
+    terms = msgspec.to_builtins(plan)
+    kind = terms.pop("plan")
+    given = (f"{name} {value}" for name, value in terms.items() if value not in ("0", 0, None, ""))
+    return f"run {kind}: {', '.join(given)}"
 
 
 def placed_order_text(order: NewOrder) -> str:
