@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 import verbatim
 from journal.record import plain
 from verbatim.config import Config
-from verbatim.config_sections import Section
+from verbatim.sections import Section
 from verbatim.setting_meanings import MEANINGS, VARIABLES
 from verbatim.testing import VirtualSession, VirtualVenue
 
