@@ -140,6 +140,7 @@ def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: Che
     assert venue.get("/sim/state")["open_orders"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_s", [5, 0])
 def test_s11_a_refusal_for_the_rate_without_a_time_is_waited_out_longer_each_time(
     begin: CheckedSessions, max_s: int

@@ -90,6 +90,7 @@ async def running(journals: Path, *, can_command: bool = True) -> AsyncIterator[
 # ---- what it shows agrees with the journal
 
 
+@pytest.mark.slow
 def test_acts_are_those_of_the_views(journals: Path, view: SessionView) -> None:
     """Orders, fills and refusals agree with SQL, which reads the same records another way."""
     session = verbatim.open(journals / NAME)
@@ -179,6 +180,7 @@ def test_a_second_opening_uses_the_caches_and_answers_the_same(journals: Path, v
 # ---- by HTTP
 
 
+@pytest.mark.slow
 async def test_every_answer_by_http(journals: Path) -> None:
     async with running(journals) as client:
         [row] = (await client.get("/api/sessions")).json()
@@ -223,6 +225,7 @@ def _fits_a_browser(value: Any) -> None:
         assert not isinstance(value, int) or abs(value) <= 2**53, value
 
 
+@pytest.mark.slow
 async def test_sql_reads_and_is_bounded(journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(journals) as client:
         post = partial(client.post, "/api/s/aaaaaaaa/sql", headers={"origin": str(client.base_url).rstrip("/")})
@@ -415,6 +418,7 @@ def test_a_port_in_use_is_told() -> None:
 # ---- the report
 
 
+@pytest.mark.slow
 def test_a_report_is_one_file_without_a_way_out(
     view: SessionView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

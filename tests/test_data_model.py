@@ -72,6 +72,7 @@ def test_an_intent_cannot_be_changed_on_its_way_to_risk() -> None:
 # ---- B9: market data ends with its session, reconciled state does not --------------------------------
 
 
+@pytest.mark.slow
 def test_market_data_ends_with_its_session_and_reconciled_state_is_durable(begin: CheckedSessions) -> None:
     """A killed session's orders, fills, positions and balances are there again; no quote and no book is."""
     venue = VirtualVenue()

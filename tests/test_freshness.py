@@ -108,6 +108,7 @@ def book_is_the_venues(session: VirtualSession, symbol: str) -> None:
     assert ours == list(theirs)
 
 
+@pytest.mark.slow
 def test_all_streams_of_an_instrument_stop_on_a_living_link_and_the_other_one_trades_on(steady: Begin) -> None:
     session = steady()
     assert {*orders(session)} == {BTC, ETH}
@@ -137,6 +138,7 @@ def links(session: VirtualSession) -> list[dict[str, Any]]:
     return [link for link in found if link["state"] != "clock"]
 
 
+@pytest.mark.slow
 def test_streams_that_a_subscription_heals_are_back_at_once(steady: Begin) -> None:
     session = steady()
     session.venue.fault(action="stop_stream", stream="btcusdt@*", heals=True)
@@ -171,6 +173,7 @@ def test_one_lost_stream_is_proved_by_the_other(steady: Begin, stream: str, abou
     book_is_the_venues(session, "BTCUSDT")
 
 
+@pytest.mark.slow
 def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(steady: Begin) -> None:
     """The public trade of our own fill never came: the stream is lost, and a subscription brings it back."""
     session = steady()
@@ -194,6 +197,7 @@ def test_a_quiet_trade_stream_is_not_called_dead(steady: Begin) -> None:
     assert set(orders(session)) == {ETH}
 
 
+@pytest.mark.slow
 def test_a_feed_that_lags_behind_the_venues_stamps_is_blocked(steady: Begin) -> None:
     session = steady()
     session.venue.fault(action="delay_stream", stream="btcusdt@*", late_ms=12_000, ms=40_000)

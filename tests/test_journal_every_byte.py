@@ -118,6 +118,7 @@ def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
             (closed / SUMS).write_bytes(sums)
 
 
+@pytest.mark.slow
 def test_a_row_that_points_beyond_its_dictionary_is_damage(closed: Path) -> None:
     """A flipped bit can shorten a dictionary, and Parquet's checksums do not cover its length."""
     path, refused = closed / SEALED, 0
@@ -131,6 +132,7 @@ def test_a_row_that_points_beyond_its_dictionary_is_damage(closed: Path) -> None
     assert refused > 100
 
 
+@pytest.mark.slow
 def test_a_damaged_footer_does_not_end_the_process(closed: Path) -> None:
     """pyarrow ends the process on column statistics with a histogram of the wrong length."""
     path, met = closed / SEALED, 0

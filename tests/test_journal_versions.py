@@ -66,6 +66,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return shutil.copytree(GOLDEN / f"v{request.param}", tmp_path / "golden")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", first_is_quick(KNOWN))
 def test_a_golden_journal_is_read_verified_and_replayed(version: int) -> None:
     folder = GOLDEN / f"v{version}"
@@ -109,6 +110,7 @@ def test_a_golden_journal_answers_ask(golden: Path) -> None:
     assert {timer["timer"] for timer in account["timers"]} == {"throttle.quoter", "check", "report", "reconcile"}
 
 
+@pytest.mark.slow
 def test_a_golden_journal_answers_why(golden: Path) -> None:
     """The chain of the last fill runs through the rationale's quote and the throttle's timer down to the connection."""
     chain = verbatim("why", golden)
@@ -199,6 +201,7 @@ def test_a_slice_of_the_old_code_verifies_replays_and_answers_sql(tmp_path: Path
     assert "replay: identical" in verbatim("replay", copy, "--trust-code")
 
 
+@pytest.mark.slow
 def test_the_old_bundles_hold_what_changed_its_name() -> None:
     """Compiled predicates, risk limits, unknown orders, a restart with carried state, conditions: all in old spelling."""
     assert [path.stem for path in BUNDLES] == [

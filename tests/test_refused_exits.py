@@ -312,6 +312,7 @@ def test_slices_of_a_twap_that_are_too_small_join_the_next(tmp_path: Path) -> No
 # ---- protected by whom ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exits_that_wait_for_their_entry_protect_nothing_in_every_reader(tmp_path: Path) -> None:
     """`ask`, the SQL views, the status line and a strategy's view name the same holder before and after the entry."""
     desk = Desk(tmp_path, LIMIT_BRACKET)

@@ -292,6 +292,7 @@ def test_a_strategy_that_fails_costs_only_its_own_step(begin: CheckedSessions) -
     assert session.state.account.modes.mode.value == "running"
 
 
+@pytest.mark.slow
 def test_rebuilding_gives_the_state_of_every_checkpoint(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "pair", engine=EngineSettings(checkpoint_every=300)).run(20)

@@ -323,6 +323,7 @@ def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: CheckedSessions)
     check_books(session)
 
 
+@pytest.mark.slow
 def test_s18_a_cancel_races_a_fill_and_is_refused(begin: CheckedSessions) -> None:
     venue = CalmVenue()
     venue.fault(action="delay_events", event="executionReport", ms=400, times=0)

@@ -281,6 +281,7 @@ def as_numbers(bars: dict[str, list[str]]) -> dict[str, list[Decimal]]:
     return {start: [Decimal(text) for text in bar] for start, bar in bars.items()}
 
 
+@pytest.mark.slow
 def test_s22_a_bar_from_captured_trades_equals_the_live_bar_bit_for_bit(tmp_path: Path) -> None:
     """Import the live session's frames as a capture: the backtest's strategy sees each closed bar as the live one."""
     live = chart_of(recorded(tmp_path / "live", chartist(), seconds=12))
@@ -298,6 +299,7 @@ def test_s22_a_bar_from_captured_trades_equals_the_live_bar_bit_for_bit(tmp_path
     assert replay_session(tmp_path / "test").identical
 
 
+@pytest.mark.slow
 def test_s22_a_strategy_cannot_confuse_a_forming_bar_and_a_closed_one(tmp_path: Path) -> None:
     """The forming bar moved, was never among the closed ones, and no closed one changed; the newest of both is no
     expression that works.
@@ -370,12 +372,14 @@ def difference(one: Path, other: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_s23_a_backtest_under_equal_terms_does_not_differ(quoted: Path, taken: Path, tmp_path: Path) -> None:
     """Without this the classes below would prove nothing."""
     assert verbatim("diff", quoted, backtest(quoted, tmp_path / "q")).splitlines()[-1] == "diff: the same"
     assert verbatim("diff", taken, backtest(taken, tmp_path / "t")).splitlines()[-1] == "diff: the same"
 
 
+@pytest.mark.slow
 def test_s23_lost_market_frames_are_named_as_data(quoted: Path, tmp_path: Path) -> None:
     """Backtest a recording of the same market that lost a stream for a while."""
     lost = recorded(

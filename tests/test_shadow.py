@@ -341,6 +341,7 @@ def steps_of(records: Sequence[Record]) -> Iterator[list[Record]]:
 # ---- the journal that grows ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_live_journal_reads_like_the_closed_one(tmp_path: Path) -> None:
     """Read parts that are in memory and parts that are not, by records and by batches."""
     folder = sealed(tmp_path / "s", seconds=20)

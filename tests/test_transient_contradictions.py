@@ -166,6 +166,7 @@ def test_many_refusals_halt_before_their_time() -> None:
     assert (hand.mode, len(hand.facts("access_refused"))) == ("halted", 3)
 
 
+@pytest.mark.slow
 def test_two_refusals_with_health_between_them_do_not_count_as_lasting() -> None:
     hand = ByHand(parameters=NONE).run(1)
     for _ in range(2):
@@ -233,6 +234,7 @@ def test_a_market_link_that_keeps_failing_is_tried_ever_less_although_rounds_end
     assert 15 < len(attempts) < 45, "the wait stays long: half a minute at most"
 
 
+@pytest.mark.slow
 def test_an_ordered_reconciliation_that_cannot_start_says_why() -> None:
     hand = ByHand(parameters=NONE).run(1)
     hand.held.add("connect")
