@@ -38,7 +38,6 @@ from verbatim.cockpit.session_view import SessionView
 from verbatim.testing import VirtualSession
 
 TOKEN = "a-token-of-the-test"
-pytestmark = pytest.mark.untraced
 
 
 @pytest.fixture(scope="module", autouse=True)

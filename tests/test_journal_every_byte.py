@@ -80,7 +80,6 @@ def recovered(files: dict[str, bytes]) -> int | None:
 
 
 @pytest.mark.slow
-@pytest.mark.untraced
 def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path) -> None:
     """Frames that a later frame states as durable are damage. The last frame has no later one, so it counts as torn."""
     path = crashed / OPEN
@@ -103,7 +102,6 @@ def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path
 
 
 @pytest.mark.slow
-@pytest.mark.untraced
 def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
     """With SHA256SUMS every flip is found; without it every flip that changes the records."""
     path, sums = closed / SEALED, (closed / SUMS).read_bytes()
@@ -163,7 +161,6 @@ def test_a_flipped_bit_of_the_checksums_is_found(closed: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.untraced
 @pytest.mark.parametrize("without_sums", [False, True])
 def test_a_sealed_file_cut_short_anywhere_is_damage(closed: Path, *, without_sums: bool) -> None:
     whole, sums = (closed / SEALED).read_bytes(), {} if without_sums else {SUMS: (closed / SUMS).read_bytes()}

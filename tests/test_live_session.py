@@ -36,7 +36,6 @@ from verbatim.runner import run_session_config
 from verbatim.warmup import warm
 
 Ready = dict[str, Any]
-pytestmark = pytest.mark.untraced  # it drives the shell, which is not measured; other tests cover what it steps
 PROFILES = list(TransportProfile)
 BTCUSDT = "binance_spot:BTCUSDT"
 RESTLESS = "tests/strategies/restless.py"

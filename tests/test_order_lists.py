@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beat_market import BeatMarket
 from checked_sessions import check_books, notes
 from msgspec.structs import replace
-from steered_market import SteeredMarket
 from test_plans import BTCUSDT, ended, holding, orders, planner, position, running
 from test_resim import TEST_MODEL
 from tiers import first_is_quick
@@ -44,7 +44,7 @@ class Desk:
 
     def __init__(self, folder: Path, plan: str, *, more: str = "", **settings: Any) -> None:
         self.plan = plan
-        self.market = SteeredMarket()
+        self.market = BeatMarket()
         self.venue = VirtualVenue(market=self.market, balances=settings.pop("balances", {"USDT": "100000"}))
         make = holding if plan == OCO else planner
         self.strategies = [make(plan.format(more))]
