@@ -247,6 +247,7 @@ def test_refused_for_ever_by_silence_pauses_the_instrument(begin: CheckedSession
     assert any("no answer" in text for text in notes(session, "alarm"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paused_exits", [True, False])
 def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: CheckedSessions, paused_exits: bool) -> None:
     """133,512 records in 20 s before; while it pauses, the strategy places nothing, and its orders are cancelled."""

@@ -138,6 +138,7 @@ def test_a_series_has_the_quotes_of_the_session_at_any_zoom(journals: Path, view
     assert exact["seq"][0] <= middle["seq"] <= exact["seq"][-1], "the quote that holds when the range begins is in it"
 
 
+@pytest.mark.slow
 def test_the_state_at_a_cursor_is_that_of_a_rebuild(journals: Path, view: SessionView) -> None:
     """The cursor jumps forward and back; each state equals a rebuild from the beginning."""
     session = verbatim.open(journals / NAME)
@@ -375,6 +376,7 @@ async def test_slow_clients_are_dropped_and_others_are_served(journals: Path, mo
 # ---- a running session
 
 
+@pytest.mark.slow
 async def test_a_running_session_is_followed(tmp_path: Path) -> None:
     """Events arrive while a session runs; what they lead to agrees with the journal at its end."""
     session: VirtualSession = begin_session(tmp_path / "journals" / NAME).run(8)

@@ -186,6 +186,7 @@ def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(steady: Begin) -> None:
     assert {link["state"] for link in links(session)} == {"up"}
 
 
+@pytest.mark.slow
 def test_a_quiet_trade_stream_is_not_called_dead(steady: Begin) -> None:
     """Without an order of ours nothing proves a trade: the instrument trades on, and the ids show the gap later."""
     session = steady(only="ETHUSDT")
@@ -282,6 +283,7 @@ def test_s9_an_open_socket_without_messages_is_noticed_and_trading_stops(steady:
     assert mode(session) == "running"
 
 
+@pytest.mark.slow
 def test_s27_a_book_equals_a_fresh_one_after_each_snapshot(steady: Begin) -> None:
     """A snapshot ends all levels of the old book."""
     session = steady()

@@ -170,6 +170,7 @@ def test_a_history_that_fails_delays_only_the_strategy_that_waits(begin: Checked
     assert seen(session) == sorted(set(seen(session)))
 
 
+@pytest.mark.slow
 def test_a_history_that_fails_for_long_is_given_up_when_the_strategy_is_warm(begin: CheckedSessions) -> None:
     faulty = running_venue()
     faulty.fault(action="delay_answer", path="/api/v3/klines", ms=60_000, times=0)
@@ -190,6 +191,7 @@ def test_a_lost_link_in_the_first_minute_is_made_good(begin: CheckedSessions) ->
     assert seen(session) == [first, first + 60]
 
 
+@pytest.mark.slow
 def test_a_session_that_continues_has_no_gap(begin: CheckedSessions) -> None:
     """The bars between the sessions come from the venue, so the carried ones are followed by whole ones."""
     lasting = running_venue()

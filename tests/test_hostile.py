@@ -36,6 +36,7 @@ def test_a_fill_under_way_while_the_books_are_compared_is_awaited(tmp_path: Path
     assert not result.broken
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_session(tmp_path: Path) -> None:
     first, second = (run_hostile_in(tmp_path, 5) for _ in range(2))
     assert first == second

@@ -150,6 +150,7 @@ def test_a_damaged_footer_does_not_end_the_process(closed: Path) -> None:
     assert met > 2
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_the_checksums_is_found(closed: Path) -> None:
     whole = (closed / SUMS).read_bytes()
     assert re.fullmatch(rb"[0-9a-f]{64}  000000000000\.parquet\n", whole)

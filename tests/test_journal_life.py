@@ -446,6 +446,7 @@ def test_an_export_can_be_of_some_records(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_folder_gets_every_view(tmp_path: Path, five: Path) -> None:
     target = exported(five, tmp_path / "views")
     listed = json.loads(output_of(verbatim("sql", five, "--json")))

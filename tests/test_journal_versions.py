@@ -91,6 +91,7 @@ def test_a_golden_journal_replays_from_the_command_line(golden: Path) -> None:
     assert "replay: identical" in verbatim("replay", golden, "--trust-code")
 
 
+@pytest.mark.slow
 def test_a_golden_journal_answers_sql(golden: Path) -> None:
     """Old and new names of records give the same columns."""
     (intent,) = answer("sql", golden, "SELECT rationale, quote_seq FROM intents ORDER BY seq LIMIT 1")

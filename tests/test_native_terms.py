@@ -509,6 +509,7 @@ def test_an_order_of_another_program_keeps_its_terms(
     session.run(3)
 
 
+@pytest.mark.slow
 def test_an_order_by_amount_of_another_program_is_known_whole(desk: Desk) -> None:
     session = desk.start(BUY).run(4)
     amount = {"type": "MARKET", "quoteOrderQty": "50"}
@@ -587,6 +588,7 @@ def test_a_resimulation_continues_orders_with_their_terms(desk: Desk, monkeypatc
 # ---- shown to people ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_views_and_reports_show_terms_plans_and_who_protects(desk: Desk) -> None:
     """The state report, the status line, the log and the SQL views name the holder of each stop."""
     amount = 'Place("BTCUSDT", Side.BUY, type=OrderType.MARKET, quote_quantity=D(100))'

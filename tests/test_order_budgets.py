@@ -119,6 +119,7 @@ SCOPES: dict[str, tuple[RiskSettings, str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 def test_cancels_per_minute_at_their_edge(begin: CheckedSessions, scope: str) -> None:
     """Three cancels leave, the fourth is refused with its figures, and the next minute allows three again."""

@@ -247,6 +247,7 @@ def test_a_trailing_stop_follows_and_closes(tmp_path: Path) -> None:
     finish(session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", first_is_quick(range(20), 3))
 def test_a_bracket_survives_the_death_of_the_engine(tmp_path: Path, moment: int) -> None:
     """Kill the engine at the moment-th step after the plan began. The next session continues the plan before all else."""

@@ -50,6 +50,7 @@ def closed(journals: Path) -> verbatim.Session:
     return verbatim.open("aaaaaaaa", journals=journals)
 
 
+@pytest.mark.slow
 def test_a_session_is_opened_by_id_path_folder_and_list(journals: Path, tmp_path: Path) -> None:
     by_id = verbatim.open("aaaa", journals=journals)
     by_path = verbatim.open(journals / FIRST)

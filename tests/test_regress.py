@@ -120,6 +120,7 @@ def test_bisect_finds_the_commit_that_changed_decisions(journals: Path, tmp_path
     assert "bad revision" in verbatim(*words, "--bad", "v9", code=3)
 
 
+@pytest.mark.slow
 def test_results_are_cached_by_all_their_inputs(journals: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     body = read_session(Journal.open(journals / "20260101T000000Z-aaaaaaab").session_record().body or "")

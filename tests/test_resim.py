@@ -80,6 +80,7 @@ def test_a_modelled_run_repeats_a_simulated_session_record_for_record(recorded_s
     assert replay_session(tmp_path / "again").identical
 
 
+@pytest.mark.slow
 def test_without_a_change_nothing_is_modelled(recorded_session: Path, tmp_path: Path) -> None:
     outcome = resim(recorded_session, tmp_path / "again")
     assert (outcome.handover_seq, outcome.handover) == (None, "")
@@ -245,6 +246,7 @@ def test_a_resimulated_session_is_resimulated_again(recorded_session: Path, tmp_
     )
 
 
+@pytest.mark.slow
 def test_a_session_equals_its_resimulation(recorded_session: Path, tmp_path: Path) -> None:
     verbatim("resim", recorded_session, "--trust-code", "--into", tmp_path / "r")
     assert verbatim("diff", recorded_session, tmp_path / "r").splitlines() == ["diff: the same"]
@@ -279,6 +281,7 @@ def test_resim_needs_trust_code_for_another_machine(recorded_session: Path, tmp_
     assert "--trust-code" in verbatim("resim", recorded_session, "--into", tmp_path / "r", code=3)
 
 
+@pytest.mark.slow
 def test_no_session_continues_from_a_resimulation(recorded_session: Path, tmp_path: Path) -> None:
     """Leave a newer resimulation among the journals: it must not become the previous session."""
     where = tmp_path / "20990101T000000Z-bbbbbbbb"

@@ -225,6 +225,7 @@ def test_s16_resting_orders_survive_a_kill(begin: CheckedSessions) -> None:
     check_books(second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", first_is_quick(range(4)))
 def test_s13_s17_a_restart_anywhere_books_nothing_twice(begin: CheckedSessions, seed: int) -> None:
     venue = CalmVenue(seed=seed)

@@ -130,6 +130,7 @@ def seen_by(intent: Record) -> dict[str, Any]:
     return rationale
 
 
+@pytest.mark.slow
 def test_s21_ask_shows_at_each_decision_what_the_strategy_saw(witnessed: Path) -> None:
     """Compare quote, book, trade, position, balance, orders and state just before the intent, at every tenth one."""
     found = decisions(witnessed)
@@ -153,6 +154,7 @@ def test_s21_ask_shows_at_each_decision_what_the_strategy_saw(witnessed: Path) -
         assert asked["strategies"][0]["state"].get("decisions", 0) == seen["decisions"]
 
 
+@pytest.mark.slow
 def test_s21_why_shows_the_same_inputs_and_their_raw_message(witnessed: Path) -> None:
     """Follow a filled order to its intent and to the venue's own bytes of the quote it was decided on."""
     story = json.loads(verbatim("why", witnessed, "--json"))
@@ -411,6 +413,7 @@ def test_s23_other_fees_are_named_as_fills(taken: Path, tmp_path: Path) -> None:
     assert f"(record {fill.seq}) in the first" in found["verdict"]
 
 
+@pytest.mark.slow
 def test_s23_a_changed_strategy_is_named_as_code(quoted: Path, tmp_path: Path) -> None:
     (tmp_path / "quoter.py").write_text(OTHER_CODE)
     test = backtest(quoted, tmp_path / "test", "--strategy", f"{tmp_path}/quoter.py:Quoter")
@@ -420,6 +423,7 @@ def test_s23_a_changed_strategy_is_named_as_code(quoted: Path, tmp_path: Path) -
     check_first_decision(quoted, test, found)
 
 
+@pytest.mark.slow
 def test_s23_a_changed_parameter_is_named_as_configuration(quoted: Path, tmp_path: Path) -> None:
     test = backtest(quoted, tmp_path / "test", "--set", "strategy.quoter.size=0.002")
     found = difference(quoted, test)

@@ -304,6 +304,7 @@ def test_amounts_are_not_redacted_and_unknown_names_are_refused(whole: Path, tmp
 # ---- trust ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_bundle_needs_trust_code_for_any_host(whole: Path, tmp_path: Path) -> None:
     body = json.loads(Journal.open(whole).session_record().body or "")
     ours = reseal(whole, tmp_path / "ours", 0, body=canonical(marked(msgspec.convert(body, SessionBody))))

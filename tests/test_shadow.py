@@ -188,6 +188,7 @@ def test_a_followed_session_verifies_and_replays(tmp_path: Path, following: Call
     assert {path.suffix for path in (tmp_path / "s").iterdir()} == {".parquet", ""}
 
 
+@pytest.mark.slow
 def test_shadow_of_a_closed_session_ends(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
     recorded = len(session_decisions(folder))

@@ -293,6 +293,7 @@ def test_a_gap_is_one_row_however_often_it_was_told(hand: Hand) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_market_is_read_from_the_wire(hand: Hand) -> None:
     assert ask(hand, "SELECT instrument, bid, bid_size, ask, ask_size, spread, update_id FROM quotes ORDER BY seq") == [
         (BTC, Decimal("99.5"), Decimal("1.5"), Decimal(100), Decimal("0.00000001"), Decimal("0.5"), 7),
@@ -349,6 +350,7 @@ def test_verdicts_name_the_first_objection(hand: Hand) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_requests_meet_their_answers(hand: Hand) -> None:
     found = ask(
         hand, "SELECT client_order_id, purpose, outcome, status, venue_code, error, answer_seq - seq FROM requests"
@@ -609,6 +611,7 @@ def test_the_command_line(hand: Hand) -> None:
         assert "Traceback" not in failed.output
 
 
+@pytest.mark.slow
 def test_the_examples_run(hand: Hand) -> None:
     from verbatim.commands.sql import EXAMPLES
 

@@ -66,6 +66,7 @@ def places(records: Sequence[Record]) -> int:
 # ---- H1, H2: a start -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_start_loads_then_connects_then_reconciles_and_only_then_runs_strategies(begin: CheckedSessions) -> None:
     """The session's state is in its first record; no strategy decides before links, books and a whole round."""
     venue = VirtualVenue()
@@ -90,6 +91,7 @@ def test_a_start_loads_then_connects_then_reconciles_and_only_then_runs_strategi
 # ---- H3, H4: a disconnect ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["market", "private"])
 def test_no_order_leaves_from_the_loss_of_a_link_until_nothing_can_have_been_missed(
     begin: CheckedSessions, target: str

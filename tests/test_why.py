@@ -114,6 +114,7 @@ def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
     assert "The order began in session aaaaaaaa, which cannot be opened" in alone.missing
 
 
+@pytest.mark.slow
 def test_an_order_without_an_answer_shows_how_it_ended(tmp_path: Path) -> None:
     """Cut the answer after the venue accepted the order: it is unknown, then found by the private stream."""
     venue = CalmVenue()

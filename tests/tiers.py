@@ -1,6 +1,6 @@
 """Tiers of tests: the quick one is `pytest -m "not slow"`, and CI runs all.
 
-A test of more than half a second of CPU time is slow, and so is a case that repeats another one (`first_is_quick`). The
+A test of more than a third of a second of CPU time is slow, and so is a case that repeats another one (`first_is_quick`). The
 quick tier draws fewer examples (`examples`).
 """
 

@@ -2,8 +2,8 @@
 
 The only file of the core that reads the machine: its cache folder and one environment variable. VERBATIM_JIT=0 runs the
 same functions as plain Python. The cache folder of machine code is named after a hash of all compiled sources, because
-Numba's index checks only the file of each function: an edited helper would leave a stale caller. The hash includes where
-the sources are, because Numba loads nothing that another folder's copy of them compiled.
+Numba's index checks only the file of each function: an edited helper would leave a stale caller. The hash includes the
+folder of the sources, because Numba loads nothing that a copy of them in another folder compiled.
 """
 
 import hashlib
