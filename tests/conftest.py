@@ -6,9 +6,10 @@ import gc
 import mmap
 import os
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import branch_coverage  # before the packages that it measures
 import pytest
 from checked_sessions import begin, start
 from power_cuts import record
@@ -28,26 +29,10 @@ if sys.dont_write_bytecode:  # compiling test files takes 7 s of each worker: ke
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Note whether this run is the quick tier, before test files are imported."""
+    """Note whether this run is the quick tier, before test files are imported, and measure coverage if ordered."""
     Tier.is_quick = config.option.markexpr == "not slow"
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Run slow tests, and those that are marked so, without the tracer of coverage, their fixtures included.
-
-    The tracer triples the time of a test, and the quick tier alone passes through the same lines.
-    """
-    plugin = item.config.pluginmanager.getplugin("_cov")
-    coverage = None if plugin is None else plugin.cov_controller
-    is_traced = item.get_closest_marker("untraced") is None and item.get_closest_marker("slow") is None
-    if coverage is None or is_traced:
-        return (yield)
-    coverage.pause()
-    try:
-        return (yield)
-    finally:
-        coverage.resume()
+    if branch_coverage.PLUGIN is not None:
+        config.pluginmanager.register(branch_coverage.PLUGIN)
 
 
 class Resident:

@@ -269,10 +269,14 @@ def _files(folders: Iterable[str], pattern: str) -> Iterator[Path]:
                 yield path
 
 
-@cache
 def sources(*folders: str) -> tuple[Source, ...]:
-    """Parse every Python file below the folders."""
-    return tuple(Source(path) for path in _files(folders, "*.py"))
+    """Return every Python file below the folders, parsed once."""
+    return tuple(source for folder in folders for source in _sources_below(folder))
+
+
+@cache
+def _sources_below(folder: str) -> tuple[Source, ...]:
+    return tuple(Source(path) for path in _files((folder,), "*.py"))
 
 
 def product_sources() -> tuple[Source, ...]:
@@ -502,7 +506,7 @@ NOQA = re.compile(r"#\s*noqa\b(?P<codes>:\s*[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*)?(?P<r
 def noqa() -> Iterator[Finding]:
     """Yield every `noqa` of the repository, its own tests and benchmarks included."""
     for source in (*product_sources(), *sources("tests", "benchmarks", "examples")):
-        for token in source.comment_tokens:
+        for token in source.comment_tokens if "noqa" in source.text else ():
             if NOQA.search(token.string):
                 yield Finding("noqa", source.name, token.start[0], token.string)
 
@@ -556,9 +560,15 @@ CHECKS: dict[str, Callable[[], Iterator[Finding]]] = {
 
 
 @cache
+def _every_finding(kind: str) -> tuple[Finding, ...]:
+    """Return the findings of one kind, the allowed ones included."""
+    return tuple(CHECKS[kind]())
+
+
+@cache
 def findings(kind: str) -> tuple[Finding, ...]:
     """Return the findings of one kind that are not allowed, by file and line."""
-    found = (finding for finding in CHECKS[kind]() if not any(entry.covers(finding) for entry in ALLOWED))
+    found = (finding for finding in _every_finding(kind) if not any(entry.covers(finding) for entry in ALLOWED))
     return tuple(sorted(found, key=lambda finding: (finding.path, finding.line)))
 
 
@@ -573,7 +583,7 @@ def figure(kind: str) -> float:
 
 def unused_exemptions() -> list[Exemption]:
     """Return the entries of ALLOWED that cover no finding, so that they can be removed."""
-    every = [finding for check in CHECKS.values() for finding in check()]
+    every = [finding for kind in CHECKS for finding in _every_finding(kind)]
     return [entry for entry in ALLOWED if not any(entry.covers(finding) for finding in every)]
 
 

@@ -102,6 +102,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> verbatim.Session:
     return verbatim.open(folder)
 
 
+@pytest.mark.slow
 def test_a_class_of_a_notebook_trades_a_recorded_market(
     recorded: verbatim.Session, notebook: Notebook, tmp_path: Path
 ) -> None:
@@ -172,6 +173,7 @@ def test_a_class_without_known_text_is_refused(recorded: verbatim.Session) -> No
         verbatim.backtest(recorded, scope["Made"])
 
 
+@pytest.mark.slow
 def test_a_file_is_a_strategy_too(recorded: verbatim.Session, tmp_path: Path) -> None:
     found = verbatim.backtest(recorded, QUOTER, into=tmp_path / "r")
     same = verbatim.backtest(recorded, f"{QUOTER}:Quoter", into=tmp_path / "s", model={})

@@ -120,6 +120,7 @@ def test_a_trade_of_the_next_bar_closes_the_one_before_at_once_and_a_late_one_ch
     hand.prove(tmp_path / "journal")
 
 
+@pytest.mark.slow
 def test_bars_that_end_together_close_together_and_a_strategy_is_asked_once_for_each_end(tmp_path: Path) -> None:
     """Intervals of one and two minutes end at whole minutes of UTC. By a trade or by the timer, both are closed."""
     even_ns = FIRST_NS + MINUTE_NS  # an even minute of the day

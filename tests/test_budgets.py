@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from beat_market import BeatMarket
 from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, mode, notes
 from msgspec.structs import replace
@@ -140,12 +141,13 @@ def test_s11_a_ban_is_waited_out_and_no_request_leaves_before_its_end(begin: Che
     assert venue.get("/sim/state")["open_orders"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_s", [5, 0])
 def test_s11_a_refusal_for_the_rate_without_a_time_is_waited_out_longer_each_time(
     begin: CheckedSessions, max_s: int
 ) -> None:
     """429 without Retry-After: 1 s for ever before; now doubled up to the limit, and 1 s again after a quiet time."""
-    venue = VirtualVenue()
+    venue = CalmVenue()
     safeguards = replace(SAFEGUARDS, rate_backoff_max_ns=max_s * SECOND_NS)
     session = begin(venue, "once", parameters={"below": "100"}, safeguards=safeguards).run(5)
     too_many = {"action": "reject", "status": 429, "code": -1003, "msg": "Too many requests.", "times": 0}
@@ -245,6 +247,7 @@ def test_refused_for_ever_by_silence_pauses_the_instrument(begin: CheckedSession
     assert any("no answer" in text for text in notes(session, "alarm"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paused_exits", [True, False])
 def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: CheckedSessions, paused_exits: bool) -> None:
     """133,512 records in 20 s before; while it pauses, the strategy places nothing, and its orders are cancelled."""
@@ -268,7 +271,7 @@ def test_refusal_storm_of_our_own_rules_pauses_the_strategy(begin: CheckedSessio
 
 @pytest.mark.slow
 def test_refusal_storm_stays_bounded_for_hours(begin: CheckedSessions) -> None:
-    venue = VirtualVenue()
+    venue = VirtualVenue(market=BeatMarket(sizes=7))
     session = begin(venue, "spam", risk=RiskSettings(order_size_max=Decimal("0.0001"))).run(80)
     assert len(session.kinds(Kind.VERDICT)) < 30
     waits = [

@@ -61,6 +61,7 @@ def test_a_message_that_is_missing_or_altered_is_named(checks: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_capture_made_longer_is_one_valid_stream(shared_data: Path, checks: Any) -> None:
     """The benchmarks play it: no gap and nothing stale at the seam, and the last book is the known last one again."""
     tiling = program("tiling")

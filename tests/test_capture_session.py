@@ -328,6 +328,7 @@ def test_fee_tiers_apply_by_volume_and_rebates_are_credited(captures: Captures) 
     assert set(tiered[1:]) == {Decimal("-0.0001"), Decimal("-0.0002")}
 
 
+@pytest.mark.slow
 def test_a_capture_of_quotes_alone_is_resimulated(shared_data: Path, tmp_path: Path) -> None:
     with gzip.open(shared_data / BINANCE / "spot_btcusdt_20240808.gz") as whole:
         lines = [line for line in whole if b"@bookTicker" in line or b"@trade" in line]
@@ -378,6 +379,7 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Capt
     assert "next.py decided otherwise" in output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -446,6 +448,7 @@ def test_a_capture_without_a_market_is_refused(shared_data: Path, tmp_path: Path
     )
 
 
+@pytest.mark.slow
 def test_a_condition_must_name_a_declared_indicator(captures: Captures, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(

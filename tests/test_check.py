@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from test_cli_live import ROOT, Ended, environment, state_of, until, verbatim
-from warm_processes import VERBATIM, WarmProcess
+from warm_processes import VENUE, VERBATIM, WarmProcess
 
 from engine.session_record import read_session
 from journal.errors import NotAJournalError
@@ -55,8 +54,7 @@ def venue() -> Iterator[Ready]:
         for name, rights in KEYS.items()
     ]
     options = json.dumps({"symbols": ["BTCUSDT"], "accounts": accounts})
-    command = [sys.executable, "-P", "-m", "engine.live.venue_main", options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+    with WarmProcess([*VENUE, options], stdout=subprocess.PIPE, text=True, env=environment()) as process:
         try:
             yield json.loads(process.stdout.readline())
         finally:

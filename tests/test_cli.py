@@ -68,6 +68,7 @@ def test_the_old_option_modelled_works_and_is_not_listed() -> None:
     assert "no session" in refused.output
 
 
+@pytest.mark.slow
 def test_a_folder_called_engine_ends_the_command_with_one_line_and_leaves_pytest_alone(tmp_path: Path) -> None:
     """The plugin is loaded in every repository of the environment, and most have nothing to do with Verbatim."""
     (tmp_path / "engine").mkdir()

@@ -234,6 +234,7 @@ def test_a_session_that_is_not_there_names_the_command_that_lists_those_there_ar
         one_line(result, f"there is no folder {journals / 'none'}")
 
 
+@pytest.mark.slow
 def test_what_a_person_reads_has_no_thirty_digits(journals: Path) -> None:
     """Averages and P&L are exact in --json and rounded for people. The last fill of the session sets its position."""
     folder = next(journals.iterdir())

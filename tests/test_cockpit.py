@@ -38,7 +38,6 @@ from verbatim.cockpit.session_view import SessionView
 from verbatim.testing import VirtualSession
 
 TOKEN = "a-token-of-the-test"
-pytestmark = pytest.mark.untraced
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -90,6 +89,7 @@ async def running(journals: Path, *, can_command: bool = True) -> AsyncIterator[
 # ---- what it shows agrees with the journal
 
 
+@pytest.mark.slow
 def test_acts_are_those_of_the_views(journals: Path, view: SessionView) -> None:
     """Orders, fills and refusals agree with SQL, which reads the same records another way."""
     session = verbatim.open(journals / NAME)
@@ -138,6 +138,7 @@ def test_a_series_has_the_quotes_of_the_session_at_any_zoom(journals: Path, view
     assert exact["seq"][0] <= middle["seq"] <= exact["seq"][-1], "the quote that holds when the range begins is in it"
 
 
+@pytest.mark.slow
 def test_the_state_at_a_cursor_is_that_of_a_rebuild(journals: Path, view: SessionView) -> None:
     """The cursor jumps forward and back; each state equals a rebuild from the beginning."""
     session = verbatim.open(journals / NAME)
@@ -179,6 +180,7 @@ def test_a_second_opening_uses_the_caches_and_answers_the_same(journals: Path, v
 # ---- by HTTP
 
 
+@pytest.mark.slow
 async def test_every_answer_by_http(journals: Path) -> None:
     async with running(journals) as client:
         [row] = (await client.get("/api/sessions")).json()
@@ -223,6 +225,7 @@ def _fits_a_browser(value: Any) -> None:
         assert not isinstance(value, int) or abs(value) <= 2**53, value
 
 
+@pytest.mark.slow
 async def test_sql_reads_and_is_bounded(journals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(journals) as client:
         post = partial(client.post, "/api/s/aaaaaaaa/sql", headers={"origin": str(client.base_url).rstrip("/")})
@@ -373,6 +376,7 @@ async def test_slow_clients_are_dropped_and_others_are_served(journals: Path, mo
 # ---- a running session
 
 
+@pytest.mark.slow
 async def test_a_running_session_is_followed(tmp_path: Path) -> None:
     """Events arrive while a session runs; what they lead to agrees with the journal at its end."""
     session: VirtualSession = begin_session(tmp_path / "journals" / NAME).run(8)
@@ -415,6 +419,7 @@ def test_a_port_in_use_is_told() -> None:
 # ---- the report
 
 
+@pytest.mark.slow
 def test_a_report_is_one_file_without_a_way_out(
     view: SessionView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def mutated(rng: random.Random) -> bytes:
     return bytes(line).replace(b"\n", b"")
 
 
+@pytest.mark.slow
 def test_five_thousand_mutated_lines_are_a_request_or_an_error() -> None:
     rng, good = random.Random(11), 0
     for _ in range(5000):

@@ -35,7 +35,6 @@ from engine.risk.context import RiskRule
 from engine.risk.rules import RULES
 from engine.step_context import StepContext
 
-pytestmark = pytest.mark.untraced  # code with a fault in it
 NOTICED = (AssertionError, pytest.fail.Exception, ValueError, LookupError, CoreError)
 
 

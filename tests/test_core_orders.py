@@ -254,6 +254,7 @@ def test_a_ban_is_respected_by_every_question_and_is_never_shortened() -> None:
     assert hand.position() == Decimal("0.5")
 
 
+@pytest.mark.slow
 def test_a_shorter_wait_that_is_answered_later_does_not_end_a_ban() -> None:
     hand = ByHand(parameters={"orders": 0})
     hand.held |= {"open_orders", "account"}

@@ -34,6 +34,7 @@ def private_events(session: VirtualSession) -> Iterator[Event]:
             yield from venue.account.decode_private(record.payload)
 
 
+@pytest.mark.slow
 def test_intent_order_request_status_update_and_fill_are_four_types(begin: CheckedSessions) -> None:
     """One market order leads through all four, each read from its own record."""
     session = begin(VirtualVenue(), "once").run(10, until=lambda s: bool(s.facts("order_filled"))).run(1)
@@ -72,6 +73,7 @@ def test_an_intent_cannot_be_changed_on_its_way_to_risk() -> None:
 # ---- B9: market data ends with its session, reconciled state does not --------------------------------
 
 
+@pytest.mark.slow
 def test_market_data_ends_with_its_session_and_reconciled_state_is_durable(begin: CheckedSessions) -> None:
     """A killed session's orders, fills, positions and balances are there again; no quote and no book is."""
     venue = VirtualVenue()
@@ -113,6 +115,7 @@ def test_what_passes_to_the_next_session_holds_no_market_data_but_bars_and_indic
     assert {"orders", "positions", "balances", "reconciling", "ledger"} <= carried["account"].keys()
 
 
+@pytest.mark.slow
 def test_the_memory_of_market_data_does_not_grow(begin: CheckedSessions) -> None:
     """After thousands of messages the market has the arrays with which it began."""
     session = begin(VirtualVenue(), "once").run(5)

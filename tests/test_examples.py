@@ -59,6 +59,7 @@ def golden_of(session: VirtualSession) -> tuple[int, str]:
     return len(lines), sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", GOLDEN, ids=lambda run: run.file)
 def test_an_example_decides_as_its_golden_run(begin: CheckedSessions, run: Golden) -> None:
     session = trade(begin, run)

@@ -25,6 +25,7 @@ def record_session(
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wire_ms", "fees"), first_is_quick([(9, ("0.0002", "0.0004")), (25, ("0.001", "0.001"))]))
 def test_latency_and_fees_of_the_venue_are_found(tmp_path: Path, wire_ms: float, fees: tuple[str, str]) -> None:
     """Start the search at 1 ms each way.

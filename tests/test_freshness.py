@@ -108,6 +108,7 @@ def book_is_the_venues(session: VirtualSession, symbol: str) -> None:
     assert ours == list(theirs)
 
 
+@pytest.mark.slow
 def test_all_streams_of_an_instrument_stop_on_a_living_link_and_the_other_one_trades_on(steady: Begin) -> None:
     session = steady()
     assert {*orders(session)} == {BTC, ETH}
@@ -137,6 +138,7 @@ def links(session: VirtualSession) -> list[dict[str, Any]]:
     return [link for link in found if link["state"] != "clock"]
 
 
+@pytest.mark.slow
 def test_streams_that_a_subscription_heals_are_back_at_once(steady: Begin) -> None:
     session = steady()
     session.venue.fault(action="stop_stream", stream="btcusdt@*", heals=True)
@@ -171,6 +173,7 @@ def test_one_lost_stream_is_proved_by_the_other(steady: Begin, stream: str, abou
     book_is_the_venues(session, "BTCUSDT")
 
 
+@pytest.mark.slow
 def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(steady: Begin) -> None:
     """The public trade of our own fill never came: the stream is lost, and a subscription brings it back."""
     session = steady()
@@ -183,6 +186,7 @@ def test_a_lost_trade_stream_is_proved_by_a_fill_of_ours(steady: Begin) -> None:
     assert {link["state"] for link in links(session)} == {"up"}
 
 
+@pytest.mark.slow
 def test_a_quiet_trade_stream_is_not_called_dead(steady: Begin) -> None:
     """Without an order of ours nothing proves a trade: the instrument trades on, and the ids show the gap later."""
     session = steady(only="ETHUSDT")
@@ -194,6 +198,7 @@ def test_a_quiet_trade_stream_is_not_called_dead(steady: Begin) -> None:
     assert set(orders(session)) == {ETH}
 
 
+@pytest.mark.slow
 def test_a_feed_that_lags_behind_the_venues_stamps_is_blocked(steady: Begin) -> None:
     session = steady()
     session.venue.fault(action="delay_stream", stream="btcusdt@*", late_ms=12_000, ms=40_000)
@@ -278,6 +283,7 @@ def test_s9_an_open_socket_without_messages_is_noticed_and_trading_stops(steady:
     assert mode(session) == "running"
 
 
+@pytest.mark.slow
 def test_s27_a_book_equals_a_fresh_one_after_each_snapshot(steady: Begin) -> None:
     """A snapshot ends all levels of the old book."""
     session = steady()

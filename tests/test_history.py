@@ -90,6 +90,7 @@ def requests(session: VirtualSession) -> list[dict[str, Any]]:
     return [body for body in bodies if body["purpose"] == "history"]
 
 
+@pytest.mark.slow
 def test_a_strategy_decides_at_the_first_bar_that_closes(begin: CheckedSessions) -> None:
     """The bar that formed when the session began is the venue's own when the strategy sees it."""
     session = begin(venue(), minutes()).run(130)
@@ -150,6 +151,7 @@ def seconds(length: int = 2, count: int = 5) -> StrategySettings:
     return from_sources({"minutes": source}, "minutes", "Minutes")
 
 
+@pytest.mark.slow
 def test_a_history_that_fails_delays_only_the_strategy_that_waits(begin: CheckedSessions) -> None:
     """The session is RUNNING, another strategy trades, and notes say what the strategy waits for."""
     faulty = running_venue()
@@ -168,6 +170,7 @@ def test_a_history_that_fails_delays_only_the_strategy_that_waits(begin: Checked
     assert seen(session) == sorted(set(seen(session)))
 
 
+@pytest.mark.slow
 def test_a_history_that_fails_for_long_is_given_up_when_the_strategy_is_warm(begin: CheckedSessions) -> None:
     faulty = running_venue()
     faulty.fault(action="delay_answer", path="/api/v3/klines", ms=60_000, times=0)
@@ -178,6 +181,7 @@ def test_a_history_that_fails_for_long_is_given_up_when_the_strategy_is_warm(beg
     assert session.facts("strategy_changed")
 
 
+@pytest.mark.slow
 def test_a_lost_link_in_the_first_minute_is_made_good(begin: CheckedSessions) -> None:
     dropping = venue()
     session = begin(dropping, minutes()).run(20)
@@ -187,6 +191,7 @@ def test_a_lost_link_in_the_first_minute_is_made_good(begin: CheckedSessions) ->
     assert seen(session) == [first, first + 60]
 
 
+@pytest.mark.slow
 def test_a_session_that_continues_has_no_gap(begin: CheckedSessions) -> None:
     """The bars between the sessions come from the venue, so the carried ones are followed by whole ones."""
     lasting = running_venue()
@@ -201,6 +206,7 @@ def test_a_session_that_continues_has_no_gap(begin: CheckedSessions) -> None:
     assert starts == list(range(starts[0], starts[-1] + 1, 2 * SECOND_NS))
 
 
+@pytest.mark.slow
 def test_longer_bars_are_made_of_the_longest_candles_that_fit(begin: CheckedSessions) -> None:
     source = STRATEGY.replace("bars_s = (60,)", "bars_s = (60, 600)").replace("WarmUp(bars=100)", "WarmUp(bars=50)")
     source = source.replace("-100:", "-50:").replace(">= 100", ">= 50")
@@ -213,6 +219,7 @@ def test_longer_bars_are_made_of_the_longest_candles_that_fit(begin: CheckedSess
     assert all(bar.complete for bar in long)
 
 
+@pytest.mark.slow
 def test_a_venue_without_bars_leaves_the_strategy_to_wait(begin: CheckedSessions) -> None:
     session = begin(venue(0), minutes()).run(70)
     assert seen(session) == []

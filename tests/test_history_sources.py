@@ -59,6 +59,7 @@ def backtest(folder: Path, into: Path, history: CandleStore | None = None) -> Pa
     return into
 
 
+@pytest.mark.slow
 def test_a_backtest_uses_the_bars_that_the_session_requested(begin: CheckedSessions, tmp_path: Path) -> None:
     """So it decides where the live session decided, though its market begins with the session."""
     live = begin(running_venue(), seconds()).run(7)
@@ -68,6 +69,7 @@ def test_a_backtest_uses_the_bars_that_the_session_requested(begin: CheckedSessi
     assert {meta["history"] for meta in answers(made)} == {folder.name}
 
 
+@pytest.mark.slow
 def test_an_earlier_session_gives_its_bars(start: CheckedSessions, tmp_path: Path) -> None:
     """Its trades give a candle of each second, the same as the venue's own."""
     venue = running_venue(1)

@@ -36,6 +36,7 @@ def test_a_fill_under_way_while_the_books_are_compared_is_awaited(tmp_path: Path
     assert not result.broken
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_session(tmp_path: Path) -> None:
     first, second = (run_hostile_in(tmp_path, 5) for _ in range(2))
     assert first == second
@@ -43,6 +44,7 @@ def test_the_same_seed_is_the_same_session(tmp_path: Path) -> None:
     assert first.fills
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 17, 42])
 def test_a_policy_that_skips_what_did_not_move_records_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
@@ -98,6 +100,7 @@ def test_the_healthy_engine_passes_the_plans_below(tmp_path: Path, faults: tuple
     assert broken(tmp_path / "run", *faults) == set()
 
 
+@pytest.mark.slow
 def test_a_position_that_is_no_sum_of_fills_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     after_fill = order_reports.after_fill
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from hostile_seeds import check_seeds
 
-pytestmark = [pytest.mark.faults_may_miss("faults are drawn by seed"), pytest.mark.slow, pytest.mark.untraced]
+pytestmark = [pytest.mark.faults_may_miss("faults are drawn by seed"), pytest.mark.slow]
 
 
 @pytest.mark.parametrize("first", range(101, 201, 10))

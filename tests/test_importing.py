@@ -123,6 +123,7 @@ def lines_of_session(folder: Path) -> list[tuple[Any, ...]]:
     return found
 
 
+@pytest.mark.slow
 def test_cryptofeed_captures_lose_nothing_of_what_is_in_the_file(shared_data: Path, tmp_path: Path) -> None:
     """Frames, HTTP answers, and LINK records of connections, messages sent and configuration."""
     known = counts(shared_data)
@@ -164,6 +165,7 @@ def test_a_capture_without_times_keeps_its_order(shared_data: Path, tmp_path: Pa
     assert len(received(session)) == 6
 
 
+@pytest.mark.slow
 def test_ticks_of_lean_have_new_yorks_clock(shared_data: Path, tmp_path: Path) -> None:
     known = counts(shared_data)
     for name in ("tick_ibm_20131007_trade.zip", "tick_ibm_20131007_quote.zip"):

@@ -80,7 +80,6 @@ def recovered(files: dict[str, bytes]) -> int | None:
 
 
 @pytest.mark.slow
-@pytest.mark.untraced
 def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path) -> None:
     """Frames that a later frame states as durable are damage. The last frame has no later one, so it counts as torn."""
     path = crashed / OPEN
@@ -103,7 +102,6 @@ def test_a_flipped_bit_of_an_open_segment_is_damage_or_a_torn_tail(crashed: Path
 
 
 @pytest.mark.slow
-@pytest.mark.untraced
 def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
     """With SHA256SUMS every flip is found; without it every flip that changes the records."""
     path, sums = closed / SEALED, (closed / SUMS).read_bytes()
@@ -118,6 +116,7 @@ def test_a_flipped_bit_of_a_sealed_file_is_found(closed: Path) -> None:
             (closed / SUMS).write_bytes(sums)
 
 
+@pytest.mark.slow
 def test_a_row_that_points_beyond_its_dictionary_is_damage(closed: Path) -> None:
     """A flipped bit can shorten a dictionary, and Parquet's checksums do not cover its length."""
     path, refused = closed / SEALED, 0
@@ -131,6 +130,7 @@ def test_a_row_that_points_beyond_its_dictionary_is_damage(closed: Path) -> None
     assert refused > 100
 
 
+@pytest.mark.slow
 def test_a_damaged_footer_does_not_end_the_process(closed: Path) -> None:
     """pyarrow ends the process on column statistics with a histogram of the wrong length."""
     path, met = closed / SEALED, 0
@@ -150,6 +150,7 @@ def test_a_damaged_footer_does_not_end_the_process(closed: Path) -> None:
     assert met > 2
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_the_checksums_is_found(closed: Path) -> None:
     whole = (closed / SUMS).read_bytes()
     assert re.fullmatch(rb"[0-9a-f]{64}  000000000000\.parquet\n", whole)
@@ -161,7 +162,6 @@ def test_a_flipped_bit_of_the_checksums_is_found(closed: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.untraced
 @pytest.mark.parametrize("without_sums", [False, True])
 def test_a_sealed_file_cut_short_anywhere_is_damage(closed: Path, *, without_sums: bool) -> None:
     whole, sums = (closed / SEALED).read_bytes(), {} if without_sums else {SUMS: (closed / SUMS).read_bytes()}

@@ -131,6 +131,7 @@ def healthy_calls(folder: Path) -> list[Call]:
     return distinct_calls(disk.calls)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", first_is_quick(FAULTS))
 def test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged(tmp_path: Path, verb: str) -> None:
     calls = [call for call in healthy_calls(tmp_path / "healthy") if call.verb == verb]

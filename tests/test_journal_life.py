@@ -446,6 +446,7 @@ def test_an_export_can_be_of_some_records(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_folder_gets_every_view(tmp_path: Path, five: Path) -> None:
     target = exported(five, tmp_path / "views")
     listed = json.loads(output_of(verbatim("sql", five, "--json")))
@@ -454,6 +455,7 @@ def test_a_folder_gets_every_view(tmp_path: Path, five: Path) -> None:
     assert "without --kinds" in output_of(verbatim("export", five, tmp_path / "x", "--kinds", "feed"), USAGE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["all.parquet", "all.csv", "all.jsonl", "views"])
 def test_an_export_appears_complete_or_not_at_all(tmp_path: Path, five: Path, name: str) -> None:
     exported(five, tmp_path / name)
@@ -481,6 +483,7 @@ def test_a_session_is_never_its_own_archive(tmp_path: Path, five: Path) -> None:
     assert "the session's own folder and not a copy" in reason_not_archived(open_location(str(five.parent)), five)
 
 
+@pytest.mark.slow
 def test_a_folder_whose_name_is_not_a_date_is_not_a_session(five: Path) -> None:
     (five.parent / "20261399T000000Z-cccccccc").mkdir()
     output_of(verbatim("sessions", "--journals", five.parent))

@@ -74,6 +74,7 @@ def test_merging_stops_at_a_size_and_can_continue(tmp_path: Path) -> None:
     assert list(Journal.open(tmp_path / "s").records()) == RECORDS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", first_is_quick(range(1, 40), quick=4))
 def test_an_interrupted_merge_loses_nothing_and_is_finished_by_recovery(tmp_path: Path, calls: int) -> None:
     write(tmp_path / "s")
@@ -119,6 +120,7 @@ def test_an_interrupted_merge_loses_nothing_and_is_finished_by_recovery(tmp_path
     assert list(Journal.open(tmp_path / "s").records()) == RECORDS
 
 
+@pytest.mark.slow
 def test_sql_and_readers_see_no_record_twice_after_an_interrupted_merge(tmp_path: Path) -> None:
     """Small segments remain beside the large one, and a reader that began before the merge continues in the large one."""
     write(tmp_path / "s")
@@ -138,6 +140,7 @@ def test_sql_and_readers_see_no_record_twice_after_an_interrupted_merge(tmp_path
     assert query_rows(connect(tmp_path / "s"), "SELECT count(*) FROM records") == [(120,)]
 
 
+@pytest.mark.slow
 def test_a_follower_continues_in_segments_merged_meanwhile(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=1500)
     writer.append_step(RECORDS[:5], urgent=True)

@@ -35,7 +35,6 @@ from journal.sealer import Sealer
 from journal.segments import SealedSegment
 from journal.writer import JournalWriter
 
-pytestmark = pytest.mark.untraced  # code with a fault in it
 IMAGES_MAX = 1_500
 SEED = "mutants"
 

@@ -46,6 +46,7 @@ def journals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Journal]
     patch.undo()
 
 
+@pytest.mark.slow
 def test_a_time_is_the_last_record_at_or_before_it(journals: list[Journal]) -> None:
     for journal in journals:
         for time_ns in (0, 999, 1000, 1001, 1009, *range(1010, 2010, 7), 1990, 1999, 2**62):
@@ -53,6 +54,7 @@ def test_a_time_is_the_last_record_at_or_before_it(journals: list[Journal]) -> N
             assert journal.seq_at(time_ns) == expected, time_ns
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(60), deadline=None)
 @given(data=st.data())
 def test_selected_records_equal_a_plain_list(journals: list[Journal], data: st.DataObject) -> None:

@@ -82,6 +82,7 @@ def test_without_a_fault_it_ends_well(tmp_path: Path) -> None:
     assert run(tmp_path / "s") == (0, "", RECORDS - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "on", "message"),
     first_is_quick(
@@ -130,6 +131,7 @@ def test_a_process_killed_at_a_call_loses_nothing_durable(tmp_path: Path, call: 
     check_recovered(folder, durable_seq)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size_max", [2_000, 5_000])
 def test_a_short_write_is_reported_and_nothing_durable_is_lost(tmp_path: Path, size_max: int) -> None:
     """At the limit on the size of files, one write is short and the next is refused."""

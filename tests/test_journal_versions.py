@@ -66,6 +66,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return shutil.copytree(GOLDEN / f"v{request.param}", tmp_path / "golden")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", first_is_quick(KNOWN))
 def test_a_golden_journal_is_read_verified_and_replayed(version: int) -> None:
     folder = GOLDEN / f"v{version}"
@@ -90,6 +91,7 @@ def test_a_golden_journal_replays_from_the_command_line(golden: Path) -> None:
     assert "replay: identical" in verbatim("replay", golden, "--trust-code")
 
 
+@pytest.mark.slow
 def test_a_golden_journal_answers_sql(golden: Path) -> None:
     """Old and new names of records give the same columns."""
     (intent,) = answer("sql", golden, "SELECT rationale, quote_seq FROM intents ORDER BY seq LIMIT 1")
@@ -109,6 +111,7 @@ def test_a_golden_journal_answers_ask(golden: Path) -> None:
     assert {timer["timer"] for timer in account["timers"]} == {"throttle.quoter", "check", "report", "reconcile"}
 
 
+@pytest.mark.slow
 def test_a_golden_journal_answers_why(golden: Path) -> None:
     """The chain of the last fill runs through the rationale's quote and the throttle's timer down to the connection."""
     chain = verbatim("why", golden)
@@ -199,6 +202,7 @@ def test_a_slice_of_the_old_code_verifies_replays_and_answers_sql(tmp_path: Path
     assert "replay: identical" in verbatim("replay", copy, "--trust-code")
 
 
+@pytest.mark.slow
 def test_the_old_bundles_hold_what_changed_its_name() -> None:
     """Compiled predicates, risk limits, unknown orders, a restart with carried state, conditions: all in old spelling."""
     assert [path.stem for path in BUNDLES] == [

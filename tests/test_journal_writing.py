@@ -282,6 +282,7 @@ def test_one_writer_by_lock(tmp_path: Path) -> None:
     assert recover(tmp_path / "s").was_closed
 
 
+@pytest.mark.slow
 def test_readers_during_writing_miss_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     """Every view is a prefix with at least the records that were durable before it was opened."""
     expected = steps(1500, rows=2)
@@ -341,6 +342,7 @@ def test_a_frame_is_a_header_of_forty_bytes_and_a_batch() -> None:
     assert int.from_bytes(frame[8:16], "little") == len(frame) - 40
 
 
+@pytest.mark.slow
 def test_sealed_the_capture_is_no_larger_than_gzip(tmp_path: Path, shared_data: Path) -> None:
     import gzip
 

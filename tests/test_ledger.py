@@ -311,6 +311,7 @@ def books_equal_the_venue(session: VirtualSession) -> None:
         assert abs(ours.expected - theirs) <= D("1e-8") * ours.flows, asset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     first_is_quick(
@@ -385,6 +386,7 @@ def test_the_ledger_is_rebuilt_and_carried_over_a_kill(begin: CheckedSessions) -
     assert (drift["asset"], D(drift["difference"]).quantize(D("0.001"))) == ("BTC", D("0.500"))
 
 
+@pytest.mark.slow
 def test_a_private_link_that_is_down_alarms_nothing(begin: CheckedSessions) -> None:
     venue = CalmVenue()
     session = begin(venue, "pair", engine=engine(reconcile_s=10)).run(10)

@@ -37,7 +37,6 @@ from verbatim.runner import run_session_config
 from verbatim.warmup import warm
 
 Ready = dict[str, Any]
-pytestmark = pytest.mark.untraced  # it drives the shell, which is not measured; other tests cover what it steps
 PROFILES = list(TransportProfile)
 BTCUSDT = "binance_spot:BTCUSDT"
 RESTLESS = "tests/strategies/restless.py"
@@ -128,6 +127,7 @@ def check_meter(folder: Path, records: list[Record]) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 async def test_an_answer_that_is_cut_off_is_one_order_in_the_end(
     venue: Ready, tmp_path: Path, profile: TransportProfile
@@ -203,6 +203,7 @@ async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Pat
     assert len(fills) == first.last.fills + second.last.fills
 
 
+@pytest.mark.slow
 async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), own_symbols={"BTCUSDT": "BTC/USD"})
     path = tmp_path
@@ -237,6 +238,7 @@ async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_pat
         send_command(path, command="pause", by="alice")
 
 
+@pytest.mark.slow
 async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), free_bytes_min=1 << 60)
     halted = trade_until(lambda s: s.status().mode == "halted" and s.status().messages > 100)
@@ -246,6 +248,7 @@ async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(v
     assert replay_session(summary.folder).identical
 
 
+@pytest.mark.slow
 async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, tmp_path: Path) -> None:
     wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), key=ApiKey.hmac("not-a-key", "not-a-secret"))
     with pytest.raises((StartError, BaseExceptionGroup)) as found, trio.fail_after(60):
@@ -253,6 +256,7 @@ async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, 
     assert "refused our key" in str(found.value)
 
 
+@pytest.mark.slow
 async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, tmp_path: Path) -> None:
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
     with pytest.raises(StartError, match=r"cannot reach binance_spot at http://127.0.0.1:1 "):
@@ -261,6 +265,7 @@ async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, 
         await open_session(replace(wanted, symbols=("DOGEUSDT",)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 async def test_the_sender_distinguishes_the_ends_of_a_request(venue: Ready, profile: TransportProfile) -> None:
     """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""
@@ -281,6 +286,7 @@ async def test_the_sender_distinguishes_the_ends_of_a_request(venue: Ready, prof
     await nowhere.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 async def test_a_websocket_delivers_whole_messages_and_the_reason_of_its_end(
     venue: Ready, profile: TransportProfile
@@ -313,6 +319,7 @@ async def test_a_websocket_delivers_whole_messages_and_the_reason_of_its_end(
         await open_websocket(profile, "ws://127.0.0.1:1/")
 
 
+@pytest.mark.slow
 async def test_a_session_that_cannot_be_folded_halts_the_next_until_a_person_resumes(
     venue: Ready, tmp_path: Path
 ) -> None:

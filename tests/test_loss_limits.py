@@ -83,6 +83,7 @@ def test_an_open_position_that_moves_reaches_the_limit_at_the_first_quote_past_i
     assert len(hand.facts("daily_loss_reached")) == 1
 
 
+@pytest.mark.slow
 def test_a_fill_that_takes_the_loss_past_the_limit_is_the_record(tmp_path: Path) -> None:
     desk = Desk(
         ["run 1", "BUY LIMIT 1 @ 90 while quoted 79.00 81.00", "venue: filled 1"], risk={"daily_loss_max": "10"}
@@ -276,6 +277,7 @@ def check_first(folder: Path) -> None:
     assert found == first_past(records)
 
 
+@pytest.mark.slow
 def test_a_backtest_halts_at_the_first_record_past_the_limit(tmp_path: Path) -> None:
     venue = CalmVenue(start_ns=START_S * SECOND_NS)
     source = buying(venue, tmp_path / "source").run(60)

@@ -205,6 +205,7 @@ def test_more_levels_than_the_limit_break_the_book_and_say_so() -> None:
     assert tape.snapshot(10, [(1, 1)], []) == BOOK_JOINED
 
 
+@pytest.mark.slow
 def test_diffs_kept_have_a_limit(tape: Tape) -> None:
     """A snapshot that never comes costs bounded memory; the diff after the limit requests one again."""
     many = [(k, 1) for k in range(1, 1 + PENDING_ROWS_MAX // 4)]

@@ -161,9 +161,9 @@ def views(of: Market) -> list[Any]:
     ] + [of.indicator(0), of.indicator(1), of.bars(0, 20), of.bars(1, 50), of.next_due_ns, of.messages]
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(150), deadline=None)
 @given(seed=st.integers(0, 2**32), records=st.integers(1, 60), data=st.data())
-@pytest.mark.untraced
 def test_no_cut_changes_a_result(seed: int, records: int, data: st.DataObject) -> None:
     """Cut within records too. DUE triggers no record, so only batches of whole records return it."""
     rows = some_rows(seed, records)

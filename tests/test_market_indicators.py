@@ -196,6 +196,7 @@ def test_compiled_and_plain_indicators_are_the_same_to_the_bit() -> None:
     assert compiled == plain
 
 
+@pytest.mark.slow
 def test_an_indicator_over_bars_continues_in_the_next_session() -> None:
     specs = [indicator_spec(kind, "v:BTC", {**given, "source": "bars.1"}) for kind, given in OVER_BARS.items()]
     whole, before, after = (

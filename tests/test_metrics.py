@@ -137,6 +137,7 @@ def test_orders_refusals_fills_and_reconnects_are_those_of_the_session(begin: Ch
     session.stop()
 
 
+@pytest.mark.slow
 def test_the_times_to_the_wire_and_to_the_answer(begin: CheckedSessions) -> None:
     """In virtual time a request leaves at once, and an answer takes what the wires take."""
     session = begin_writer(begin, VirtualVenue()).run(1)

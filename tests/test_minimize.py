@@ -209,6 +209,7 @@ def test_a_run_is_minimal_when_starts_differ_irregularly(journals: Path, tmp_pat
     assert shows != sorted(shows, reverse=True), "what a halving assumes"
 
 
+@pytest.mark.slow
 def test_equal_versions_have_no_run(journals: Path, tmp_path: Path) -> None:
     same = tmp_path / "quoter.py"
     same.write_text(QUOTER.replace('version = "1"', 'version = "1"  # tidied'))

@@ -5,8 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from beat_market import LOT
 from checked_sessions import check_ordered_end
-from moved_market import LOT
 from test_native_terms import Desk, kinds, orders, position
 
 from engine.model import Side
@@ -30,7 +30,7 @@ def test_a_bracket_sells_no_more_than_its_position_while_fills_of_its_stop_are_m
     session = desk.start(BRACKET).run(4)
     desk.market.size = 100 * LOT  # 40 levels of 0.001
     desk.venue.fault(action="drop_events", event="TRADE", times=0)
-    desk.market.move("985")
+    desk.market.price = "985"
     session.run(10)
     assert kinds(session)[:2] == [("MARKET", "filled"), ("STOP", "expired")]
     sales = [order.order.quantity for order in orders(session) if order.order.side is Side.SELL]
@@ -49,8 +49,8 @@ def test_a_flattening_closes_what_the_missing_fills_leave(desk: Desk) -> None:
     session = desk.start(buy, 'Place("BTCUSDT", Side.SELL, D("0.02"), D("1010"))').run(4)
     desk.market.size = 500 * LOT
     desk.venue.fault(action="drop_events", event="TRADE")
-    desk.market.move("1010.01")
-    session.run(2)
+    desk.market.price = "1010.01"
+    session.run(1)
     sale = orders(session)[1]
     assert (sale.filled_quantity, sale.filled_reported) == (D("0.00001"), D("0.00501"))
     desk.market.size = 4_000 * LOT

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beat_market import LOT, moved_venue
 from checked_sessions import check_ordered_end
-from moved_market import LOT, moved_venue
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 from tiers import first_is_quick
@@ -177,7 +177,7 @@ def test_a_trailing_stop_rests_at_the_venue_and_follows(
     assert {name: params[name] for name in names if name in params} == {**sent, "trailingDelta": "100"}
     for price in path:
         assert kinds(session)[1] == (kind, "open")
-        desk.market.move(price)
+        desk.market.price = price
         session.run(2)
     assert kinds(session)[1] == (kind, "filled")
     assert position(session) == 0
@@ -190,13 +190,13 @@ def test_a_trigger_that_no_stream_delivered_is_known_by_a_query(desk: Desk) -> N
     stop = 'Place("BTCUSDT", Side.SELL, D("0.1"), type=OrderType.STOP_LIMIT, price=D(995), stop_price=D(990))'
     session = desk.start(BUY, stop).run(4)
     desk.venue.fault(action="drop_events", event="executionReport")
-    desk.market.move("985")
+    desk.market.price = "985"
     session.run(3)
     assert kinds(session)[1] == ("STOP_LIMIT", "open")
     session.command("reconcile").run(3)
     assert kinds(session)[1] == ("STOP_LIMIT", "triggered")
     assert desk.venue.unstruck_faults() == []
-    desk.market.move("1000")
+    desk.market.price = "1000"
     session.run(3)
     assert (kinds(session)[1], position(session)) == (("STOP_LIMIT", "filled"), 0)
 
@@ -223,12 +223,12 @@ def test_a_trail_in_basis_points_is_held_by_the_venue_and_survives_the_engine(de
     session = desk.start(BUY, TRAIL.format("basis_points=100")).run(4)
     assert (kinds(session)[1], guardian(session)) == (("STOP", "open"), ProtectedBy.VENUE)
     assert requests(session)[1]["trailingDelta"] == "100"
-    desk.market.move("1020")
+    desk.market.price = "1020"
     session.run(2)
     second = desk.restart(BUY)
     second.run(4)
     assert (len(second.kinds(Kind.INTENT)), guardian(second)) == (0, ProtectedBy.VENUE)
-    desk.market.move("1009")
+    desk.market.price = "1009"
     second.run(3)
     assert (end_of(second), position(second)) == ("closed", 0)
     assert desk.open_orders() == []
@@ -255,10 +255,10 @@ def test_a_trail_that_is_not_active_yet_waits_at_the_venue_too(desk: Desk) -> No
     assert (kinds(session)[1], guardian(session)) == (("TAKE_PROFIT", "open"), ProtectedBy.VENUE)
     assert requests(session)[1]["stopPrice"] == "1010"
     for price in ("990", "1011"):
-        desk.market.move(price)
+        desk.market.price = price
         session.run(2)
     assert kinds(session)[1] == ("TAKE_PROFIT", "open")
-    desk.market.move("1000.89")
+    desk.market.price = "1000.89"
     session.run(3)
     assert (end_of(session), position(session)) == ("closed", 0)
 
@@ -269,7 +269,7 @@ def test_a_trail_that_the_venue_cannot_hold_is_held_by_the_engine(desk: Desk, di
     session = desk.start(BUY, TRAIL.format(distance)).run(4)
     assert (len(orders(session)), guardian(session)) == (1, ProtectedBy.ENGINE)
     assert len(session.kinds(Kind.INTENT)) == 2, "the position and the plan: no stop is tried"
-    desk.market.move("780")
+    desk.market.price = "780"
     session.run(3)
     assert (kinds(session)[1], end_of(session), position(session)) == (("MARKET", "filled"), "closed", 0)
 
@@ -280,7 +280,7 @@ def test_a_trail_whose_stop_the_venue_refuses_is_held_by_the_engine(desk: Desk) 
     session = desk.start(BUY, TRAIL.format("basis_points=100")).run(4)
     assert desk.venue.unstruck_faults() == []
     assert (kinds(session)[1], guardian(session)) == (("STOP", "rejected"), ProtectedBy.ENGINE)
-    desk.market.move("985")
+    desk.market.price = "985"
     session.run(3)
     assert (kinds(session)[2], end_of(session), position(session)) == (("MARKET", "filled"), "closed", 0)
 
@@ -288,7 +288,7 @@ def test_a_trail_whose_stop_the_venue_refuses_is_held_by_the_engine(desk: Desk) 
 def test_a_trailing_stop_that_finds_too_few_bids_is_closed_at_market(desk: Desk) -> None:
     session = desk.start(BUY, TRAIL.format("basis_points=100")).run(4)
     desk.market.size = desk.market.size // 1000  # 40 levels of 0.001
-    desk.market.move("985")
+    desk.market.price = "985"
     session.run(4)
     assert kinds(session)[1] == ("STOP", "expired")
     assert 1 <= len(orders(session)[2:]) <= 4, "market orders that find no bid wait for longer each time"
@@ -324,12 +324,12 @@ def test_a_trail_that_the_engine_began_to_follow_stays_with_the_engine(
         patch.setattr(verbatim.testing, "newest_rules", lambda settings: replace(settings, order_rules=1))
         first = desk.start(BUY, TRAIL.format("basis_points=100"), engine=new_engine_settings())
     first.run(4)
-    desk.market.move("1020")
+    desk.market.price = "1020"
     first.run(2)
     session = desk.restart(BUY)
     session.run(3)
     assert (plan_of(session).mark, guardian(session), desk.open_orders()) == (D("1019.99"), ProtectedBy.ENGINE, [])
-    desk.market.move("1009")
+    desk.market.price = "1009"
     session.run(3)
     assert (kinds(session)[1:], end_of(session)) == ([("MARKET", "filled")], "closed")
 
@@ -344,7 +344,7 @@ def test_an_iceberg_shows_a_part_and_fills_whole(desk: Desk) -> None:
     _, [shown] = desk.venue.by_hand("GET", "/api/v3/openOrders")
     assert (shown["origQty"], shown["icebergQty"]) == ("0.10000000", "0.03000000")
     assert orders(session)[0].order.terms.text() == "at 990 (LIMIT, GTC, shows 0.03)"
-    desk.market.move("980")
+    desk.market.price = "980"
     session.run(3)
     assert (kinds(session), position(session)) == ([("LIMIT", "filled")], D("0.1"))
 
@@ -435,7 +435,7 @@ def test_an_order_is_cancelled_when_its_time_comes(desk: Desk, more: str) -> Non
 
 def test_an_order_that_is_filled_or_cancelled_before_its_time_is_left_alone(desk: Desk) -> None:
     session = desk.start(RESTING.format("")).run(4)
-    desk.market.move("980")
+    desk.market.price = "980"
     session.run(15)
     assert kinds(session) == [("LIMIT", "filled")]
     assert requests(session, "cancel") == []
@@ -501,7 +501,7 @@ def test_an_order_of_another_program_keeps_its_terms(
     [order] = [order for order in orders(session) if order.adopted]
     assert (order.order.terms.text(), order.status) == (text, Status.OPEN)
     if "stopPrice" in terms and "icebergQty" in terms:
-        desk.market.move("950")
+        desk.market.price = "950"
         session.run(3)
         assert kinds(session)[-1] == ("FOREIGN", "filled")
         assert len(session.facts("order_triggered")) == 1
@@ -509,6 +509,7 @@ def test_an_order_of_another_program_keeps_its_terms(
     session.run(3)
 
 
+@pytest.mark.slow
 def test_an_order_by_amount_of_another_program_is_known_whole(desk: Desk) -> None:
     session = desk.start(BUY).run(4)
     amount = {"type": "MARKET", "quoteOrderQty": "50"}
@@ -559,7 +560,7 @@ def test_a_resimulation_continues_orders_with_their_terms(desk: Desk, monkeypatc
     trailing = 'Place("BTCUSDT", Side.SELL, D("0.05"), type=OrderType.STOP, trailing_delta=500)'
     resting = 'Place("BTCUSDT", Side.BUY, D("0.1"), D(900), iceberg_quantity=D("0.03"))'
     session = desk.start(BUY, triggered, trailing, resting).run(5)
-    desk.market.move("985")
+    desk.market.price = "985"
     session.run(2)
     assert [status for _, status in kinds(session)] == ["filled", "triggered", "open", "open"]
     session.writer.wait_durable(session.records[-1].seq, 30)
@@ -587,6 +588,7 @@ def test_a_resimulation_continues_orders_with_their_terms(desk: Desk, monkeypatc
 # ---- shown to people ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_views_and_reports_show_terms_plans_and_who_protects(desk: Desk) -> None:
     """The state report, the status line, the log and the SQL views name the holder of each stop."""
     amount = 'Place("BTCUSDT", Side.BUY, type=OrderType.MARKET, quote_quantity=D(100))'
@@ -634,7 +636,7 @@ def test_views_and_reports_show_terms_plans_and_who_protects(desk: Desk) -> None
     )
     assert plans[:2] == [("started", "trail", "protecting", "venue", 1), ("started", "trail", "working", "engine", 0)]
     assert plans[2:] == [("carried", "trail", "protecting", "venue", 1), ("carried", "trail", "working", "engine", 0)]
-    desk.market.move("940")
+    desk.market.price = "940"
     session.run(6)
     [text] = [describe(each) for each in session.kinds(Kind.FACT) if "order_triggered" in (each.body or "")]
     assert text == "triggered: the market reached its stop price, and the venue activated it"

@@ -21,7 +21,6 @@ from engine.sim.exchange.order_matching import OrderMatching
 from engine.state import orders, timers
 from engine.venues.binance_spot import shapes
 
-pytestmark = pytest.mark.untraced  # code with a fault in it
 NOTICED = (AssertionError, pytest.fail.Exception, ValueError, LookupError, CoreError)
 
 

@@ -68,6 +68,7 @@ def run(*words: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_two_captures_are_one_market(both: Path) -> None:
     """Each snapshot belongs to the instrument of its file, though it names none; events of the account trigger."""
     output = run("backtest", "both", "--strategy", "two.py:Two", "--balance", "USDT=1000", "--into", "made")

@@ -119,6 +119,7 @@ SCOPES: dict[str, tuple[RiskSettings, str, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", SCOPES)
 def test_cancels_per_minute_at_their_edge(begin: CheckedSessions, scope: str) -> None:
     """Three cancels leave, the fourth is refused with its figures, and the next minute allows three again."""
@@ -146,6 +147,7 @@ def test_cancels_beyond_their_budget_stay_bounded_in_the_journal(begin: CheckedS
     assert len(session.state.account.orders.live) == 1
 
 
+@pytest.mark.slow
 def test_a_strategy_that_ends_its_plans_keeps_its_budget_of_cancels(begin: CheckedSessions) -> None:
     runner = from_sources({"runner": RUNNER}, "runner", "Runner")
     session = begin(a_venue(), runner, risk=RiskSettings(cancels_per_minute_max=3)).run(70)
@@ -185,6 +187,7 @@ REPLACEMENTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", REPLACEMENTS)
 def test_a_chase_waits_for_its_budget_while_its_order_rests(tmp_path: Path, limit: str) -> None:
     """Four replacements a minute: nothing is refused, and an order rests all the time."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
+import pytest
 from by_hand import BTC
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,6 +73,7 @@ def moved(orders: Orders, change: Change, at: Stamp) -> Orders | None:
         return None
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_the_index_agrees_after_any_changes(data: st.DataObject) -> None:

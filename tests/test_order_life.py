@@ -299,4 +299,4 @@ OrderLife.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
     derandomize=True,
 )
-TestOrderLife = pytest.mark.untraced(pytest.mark.slow(OrderLife.TestCase))
+TestOrderLife = pytest.mark.slow(OrderLife.TestCase)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beat_market import BeatMarket
 from checked_sessions import check_books, notes
 from msgspec.structs import replace
-from steered_market import SteeredMarket
 from test_plans import BTCUSDT, ended, holding, orders, planner, position, running
 from test_resim import TEST_MODEL
 from tiers import first_is_quick
@@ -44,7 +44,7 @@ class Desk:
 
     def __init__(self, folder: Path, plan: str, *, more: str = "", **settings: Any) -> None:
         self.plan = plan
-        self.market = SteeredMarket()
+        self.market = BeatMarket()
         self.venue = VirtualVenue(market=self.market, balances=settings.pop("balances", {"USDT": "100000"}))
         make = holding if plan == OCO else planner
         self.strategies = [make(plan.format(more))]
@@ -137,6 +137,7 @@ def test_one_exit_ends_the_other_and_the_plan(tmp_path: Path, plan: str, price: 
     desk.finish()
 
 
+@pytest.mark.slow
 def test_the_rest_of_a_target_that_fills_in_part_is_protected_again(tmp_path: Path) -> None:
     """The venue ends the stop with the first fill of the target, so the rest would have none."""
     desk = Desk(tmp_path, OCO)
@@ -156,6 +157,7 @@ def test_the_rest_of_a_target_that_fills_in_part_is_protected_again(tmp_path: Pa
 # ---- faults --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plan", [OCO, LIMIT_BRACKET], ids=["oco", "limit bracket"])
 @pytest.mark.parametrize("action", ["cut_answer", "drop_request", "error_after", "events_before_answer"])
 def test_a_list_whose_answer_is_lost_is_resolved_by_its_orders(tmp_path: Path, plan: str, action: str) -> None:
@@ -431,6 +433,7 @@ def test_exits_are_restored_in_the_very_step_in_which_trading_resumes(tmp_path: 
 # ---- readers and models --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sql_and_why_show_the_list_of_an_order(tmp_path: Path) -> None:
     desk = Desk(tmp_path, OCO)
     desk.until_open()

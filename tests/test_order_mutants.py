@@ -15,7 +15,6 @@ from engine.handlers import access_refusals, answers, commands, resuming, watch
 from engine.state import account_fold, mode, timers
 from engine.state.links import LinkStates
 
-pytestmark = pytest.mark.untraced  # code with a fault in it
 NOTICED = (AssertionError, pytest.fail.Exception, ValueError, LookupError, CoreError)
 PATCH = pytest.MonkeyPatch
 Mutant = tuple[str, Callable[[PATCH], None], Callable[..., None], tuple[Any, ...]]

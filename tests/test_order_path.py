@@ -245,6 +245,7 @@ async def test_no_order_leaves_before_its_record_is_durable(tmp_path: Path) -> N
 # ---- D17 -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_replacement_follows_the_end_of_the_order_before_it(begin: CheckedSessions) -> None:
     """A chase of twenty replacements: each cancel names the order that rests, and no two orders are open at a time."""
     from test_plans import planner

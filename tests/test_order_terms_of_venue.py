@@ -149,6 +149,7 @@ def test_s19_an_order_replaced_elsewhere_is_closed_and_its_replacement_is_adopte
     assert theirs.leaves_quantity == D("0.5")
 
 
+@pytest.mark.slow
 def test_s19_a_replacement_that_the_venue_refused_leaves_only_the_old_orders_end() -> None:
     hand, name = opened()
     hand.private(trade(name, 11, "0.2", "0.2"))

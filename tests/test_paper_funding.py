@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 from test_capture_session import GIVEN, fills_and_balances, resim_options, verbatim
 
@@ -64,6 +65,7 @@ def facts_of(folder: Path, kind: type) -> list[Any]:
     return [body for body in bodies if isinstance(body, kind)]
 
 
+@pytest.mark.slow
 def test_a_funding_on_paper_is_in_the_pnl_in_sql_and_in_the_balance(tmp_path: Path) -> None:
     run = backtest(tmp_path, has_marks=True)
     (fill,), balances = fills_and_balances(run)

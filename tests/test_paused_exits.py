@@ -59,6 +59,7 @@ def test_without_paused_exits_a_pause_cancels_everything_and_the_strategy_does_n
     assert session.state.account.positions.get("exiting", BTC).quantity > Decimal("0.009")
 
 
+@pytest.mark.slow
 def test_exits_that_are_refused_again_and_again_wait_ever_longer(start: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = start(venue, "exiting", parameters={"hold_s": 2}, risk=RISK).run(until=paused)

@@ -29,6 +29,7 @@ def test_the_file_is_made_of_the_views() -> None:
     assert FILE.read_text() == plain_sql(), f"write it again: python -m analysis.plain_sql > {FILE.relative_to(ROOT)}"
 
 
+@pytest.mark.slow
 def test_each_view_has_the_same_rows(journals: Path) -> None:
     plain = duckdb.connect(":memory:")
     plain.execute(f"SET VARIABLE journals = '{journals}/*/*.parquet'")

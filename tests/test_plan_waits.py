@@ -5,8 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from beat_market import LOT
 from checked_sessions import check_ordered_end
-from moved_market import LOT
 from test_native_terms import Desk, kinds, orders, position
 
 D = Decimal
@@ -49,7 +49,7 @@ def test_an_exit_that_finds_no_bid_waits_longer_each_time(
         desk.venue.fault(**REFUSAL, msg="refused")
     session = desk.start(BRACKET).run(4)
     desk.market.size = 10 * LOT
-    desk.market.move(price)
+    desk.market.price = price
     session.run(12)
     assert 1 <= kinds(session).count(kind) <= 12
     assert len(orders(session)) <= 30

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from beat_market import BeatMarket
 from checked_sessions import check_ordered_end
 from msgspec.structs import replace
-from steered_market import SteeredMarket
 from tiers import first_is_quick
 
 from engine.lifecycle import LIVE, Status
@@ -247,6 +247,7 @@ def test_a_trailing_stop_follows_and_closes(tmp_path: Path) -> None:
     finish(session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", first_is_quick(range(20), 3))
 def test_a_bracket_survives_the_death_of_the_engine(tmp_path: Path, moment: int) -> None:
     """Kill the engine at the moment-th step after the plan began. The next session continues the plan before all else."""
@@ -311,7 +312,7 @@ def test_a_safety_order_ends_a_plan_and_its_orders(tmp_path: Path) -> None:
 def test_a_plan_whose_orders_risk_refuses_waits_longer_each_time_and_ends(tmp_path: Path) -> None:
     plan = 'Chase("BTCUSDT", Side.BUY, D("0.01"))'
     session = VirtualSession(
-        VirtualVenue(market=SteeredMarket()),
+        VirtualVenue(market=BeatMarket()),
         tmp_path / "s",
         strategies=[planner(plan)],
         risk=RiskSettings(order_size_max=D("0.001")),

@@ -140,6 +140,7 @@ def last_report(folder: Path) -> PortfolioPnl:
     return [fact for fact in facts if isinstance(fact, PortfolioPnl)][-1]
 
 
+@pytest.mark.slow
 def test_s28_a_day_and_its_replay_with_other_latency_and_fees_differ_by_named_causes(tmp_path: Path) -> None:
     """A quoter trades for eight seconds; the model then has ten times the latency, dearer takers, and twice the size."""
     one, other = tmp_path / "lived", tmp_path / "modelled"
@@ -163,6 +164,7 @@ def test_s28_a_day_and_its_replay_with_other_latency_and_fees_differ_by_named_ca
     assert (result.exit_code, json.loads(result.output)[0]["difference"]) == (1, plain(found.difference))
 
 
+@pytest.mark.slow
 def test_s28_orders_that_are_the_same_in_both_are_no_cause(tmp_path: Path) -> None:
     one, other = tmp_path / "lived", tmp_path / "again"
     session(one, seconds=5).stop()

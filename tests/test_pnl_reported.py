@@ -145,6 +145,7 @@ def test_a_fee_in_base_realises_the_gain_of_what_is_given_away() -> None:
     assert amounts(portfolio(hand)) == (D("0.4"), D("23.2"), D("9.6"), 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "long", "short"),
     [(MarkChoice.MID, "10", "10"), (MarkChoice.TOUCH, "9", "9"), (MarkChoice.MARK, "10", "10")],

@@ -28,6 +28,7 @@ def open_to_others(folder: Path) -> list[str]:
     return [str(path) for path in (folder, *folder.rglob("*")) if path.lstat().st_mode & OTHERS]
 
 
+@pytest.mark.slow
 def test_a_session_and_all_that_commands_make_of_it(tmp_path: Path) -> None:
     journals = tmp_path / "new" / "journals"
     session = VirtualSession.start(CalmVenue(seed=3), journals / NAME).run(5)

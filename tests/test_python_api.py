@@ -52,6 +52,7 @@ def closed(journals: Path) -> verbatim.Session:
     return verbatim.open("aaaaaaaa", journals=journals)
 
 
+@pytest.mark.slow
 def test_a_session_is_opened_by_id_path_folder_and_list(journals: Path, tmp_path: Path) -> None:
     by_id = verbatim.open("aaaa", journals=journals)
     by_path = verbatim.open(journals / FIRST)
@@ -210,6 +211,7 @@ def test_bars_add_the_trades_up(closed: verbatim.Session) -> None:
     assert week["start"].replace(tzinfo=UTC) == datetime(2024, 8, 5, tzinfo=UTC)  # a Monday
 
 
+@pytest.mark.slow
 def test_several_sessions_are_one_table(journals: Path) -> None:
     both = verbatim.open(journals)
     counts = both.sql("SELECT session, count(*) AS n FROM fills GROUP BY ALL ORDER BY ALL").rows()
@@ -237,6 +239,7 @@ def test_a_running_session_grows_when_it_is_opened_again(tmp_path: Path) -> None
     session.writer.abandon()
 
 
+@pytest.mark.slow
 def test_state_replay_and_diff_of_a_session(closed: verbatim.Session, journals: Path) -> None:
     end = closed.state()
     assert (end.seq, end.time) == (closed.journal.last_seq, closed.ended)
@@ -264,6 +267,7 @@ def test_state_replay_and_diff_of_a_session(closed: verbatim.Session, journals: 
     assert closed.diff(verbatim.open(journals / SECOND)).cause == "data"
 
 
+@pytest.mark.slow
 def test_an_order_leads_back_to_its_quote(closed: verbatim.Session) -> None:
     story = closed.why()
     assert str(story).startswith(f"{story.client_order_id} (the venue's order ")
@@ -325,6 +329,7 @@ def test_the_summary_counts_what_the_tables_hold(closed: verbatim.Session, journ
     assert verbatim.open(journals / SECOND).summary().row.ended == "open"
 
 
+@pytest.mark.slow
 def test_a_bundle_lasts_as_long_as_its_session(closed: verbatim.Session, tmp_path: Path) -> None:
     bundle = tmp_path / "s.vbundle"
     done = CliRunner().invoke(main, ["bundle", str(closed.folder), str(bundle)])
@@ -368,6 +373,7 @@ def test_an_instrument_is_named_as_its_user_does(tmp_path: Path) -> None:
         assert opened.bars(1, name).rows() == opened.bars(1).rows() != []
 
 
+@pytest.mark.slow
 def test_a_result_that_is_not_read_to_its_end_leaves_no_words_at_exit(closed: verbatim.Session) -> None:
     code = (
         "import sys; from analysis.sql_session import connect, query_arrow; from pathlib import Path\n"

@@ -51,6 +51,7 @@ def test_g9_each_round_states_equity_by_our_records_and_by_the_venue(tmp_path: P
     hand.prove(tmp_path / "session")
 
 
+@pytest.mark.slow
 def test_g9_differences_that_each_balance_tolerates_reach_the_limit_of_equity_together(tmp_path: Path) -> None:
     """0.3 BTC and 25 USDT are missing: 55 USDT, and 50 is the limit. Each alone is tolerated."""
     tolerance = {"BTC": D("0.5"), "USDT": D(40)}

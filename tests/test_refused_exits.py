@@ -71,6 +71,7 @@ def trailing(folder: Path) -> Desk:
     return desk
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", PASSING.values(), ids=PASSING)
 def test_a_stop_that_is_refused_for_a_reason_that_passes_is_placed_again(
     tmp_path: Path, refusal: dict[str, Any]
@@ -107,6 +108,7 @@ def test_a_session_of_order_rules_2_closes_at_market_as_it_was_recorded(
     desk.finish()
 
 
+@pytest.mark.slow
 def test_the_engine_watches_the_price_of_a_stop_that_the_venue_refuses_for_long(tmp_path: Path) -> None:
     desk = Desk(tmp_path, OCO, engine=ALONE)
     bought(desk)
@@ -194,6 +196,7 @@ def test_an_exit_at_the_target_that_the_venue_refuses_waits_longer_each_time(tmp
     desk.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refusal", PASSING.values(), ids=PASSING)
 def test_a_trailing_stop_that_is_refused_for_a_reason_that_passes_rests_at_the_venue_later(
     tmp_path: Path, refusal: dict[str, Any]
@@ -312,6 +315,7 @@ def test_slices_of_a_twap_that_are_too_small_join_the_next(tmp_path: Path) -> No
 # ---- protected by whom ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exits_that_wait_for_their_entry_protect_nothing_in_every_reader(tmp_path: Path) -> None:
     """`ask`, the SQL views, the status line and a strategy's view name the same holder before and after the entry."""
     desk = Desk(tmp_path, LIMIT_BRACKET)

@@ -49,6 +49,7 @@ def regress(journals: Path, *words: object, code: int = 0) -> str:
     )
 
 
+@pytest.mark.slow
 def test_performance_counts_fills_and_no_fill_queries(journals: Path) -> None:
     for folder in journals.iterdir():
         found = session_performance(folder)
@@ -64,6 +65,7 @@ def test_a_version_that_decides_the_same_changes_nothing(journals: Path, tmp_pat
     assert told.splitlines()[-1] == "regress: no version changed a decision"
 
 
+@pytest.mark.slow
 def test_versions_are_compared_with_the_record(journals: Path, tmp_path: Path) -> None:
     shy = tmp_path / "shy.py"
     shy.write_text(QUOTER.replace("quote.bid,", 'quote.bid - Decimal("5"),'))
@@ -118,6 +120,7 @@ def test_bisect_finds_the_commit_that_changed_decisions(journals: Path, tmp_path
     assert "bad revision" in verbatim(*words, "--bad", "v9", code=3)
 
 
+@pytest.mark.slow
 def test_results_are_cached_by_all_their_inputs(journals: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     body = read_session(Journal.open(journals / "20260101T000000Z-aaaaaaab").session_record().body or "")

@@ -23,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sealed(tmp_path_factory.mktemp("journals") / "s")
 
 
+@pytest.mark.slow
 def test_rebuilt_states_have_the_digests_of_every_checkpoint(folder: Path) -> None:
     checkpoints = [record for record in Journal.open(folder).records() if record.kind is Kind.CHECKPOINT]
     assert len(checkpoints) > 5

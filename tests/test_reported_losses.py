@@ -217,6 +217,7 @@ STEPS = st.one_of(
 BOUGHT = ("fill", "ETH BUY 1 90.00 fee 0.013 BNB")
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(
     currency=st.sampled_from(["USDT", "BTC", "BNB", "EUR"]),

@@ -68,6 +68,7 @@ def without_origins(folder: Path) -> list[Record]:
     ]
 
 
+@pytest.mark.slow
 def test_a_modelled_run_repeats_a_simulated_session_record_for_record(recorded_session: Path, tmp_path: Path) -> None:
     outcome = resim(recorded_session, tmp_path / "again", modelled=True)
     ours, theirs = without_origins(tmp_path / "again"), without_origins(recorded_session)
@@ -79,6 +80,7 @@ def test_a_modelled_run_repeats_a_simulated_session_record_for_record(recorded_s
     assert replay_session(tmp_path / "again").identical
 
 
+@pytest.mark.slow
 def test_without_a_change_nothing_is_modelled(recorded_session: Path, tmp_path: Path) -> None:
     outcome = resim(recorded_session, tmp_path / "again")
     assert (outcome.handover_seq, outcome.handover) == (None, "")
@@ -138,6 +140,7 @@ def requests(folder: Path, purpose: str) -> list[Record]:
     ]
 
 
+@pytest.mark.slow
 def test_another_size_is_exact_up_to_the_first_order(recorded_session: Path, tmp_path: Path) -> None:
     outcome = resim(recorded_session, tmp_path / "other", overrides={"strategy.quoter.size": "0.002"})
     first = requests(recorded_session, "place")[0]
@@ -155,6 +158,7 @@ def test_another_size_is_exact_up_to_the_first_order(recorded_session: Path, tmp
     assert replay_session(tmp_path / "other").identical
 
 
+@pytest.mark.slow
 def test_a_handover_in_mid_session_adopts_orders_and_balances(recorded_session: Path, tmp_path: Path) -> None:
     """Raise the ask by a cent from the 30th decision on: the model must know the resting bid of the record."""
     asks = 'quote.ask + Decimal("0.01") if sides and state.quotes > 30 else quote.ask'
@@ -198,6 +202,7 @@ def verbatim(*words: object, code: int = 0) -> str:
     return ended.output
 
 
+@pytest.mark.slow
 def test_resim_reports_the_changes_and_writes_a_journal(recorded_session: Path, tmp_path: Path) -> None:
     lines = verbatim(
         "resim", recorded_session, "--trust-code", "--set", "strategy.quoter.size=0.002", "--into", tmp_path / "r"
@@ -241,6 +246,7 @@ def test_a_resimulated_session_is_resimulated_again(recorded_session: Path, tmp_
     )
 
 
+@pytest.mark.slow
 def test_a_session_equals_its_resimulation(recorded_session: Path, tmp_path: Path) -> None:
     verbatim("resim", recorded_session, "--trust-code", "--into", tmp_path / "r")
     assert verbatim("diff", recorded_session, tmp_path / "r").splitlines() == ["diff: the same"]
@@ -275,6 +281,7 @@ def test_resim_needs_trust_code_for_another_machine(recorded_session: Path, tmp_
     assert "--trust-code" in verbatim("resim", recorded_session, "--into", tmp_path / "r", code=3)
 
 
+@pytest.mark.slow
 def test_no_session_continues_from_a_resimulation(recorded_session: Path, tmp_path: Path) -> None:
     """Leave a newer resimulation among the journals: it must not become the previous session."""
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
@@ -362,6 +369,7 @@ def test_an_order_reported_before_its_answer_is_placed_once(tmp_path: Path, quot
     assert replay_session(tmp_path / "r").identical
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quotes", [3, 12, 30])
 def test_unreported_balances_of_fills_survive_the_handover(tmp_path: Path, quotes: int) -> None:
     folder = recorded_with(tmp_path / "s", action="delay_events", event="outboundAccountPosition", ms=700, times=0)
@@ -369,6 +377,7 @@ def test_unreported_balances_of_fills_survive_the_handover(tmp_path: Path, quote
     check_account(tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_carried_orders_settled_between_sessions_are_refused(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
@@ -389,6 +398,7 @@ def test_carried_orders_settled_between_sessions_are_refused(tmp_path: Path) -> 
     assert session_performance(tmp_path / "two").lines.keys() == {"quoter binance_spot:BTCUSDT"}
 
 
+@pytest.mark.slow
 def test_performance_includes_a_carried_position(tmp_path: Path) -> None:
     venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
     quoter = [from_sources({"quoter": QUOTER}, "quoter", "Quoter")]

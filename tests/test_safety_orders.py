@@ -194,6 +194,7 @@ def test_orders_of_other_programs_are_spared(begin: CheckedSessions) -> None:
     assert session.state.account.safety.active == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["stop", "cancel_all", "deadline"])
 def test_a_stop_cancels_the_orders_of_the_session_before_even_if_this_journal_only_adopted_them(
     start: CheckedSessions, end: str

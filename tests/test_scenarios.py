@@ -225,6 +225,7 @@ def test_s16_resting_orders_survive_a_kill(begin: CheckedSessions) -> None:
     check_books(second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", first_is_quick(range(4)))
 def test_s13_s17_a_restart_anywhere_books_nothing_twice(begin: CheckedSessions, seed: int) -> None:
     venue = CalmVenue(seed=seed)
@@ -292,6 +293,7 @@ def test_a_strategy_that_fails_costs_only_its_own_step(begin: CheckedSessions) -
     assert session.state.account.modes.mode.value == "running"
 
 
+@pytest.mark.slow
 def test_rebuilding_gives_the_state_of_every_checkpoint(begin: CheckedSessions) -> None:
     venue = VirtualVenue()
     session = begin(venue, "pair", engine=EngineSettings(checkpoint_every=300)).run(20)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from beat_market import BeatMarket
 from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, check_books, mode, notes
 
@@ -143,7 +144,7 @@ def test_s19_an_order_replaced_elsewhere_old_and_new_are_accounted_for(
 @pytest.mark.slow
 def test_lost_fill_forever_is_found_once_the_venue_lists_it(begin: CheckedSessions) -> None:
     """A market order fills in two parts; the stream delivers nothing, and the first part is listed last."""
-    venue = VirtualVenue()
+    venue = VirtualVenue(market=BeatMarket())
     venue.fault(action="cut_answer", **ORDER)
     venue.fault(action="drop_events", event="executionReport", times=0)
     venue.fault(action="list_late", event="TRADE", ms=150_000)
@@ -323,6 +324,7 @@ def test_s15_an_older_snapshot_never_undoes_a_newer_fill(begin: CheckedSessions)
     check_books(session)
 
 
+@pytest.mark.slow
 def test_s18_a_cancel_races_a_fill_and_is_refused(begin: CheckedSessions) -> None:
     venue = CalmVenue()
     venue.fault(action="delay_events", event="executionReport", ms=400, times=0)

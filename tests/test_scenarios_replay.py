@@ -130,6 +130,7 @@ def seen_by(intent: Record) -> dict[str, Any]:
     return rationale
 
 
+@pytest.mark.slow
 def test_s21_ask_shows_at_each_decision_what_the_strategy_saw(witnessed: Path) -> None:
     """Compare quote, book, trade, position, balance, orders and state just before the intent, at every tenth one."""
     found = decisions(witnessed)
@@ -153,6 +154,7 @@ def test_s21_ask_shows_at_each_decision_what_the_strategy_saw(witnessed: Path) -
         assert asked["strategies"][0]["state"].get("decisions", 0) == seen["decisions"]
 
 
+@pytest.mark.slow
 def test_s21_why_shows_the_same_inputs_and_their_raw_message(witnessed: Path) -> None:
     """Follow a filled order to its intent and to the venue's own bytes of the quote it was decided on."""
     story = json.loads(verbatim("why", witnessed, "--json"))
@@ -281,6 +283,7 @@ def as_numbers(bars: dict[str, list[str]]) -> dict[str, list[Decimal]]:
     return {start: [Decimal(text) for text in bar] for start, bar in bars.items()}
 
 
+@pytest.mark.slow
 def test_s22_a_bar_from_captured_trades_equals_the_live_bar_bit_for_bit(tmp_path: Path) -> None:
     """Import the live session's frames as a capture: the backtest's strategy sees each closed bar as the live one."""
     live = chart_of(recorded(tmp_path / "live", chartist(), seconds=12))
@@ -298,6 +301,7 @@ def test_s22_a_bar_from_captured_trades_equals_the_live_bar_bit_for_bit(tmp_path
     assert replay_session(tmp_path / "test").identical
 
 
+@pytest.mark.slow
 def test_s22_a_strategy_cannot_confuse_a_forming_bar_and_a_closed_one(tmp_path: Path) -> None:
     """The forming bar moved, was never among the closed ones, and no closed one changed; the newest of both is no
     expression that works.
@@ -370,12 +374,14 @@ def difference(one: Path, other: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_s23_a_backtest_under_equal_terms_does_not_differ(quoted: Path, taken: Path, tmp_path: Path) -> None:
     """Without this the classes below would prove nothing."""
     assert verbatim("diff", quoted, backtest(quoted, tmp_path / "q")).splitlines()[-1] == "diff: the same"
     assert verbatim("diff", taken, backtest(taken, tmp_path / "t")).splitlines()[-1] == "diff: the same"
 
 
+@pytest.mark.slow
 def test_s23_lost_market_frames_are_named_as_data(quoted: Path, tmp_path: Path) -> None:
     """Backtest a recording of the same market that lost a stream for a while."""
     lost = recorded(
@@ -407,6 +413,7 @@ def test_s23_other_fees_are_named_as_fills(taken: Path, tmp_path: Path) -> None:
     assert f"(record {fill.seq}) in the first" in found["verdict"]
 
 
+@pytest.mark.slow
 def test_s23_a_changed_strategy_is_named_as_code(quoted: Path, tmp_path: Path) -> None:
     (tmp_path / "quoter.py").write_text(OTHER_CODE)
     test = backtest(quoted, tmp_path / "test", "--strategy", f"{tmp_path}/quoter.py:Quoter")
@@ -416,6 +423,7 @@ def test_s23_a_changed_strategy_is_named_as_code(quoted: Path, tmp_path: Path) -
     check_first_decision(quoted, test, found)
 
 
+@pytest.mark.slow
 def test_s23_a_changed_parameter_is_named_as_configuration(quoted: Path, tmp_path: Path) -> None:
     test = backtest(quoted, tmp_path / "test", "--set", "strategy.quoter.size=0.002")
     found = difference(quoted, test)

@@ -63,6 +63,7 @@ def unpacked(path: Path, folder: Path) -> Path:
 # ---- whole sessions ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_whole_session_keeps_its_segments_its_chain_and_its_signatures(tmp_path: Path) -> None:
     signer = Signer(Ed25519PrivateKey.generate())
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=800, signer=signer)
@@ -83,6 +84,7 @@ def test_a_whole_session_keeps_its_segments_its_chain_and_its_signatures(tmp_pat
     assert verify(tmp_path / "s").chain[:16] in output.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_bundle_is_queried_and_replayed_directly(whole: Path, tmp_path: Path) -> None:
     path = tmp_path / "s.vbundle"
     output_of(verbatim("bundle", whole, path))
@@ -302,6 +304,7 @@ def test_amounts_are_not_redacted_and_unknown_names_are_refused(whole: Path, tmp
 # ---- trust ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_bundle_needs_trust_code_for_any_host(whole: Path, tmp_path: Path) -> None:
     body = json.loads(Journal.open(whole).session_record().body or "")
     ours = reseal(whole, tmp_path / "ours", 0, body=canonical(marked(msgspec.convert(body, SessionBody))))

@@ -186,6 +186,7 @@ def test_no_line_has_a_secret_a_control_character_or_a_forged_line(tmp_path: Pat
     assert all(line[:4] == "2024" for line in text.splitlines()), "the session time begins each line"
 
 
+@pytest.mark.slow
 def test_the_streams_are_reported_with_rate_age_lag_and_gaps(tmp_path: Path) -> None:
     configure(json_lines=True)
     session = begin(tmp_path).run(5)

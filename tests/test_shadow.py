@@ -188,6 +188,7 @@ def test_a_followed_session_verifies_and_replays(tmp_path: Path, following: Call
     assert {path.suffix for path in (tmp_path / "s").iterdir()} == {".parquet", ""}
 
 
+@pytest.mark.slow
 def test_shadow_of_a_closed_session_ends(tmp_path: Path) -> None:
     folder = sealed(tmp_path / "s")
     recorded = len(session_decisions(folder))
@@ -341,6 +342,7 @@ def steps_of(records: Sequence[Record]) -> Iterator[list[Record]]:
 # ---- the journal that grows ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_live_journal_reads_like_the_closed_one(tmp_path: Path) -> None:
     """Read parts that are in memory and parts that are not, by records and by batches."""
     folder = sealed(tmp_path / "s", seconds=20)

@@ -66,6 +66,7 @@ def test_months_are_those_of_the_calendar() -> None:
         start_ns = month.end_ns(start_ns)
 
 
+@pytest.mark.slow
 def test_a_walk_over_pages_gives_each_minute_once_and_minutes_without_trades_too() -> None:
     client = venue()
     seen, start = [], FIRST_MS

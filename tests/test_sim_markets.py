@@ -32,6 +32,7 @@ def stream_target(market: CaptureMarket) -> str:
     return "/stream?streams=" + "/".join(sorted(market.streams))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol", ["btcusdt", "ethusdt"])
 def test_a_capture_is_played_byte_for_byte_and_in_order(shared_data: Path, symbol: str) -> None:
     lines = capture_lines(shared_data, symbol)
@@ -53,6 +54,7 @@ def test_a_capture_is_played_byte_for_byte_and_in_order(shared_data: Path, symbo
     assert (played.gaps, venue.feed.status.late_ns_max, venue.feed.finished) == (0, 0, True)
 
 
+@pytest.mark.slow
 def test_the_book_at_the_end_of_the_capture_is_the_known_one(shared_data: Path) -> None:
     market = CaptureMarket(capture_lines(shared_data, "btcusdt"))
     venue = SimVenue(VenueConfig(accounts=(ACCOUNT,)), market)
@@ -138,6 +140,7 @@ def test_a_synthetic_market_comes_from_its_seed() -> None:
     assert play(3, 2) != play(4, 2)
 
 
+@pytest.mark.slow
 def test_a_synthetic_market_is_a_sound_one() -> None:
     lines = play(11, 60)
     assert [line.due_ns for line in lines] == sorted(line.due_ns for line in lines)
@@ -167,6 +170,7 @@ def test_a_synthetic_market_is_a_sound_one() -> None:
                 assert all(20 <= len(levels) <= 200 for levels in (bids, asks))
 
 
+@pytest.mark.slow
 def test_a_feed_too_far_behind_goes_on_from_now() -> None:
     """A soak at 60 times ran late on a busy machine, and each answer waited behind minutes of lines."""
     second_ns, start_ns = 10**9, 10**18

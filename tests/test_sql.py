@@ -246,6 +246,7 @@ def ask(hand: Hand, query: str) -> list[tuple[Any, ...]]:
     return sql_session.query_rows(connect(hand.folder), query)
 
 
+@pytest.mark.slow
 def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
     """Sealed files and the open tail are one relation, even with a dictionary of another process, while the writer is
     at work.
@@ -269,6 +270,7 @@ def test_every_record_is_there_sealed_or_not(hand: Hand) -> None:
     assert json.loads(done.stdout) == [{"n": len(hand.records)}]
 
 
+@pytest.mark.slow
 def test_no_frame_breaks_a_view(hand: Hand) -> None:
     """Every column of every view is read, with frames that are not text, not JSON, or the wrong JSON."""
     connection = connect(hand.folder)
@@ -291,6 +293,7 @@ def test_a_gap_is_one_row_however_often_it_was_told(hand: Hand) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_market_is_read_from_the_wire(hand: Hand) -> None:
     assert ask(hand, "SELECT instrument, bid, bid_size, ask, ask_size, spread, update_id FROM quotes ORDER BY seq") == [
         (BTC, Decimal("99.5"), Decimal("1.5"), Decimal(100), Decimal("0.00000001"), Decimal("0.5"), 7),
@@ -301,6 +304,7 @@ def test_the_market_is_read_from_the_wire(hand: Hand) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_orders_are_one_row_each(hand: Hand) -> None:
     found = ask(
         hand,
@@ -320,6 +324,7 @@ def test_orders_are_one_row_each(hand: Hand) -> None:
     ) == [(None, "MARKET", "SELL", "cross", None)]
 
 
+@pytest.mark.slow
 def test_fills_positions_and_pnl_add_up(hand: Hand) -> None:
     assert ask(hand, "SELECT sum(notional), sum(fee), count(*) FROM fills") == [(Decimal("59.35"), Decimal("0.003"), 3)]
     assert ask(hand, "SELECT quantity, price_avg, fees->>'BTC' FROM positions WHERE is_last") == [
@@ -335,6 +340,7 @@ def test_fills_positions_and_pnl_add_up(hand: Hand) -> None:
     assert ask(hand, "SELECT text FROM notes") == [("it's late",)]
 
 
+@pytest.mark.slow
 def test_verdicts_name_the_first_objection(hand: Hand) -> None:
     found = ask(hand, "SELECT client_order_id, approved, rule, objection FROM verdicts WHERE NOT approved")
     assert found == [("greedy", False, "order_size", "too large")]
@@ -344,6 +350,7 @@ def test_verdicts_name_the_first_objection(hand: Hand) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_requests_meet_their_answers(hand: Hand) -> None:
     found = ask(
         hand, "SELECT client_order_id, purpose, outcome, status, venue_code, error, answer_seq - seq FROM requests"
@@ -458,6 +465,7 @@ def _fold(believed: Orders, hand: Hand) -> Orders:
     return order_reducer.reduce(believed, change, Stamp(record.seq, record.time_ns))
 
 
+@pytest.mark.slow
 def test_a_whole_capture(shared_data: Path, tmp_path: Path) -> None:
     """Counts and the last top of book equal those that MANIFEST.md states for this capture."""
     with gzip.open(shared_data / "captures" / "binance" / "spot_btcusdt_20240808.gz") as lines:
@@ -518,6 +526,7 @@ class Flip:
 """
 
 
+@pytest.mark.slow
 def test_a_session_in_sql_is_what_the_engine_believed(tmp_path: Path) -> None:
     """During and after the session, orders, fills, positions and balances equal those of the state."""
     session = VirtualSession.start(
@@ -572,6 +581,7 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(main, ["sql", *arguments])
 
 
+@pytest.mark.slow
 def test_the_command_line(hand: Hand) -> None:
     """The command prints a table, JSON, CSV or the list of views, and one clear line for each error."""
     root, session = str(hand.folder.parent), ["handmade", "--journals", str(hand.folder.parent)]
@@ -601,6 +611,7 @@ def test_the_command_line(hand: Hand) -> None:
         assert "Traceback" not in failed.output
 
 
+@pytest.mark.slow
 def test_the_examples_run(hand: Hand) -> None:
     from verbatim.commands.sql import EXAMPLES
 

@@ -252,6 +252,7 @@ def test_no_secret_and_no_setting_tells_of_this_machine(places: tuple[Path, Path
     ]
 
 
+@pytest.mark.slow
 def test_reading_statements_still_run(places: tuple[Path, Path]) -> None:
     connection = opened(places[0])
     for statement in READS:

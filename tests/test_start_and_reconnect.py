@@ -66,6 +66,7 @@ def places(records: Sequence[Record]) -> int:
 # ---- H1, H2: a start -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_start_loads_then_connects_then_reconciles_and_only_then_runs_strategies(begin: CheckedSessions) -> None:
     """The session's state is in its first record; no strategy decides before links, books and a whole round."""
     venue = VirtualVenue()
@@ -90,6 +91,7 @@ def test_a_start_loads_then_connects_then_reconciles_and_only_then_runs_strategi
 # ---- H3, H4: a disconnect ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["market", "private"])
 def test_no_order_leaves_from_the_loss_of_a_link_until_nothing_can_have_been_missed(
     begin: CheckedSessions, target: str
@@ -119,6 +121,7 @@ def test_no_order_leaves_from_the_loss_of_a_link_until_nothing_can_have_been_mis
 # ---- G5, G6: rounds ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_g4_a_session_queries_the_fills_since_the_last_confirmed_one(begin: CheckedSessions) -> None:
     """A fill during the kill is in the list behind the last known id, and is recorded once."""
     venue = VirtualVenue()
@@ -141,6 +144,7 @@ def test_g4_a_session_queries_the_fills_since_the_last_confirmed_one(begin: Chec
     check_books(session)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every_s", [5, 15])
 def test_g5_rounds_begin_at_the_interval_of_the_setting(begin: CheckedSessions, every_s: int) -> None:
     settings = replace(new_engine_settings(), reconcile_every_ns=every_s * SECOND_NS)
@@ -153,6 +157,7 @@ def test_g5_rounds_begin_at_the_interval_of_the_setting(begin: CheckedSessions, 
     assert all(abs(wait - every_s) < 0.5 for wait in waits), waits
 
 
+@pytest.mark.slow
 def test_g6_a_reconnect_is_followed_by_a_whole_round_whatever_the_interval(begin: CheckedSessions) -> None:
     """Orders, balances and the fills of every instrument are queried, though the next round is an hour away."""
     settings = replace(new_engine_settings(), reconcile_every_ns=3_600 * SECOND_NS)
@@ -184,6 +189,7 @@ def test_c4_a_strategy_decides_at_its_fixed_cadence(begin: CheckedSessions, ms: 
 # ---- C10, C11: many strategies and instruments ---------------------------------------------------
 
 
+@pytest.mark.slow
 def test_c10_strategies_on_several_instruments_feed_one_order_engine(begin: CheckedSessions) -> None:
     """Two strategies, one of them on two instruments: each order is one of its strategy, and one engine reviews all."""
     assert Each.instruments

@@ -128,6 +128,7 @@ def told(*arguments: str | Path) -> str:
     return done.output
 
 
+@pytest.mark.slow
 async def test_it_trades_and_its_session_is_verified_repeated_and_asked(tmp_path: Path) -> None:
     seen: dict[str, Any] = {}
 

@@ -139,6 +139,7 @@ def test_firewall_403_once_ends_trading_for_a_minute_and_latches_nothing(purpose
     assert hand.state.account.access.by_venue == {}
 
 
+@pytest.mark.slow
 def test_refusals_that_last_halt_and_the_waits_between_them_grow() -> None:
     hand = ByHand(parameters=NONE).run(1)
     # the other queries of the round are answered: a permission is missing for one endpoint
@@ -166,6 +167,7 @@ def test_many_refusals_halt_before_their_time() -> None:
     assert (hand.mode, len(hand.facts("access_refused"))) == ("halted", 3)
 
 
+@pytest.mark.slow
 def test_two_refusals_with_health_between_them_do_not_count_as_lasting() -> None:
     hand = ByHand(parameters=NONE).run(1)
     for _ in range(2):
@@ -203,6 +205,7 @@ def test_a_private_link_that_access_was_refused_to_comes_back() -> None:
 # ---- reconciliation by the account's own links -----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_account_reconciles_while_the_market_is_down() -> None:
     """Fifteen minutes without the market: the account is reconciled, and a fill that no stream delivered is found."""
     hand, name = opened()
@@ -233,6 +236,7 @@ def test_a_market_link_that_keeps_failing_is_tried_ever_less_although_rounds_end
     assert 15 < len(attempts) < 45, "the wait stays long: half a minute at most"
 
 
+@pytest.mark.slow
 def test_an_ordered_reconciliation_that_cannot_start_says_why() -> None:
     hand = ByHand(parameters=NONE).run(1)
     hand.held.add("connect")

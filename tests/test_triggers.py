@@ -31,6 +31,7 @@ def timers(session: VirtualSession) -> Counter[str]:
     return Counter(read_timer(record.body or "").timer for record in session.kinds(Kind.TIMER))
 
 
+@pytest.mark.slow
 def test_a_strategy_learns_what_fired(begin: CheckedSessions) -> None:
     """All kinds at once: it trades on `mode`, is run for the fill and the order's end, and then only for the market."""
     session = begin(VirtualVenue(), "listener").run(20)
@@ -49,6 +50,7 @@ def test_a_strategy_learns_what_fired(begin: CheckedSessions) -> None:
     assert session.state.account.events.waiting == {}
 
 
+@pytest.mark.slow
 def test_an_event_of_the_account_is_decided_at_once_and_sees_the_whole_step(begin: CheckedSessions) -> None:
     """The TIMER follows the record of the fill at the same session time; the position is known by then."""
     session = begin(VirtualVenue(), "listener").run(20)
@@ -150,6 +152,7 @@ def test_sessions_recorded_before_keep_no_events() -> None:
     assert not any(part == "account.events" for part in hand.state.digests())
 
 
+@pytest.mark.slow
 def test_why_leads_from_an_order_back_to_the_fill_that_it_followed(tmp_path: Path) -> None:
     session = VirtualSession(CalmVenue(), tmp_path / "s", strategies=[of_tests("listener")]).run(10)
     [sale] = [order.client_order_id for order in session.state.account.orders.live.values()]

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from warm_processes import VENUE, WarmProcess, run
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -28,8 +28,7 @@ def start() -> Iterator[Start]:
     running = []
 
     def starter(**options: Any) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
-        command = [sys.executable, "-m", "engine.live.venue_main", json.dumps(options)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = WarmProcess([*VENUE, json.dumps(options)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         running.append(process)
         ready = process.stdout.readline()
         assert ready, process.stderr.read()
@@ -171,8 +170,7 @@ def test_the_venue_ends_cleanly(start: Start, number: signal.Signals) -> None:
     ],
 )
 def test_what_cannot_be_started_says_why_in_one_line(options: dict[str, Any], told: str) -> None:
-    command = [sys.executable, "-m", "engine.live.venue_main", json.dumps(options)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = run([*VENUE, json.dumps(options)], timeout=60)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert told in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -181,8 +179,7 @@ def test_what_cannot_be_started_says_why_in_one_line(options: dict[str, Any], to
 def test_a_port_in_use(start: Start) -> None:
     _, ready = start()
     port = int(ready["listening"].rpartition(":")[2])
-    command = [sys.executable, "-m", "engine.live.venue_main", json.dumps({"port": port})]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = run([*VENUE, json.dumps({"port": port})], timeout=60)
     assert ended.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}: " in ended.stderr
 

@@ -26,6 +26,7 @@ def begin(
     return VirtualSession(venue, folder, strategies=[once], session=session, **settings)
 
 
+@pytest.mark.slow
 def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     """Follow fill, answer, request, verdict, intent, quote and link: each names the next as its cause."""
     session = begin(CalmVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")
@@ -61,6 +62,7 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     assert b"bookTicker" in (quote.record.payload or b"")
 
 
+@pytest.mark.slow
 def test_a_throttled_cancel_leads_back_to_its_quote(tmp_path: Path) -> None:
     """Follow a cancel whose intent names no quote: its cause is a TIMER, and the last quote before it explains it."""
     session = recorded(tmp_path / "20240808T235410Z-aaaaaaaa", seconds=5)
@@ -78,6 +80,7 @@ def test_a_throttled_cancel_leads_back_to_its_quote(tmp_path: Path) -> None:
     assert max(quotes) == max(feed)
 
 
+@pytest.mark.slow
 def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
     """Kill a session with a resting order and cancel it in the next: the story covers both."""
     venue = VirtualVenue()
@@ -111,6 +114,7 @@ def test_an_order_is_followed_into_its_first_session(tmp_path: Path) -> None:
     assert "The order began in session aaaaaaaa, which cannot be opened" in alone.missing
 
 
+@pytest.mark.slow
 def test_an_order_without_an_answer_shows_how_it_ended(tmp_path: Path) -> None:
     """Cut the answer after the venue accepted the order: it is unknown, then found by the private stream."""
     venue = CalmVenue()
@@ -141,6 +145,7 @@ def test_damage_is_one_clear_line(tmp_path: Path) -> None:
         assert failed.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_refused_intent_has_a_story(tmp_path: Path) -> None:
     """Refuse an intent: no order is sent, and the verdict explains it."""
     session = begin(CalmVenue(balances={"USDT": "1"}), tmp_path / "20240808T235410Z-aaaaaaaa")
@@ -172,6 +177,7 @@ def run_why(folder: Path, *arguments: str) -> Any:
     return CliRunner().invoke(main, ["why", str(folder), *arguments])
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     """Print text for people, JSON for scripts, and one line with near matches for an unknown order."""
     session = begin(CalmVenue(), tmp_path / "20240808T235410Z-aaaaaaaa")

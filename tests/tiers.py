@@ -1,15 +1,13 @@
 """Tiers of tests: the quick one is `pytest -m "not slow"`, and CI runs all.
 
-Under the tracer of coverage a test takes three times as long. A case that repeats another one runs without it, and so does
-a test whose lines other tests cover: `@pytest.mark.untraced`. The quick tier draws fewer examples (`examples`).
+A test of more than a third of a second of CPU time is slow, and so is a case that repeats another one (`first_is_quick`). The
+quick tier draws fewer examples (`examples`).
 """
 
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
-
-LATER = (pytest.mark.slow, pytest.mark.untraced)
 
 
 class Tier:
@@ -24,15 +22,15 @@ def examples(number: int) -> int:
 
 
 def first_is_quick(cases: Iterable[Any], quick: int = 1) -> list[Any]:
-    """Return cases for `pytest.mark.parametrize`, all of them slow and untraced except the first ones."""
+    """Return cases for `pytest.mark.parametrize`, all of them slow except the first ones."""
     marked = []
     for place, case in enumerate(cases):
         if place < quick:
             marked.append(case)
         elif hasattr(case, "marks"):  # a pytest.param
-            marked.append(pytest.param(*case.values, marks=(*case.marks, *LATER), id=case.id))
+            marked.append(pytest.param(*case.values, marks=(*case.marks, pytest.mark.slow), id=case.id))
         elif type(case) is tuple:  # a named one is a single value
-            marked.append(pytest.param(*case, marks=LATER))
+            marked.append(pytest.param(*case, marks=pytest.mark.slow))
         else:
-            marked.append(pytest.param(case, marks=LATER))
+            marked.append(pytest.param(case, marks=pytest.mark.slow))
     return marked

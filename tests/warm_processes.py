@@ -1,4 +1,4 @@
-"""Processes of `verbatim` that begin with its modules imported and its compiled code loaded.
+"""Processes of `verbatim`, and of the simulated venue, that begin with their modules imported and compiled code loaded.
 
 Of the CPU time of a short command, the start of its process is most, and tests start hundreds. A server that has
 imported everything forks each process: it has its own pid, environment, files and signals, and this process is its
@@ -20,13 +20,14 @@ from typing import Any
 
 PROGRAM = "from verbatim.cli import main; main(prog_name='verbatim')"
 VERBATIM = [sys.executable, "-P", "-c", PROGRAM]
+VENUE = [sys.executable, "-P", "-m", "engine.live.venue_main"]
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux: orphans below this process become its children
 MESSAGE_MAX = 200_000
 READ_AT_START = ("HOME", "PYTHONHASHSEED", "PYTHONPATH", "VERBATIM_JIT", "XDG_CACHE_HOME")
 
 
 class WarmProcess(subprocess.Popen[Any]):
-    """A `subprocess.Popen` whose process of `verbatim` is forked from the server of this process."""
+    """A `subprocess.Popen` whose process of VERBATIM or VENUE is forked from the server of this process."""
 
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, *more: Any) -> None:
         """Fork instead of `fork_exec`; the parameters are those of Python 3.11 to 3.14."""
@@ -39,12 +40,13 @@ class WarmProcess(subprocess.Popen[Any]):
         ]
         environment = dict(os.environ if env is None else env)
         is_as_here = all(environment.get(name, "") == os.environ.get(name, "") for name in READ_AT_START)
-        is_ours = args[: len(VERBATIM)] == VERBATIM and is_as_here
-        if not is_ours or preexec_fn or pass_fds or shell or any(map(os.isatty, chosen)):
+        program = next((each for each in (VERBATIM, VENUE) if args[: len(each)] == each), None)
+        if program is None or not is_as_here or preexec_fn or pass_fds or shell or any(map(os.isatty, chosen)):
             super()._execute_child(args, executable, preexec_fn, close_fds, *more)  # type: ignore[misc]  # no stub has it
             return
         wanted = {
-            "arguments": list(map(str, args[len(VERBATIM) :])),
+            "is_venue": program is VENUE,
+            "arguments": list(map(str, args[len(program) :])),
             "environment": environment,
             "folder": str(cwd or Path.cwd()),
             "own_session": bool(more[17]),
@@ -54,7 +56,7 @@ class WarmProcess(subprocess.Popen[Any]):
         self._close_pipe_fds(in_read, in_write, out_read, out_write, err_read, err_write)  # type: ignore[attr-defined]
 
 
-def run(command: list[str], *, timeout: float, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], *, timeout: float, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command to its end: `subprocess.run` with both outputs captured as text."""
     with WarmProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
@@ -97,8 +99,8 @@ def server() -> socket.socket:
 # ---- the server
 
 
-def serve(link: socket.socket) -> list[str]:
-    """Answer requests until their sender ends. Return in each forked process, with the arguments of its command."""
+def serve(link: socket.socket) -> tuple[bool, list[str]]:
+    """Answer requests until their sender ends. Return in each forked process: is it a venue, and its arguments."""
     link.send(b"ready")
     while True:
         message, fds, _, _ = socket.recv_fds(link, MESSAGE_MAX, 3)
@@ -122,16 +124,15 @@ def serve(link: socket.socket) -> list[str]:
         return begin(json.loads(message))
 
 
-def begin(wanted: dict[str, Any]) -> list[str]:
-    """Make this process what was ordered, and return the arguments of its command."""
+def begin(wanted: dict[str, Any]) -> tuple[bool, list[str]]:
+    """Make this process what was ordered. Return whether it is a venue, and the arguments of its command."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if wanted["own_session"]:
         os.setsid()
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
-    arguments: list[str] = wanted["arguments"]
-    return arguments
+    return wanted["is_venue"], wanted["arguments"]
 
 
 def load() -> None:
@@ -156,7 +157,11 @@ def load() -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, and meant for the tests
     load()
-    sys.argv = ["verbatim", *serve(socket.socket(fileno=int(sys.argv[1])))]
+    is_venue, arguments = serve(socket.socket(fileno=int(sys.argv[1])))
+    from engine.live.venue_main import run_from_command_line
     from verbatim.cli import main
 
+    if is_venue:
+        raise SystemExit(run_from_command_line(arguments))
+    sys.argv = ["verbatim", *arguments]
     main(prog_name="verbatim")

@@ -187,7 +187,8 @@ def main(options: VenueOptions) -> None:
         raise first from None
 
 
-def _run_from_command_line(arguments: list[str]) -> int:
+def run_from_command_line(arguments: list[str]) -> int:
+    """Run the venue with options as JSON. Return the exit code."""
     try:
         given = msgspec.json.decode(arguments[0] if arguments else "{}", type=dict[str, Any])
         unknown = sorted(given.keys() - {option.name for option in fields(VenueOptions)})
@@ -207,4 +208,4 @@ def _path(kind: type, value: Any) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(_run_from_command_line(sys.argv[1:]))
+    sys.exit(run_from_command_line(sys.argv[1:]))

@@ -2,7 +2,8 @@
 
 The only file of the core that reads the machine: its cache folder and one environment variable. VERBATIM_JIT=0 runs the
 same functions as plain Python. The cache folder of machine code is named after a hash of all compiled sources, because
-Numba's index checks only the file of each function: an edited helper would leave a stale caller.
+Numba's index checks only the file of each function: an edited helper would leave a stale caller. The hash includes the
+folder of the sources, because Numba loads nothing that a copy of them in another folder compiled.
 """
 
 import hashlib
@@ -35,6 +36,7 @@ def _cache_folder() -> Path | None:
     """Return a writable cache folder for exactly this source, or None."""
     digest = hashlib.sha256()
     engine = Path(__file__).parent.parent
+    digest.update(str(engine).encode() + b"\0")
     for path in _compiled_sources():
         digest.update(str(path.relative_to(engine)).encode() + b"\0" + path.read_bytes() + b"\0")
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises if there is no home
@@ -49,7 +51,7 @@ def _cache_folder() -> Path | None:
 
 
 def was_compiled() -> bool:
-    """Return True if a process of this user has already compiled exactly this source."""
+    """Return True if a process of this user has already compiled exactly this source, in this folder."""
     return JIT and _folder is not None and next(_folder.rglob("*.nbi"), None) is not None
 
 
