@@ -461,6 +461,7 @@ def test_the_page_has_no_inline_code() -> None:
     assert len(scripts) > 8
     for entry in scripts:
         text = entry.read_text()
+        assert max(map(len, text.splitlines())) <= 120, f"{entry.name}: CONTRIBUTING.md names the formatter"
         assert not re.search(
             r"\beval\(|new Function|innerHTML|outerHTML|insertAdjacentHTML|document\.write|dangerously", text
         ), entry.name

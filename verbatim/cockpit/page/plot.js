@@ -14,7 +14,25 @@ export function palette() {
   const key = document.documentElement.dataset.theme + matchMedia("(prefers-color-scheme: dark)").matches;
   if (known.key !== key) {
     known = { key };
-    for (const name of ["bg", "panel", "line", "grid", "text", "dim", "faint", "accent", "buy", "sell", "alarm", "good", "warn", "bid", "ask", "selected"]) known[name] = colour(name);
+    for (const name of [
+      "bg",
+      "panel",
+      "line",
+      "grid",
+      "text",
+      "dim",
+      "faint",
+      "accent",
+      "buy",
+      "sell",
+      "alarm",
+      "good",
+      "warn",
+      "bid",
+      "ask",
+      "selected",
+    ])
+      known[name] = colour(name);
   }
   return known;
 }
@@ -33,7 +51,10 @@ export function ticks(low, high, count) {
   return found;
 }
 
-const TIME_STEPS = [1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8, 1e9, 2e9, 5e9, 1e10, 1.5e10, 3e10, 6e10, 1.2e11, 3e11, 6e11, 9e11, 1.8e12, 3.6e12, 7.2e12, 1.44e13, 2.16e13, 4.32e13, 8.64e13];
+const TIME_STEPS = [
+  1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8, 1e9, 2e9, 5e9, 1e10, 1.5e10,
+  3e10, 6e10, 1.2e11, 3e11, 6e11, 9e11, 1.8e12, 3.6e12, 7.2e12, 1.44e13, 2.16e13, 4.32e13, 8.64e13,
+];
 export function timeTicks([from, to], count) {
   const step = TIME_STEPS.find((each) => each >= (to - from) / count) || 8.64e13;
   const origin = head.value ? Number(BigInt(head.value.origin_ns) % 86400000000000n) : 0;
@@ -103,7 +124,10 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
   latest.current = draw;
   useEffect(() => {
     const canvas = place.current;
-    let frame = 0, width = 0, height = 0, drag = null;
+    let frame = 0,
+      width = 0,
+      height = 0,
+      drag = null;
     const paint = () => {
       frame = 0;
       const ratio = devicePixelRatio || 1;
@@ -171,7 +195,8 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
     const wheel = (event) => {
       event.preventDefault();
       if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-        const [from, to] = view.value, shift = ((event.deltaX || event.deltaY) / width) * (to - from);
+        const [from, to] = view.value,
+          shift = ((event.deltaX || event.deltaY) / width) * (to - from);
         setView(from + shift, to + shift);
       } else zoom(Math.exp(event.deltaY * 0.0016), timeOf(at(event), width, range()));
     };
@@ -191,5 +216,6 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
   return html`<canvas ref=${place} class=${className} role="img" aria-label=${label}></canvas>`;
 }
 
-export const MONO = 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
+export const MONO =
+  'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 export { get, goTo };

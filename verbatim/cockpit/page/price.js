@@ -1,6 +1,27 @@
 // B: bid and ask, trades, own orders from placed to gone, fills, refused intents, the position.
 
-import { batch, cursor, expression, goTo, head, hover, html, instrument, of, plotTab, recordSeq, selectOrder, selected, seriesNames, side, signal, tick, use, useAnswer, view, compared } from "./store.js";
+import {
+  batch,
+  cursor,
+  expression,
+  goTo,
+  head,
+  html,
+  instrument,
+  of,
+  plotTab,
+  recordSeq,
+  selectOrder,
+  selected,
+  seriesNames,
+  side,
+  signal,
+  tick,
+  use,
+  useAnswer,
+  view,
+  compared,
+} from "./store.js";
 import { AXIS, Canvas, LEFT, drawCursor, drawPriceAxis, drawTimeAxis, line, xOf } from "./plot.js";
 import { scaled, short, shortId, span, utc } from "./format.js";
 
@@ -9,28 +30,61 @@ const COLUMNS = 1000;
 const wide = ([from, to]) => [Math.max(0, from - (to - from) * 0.25), to + (to - from) * 0.25];
 // a range a little wider than the plot, on a grid, so that panning finds its data at hand
 const fetched = ([from, to]) => {
-  const width = to - from, step = Math.max(Math.round(width / 8), 1);
+  const width = to - from,
+    step = Math.max(Math.round(width / 8), 1);
   const [low, high] = wide([from, to]);
   return { from: Math.floor(low / step) * step, to: Math.ceil(high / step) * step };
 };
 
-export const ORDER = { seq: 0, time: 1, end: 2, id: 3, side: 4, price: 5, quantity: 6, status: 7, filled: 8, strategy: 9, stop: 10 };
+export const ORDER = {
+  seq: 0,
+  time: 1,
+  end: 2,
+  id: 3,
+  side: 4,
+  price: 5,
+  quantity: 6,
+  status: 7,
+  filled: 8,
+  strategy: 9,
+  stop: 10,
+};
 
 export function Price() {
   const again = () => (view.value[1] >= (head.value?.last_time ?? 0) * 0.999 ? tick.value : 0);
-  const series = useAnswer(() => head.value?.instruments.length && { path: of("series"), parameters: { instrument: instrument.value, columns: COLUMNS, ...fetched(view.value) }, again: again() }, 60);
-  const acts = useAnswer(() => head.value?.instruments.length && { path: of("plot"), parameters: { instrument: instrument.value, ...fetched(view.value) }, again: again() }, 60);
+  const series = useAnswer(
+    () =>
+      head.value?.instruments.length && {
+        path: of("series"),
+        parameters: { instrument: instrument.value, columns: COLUMNS, ...fetched(view.value) },
+        again: again(),
+      },
+    60,
+  );
+  const acts = useAnswer(
+    () =>
+      head.value?.instruments.length && {
+        path: of("plot"),
+        parameters: { instrument: instrument.value, ...fetched(view.value) },
+        again: again(),
+      },
+    60,
+  );
   const other = useAnswer(() => {
     const with_ = compared.value;
     if (!with_ || !head.value?.instruments.length) return null;
     const { from, to } = fetched(view.value);
     const shift = -Number(with_.shift);
-    return { path: `s/${encodeURIComponent(with_.other)}/plot`, parameters: { instrument: instrument.value, from: Math.max(from + shift, 0), to: Math.max(to + shift, 1) } };
+    return {
+      path: `s/${encodeURIComponent(with_.other)}/plot`,
+      parameters: { instrument: instrument.value, from: Math.max(from + shift, 0), to: Math.max(to + shift, 1) },
+    };
   }, 200);
   use(selected);
   use(instrument);
   const tip = use(near);
-  const data = series.value, own = acts.value;
+  const data = series.value,
+    own = acts.value;
   const about = head.value.instruments[instrument.value];
   const unit = about ? 10 ** about.price_scale : 1;
   const label = (value) => scaled(value * 1, about.price_scale);
@@ -65,7 +119,8 @@ export function Price() {
     drawCursor(g, width, height, range, p);
   };
   const find = ({ x, y }) => {
-    let best = null, distance = 9;
+    let best = null,
+      distance = 9;
     for (const shape of shapes.list) {
       const gap = shape.x1 !== undefined ? toSegment(x, y, shape) : Math.hypot(x - shape.x, y - shape.y);
       if (gap < distance || (gap === distance && shape.x1 === undefined)) [best, distance] = [shape, gap];
@@ -85,27 +140,36 @@ export function Price() {
   };
   const point = (event) => {
     const found = event && find(event);
-    near.value = found ? { ...found, left: Math.min(event.x + 14, event.width - 260), top: Math.max(event.y - 10, 4) } : null;
+    near.value = found
+      ? { ...found, left: Math.min(event.x + 14, event.width - 260), top: Math.max(event.y - 10, 4) }
+      : null;
   };
   return html`<div class="plot">
     <${Canvas} draw=${draw} onPick=${pick} onHover=${point} label="price, own orders and fills" />
-    ${tip && html`<div class="tip" style=${{ left: `${tip.left}px`, top: `${tip.top}px` }}>${tip.lines.map((text) => html`<div>${text}</div>`)}</div>`}
+    ${
+      tip &&
+      html`<div class="tip" style=${{ left: `${tip.left}px`, top: `${tip.top}px` }}>
+        ${tip.lines.map((text) => html`<div>${text}</div>`)}
+      </div>`
+    }
     ${(series.error || acts.error) && html`<p class="quiet over">${series.error || acts.error}</p>`}
     ${own?.more && html`<p class="quiet over">more acts than can be drawn: zoom in</p>`}
   </div>`;
 }
 
 function bounds(data, [from, to]) {
-  let low = Infinity, high = -Infinity;
+  let low = Infinity,
+    high = -Infinity;
   const { time, low: lows, high: highs } = data.quotes;
   for (let at = 0; at < time.length; at++) {
-    if (time[at] > to || ((time[at + 1] ?? Infinity) < from)) continue;
+    if (time[at] > to || (time[at + 1] ?? Infinity) < from) continue;
     if (lows[at] > 0 && lows[at] < 9e15 && lows[at] < low) low = lows[at];
     if (highs[at] > high) high = highs[at];
   }
   if (low === Infinity)
     data.trades.time.forEach((at, index) => {
-      if (at >= from && at <= to) [low, high] = [Math.min(low, data.trades.low[index]), Math.max(high, data.trades.high[index])];
+      if (at >= from && at <= to)
+        [low, high] = [Math.min(low, data.trades.low[index]), Math.max(high, data.trades.high[index])];
     });
   if (low === high) [low, high] = [low * 0.9999, high * 1.0001];
   return { low, high };
@@ -118,18 +182,23 @@ function drawQuotes(g, quotes, x, y, p) {
   g.globalAlpha = 0.24;
   for (let at = 0; at < count; at++) {
     if (!(quotes.low[at] > 0 && quotes.low[at] < 9e15)) continue;
-    const x0 = x(quotes.time[at]), x1 = at + 1 < count ? x(quotes.time[at + 1]) : x0 + 2;
+    const x0 = x(quotes.time[at]),
+      x1 = at + 1 < count ? x(quotes.time[at + 1]) : x0 + 2;
     const top = y(quotes.high[at]);
     g.fillRect(x0, top, Math.max(x1 - x0, 1), Math.max(y(quotes.low[at]) - top, 1));
   }
   g.globalAlpha = 1;
-  for (const [name, tone] of [["bid", p.bid], ["ask", p.ask]]) {
+  for (const [name, tone] of [
+    ["bid", p.bid],
+    ["ask", p.ask],
+  ]) {
     g.strokeStyle = tone;
     g.beginPath();
     let last = null;
     for (let at = 0; at < count; at++) {
       if (!(quotes[name][at] > 0)) continue;
-      const left = x(quotes.time[at]), level = y(quotes[name][at]);
+      const left = x(quotes.time[at]),
+        level = y(quotes[name][at]);
       if (last === null) g.moveTo(left, level);
       else g.lineTo(left, last);
       g.lineTo(left, level);
@@ -145,7 +214,8 @@ function drawTrades(g, trades, x, y, [from, to], p) {
   if (!each) return;
   const most = Math.max(...trades.buy, ...trades.sell, 1);
   for (let at = 0; at < trades.time.length; at++) {
-    const left = x(trades.time[at]), isBuy = trades.buy[at] >= trades.sell[at];
+    const left = x(trades.time[at]),
+      isBuy = trades.buy[at] >= trades.sell[at];
     g.fillStyle = isBuy ? p.buy : p.sell;
     g.globalAlpha = 0.4;
     const size = 1 + 2.6 * Math.sqrt((trades.buy[at] + trades.sell[at]) / most);
@@ -160,9 +230,11 @@ function drawPosition(g, positions, x, [from, to], height, width, p) {
   if (!positions.length) return;
   const most = Math.max(...positions.map(([, quantity]) => Math.abs(quantity)), 1e-12);
   for (let at = 0; at < positions.length; at++) {
-    const [time, quantity] = positions[at], end = positions[at + 1]?.[0] ?? to;
+    const [time, quantity] = positions[at],
+      end = positions[at + 1]?.[0] ?? to;
     if (end < from || !quantity) continue;
-    const x0 = Math.max(x(time), LEFT), x1 = Math.min(x(end), width - AXIS);
+    const x0 = Math.max(x(time), LEFT),
+      x1 = Math.min(x(end), width - AXIS);
     g.fillStyle = quantity > 0 ? p.buy : p.sell;
     g.globalAlpha = 0.05;
     g.fillRect(x0, 0, x1 - x0, height - 16);
@@ -175,7 +247,8 @@ function drawPosition(g, positions, x, [from, to], height, width, p) {
 
 // the touch at a time, for acts without a price
 const quoteAt = (quotes) => (time, name) => {
-  let low = 0, high = quotes.time.length;
+  let low = 0,
+    high = quotes.time.length;
   while (low < high) {
     const middle = (low + high) >> 1;
     if (quotes.time[middle] <= time) low = middle + 1;
@@ -184,12 +257,14 @@ const quoteAt = (quotes) => (time, name) => {
   return quotes[name][Math.max(low - 1, 0)];
 };
 
-function drawActs(g, own, x, y, unit, [from, to], p, touch) {
+function drawActs(g, own, x, y, unit, [, to], p, touch) {
   const found = [];
   const busy = own.orders.length > 250;
   for (const row of own.orders) {
-    const isBuy = row[ORDER.side] === "BUY", level = y(Number(row[ORDER.price]) * unit);
-    const x0 = x(row[ORDER.time]), x1 = x(row[ORDER.end] || Math.min(to, head.value.last_time));
+    const isBuy = row[ORDER.side] === "BUY",
+      level = y(Number(row[ORDER.price]) * unit);
+    const x0 = x(row[ORDER.time]),
+      x1 = x(row[ORDER.end] || Math.min(to, head.value.last_time));
     if (x1 < LEFT || level < -20) continue;
     const chosen = row[ORDER.id] === selected.value;
     g.strokeStyle = isBuy ? p.buy : p.sell;
@@ -205,15 +280,26 @@ function drawActs(g, own, x, y, unit, [from, to], p, touch) {
       g.strokeRect(x0 - 3, level - 5, Math.max(x1 - x0, 1) + 6, 10);
     }
     found.push({
-      id: row[ORDER.id], seq: row[ORDER.seq], time: row[ORDER.time], x0, x1, y: level,
-      lines: [`${row[ORDER.side]} ${short(row[ORDER.quantity])} at ${short(row[ORDER.price])}  ${row[ORDER.status]}`, `${row[ORDER.strategy]}  ${shortId(row[ORDER.id])}`,
-        `placed ${utc(head.value.origin_ns, row[ORDER.time], 6)}${row[ORDER.end] ? `, lived ${span(row[ORDER.end] - row[ORDER.time])}` : ", open"}`, `filled ${short(row[ORDER.filled])}`],
+      id: row[ORDER.id],
+      seq: row[ORDER.seq],
+      time: row[ORDER.time],
+      x0,
+      x1,
+      y: level,
+      lines: [
+        `${row[ORDER.side]} ${short(row[ORDER.quantity])} at ${short(row[ORDER.price])}  ${row[ORDER.status]}`,
+        `${row[ORDER.strategy]}  ${shortId(row[ORDER.id])}`,
+        `placed ${utc(head.value.origin_ns, row[ORDER.time], 6)}` +
+          (row[ORDER.end] ? `, lived ${span(row[ORDER.end] - row[ORDER.time])}` : ", open"),
+        `filled ${short(row[ORDER.filled])}`,
+      ],
     });
   }
   g.globalAlpha = 1;
   g.lineWidth = 1.3;
   for (const [seq, time, id, way, price, rule, text] of own.refused) {
-    const left = x(time), level = price ? y(Number(price) * unit) : y(touch(time, way === "SELL" ? "bid" : "ask") || 0);
+    const left = x(time),
+      level = price ? y(Number(price) * unit) : y(touch(time, way === "SELL" ? "bid" : "ask") || 0);
     g.strokeStyle = p.warn;
     g.beginPath();
     g.moveTo(left, level - 4.5);
@@ -222,10 +308,19 @@ function drawActs(g, own, x, y, unit, [from, to], p, touch) {
     g.lineTo(left - 4.5, level);
     g.closePath();
     g.stroke();
-    found.push({ id, seq, time, x: left, y: level, lines: [`refused: ${rule}`, text, `${way} ${price ? "at " + short(price) : ""}  ${shortId(id)}`] });
+    found.push({
+      id,
+      seq,
+      time,
+      x: left,
+      y: level,
+      lines: [`refused: ${rule}`, text, `${way} ${price ? "at " + short(price) : ""}  ${shortId(id)}`],
+    });
   }
   for (const [seq, time, id, way, price, quantity, maker] of own.fills) {
-    const left = x(time), level = y(Number(price) * unit), up = way === "BUY" ? 1 : -1;
+    const left = x(time),
+      level = y(Number(price) * unit),
+      up = way === "BUY" ? 1 : -1;
     g.fillStyle = way === "BUY" ? p.buy : p.sell;
     g.strokeStyle = p.panel;
     g.beginPath();
@@ -235,7 +330,14 @@ function drawActs(g, own, x, y, unit, [from, to], p, touch) {
     g.closePath();
     g.fill();
     g.stroke();
-    found.push({ id, seq, time, x: left, y: level + 4 * up, lines: [`filled ${way} ${short(quantity)} at ${short(price)}`, maker ? "maker" : "taker", shortId(id)] });
+    found.push({
+      id,
+      seq,
+      time,
+      x: left,
+      y: level + 4 * up,
+      lines: [`filled ${way} ${short(quantity)} at ${short(price)}`, maker ? "maker" : "taker", shortId(id)],
+    });
   }
   return found;
 }
@@ -246,7 +348,13 @@ function drawOther(g, acts, shift, x, y, unit, p) {
   g.setLineDash([2, 3]);
   for (const row of acts.orders) {
     const level = y(Number(row[ORDER.price]) * unit);
-    line(g, x(row[ORDER.time] + shift), level, Math.max(x((row[ORDER.end] || row[ORDER.time]) + shift), x(row[ORDER.time] + shift) + 2), level);
+    line(
+      g,
+      x(row[ORDER.time] + shift),
+      level,
+      Math.max(x((row[ORDER.end] || row[ORDER.time]) + shift), x(row[ORDER.time] + shift) + 2),
+      level,
+    );
   }
   g.setLineDash([]);
   g.globalAlpha = 1;
@@ -259,7 +367,10 @@ function drawLast(g, quotes, y, width, p, about) {
   if (at < 0) return;
   g.textAlign = "left";
   g.textBaseline = "middle";
-  for (const [name, tone, up] of [["ask", p.ask, -7], ["bid", p.bid, 7]]) {
+  for (const [name, tone, up] of [
+    ["ask", p.ask, -7],
+    ["bid", p.bid, 7],
+  ]) {
     const level = y(quotes[name][at]);
     if (!(quotes[name][at] > 0) || !Number.isFinite(level)) continue;
     g.fillStyle = tone;
@@ -278,16 +389,31 @@ function toSegment(x, y, { x0, x1, y: level }) {
 export function Lines() {
   const names = use(seriesNames);
   const extra = use(expression);
-  const answer = useAnswer(() => head.value && seriesNames.value.length && { path: of("values"), parameters: { names: seriesNames.value.join(",") }, again: tick.value }, 500);
+  const answer = useAnswer(
+    () =>
+      head.value &&
+      seriesNames.value.length && {
+        path: of("values"),
+        parameters: { names: seriesNames.value.join(",") },
+        again: tick.value,
+      },
+    500,
+  );
   if (!names.length && !extra) return null;
-  const found = { ...(names.length ? answer.value?.series || {} : {}), ...(extra ? { [extra.name]: extra.points } : {}) };
+  const found = {
+    ...(names.length ? answer.value?.series || {} : {}),
+    ...(extra ? { [extra.name]: extra.points } : {}),
+  };
   const tones = ["accent", "warn", "good", "alarm", "text"];
   const draw = (g, width, height, p) => {
     const range = view.value;
     drawTimeAxis(g, width, height, range, p);
     const lists = Object.entries(found);
-    let low = Infinity, high = -Infinity;
-    for (const [, points] of lists) for (const [time, value] of points) if (time >= range[0] && time <= range[1]) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    let low = Infinity,
+      high = -Infinity;
+    for (const [, points] of lists)
+      for (const [time, value] of points)
+        if (time >= range[0] && time <= range[1]) [low, high] = [Math.min(low, value), Math.max(high, value)];
     if (low === Infinity) return;
     if (low === high) [low, high] = [low - 1, high + 1];
     const y = drawPriceAxis(g, width, height, low, high, (value) => Number(value.toPrecision(8)).toString(), p);
@@ -313,8 +439,24 @@ export function Lines() {
     g.setLineDash([]);
     drawCursor(g, width, height, range, p);
   };
-  return html`<div class="plot lines"><${Canvas} draw=${draw} label="values of strategies" />
-    <div class="legend">${Object.keys(found).map((name, at) => html`<button class=${"key tone-" + tones[at % tones.length]} title="remove" onClick=${() => (extra?.name === name ? (expression.value = null) : (seriesNames.value = names.filter((each) => each !== name)))}>${name} ×</button>`)}</div></div>`;
+  return html`<div class="plot lines">
+    <${Canvas} draw=${draw} label="values of strategies" />
+    <div class="legend">
+      ${Object.keys(found).map(
+        (name, at) =>
+          html`<button
+            class=${"key tone-" + tones[at % tones.length]}
+            title="remove"
+            onClick=${() =>
+              extra?.name === name
+                ? (expression.value = null)
+                : (seriesNames.value = names.filter((each) => each !== name))}
+          >
+            ${name} ×
+          </button>`,
+      )}
+    </div>
+  </div>`;
 }
 
 export { plotTab };

@@ -5,24 +5,36 @@ import { AXIS, Canvas, LEFT, drawCursor, line, xOf } from "./plot.js";
 import { span } from "./format.js";
 
 const ROWS = [
-  ["decision", "dim"], ["order", "accent"], ["fill", "good"], ["refusal", "warn"], ["link", "faint"], ["alarm", "alarm"], ["command", "alarm"],
+  ["decision", "dim"],
+  ["order", "accent"],
+  ["fill", "good"],
+  ["refusal", "warn"],
+  ["link", "faint"],
+  ["alarm", "alarm"],
+  ["command", "alarm"],
 ];
 const MODE = { running: "good", paused: "warn", halted: "alarm", syncing: "faint", starting: "faint" };
 
 export function Rail() {
-  const answer = useAnswer(() => head.value && { path: of("rail"), parameters: { columns: 1200 }, again: Math.floor(tick.value / 4) }, 500);
+  const answer = useAnswer(
+    () => head.value && { path: of("rail"), parameters: { columns: 1200 }, again: Math.floor(tick.value / 4) },
+    500,
+  );
   use(markKind);
   const data = answer.value;
   const whole = () => [0, Math.max(head.value.last_time, 1)];
   const draw = (g, width, height, p) => {
-    const range = whole(), inner = width - AXIS - LEFT;
+    const range = whole(),
+      inner = width - AXIS - LEFT;
     if (!data) return;
     const share = data.span / Math.max(range[1], 1);
-    const top = 2, base = 30;
+    const top = 2,
+      base = 30;
     // modes, as a thin band
     data.modes.forEach(([time, mode], at) => {
       const end = data.modes[at + 1]?.[0] ?? data.span;
-      const x0 = xOf(time, width, range), x1 = xOf(end, width, range);
+      const x0 = xOf(time, width, range),
+        x1 = xOf(end, width, range);
       g.fillStyle = p[MODE[mode] || "faint"];
       g.globalAlpha = mode === "running" ? 0.75 : 0.9;
       g.fillRect(x0, base + 1, Math.max(x1 - x0, 1), 3);
@@ -39,11 +51,15 @@ export function Rail() {
     });
     g.globalAlpha = 1;
     // spans in which something was not known
-    for (const [spans, name] of [[data.gaps, "warn"], [data.unknowns, "alarm"]]) {
+    for (const [spans, name] of [
+      [data.gaps, "warn"],
+      [data.unknowns, "alarm"],
+    ]) {
       g.fillStyle = p[name];
       g.globalAlpha = 0.28;
       for (const [from, to] of spans) {
-        const x0 = xOf(from, width, range), x1 = xOf(to ?? data.span, width, range);
+        const x0 = xOf(from, width, range),
+          x1 = xOf(to ?? data.span, width, range);
         g.fillRect(x0, top, Math.max(x1 - x0, 2), base - top);
       }
     }
@@ -52,9 +68,11 @@ export function Rail() {
     g.textBaseline = "middle";
     g.textAlign = "left";
     g.font = "10px system-ui, sans-serif";
-    const begin = base + 7, row = (height - begin - 1) / ROWS.length;
+    const begin = base + 7,
+      row = (height - begin - 1) / ROWS.length;
     ROWS.forEach(([name, tone], at) => {
-      const y = begin + at * row, chosen = markKind.value === name;
+      const y = begin + at * row,
+        chosen = markKind.value === name;
       g.fillStyle = p[tone];
       for (const [column, count] of data.marks[name] || []) {
         g.globalAlpha = Math.min(0.45 + count * 0.18, 1);
@@ -62,10 +80,16 @@ export function Rail() {
       }
       g.globalAlpha = 1;
       g.fillStyle = chosen ? p.text : p.dim;
-      g.fillText(`${name} ${(data.marks[name] || []).reduce((sum, [, count]) => sum + count, 0)}`, width - AXIS + 6, y + row / 2 - 0.5);
+      g.fillText(
+        `${name} ${(data.marks[name] || []).reduce((sum, [, count]) => sum + count, 0)}`,
+        width - AXIS + 6,
+        y + row / 2 - 0.5,
+      );
     });
     // the range of the plots
-    const [from, to] = view.value, x0 = xOf(from, width, range), x1 = xOf(to, width, range);
+    const [from, to] = view.value,
+      x0 = xOf(from, width, range),
+      x1 = xOf(to, width, range);
     g.fillStyle = p.accent;
     g.globalAlpha = 0.1;
     g.fillRect(x0, 0, Math.max(x1 - x0, 2), height);
@@ -79,5 +103,7 @@ export function Rail() {
     drawCursor(g, width, height + 16, range, p);
   };
   const label = `time rail, ${span(head.value?.last_time ?? 0)}, cursor at ${span(cursor.peek().time)}`;
-  return html`<section class="rail" aria-label="Time rail"><${Canvas} draw=${draw} label=${label} ownTime=${whole} /></section>`;
+  return html`<section class="rail" aria-label="Time rail">
+    <${Canvas} draw=${draw} label=${label} ownTime=${whole} />
+  </section>`;
 }

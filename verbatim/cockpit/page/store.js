@@ -48,7 +48,11 @@ export function use(source) {
 export function useAnswer(question, every = 0) {
   const [answer, setAnswer] = useState({ value: null, error: "", key: "" });
   useEffect(() => {
-    let busy = false, waiting = null, alive = true, last = "", quiet = 0;
+    let busy = false,
+      waiting = null,
+      alive = true,
+      last = "",
+      quiet = 0;
     const ask = async (wanted) => {
       busy = true;
       try {
@@ -147,3 +151,9 @@ export const selectOrder = (id) => {
   selected.value = id;
   if (id) side.value = "why";
 };
+
+// Shows a record's bytes, and moves the cursor to it.
+export function openRecord(seq, time = null) {
+  recordSeq.value = seq;
+  return goTo(seq, time);
+}
