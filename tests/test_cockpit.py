@@ -22,13 +22,16 @@ from cockpit_session import HOSTILE, NAME, begin_session
 pytest.importorskip("starlette", reason="the extra cockpit is not installed")
 pytest.importorskip("hypercorn", reason="the extra cockpit is not installed")
 
+from calm_venue import CalmVenue
+from test_amendments import started
 from test_order_lists import MARKET_BRACKET, Desk
 
 import verbatim
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.ingress import Command, Ingress
 from journal.record import Kind
-from verbatim.cockpit import app, guards, queries, report
+from journal.writer import JournalWriter
+from verbatim.cockpit import app, guards, plots, queries, report
 from verbatim.cockpit.at_cursor import cursor_facts, ladder, state
 from verbatim.cockpit.plots import series
 from verbatim.cockpit.registry import Registry
@@ -120,6 +123,30 @@ def test_acts_have_the_orders_of_lists_and_their_triggers(tmp_path: Path) -> Non
     orders = {row["client_order_id"]: row["status"] for row in verbatim.open(desk.session.folder).orders.rows()}
     assert sorted(orders.values()) == ["expired", "filled", "filled"]
     assert {row.id: row.status for row in view.acts.orders.values()} == orders
+    assert {(row.instrument, row.side) for row in view.acts.intents} == {
+        (desk.instrument.id, "BUY"),
+        (desk.instrument.id, "SELL"),
+    }
+    [listed] = [row for row in view.acts.intents if ";" in row.terms]
+    assert (listed.side, listed.price) == ("SELL", "60100"), "a list is shown by its first order and its first price"
+
+
+def test_an_amended_order_has_the_quantity_of_its_time(tmp_path: Path) -> None:
+    session = started(tmp_path, CalmVenue())
+    session.stop()
+    view = SessionView(session.folder)
+    view.load()
+    [row] = view.acts.orders.values()
+    [amended] = [record.seq for record in session.kinds(Kind.FACT) if '"fact":"order_amended"' in (record.body or "")]
+    [by_sql] = verbatim.open(session.folder).orders.rows()
+    assert (
+        (Decimal(row.quantity), row.status) == (by_sql["quantity"], by_sql["status"]) == (Decimal("0.004"), "canceled")
+    )
+    own = {seq: ladder(view, 0, seq, 20)["own"] for seq in (amended - 1, amended)}
+    assert own == {amended - 1: {row.price: "0.01"}, amended: {row.price: "0.004"}}
+    state_orders = {seq: state(view, seq)["orders"] for seq in own}
+    assert {seq: {order["price"]: order["quantity"] for order in orders} for seq, orders in state_orders.items()} == own
+    assert {order.instrument for order in view.acts.intents} == {row.instrument}, "of the amendment too"
 
 
 def test_a_series_has_the_quotes_of_the_session_at_any_zoom(journals: Path, view: SessionView) -> None:
@@ -174,6 +201,38 @@ def test_a_second_opening_uses_the_caches_and_answers_the_same(journals: Path, v
     cached = list(Path(os.environ["VERBATIM_COCKPIT_CACHE"]).rglob("*.cache"))
     assert {path.name.partition("-")[0] for path in cached} >= {"series", "acts.cache"}
     assert not [path for path in (journals / NAME).iterdir() if path.name.startswith(("series", "acts"))]
+
+
+def test_a_session_is_shown_before_its_market_is_read(view: SessionView, tmp_path: Path) -> None:
+    """Parts that the page shows are read first; the answers then are those of a session that was read at once."""
+    folder = tmp_path / NAME
+    writer = JournalWriter.create(folder, sync=False, segment_bytes=50_000)
+    for record in view.journal.records():
+        writer.append_step([record], urgent=record.seq % 300 == 299)
+        if record.seq % 300 == 299:
+            writer.wait_durable(record.seq, 60)
+    writer.close()
+    long = SessionView(folder)
+    long.open()
+    parts, end = long.market.series.parts, long.last_ns - long.origin_ns
+    assert len(parts) >= 6
+    shown, whole = plots.rail(long, 100), plots.rail(view, 100)
+    assert (shown["marks"], shown["modes"]) == (whole["marks"], whole["modes"]), "times and acts are there at once"
+    assert abs(sum(shown["density"]) - sum(whole["density"])) <= len(parts)
+    first = series(long, 0, 0, end, 50)
+    assert (len(first["missing"]), first["quotes"]["time"]) == (len(parts), [])
+
+    middle = (parts[4].first_ns + parts[4].last_ns) // 2 - long.origin_ns
+    assert series(long, 0, middle, middle + 1, 50)["missing"] == [], "a short range is read when it is asked for"
+    assert series(long, 0, middle, middle + 1, 50)["quotes"] == series(view, 0, middle, middle + 1, 50)["quotes"]
+
+    begin = parts[-3].first_ns - long.origin_ns
+    for missing in range(len(series(long, 0, begin, end, 50)["missing"]), 0, -1):
+        assert len(series(long, 0, begin, end, 50)["missing"]) == missing
+        assert long.market.build_next(), "what is shown comes first"
+    long.load()
+    assert series(long, 0, 0, end, 50) == series(view, 0, 0, end, 50)
+    assert not long.market.build_next()
 
 
 # ---- by HTTP
@@ -378,8 +437,10 @@ async def test_a_running_session_is_followed(tmp_path: Path) -> None:
     session: VirtualSession = begin_session(tmp_path / "journals" / NAME).run(8)
     session.writer.wait_durable(session.records[-1].seq, 60)
     async with running(tmp_path / "journals") as client:
-        head = (await client.get("/api/s/aaaaaaaa/head")).json()
-        assert head["is_live"]
+        with trio.fail_after(20):
+            while "loading" in (head := (await client.get("/api/s/aaaaaaaa/head")).json()):
+                continue  # each answer waits for a moment, as the page does
+        assert head.get("is_live"), head
         seen: list[dict[str, Any]] = []
         async with client.stream("GET", "/api/s/aaaaaaaa/stream") as stream:
             async for line in stream.aiter_lines():

@@ -239,7 +239,7 @@ class _Ticker:
             self._read_at = trio.current_time()
 
     def _read(self) -> None:
-        self._view.load()
+        self._view.open()
         while self._view.advance() and self._view.is_live and self._view.is_behind:
             pass
 

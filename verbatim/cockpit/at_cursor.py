@@ -105,8 +105,9 @@ def _own_levels(view: SessionView, instrument: str, seq: int) -> dict[str, str]:
     """Return own resting quantity by price."""
     levels: dict[str, float] = {}
     for row in _orders_at(view, seq):
-        if row.instrument == instrument and row.price:
-            levels[row.price] = levels.get(row.price, 0.0) + float(row.quantity) - float(_filled_at(row, seq))
+        quantity, price = _terms_at(row, seq)
+        if row.instrument == instrument and price:
+            levels[price] = levels.get(price, 0.0) + float(quantity) - float(_filled_at(row, seq))
     return {price: f"{size:.12g}" for price, size in levels.items()}
 
 
@@ -128,6 +129,7 @@ def ladder(view: SessionView, instrument: int, seq: int, levels: int) -> dict[st
     side = found[0] if found else [[], []]
     at_ns = view.record(target).time_ns
     from_ns = max(at_ns - 60_000_000_000, view.origin_ns)
+    view.market.want(from_ns, at_ns)
     _, trades = view.market.series.columns(instrument, from_ns, at_ns, 4_000)
     instruments = [] if view.context is None else view.context.body.instruments
     return {
@@ -257,6 +259,11 @@ def _filled_at(row: OrderRow, seq: int) -> str:
     if not row.changes or seq >= row.changes[-1][0]:
         return row.filled
     return next((change[3] for change in reversed(row.changes) if change[0] <= seq), "0")
+
+
+def _terms_at(row: OrderRow, seq: int) -> tuple[str, str]:
+    """Return an order's quantity and price after a record: an amendment changes them."""
+    return next(((change[2], change[3]) for change in row.amended if change[0] > seq), (row.quantity, row.price))
 
 
 def _latest(rows: list[Any], seq: int) -> list[Any] | None:

@@ -39,13 +39,19 @@ def rail(view: SessionView, columns: int) -> dict[str, Any]:
 
 
 def series(view: SessionView, instrument: int, from_time: int, to_time: int, columns: int) -> dict[str, Any]:
-    """Return quotes and trades of a range as columns. Prices and sizes are integers at the instrument's scales."""
+    """Return quotes and trades of a range as columns. Prices and sizes are integers at the instrument's scales.
+
+    While a long session is read the first time, `missing` has the spans that are not read yet.
+    """
     from_ns, to_ns = view.span(from_time, to_time)
+    missing = view.market.want(from_ns, to_ns)
     with view.lock:
         quotes, trades = view.market.series.columns(instrument, from_ns, to_ns, columns)
     return {
         "from": from_time,
         "to": to_time,
+        "missing": [[first - view.origin_ns, last - view.origin_ns] for first, last in missing],
+        "problem": view.market.problem,
         "quotes": {
             "time": iter_numbers(quotes[:, 0], view.origin_ns),
             "seq": iter_numbers(quotes[:, QB_SEQ]),

@@ -126,9 +126,7 @@ def report_page(data: dict[str, Any]) -> str:
         for entry in place.iterdir()
         if entry.name.endswith((".js", ".css"))
     }
-    modules = {
-        name: _IMPORT.sub(r'from "\1"', text) for name, text in sorted(texts.items()) if name.endswith(".js")
-    }
+    modules = {name: _IMPORT.sub(r'from "\1"', text) for name, text in sorted(texts.items()) if name.endswith(".js")}
     imports = {
         name: "data:text/javascript;base64," + base64.b64encode(text.encode()).decode()
         for name, text in modules.items()

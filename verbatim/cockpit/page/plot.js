@@ -117,6 +117,26 @@ export function drawCursor(g, width, height, range, p) {
   }
 }
 
+// A picture that is kept until one of its inputs changes, for what does not move with the cursor or the range.
+export class Layer {
+  #picture = document.createElement("canvas");
+  #inputs = [];
+
+  draw(g, width, height, inputs, paint) {
+    const ratio = devicePixelRatio || 1;
+    const now = [width, height, ratio, ...inputs];
+    if (now.some((value, at) => value !== this.#inputs[at])) {
+      this.#inputs = now;
+      this.#picture.width = Math.round(width * ratio);
+      this.#picture.height = Math.round(height * ratio);
+      const on = this.#picture.getContext("2d");
+      on.setTransform(ratio, 0, 0, ratio, 0, 0);
+      paint(on);
+    }
+    g.drawImage(this.#picture, 0, 0, width, height);
+  }
+}
+
 // `draw(g, width, height, palette)` reads signals; it is called again in the next frame after one of them changed.
 export function Canvas({ draw, label, onPick, onHover, ownTime = null, className = "" }) {
   const place = useRef(null);
@@ -136,12 +156,14 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
         canvas.height = Math.round(height * ratio);
       }
       if (width < 20 || height < 20 || !head.value) return;
-      const g = canvas.getContext("2d");
+      const p = palette(),
+        g = canvas.getContext("2d", { alpha: false }); // an opaque picture is composed faster
       g.setTransform(ratio, 0, 0, ratio, 0, 0);
-      g.clearRect(0, 0, width, height);
+      g.fillStyle = p.panel;
+      g.fillRect(0, 0, width, height);
       g.font = "11px " + MONO;
       g.lineWidth = 1;
-      latest.current(g, width, height, palette());
+      latest.current(g, width, height, p);
     };
     const schedule = () => (frame = frame || requestAnimationFrame(paint));
     const stop = effect(() => {

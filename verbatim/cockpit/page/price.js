@@ -19,6 +19,7 @@ import {
   tick,
   use,
   useAnswer,
+  useEffect,
   view,
   compared,
 } from "./store.js";
@@ -27,6 +28,8 @@ import { scaled, short, shortId, span, utc } from "./format.js";
 
 const near = signal(null);
 const COLUMNS = 1000;
+const READING_MS = 500; // until the next question while a long session is read the first time
+const reading = signal(0); // counts those questions
 const wide = ([from, to]) => [Math.max(0, from - (to - from) * 0.25), to + (to - from) * 0.25];
 // a range a little wider than the plot, on a grid, so that panning finds its data at hand
 const fetched = ([from, to]) => {
@@ -57,7 +60,7 @@ export function Price() {
       head.value?.instruments.length && {
         path: of("series"),
         parameters: { instrument: instrument.value, columns: COLUMNS, ...fetched(view.value) },
-        again: again(),
+        again: `${again()} ${reading.value}`,
       },
     60,
   );
@@ -82,6 +85,11 @@ export function Price() {
   }, 200);
   use(selected);
   use(instrument);
+  useEffect(() => {
+    if (!series.value?.missing?.length) return undefined;
+    const timer = setTimeout(() => (reading.value += 1), READING_MS);
+    return () => clearTimeout(timer);
+  }, [series.value]);
   const tip = use(near);
   const data = series.value,
     own = acts.value;
@@ -96,6 +104,10 @@ export function Price() {
     if (!data || !about) return;
     const { low, high } = bounds(data, range);
     if (!(high > low)) {
+      if (data.missing?.length) {
+        drawMissing(g, data.missing, width, height, range, p);
+        return drawCursor(g, width, height, range, p);
+      }
       g.fillStyle = p.dim;
       g.textAlign = "left";
       g.fillText("no market data in this range", LEFT + 8, 20);
@@ -110,8 +122,9 @@ export function Price() {
     g.rect(LEFT, 0, width - AXIS - LEFT, height - 16);
     g.clip();
     if (own) drawPosition(g, own.positions, x, range, height, width, p);
-    drawQuotes(g, data.quotes, x, y, p);
+    drawQuotes(g, data.quotes, x, y, range, p);
     drawTrades(g, data.trades, x, y, range, p);
+    drawMissing(g, data.missing || [], width, height, range, p);
     shapes.list = own ? drawActs(g, own, x, y, unit, range, p, quoteAt(data.quotes)) : [];
     if (other.value && compared.value) drawOther(g, other.value, Number(compared.value.shift), x, y, unit, p);
     g.restore();
@@ -153,67 +166,98 @@ export function Price() {
       </div>`
     }
     ${(series.error || acts.error) && html`<p class="quiet over">${series.error || acts.error}</p>`}
+    ${data?.problem && html`<p class="quiet over">${data.problem}</p>`}
+    ${data?.missing?.length > 0 && html`<p class="quiet over" role="status">${readingText(data, view.value)}</p>`}
     ${own?.more && html`<p class="quiet over">more acts than can be drawn: zoom in</p>`}
   </div>`;
 }
 
-function bounds(data, [from, to]) {
+// how much of a range is read, the first time that a long session is opened
+function readingText({ missing }, [from, to]) {
+  const within = ([begin, end]) => Math.max(Math.min(end, to) - Math.max(begin, from), 0);
+  const share = 1 - missing.reduce((sum, each) => sum + within(each), 0) / Math.max(to - from, 1);
+  return `reading the market of this session the first time: ${Math.floor(share * 100)} % of this range`;
+}
+
+function bounds({ quotes, trades }, [from, to]) {
   let low = Infinity,
     high = -Infinity;
-  const { time, low: lows, high: highs } = data.quotes;
-  for (let at = 0; at < time.length; at++) {
-    if (time[at] > to || (time[at + 1] ?? Infinity) < from) continue;
-    if (lows[at] > 0 && lows[at] < 9e15 && lows[at] < low) low = lows[at];
-    if (highs[at] > high) high = highs[at];
+  const end = lastAt(quotes.time, to);
+  for (let at = Math.max(lastAt(quotes.time, from), 0); at <= end; at++) {
+    if (quotes.low[at] > 0 && quotes.low[at] < 9e15 && quotes.low[at] < low) low = quotes.low[at];
+    if (quotes.high[at] > high) high = quotes.high[at];
   }
   if (low === Infinity)
-    data.trades.time.forEach((at, index) => {
-      if (at >= from && at <= to)
-        [low, high] = [Math.min(low, data.trades.low[index]), Math.max(high, data.trades.high[index])];
+    trades.time.forEach((at, index) => {
+      if (at >= from && at <= to) [low, high] = [Math.min(low, trades.low[index]), Math.max(high, trades.high[index])];
     });
   if (low === high) [low, high] = [low * 0.9999, high * 1.0001];
   return { low, high };
 }
 
-function drawQuotes(g, quotes, x, y, p) {
-  const count = quotes.time.length;
-  if (!count) return;
-  g.fillStyle = p.faint;
-  g.globalAlpha = 0.24;
-  for (let at = 0; at < count; at++) {
-    if (!(quotes.low[at] > 0 && quotes.low[at] < 9e15)) continue;
-    const x0 = x(quotes.time[at]),
-      x1 = at + 1 < count ? x(quotes.time[at + 1]) : x0 + 2;
-    const top = y(quotes.high[at]);
-    g.fillRect(x0, top, Math.max(x1 - x0, 1), Math.max(y(quotes.low[at]) - top, 1));
-  }
-  g.globalAlpha = 1;
-  for (const [name, tone] of [
-    ["bid", p.bid],
-    ["ask", p.ask],
-  ]) {
-    g.strokeStyle = tone;
-    g.beginPath();
-    let last = null;
-    for (let at = 0; at < count; at++) {
-      if (!(quotes[name][at] > 0)) continue;
-      const left = x(quotes.time[at]),
-        level = y(quotes[name][at]);
-      if (last === null) g.moveTo(left, level);
-      else g.lineTo(left, last);
-      g.lineTo(left, level);
-      last = level;
-    }
-    if (last !== null) g.lineTo(x(Math.min(view.value[1], head.value.last_time)), last);
-    g.stroke();
+// spans of a long session that are not read yet, the first time that it is opened
+function drawMissing(g, spans, width, height, range, p) {
+  g.fillStyle = p.grid;
+  for (const [from, to] of spans) {
+    const x0 = Math.max(xOf(from, width, range), LEFT),
+      x1 = Math.min(xOf(to, width, range), width - AXIS);
+    if (x1 > x0) g.fillRect(x0, 0, x1 - x0, height - 16);
   }
 }
 
+// Bid and ask as steps, and the range between the lowest bid and the highest ask of each column. All are rectangles of
+// whole pixels: without a graphics card those are drawn in a fraction of the time of a line with as many corners.
+function drawQuotes(g, quotes, x, y, [from, to], p) {
+  const { time, low, high } = quotes;
+  const end = Math.min(lastAt(time, to) + 1, time.length);
+  const begin = Math.max(lastAt(time, from), 0);
+  if (begin >= end) return;
+  const lefts = [];
+  for (let at = begin; at < end; at++) lefts.push(Math.round(x(time[at])));
+  lefts.push(Math.round(x(Math.min(time[end] ?? to, to, head.value.last_time))));
+  g.fillStyle = p.faint;
+  g.globalAlpha = 0.24;
+  for (let at = begin; at < end; at++) {
+    if (!(low[at] > 0 && low[at] < 9e15)) continue;
+    const left = lefts[at - begin],
+      top = Math.round(y(high[at]));
+    g.fillRect(left, top, Math.max(lefts[at - begin + 1] - left, 1), Math.max(Math.round(y(low[at])) - top, 1));
+  }
+  g.globalAlpha = 1;
+  for (const name of ["bid", "ask"]) {
+    const prices = quotes[name];
+    g.fillStyle = p[name];
+    let before = null;
+    for (let at = begin; at < end; at++) {
+      if (!(prices[at] > 0)) continue;
+      const left = lefts[at - begin],
+        level = Math.round(y(prices[at]));
+      if (before !== null && before !== level)
+        g.fillRect(left, Math.min(before, level), 1, Math.abs(level - before) + 1);
+      g.fillRect(left, level, Math.max(lefts[at - begin + 1] - left, 1), 1);
+      before = level;
+    }
+  }
+}
+
+// the last of sorted times that is not after a time; -1: all are
+function lastAt(times, time) {
+  let low = 0,
+    high = times.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (times[middle] <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
 function drawTrades(g, trades, x, y, [from, to], p) {
-  const each = trades.time.length < 900 && to - from < 6e11;
-  if (!each) return;
+  const begin = lastAt(trades.time, from) + 1,
+    end = lastAt(trades.time, to) + 1;
+  if (end - begin > 700 || to - from > 6e11) return;
   const most = Math.max(...trades.buy, ...trades.sell, 1);
-  for (let at = 0; at < trades.time.length; at++) {
+  for (let at = begin; at < end; at++) {
     const left = x(trades.time[at]),
       isBuy = trades.buy[at] >= trades.sell[at];
     g.fillStyle = isBuy ? p.buy : p.sell;
@@ -246,16 +290,7 @@ function drawPosition(g, positions, x, [from, to], height, width, p) {
 }
 
 // the touch at a time, for acts without a price
-const quoteAt = (quotes) => (time, name) => {
-  let low = 0,
-    high = quotes.time.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (quotes.time[middle] <= time) low = middle + 1;
-    else high = middle;
-  }
-  return quotes[name][Math.max(low - 1, 0)];
-};
+const quoteAt = (quotes) => (time, name) => quotes[name][Math.max(lastAt(quotes.time, time), 0)];
 
 function drawActs(g, own, x, y, unit, [, to], p, touch) {
   const found = [];
@@ -362,8 +397,7 @@ function drawOther(g, acts, shift, x, y, unit, p) {
 
 // prices at the cursor, as tags on the axis
 function drawLast(g, quotes, y, width, p, about) {
-  let at = -1;
-  while (at + 1 < quotes.time.length && quotes.time[at + 1] <= cursor.value.time) at++;
+  const at = lastAt(quotes.time, cursor.value.time);
   if (at < 0) return;
   g.textAlign = "left";
   g.textBaseline = "middle";

@@ -1,7 +1,7 @@
 // A: the whole session on one line: density of records, acts by kind, gaps, UNKNOWN, modes; the range of the plots.
 
-import { cursor, head, html, markKind, of, tick, use, useAnswer, view } from "./store.js";
-import { AXIS, Canvas, LEFT, drawCursor, line, xOf } from "./plot.js";
+import { cursor, head, html, markKind, of, tick, use, useAnswer, useRef, view } from "./store.js";
+import { AXIS, Canvas, LEFT, Layer, drawCursor, line, xOf } from "./plot.js";
 import { span } from "./format.js";
 
 const ROWS = [
@@ -23,10 +23,10 @@ export function Rail() {
   use(markKind);
   const data = answer.value;
   const whole = () => [0, Math.max(head.value.last_time, 1)];
-  const draw = (g, width, height, p) => {
+  // all but the range of the plots and the cursor: it changes seldom
+  const paint = (g, width, height, p) => {
     const range = whole(),
       inner = width - AXIS - LEFT;
-    if (!data) return;
     const share = data.span / Math.max(range[1], 1);
     const top = 2,
       base = 30;
@@ -86,6 +86,13 @@ export function Rail() {
         y + row / 2 - 0.5,
       );
     });
+  };
+  const layer = useRef(null);
+  const draw = (g, width, height, p) => {
+    if (!data) return;
+    const range = whole();
+    layer.current ??= new Layer();
+    layer.current.draw(g, width, height, [data, p, range[1], markKind.value], (on) => paint(on, width, height, p));
     // the range of the plots
     const [from, to] = view.value,
       x0 = xOf(from, width, range),
