@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.record_stream import RecordStream
     from analysis.session_summary import SessionSummary
     from analysis.state_at import StateAt
+    from analysis.trading_figures import TradingFigures
     from analysis.why import Story
     from replay.replay import ReplayResult
     from replay.study.pnl import SessionPnl
@@ -224,6 +225,17 @@ class Session(SessionTables):
         from analysis.session_summary import summarise
 
         return summarise(self._one("summary").folder)
+
+    def figures(self, *, with_slippage: bool = True) -> "TradingFigures":
+        """Return ratios of the session: drawdown, exposure, hit rate, maker share, slippage, Sharpe, Sortino.
+
+        Args:
+            with_slippage: False leaves slippage out, which reads all quotes of the session.
+        """
+        from analysis.trading_figures import trading_figures
+
+        self._one("figures")
+        return trading_figures(self, with_slippage=with_slippage)
 
     def _last_filled(self) -> str:
         filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -29,9 +30,12 @@ from test_order_lists import MARKET_BRACKET, Desk
 import verbatim
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.ingress import Command, Ingress
+from engine.session_record import EngineSettings
+from journal.reader import Journal
 from journal.record import Kind
 from journal.writer import JournalWriter
-from verbatim.cockpit import app, guards, plots, queries, report
+from replay.snapshots import snapshot_seqs
+from verbatim.cockpit import app, fold_ahead, guards, plots, queries, report
 from verbatim.cockpit.at_cursor import cursor_facts, ladder, state
 from verbatim.cockpit.plots import series
 from verbatim.cockpit.registry import Registry
@@ -65,6 +69,17 @@ def view(journals: Path) -> SessionView:
     return found
 
 
+connected: set[str] = set()  # where any socket of this process connected to
+
+
+def _note_connect(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        connected.add(str(arguments[1]))
+
+
+sys.addaudithook(_note_connect)
+
+
 @asynccontextmanager
 async def running(journals: Path, *, can_command: bool = True) -> AsyncIterator[httpx.AsyncClient]:
     """Run the server; yield a client that has signed in by the printed address."""
@@ -82,12 +97,15 @@ async def running(journals: Path, *, can_command: bool = True) -> AsyncIterator[
         with trio.fail_after(20):
             await ready.wait()
         base = addresses[0].partition("/?")[0]
+        connected.clear()
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client:
             answer = await client.get(f"/?token={TOKEN}")
             assert (answer.status_code, answer.headers["location"]) == (303, "/")
             assert "HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
             yield client
         nursery.cancel_scope.cancel()
+    ours = {str(("127.0.0.1", client.base_url.port)), str(socket_path(journals, "aaaaaaaa"))}
+    assert connected <= ours, "the server connects to nothing but a session's control socket"
 
 
 # ---- what it shows agrees with the journal
@@ -184,6 +202,21 @@ def test_the_state_at_a_cursor_is_that_of_a_rebuild(journals: Path, view: Sessio
             scale = 10 ** view.context.body.instruments[0].price_scale if view.context else 1
             best = [int(Decimal(price) * scale) for price, _ in expected["markets"][0]["bids"]]
             assert [price for price, _ in ladder(view, 0, seq + 1, 20)["bids"][:5]] == best or book["bids"]
+
+
+def test_a_long_session_is_folded_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The states that a jump then begins at are those of a fold from the start."""
+    folder = tmp_path / NAME
+    begin_session(folder, engine=EngineSettings(checkpoint_every=200)).run(8).stop()
+    monkeypatch.setattr(fold_ahead, "RECORDS_MIN", 500)
+    monkeypatch.setattr(fold_ahead, "SNAPSHOT_RECORDS", 300)
+    journal = Journal.open(folder)
+    assert fold_ahead.lacks_snapshots(journal)
+    before = SessionView(folder).states.report(journal.last_seq - 100)
+    fold_ahead.fold(folder, every=300)
+    assert len(snapshot_seqs(journal)) >= 3
+    assert not fold_ahead.lacks_snapshots(journal)
+    assert SessionView(folder).states.report(journal.last_seq - 100) == before
 
 
 def _large_as_text(value: Any) -> Any:
@@ -427,6 +460,30 @@ async def test_slow_clients_are_dropped_and_others_are_served(journals: Path, mo
         finally:
             for one in slow:
                 one.close()
+
+
+async def test_no_more_pages_follow_a_session_than_the_server_bears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STREAMS_MAX", 2)
+    session = begin_session(tmp_path / "journals" / NAME).run(3)
+    session.writer.wait_durable(session.records[-1].seq, 60)
+    async with running(tmp_path / "journals") as client:
+        path = "/api/s/aaaaaaaa/stream"
+        async with client.stream("GET", path) as one, client.stream("GET", path) as two:
+            assert (one.status_code, two.status_code) == (200, 200)
+            refused = await client.get(path)
+            assert (refused.status_code, "2 pages follow sessions already" in refused.text) == (503, True)
+            assert (await client.get("/api/sessions")).status_code == 200, "other answers come"
+        with trio.fail_after(20):
+            while await _status(client, path) != 200:
+                continue  # the server notices that a page left when it sends the next event
+        session.stop()
+
+
+async def _status(client: httpx.AsyncClient, path: str) -> int:
+    async with client.stream("GET", path) as answer:
+        return answer.status_code
 
 
 # ---- a running session

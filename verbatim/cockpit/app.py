@@ -99,6 +99,7 @@ class Cockpit:
 
     async def aclose(self) -> None:
         """End worker processes."""
+        self._registry.close()
         await self._queries.aclose()
 
     # ---- the page

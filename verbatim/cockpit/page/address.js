@@ -9,6 +9,7 @@ import {
   head,
   instrument,
   loaded,
+  moveTo,
   notice,
   of,
   playing,

@@ -76,6 +76,8 @@ export function symbol(id) {
   return String(id).split(":").pop();
 }
 
+export const percent = (share) => (share === null || share === undefined ? "–" : `${(share * 100).toFixed(1)} %`);
+
 // a class attribute from names, of which false ones are left out
 export const classes = (...names) => names.filter(Boolean).join(" ");
 

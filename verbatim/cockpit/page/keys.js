@@ -4,11 +4,12 @@ import {
   cursor,
   dock,
   effect,
-  following,
+  goLive,
   head,
   helpOpen,
   jump,
   markKind,
+  moveTo,
   notice,
   playing,
   plotTab,
@@ -41,12 +42,6 @@ effect(() => {
   frame = requestAnimationFrame(forward);
 });
 
-export const goLive = () => {
-  following.value = true;
-  cursor.value = { seq: null, time: head.value.last_time };
-  const [from, to] = view.value;
-  setView(head.value.last_time - (to - from), head.value.last_time);
-};
 const KEYS = {
   ArrowLeft: () => step(-1),
   ArrowRight: () => step(1),

@@ -29,6 +29,15 @@ export function Ladder() {
   );
   const places = Math.max(0, Math.min(about.price_scale, (about.tick.split(".")[1] || "").replace(/0+$/, "").length));
   const price = (value) => short(scaled(value, about.price_scale), places || 0).replace(/\.$/, "");
+  const middle = data.bids.length && data.asks.length ? (data.bids[0][0] + data.asks[0][0]) / 2 : 0;
+  // own prices without a level in the book are shown too
+  const withOwn = (levels, belongs) => {
+    const shown = levels.slice(0, 20),
+      lacking = Object.keys(own)
+        .map(Number)
+        .filter((level) => belongs(level) && !shown.some(([each]) => each === level));
+    return [...shown, ...lacking.map((level) => [level, 0])].sort((a, b) => b[0] - a[0]);
+  };
   const row =
     (side) =>
     ([level, size]) =>
@@ -36,7 +45,7 @@ export function Ladder() {
         <td class="right own">${own[level] ? short(own[level]) : ""}</td>
         <td class="right size">
           <span class="bar"><i style=${{ width: `${(size / most) * 100}%` }}></i></span
-          >${short(scaled(size, about.size_scale), 5)}
+          >${size ? short(scaled(size, about.size_scale), 5) : ""}
         </td>
         <td class=${"right " + (side === "bid" ? "buy" : "sell")}>${price(level)}</td>
       </tr>`;
@@ -51,7 +60,7 @@ export function Ladder() {
         </tr>
       </thead>
       <tbody>
-        ${data.asks.slice(0, 20).reverse().map(row("ask"))}
+        ${withOwn(data.asks, (level) => level > middle).map(row("ask"))}
         <tr class="mid">
           <td colspan="3">
             ${
@@ -61,7 +70,7 @@ export function Ladder() {
             }
           </td>
         </tr>
-        ${data.bids.slice(0, 20).map(row("bid"))}
+        ${withOwn(data.bids, (level) => level <= middle).map(row("bid"))}
       </tbody>
     </table>
     <h3>last trades</h3>

@@ -1,9 +1,30 @@
 // L: this session against another: first differences, and P&L by cause.
 
-import { compared, cursor, head, html, of, useAnswer, useState } from "./store.js";
+import { compared, head, html, moveTo, of, openRecord, selectOrder, side, useAnswer, useState } from "./store.js";
 import { get } from "./api.js";
 import { atSeq, when } from "./cursor.js";
 import { short, words } from "./format.js";
+
+const TEXT_MAX = 220;
+const cut = (text) => (text.length > TEXT_MAX ? text.slice(0, TEXT_MAX) + "…" : text);
+// what each of the two sessions has, one line each
+const sides = (what) => {
+  const found = /^(.*) in the first, (.*) in the second$/s.exec(what);
+  return found ? [`here: ${found[1]}`, `there: ${found[2]}`] : [what];
+};
+const headline = ({ partings, verdict }) => {
+  const [first] = partings;
+  if (!first) return verdict.replace(/^diff: /, "");
+  return `first difference: ${first.of}, ${first.time ? when(first.time, 3) : "from the start"}`;
+};
+// the cursor at a difference, and the record of this session beside it
+const show = (row) => {
+  const seq = /\(record (\d+)\) in the first/.exec(row.what);
+  if (!seq) return moveTo(row.time);
+  selectOrder("");
+  side.value = "why";
+  return openRecord(Number(seq[1]), row.time);
+};
 
 export function Compare() {
   const list = useAnswer(() => ({ path: "sessions", parameters: {} }));
@@ -50,22 +71,19 @@ export function Compare() {
     }${state.error && html`<p class="warn-text">${state.error}</p>`}
     ${
       data &&
-      html`<h3>${data.verdict}</h3>
-        ${data.session.map((line) => html`<div class="dim">${line}</div>`)}
+      html`<h3>${headline(data)}</h3>
+        ${data.session.map((line) => html`<div class="dim wraps" title=${line}>${cut(line)}</div>`)}
         <h3>first differences</h3>
         <table class="mini wide" aria-label="first differences">
           <tbody>
             ${data.partings.map(
               (row) =>
-                html`<tr
-                  class="pick"
-                  onClick=${() => {
-                    cursor.value = { seq: null, time: row.time };
-                  }}
-                >
+                html`<tr class="pick" onClick=${() => show(row)}>
                   <td><b>${row.of}</b></td>
                   <td class="num">${row.time ? when(row.time, 6) : "from the start"}</td>
-                  <td class="wraps">${row.what}</td>
+                  <td class="wraps" title=${row.what}>
+                    ${sides(row.what).map((line) => html`<div>${cut(line)}</div>`)}
+                  </td>
                 </tr>`,
             )}
           </tbody>

@@ -14,7 +14,7 @@ export function Health() {
   const data = answer.value;
   if (!data) return html`<p class="quiet">${answer.error || "…"}</p>`;
   const go = (row) => openRecord(row[0]);
-  return html`<div class="panel-body columns three">
+  return html`<div class="panel-body columns three health">
     <div class="scroll">
       <h3>streams, before the cursor</h3>
       <table class="mini wide" aria-label="streams">
@@ -81,8 +81,10 @@ function Histogram({ data }) {
   const most = Math.max(...data.buckets.map(([, count]) => count));
   return html`<div class="histogram">
     <div class="num">
-      p50 <b>${span(data.p50)}</b> · p90 <b>${span(data.p90)}</b> · p99 <b>${span(data.p99)}</b> · max${" "}
-      <b>${span(data.max)}</b> <span class="dim">of ${grouped(data.count)}</span>
+      ${["p50", "p90", "p99", "max"].map(
+        (name) => html`<span class="figure">${name} <b>${span(data[name])}</b></span>`,
+      )}
+      <span class="dim">of ${grouped(data.count)}</span>
     </div>
     ${data.buckets.map(
       ([bits, count]) =>

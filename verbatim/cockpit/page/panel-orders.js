@@ -60,14 +60,14 @@ export function Orders() {
       right: true,
     },
     { name: "ended as", text: (row) => words(row.status) },
-    { name: "terms", text: (row) => row.terms, tone: () => "dim" },
+    { name: "reason", text: (row) => row.reason, tone: () => "dim reason", title: (row) => row.reason },
     {
       name: "id",
       text: (row) => shortId(row.id),
       tone: () => "dim",
       title: (row) => `${row.id}${row.venue_id ? `, venue ${row.venue_id}` : ""}`,
     },
-    { name: "reason", text: (row) => row.reason, tone: () => "dim", title: (row) => row.reason },
+    { name: "terms", text: (row) => row.terms, tone: () => "dim" },
   ];
   return html`<div class="panel-body">
     <div class="tools">

@@ -8,17 +8,18 @@ import {
   of,
   recordSeq,
   selectOrder,
-  signal,
   use,
   useAnswer,
   useState,
   openRecord,
+  confirming,
+  goLive,
+  useEffect,
+  useRef,
 } from "./store.js";
 import { commandToken, post } from "./api.js";
 import { at, atSeq, when } from "./cursor.js";
 import { grouped, short, words } from "./format.js";
-
-const confirming = signal(null);
 
 export function Risk() {
   const answer = useAnswer(
@@ -97,40 +98,48 @@ export function Risk() {
   </div>`;
 }
 
+const EFFECTS = {
+  halt: "Nothing more is placed until a person resumes. Open orders stay.",
+  cancel_all: "Cancels every own order, and places nothing until a person resumes.",
+  flatten: "Cancels every own order, closes every position, and places nothing until a person resumes.",
+  stop: "Ends the session in order: orders are cancelled, protecting ones as their plan says. Positions stay.",
+};
+
 function Controls() {
   const open = use(confirming);
   const [typed, setTyped] = useState("");
   const [said, setSaid] = useState("");
+  const field = useRef(null);
+  useEffect(() => {
+    setTyped("");
+    field.current?.focus();
+  }, [open]);
   if (!head.value.is_live) return html`<p class="quiet">The session has ended: there is nothing to command.</p>`;
   if (!commandToken()) return html`<p class="quiet">This cockpit is read-only.</p>`;
   const send = async (command, confirm = "") => {
     setSaid("sending …");
     try {
-      const answer = await post(
-        of("command"),
-        { command, confirm, reason: "cockpit" },
-        { "x-verbatim-command": commandToken() },
-      );
-      setSaid(
-        `${words(command)}: record ${answer.seq}; mode ${answer.mode}` +
-          (answer.reasons?.length ? ` (${answer.reasons.join("; ")})` : ""),
-      );
+      const headers = { "x-verbatim-command": commandToken() };
+      const answer = await post(of("command"), { command, confirm, reason: "cockpit" }, headers);
+      const reasons = answer.reasons?.length ? ` (${answer.reasons.join("; ")})` : "";
+      const notes = answer.notes?.length ? `; ${answer.notes.join("; ")}` : "";
+      setSaid(`${words(command)}: record ${answer.seq}; mode ${answer.mode}${reasons}${notes}`);
       confirming.value = null;
+      goLive(); // its effect is there, not at an earlier cursor
     } catch (error) {
       setSaid(error.message);
     }
   };
   return html`<div class="controls">
     <div class="row">
-      <button onClick=${() => send("pause")}>pause</button><button onClick=${() => send("resume")}>resume</button
-      ><button onClick=${() => send("reconcile")}>reconcile</button> ${["halt", "cancel_all", "flatten", "stop"].map(
-        (name) =>
+      ${["pause", "resume", "reconcile"].map((name) => html`<button onClick=${() => send(name)}>${name}</button>`)}
+      ${Object.entries(EFFECTS).map(
+        ([name, effect]) =>
           html`<button
             class="danger"
-            onClick=${() => {
-              setTyped("");
-              confirming.value = name;
-            }}
+            aria-pressed=${open === name}
+            title=${effect}
+            onClick=${() => (confirming.value = name)}
           >
             ${words(name)}
           </button>`,
@@ -145,16 +154,18 @@ function Controls() {
           send(open, typed);
         }}
       >
+        <p>${EFFECTS[open]}</p>
         <label
-          >Type <b>${head.value.id}</b> to confirm <b>${words(open)}</b>${" "}
+          >Type <b>${head.value.id}</b> to confirm${" "}
           <input
-            autofocus
+            ref=${field}
             value=${typed}
             onInput=${(event) => setTyped(event.target.value)}
             onKeyDown=${(event) => {
               event.stopPropagation();
               if (event.key === "Escape") confirming.value = null;
             }}
+            size="10"
             spellcheck="false"
             autocomplete="off"
         /></label>

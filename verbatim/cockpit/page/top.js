@@ -4,24 +4,35 @@ import {
   cursor,
   following,
   goTo,
+  goLive,
   head,
   helpOpen,
   html,
   instrument,
   jump,
   markKind,
+  moveTo,
   notice,
   playing,
   theme,
   use,
+  confirming,
+  side,
 } from "./store.js";
 import { at } from "./cursor.js";
 import { grouped, localTime, utc, utcDate } from "./format.js";
-import { HELP, goLive } from "./keys.js";
+import { commandToken } from "./api.js";
+import { HELP } from "./keys.js";
 import { nextTheme } from "./theme.js";
 
 const MARKS = ["decision", "fill", "order", "refusal", "alarm", "mode", "gap", "link", "unknown", "command"];
 const SPEEDS = [1, 10, 60, 300, 1000];
+
+// the controls of a running session, with the strongest command asked for
+function askToStop() {
+  side.value = "risk";
+  confirming.value = "flatten";
+}
 
 export function Top() {
   const about = use(head),
@@ -117,6 +128,7 @@ export function Top() {
         ${glued ? "● live" : "go live"}
       </button>`
     }
+    ${about.is_live && commandToken() && html`<button class="danger" onClick=${askToStop}>stop …</button>`}
     ${text && html`<span class="notice" role="status">${text}</span>`}
     <span class="spring"></span>
     <button class="plain" onClick=${nextTheme} title="light, dark, as the system">
