@@ -30,6 +30,12 @@ def test_hostile_sessions_keep_every_invariant(tmp_path: Path, first: int) -> No
     check_seeds(tmp_path, range(first, first + 10))
 
 
+def test_a_fill_under_way_while_the_books_are_compared_is_awaited(tmp_path: Path) -> None:
+    result = run_hostile_in(tmp_path, 111602, kept=[0, 3, 7])  # a fill 30 ms before the comparison
+    assert result.fills > 10
+    assert not result.broken
+
+
 def test_the_same_seed_is_the_same_session(tmp_path: Path) -> None:
     first, second = (run_hostile_in(tmp_path, 5) for _ in range(2))
     assert first == second

@@ -3,6 +3,7 @@
 from heapq import heappop
 
 from engine.bodies import CommandName, NoteLevel
+from engine.market.layout import NEVER
 from engine.mode_reasons import Mode, texts
 from engine.record_codec import read_note
 from engine.session_record import SECOND_NS
@@ -15,6 +16,7 @@ QUIET_S = 15  # after the last fault until the first look
 RESUMES_MAX = 3  # by a person
 BACK_S_MAX = 600  # by then trading has come back, or the session says why not
 SETTLE_S_MAX = 180  # for a reconciliation while paused
+ARRIVED_S_MAX = 10  # by then there was a moment with no message under way
 
 
 class Aftermath(HostileStage):
@@ -82,7 +84,17 @@ class Aftermath(HostileStage):
         if rounds.done_started_seq <= paused_seq:
             raise BrokenError("a paused session reconciles", f"not within {SETTLE_S_MAX} s: {self.mode_text()}")
         if modes.mode is Mode.PAUSED:
+            self._await_arrivals()
             self._check_books()
+
+    def _await_arrivals(self) -> None:
+        """Wait until nothing is under way: a fill of this moment is in the venue's books before it is in ours."""
+        self.run(ARRIVED_S_MAX, until=lambda _session: not self._is_under_way())
+        if self._is_under_way():
+            raise BrokenError("messages arrive", f"for {ARRIVED_S_MAX} s always one was under way")
+
+    def _is_under_way(self) -> bool:
+        return self.venue.sim.next_sent_ns is not None or self.session.gateway.coming_ns != NEVER
 
     def _check_books(self) -> None:
         self.session._flush()  # noqa: SLF001 - what is compared is on disk
