@@ -194,6 +194,7 @@ def health(view: SessionView, seq: int) -> dict[str, Any]:
             stream["reconnects"] = max(sum(row[2] == name and row[3] == "up" for row in links) - 1, 0)
         return {
             "streams": streams,
+            "modes": _before(acts.modes, seq, 30),
             "links": [list(row) for row in links[-40:][::-1]],
             "gaps": [gap[:6] for gap in acts.gaps if gap[0] <= seq][-40:][::-1],
             "alarms": [list(row) for row in acts.notes if row[0] <= seq and row[3 - 1] != "info"][-60:][::-1],

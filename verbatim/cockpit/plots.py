@@ -119,6 +119,11 @@ def plot_acts(view: SessionView, instrument: str, from_time: int, to_time: int) 
             "refused": refused[-ROWS_MAX:],
             "fills": fills[-ROWS_MAX:],
             "positions": _thinned(positions, ROWS_MAX),
+            "gaps": [
+                [gap[1], gap[2], gap[5]]
+                for gap in acts.gaps
+                if gap[1] <= to_time and (gap[2] is None or gap[2] >= from_time) and gap[4] in {instrument, ""}
+            ][-ROWS_MAX:],
             "more": max(len(orders), len(refused), len(fills)) > ROWS_MAX,
         }
 

@@ -72,6 +72,7 @@ class SessionView:
         self._follower: Follower | None = None
         self.last_seq = self.journal.last_seq
         self.last_ns = self.origin_ns
+        self._newest: Record | None = None  # of a running session
         self.memory: dict[str, Any] = {}
         self.stories: tuple[int, StoryReader] | None = None
         self.story_lock = Lock()
@@ -163,6 +164,7 @@ class SessionView:
                     if record.kind in KINDS:
                         self._fold.add(record)
                 self.market.extend(records)
+                self._newest = records[-1]
                 self.last_seq, self.last_ns = records[-1].seq, records[-1].time_ns
                 self.memory.clear()
             elif self._follower.ended or not is_locked(self.folder):
@@ -243,6 +245,8 @@ class SessionView:
 
     def seq_at(self, time_ns: int) -> int:
         """Return the last record at or before a time."""
+        if time_ns >= self.last_ns:
+            return self.last_seq
         if self.last_seq > self.journal.last_seq and time_ns >= self.origin_ns:
             self.refresh_journal()
         return min(self.journal.seq_at(time_ns), self.last_seq)
@@ -256,6 +260,9 @@ class SessionView:
         """Return one record."""
         if not 0 <= seq <= self.last_seq:
             raise NotAnswerableError(f"there is no record {seq}; the last one is {self.last_seq}")
+        newest = self._newest
+        if newest is not None and seq == newest.seq:
+            return newest
         if seq > self.journal.last_seq:
             self.refresh_journal()
         for found in self.journal.records(seq, seq):

@@ -76,6 +76,13 @@ export function symbol(id) {
   return String(id).split(":").pop();
 }
 
+// a price with as many places as the instrument's tick, or more if it has them
+export function atTick(text, tick) {
+  const places = (tick.split(".")[1] || "").replace(/0+$/, "").length,
+    [whole, rest = ""] = String(text).split(".");
+  return places || rest ? `${whole}.${rest.padEnd(places, "0")}` : whole;
+}
+
 export const percent = (share) => (share === null || share === undefined ? "–" : `${(share * 100).toFixed(1)} %`);
 
 // a class attribute from names, of which false ones are left out

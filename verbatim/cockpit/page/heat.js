@@ -2,7 +2,7 @@
 
 import { head, html, instrument, of, selected, use, useAnswer, view } from "./store.js";
 import { AXIS, Canvas, LEFT, drawCursor, drawPriceAxis, drawTimeAxis, line, palette, xOf } from "./plot.js";
-import { scaled } from "./format.js";
+import { classes, scaled } from "./format.js";
 import { ORDER } from "./price.js";
 
 // viridis, which keeps its order for colour-blind eyes and in grey
@@ -86,8 +86,9 @@ export function Heat() {
       for (const side of [bids, asks])
         for (const [price, size] of side) {
           if (price < low || price > high) continue;
-          g.fillStyle =
-            TONES[Math.max(0, Math.min(31, Math.round(((Math.log(Math.max(size, 1)) - least) / (most - least)) * 31)))];
+          const share = Math.round(((Math.log(Math.max(size, 1)) - least) / (most - least)) * 31),
+            at = Math.max(0, Math.min(31, share));
+          g.fillStyle = TONES[p.isDark ? at : 31 - at]; // a large size stands out from the background
           g.fillRect(x0, y(price) - cell / 2, x1 - x0 + 0.6, cell);
         }
     });
@@ -96,7 +97,7 @@ export function Heat() {
       const { trades } = series.value;
       g.strokeStyle = "#000";
       trades.time.forEach((time, at) => {
-        g.fillStyle = trades.buy[at] >= trades.sell[at] ? "#ffffff" : "#ff9f45";
+        g.fillStyle = trades.buy[at] >= trades.sell[at] ? p.buy : p.sell;
         g.beginPath();
         g.arc(xOf(time, width, range), y(trades.close[at]), 1.8, 0, 6.3);
         g.fill();
@@ -119,7 +120,12 @@ export function Heat() {
   return html`<div class="plot">
     <${Canvas} draw=${draw} label="order book over time" />
     ${answer.error && html`<p class="quiet over">${answer.error}</p>`}
-    ${!answer.error && !data && html`<p class="quiet over">folding the book …</p>`}
-    ${data && html`<div class="scale" aria-hidden="true"><span>small</span><i></i><span>large</span></div>`}
+    ${!answer.error && !data && html`<p class="quiet over">folding the book …</p>`} ${data && html`<${Scale} />`}
+  </div>`;
+}
+
+function Scale() {
+  return html`<div class=${classes("scale", !palette().isDark && "reversed")} aria-hidden="true">
+    <span>small</span><i></i><span>large</span>
   </div>`;
 }

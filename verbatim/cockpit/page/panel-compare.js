@@ -3,10 +3,11 @@
 import { compared, head, html, moveTo, of, openRecord, selectOrder, side, useAnswer, useState } from "./store.js";
 import { get } from "./api.js";
 import { atSeq, when } from "./cursor.js";
-import { short, words } from "./format.js";
+import { short, span, words } from "./format.js";
 
 const TEXT_MAX = 220;
 const cut = (text) => (text.length > TEXT_MAX ? text.slice(0, TEXT_MAX) + "…" : text);
+const readable = (text) => cut(text.replace(/\b(\d{4,}) ns\b/g, (_, ns) => span(Number(ns))));
 // what each of the two sessions has, one line each
 const sides = (what) => {
   const found = /^(.*) in the first, (.*) in the second$/s.exec(what);
@@ -35,7 +36,7 @@ export function Compare() {
     setState({ other, data: null, error: "", busy: true });
     try {
       const data = await get(of("compare"), { other });
-      compared.value = { other: data.other, shift: data.shift, partings: data.partings };
+      compared.value = { other, shift: data.shift, partings: data.partings };
       setState({ other, data, error: "", busy: false });
     } catch (error) {
       setState({ other, data: null, error: error.message, busy: false });
@@ -82,7 +83,7 @@ export function Compare() {
                   <td><b>${row.of}</b></td>
                   <td class="num">${row.time ? when(row.time, 6) : "from the start"}</td>
                   <td class="wraps" title=${row.what}>
-                    ${sides(row.what).map((line) => html`<div>${cut(line)}</div>`)}
+                    ${sides(row.what).map((line) => html`<div>${readable(line)}</div>`)}
                   </td>
                 </tr>`,
             )}

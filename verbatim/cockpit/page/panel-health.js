@@ -2,7 +2,7 @@
 
 import { cursor, head, html, of, use, useAnswer, openRecord } from "./store.js";
 import { at, atSeq, when } from "./cursor.js";
-import { grouped, span, symbol } from "./format.js";
+import { grouped, span, symbol, words } from "./format.js";
 
 export function Health() {
   const answer = useAnswer(
@@ -44,15 +44,9 @@ export function Health() {
       <${Histogram} data=${data.wire} />
       <h3>sending to answer</h3>
       <${Histogram} data=${data.answers} />
+      ${data.meter !== undefined && html`<${Meter} figures=${data.meter} />`}
     </div>
     <div class="scroll">
-      <h3>links</h3>
-      ${data.links.map(
-        (row) =>
-          html`<button class="refusal" onClick=${() => go(row)}>
-            <span class="dim num">${when(row[1])}</span> <b>${row[3]}</b> ${row[2]} <span class="dim">${row[4]}</span>
-          </button>`,
-      )}
       <h3>gaps in market data</h3>
       ${data.gaps.map(
         (row) =>
@@ -61,6 +55,20 @@ export function Health() {
             ${" "}${symbol(row[4])} <span class="dim">${row[5]}</span>
           </button>`,
       )}${!data.gaps.length && html`<p class="quiet">none</p>`}
+      <h3>modes</h3>
+      ${(data.modes || []).map(
+        (row) =>
+          html`<button class="refusal" onClick=${() => go(row)}>
+            <span class="dim num">${when(row[1])}</span> <b>${row[2]}</b> <span class="dim">${row[3].join("; ")}</span>
+          </button>`,
+      )}
+      <h3>links</h3>
+      ${data.links.map(
+        (row) =>
+          html`<button class="refusal" onClick=${() => go(row)}>
+            <span class="dim num">${when(row[1])}</span> <b>${row[3]}</b> ${row[2]} <span class="dim">${row[4]}</span>
+          </button>`,
+      )}
     </div>
     <div class="scroll">
       <h3>warnings and alarms</h3>
@@ -74,6 +82,45 @@ export function Health() {
       )}${!data.alarms.length && html`<p class="quiet">none</p>`}
     </div>
   </div>`;
+}
+
+// the trader's process, by the line that its meter wrote before the cursor
+function Meter({ figures }) {
+  if (!figures)
+    return html`<h3>the trader's process</h3>
+      <p class="quiet">its meter has no line before the cursor</p>`;
+  const mib = (bytes) => `${grouped(Math.round(bytes / 2 ** 20))} MiB`;
+  const [newest, p50, p99] = figures.sync;
+  const sends = figures.sends.map(([purpose, transport, count, recent, half, nearly]) => [
+    `${words(purpose)}, ${words(transport)}`,
+    recent ? `p50 ${span(half)}` : "",
+    `${recent ? `p99 ${span(nearly)} · ` : ""}${grouped(count)} sent`,
+  ]);
+  const rows = [
+    ["queue", grouped(figures.waiting[0]), `peak ${grouped(figures.waiting[1])}`],
+    ["lag", span(figures.lag[0]), `peak ${span(figures.lag[1])}`],
+    ["sync", newest ? `p50 ${span(p50)}` : "none", newest ? `p99 ${span(p99)}` : ""],
+    ...sends,
+    ["unsynced", grouped(figures.unsynced), "records"],
+    ["log", grouped(figures.log_dropped), "batches dropped"],
+    ["memory", mib(figures.memory), `${mib(figures.free)} of disk free`],
+  ];
+  return html`<h3>
+      the trader's process${" "}
+      <span class="dim">${figures.age > 0 && `${span(figures.age)} before the cursor`}</span>
+    </h3>
+    <table class="mini wide" aria-label="process of the trader">
+      <tbody>
+        ${rows.map(
+          ([name, value, more]) =>
+            html`<tr>
+              <td>${name}</td>
+              <td class="right">${value}</td>
+              <td class="dim">${more}</td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>`;
 }
 
 function Histogram({ data }) {

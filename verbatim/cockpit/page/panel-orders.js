@@ -3,7 +3,7 @@
 import { cursor, goTo, head, html, of, recordSeq, selectOrder, selected, signal, use, useAnswer } from "./store.js";
 import { Table } from "./table.js";
 import { at, atSeq, live, when } from "./cursor.js";
-import { fixed, grouped, short, shortId, span, symbol, words } from "./format.js";
+import { atTick, fixed, grouped, short, shortId, span, symbol, words } from "./format.js";
 
 const statusAt = (row, seq) => {
   if (seq === null) return row.status;
@@ -27,6 +27,8 @@ export function Orders() {
     data = answer.value,
     now = cursor.value.time;
   const isLive = (status) => ["open", "pending", "partially_filled", "unknown"].includes(status);
+  const ticks = Object.fromEntries(head.value.instruments.map((each) => [each.id, each.tick]));
+  const priced = (row, price) => price && short(row.instrument in ticks ? atTick(price, ticks[row.instrument]) : price);
   const columns = [
     {
       name: "placed",
@@ -38,7 +40,7 @@ export function Orders() {
     { name: "instrument", text: (row) => symbol(row.instrument) },
     { name: "side", text: (row) => row.side, tone: (row) => (row.side === "BUY" ? "buy" : "sell") },
     { name: "quantity", text: (row) => short(row.quantity), right: true },
-    { name: "price", text: (row) => short(row.price) || short(row.stop_price) || "market", right: true },
+    { name: "price", text: (row) => priced(row, row.price || row.stop_price) || "market", right: true },
     { name: "filled", text: (row) => (Number(row.filled) ? short(row.filled) : "·"), right: true },
     {
       name: "average",

@@ -13,7 +13,7 @@ let known = {};
 export function palette() {
   const key = document.documentElement.dataset.theme + matchMedia("(prefers-color-scheme: dark)").matches;
   if (known.key !== key) {
-    known = { key };
+    known = { key, isDark: getComputedStyle(document.documentElement).colorScheme === "dark" };
     for (const name of [
       "bg",
       "panel",
@@ -115,6 +115,18 @@ export function drawCursor(g, width, height, range, p) {
       g.setLineDash([]);
     }
   }
+}
+
+// spans [from, to or null, ...] in order, those that overlap as one: it has what the first of them has
+export function union(spans) {
+  const found = [];
+  for (const [from, to, ...rest] of [...spans].sort((a, b) => a[0] - b[0])) {
+    const last = found.at(-1);
+    if (last && (last[1] === null || from <= last[1]))
+      last[1] = to === null || last[1] === null ? null : Math.max(last[1], to);
+    else found.push([from, to, ...rest]);
+  }
+  return found;
 }
 
 // A picture that is kept until one of its inputs changes, for what does not move with the cursor or the range.

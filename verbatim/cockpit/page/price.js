@@ -23,7 +23,7 @@ import {
   view,
   compared,
 } from "./store.js";
-import { AXIS, Canvas, LEFT, drawCursor, drawPriceAxis, drawTimeAxis, line, xOf } from "./plot.js";
+import { AXIS, Canvas, LEFT, drawCursor, drawPriceAxis, drawTimeAxis, line, union, xOf } from "./plot.js";
 import { scaled, short, shortId, span, utc } from "./format.js";
 
 const near = signal(null);
@@ -121,6 +121,7 @@ export function Price() {
     g.beginPath();
     g.rect(LEFT, 0, width - AXIS - LEFT, height - 16);
     g.clip();
+    drawGaps(g, union(own?.gaps || []), width, height, range, p);
     if (own) drawPosition(g, own.positions, x, range, height, width, p);
     drawQuotes(g, data.quotes, x, y, range, p);
     drawTrades(g, data.trades, x, y, range, p);
@@ -193,6 +194,21 @@ function bounds({ quotes, trades }, [from, to]) {
     });
   if (low === high) [low, high] = [low * 0.9999, high * 1.0001];
   return { low, high };
+}
+
+// spans without market data, as the engine recorded them
+function drawGaps(g, gaps, width, height, [from, to], p) {
+  for (const [begin, end, reason] of gaps) {
+    const x0 = Math.max(xOf(begin, width, [from, to]), LEFT),
+      x1 = Math.min(xOf(end ?? to, width, [from, to]), width - AXIS);
+    g.fillStyle = p.warn;
+    g.globalAlpha = 0.16;
+    g.fillRect(x0, 0, Math.max(x1 - x0, 2), height - 16);
+    g.globalAlpha = 1;
+    g.textAlign = "left";
+    const text = `no market data: ${reason}`;
+    if (x1 - x0 > g.measureText(text).width + 12) g.fillText(text, x0 + 6, height - 44);
+  }
 }
 
 // spans of a long session that are not read yet, the first time that it is opened
@@ -401,16 +417,19 @@ function drawLast(g, quotes, y, width, p, about) {
   if (at < 0) return;
   g.textAlign = "left";
   g.textBaseline = "middle";
-  for (const [name, tone, up] of [
-    ["ask", p.ask, -7],
-    ["bid", p.bid, 7],
-  ]) {
-    const level = y(quotes[name][at]);
-    if (!(quotes[name][at] > 0) || !Number.isFinite(level)) continue;
-    g.fillStyle = tone;
-    g.fillRect(width - AXIS + 1, level + up - 7, AXIS - 2, 13.5);
+  const tags = [
+    ["ask", -7],
+    ["bid", 7],
+  ]
+    .map(([name, up]) => ({ name, price: quotes[name][at], middle: y(quotes[name][at]) + up }))
+    .filter(({ price, middle }) => price > 0 && Number.isFinite(middle));
+  g.fillStyle = p.panel; // a label of the axis would peek out
+  for (const { middle } of tags) g.fillRect(width - AXIS + 1, middle - 13, AXIS - 2, 26);
+  for (const { name, price, middle } of tags) {
+    g.fillStyle = p[name];
+    g.fillRect(width - AXIS + 1, middle - 7, AXIS - 2, 13.5);
     g.fillStyle = p.panel;
-    g.fillText(scaled(quotes[name][at], about.price_scale), width - AXIS + 5, level + up);
+    g.fillText(scaled(price, about.price_scale), width - AXIS + 5, middle);
   }
 }
 

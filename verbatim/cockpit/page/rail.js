@@ -1,7 +1,7 @@
 // A: the whole session on one line: density of records, acts by kind, gaps, UNKNOWN, modes; the range of the plots.
 
 import { cursor, head, html, markKind, of, tick, use, useAnswer, useRef, view } from "./store.js";
-import { AXIS, Canvas, LEFT, Layer, drawCursor, line, xOf } from "./plot.js";
+import { AXIS, Canvas, LEFT, Layer, drawCursor, line, union, xOf } from "./plot.js";
 import { span } from "./format.js";
 
 const ROWS = [
@@ -9,6 +9,7 @@ const ROWS = [
   ["order", "accent"],
   ["fill", "good"],
   ["refusal", "warn"],
+  ["gap", "warn"],
   ["link", "faint"],
   ["alarm", "alarm"],
   ["command", "alarm"],
@@ -57,7 +58,7 @@ export function Rail() {
     ]) {
       g.fillStyle = p[name];
       g.globalAlpha = 0.28;
-      for (const [from, to] of spans) {
+      for (const [from, to] of union(spans)) {
         const x0 = xOf(from, width, range),
           x1 = xOf(to ?? data.span, width, range);
         g.fillRect(x0, top, Math.max(x1 - x0, 2), base - top);

@@ -49,6 +49,7 @@ export function Top() {
     event.preventDefault();
     const given = new FormData(event.target).get("place").trim();
     event.target.querySelector("input").blur();
+    event.target.reset();
     if (/^\d{1,12}$/.test(given))
       goTo(Math.min(Number(given), about.last_seq)).catch((error) => (notice.value = error.message));
     else if (/^\d{1,2}:\d\d(:\d\d(\.\d{1,9})?)?$/.test(given)) {

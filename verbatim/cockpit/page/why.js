@@ -6,6 +6,7 @@ import {
   head,
   html,
   of,
+  openRecord,
   recordSeq,
   selectOrder,
   selected,
@@ -194,6 +195,23 @@ function Intent({ link }) {
   </div>`;
 }
 
+// the records that a record led to; messages of the venue are only counted
+function Effects({ caused }) {
+  const isMessage = (each) => ["FEED", "BROKER"].includes(each.kind);
+  const acts = caused.filter((each) => !isMessage(each)),
+    messages = caused.length - acts.length;
+  return html`<div class="dim">
+    led to${" "}
+    ${acts.map(
+      (each) =>
+        html`<button class="plain" title=${each.text} onClick=${() => openRecord(each.seq, each.time)}>
+          ${each.seq} ${each.kind}
+        </button> `,
+    )}
+    ${messages > 0 && `${acts.length ? "and " : ""}${messages} messages of the venue`}
+  </div>`;
+}
+
 export function RecordBytes() {
   use(recordSeq);
   const answer = useAnswer(
@@ -238,25 +256,7 @@ export function RecordBytes() {
         html`<button class="plain" onClick=${() => selectOrder(found.key)}>order ${shortId(found.key)}</button>`
       }
     </div>
-    ${
-      found.caused.length > 0 &&
-      html`<div class="dim">
-        led to${" "}
-        ${found.caused.map(
-          (each) =>
-            html`<button
-              class="plain"
-              title=${each.text}
-              onClick=${() => {
-                recordSeq.value = each.seq;
-                goTo(each.seq, each.time);
-              }}
-            >
-              ${each.seq} ${each.kind}
-            </button> `,
-        )}
-      </div>`
-    }
+    ${found.caused.length > 0 && html`<${Effects} caused=${found.caused} />`}
     <pre>${pretty(found.body ?? found.payload ?? "")}</pre>
     ${found.meta && html`<pre>${pretty(found.meta)}</pre>`}
     ${found.recv_ns && html`<div class="dim num">received ${found.recv_ns} ns, ${found.bytes} bytes</div>`}
