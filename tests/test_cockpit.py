@@ -457,9 +457,35 @@ async def test_slow_clients_are_dropped_and_others_are_served(journals: Path, mo
             with trio.fail_after(20):
                 for _ in range(5):
                     assert (await client.get("/api/s/aaaaaaaa/head")).status_code == 200
+                while _served(port) > 1:
+                    await trio.sleep(0.05)  # the kernel ends them: its probes find no room for so long
         finally:
             for one in slow:
                 one.close()
+
+
+async def test_clients_that_read_nothing_do_not_delay_the_end(journals: Path) -> None:
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    async with running(journals) as client:
+        port, cookie = client.base_url.port or 0, next(iter(client.cookies.jar))
+        slow.connect(("127.0.0.1", port))
+        slow.send(
+            f"GET /page/style.css HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"Cookie: {cookie.name}={cookie.value}\r\n\r\n".encode()
+            * 500
+        )
+        await client.get("/api/sessions")
+        assert _served(port) == 2, "its answers wait for it"
+        begun = trio.current_time()
+    assert trio.current_time() - begun < guards.SEND_SECONDS / 2
+    slow.close()
+
+
+def _served(port: int) -> int:
+    """Return how many connections to a port of this machine are established, at the server's end."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(local.endswith(f":{port:04X}") and state == "01" for _, local, _, state, *_ in rows)
 
 
 async def test_no_more_pages_follow_a_session_than_the_server_bears(

@@ -1,15 +1,15 @@
-"""Folds long finished sessions in a process of its own: any record is then near a snapshot of the state.
+"""Folds long finished sessions in another process: any record is then near a snapshot of the state.
 
 A jump to a record folds on from the last snapshot before it (replay/snapshots.py). Replays and earlier jumps write some
 of them; this process writes the others, one session after the other, at low priority. It ends with the cockpit.
 """
 
+import multiprocessing
 import os
-import subprocess
-import sys
 from collections import deque
 from contextlib import suppress
 from itertools import pairwise
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from threading import Lock, Thread
 
@@ -38,7 +38,7 @@ class FoldAhead:
         self._known: set[Path] = set()
         self._lock = Lock()
         self._is_running = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: SpawnProcess | None = None
 
     def request(self, folder: Path) -> None:
         """Fold a finished session when the earlier ones are done. Each is folded once."""
@@ -64,27 +64,28 @@ class FoldAhead:
                 if not self._waiting:
                     self._is_running = False
                     return
-                command = [sys.executable, "-P", "-m", "verbatim.cockpit.fold_ahead", str(self._waiting.popleft())]
-                self._process = subprocess.Popen(  # noqa: S603 - this module, with a folder of ours
-                    command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
-            self._process.wait()
-            assert self._process.stdin is not None, "it is a pipe"
-            self._process.stdin.close()
+                folder = self._waiting.popleft()
+                process = multiprocessing.get_context("spawn").Process(target=_serve, args=(folder,), daemon=True)
+                self._process = process
+                process.start()
+            process.join()
 
 
 def fold(folder: Path, *, every: int = SNAPSHOT_RECORDS) -> None:
     """Fold a session from its beginning, and write a snapshot each `every` records."""
-    with suppress(CoreError, JournalError):  # the page states the problem when it is asked for a state there
+    with suppress(CoreError, JournalError):  # the page states the problem if a state is requested there
         rebuild(folder, from_start=True, snapshot_records=every)
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)  # nothing is written: this returns when the cockpit's end of the pipe closes
-    os._exit(0)
-
-
-if __name__ == "__main__":
+def _serve(folder: Path) -> None:
+    """Fold in this process, which ends with its parent."""
     os.nice(10)
     Thread(target=_end_with_parent, daemon=True).start()
-    fold(Path(sys.argv[1]))
+    fold(folder)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "this process was spawned"
+    parent.join()
+    os._exit(0)

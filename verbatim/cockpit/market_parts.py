@@ -5,7 +5,7 @@ the projection of the segment (replay/projections.py), which other readers share
 beside its segments.
 
 A session opens before its blocks are made: `open_parts` reads only the times of records, then `build_next` makes the
-blocks of one part after the other, those that the page shows first, spread evenly over what it shows.
+blocks of one part after the other, those that the page shows first, spread evenly over the range.
 """
 
 from collections import OrderedDict
@@ -49,7 +49,7 @@ def _unpack(cached: memoryview) -> Ticks:
     return _decode_ticks(pa.decompress(cached[_LENGTH:], size, codec=CODEC, asbytes=True))
 
 
-class _Segment(NamedTuple):
+class _UnreadSegment(NamedTuple):
     """A sealed segment whose blocks are not made yet."""
 
     sealed: SealedSegment
@@ -73,7 +73,7 @@ class MarketParts:
         self._cache = cache
         self._is_shared = is_shared
         self._held: OrderedDict[int, Ticks] = OrderedDict()
-        self._waiting: dict[int, _Segment] = {}  # by the place of the part
+        self._waiting: dict[int, _UnreadSegment] = {}  # by the place of the part
         self._building = Lock()
         self._wanted = (0, 0)  # absolute times that the page shows
         self.problem = ""  # why a segment's market data cannot be shown
@@ -90,7 +90,9 @@ class MarketParts:
         while seq <= self._journal.last_seq:
             first_seq, last_seq, sealed = self._journal.segment_at(seq)
             if last_seq >= first_seq:
-                self.series.parts.append(self._opened(sealed) if sealed else self._plain_part(first_seq, last_seq))
+                self.series.parts.append(
+                    self._open_segment(sealed) if sealed else self._plain_part(first_seq, last_seq)
+                )
             on_progress(last_seq)
             seq = last_seq + 1
 
@@ -126,12 +128,12 @@ class MarketParts:
 
     # ---- parts of files
 
-    def _opened(self, sealed: SealedSegment) -> MarketPart:
+    def _open_segment(self, sealed: SealedSegment) -> MarketPart:
         """Return the part of a segment: with its blocks if they are cached, otherwise it waits for them."""
         first_seq, last_seq = sealed.footer.first_seq, sealed.last_seq
         instruments = b"" if self._context is None else msgspec.json.encode(self._context.body.instruments)
         made_from = f"{FORMAT_VERSION} {code_digest()} {sealed.footer.chain} {instruments.decode()}"
-        segment = _Segment(sealed, made_from)
+        segment = _UnreadSegment(sealed, made_from)
         cached = caches.load(self._cache, f"series-{first_seq:012d}", made_from)
         if cached is not None:
             return MarketPart(_decode(cached), self._loader(segment))
@@ -150,10 +152,10 @@ class MarketParts:
             self.series.parts[at] = MarketPart(summary, self._loader(segment))
             del self._waiting[at]
 
-    def _loader(self, segment: _Segment) -> Callable[[], Ticks]:
+    def _loader(self, segment: _UnreadSegment) -> Callable[[], Ticks]:
         return lambda: self._ticks(segment.sealed.footer.first_seq, lambda: self._make_ticks(segment))
 
-    def _make_ticks(self, segment: _Segment) -> Ticks:
+    def _make_ticks(self, segment: _UnreadSegment) -> Ticks:
         name = f"ticks-{segment.sealed.footer.first_seq:012d}"
         if (cached := caches.load(self._cache, name, segment.made_from)) is not None:
             return _unpack(cached)

@@ -42,7 +42,7 @@ class Slippage(msgspec.Struct, frozen=True):
         return float(self.cost / self.notional) if self.notional else None
 
 
-class TradingFigures(msgspec.Struct, frozen=True):
+class SessionFigures(msgspec.Struct, frozen=True):
     """Figures of one session."""
 
     currency: str  # of P&L and drawdown; "": no P&L was reported
@@ -81,7 +81,7 @@ class TradingFigures(msgspec.Struct, frozen=True):
     __repr__ = __str__
 
 
-def trading_figures(session: "Session", *, with_slippage: bool = True) -> TradingFigures:
+def session_figures(session: "Session", *, with_slippage: bool = True) -> SessionFigures:
     """Return the figures of a session.
 
     Args:
@@ -100,7 +100,7 @@ def trading_figures(session: "Session", *, with_slippage: bool = True) -> Tradin
         asset, notional = _notional(instruments.get(row["instrument"]), row["quantity"], row["price"])
         turnover[asset] = MONEY.add(turnover.get(asset, ZERO), notional)
     first_ns, last_ns = session.sql("SELECT min(time_ns) AS a, max(time_ns) AS b FROM records").rows()[0].values()
-    return TradingFigures(
+    return SessionFigures(
         currency=portfolio[-1]["currency"] if portfolio else "",
         pnl=portfolio[-1]["total"] if portfolio else ZERO,
         drawdown=_drawdown(total for _, total, _ in totals),

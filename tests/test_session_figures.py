@@ -10,7 +10,7 @@ import pytest
 from cockpit_session import NAME, begin_session
 
 import verbatim
-from analysis import trading_figures as of
+from analysis import session_figures as of
 
 D = Decimal
 MINUTE_NS = 60 * of.SECOND_NS
