@@ -180,7 +180,7 @@ function Intent({ link }) {
     ${link.what.split(", because")[0]}
     ${
       values.length > 0 &&
-      html`<table class="mini" aria-label="rationale">
+      html`<table class="mini rationale" aria-label="rationale">
         <tbody>
           ${values.map(
             ([name, value]) =>
