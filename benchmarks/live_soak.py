@@ -4,9 +4,9 @@
 
 Runs `verbatim demo` as a process: the simulated venue at so many times the normal speed, and two strategies on it. The
 hogs are processes that only count. Every 5 s the resident memory and the open descriptors of the demo and of its children
-are read. Then the journal shows, for each minute of the machine's clock, the orders placed and the share of each mode.
+are read. Then the journal tells, for each minute of the machine's clock, the orders placed and the share of each mode.
 
-Prints one JSON line. The exit code is 1 if a minute passed in RUNNING without an order, while no note reported a paused
+Prints one JSON line. The exit code is 1 if a minute passed in RUNNING without an order, while no note told of a paused
 strategy or a late engine; if the session did not end in order or its replay differs; or if memory or descriptors grew:
 their most in the last third is compared with their most in the second (the first third loads and compiles).
 """
