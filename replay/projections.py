@@ -6,11 +6,11 @@ Holds the plain stream messages; depth snapshots and messages that are not marke
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from struct import Struct
-from typing import Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from engine.session_context import SessionContext
@@ -131,21 +131,39 @@ def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) ->
     for batch in batches:
         seqs, times = batch.column("seq").to_numpy(), batch.column("time_ns").to_numpy()
         plain = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
-        payloads = batch.column("payload").to_pylist()
-        for venue, begin, end in _venue_runs(batch.column("source"), plain, context):
-            at = begin
-            while at < end:
-                decoded = venue.market.decode_many(payloads[at:end], seqs[at:end], times[at:end])
-                if decoded is None:
-                    at += 1
-                    continue
-                rows, ends = decoded
-                parts.append(rows)
-                at += len(ends)
+        sources, payloads = batch.column("source"), batch.column("payload").to_pylist()
+        parts += decode_messages(
+            context, sources=sources, payloads=payloads, seqs=seqs, times_ns=times, are_plain=plain
+        )
     return np.concatenate(parts)
 
 
-def _venue_runs(sources: pa.Array, plain: Any, context: SessionContext) -> Iterator[tuple[Venue, int, int]]:
+def decode_messages(
+    context: SessionContext,
+    *,
+    sources: pa.Array | Sequence[str],
+    payloads: Sequence[bytes],
+    seqs: Rows,
+    times_ns: Rows,
+    are_plain: NDArray[np.bool_],
+) -> Iterator[Rows]:
+    """Yield the rows of messages, given as columns of FEED records. Those that are not plain have no rows."""
+    names = sources if isinstance(sources, pa.Array) else pa.array(sources, pa.string())
+    for venue, begin, end in _venue_runs(names, are_plain, context):
+        at = begin
+        while at < end:
+            decoded = venue.market.decode_many(payloads[at:end], seqs[at:end], times_ns[at:end])
+            if decoded is None:
+                at += 1
+                continue
+            rows, ends = decoded
+            yield rows
+            at += len(ends)
+
+
+def _venue_runs(
+    sources: pa.Array, are_plain: NDArray[np.bool_], context: SessionContext
+) -> Iterator[tuple[Venue, int, int]]:
     """Yield each run of plain records in a row whose sources use one venue: its first record, and one past its last."""
     coded = sources if pa.types.is_dictionary(sources.type) else sources.dictionary_encode()
     codes = coded.indices.to_numpy()
@@ -156,7 +174,7 @@ def _venue_runs(sources: pa.Array, plain: Any, context: SessionContext) -> Itera
         if venue not in venues:
             venues.append(venue)
         place_of[code] = venues.index(venue)
-    places = np.where(plain, place_of[codes], -1)
+    places = np.where(are_plain, place_of[codes], -1)
     firsts = np.flatnonzero(np.diff(places, prepend=-2))
     ends = np.append(firsts[1:], len(places))[: len(firsts)]
     for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
