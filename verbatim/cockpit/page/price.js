@@ -424,7 +424,7 @@ function drawLast(g, quotes, y, width, p, about) {
     .map(([name, up]) => ({ name, price: quotes[name][at], middle: y(quotes[name][at]) + up }))
     .filter(({ price, middle }) => price > 0 && Number.isFinite(middle));
   g.fillStyle = p.panel; // a label of the axis would peek out
-  for (const { middle } of tags) g.fillRect(width - AXIS + 1, middle - 13, AXIS - 2, 26);
+  for (const { middle } of tags) g.fillRect(width - AXIS + 1, middle - 19, AXIS - 2, 38);
   for (const { name, price, middle } of tags) {
     g.fillStyle = p[name];
     g.fillRect(width - AXIS + 1, middle - 7, AXIS - 2, 13.5);
