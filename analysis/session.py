@@ -22,6 +22,7 @@ from replay.moments import find_moment, find_span, utc_time
 
 if TYPE_CHECKING:
     from analysis.record_stream import RecordStream
+    from analysis.session_figures import SessionFigures
     from analysis.session_summary import SessionSummary
     from analysis.state_at import StateAt
     from analysis.why import Story
@@ -336,6 +337,17 @@ class Session(SessionTables):
         from analysis.session_summary import summarise
 
         return summarise(self._one("summary").folder)
+
+    def figures(self, *, with_slippage: bool = True) -> "SessionFigures":
+        """Return ratios of the session: drawdown, exposure, hit rate, maker share, slippage, Sharpe, Sortino.
+
+        Args:
+            with_slippage: False leaves slippage out, which reads all quotes of the session.
+        """
+        from analysis.session_figures import session_figures
+
+        self._one("figures")
+        return session_figures(self, with_slippage=with_slippage)
 
     def _last_filled(self) -> str:
         filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows

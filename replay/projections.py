@@ -131,7 +131,7 @@ def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) ->
     for batch in batches:
         seqs, times = batch.column("seq").to_numpy(), batch.column("time_ns").to_numpy()
         plain = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
-        sources, payloads = batch.column("source").to_pylist(), batch.column("payload").to_pylist()
+        sources, payloads = batch.column("source"), batch.column("payload").to_pylist()
         parts += decode_messages(
             context, sources=sources, payloads=payloads, seqs=seqs, times_ns=times, are_plain=plain
         )
@@ -141,28 +141,45 @@ def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) ->
 def decode_messages(
     context: SessionContext,
     *,
-    sources: Sequence[str],
+    sources: pa.Array | Sequence[str],
     payloads: Sequence[bytes],
     seqs: Rows,
     times_ns: Rows,
     are_plain: NDArray[np.bool_],
 ) -> Iterator[Rows]:
     """Yield the rows of messages, given as columns of FEED records. Those that are not plain have no rows."""
-    first = 0
-    while first < len(seqs):
-        venue = venue_for_source(context, sources[first])
-        end = first
-        while end < len(seqs) and are_plain[end] and venue_for_source(context, sources[end]) is venue:
-            end += 1
-        decoded = (
-            venue.market.decode_many(payloads[first:end], seqs[first:end], times_ns[first:end]) if end > first else None
-        )
-        if decoded is None:
-            first += 1
-            continue
-        rows, ends = decoded
-        yield rows
-        first += len(ends)
+    names = sources if isinstance(sources, pa.Array) else pa.array(sources, pa.string())
+    for venue, begin, end in _venue_runs(names, are_plain, context):
+        at = begin
+        while at < end:
+            decoded = venue.market.decode_many(payloads[at:end], seqs[at:end], times_ns[at:end])
+            if decoded is None:
+                at += 1
+                continue
+            rows, ends = decoded
+            yield rows
+            at += len(ends)
+
+
+def _venue_runs(
+    sources: pa.Array, are_plain: NDArray[np.bool_], context: SessionContext
+) -> Iterator[tuple[Venue, int, int]]:
+    """Yield each run of plain records in a row whose sources use one venue: its first record, and one past its last."""
+    coded = sources if pa.types.is_dictionary(sources.type) else sources.dictionary_encode()
+    codes = coded.indices.to_numpy()
+    venues: list[Venue] = []
+    place_of = np.full(len(coded.dictionary) + 1, -1, np.int64)
+    for code in np.unique(codes).tolist():  # a filtered batch keeps the names that it does not use
+        venue = venue_for_source(context, coded.dictionary[code].as_py())
+        if venue not in venues:
+            venues.append(venue)
+        place_of[code] = venues.index(venue)
+    places = np.where(are_plain, place_of[codes], -1)
+    firsts = np.flatnonzero(np.diff(places, prepend=-2))
+    ends = np.append(firsts[1:], len(places))[: len(firsts)]
+    for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
+        if places[first] >= 0:
+            yield venues[places[first]], first, end
 
 
 def venue_for_source(context: SessionContext, source: str) -> Venue:

@@ -23,6 +23,8 @@ def rebuild(
     until: int | None = None,
     until_ns: int | None = None,
     use_snapshots: bool = True,
+    from_start: bool = False,
+    snapshot_records: int | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[Kernel, State, Record]:
     """Return the kernel, the state after a record, and that record.
@@ -32,6 +34,8 @@ def rebuild(
         until: The last record to fold; the session's last one by default.
         until_ns: Fold up to the last record at or before this time.
         use_snapshots: Begin at a snapshot and write new ones.
+        from_start: Begin at the first record although there are snapshots.
+        snapshot_records: The records between two new snapshots, SNAPSHOT_RECORDS by default.
         on_progress: Called with the records folded and to fold.
 
     Raises:
@@ -43,25 +47,18 @@ def rebuild(
         last = max(0, min(last, journal.seq_at(until_ns)))
     first = journal.session_record()
     kernel = rebuilder_of(first)
-    state = snapshots.nearest_state(journal, kernel, first, last) if use_snapshots else None
+    state = snapshots.nearest_state(journal, kernel, first, last) if use_snapshots and not from_start else None
     if state is None:
         state = kernel.begin(first) if not last else snapshots.initial_state(journal, kernel, first)
-    last_record = _fold(journal, kernel, state, first, last, use_snapshots=use_snapshots, on_progress=on_progress)
-    return kernel, state, last_record
+    every = (snapshot_records or SNAPSHOT_RECORDS) if use_snapshots else None
+    return kernel, state, _fold(journal, kernel, state, last=last, every=every, on_progress=on_progress)
 
 
 def _fold(
-    journal: Journal,
-    kernel: Kernel,
-    state: State,
-    first: Record,
-    last: int,
-    *,
-    use_snapshots: bool,
-    on_progress: Progress | None,
+    journal: Journal, kernel: Kernel, state: State, *, last: int, every: int | None, on_progress: Progress | None
 ) -> Record:
-    """Fold the records up to and including `last`, and write a snapshot at some CHECKPOINTs."""
-    written_seq = state.seq
+    """Fold the records up to and including `last`, and write a snapshot at a CHECKPOINT each `every` records."""
+    first, written_seq = journal.session_record(), state.seq
     if state.seq >= last:
         return next(iter(journal.records(last, last)), first)
     record = first
@@ -73,7 +70,7 @@ def _fold(
             raise CoreError(
                 f"record {record.seq} ({record.kind} of {record.source}) cannot be folded: {error}"
             ) from error
-        if input_hash and use_snapshots and record.seq - written_seq >= SNAPSHOT_RECORDS:
+        if input_hash and every is not None and record.seq - written_seq >= every:
             snapshots.write_snapshot(journal.folder, first, state, input_hash)
             written_seq = record.seq
         if on_progress is not None and not record.seq % PROGRESS_RECORDS:

@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -22,13 +23,19 @@ from cockpit_session import HOSTILE, NAME, begin_session
 pytest.importorskip("starlette", reason="the extra cockpit is not installed")
 pytest.importorskip("hypercorn", reason="the extra cockpit is not installed")
 
+from calm_venue import CalmVenue
+from test_amendments import started
 from test_order_lists import MARKET_BRACKET, Desk
 
 import verbatim
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.ingress import Command, Ingress
+from engine.session_record import EngineSettings
+from journal.reader import Journal
 from journal.record import Kind
-from verbatim.cockpit import app, guards, queries, report
+from journal.writer import JournalWriter
+from replay.snapshots import snapshot_seqs
+from verbatim.cockpit import app, fold_ahead, guards, plots, queries, report
 from verbatim.cockpit.at_cursor import cursor_facts, ladder, state
 from verbatim.cockpit.plots import series
 from verbatim.cockpit.registry import Registry
@@ -61,6 +68,17 @@ def view(journals: Path) -> SessionView:
     return found
 
 
+connected: set[str] = set()  # where any socket of this process connected to
+
+
+def _note_connect(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "socket.connect":
+        connected.add(str(arguments[1]))
+
+
+sys.addaudithook(_note_connect)
+
+
 @asynccontextmanager
 async def running(journals: Path, *, can_command: bool = True) -> AsyncIterator[httpx.AsyncClient]:
     """Run the server; yield a client that has signed in by the printed address."""
@@ -78,12 +96,15 @@ async def running(journals: Path, *, can_command: bool = True) -> AsyncIterator[
         with trio.fail_after(20):
             await ready.wait()
         base = addresses[0].partition("/?")[0]
+        connected.clear()
         async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as client:
             answer = await client.get(f"/?token={TOKEN}")
             assert (answer.status_code, answer.headers["location"]) == (303, "/")
             assert "HttpOnly; SameSite=Strict" in answer.headers["set-cookie"]
             yield client
         nursery.cancel_scope.cancel()
+    ours = {str(("127.0.0.1", client.base_url.port)), str(socket_path(journals, "aaaaaaaa"))}
+    assert connected <= ours, "the server connects to nothing but a session's control socket"
 
 
 # ---- what it shows agrees with the journal
@@ -120,6 +141,30 @@ def test_acts_have_the_orders_of_lists_and_their_triggers(tmp_path: Path) -> Non
     orders = {row["client_order_id"]: row["status"] for row in verbatim.open(desk.session.folder).orders.rows()}
     assert sorted(orders.values()) == ["expired", "filled", "filled"]
     assert {row.id: row.status for row in view.acts.orders.values()} == orders
+    assert {(row.instrument, row.side) for row in view.acts.intents} == {
+        (desk.instrument.id, "BUY"),
+        (desk.instrument.id, "SELL"),
+    }
+    [listed] = [row for row in view.acts.intents if ";" in row.terms]
+    assert (listed.side, listed.price) == ("SELL", "60100"), "a list is shown by its first order and its first price"
+
+
+def test_an_amended_order_has_the_quantity_of_its_time(tmp_path: Path) -> None:
+    session = started(tmp_path, CalmVenue())
+    session.stop()
+    view = SessionView(session.folder)
+    view.load()
+    [row] = view.acts.orders.values()
+    [amended] = [record.seq for record in session.kinds(Kind.FACT) if '"fact":"order_amended"' in (record.body or "")]
+    [by_sql] = verbatim.open(session.folder).orders.rows()
+    assert (
+        (Decimal(row.quantity), row.status) == (by_sql["quantity"], by_sql["status"]) == (Decimal("0.004"), "canceled")
+    )
+    own = {seq: ladder(view, 0, seq, 20)["own"] for seq in (amended - 1, amended)}
+    assert own == {amended - 1: {row.price: "0.01"}, amended: {row.price: "0.004"}}
+    state_orders = {seq: state(view, seq)["orders"] for seq in own}
+    assert {seq: {order["price"]: order["quantity"] for order in orders} for seq, orders in state_orders.items()} == own
+    assert {order.instrument for order in view.acts.intents} == {row.instrument}, "of the amendment too"
 
 
 def test_a_series_has_the_quotes_of_the_session_at_any_zoom(journals: Path, view: SessionView) -> None:
@@ -160,6 +205,21 @@ def test_the_state_at_a_cursor_is_that_of_a_rebuild(journals: Path, view: Sessio
             assert [price for price, _ in ladder(view, 0, seq + 1, 20)["bids"][:5]] == best or book["bids"]
 
 
+def test_a_long_session_is_folded_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The states that a jump then begins at are those of a fold from the start."""
+    folder = tmp_path / NAME
+    begin_session(folder, engine=EngineSettings(checkpoint_every=200)).run(8).stop()
+    monkeypatch.setattr(fold_ahead, "RECORDS_MIN", 500)
+    monkeypatch.setattr(fold_ahead, "SNAPSHOT_RECORDS", 300)
+    journal = Journal.open(folder)
+    assert fold_ahead.lacks_snapshots(journal)
+    before = SessionView(folder).states.report(journal.last_seq - 100)
+    fold_ahead.fold(folder, every=300)
+    assert len(snapshot_seqs(journal)) >= 3
+    assert not fold_ahead.lacks_snapshots(journal)
+    assert SessionView(folder).states.report(journal.last_seq - 100) == before
+
+
 def _large_as_text(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _large_as_text(item) for name, item in value.items()}
@@ -175,6 +235,38 @@ def test_a_second_opening_uses_the_caches_and_answers_the_same(journals: Path, v
     cached = list(Path(os.environ["VERBATIM_COCKPIT_CACHE"]).rglob("*.cache"))
     assert {path.name.partition("-")[0] for path in cached} >= {"series", "acts.cache"}
     assert not [path for path in (journals / NAME).iterdir() if path.name.startswith(("series", "acts"))]
+
+
+def test_a_session_is_shown_before_its_market_is_read(view: SessionView, tmp_path: Path) -> None:
+    """Parts that the page shows are read first; the answers then are those of a session that was read at once."""
+    folder = tmp_path / NAME
+    writer = JournalWriter.create(folder, sync=False, segment_bytes=50_000)
+    for record in view.journal.records():
+        writer.append_step([record], urgent=record.seq % 300 == 299)
+        if record.seq % 300 == 299:
+            writer.wait_durable(record.seq, 60)
+    writer.close()
+    long = SessionView(folder)
+    long.open()
+    parts, end = long.market.series.parts, long.last_ns - long.origin_ns
+    assert len(parts) >= 6
+    shown, whole = plots.rail(long, 100), plots.rail(view, 100)
+    assert (shown["marks"], shown["modes"]) == (whole["marks"], whole["modes"]), "times and acts are there at once"
+    assert abs(sum(shown["density"]) - sum(whole["density"])) <= len(parts)
+    first = series(long, 0, 0, end, 50)
+    assert (len(first["missing"]), first["quotes"]["time"]) == (len(parts), [])
+
+    middle = (parts[4].first_ns + parts[4].last_ns) // 2 - long.origin_ns
+    assert series(long, 0, middle, middle + 1, 50)["missing"] == [], "a short range is read when it is asked for"
+    assert series(long, 0, middle, middle + 1, 50)["quotes"] == series(view, 0, middle, middle + 1, 50)["quotes"]
+
+    begin = parts[-3].first_ns - long.origin_ns
+    for missing in range(len(series(long, 0, begin, end, 50)["missing"]), 0, -1):
+        assert len(series(long, 0, begin, end, 50)["missing"]) == missing
+        assert long.market.build_next(), "what is shown comes first"
+    long.load()
+    assert series(long, 0, 0, end, 50) == series(view, 0, 0, end, 50)
+    assert not long.market.build_next()
 
 
 # ---- by HTTP
@@ -368,9 +460,66 @@ async def test_slow_clients_are_dropped_and_others_are_served(journals: Path, mo
             with trio.fail_after(20):
                 for _ in range(5):
                     assert (await client.get("/api/s/aaaaaaaa/head")).status_code == 200
+                while _served(port) > 1:
+                    await trio.sleep(0.05)  # the kernel ends them: its probes find no room for so long
         finally:
             for one in slow:
                 one.close()
+
+
+async def test_clients_that_read_nothing_do_not_delay_the_end(journals: Path) -> None:
+    slow = socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    async with running(journals) as client:
+        port, cookie = client.base_url.port or 0, next(iter(client.cookies.jar))
+        slow.connect(("127.0.0.1", port))
+        slow.send(
+            f"GET /page/style.css HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"Cookie: {cookie.name}={cookie.value}\r\n\r\n".encode()
+            * 500
+        )
+        await client.get("/api/sessions")
+        assert _served(port) == 2, "its answers wait for it"
+        begun = trio.current_time()
+    assert trio.current_time() - begun < guards.SEND_SECONDS / 2
+    slow.close()
+
+
+def _served(port: int) -> int:
+    """Return how many connections to a port of this machine are established, at the server's end."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(local.endswith(f":{port:04X}") and state == "01" for _, local, _, state, *_ in rows)
+
+
+async def test_no_more_pages_follow_a_session_than_the_server_bears(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "STREAMS_MAX", 2)
+    session = begin_session(tmp_path / "journals" / NAME).run(3)
+    session.writer.wait_durable(session.records[-1].seq, 60)
+    async with running(tmp_path / "journals") as client:
+        pages = [await _follow(client) for _ in range(2)]
+        assert [status for status, _ in pages] == [200, 200]
+        refused = await client.get("/api/s/aaaaaaaa/stream")
+        assert (refused.status_code, "2 pages follow sessions already" in refused.text) == (503, True)
+        assert (await client.get("/api/sessions")).status_code == 200, "other answers come"
+        for _, page in pages:
+            await page.aclose()
+        with trio.fail_after(20):
+            status = 503
+            while status != 200:  # the server notices that a page left when it sends the next event
+                status, page = await _follow(client)
+                await page.aclose()
+        session.stop()
+
+
+async def _follow(client: httpx.AsyncClient) -> tuple[int, trio.SocketStream]:
+    """Follow the session as a page does. Return the status of the answer, and the connection."""
+    port, cookie = client.base_url.port or 0, next(iter(client.cookies.jar))
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    head = f"Host: 127.0.0.1:{port}\r\nCookie: {cookie.name}={cookie.value}"
+    await stream.send_all(f"GET /api/s/aaaaaaaa/stream HTTP/1.1\r\n{head}\r\n\r\n".encode())
+    return int((await stream.receive_some(12)).split()[1]), stream
 
 
 # ---- a running session
@@ -382,8 +531,10 @@ async def test_a_running_session_is_followed(tmp_path: Path) -> None:
     session: VirtualSession = begin_session(tmp_path / "journals" / NAME).run(8)
     session.writer.wait_durable(session.records[-1].seq, 60)
     async with running(tmp_path / "journals") as client:
-        head = (await client.get("/api/s/aaaaaaaa/head")).json()
-        assert head["is_live"]
+        with trio.fail_after(20):
+            while "loading" in (head := (await client.get("/api/s/aaaaaaaa/head")).json()):
+                continue  # each answer waits for a moment, as the page does
+        assert head.get("is_live"), head
         seen: list[dict[str, Any]] = []
         async with client.stream("GET", "/api/s/aaaaaaaa/stream") as stream:
             async for line in stream.aiter_lines():
@@ -466,6 +617,7 @@ def test_the_page_has_no_inline_code() -> None:
     assert len(scripts) > 8
     for entry in scripts:
         text = entry.read_text()
+        assert max(map(len, text.splitlines())) <= 120, f"{entry.name}: CONTRIBUTING.md names the formatter"
         assert not re.search(
             r"\beval\(|new Function|innerHTML|outerHTML|insertAdjacentHTML|document\.write|dangerously", text
         ), entry.name

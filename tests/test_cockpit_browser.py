@@ -115,6 +115,10 @@ def test_every_panel_shows_the_session(browser: Any, address: str, journals: Pat
     # keys: the first fill, then the one after it
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("g")
+    page.keyboard.type("23:54:20")
+    page.keyboard.press("Enter")
+    page.get_by_text("23:54:20.000000000").wait_for()
+    page.keyboard.press("g")
     page.keyboard.type("0")
     page.keyboard.press("Enter")
     shown.cursor(0)

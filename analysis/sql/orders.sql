@@ -1,4 +1,5 @@
 -- One row an order with its last status. origin: placed here, adopted from the venue, or carried from the session before.
+-- quantity and price: as they were last amended.
 -- list_id: our id of the order list that it belongs to, '' for none.
 -- type FOREIGN: another program's order of a type that the engine does not have; venue_type is the venue's name for it.
 -- quantity of an order by quote_quantity: the most that risk counted with. protected_by: the holder of an open stop;
@@ -63,9 +64,16 @@ WITH opening AS (
            coalesce(bool_or(fact = 'order_not_placed'), false) AS not_placed
     FROM told
     GROUP BY ALL
+), amended AS (
+    SELECT session, body->>'$.client_order_id' AS client_order_id, max_by(money(body->>'$.quantity'), seq) AS quantity,
+           max_by(nullif(money(body->>'$.price'), 0), seq) AS price
+    FROM facts
+    WHERE fact = 'order_amended'
+    GROUP BY ALL
 ), summed AS (
     SELECT begun.*, learnt.* EXCLUDE (session, client_order_id, venue_order_id, reason),
-           money(wish->>'$.quantity') AS quantity, money(wish->>'$.quote_quantity') AS quote_quantity,
+           coalesce(amended.quantity, money(wish->>'$.quantity')) AS quantity,
+           coalesce(amended.price, limit_price(wish)) AS price, money(wish->>'$.quote_quantity') AS quote_quantity,
            begun.filled + coalesce(filled.quantity, 0) AS filled_quantity,
            begun.notional + coalesce(filled.notional, 0) AS filled_notional,
            begun.fills + coalesce(filled.fills, 0) AS fill_count,
@@ -74,6 +82,7 @@ WITH opening AS (
     FROM begun
     LEFT JOIN learnt ON learnt.session = begun.session AND learnt.client_order_id = begun.client_order_id
     LEFT JOIN filled ON filled.session = begun.session AND filled.client_order_id = begun.client_order_id
+    LEFT JOIN amended ON amended.session = begun.session AND amended.client_order_id = begun.client_order_id
 ), ended AS (
 -- The status as engine/lifecycle.py's table leads to it; most of its arrows end the matter, so the first that holds wins.
     SELECT *,
@@ -93,7 +102,7 @@ WITH opening AS (
 )
 SELECT session, client_order_id, known_venue_order_id AS venue_order_id, strategy, wish->>'$.instrument' AS instrument,
        wish->>'$.side' AS side, wish->>'$.type' AS type, wish->>'$.time_in_force' AS time_in_force, quantity,
-       limit_price(wish) AS price, money(wish->>'$.stop_price') AS stop_price, wish->>'$.venue_type' AS venue_type,
+       price, money(wish->>'$.stop_price') AS stop_price, wish->>'$.venue_type' AS venue_type,
        last_status AS status,
        filled_quantity, ratio(filled_notional, filled_quantity) AS price_avg, fill_count AS fills, last_reason AS reason,
        instant(time_ns) AS created, time_ns AS created_ns, instant(coalesce(updated_ns, time_ns)) AS updated,

@@ -37,6 +37,7 @@ class OrderRow(msgspec.Struct):
     reason: str = ""
     cancel_seq: int = 0
     changes: list[tuple[int, int, str, str, str]] = []  # seq, time, status, filled, reason
+    amended: list[tuple[int, int, str, str]] = []  # seq, time, and the quantity and price that it had until then
 
 
 class FillRow(msgspec.Struct):

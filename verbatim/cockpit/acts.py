@@ -44,6 +44,8 @@ class ActsFold:
         """
         self.acts = acts
         self._origin_ns = origin_ns
+        # a plan may name its instrument by the symbol alone, which is accepted if one instrument has it
+        self._ids = {found.symbol: found.id for found in body.instruments} if body is not None else {}
         self._by_id = {row.id: row for row in acts.intents}
         self._open_gaps = {gap[0]: gap for gap in acts.gaps if gap[2] is None}
         self._unknown = {row[3]: row for row in acts.unknowns if row[2] is None}
@@ -109,19 +111,22 @@ class ActsFold:
 
     def _intent(self, record: Record, time: int) -> None:
         intent = read_intent(record.body or "")
-        order = intent.order
+        about = intent.cancels or intent.amends
+        orders = [intent.order] if intent.order else list(intent.legs)  # a list is shown by its first order
+        subject = orders[0] if orders else intent.plan or self.acts.orders.get(about)
+        price = next((order.price for order in orders if order.price), None)
         row = IntentRow(
             seq=record.seq,
             time=time,
             id=record.key or "",
             strategy=intent.strategy,
             kind=intent.intent.value,
-            instrument=order.instrument if order else "",
-            side=order.side.value if order else "",
-            quantity=plain(order.quantity) if order else "",
-            price=plain(order.price) if order and order.price else "",
-            terms=order.terms.text() if order else "",
-            about=intent.cancels or intent.amends,
+            instrument=self._ids.get(subject.instrument, subject.instrument) if subject else "",
+            side=str(subject.side) if subject else "",
+            quantity=plain(orders[0].quantity) if orders else "",
+            price=plain(price) if price else "",
+            terms=_short("; ".join(order.terms.text() for order in orders)),
+            about=about,
             values=_values(intent),
         )
         seq = intent.rationale.get("quote_seq")
@@ -182,6 +187,7 @@ class ActsFold:
             seq=seq,
             time=time,
             changes=[],
+            amended=[],
         )
         self.acts.orders[name] = row
         return row
@@ -254,6 +260,7 @@ class ActsFold:
                 self._move(fact.client_order_id, Report.TRIGGERED, record, time)
             case facts.OrderAmended():
                 if (row := acts.orders.get(fact.client_order_id)) is not None:
+                    row.amended.append((seq, time, row.quantity, row.price))
                     row.quantity, row.price = plain(fact.quantity), plain(fact.price) if fact.price else ""
                     if Decimal(row.filled) >= fact.quantity:
                         self._move(row.id, Report.FULL_FILL, record, time)

@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 
+from analysis.session import Session
+from analysis.session_tables import SessionPlace
+from journal.record import plain
 from replay.study.mode_shares import session_mode_shares
 from replay.study.performance import session_performance
 from replay.study.pnl import Grouping, pnl_json, session_pnl
@@ -89,7 +92,27 @@ def _summary(view: SessionView, _given: Parameters) -> dict[str, Any]:
         "troubles": found.troubles,
         "equity": plots.equity(view),
         "activity": plots.activity(view),
+        "figures": _figures(view),
     }
+
+
+def _figures(view: SessionView) -> dict[str, Any]:
+    """Return the ratios of the session, as the Python API's `Session.figures` does."""
+    if (known := view.memory.get("figures")) is None:
+        found = Session([SessionPlace(view.folder)]).figures(with_slippage=not view.is_live)
+        fields: dict[str, Any] = msgspec.to_builtins(found)
+        slippage = [
+            {"asset": row.asset, "cost": plain(row.cost), "ratio": row.ratio, "fills": row.fills}
+            for row in found.slippage
+        ]
+        money = {name: plain(getattr(found, name)) for name in ("pnl", "drawdown")}
+        sums = {
+            name: {asset: plain(amount) for asset, amount in getattr(found, name).items()}
+            for name in ("turnover", "exposure_max")
+        }
+        ratios = {"maker_ratio": found.maker_ratio, "hit_ratio": found.hit_ratio}
+        known = view.memory["figures"] = with_texts(fields | money | sums | ratios | {"slippage": slippage})
+    return dict(known)
 
 
 Answer = Callable[[SessionView, Parameters], Any]

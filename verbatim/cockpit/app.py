@@ -13,7 +13,8 @@ Every answer is computed in a thread; a slow one delays no other session.
 
 import getpass
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -24,6 +25,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from analysis.sql_session import QueryError
 from analysis.why import UnknownOrderError
@@ -99,6 +101,7 @@ class Cockpit:
 
     async def aclose(self) -> None:
         """End worker processes."""
+        self._registry.close()
         await self._queries.aclose()
 
     # ---- the page
@@ -199,9 +202,9 @@ class Cockpit:
             return _error(404, str(error))
         if self._stream_count >= STREAMS_MAX:
             return _error(503, f"{STREAMS_MAX} pages follow sessions already")
-        return StreamingResponse(self._events(view), media_type="text/event-stream")
+        return _EventStream(self._events(view))
 
-    async def _events(self, view: SessionView) -> AsyncIterator[bytes]:
+    async def _events(self, view: SessionView) -> AsyncGenerator[bytes, None]:
         """Yield an event for new records. A client that reads slowly misses events, never newer ones."""
         ticker = self._streams.setdefault(view.name, _Ticker(view))
         self._stream_count += 1
@@ -222,6 +225,18 @@ class Cockpit:
             self._stream_count -= 1
 
 
+class _EventStream(StreamingResponse):
+    """An answer of events, whose generator is closed as soon as its client leaves."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
 class _Ticker:
     """Reads on in one session, once for all clients that follow it."""
 
@@ -239,7 +254,7 @@ class _Ticker:
             self._read_at = trio.current_time()
 
     def _read(self) -> None:
-        self._view.load()
+        self._view.open()
         while self._view.advance() and self._view.is_live and self._view.is_behind:
             pass
 

@@ -106,8 +106,9 @@ def _own_levels(view: SessionView, instrument: str, seq: int) -> dict[str, str]:
     """Return own resting quantity by price."""
     levels: dict[str, float] = {}
     for row in _orders_at(view, seq):
-        if row.instrument == instrument and row.price:
-            levels[row.price] = levels.get(row.price, 0.0) + float(row.quantity) - float(_filled_at(row, seq))
+        quantity, price = _terms_at(row, seq)
+        if row.instrument == instrument and price:
+            levels[price] = levels.get(price, 0.0) + float(quantity) - float(_filled_at(row, seq))
     return {price: f"{size:.12g}" for price, size in levels.items()}
 
 
@@ -129,6 +130,7 @@ def ladder(view: SessionView, instrument: int, seq: int, levels: int) -> dict[st
     side = found[0] if found else [[], []]
     at_ns = view.record(target).time_ns
     from_ns = max(at_ns - 60_000_000_000, view.origin_ns)
+    view.market.want(from_ns, at_ns)
     _, trades = view.market.series.columns(instrument, from_ns, at_ns, 4_000)
     instruments = [] if view.context is None else view.context.body.instruments
     return {
@@ -194,6 +196,7 @@ def health(view: SessionView, seq: int) -> dict[str, Any]:
             stream["reconnects"] = max(sum(row[2] == name and row[3] == "up" for row in links) - 1, 0)
         return {
             "streams": streams,
+            "modes": _before(acts.modes, seq, 30),
             "links": [list(row) for row in links[-40:][::-1]],
             "gaps": [gap[:6] for gap in acts.gaps if gap[0] <= seq][-40:][::-1],
             "alarms": [list(row) for row in acts.notes if row[0] <= seq and row[3 - 1] != "info"][-60:][::-1],
@@ -282,6 +285,11 @@ def _filled_at(row: OrderRow, seq: int) -> str:
     if not row.changes or seq >= row.changes[-1][0]:
         return row.filled
     return next((change[3] for change in reversed(row.changes) if change[0] <= seq), "0")
+
+
+def _terms_at(row: OrderRow, seq: int) -> tuple[str, str]:
+    """Return an order's quantity and price after a record: an amendment changes them."""
+    return next(((change[2], change[3]) for change in row.amended if change[0] > seq), (row.quantity, row.price))
 
 
 def _latest(rows: list[Any], seq: int) -> list[Any] | None:

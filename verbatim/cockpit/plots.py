@@ -39,13 +39,19 @@ def rail(view: SessionView, columns: int) -> dict[str, Any]:
 
 
 def series(view: SessionView, instrument: int, from_time: int, to_time: int, columns: int) -> dict[str, Any]:
-    """Return quotes and trades of a range as columns. Prices and sizes are integers at the instrument's scales."""
+    """Return quotes and trades of a range as columns. Prices and sizes are integers at the instrument's scales.
+
+    While a long session is read the first time, `missing` has the spans that are not read yet.
+    """
     from_ns, to_ns = view.span(from_time, to_time)
+    missing = view.market.want(from_ns, to_ns)
     with view.lock:
         quotes, trades = view.market.series.columns(instrument, from_ns, to_ns, columns)
     return {
         "from": from_time,
         "to": to_time,
+        "missing": [[first - view.origin_ns, last - view.origin_ns] for first, last in missing],
+        "problem": view.market.problem,
         "quotes": {
             "time": iter_numbers(quotes[:, 0], view.origin_ns),
             "seq": iter_numbers(quotes[:, QB_SEQ]),
@@ -113,6 +119,11 @@ def plot_acts(view: SessionView, instrument: str, from_time: int, to_time: int) 
             "refused": refused[-ROWS_MAX:],
             "fills": fills[-ROWS_MAX:],
             "positions": _thinned(positions, ROWS_MAX),
+            "gaps": [
+                [gap[1], gap[2], gap[5]]
+                for gap in acts.gaps
+                if gap[1] <= to_time and (gap[2] is None or gap[2] >= from_time) and gap[4] in {instrument, ""}
+            ][-ROWS_MAX:],
             "more": max(len(orders), len(refused), len(fills)) > ROWS_MAX,
         }
 

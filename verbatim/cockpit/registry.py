@@ -14,6 +14,7 @@ from journal.errors import JournalError, UnknownSessionError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.sessions import list_named_journals, list_sessions, session_id_of
+from verbatim.cockpit.fold_ahead import FoldAhead, lacks_snapshots
 from verbatim.cockpit.session_view import SessionView
 
 VIEWS_MAX = 6  # open at a time; the one that was not used for longest is closed
@@ -35,6 +36,11 @@ class Registry:
         self._views: dict[Path, SessionView] = {}
         self._lock = Lock()
         self._rows: dict[tuple[Path, int], dict[str, Any]] = {}
+        self._ahead = FoldAhead()
+
+    def close(self) -> None:
+        """End what runs beside the server."""
+        self._ahead.close()
 
     def folders(self) -> list[Path]:
         """Return the folders of all sessions, the newest first."""
@@ -61,6 +67,8 @@ class Registry:
             view = self._views.pop(folder, None)
             if view is None or (is_locked(folder) and not view.is_live):
                 view = SessionView(folder)
+                if not (view.is_live or view.is_capture) and lacks_snapshots(view.journal):
+                    self._ahead.request(folder)
             self._views[folder] = view
             while len(self._views) > VIEWS_MAX:
                 del self._views[next(iter(self._views))]

@@ -30,22 +30,6 @@ COLUMNS = 4_000  # of the market's series
 BODY_MAX = 4_000  # characters of a record
 
 _IMPORT = re.compile(r'from "\./([a-z-]+\.js)"')
-_MODULES = (
-    "htm-preact.js",
-    "signals-core.js",
-    "format.js",
-    "api.js",
-    "store.js",
-    "plot.js",
-    "rail.js",
-    "price.js",
-    "heat.js",
-    "table.js",
-    "why.js",
-    "panels.js",
-    "app.js",
-    "report.js",
-)
 
 
 def write_report(view: SessionView, path: Path, on_progress: Callable[[float], None] = lambda _: None) -> int:
@@ -140,9 +124,9 @@ def report_page(data: dict[str, Any]) -> str:
         entry.name: entry.read_text(encoding="utf-8")
         for place in (folder, folder.joinpath("vendor"))
         for entry in place.iterdir()
-        if entry.name in _MODULES or entry.name == "style.css"
+        if entry.name.endswith((".js", ".css"))
     }
-    modules = {name: _IMPORT.sub(r'from "\1"', texts[name]) for name in _MODULES}
+    modules = {name: _IMPORT.sub(r'from "\1"', text) for name, text in sorted(texts.items()) if name.endswith(".js")}
     imports = {
         name: "data:text/javascript;base64," + base64.b64encode(text.encode()).decode()
         for name, text in modules.items()

@@ -5,7 +5,7 @@ of each. A long range is made from blocks, a short one from the rows themselves,
 Blocks of a sealed segment are a cache in the user's folder (verbatim/cockpit/caching.py).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -44,11 +44,13 @@ class Ticks(msgspec.Struct):
         return np.frombuffer(self.trades.get(instrument, b""), np.int64).reshape(-1, 5)
 
 
-def ticks_of(rows: Rows, instruments: int) -> Ticks:
+def ticks_of(blocks: Sequence[Rows], instruments: int) -> Ticks:
     """Return the quotes and trades among decoded rows."""
+    quotes = {index: b"".join(quote_rows(rows, index).tobytes() for rows in blocks) for index in range(instruments)}
+    trades = {index: b"".join(trade_rows(rows, index).tobytes() for rows in blocks) for index in range(instruments)}
     return Ticks(
-        {index: found.tobytes() for index in range(instruments) if len(found := quote_rows(rows, index))},
-        {index: found.tobytes() for index in range(instruments) if len(found := trade_rows(rows, index))},
+        {index: found for index, found in quotes.items() if found},
+        {index: found for index, found in trades.items() if found},
     )
 
 

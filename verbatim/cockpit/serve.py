@@ -1,16 +1,21 @@
 """Runs the cockpit's server on loopback until it is cancelled, with hypercorn's trio worker."""
 
 import logging
+import os
 import signal
 import socket
+import stat
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
+from verbatim.cockpit import guards
 from verbatim.cockpit.app import Cockpit
 from verbatim.cockpit.guards import RequestGuard, new_token
 from verbatim.cockpit.registry import Registry
@@ -39,6 +44,9 @@ def listening_socket(port: int) -> socket.socket:
         raise CannotListenError(
             f"port {port} of {HOST} cannot be used ({error.strerror}). What to do: choose another with --port"
         ) from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # hypercorn shields its writes from cancellation, so the kernel ends a connection whose client does not read
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(guards.SEND_SECONDS * 1_000))
     listening.listen(CONNECTIONS_MAX)
     return listening
 
@@ -92,9 +100,24 @@ async def run_cockpit(
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(serve, guard, _config(listening.detach()), shutdown_trigger=trio.sleep_forever))
             on_ready(f"http://{HOST}:{port}/?token={token}")
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async for _ in signals:
-                    nursery.cancel_scope.cancel()
-                    break
+            try:
+                with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                    async for _ in signals:
+                        break
+            finally:
+                nursery.cancel_scope.cancel()
+                _end_connections(port)
     finally:
         await cockpit.aclose()
+
+
+def _end_connections(port: int) -> None:
+    """End all connections to a port of this process, so that no client that does not read delays the end."""
+    folder = Path("/proc/self/fd")
+    for entry in list(folder.iterdir()) if folder.is_dir() else ():
+        with suppress(OSError):  # it was closed meanwhile
+            if not stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
+                continue
+            with socket.socket(fileno=os.dup(int(entry.name))) as connection:
+                if connection.family == socket.AF_INET and connection.getsockname()[1] == port:
+                    connection.shutdown(socket.SHUT_RDWR)

@@ -6,6 +6,7 @@ a JavaScript number; the first record's own time is a text.
 
 from pathlib import Path
 from threading import Lock, RLock, Thread
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -28,9 +29,10 @@ from verbatim.cockpit.caching import cache_folder
 from verbatim.cockpit.market_parts import MarketParts
 from verbatim.cockpit.state_cache import StateCache
 
-ACTS_FORMAT = 4  # of the cache
+ACTS_FORMAT = 5  # of the cache
 ROWS_MAX = 2_000  # of a list in one answer
-LOADING_SECONDS = 0.5  # that an answer waits for the session to be loaded
+LOADING_SECONDS = 0.5  # that an answer waits for the session to be shown
+LOADING_STEP_SECONDS = 0.02
 
 
 class NotAnswerableError(Exception):
@@ -70,6 +72,7 @@ class SessionView:
         self._follower: Follower | None = None
         self.last_seq = self.journal.last_seq
         self.last_ns = self.origin_ns
+        self._newest: Record | None = None  # of a running session
         self.memory: dict[str, Any] = {}
         self.stories: tuple[int, StoryReader] | None = None
         self.story_lock = Lock()
@@ -82,18 +85,24 @@ class SessionView:
     # ---- loading
 
     def load(self) -> None:
-        """Read the session once: blocks of its market, and its acts. A later call waits for the first."""
+        """Read the session once: its acts, and all blocks of its market. A later call waits for the first."""
+        self.open()
+        while self.market.build_next():
+            pass
+
+    def open(self) -> None:
+        """Read the session's acts and the times of its records, which is enough to show it."""
         with self._loading:
             if self.is_loaded:
                 return
             last = max(self.last_seq, 1)
             self._load_acts()
-            self.progress = 0.3
+            self.progress = 0.5
 
             def show(seq: int) -> None:
-                self.progress = 0.3 + 0.7 * seq / last
+                self.progress = 0.5 + 0.5 * seq / last
 
-            self.market.load(show)
+            self.market.open_parts(show)
             for record in self.journal.records(self.last_seq):
                 self.last_ns = record.time_ns
             if self.is_live:
@@ -101,7 +110,7 @@ class SessionView:
             self.is_loaded = True
 
     def start_loading(self) -> bool:
-        """Load in a thread. Return True if it is loaded within a moment.
+        """Load in a thread. Return True if the session can be shown within a moment.
 
         Raises:
             JournalError: The session cannot be read.
@@ -110,7 +119,9 @@ class SessionView:
             if self._thread is None:
                 self._thread = Thread(target=self._load_in_thread, name="cockpit-load", daemon=True)
                 self._thread.start()
-        self._thread.join(LOADING_SECONDS)
+        waited_until = monotonic() + LOADING_SECONDS
+        while not self.is_loaded and self._thread.is_alive() and monotonic() < waited_until:
+            self._thread.join(LOADING_STEP_SECONDS)
         if self._load_error is not None:
             raise self._load_error
         return self.is_loaded
@@ -137,7 +148,7 @@ class SessionView:
         for record in self.journal.records(kinds=KINDS):
             self._fold.add(record)
             if not record.seq % 4096:
-                self.progress = 0.3 * record.seq / max(self.last_seq, 1)
+                self.progress = 0.5 * record.seq / max(self.last_seq, 1)
         if is_final:
             caches.save(self._cache, "acts", made_from, msgspec.msgpack.encode(self.acts))
 
@@ -153,6 +164,7 @@ class SessionView:
                     if record.kind in KINDS:
                         self._fold.add(record)
                 self.market.extend(records)
+                self._newest = records[-1]
                 self.last_seq, self.last_ns = records[-1].seq, records[-1].time_ns
                 self.memory.clear()
             elif self._follower.ended or not is_locked(self.folder):
@@ -233,6 +245,8 @@ class SessionView:
 
     def seq_at(self, time_ns: int) -> int:
         """Return the last record at or before a time."""
+        if time_ns >= self.last_ns:
+            return self.last_seq
         if self.last_seq > self.journal.last_seq and time_ns >= self.origin_ns:
             self.refresh_journal()
         return min(self.journal.seq_at(time_ns), self.last_seq)
@@ -246,6 +260,9 @@ class SessionView:
         """Return one record."""
         if not 0 <= seq <= self.last_seq:
             raise NotAnswerableError(f"there is no record {seq}; the last one is {self.last_seq}")
+        newest = self._newest
+        if newest is not None and seq == newest.seq:
+            return newest
         if seq > self.journal.last_seq:
             self.refresh_journal()
         for found in self.journal.records(seq, seq):

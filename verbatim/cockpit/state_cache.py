@@ -14,6 +14,7 @@ from engine.state.session_state import Account, State
 from journal.reader import Journal
 from journal.record import Record
 from replay.rebuild import rebuild
+from replay.snapshots import snapshot_seqs
 from replay.state_report import describe_state
 
 PIN_RECORDS = 2_048  # records between two copies
@@ -61,16 +62,13 @@ class StateCache:
         return self._kernel
 
     def _fold(self, seq: int) -> tuple[State, Record]:
-        near = max((pin for pin in self._pins if pin <= seq), default=None)
-        if near is None or self._kernel is None:
+        near = max((pin for pin in self._pins if pin <= seq), default=-1)
+        if near < 0 or self._kernel is None or (seq - near > PIN_RECORDS and self._snapshot_before(seq) > near):
             self._kernel, state, record = rebuild(self._folder, until=self._first_target(seq))
             self._keep(state, record)
         else:
             self._pins.move_to_end(near)
             state, record = self._restored(self._pins[near])
-            if seq - near > 16 * PIN_RECORDS:  # a snapshot on the disk may be nearer
-                self._kernel, state, record = rebuild(self._folder, until=self._first_target(seq))
-                self._keep(state, record)
         if state.seq < seq:
             for record in Journal.open(self._folder).records(state.seq + 1, seq):
                 self._kernel.rebuild(state, record)
@@ -79,6 +77,10 @@ class StateCache:
             if seq - state.seq == 0 and seq % PIN_RECORDS > PIN_RECORDS // 4:
                 self._keep(state, record)
         return state, record
+
+    def _snapshot_before(self, seq: int) -> int:
+        """Return the record of the last snapshot on the disk before a record, -1 without one."""
+        return max((found for found in snapshot_seqs(Journal.open(self._folder)) if found <= seq), default=-1)
 
     def _first_target(self, seq: int) -> int:
         """Return a record a little before `seq`, so that a cursor which then moves back finds a copy."""

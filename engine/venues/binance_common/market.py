@@ -126,7 +126,7 @@ class BinanceMarket:
         the first message is not a market message.
         """
         offsets = np.zeros(len(payloads) + 1, _INT64)
-        np.cumsum([len(payload) for payload in payloads], out=offsets[1:])
+        np.cumsum(np.fromiter(map(len, payloads), _INT64, len(payloads)), out=offsets[1:])
         text = b"".join(payloads)
         table = np.empty((len(text) // LEVEL_BYTES_MIN + 2 * len(payloads), COLUMNS), _INT64)
         ends = np.empty(len(payloads), _INT64)

@@ -6,7 +6,9 @@ export class Refused extends Error {}
 
 export async function get(path, parameters = {}, signal) {
   if (source.offline) return source.offline(path, parameters);
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null));
+  const query = new URLSearchParams(
+    Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null),
+  );
   for (;;) {
     const answer = await fetch(`/api/${path}?${query}`, { signal, credentials: "same-origin" });
     const found = await read(answer);

@@ -5,7 +5,9 @@ const SECOND = 1e9;
 export function utc(originNs, time, digits = 9) {
   const ns = BigInt(originNs) + BigInt(Math.round(time));
   const ms = Number(ns / 1000000n);
-  const rest = String(ns % 1000000000n).padStart(9, "0").slice(0, digits);
+  const rest = String(ns % 1000000000n)
+    .padStart(9, "0")
+    .slice(0, digits);
   const text = new Date(ms).toISOString();
   return text.slice(11, 19) + (digits ? "." + rest : "");
 }
@@ -74,15 +76,29 @@ export function symbol(id) {
   return String(id).split(":").pop();
 }
 
+// a price with as many places as the instrument's tick, or more if it has them
+export function atTick(text, tick) {
+  const places = (tick.split(".")[1] || "").replace(/0+$/, "").length,
+    [whole, rest = ""] = String(text).split(".");
+  return places || rest ? `${whole}.${rest.padEnd(places, "0")}` : whole;
+}
+
+export const percent = (share) => (share === null || share === undefined ? "–" : `${(share * 100).toFixed(1)} %`);
+
+// a class attribute from names, of which false ones are left out
+export const classes = (...names) => names.filter(Boolean).join(" ");
+
 export function words(name) {
   return String(name).replaceAll("_", " ");
 }
 
-// Indents JSON without parsing it: a parsed number of 64 bits would lose digits. Lists of plain values stay on one line.
+// Indents JSON without parsing it: a parsed number of 64 bits would lose digits.
+// Lists of plain values stay on one line.
 const TOKEN = /\[(?:"(?:[^"\\]|\\.)*"|[^[\]{}"])*\]|"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/g;
 export function pretty(text) {
   if (!/^\s*[[{]/.test(text)) return text;
-  let found = "", depth = 0;
+  let found = "",
+    depth = 0;
   const next = () => "\n" + "  ".repeat(Math.max(depth, 0));
   for (const [token] of text.matchAll(TOKEN)) {
     if (token === "{" || token === "[") {

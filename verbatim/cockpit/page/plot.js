@@ -13,8 +13,26 @@ let known = {};
 export function palette() {
   const key = document.documentElement.dataset.theme + matchMedia("(prefers-color-scheme: dark)").matches;
   if (known.key !== key) {
-    known = { key };
-    for (const name of ["bg", "panel", "line", "grid", "text", "dim", "faint", "accent", "buy", "sell", "alarm", "good", "warn", "bid", "ask", "selected"]) known[name] = colour(name);
+    known = { key, isDark: getComputedStyle(document.documentElement).colorScheme === "dark" };
+    for (const name of [
+      "bg",
+      "panel",
+      "line",
+      "grid",
+      "text",
+      "dim",
+      "faint",
+      "accent",
+      "buy",
+      "sell",
+      "alarm",
+      "good",
+      "warn",
+      "bid",
+      "ask",
+      "selected",
+    ])
+      known[name] = colour(name);
   }
   return known;
 }
@@ -33,7 +51,10 @@ export function ticks(low, high, count) {
   return found;
 }
 
-const TIME_STEPS = [1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8, 1e9, 2e9, 5e9, 1e10, 1.5e10, 3e10, 6e10, 1.2e11, 3e11, 6e11, 9e11, 1.8e12, 3.6e12, 7.2e12, 1.44e13, 2.16e13, 4.32e13, 8.64e13];
+const TIME_STEPS = [
+  1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 2e5, 5e5, 1e6, 2e6, 5e6, 1e7, 2e7, 5e7, 1e8, 2e8, 5e8, 1e9, 2e9, 5e9, 1e10, 1.5e10,
+  3e10, 6e10, 1.2e11, 3e11, 6e11, 9e11, 1.8e12, 3.6e12, 7.2e12, 1.44e13, 2.16e13, 4.32e13, 8.64e13,
+];
 export function timeTicks([from, to], count) {
   const step = TIME_STEPS.find((each) => each >= (to - from) / count) || 8.64e13;
   const origin = head.value ? Number(BigInt(head.value.origin_ns) % 86400000000000n) : 0;
@@ -96,6 +117,38 @@ export function drawCursor(g, width, height, range, p) {
   }
 }
 
+// spans [from, to or null, ...] in order, those that overlap as one: it has what the first of them has
+export function union(spans) {
+  const found = [];
+  for (const [from, to, ...rest] of [...spans].sort((a, b) => a[0] - b[0])) {
+    const last = found.at(-1);
+    if (last && (last[1] === null || from <= last[1]))
+      last[1] = to === null || last[1] === null ? null : Math.max(last[1], to);
+    else found.push([from, to, ...rest]);
+  }
+  return found;
+}
+
+// A picture that is kept until one of its inputs changes, for what does not move with the cursor or the range.
+export class Layer {
+  #picture = document.createElement("canvas");
+  #inputs = [];
+
+  draw(g, width, height, inputs, paint) {
+    const ratio = devicePixelRatio || 1;
+    const now = [width, height, ratio, ...inputs];
+    if (now.some((value, at) => value !== this.#inputs[at])) {
+      this.#inputs = now;
+      this.#picture.width = Math.round(width * ratio);
+      this.#picture.height = Math.round(height * ratio);
+      const on = this.#picture.getContext("2d");
+      on.setTransform(ratio, 0, 0, ratio, 0, 0);
+      paint(on);
+    }
+    g.drawImage(this.#picture, 0, 0, width, height);
+  }
+}
+
 // `draw(g, width, height, palette)` reads signals; it is called again in the next frame after one of them changed.
 export function Canvas({ draw, label, onPick, onHover, ownTime = null, className = "" }) {
   const place = useRef(null);
@@ -103,7 +156,10 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
   latest.current = draw;
   useEffect(() => {
     const canvas = place.current;
-    let frame = 0, width = 0, height = 0, drag = null;
+    let frame = 0,
+      width = 0,
+      height = 0,
+      drag = null;
     const paint = () => {
       frame = 0;
       const ratio = devicePixelRatio || 1;
@@ -112,12 +168,14 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
         canvas.height = Math.round(height * ratio);
       }
       if (width < 20 || height < 20 || !head.value) return;
-      const g = canvas.getContext("2d");
+      const p = palette(),
+        g = canvas.getContext("2d", { alpha: false }); // an opaque picture is composed faster
       g.setTransform(ratio, 0, 0, ratio, 0, 0);
-      g.clearRect(0, 0, width, height);
+      g.fillStyle = p.panel;
+      g.fillRect(0, 0, width, height);
       g.font = "11px " + MONO;
       g.lineWidth = 1;
-      latest.current(g, width, height, palette());
+      latest.current(g, width, height, p);
     };
     const schedule = () => (frame = frame || requestAnimationFrame(paint));
     const stop = effect(() => {
@@ -171,7 +229,8 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
     const wheel = (event) => {
       event.preventDefault();
       if (event.shiftKey || Math.abs(event.deltaX) > Math.abs(event.deltaY)) {
-        const [from, to] = view.value, shift = ((event.deltaX || event.deltaY) / width) * (to - from);
+        const [from, to] = view.value,
+          shift = ((event.deltaX || event.deltaY) / width) * (to - from);
         setView(from + shift, to + shift);
       } else zoom(Math.exp(event.deltaY * 0.0016), timeOf(at(event), width, range()));
     };
@@ -191,5 +250,6 @@ export function Canvas({ draw, label, onPick, onHover, ownTime = null, className
   return html`<canvas ref=${place} class=${className} role="img" aria-label=${label}></canvas>`;
 }
 
-export const MONO = 'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
+export const MONO =
+  'ui-monospace, "SF Mono", "Cascadia Mono", "JetBrains Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 export { get, goTo };

@@ -27,6 +27,7 @@ export const seriesNames = signal([]);
 export const expression = signal(null); // {name, points} of the SQL box
 export const compared = signal(null);
 export const helpOpen = signal(false);
+export const confirming = signal(null); // the command that a person is asked to confirm
 export const markKind = signal("fill");
 
 progress.listener = (share) => (loaded.value = share);
@@ -48,7 +49,11 @@ export function use(source) {
 export function useAnswer(question, every = 0) {
   const [answer, setAnswer] = useState({ value: null, error: "", key: "" });
   useEffect(() => {
-    let busy = false, waiting = null, alive = true, last = "", quiet = 0;
+    let busy = false,
+      waiting = null,
+      alive = true,
+      last = "",
+      quiet = 0;
     const ask = async (wanted) => {
       busy = true;
       try {
@@ -147,3 +152,16 @@ export const selectOrder = (id) => {
   selected.value = id;
   if (id) side.value = "why";
 };
+
+export const goLive = () => {
+  following.value = true;
+  cursor.value = { seq: null, time: head.value.last_time };
+  const [from, to] = view.value;
+  setView(head.value.last_time - (to - from), head.value.last_time);
+};
+
+// Shows a record's bytes, and moves the cursor to it.
+export function openRecord(seq, time = null) {
+  recordSeq.value = seq;
+  return goTo(seq, time);
+}
