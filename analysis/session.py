@@ -339,11 +339,7 @@ class Session(SessionTables):
         return summarise(self._one("summary").folder)
 
     def figures(self, *, with_slippage: bool = True) -> "SessionFigures":
-        """Return ratios of the session: drawdown, exposure, hit rate, maker share, slippage, Sharpe, Sortino.
-
-        Args:
-            with_slippage: False leaves slippage out, which reads all quotes of the session.
-        """
+        """Return drawdown, exposure, hit rate, maker share, Sharpe, Sortino; and slippage, which reads all quotes."""
         from analysis.session_figures import session_figures
 
         self._one("figures")

@@ -67,7 +67,6 @@ def meter_of(folder: Path, name: str = METER_FILE) -> Lines:
     ]
 
 
-@pytest.mark.untraced
 async def test_a_session_writes_its_meter_and_continues_without_it(
     venue: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ class Desk:
         self.exchange.books.queue(0, *queue, ONE)
         self.symbol = rules.symbol
         self.update_id = 10
+        self.trade_id = 0
         self.exchange.on_market(self.symbol, DepthSnapshot(10, levels("99x10"), levels("101x10")), 0)
 
     def shows(self, bids: str = "", asks: str = "") -> None:
@@ -67,7 +68,8 @@ class Desk:
         self.exchange.on_market(self.symbol, DepthDiff(self.update_id, self.update_id, levels(bids), levels(asks)), 0)
 
     def trade(self, price: int, quantity: int, *, sells: bool = True) -> None:
-        self.exchange.on_market(self.symbol, TradePrint(1, price * ONE, quantity * ONE, 0, sells), 0)
+        self.trade_id += 1
+        self.exchange.on_market(self.symbol, TradePrint(self.trade_id, price * ONE, quantity * ONE, 0, sells), 0)
 
     def order(self, text: str, tif: TimeInForce = TimeInForce.GTC) -> SimOrder:
         """'BUY 5 at 100', or 'BUY 5' at any price."""
@@ -379,7 +381,8 @@ def fill(desk: Desk, signed: int, price: int, *, maker: bool) -> None:
         "me", SimNewOrder(symbol=desk.symbol, side=side, order_type=kind, quantity=size, price=price), 0
     )
     if maker:
-        desk.exchange.on_market(desk.symbol, TradePrint(1, price, size, 0, buyer_is_maker=signed > 0), 0)
+        desk.trade_id += 1
+        desk.exchange.on_market(desk.symbol, TradePrint(desk.trade_id, price, size, 0, buyer_is_maker=signed > 0), 0)
     assert (order.status, order.executed, [each.maker for each in order.fills]) == (
         SimOrderStatus.FILLED,
         size,

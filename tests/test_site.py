@@ -94,7 +94,7 @@ def test_every_command_of_every_page_can_be_parsed() -> None:
         name, *words = each.words[1:]
         command = import_module(f"verbatim.commands.{name}").command
         try:
-            command.make_context(name, list(takewhile(lambda word: word not in ("2>", "|"), words)))
+            command.make_context(name, list(takewhile(lambda word: word not in (">", "2>", "|"), words)))
         except click.UsageError as error:
             pytest.fail(f"{each.line}: {error.format_message()}")
         except click.exceptions.Exit:

@@ -65,7 +65,7 @@ UNREADABLE = (JournalError, pa.ArrowException, OSError, ValueError)
 URGENCY = (FAILED, HALTED, DIFFERS)  # the first of these that a finding has is the exit code
 
 
-class Finding(msgspec.Struct, frozen=True):
+class StatusFinding(msgspec.Struct, frozen=True):
     """One thing that needs a person."""
 
     problem: Problem
@@ -116,7 +116,7 @@ class FolderStatus(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int | None
     sessions: list[SessionNow]
     left_out: int  # older sessions that are not in `sessions`
-    findings: list[Finding]
+    findings: list[StatusFinding]
 
     @property
     def exit_code(self) -> int:
@@ -327,7 +327,7 @@ def _with_answer(row: SessionNow, answer: dict[str, Any]) -> SessionNow:
 # ---- findings
 
 
-def _findings(row: SessionNow, expected: Expected) -> list[Finding]:
+def _findings(row: SessionNow, expected: Expected) -> list[StatusFinding]:
     """Return what needs a person about one session. An older session has no findings: a later one continues it."""
     if not row.is_current:
         return []
@@ -353,14 +353,16 @@ def _findings(row: SessionNow, expected: Expected) -> list[Finding]:
         found.append((Problem.NOT_RUNNING, f"mode {row.mode or 'unknown'}: {reasons}"))
     if expected.is_guarded and row.guard is not None and not row.guard.is_alive:
         found.append((Problem.NO_GUARD, f"no guard watches account {row.account}"))
-    return [Finding(problem, row.session, text) for problem, text in found]
+    return [StatusFinding(problem, row.session, text) for problem, text in found]
 
 
-def _folder_findings(rows: Sequence[SessionNow], free: int | None, expected: Expected) -> list[Finding]:
+def _folder_findings(rows: Sequence[SessionNow], free: int | None, expected: Expected) -> list[StatusFinding]:
     found = []
     if free is not None and free < expected.free_mib_min * 2**20:
         wanted = expected.free_mib_min
-        found.append(Finding(Problem.DISK, "", f"the disk has {free / 2**20:,.0f} MiB free, less than {wanted:,}"))
+        found.append(
+            StatusFinding(Problem.DISK, "", f"the disk has {free / 2**20:,.0f} MiB free, less than {wanted:,}")
+        )
     if expected.is_running and not any(row.is_live for row in rows):
-        found.append(Finding(Problem.NOT_STARTED, "", "no session runs"))
+        found.append(StatusFinding(Problem.NOT_STARTED, "", "no session runs"))
     return found

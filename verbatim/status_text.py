@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from verbatim.folder_status import Finding, FolderStatus, SessionNow
+from verbatim.folder_status import FolderStatus, SessionNow, StatusFinding
 
 NAMED_MAX = 4  # orders and positions of a line
 LABEL = 11  # width
@@ -79,7 +79,7 @@ def _older_line(row: SessionNow) -> str:
     return f"  {row.session}  {what}  {start}  {row.ended}{mode}"
 
 
-def _finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+def _finding_lines(findings: Sequence[StatusFinding]) -> Iterator[str]:
     for finding in findings:
         yield f"ATTENTION {finding.session + ': ' if finding.session else ''}{finding.text}"
 

@@ -11,6 +11,7 @@ None, text, a name that may be unset. tests/test_market_cuts.py and tests/test_c
 
 import builtins
 import dis
+import re
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -22,6 +23,7 @@ import msgspec
 from engine.market.jit import Callback, callback, returns_number, strictly_compiled
 from engine.market.rows import Floats, Rows
 
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*m")
 YES: Final = 1
 RAISED: Final = 2  # Python calls it again and gets the exception
 CACHED_MAX: Final = 64  # compiled functions kept, keyed by their code and constants
@@ -172,7 +174,7 @@ def made_code(make: Callable[[], Callback]) -> Callback:
     except Exception as error:
         lines = [
             line.strip()
-            for line in str(error).splitlines()
+            for line in _ESCAPES.sub("", str(error)).splitlines()  # of colours, where colorama is installed
             if line.strip() and not line.startswith("Failed in nopython")
         ]
         raise CannotCompileError(lines[0] if lines else type(error).__name__) from error

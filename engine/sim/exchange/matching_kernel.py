@@ -301,10 +301,9 @@ def match_rows(
     while k < rows.shape[0] and rows[k, r.TIME_NS] <= until_ns:
         kind = rows[k, r.TYPE]
         i = rows[k, r.INSTRUMENT]
-        last = k
+        last = k + (rows[k, r.DIFF_LEVELS] if kind == r.DIFF or kind == r.SNAPSHOT else 0)
         why = DONE
-        levels_count = rows[k, r.DIFF_LEVELS] if kind == r.DIFF or kind == r.SNAPSHOT else 0
-        if kind != r.MARK and not fits_units(i, rows, k, k + 1 + levels_count, v):
+        if kind != r.MARK and not fits_units(i, rows, k, last + 1, v):
             return k, TOO_LARGE
         if kind == r.TRADE and is_new_trade(i, rows[k], v) and rows[k, r.TRADE_OFF_BOOK] == 0:
             apply_trade(i, rows[k], v, prints, minutes)
@@ -324,7 +323,7 @@ def match_rows(
         elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:
             if kind == r.DIFF and v[i, V_JOINED] == 0:
                 return k, UNJOINED
-            more = 1 if kind == r.QUOTE else rows[k, r.DIFF_LEVELS]
+            more = 1 if kind == r.QUOTE else last - k
             if max(
                 v[i, V_FAR] + levels[2 * i, N_COUNT], v[i, V_FAR + 1] + levels[2 * i + 1, N_COUNT]
             ) + more >= room_of(levels):
@@ -335,7 +334,6 @@ def match_rows(
             if kind == r.QUOTE:
                 apply_quote(i, rows[k], v, levels)
             else:
-                last = k + more
                 told = apply_depth(i, rows, k, v, levels)
             if kind == r.SNAPSHOT:
                 why = JOINED
