@@ -59,7 +59,7 @@ class SessionRows:
         self._venues: dict[str, Venue | None] = {}
         self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
         self._segments: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
-        self._repeats: dict[int, tuple[Rows, Rows]] = {}  # first seq -> seqs of repeated trades, last trades after it
+        self._repeats: dict[int, Rows] = {}  # first seq -> seqs of the repeated trades of a segment
 
     def rows_of(self, seqs: Rows, row_type: int) -> tuple[Rows, Rows]:
         """Return the rows of one type among these records, and how many each record has.
@@ -122,30 +122,31 @@ class SessionRows:
                 rows = block[block[:, r.TYPE] == row_type]
                 places = np.searchsorted(here, rows[:, r.SEQ])
                 rows = rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]]
-                if row_type == r.TRADE and len(repeated := self._repeated(first_seq, part, context)[0]):
+                if row_type == r.TRADE and len(repeated := self._repeated(first_seq, part, context)):
                     rows = rows[~np.isin(rows[:, r.SEQ], repeated)]
                 found.append(rows)
         return np.concatenate(found)
 
-    def _repeated(self, first_seq: int, part: Projection, context: SessionContext) -> tuple[Rows, Rows]:
-        """Return the seqs of the trades of a segment that are repeated, and each instrument's last trade in it.
+    def _repeated(self, first_seq: int, part: Projection, context: SessionContext) -> Rows:
+        """Return the seqs of the repeated trades of a segment: the fold ignores the same.
 
-        The fold ignores the same trades. An instrument's last trade before the segment is looked up one segment back.
+        Earlier segments are read back to the last trade of each instrument.
         """
         if first_seq not in self._repeats:
             last = np.zeros((len(context.body.instruments), 3), np.int64)
-            if first_seq:
-                before_first, _, before = self._segment(first_seq - 1, context)
-                for rows, _ in before.rows(0, len(before.seqs)) if before_first not in self._repeats else ():
-                    find_repeats(rows, last, np.zeros(len(rows), np.int64))
-                if before_first in self._repeats:
-                    last = self._repeats[before_first][1].copy()
+            before = first_seq
+            while before and not last[:, 0].all():
+                before, _, earlier = self._segment(before - 1, context)
+                older = np.zeros_like(last)
+                for rows, _ in earlier.rows(0, len(earlier.seqs)):
+                    find_repeats(rows, older, np.zeros(len(rows), np.int64))
+                last = np.where(last[:, :1] > 0, last, older)
             seqs = [np.empty(0, np.int64)]
             for rows, _ in part.rows(0, len(part.seqs)):
                 found = np.zeros(len(rows), np.int64)
                 find_repeats(rows, last, found)
                 seqs.append(rows[found == 1, r.SEQ])
-            self._repeats[first_seq] = np.concatenate(seqs), last
+            self._repeats[first_seq] = np.concatenate(seqs)
         return self._repeats[first_seq]
 
     def _segment(self, seq: int, context: SessionContext) -> tuple[int, int, Projection]:

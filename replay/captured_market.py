@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from engine.venues.venue import CapturedMarket, CaptureMessages
+from engine.venues.venue import CapturedMarket, CaptureMessage, CaptureMessages
 from engine.venues.venue_lookup import captured_markets
 from journal import caches
 from journal.reader import Journal
@@ -15,7 +15,7 @@ from journal.record import Kind
 from replay.snapshots import code_digest
 
 CACHE = "captured-markets"
-FORMAT_VERSION = 1  # of the cache
+FORMAT_VERSION = 2  # of the cache
 
 
 def read_markets(journal: Journal) -> list[CapturedMarket]:
@@ -34,6 +34,7 @@ def read_markets(journal: Journal) -> list[CapturedMarket]:
     return found
 
 
-def _messages(journal: Journal) -> Iterator[tuple[str, bytes]]:
-    for batch in journal.batches(columns=("source", "payload"), kinds=(Kind.FEED,)):
-        yield from zip(batch.column("source").to_pylist(), batch.column("payload").to_pylist(), strict=True)
+def _messages(journal: Journal) -> Iterator[CaptureMessage]:
+    columns = ("seq", "source", "meta", "payload")
+    for batch in journal.batches(columns=columns, kinds=(Kind.FEED,)):
+        yield from map(CaptureMessage, *(batch.column(name).to_pylist() for name in columns))

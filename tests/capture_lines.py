@@ -56,10 +56,13 @@ def calm(symbol: str = "BTCUSDT", first_id: int = 103, bid: str = "100.00", ask:
         yield quote(symbol, last_id, bid, ask)
 
 
+PLAIN = '{"stream":"STREAM","data":DATA}'
 STREAMS = {"depthUpdate": "depth@100ms", "trade": "trade", "aggTrade": "aggTrade"}
 
 
-def write(file: Path, events: Iterable[Event], *, bare: bool = False, every_ns: int = 100 * STEP_NS) -> Path:
+def write(
+    file: Path, events: Iterable[Event], *, bare: bool = False, every_ns: int = 100 * STEP_NS, spelling: str = PLAIN
+) -> Path:
     """Write a capture of these messages, in the envelopes of their streams or bare, each stamped as it is received."""
     with gzip.open(file, "wt", encoding="utf-8") as lines:
         for index, event in enumerate(events):
@@ -68,6 +71,21 @@ def write(file: Path, events: Iterable[Event], *, bare: bool = False, every_ns: 
             text = json.dumps(event | stamps, separators=(",", ":"), ensure_ascii=False)
             if not bare and "s" in event:
                 stream = f"{event['s'].lower()}@{STREAMS.get(event.get('e', ''), 'bookTicker')}"
-                text = f'{{"stream":"{stream}","data":{text}}}'
+                text = spelling.replace("STREAM", stream).replace("DATA", text)
             lines.write(f"{now_ns} {text}\n")
     return file
+
+
+def as_future(event: Event) -> Event:
+    """Return the message as the futures write it."""
+    match event.get("e", "" if "u" in event else "none"):
+        case "depthUpdate":
+            return event | {"T": 0, "pu": event["u"] - 1}
+        case "":
+            return {"e": "bookTicker"} | event | {"T": 0, "E": 0}
+        case "trade":
+            return {name: value for name, value in event.items() if name != "M"} | {"X": "MARKET"}
+        case "aggTrade":
+            return {name: value for name, value in event.items() if name != "M"}
+        case _:
+            return event | {"E": 0, "T": 0}

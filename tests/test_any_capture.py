@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from capture_lines import Event, aggregate, calm, depth, opening, quote, snapshot, trade, write
+from capture_lines import Event, aggregate, as_future, calm, depth, opening, quote, snapshot, trade, write
 from click.testing import CliRunner
 
 from verbatim.cli import main
@@ -195,6 +195,70 @@ def test_files_of_two_markets_are_refused_by_name(tmp_path: Path) -> None:
     assert re.search(r"several markets.*binance_spot in import\.spot.*paper_usdm in import\.perpetual", said)
 
 
+def test_a_snapshot_of_futures_whose_ids_are_shared_belongs_to_the_symbol_with_its_price(tmp_path: Path) -> None:
+    """USD-M numbers the updates of all symbols in one sequence."""
+    btc = [*opening("BTCUSDT", 101, "60000.0", "60000.1"), *islice(calm("BTCUSDT", 103, "60000.0", "60000.1"), 12)]
+    eth = [*opening("ETHUSDT", 100, "99.90", "99.91"), *islice(calm("ETHUSDT", 102, "99.90", "99.91"), 12)]
+    both = [as_future(event) for pair in zip(btc, eth, strict=True) for event in pair]
+    summary = traded(captured(tmp_path, both), "--set", "strategy.first_quote.at_market=true", strategy="RestsEth")
+    assert filled(summary) == "1"
+
+
+def test_the_snapshot_of_a_symbol_with_another_grid_is_its_own(tmp_path: Path) -> None:
+    coarse = [*opening("BTCUSDT", 3_000_101), *islice(calm("BTCUSDT", 3_000_103), 12)]
+    at = ("0.00000060", "0.00000061")
+    fine = [*opening("ETHUSDT", 5_000_101, *at), *islice(calm("ETHUSDT", 5_000_103, *at), 12)]
+    both = [event for pair in zip(coarse, fine, strict=True) for event in pair]
+    summary = traded(captured(tmp_path, both), "--set", "strategy.first_quote.at_market=true", strategy="RestsEth")
+    assert filled(summary) == "1"
+
+
+def test_a_file_of_aggregate_trades_belongs_to_the_market_of_its_symbol(tmp_path: Path) -> None:
+    book = [as_future(event) for event in [*opening(), *islice(calm(), 10)]]
+    sold = [as_future(aggregate("BTCUSDT", number, "100.00", "0.60000000")) for number in range(1, 4)]
+    late = [as_future(depth("BTCUSDT", 90, "", "")) for _ in range(14)]  # old diffs, which take the times of the book
+    files = write(tmp_path / "book.gz", book), write(tmp_path / "trades.gz", [*late, *sold])
+    assert filled(traded(imported(tmp_path, *files))) == "0.8"
+
+
+def test_two_markets_in_one_file_are_refused(tmp_path: Path) -> None:
+    future = as_future(depth("ETHUSDT", 101, "100.00", "100.01"))
+    assert "several markets" in refused(captured(tmp_path, [*opening(), future]))
+
+
+def test_contracts_without_their_margin_asset_are_refused(tmp_path: Path) -> None:
+    session = captured(tmp_path, [as_future(event) for event in [*opening(), *islice(calm(), 10)]])
+    words = ["backtest", session, "--strategy", f"{STRATEGY}:Rests", "--no-journal", "--balance", "BTC=1"]
+    assert "needs USDT, in which its contracts settle" in verbatim(*words, code=BAD_INPUT)
+
+
+# ---- a numbering that begins again ---------------------------------------------------------------------
+
+
+def test_after_a_restart_of_ids_nothing_is_filled_from_the_old_book(tmp_path: Path) -> None:
+    before = [*opening(), *islice(calm(), 6)]
+    after = list(islice(calm("BTCUSDT", 2, "90.00", "90.01"), 20))
+    again = [snapshot(11, "90.00", "90.01"), *islice(calm("BTCUSDT", 12, "90.00", "90.01"), 20)]
+    session = captured(tmp_path, [*before, *after, *again], every_ns=1_500_000_000)
+    later = ("--set", "strategy.first_quote.at_market=true", "--set", "strategy.first_quote.below=95")
+    words = ["backtest", session, "--strategy", f"{STRATEGY}:Rests", "--balance", "USDT=1000000", *later]
+    verbatim(*words, "--into", tmp_path / "r")
+    bought = json.loads(verbatim("sql", tmp_path / "r", "select price, quantity from fills", "--json"))
+    assert [row["price"] for row in bought] == ["90.01"]
+
+
+# ---- spellings -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ['{"stream": "STREAM", "data": DATA}', '{"data":DATA,"stream":"STREAM"}', '{"stream":"STREAM","data":DATA} '],
+)
+def test_envelopes_of_another_spelling(tmp_path: Path, spelling: str) -> None:
+    session = captured(tmp_path, [*opening(), *islice(calm(), 10)], spelling=spelling)
+    assert filled(traded(session, "--set", "strategy.first_quote.at_market=true")) == "1"
+
+
 # ---- numbers of any size -------------------------------------------------------------------------------
 
 
@@ -222,9 +286,16 @@ def test_a_level_too_large_to_count_is_refused_by_name(tmp_path: Path, size: str
     assert re.search(r"cannot be traded: PEPEUSDT: .*counts exactly", refused(captured(tmp_path, large(size))))
 
 
+def test_more_decimals_than_the_venue_counts_are_refused_by_name(tmp_path: Path) -> None:
+    fine = [*opening(bid="100.000000001"), *islice(calm(bid="100.000000001"), 10)]
+    assert "BTCUSDT: more than 8 decimal places" in refused(captured(tmp_path, fine))
+
+
 def test_a_large_symbol_beside_others_is_left_out_and_said(tmp_path: Path) -> None:
     both = [*large("150000000000.00000000"), *opening("ETHUSDT", 900_101), *islice(calm("ETHUSDT", 900_103), 12)]
     session = captured(tmp_path, both)
     summary = traded(session, "--set", "strategy.first_quote.at_market=true", strategy="RestsEth")
     assert filled(summary) == "1"
+    [line] = summary["resimulated"]["lines"].values()
+    assert abs(float(line["unrealised_pnl"])) < 1  # bought at its own ask, not at the left-out symbol's
     assert [note for note in summary["inferred"] if note.startswith("left out: PEPEUSDT: ")]

@@ -103,6 +103,14 @@ def scaled(text: str, scale: int) -> int:
     return value
 
 
+def fitting_scale(wanted: int, least: int, largest: Decimal) -> int:
+    """Return the decimals wanted, or fewer if the largest value would overflow at them; never fewer than `least`."""
+    scale = wanted
+    while scale > least and largest * 10**scale > VALUE_MAX:
+        scale -= 1
+    return max(scale, least)
+
+
 def bad_value(row_type: int, *, instrument: int, seq: int, time_ns: int, venue_ns: int) -> Rows:
     """Make the row of a message with a value that may not enter the fold."""
     return np.array([[BAD_VALUE, instrument, seq, time_ns, venue_ns, 1, row_type, 0, 0, 0, 0]], np.int64)

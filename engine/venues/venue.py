@@ -350,16 +350,26 @@ class CapturedMarket(NamedTuple):
     inferred: tuple[str, ...] = ()  # symbols whose grid and assets were read off messages, for lack of metadata
     largest: tuple[tuple[str, Decimal, Decimal], ...] = ()  # bounds of the prices and of the sizes of each symbol
     refused: tuple[tuple[str, str], ...] = ()  # symbols whose numbers cannot be kept exactly, each with the reason
+    snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
+
+
+class CaptureMessage(NamedTuple):
+    """One message of a capture, as the columns of its record."""
+
+    seq: int
+    source: str
+    meta: str | None
+    payload: bytes
 
 
 class CaptureMessages:
-    """All messages of a capture with their sources, from the first one at each iteration."""
+    """All messages of a capture, from the first one at each iteration."""
 
-    def __init__(self, read: Callable[[], Iterable[tuple[str, bytes]]]) -> None:
+    def __init__(self, read: Callable[[], Iterable[CaptureMessage]]) -> None:
         self._read = read
         self._found: dict[Callable[[CaptureMessages], Any], Any] = {}
 
-    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+    def __iter__(self) -> Iterator[CaptureMessage]:
         """Read the messages."""
         return iter(self._read())
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from engine.market.rows import fitting_scale
 from engine.model import Instrument
 from engine.session_record import (
     SAFEGUARDS,
@@ -22,7 +23,7 @@ from engine.session_record import (
     newest_risk,
 )
 from engine.sim.exchange.venue_arrays import HIGHEST, LARGEST
-from engine.sim.units import ONE
+from engine.sim.units import ONE, PLACES
 from engine.venues.venue import CapturedMarket
 from engine.venues.venue_lookup import make_venue
 from journal.errors import JournalError
@@ -100,9 +101,13 @@ def read_capture(
                 f"the given metadata has no {', '.join(missing)}. "
                 "What to do: give the exchangeInfo of the captured venue."
             )
-        instruments = tuple(_as_captured(listed[one.symbol], one) for one in instruments)
+        sizes = {symbol: size for symbol, _, size in market.largest}
+        instruments = tuple(_as_captured(listed[one.symbol], one, sizes[one.symbol]) for one in instruments)
         inferred = frozenset()
-    instruments = tuple(_with_assets(one, quote_assets) for one in instruments)
+    for one in instruments:
+        if max(one.price_scale, one.size_scale) > PLACES:
+            refused[one.symbol] = f"more than {PLACES} decimal places, which the simulated venue does not count"
+    instruments = tuple(_with_assets(one, quote_assets) for one in instruments if one.symbol not in refused)
     if unknown := [one.symbol for one in instruments if not one.quote]:
         raise CannotResimulateError(
             f"{journal.folder} has no metadata, and the names do not show the assets of {', '.join(unknown)}. "
@@ -129,6 +134,12 @@ def read_capture(
     )
 
 
+def captured_snapshots(journal: Journal, body: SessionBody) -> dict[int, str]:
+    """Return the record of each book snapshot of an import, and its instrument, for the instruments of a session."""
+    ids = {instrument.symbol: instrument.id for instrument in body.instruments}
+    return {seq: ids[symbol] for seq, symbol in _single_market(journal).snapshots if symbol in ids}
+
+
 def _single_market(journal: Journal) -> CapturedMarket:
     markets = read_markets(journal)
     if not markets:
@@ -145,12 +156,12 @@ def _single_market(journal: Journal) -> CapturedMarket:
     return markets[0]
 
 
-def _as_captured(listed: Instrument, seen: Instrument) -> Instrument:
+def _as_captured(listed: Instrument, seen: Instrument, size_max: Decimal) -> Instrument:
     """Return the venue's description of an instrument, with scales at which the capture's messages are exact."""
     return msgspec.structs.replace(
         listed,
         price_scale=max(listed.price_scale, seen.price_scale),
-        size_scale=max(_places(listed.lot_size), seen.size_scale),
+        size_scale=fitting_scale(max(_places(listed.lot_size), seen.size_scale), seen.size_scale, size_max),
         trade_stream=seen.trade_stream,
     )
 

@@ -37,7 +37,7 @@ from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.replay import group_frames
 from replay.resim.candle_sources import recorded_candles
-from replay.resim.capture_session import is_import
+from replay.resim.capture_session import captured_snapshots, is_import
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
 from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue
@@ -273,7 +273,8 @@ class _Resimulation:
 
     def _run_modelled(self, sequencer: Sequencer, outputs: Sequence[Output], after: int) -> None:
         context = self._kernel.session
-        timeline = Timeline(self._journal, context, self._last, self._links.sources)
+        snapshots = captured_snapshots(self._journal, self._body) if self._is_capture else None
+        timeline = Timeline(self._journal, context, self._last, self._links.sources, snapshots)
         model_run = ModelRun(
             self._journal,
             timeline,

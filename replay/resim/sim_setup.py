@@ -125,6 +125,8 @@ def adopt_account(
         raise CannotResimulateError(
             f"{journal.folder} states no balances. What to do: give them, as in --balance USDT=100000 --balance BTC=1."
         )
+    if not has_account:
+        _refuse_missing_margin(journal, state, totals)
     known = account.orders.all()
     fills = [int(fill) for order in known for fill in order.fill_ids if fill.isdigit()]
     confirmed = [last for last in account.reconciling.fills_confirmed.values() if isinstance(last, int)]
@@ -146,6 +148,16 @@ def adopt_account(
         state.time_ns,
     )
     return is_known
+
+
+def _refuse_missing_margin(journal: Journal, state: State, totals: Mapping[str, int]) -> None:
+    """Refuse a capture of contracts none of which can be paid for: their fees alone would make a balance negative."""
+    margins = {instrument.margin for instrument in state.market.instruments if instrument.margin}
+    if margins and not margins & totals.keys():
+        raise CannotResimulateError(
+            f"{journal.folder} needs {' or '.join(sorted(margins))}, in which its contracts settle. "
+            f"What to do: give it, as in --balance {min(margins)}=10."
+        )
 
 
 def balances_at(journal: Journal, state: State) -> dict[str, int]:

@@ -5,8 +5,7 @@ market links, commands, clocks. Answers to requests are not, except depth snapsh
 requester. Reads a journal and its projections (replay/projections.py); knows nothing of decisions.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -22,9 +21,6 @@ from journal.record import Kind, Record
 from replay.projections import OUTSIDE_KINDS, Projection, build_projection, load_projection, venue_for_source
 
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
-FRAMES_SEARCHED = 2_000  # before and after a capture's snapshot, for the instrument with its update ids
-_SYMBOL_ASKED = re.compile(r"[?&]symbol=([^&\"]+)")
-_ID_COLUMNS = {r.QUOTE: r.QUOTE_ID, r.DIFF: r.DIFF_LAST_ID}
 SEGMENTS_CACHED = 2  # the engine and the venue seldom read more than two at a time
 
 
@@ -57,12 +53,28 @@ class Timeline:
     """The inputs of one recorded session. Segments are read when they are reached."""
 
     def __init__(
-        self, journal: Journal, context: SessionContext, until_seq: int, market_sources: frozenset[str]
+        self,
+        journal: Journal,
+        context: SessionContext,
+        until_seq: int,
+        market_sources: frozenset[str],
+        snapshots: Mapping[int, str] | None = None,
     ) -> None:
+        """Prepare to read.
+
+        Args:
+            journal: The session.
+            context: Its venues and instruments.
+            until_seq: The last record to read.
+            market_sources: The sources of market links.
+            snapshots: Of a capture: the record of each book snapshot, and its instrument. All others are left out.
+
+        """
         self._journal = journal
         self._context = context
         self._until_seq = until_seq
         self._market_sources = market_sources
+        self._snapshots = snapshots
         self._cached: dict[int, _Segment] = {}
 
     def items(self, from_seq: int = 0) -> Iterator[RowSpan | OutsideInput]:
@@ -124,35 +136,10 @@ class Timeline:
         return DepthAnswer(line, rows if isinstance(rows, np.ndarray) else np.zeros((0, r.COLUMNS), np.int64))
 
     def _instrument_of(self, record: Record) -> str:
-        """Return the instrument of a capture's snapshot, whose body names none.
-
-        It is the one that the address in its meta names, or the one whose update ids around it are nearest to its own.
-        """
-        names = list(self._context.instruments)
-        if len(names) == 1:
-            return names[0]
-        market = venue_for_source(self._context, record.source).market
-        if (asked := _SYMBOL_ASKED.search(record.meta or "")) is not None:
-            for instrument in self._context.body.instruments:
-                if instrument.symbol == asked[1]:
-                    return instrument.id
-        rows = market.decode_snapshot(record.payload or b"", names[0], record.seq, record.time_ns)
-        update_id = int(rows[0, r.SNAPSHOT_ID]) if isinstance(rows, np.ndarray) and len(rows) else 0
-        nearest = self._nearest_ids(record, update_id)
-        return min(nearest, key=lambda name: nearest[name], default=names[0])
-
-    def _nearest_ids(self, record: Record, update_id: int) -> dict[str, int]:
-        """Return instrument -> distance of an update id to the nearest one in the messages around a snapshot."""
-        market, names = venue_for_source(self._context, record.source).market, list(self._context.instruments)
-        distances: dict[str, int] = {}
-        seqs = (max(0, record.seq - FRAMES_SEARCHED), min(record.seq + FRAMES_SEARCHED, self._journal.last_seq))
-        for near in self._journal.records(*seqs, kinds=(Kind.FEED,)):
-            rows = market.decode(near.payload or b"", near.source, near.seq, near.time_ns)
-            if isinstance(rows, np.ndarray) and len(rows) and rows[0, r.TYPE] in _ID_COLUMNS:
-                distance = abs(int(rows[0, _ID_COLUMNS[int(rows[0, r.TYPE])]]) - update_id)
-                name = names[int(rows[0, r.INSTRUMENT])]
-                distances[name] = min(distance, distances.get(name, distance))
-        return distances
+        """Return the instrument of a capture's snapshot, whose body names none."""
+        if self._snapshots is not None:
+            return self._snapshots[record.seq]
+        return next(iter(self._context.instruments))
 
     def _walk(self, *, merged: bool = False) -> Iterator[RowSpan | OutsideInput]:
         """Yield all inputs. `merged` yields consecutive rows of a segment as one span instead of block by block."""
@@ -220,6 +207,8 @@ class Timeline:
         """Return True for an answer with a book snapshot. A capture has it without its request."""
         if record.kind is not Kind.FEED or not record.payload:
             return False
+        if self._snapshots is not None:
+            return record.seq in self._snapshots
         return venue_for_source(self._context, record.source).market.is_snapshot(record.payload)
 
     def _is_outside(self, record: Record) -> bool:

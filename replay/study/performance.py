@@ -84,18 +84,26 @@ class Performance(msgspec.Struct, frozen=True):
 
 def session_performance(folder: Path) -> Performance:
     """Return the figures of a session."""
-    return measure_performance(Journal.open(folder).records(kinds=_COUNTED_KINDS))
+    journal = Journal.open(folder)
+    end_ns = next(journal.records(journal.last_seq, journal.last_seq)).time_ns
+    return measure_performance(journal.records(kinds=_COUNTED_KINDS), end_ns=end_ns)
 
 
-def measure_performance(records: Iterable[Record]) -> Performance:
+def measure_performance(records: Iterable[Record], *, end_ns: int = 0) -> Performance:
     """Return the figures of records.
 
     Positions are those at the end, including carried ones. They are valued at the engine's last mark, as in `verbatim
     pnl`, and without a mark at the price of the last fill.
+
+    Args:
+        records: Records of one session, in order.
+        end_ns: The time up to which the session ran, if that is later than the last of these records.
+
     """
     counter = PerformanceCounter()
     for record in records:
         counter.add(record)
+    counter.end(end_ns)
     return counter.performance
 
 
@@ -156,6 +164,10 @@ class PerformanceCounter:
                     self._marks[fact.instrument] = fact.mark
                 case _:
                     pass
+
+    def end(self, time_ns: int) -> None:
+        """Set the time up to which the session ran: its last records may be market messages, which are not added."""
+        self._end_ns = max(self._end_ns, time_ns)
 
     @property
     def performance(self) -> Performance:

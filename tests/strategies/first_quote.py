@@ -16,6 +16,7 @@ class Rests:
     class Parameters:
         size: Decimal = Decimal(1)
         at_market: bool = False
+        below: Decimal = Decimal(1_000_000)  # not before the ask is below it
 
     @dataclass
     class State:
@@ -25,7 +26,7 @@ class Rests:
     def decide(cls, view: View, state: "Rests.State", parameters: "Rests.Parameters") -> list[Intent]:
         (name,) = cls.instruments
         quote = view.quote(name)
-        if state.is_placed or quote is None:
+        if state.is_placed or quote is None or quote.ask >= parameters.below:
             return []
         state.is_placed = True
         if parameters.at_market:

@@ -38,6 +38,22 @@ def note_gap(row: Rows, t: Rows, last_id: int, last_seq: int, last_ns: int, firs
 
 
 @compiled
+def has_restarted(venue_ns: int, held_venue_ns: int, time_ns: int, held_ns: int) -> bool:
+    """Return True if a message with a lower id is so much later than the last one that it is no old message.
+
+    Args:
+        venue_ns: The message's time in the venue's clock; 0 if unknown.
+        held_venue_ns: As `venue_ns`, of the last message.
+        time_ns: When the message came.
+        held_ns: When the last message came.
+
+    """
+    if venue_ns > 0 and held_venue_ns > 0:
+        return bool(venue_ns - held_venue_ns > RESTART_NS)
+    return bool(time_ns - held_ns > RESTART_UNSTAMPED_NS)
+
+
+@compiled
 def diff_ids_restarted(row: Rows, t: Rows) -> bool:
     """Return True if a diff's lower ids are no old message's: the venue began its numbering again.
 
@@ -46,9 +62,7 @@ def diff_ids_restarted(row: Rows, t: Rows) -> bool:
     i = row[r.INSTRUMENT]
     if t[i, B_STATE] != BOOK_SYNCED or row[r.DIFF_LAST_ID] >= t[i, B_ID]:
         return False
-    if row[r.VENUE_NS] > 0 and t[i, B_VENUE_NS] > 0:
-        return bool(row[r.VENUE_NS] - t[i, B_VENUE_NS] > RESTART_NS)
-    return bool(row[r.TIME_NS] - t[i, B_TIME_NS] > RESTART_UNSTAMPED_NS)
+    return has_restarted(row[r.VENUE_NS], t[i, B_VENUE_NS], row[r.TIME_NS], t[i, B_TIME_NS])
 
 
 @compiled

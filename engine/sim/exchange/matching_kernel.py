@@ -13,6 +13,7 @@ from typing import Final
 from engine.market import rows as r
 from engine.market.fold.books import is_old
 from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, needs_window, slot_of
+from engine.market.fold.id_gaps import has_restarted
 from engine.market.jit import compiled
 from engine.market.rows import VALUE_MAX, Floats, Rows
 from engine.sim.exchange.price_levels import (
@@ -40,6 +41,8 @@ from engine.sim.exchange.venue_arrays import (
     V_ASK_SIZE,
     V_BID,
     V_BID_SIZE,
+    V_BOOK_NS,
+    V_BOOK_VENUE_NS,
     V_EDGE,
     V_FAR,
     V_FRESH_ASK,
@@ -178,6 +181,19 @@ def apply_sizes(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows
 
 
 @compiled
+def is_joined(i: int, row: Rows, v: Rows, levels: Rows) -> bool:
+    """Return True if a diff can change the book. A numbering that begins again, as the fold sees it, ends the book."""
+    is_lower = v[i, V_JOINED] != 0 and row[r.DIFF_LAST_ID] < v[i, V_ID]
+    if is_lower and has_restarted(row[r.VENUE_NS], v[i, V_BOOK_VENUE_NS], row[r.TIME_NS], v[i, V_BOOK_NS]):
+        v[i, V_JOINED] = v[i, V_ID] = v[i, V_FRESH_ID] = 0
+        v[i, V_GAPS] += 1
+        for side in range(2):
+            v[i, V_FAR + side] = 0
+            forget_window(levels[2 * i + side])
+    return bool(v[i, V_JOINED])
+
+
+@compiled
 def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
     """Apply a snapshot, or a diff with its levels; return True if it was new."""
     last_id = rows[start, r.DIFF_LAST_ID]
@@ -199,6 +215,8 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
         missing = first_id > v[i, V_ID] + 1 if previous_id == 0 else previous_id > v[i, V_ID]
         v[i, V_GAPS] += missing
         fresher = last_id >= v[i, V_FRESH_ID]
+    v[i, V_BOOK_VENUE_NS] = rows[start, r.VENUE_NS]
+    v[i, V_BOOK_NS] = rows[start, r.TIME_NS]
     apply_sizes(i, rows, start + 1, start + 1 + rows[start, r.DIFF_LEVELS], fresher, v, levels)
     v[i, V_ID] = last_id
     return True
@@ -321,7 +339,7 @@ def match_rows(
             v[i, V_RATE] = rows[k, r.MARK_RATE]
             v[i, V_FUNDING_NS] = rows[k, r.MARK_NEXT_NS]
         elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:
-            if kind == r.DIFF and v[i, V_JOINED] == 0:
+            if kind == r.DIFF and not is_joined(i, rows[k], v, levels):
                 return k, UNJOINED
             more = 1 if kind == r.QUOTE else last - k
             if max(

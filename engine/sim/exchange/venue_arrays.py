@@ -35,7 +35,9 @@ V_TRADE_ID: Final = 29
 V_TRADE_NS: Final = 30
 V_SNAPSHOT_ID: Final = 31
 V_EDGE: Final = 32  # 1: a diff that ends at the snapshot's id changes it
-V_FIELDS: Final = 33
+V_BOOK_VENUE_NS: Final = 33  # the venue's time of the last change of the book; 0 if unknown
+V_BOOK_NS: Final = 34  # and the time of its row
+V_FIELDS: Final = 35
 
 # tape: the last trades, a ring
 P_ID: Final = 0

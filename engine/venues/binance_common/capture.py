@@ -9,11 +9,10 @@ from decimal import Decimal
 
 import msgspec
 
-from engine.market.rows import VALUE_MAX
+from engine.market.rows import VALUE_MAX, fitting_scale
 from engine.model import Instrument
-from engine.venues.binance_common.capture_scan import CaptureScan, FileScan, SymbolScan
+from engine.venues.binance_common.capture_scan import CaptureScan, MarketKind, SymbolScan
 from engine.venues.binance_common.market import AGGREGATE, SINGLE
-from engine.venues.binance_common.metadata import fitting_scale
 from engine.venues.venue import CapturedMarket, CaptureMessages
 
 # assets in which Binance's markets are quoted (exchangeInfo of Spot, November 2026)
@@ -29,7 +28,7 @@ ReadMetadata = Callable[[bytes], Sequence[Instrument]]
 def identify(
     messages: CaptureMessages, read_metadata: ReadMetadata, *, spot: str = "", linear: str = "", inverse: str = ""
 ) -> CapturedMarket | None:
-    """Return the market of those files that are of one kind of market, or None without such files.
+    """Return the market of those symbols that are of one kind of market, or None without such symbols.
 
     Args:
         messages: All messages of the capture.
@@ -40,14 +39,14 @@ def identify(
 
     """
     scan = messages.once(CaptureScan)
-    kind = "spot" if spot else "linear" if linear else "inverse"
-    files = {source: file for source, file in scan.files.items() if file.symbols and _kind(file) == kind}
-    if not files:
-        return None
+    kind = MarketKind.SPOT if spot else MarketKind.LINEAR if linear else MarketKind.INVERSE
     seen: dict[str, SymbolScan] = {}
-    for file in files.values():
-        for symbol, found in file.symbols.items():
+    kinds = scan.kinds()
+    for (source, symbol), found in scan.found.items():
+        if kinds[source, symbol] is kind:
             seen.setdefault(symbol, SymbolScan()).merge(found)
+    if not seen:
+        return None
     venue = spot or linear or inverse
     listed = _listed(scan.metadata, read_metadata)
     instruments, inferred, refused = [], [], []
@@ -60,22 +59,16 @@ def identify(
             refused.append((symbol, reason))
         else:
             instruments.append(_as_seen(instrument, seen[symbol]))
-    has_books = any(file.has_books for file in files.values())
     return CapturedMarket(
         venue,
         tuple(instruments),
-        has_books,
-        frozenset(files),
+        any(found.has_books for found in seen.values()),
+        frozenset(source for (source, symbol), each in kinds.items() if each is kind),
         inferred=tuple(inferred),
         largest=tuple((symbol, found.prices.largest, found.sizes.largest) for symbol, found in seen.items()),
         refused=tuple(refused),
+        snapshots=tuple(scan.snapshots),
     )
-
-
-def _kind(file: FileScan) -> str:
-    if not file.is_future:
-        return "spot"
-    return "inverse" if any("USD_" in symbol for symbol in file.symbols) else "linear"
 
 
 def _listed(answers: Iterable[bytes], read_metadata: ReadMetadata) -> dict[str, Instrument]:
@@ -93,7 +86,7 @@ def _refusal(scan: SymbolScan) -> str:
     """Return why the numbers of a symbol cannot be kept exactly, or ""."""
     for what, numbers in (("price", scan.prices), ("size", scan.sizes)):
         if numbers.largest * 10**numbers.places > VALUE_MAX:
-            return f"a {what} of {numbers.largest:,} with {numbers.places} decimal places is above 2^53 steps"
+            return f"a {what} of {numbers.largest:.15g} with {numbers.places} decimal places is above 2^53 steps"
     return ""
 
 
@@ -109,8 +102,8 @@ def _as_seen(instrument: Instrument, scan: SymbolScan) -> Instrument:
     )
 
 
-def _inferred(venue: str, symbol: str, scan: SymbolScan, kind: str) -> Instrument:
-    is_future, is_inverse = kind != "spot", kind == "inverse"
+def _inferred(venue: str, symbol: str, scan: SymbolScan, kind: MarketKind) -> Instrument:
+    is_future, is_inverse = kind is not MarketKind.SPOT, kind is MarketKind.INVERSE
     base, quote = _assets(symbol)
     tick, lot = (Decimal(1).scaleb(-numbers.places) for numbers in (scan.prices, scan.sizes))
     return Instrument(

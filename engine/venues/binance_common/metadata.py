@@ -6,7 +6,6 @@ from typing import Final
 
 import msgspec
 
-from engine.market.rows import VALUE_MAX
 from engine.model import RateLimits
 
 LEVEL_OVER_ORDER: Final = 1000  # room for a level of this many largest orders
@@ -73,11 +72,3 @@ def decimals(step: Decimal) -> int:
     exponent = step.as_tuple().exponent
     assert isinstance(exponent, int), exponent  # `number` accepts finite ones alone
     return max(0, -exponent)
-
-
-def fitting_scale(wanted: int, least: int, largest: Decimal) -> int:
-    """Return the decimals wanted, or fewer if the largest value would overflow at them; never fewer than `least`."""
-    scale = wanted
-    while scale > least and largest * 10**scale > VALUE_MAX:
-        scale -= 1
-    return max(scale, least)

@@ -6,13 +6,13 @@ from typing import Final
 import msgspec
 
 from engine.events import InstrumentsReport
+from engine.market.rows import fitting_scale
 from engine.model import Instrument, RateLimits
 from engine.venues.binance_common.metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,
     decimals,
-    fitting_scale,
     number,
     rate_limits,
 )

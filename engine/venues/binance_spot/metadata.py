@@ -2,13 +2,13 @@
 
 import msgspec
 
+from engine.market.rows import fitting_scale
 from engine.model import Instrument, OrderTerm, RateLimits
 from engine.venues.binance_common.metadata import (
     LEVEL_OVER_ORDER,
     Filter,
     RateLimit,
     decimals,
-    fitting_scale,
     number,
     rate_limits,
 )
