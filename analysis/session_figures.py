@@ -103,7 +103,7 @@ def session_figures(session: "Session", *, with_slippage: bool = True) -> Sessio
     return SessionFigures(
         currency=portfolio[-1]["currency"] if portfolio else "",
         pnl=portfolio[-1]["total"] if portfolio else ZERO,
-        drawdown=_drawdown(total for _, total, _ in totals),
+        drawdown=_drawdown([*(() if session.body.opening else (ZERO,)), *(total for _, total, _ in totals)]),
         turnover=turnover,
         exposure_max=_exposure(session.pnl.rows(), instruments),
         exposed_ratio=_exposed(positions, last_ns, last_ns - first_ns),

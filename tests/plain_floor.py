@@ -24,6 +24,7 @@ PRICE_UNITS = (10**7, 10**6)
 SIZE_UNITS = (10**8, 10**5)
 SIDES = (Side.BUY, Side.SELL)  # by r.BID and r.ASK
 MINUTE_NS = 60_000_000_000
+SECOND_NS = 1_000_000_000
 QUEUES = [
     (queue_models.POWER, 3),
     (queue_models.POWER_2, 2),
@@ -71,7 +72,7 @@ def some_records(draw: random.Random, count: int) -> list[Rows]:
         for _ in range(draw.choice((1, 1, 1, 1, 2))):
             i = draw.randrange(2)
             kind = draw.choices((r.QUOTE, r.TRADE, r.DIFF, r.SNAPSHOT, r.MARK), (6, 6, 6, 1, 1))[0]
-            head = [kind, i, seq, now, (now + draw.randrange(-1, 1)) * 7_000_000_000, 0]
+            head = [kind, i, seq, now, (now + draw.randrange(-1, 1)) * 150_000_000, 0]
             if kind == r.QUOTE:
                 bid = draw.randrange(7, 10)
                 quote = [bid, draw.randrange(12), bid + draw.randrange(1, 4), draw.randrange(12)]
@@ -131,12 +132,16 @@ class PlainBook:
         self.bars: list[list[int]] = []
         self.orders: list[RestingOrder] = []
         self.fills: list[FilledOrder] = []
+        self.trade_last: tuple[int, int] | None = None  # id and the venue's time
+        self.changed = (0, 0)  # the book's last change: the venue's time and ours
 
     # ---- the market's messages
 
     def message(self, rows: Rows) -> None:
         kind, numbers = int(rows[0, r.TYPE]), [int(n) for n in rows[0, r.FIELDS :]]
-        if kind == r.TRADE and not numbers[4]:
+        if kind == r.TRADE and (self.is_repeated(numbers[2], int(rows[0, r.VENUE_NS])) or numbers[4]):
+            return
+        if kind == r.TRADE:
             self.trade(
                 numbers[0] * self.price_unit,
                 numbers[1] * self.size_unit,
@@ -148,13 +153,31 @@ class PlainBook:
             bid, bid_size, ask, ask_size, update_id = numbers
             price, size = self.price_unit, self.size_unit
             self.best(update_id, bid * price, bid_size * size, ask * price, ask_size * size)
-            self.after_book()
+            if self.joined:
+                self.after_book()
         elif kind in (r.DIFF, r.SNAPSHOT):
             if kind == r.DIFF:
                 self.diff(rows)
             else:
                 self.snapshot(rows)
-            self.after_book()
+            if self.joined:
+                self.after_book()
+
+    def is_repeated(self, trade_id: int, venue_ns: int) -> bool:
+        """Return True for an id that does not rise, unless it is over a second younger by the venue's time."""
+        if self.trade_last is not None and trade_id <= (last := self.trade_last)[0]:
+            is_restart = trade_id < last[0] and last[1] > 0 and venue_ns - last[1] > SECOND_NS
+            if not is_restart:
+                return True
+        self.trade_last = trade_id, venue_ns
+        return False
+
+    def has_restarted(self, rows: Rows) -> bool:
+        """Return True for a lower id that is over a second younger by the venue's time, or over 30 s by ours."""
+        venue_ns, time_ns = int(rows[0, r.VENUE_NS]), int(rows[0, r.TIME_NS])
+        if venue_ns > 0 and self.changed[0] > 0:
+            return venue_ns - self.changed[0] > SECOND_NS
+        return time_ns - self.changed[1] > 30 * SECOND_NS
 
     def levels(self, rows: Rows) -> Iterable[tuple[int, int, int]]:
         for row in rows[1:].tolist():
@@ -163,6 +186,7 @@ class PlainBook:
     def snapshot(self, rows: Rows) -> None:
         self.book, self.taken, self.public = [{}, {}], [{}, {}], [{}, {}]
         self.id, self.spoken, self.joined = int(rows[0, r.SNAPSHOT_ID]), (0, 0, 0), True
+        self.changed = int(rows[0, r.VENUE_NS]), int(rows[0, r.TIME_NS])
         for side, price, size in self.levels(rows):
             self.set(side, price, size)
             self.set_public(side, price, size)
@@ -172,11 +196,16 @@ class PlainBook:
 
     def diff(self, rows: Rows) -> None:
         first, last, _, before = (int(n) for n in rows[0, r.DIFF_FIRST_ID : r.DIFF_PREVIOUS_ID + 1])
+        if self.joined and last < self.id and self.has_restarted(rows):
+            self.book, self.taken, self.public = [{}, {}], [{}, {}], [{}, {}]
+            self.id, self.spoken, self.joined = 0, (0, 0, 0), False
+            self.gaps += 1
         if not self.joined:
             self.pending.append(rows)
             return
         if last <= self.id:
             return
+        self.changed = int(rows[0, r.VENUE_NS]), int(rows[0, r.TIME_NS])
         self.gaps += before > self.id if before else first > self.id + 1
         quote_id, bid, ask = self.spoken
         for side, price, size in self.levels(rows):

@@ -83,7 +83,7 @@ LIMITS = {
 }
 # rule -> an observation that it reports, one just short of that, and the object of the alert
 CASES: dict[str, tuple[Observation, Observation, str]] = {
-    "process_gone": (seen(is_up=False), seen(is_up=False, is_closed=True), ""),
+    "process_gone": (seen(is_up=False), seen(is_up=False, is_closed=True), seen().session),
     "journal_silent": (one("reader_idle_seconds", 10.1), one("reader_idle_seconds", 10), ""),
     "journal_unreadable": (seen(failure="page 3 differs"), seen(), ""),
     "halted": (seen(mode=Mode.HALTED, reasons=("drift",)), seen(mode=Mode.PAUSED), ""),

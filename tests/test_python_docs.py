@@ -73,7 +73,7 @@ def test_the_examples_of_the_page_run(cells: Cells, capsys: pytest.CaptureFixtur
     pytest.importorskip("pandas")
     pytest.importorskip("polars")
     examples = blocks("docs/python-api.md")
-    assert len(examples) == 11
+    assert len(examples) == 12
     for place, example in enumerate(examples):
         cells.run(f"<example {place}>", example)
     printed = capsys.readouterr().out

@@ -34,7 +34,7 @@ def _session_lines(row: SessionNow) -> Iterator[str]:
     if row.problem:
         yield _line("problem", row.problem)
     if row.mode:
-        yield _line("mode" if row.is_live else "last mode", "; ".join([row.mode, *row.reasons]))
+        yield _line("mode" if row.is_live else "last mode", " ".join("; ".join([row.mode, *row.reasons]).split()))
     if row.age_s is not None:
         yield _line("records", f"{row.records or 0:,}, the newest {_age(row.age_s)} ago; {_size(row.bytes)}")
     if row.orders is not None:

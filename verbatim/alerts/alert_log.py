@@ -19,6 +19,8 @@ from verbatim.alerts.alert_state import AlertState
 
 _ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(AlertEvent)
 
+FIRST_BYTES = 65_536  # of a file, in which a log has an event
+
 
 class AlertLogError(Exception):
     """The log cannot be used; the text states why."""
@@ -56,6 +58,15 @@ class AlertLog:
             ) from None
         except OSError as error:
             raise AlertLogError(f"the log {path} cannot be used: {error.strerror or error}") from None
+        self._refuse_foreign()
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a file that begins with lines none of which is an event: a configuration would be appended to."""
+        head = os.pread(self._fd, FIRST_BYTES, 0)
+        lines = [line for line in head.split(b"\n")[:-1] if line]
+        if lines and not any(map(_is_event, lines)):
+            self.close()
+            raise AlertLogError(f"{self.path} is no log of verbatim alerts. What to do: choose another file with --log")
 
     def read(self) -> list[AlertEvent]:
         """Return the events that were appended since the last call, by any process but through this object."""
@@ -69,13 +80,18 @@ class AlertLog:
             AlertLogError: The disk refuses.
         """
         with self._locked():
+            before = self._offset
             others = self._read()
             if not events:
                 return others
             data = b"".join(_ENCODER.encode(event) + b"\n" for event in events)
             if self._offset < os.fstat(self._fd).st_size:  # a line without its end
                 data = b"\n" + data
-            self._write(data)
+            try:
+                self._write(data)
+            except AlertLogError:
+                self._offset = before  # the others' events are read again: they may be acknowledgements
+                raise
         return others
 
     def _write(self, data: bytes) -> None:
@@ -120,6 +136,14 @@ class AlertLog:
             except (msgspec.MsgspecError, ValueError):
                 self.unreadable += 1
         return found
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        _DECODER.decode(line)
+    except (msgspec.MsgspecError, ValueError):
+        return False
+    return True
 
 
 def read_state(path: Path) -> AlertState:

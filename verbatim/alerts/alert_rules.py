@@ -52,7 +52,8 @@ def process_gone(seen: Observation, _options: CriticalOptions) -> Iterator[Hit]:
     if not seen.is_up and not seen.is_closed:
         yield Hit(
             f"the trader's process ended without closing session {seen.session}. Orders may be open at the venue. "
-            "Check them; start the trader again, or run: verbatim kill"
+            "Check them; start the trader again, or run: verbatim kill",
+            about=seen.session,  # the death of the next session is news, though this one was acknowledged
         )
 
 

@@ -44,7 +44,11 @@ def sessions(root: Path, session: str = "") -> Iterator[str]:
         if time.monotonic() > until:
             yield f"{name} in {path.name}; not counted, since the list took long: name it to see its summary"
             continue
-        row = session_row(path, name)
+        try:
+            row = session_row(_without_links(path), name)
+        except ToolRefusedError as error:
+            yield f"{name} in {path.name}; not read: {error}"
+            continue
         if row.problem:
             yield f"{name} in {path.name}; cannot be read: {row.problem}"
             continue

@@ -3,8 +3,8 @@
 Reads one JSON line for each call, `{"tool": name, "arguments": {...}}`, and writes one JSON line, `{"text": ...}` or
 `{"error": ...}`. The kernel ends the process when a call takes longer than its time, also while machine code runs.
 
-Every line of an answer is marked with `| `, also those that a line break in a recorded text begins: it is data of
-venues, strategies and files. Only the line that says where an answer was cut has no mark.
+Every line of an answer, and of an error, is marked with `| `, also those that a line break in a recorded text begins:
+it is data of venues, strategies and files. Only the line that says where an answer was cut has no mark.
 """
 
 import json
@@ -68,7 +68,7 @@ def answer(root: Path, call: dict[str, Any]) -> dict[str, str]:
     try:
         return {"text": bounded_text(TOOLS[call["tool"]](root, **call["arguments"]))}
     except REFUSALS as error:
-        return {"error": _shortened(printable(" ".join(str(error).split()))) or type(error).__name__}
+        return {"error": MARK + _shortened(printable(" ".join(str(error).split())) or type(error).__name__)}
     except MemoryError:
         return {"error": "the answer needs more memory than it may use. What to do: ask for less."}
 

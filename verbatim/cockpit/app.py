@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import trio
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -36,6 +37,7 @@ from replay.study.pnl_bridge import bridge_json, bridge_sessions
 from replay.study.session_diff import diff_sessions
 from verbatim.cockpit.answers import ANSWERS, BadQuestionError, Parameters
 from verbatim.cockpit.at_cursor import with_texts
+from verbatim.cockpit.guards import BodyTooLargeError
 from verbatim.cockpit.queries import QueryWorkers
 from verbatim.cockpit.registry import Registry
 from verbatim.cockpit.session_view import NotAnswerableError, SessionView
@@ -289,7 +291,9 @@ async def _answered(work: Callable[[], Any]) -> Response:
 async def _fields(request: Request) -> dict[str, Any] | None:
     try:
         found = msgspec.json.decode(await request.body())
-    except msgspec.MsgspecError:
+    except BodyTooLargeError:
+        raise HTTPException(413, "the body is too large") from None
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -29,6 +29,8 @@ def command(
     SESSION is a path, an id or `last`, which follows each newer session after the end of one. Probes are answered at
     /health (the process lives and writes) and /ready (it also places orders), with 200 or 503 and JSON.
     """
+    if once and as_json:
+        raise click.UsageError("--once prints Prometheus text; --json is for the address of the server")
     from journal.errors import DamagedJournalError, JournalError
     from verbatim.session_lookup import find_decided
 

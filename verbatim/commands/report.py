@@ -36,7 +36,7 @@ def command(*, session: str, path: Path, journals: Path, force: bool, as_json: b
             raise
         stop(f"{error.name} is not installed. What to do: pip install 'verbatim-trading[cockpit]'", FAILED)
     if path.exists() and not force:
-        stop(f"{path} exists. What to do: choose another name, or replace it with --force", FAILED)
+        stop(f"{path} exists. What to do: choose another name, or replace it with --force")
     try:
         with progress("writing", "parts") as line:
             view = SessionView(find_to_read(journals, session))
@@ -44,6 +44,8 @@ def command(*, session: str, path: Path, journals: Path, force: bool, as_json: b
             size = write_report(view, path, lambda share: line.report(round(100 * share), 100))
     except (DamagedJournalError, CoreError) as error:
         stop(str(error), DIFFERS)
-    except (JournalError, OSError) as error:
+    except JournalError as error:
         stop(str(error))
+    except OSError as error:
+        stop(f"{path} cannot be written: {error.strerror or error}. What to do: choose a folder that exists.", FAILED)
     echo(json.dumps({"path": str(path), "bytes": size}) if as_json else f"{path}: {size / 1e6:.1f} MB")

@@ -355,7 +355,7 @@ def match_rows(
                 told = apply_depth(i, rows, k, v, levels)
             if kind == r.SNAPSHOT:
                 why = JOINED
-            elif told and update_queues(i, v, levels, orders, fronts):
+            elif told and v[i, V_JOINED] and update_queues(i, v, levels, orders, fronts):
                 why = CROSSED
             elif v[i, V_QUOTES_ALONE] and triggers_order(i, (v[i, V_BID] + v[i, V_ASK]) // 2, v):
                 why = TRIGGERED
