@@ -20,6 +20,7 @@ from opentelemetry.trace.status import Status, StatusCode
 
 from analysis.order_spans import OrderSpans, Span
 from analysis.record_stream import RecordStream
+from journal.disk import is_locked
 from journal.reader import Journal
 from journal.record import Kind
 
@@ -43,6 +44,8 @@ def traces_address(endpoint: str) -> str:
     ('http://127.0.0.1:4318/v1/traces', 'https://x/otlp/v1/traces')
     """
     parts = urlsplit(endpoint)
+    if "@" in parts.netloc:
+        raise ValueError("the address holds a name or a password. What to do: set OTEL_EXPORTER_OTLP_HEADERS instead")
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError(f"{endpoint!r} is not an http or https address, as http://127.0.0.1:4318")
     return parts._replace(path=TRACES_PATH).geturl() if parts.path in ("", "/") else endpoint
@@ -64,6 +67,7 @@ class SessionExport:
         """
         self.sent = 0  # spans
         self.ending = ""  # as RecordStream.ending
+        self._folder = folder
         self._journal = Journal.open(folder)
         self._stream = RecordStream(folder, from_seq=self._journal.last_seq + 1)
         self._exporter, self._on_news = exporter, on_news
@@ -121,7 +125,7 @@ class SessionExport:
         tries, pause_s = 0, RETRY_SECONDS_FIRST
         while self._exporter.export(batch) is not SpanExportResult.SUCCESS:
             tries += 1
-            if self.ending and tries >= TRIES_MAX:
+            if tries >= TRIES_MAX and (self._journal.closed or not is_locked(self._folder)):
                 raise CollectorError(f"the collector did not take spans in {tries} tries")
             if tries == 1:
                 self._on_news("the collector does not take spans; the same ones are sent again until it does")
