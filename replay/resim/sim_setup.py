@@ -151,7 +151,7 @@ def adopt_account(
 
 
 def _refuse_missing_margin(journal: Journal, state: State, totals: Mapping[str, int]) -> None:
-    """Refuse a capture of contracts none of which can be paid for: their fees alone would make a balance negative."""
+    """Refuse a capture of contracts without their margin asset: fees alone would make a balance negative."""
     margins = {instrument.margin for instrument in state.market.instruments if instrument.margin}
     if margins and not margins & totals.keys():
         raise CannotResimulateError(

@@ -61,7 +61,7 @@ class AlertLog:
         self._refuse_foreign()
 
     def _refuse_foreign(self) -> None:
-        """Refuse a file that begins with lines none of which is an event: a configuration would be appended to."""
+        """Refuse a file that begins with other lines than events: a configuration would be appended to."""
         head = os.pread(self._fd, FIRST_BYTES, 0)
         lines = [line for line in head.split(b"\n")[:-1] if line]
         if lines and not any(map(_is_event, lines)):

@@ -23,7 +23,7 @@ _KINDS = frozenset({"trade", "aggTrade", "depthUpdate", "bookTicker", "markPrice
 METADATA_MARK = b'"symbols":['
 METADATA_HEAD = 8_000  # bytes of an answer in which the mark is: its rate limits come first
 ASKED = re.compile(r"[?&]symbol=([^&\"]+)")  # in the address of an answer
-NEAR = 1.01  # ratio of two prices that do not tell two symbols apart
+NEAR = 1.01  # ratio of two prices up to which they may be of either symbol
 
 
 class MarketKind(StrEnum):
@@ -145,7 +145,7 @@ class SymbolScan:
         self.price_first = self.price_first or self.price_last
 
 
-class _Snapshot(NamedTuple):
+class _SnapshotSeen(NamedTuple):
     """A book snapshot, whose body names no symbol, and what was known of each symbol when it came."""
 
     message: CaptureMessage
@@ -188,15 +188,15 @@ class CaptureScan:
             kinds[key] = MarketKind.INVERSE if is_inverse else MarketKind.LINEAR if is_future else MarketKind.SPOT
         return kinds
 
-    def _prepared(self, message: CaptureMessage, read: _BookSnapshot) -> _Snapshot:
+    def _prepared(self, message: CaptureMessage, read: _BookSnapshot) -> _SnapshotSeen:
         prices, sizes = Numbers(), Numbers()
         _add_levels(prices, sizes, read.bids)
         _add_levels(prices, sizes, read.asks)
         known = {key: (scan.price_last, scan.id_last) for key, scan in self.found.items()}
         best = read.bids[0][0] if read.bids else "0"
-        return _Snapshot(message._replace(payload=b""), read.last_update_id, best, prices, sizes, known)
+        return _SnapshotSeen(message._replace(payload=b""), read.last_update_id, best, prices, sizes, known)
 
-    def _add_snapshot(self, snapshot: _Snapshot) -> None:
+    def _add_snapshot(self, snapshot: _SnapshotSeen) -> None:
         """Add a snapshot to its symbol, if there is one."""
         key = self._symbol_of(snapshot)
         if key is not None:
@@ -204,10 +204,10 @@ class CaptureScan:
             self.found[key].sizes.merge(snapshot.sizes)
             self.snapshots.append((snapshot.message.seq, key[1]))
 
-    def _symbol_of(self, snapshot: _Snapshot) -> tuple[str, str] | None:
+    def _symbol_of(self, snapshot: _SnapshotSeen) -> tuple[str, str] | None:
         """Return file and symbol of a snapshot.
 
-        It is the symbol in the address that was asked, or the only one of its file. Of several, it is the one whose
+        It is the symbol in the address of the request, or the only one of its file. Of several, it is the one whose
         price is nearest to its best bid; of several with such a price, the one whose update id is nearest to its own.
         (The ids of Spot are apart by symbol; those of futures are not.)
         """
@@ -222,7 +222,7 @@ class CaptureScan:
         near = [key for key, ratio in ratios.items() if ratio <= least * NEAR]
         return min(near, key=lambda key: abs(self._known(snapshot, key)[1] - snapshot.update_id))
 
-    def _known(self, snapshot: _Snapshot, key: tuple[str, str]) -> tuple[float, int]:
+    def _known(self, snapshot: _SnapshotSeen, key: tuple[str, str]) -> tuple[float, int]:
         """Return price and update id of a symbol at a snapshot: the last before it, or the first after it."""
         price, update_id = snapshot.known.get(key, (0.0, 0))
         return price or self.found[key].price_first, update_id or self.found[key].id_first
