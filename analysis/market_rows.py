@@ -138,7 +138,8 @@ class SessionRows:
             while before and not last[:, 0].all():
                 before, _, earlier = self._segment(before - 1, context)
                 older = np.zeros_like(last)
-                for rows, _ in earlier.rows(0, len(earlier.seqs)):
+                # a segment that was open when it was read may reach into this one
+                for rows, _ in earlier.rows(0, int(np.searchsorted(earlier.seqs, first_seq))):
                     find_repeats(rows, older, np.zeros(len(rows), np.int64))
                 last = np.where(last[:, :1] > 0, last, older)
             seqs = [np.empty(0, np.int64)]

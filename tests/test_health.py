@@ -108,6 +108,8 @@ def damage(session: VirtualSession) -> Callable[[], object]:
     size = path.stat().st_size
     session.run(2)
     session.writer.wait_durable(session.records[-1].seq, 60)
+    session.run(1)  # a later frame states that those before it are durable
+    session.writer.wait_durable(session.records[-1].seq, 60)
     whole = path.read_bytes()
     path.write_bytes(whole[: size + 60] + bytes([whole[size + 60] ^ 1]) + whole[size + 61 :])
     return partial(path.write_bytes, whole)

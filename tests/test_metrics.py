@@ -388,6 +388,8 @@ def test_a_damage_ends_the_reading_and_is_a_metric(start: CheckedSessions) -> No
     size = path.stat().st_size
     session.run(2)
     session.writer.wait_durable(session.records[-1].seq, 60)
+    session.run(1)  # a later frame states that those before it are durable
+    session.writer.wait_durable(session.records[-1].seq, 60)
     whole = path.read_bytes()
     path.write_bytes(whole[: size + 60] + bytes([whole[size + 60] ^ 1]) + whole[size + 61 :])
     reader.follow()
