@@ -60,7 +60,6 @@ class ResimOutcome(msgspec.Struct, frozen=True):
     handover_seq: int | None
     handover: str  # the reason for the handover, or ""
     balances_known: bool  # False: the session states no balances, so the given ones were used
-    end_ns: int = 0  # session time at which it ended
 
     @property
     def modelled(self) -> bool:
@@ -256,19 +255,13 @@ class _Resimulation:
         self._handover_seq: int | None = None
         self._handover = ""
         self._balances_known = True
-        self._end_ns = 0
 
     def outcome(self, folder: Path, records: int) -> ResimOutcome:
-        return ResimOutcome(folder, records, self._handover_seq, self._handover, self._balances_known, self._end_ns)
+        return ResimOutcome(folder, records, self._handover_seq, self._handover, self._balances_known)
 
     def run(self, append: Append) -> None:
         sequencer = Sequencer(self._kernel, append)
-        try:
-            self._run_both(sequencer, sequencer.begin(self._body))
-        finally:
-            self._end_ns = sequencer.state.time_ns
-
-    def _run_both(self, sequencer: Sequencer, outputs: Sequence[Output]) -> None:
+        outputs: Sequence[Output] = sequencer.begin(self._body)
         after = 0
         if self._options.modelled or self._is_capture:
             self._handover_seq = 0

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from journal.progress import Progress
+from journal.reader import Journal
 from journal.record import Record
 from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_decisions
 from replay.study.decisions import DecisionReader, RecordedDecision
@@ -41,5 +42,7 @@ def run_trial(folder: Path, options: ResimOptions, on_progress: Progress | None 
                 decisions.append(decision)
 
     outcome = resimulate_decisions(folder, options, add_records, on_progress)
-    counter.end(outcome.end_ns)
+    journal = Journal.open(folder)
+    last = min(journal.last_seq, journal.last_seq if options.until_seq is None else options.until_seq)
+    counter.end(next(journal.records(last, last)).time_ns)
     return Trial(outcome, counter.performance, decisions)
