@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+import structlog
 import trio
 import trio.lowlevel
 from calm_venue import CalmVenue
@@ -85,6 +86,7 @@ async def test_a_session_writes_its_meter_and_continues_without_it(
                 await trio.sleep(0.01)
         await session.command(CommandName.STOP, by="test")
 
+    structlog.reset_defaults()  # another test may have set a level
     with capture_logs() as logs:
         wanted = demo_session(DemoOptions(journals=tmp_path, strategy="tests/strategies/restless.py"), venue)
         summary = await run_session_config(wanted, drive=drive)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from beat_market import LOT, moved_venue
 from checked_sessions import check_ordered_end
 from msgspec.structs import replace
@@ -608,6 +609,7 @@ def test_views_and_reports_show_terms_plans_and_who_protects(desk: Desk) -> None
         "at 990 (LIMIT, GTC, shows 0.03): open, 0 filled (request 0), good till ",
     ):
         assert text in lines, lines
+    structlog.reset_defaults()  # another test may have set a level
     with capture_logs() as logged:
         SessionLog(session.sequencer.kernel.session, lambda: session.state, settings=LogSettings()).write([])
     assert [(line["event"], line["protected_by"]) for line in logged] == [
