@@ -60,6 +60,7 @@ class SessionRows:
         self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
         self._segments: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
         self._repeats: dict[int, Rows] = {}  # first seq -> seqs of the repeated trades of a segment
+        self._trades_after: dict[int, Rows] = {}  # first seq -> each instrument's last trade up to its end
 
     def rows_of(self, seqs: Rows, row_type: int) -> tuple[Rows, Rows]:
         """Return the rows of one type among these records, and how many each record has.
@@ -128,27 +129,37 @@ class SessionRows:
         return np.concatenate(found)
 
     def _repeated(self, first_seq: int, part: Projection, context: SessionContext) -> Rows:
-        """Return the seqs of the repeated trades of a segment: the fold ignores the same.
-
-        Earlier segments are read back to the last trade of each instrument.
-        """
+        """Return the seqs of the repeated trades of a segment: the fold ignores the same."""
         if first_seq not in self._repeats:
-            last = np.zeros((len(context.body.instruments), 3), np.int64)
-            before = first_seq
-            while before and not last[:, 0].all():
-                before, _, earlier = self._segment(before - 1, context)
-                older = np.zeros_like(last)
-                # a segment that was open when it was read may reach into this one
-                for rows, _ in earlier.rows(0, int(np.searchsorted(earlier.seqs, first_seq))):
-                    find_repeats(rows, older, np.zeros(len(rows), np.int64))
-                last = np.where(last[:, :1] > 0, last, older)
+            last = self._trades_before(first_seq, context)
             seqs = [np.empty(0, np.int64)]
             for rows, _ in part.rows(0, len(part.seqs)):
                 found = np.zeros(len(rows), np.int64)
                 find_repeats(rows, last, found)
                 seqs.append(rows[found == 1, r.SEQ])
             self._repeats[first_seq] = np.concatenate(seqs)
+            self._trades_after[first_seq] = last
         return self._repeats[first_seq]
+
+    def _trades_before(self, first_seq: int, context: SessionContext) -> Rows:
+        """Return each instrument's last trade before a segment, as `find_repeats` keeps it.
+
+        Earlier segments are read back to the last trade of each instrument, or to one whose trades are known.
+        """
+        last = np.zeros((len(context.body.instruments), 3), np.int64)
+        before = first_seq
+        while before and not last[:, 0].all():
+            begin, _, earlier = self._segment(before - 1, context)
+            if begin >= before:
+                break  # a slice, which omits the records before this segment
+            known = self._trades_after.get(begin)
+            older = np.zeros_like(last) if known is None else known
+            if known is None:
+                for rows, _ in earlier.rows(0, len(earlier.seqs)):
+                    find_repeats(rows, older, np.zeros(len(rows), np.int64))
+            last = np.where(last[:, :1] > 0, last, older)
+            before = begin if known is None else 0
+        return last
 
     def _segment(self, seq: int, context: SessionContext) -> tuple[int, int, Projection]:
         for first_seq, (last_seq, part) in self._segments.items():

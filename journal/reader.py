@@ -243,7 +243,7 @@ class Journal:
         segment = self._segment_with(seq)
         if isinstance(segment, SealedSegment):
             return segment.footer.first_seq, segment.last_seq, segment
-        return seq, segment.last_seq, None
+        return segment.first_seq, segment.last_seq, None
 
     def _segments_in_order(self) -> "Iterator[_OpenSegment | SealedSegment]":
         """Yield the segments that a reader of all records opens."""

@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -30,6 +30,14 @@ from verbatim.testing import VirtualSession
 
 FAST = {"poll_s": "0.1", "clear_s": 0}
 DEATH_SECONDS = 10.0  # within which the death of the trader must be reported
+
+
+def await_true(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until the watcher's thread has come so far, at most so long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the watcher did not come so far"
+        time.sleep(0.01)
 
 
 def config_of(server: HookServer, **more: Any) -> AlertConfig:
@@ -101,8 +109,7 @@ def test_a_death_and_the_next_start_are_reported_and_a_restart_of_the_watcher_re
             second.stop()
             assert received(server)[0][:2] == ("session_ended", "new")
         with watcher(config, root, log) as third:
-            while third.book.state.now_ns == 0 or not third._sessions.by_target:
-                time.sleep(0.01)
+            await_true(lambda: third.book.state.now_ns > 0 and bool(third._sessions.by_target))
         assert server.posts.qsize() == 0
 
 
@@ -115,8 +122,7 @@ def test_a_halt_is_repeated_until_it_is_acknowledged_by_another_process(begin: C
         with watcher(config, root_of(session), log) as running:
             assert [received(server)[0][:2] for _ in range(2)] == [("halted", "new"), ("halted", "still")]
             assert invoke("ack", "all", "--log", log, "--note", "lunch").stdout == "acknowledged: 1\n"
-            while not running.book.state.alerts[1].is_acknowledged:
-                time.sleep(0.01)
+            await_true(lambda: running.book.state.alerts[1].is_acknowledged)
             listed = invoke("list", "--log", log)
             assert "halted" in listed.stdout
             assert "acknowledged by" in listed.stdout
@@ -147,8 +153,7 @@ def test_a_channel_that_fails_stops_no_other_one(begin: CheckedSessions, tmp_pat
         )
         with watcher(config, root_of(session), tmp_path / "alerts.jsonl") as running:
             assert received(server)[0][:2] == ("halted", "new")
-            while not box.mails or not running.book.state.channel("bad").failures:
-                time.sleep(0.01)
+            await_true(lambda: bool(box.mails) and running.book.state.channel("bad").failures > 0)
             assert "status 404" in running.book.state.channel("bad").reason
     assert "halted" in box.mails[0]["Subject"]
     session.stop()

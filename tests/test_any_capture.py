@@ -7,10 +7,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from capture_lines import Event, aggregate, as_future, calm, depth, opening, quote, snapshot, trade, write
 from click.testing import CliRunner
 
+from analysis.market_rows import SessionRows
+from engine.market.rows import TRADE
+from journal.reader import Journal
+from journal.record import Kind, Record
+from journal.segments import SealedSegment
+from journal.writer import JournalWriter
 from verbatim.cli import main
 
 STRATEGY = Path(__file__).resolve().parent / "strategies" / "first_quote.py"
@@ -96,6 +103,33 @@ def test_a_trade_received_twice_fills_nothing_twice(tmp_path: Path) -> None:
     session = captured(tmp_path, [*opening(), *islice(calm(), 10), sold, sold, *islice(calm(first_id=200), 4)])
     assert filled(traded(session)) == "0"  # 0.6 were sold, 1 was before it
     assert count_trades(session) == 1
+
+
+class CountedReads(Journal):
+    reads = 0
+
+    def segment_at(self, seq: int) -> tuple[int, int, SealedSegment | None]:
+        self.reads += 1
+        return super().segment_at(seq)
+
+
+def test_trades_are_found_from_the_middle_of_a_journal_that_is_being_written(tmp_path: Path) -> None:
+    """A segment that is open is read once, although an instrument without a trade makes the search go back."""
+    events = [*opening(), *opening("ETHUSDT", 900_101), *(trade("BTCUSDT", n, "100.00", "1.0") for n in range(1, 41))]
+    writer = JournalWriter.create(tmp_path / "open", sync=False, segment_bytes=2**40)
+    writer.append_step([Record(0, 0, Kind.SESSION, "shell", body='{"session":"opened12"}')])
+    for seq, event in enumerate(events, 1):
+        writer.append_step(
+            [Record(seq, seq, Kind.FEED, "binance_spot.market.0", cause=0, payload=json.dumps(event).encode())]
+        )
+    writer.wait_durable(len(events), 30)
+    journal = CountedReads(tmp_path / "open")
+    rows = SessionRows(journal)
+    later, all_trades = np.arange(30, len(events) + 1), np.arange(1, len(events) + 1)
+    assert len(rows.rows_of(later, TRADE)[0]) == len(later)
+    assert len(rows.rows_of(all_trades, TRADE)[0]) == 40
+    assert journal.reads == 1
+    writer.abandon()
 
 
 # ---- the whole file is read --------------------------------------------------------------------------------

@@ -50,12 +50,8 @@ class RowFeed(Protocol):
         """The time at which a TIMER may decide, as far as it is known: `push_rows` stops before it."""
 
 
-_STREAM_OF = {
-    r.QUOTE: Stream.QUOTE,
-    r.TRADE: Stream.TRADE,
-    r.RETOLD: Stream.TRADE,
-    r.MARK: Stream.MARK,
-}  # all other rows are of books
+# all other rows are of books
+_STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.RETOLD: Stream.TRADE, r.MARK: Stream.MARK}
 
 
 def link_source(context: SessionContext, row: Sequence[int]) -> str:
