@@ -10,11 +10,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.session_tables import Moment, SessionPlace, SessionTables, moment_text
+from analysis.session_results import SessionResults
+from analysis.session_tables import Moment, SessionPlace, moment_text
 from analysis.sql_session import session_id
 from engine.session_record import SessionBody, StrategySettings, read_session
 from journal.disk import is_locked
-from journal.errors import JournalError
 from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Kind
@@ -22,23 +22,16 @@ from replay.moments import find_moment, find_span, utc_time
 
 if TYPE_CHECKING:
     from analysis.record_stream import RecordStream
-    from analysis.session_figures import SessionFigures
-    from analysis.session_summary import SessionSummary
     from analysis.state_at import StateAt
     from analysis.why import Story
     from replay.replay import ReplayResult
     from replay.strict import StrictResult
     from replay.study.fidelity import Fidelity
-    from replay.study.pnl import SessionPnl
     from replay.study.pnl_bridge import PnlBridge
     from replay.study.session_diff import SessionComparison
 
 
-class SeveralSessionsError(JournalError):
-    """The question is about one session, but several are open."""
-
-
-class Session(SessionTables):
+class Session(SessionResults):
     """One recorded session, or several as one. `verbatim.open` finds them by id, path or address.
 
     The tables are the SQL views of `verbatim sql`; each is computed when its rows are read.
@@ -318,33 +311,6 @@ class Session(SessionTables):
 
         return bridge_sessions(self.folder, other.folder)
 
-    def pnl_report(self, method: str = "average") -> "SessionPnl":
-        """Return the P&L in the reporting currency, with the sums by strategy, instrument, account and portfolio.
-
-        Args:
-            method: The lots that a fill closes: `average`, `fifo` or `lifo`.
-
-        Raises:
-            IncompleteSessionError: It is a slice.
-        """
-        from engine.lots import CostMethod
-        from replay.study.pnl import session_pnl
-
-        return session_pnl(self._one("pnl_report").folder, CostMethod(method))
-
-    def summary(self) -> "SessionSummary":
-        """Return the session's length, counts, end, time in each mode, figures of trading and P&L."""
-        from analysis.session_summary import summarise
-
-        return summarise(self._one("summary").folder)
-
-    def figures(self, *, with_slippage: bool = True) -> "SessionFigures":
-        """Return drawdown, exposure, hit rate, maker share, Sharpe, Sortino; and slippage, which reads all quotes."""
-        from analysis.session_figures import session_figures
-
-        self._one("figures")
-        return session_figures(self, with_slippage=with_slippage)
-
     def _last_filled(self) -> str:
         filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows
         if not filled:
@@ -369,26 +335,6 @@ class Session(SessionTables):
         if not trust_code:
             refuse_untrusted_code(self.body, place.trust_key, Path(place.label))
         return place
-
-    def _decided(self, what: str) -> SessionPlace:
-        """Return the place of the session, which has decisions.
-
-        Raises:
-            JournalError: It is an import.
-        """
-        from replay.resim.capture_session import refuse_import
-
-        place = self._one(what)
-        refuse_import(self.journal)
-        return place
-
-    def _one(self, what: str) -> SessionPlace:
-        if len(self.places) > 1:
-            raise SeveralSessionsError(
-                f"`{what}` is of one session, and {len(self.places)} are open. "
-                "What to do: choose one of `sessions`, or use a table or SQL, which cover all."
-            )
-        return self.places[0]
 
     def __repr__(self) -> str:
         if len(self.places) > 1:
