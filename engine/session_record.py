@@ -157,7 +157,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 5  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
 ORDER_RULES = 4  # the newest revision of EngineSettings.order_rules
 TERM_RULES = 2  # the first that records triggers, native trailing stops, and terms of foreign orders and instruments
@@ -197,7 +197,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
     # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
-    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known
+    # lines at `pnl_mark`, as reported; amounts without a rate get the first one known. 5: the ledger keeps fill ids
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off

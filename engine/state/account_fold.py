@@ -102,7 +102,7 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
     },
     "breakers": lambda settings: {"settings": settings.safeguards},
-    "ledger": lambda settings: {"instruments": settings.instruments},
+    "ledger": lambda settings: {"instruments": settings.instruments, "keeps_fill_ids": settings.keeps_fill_ids},
     "pnl": lambda settings: {"settings": settings},
     "wallets": lambda settings: {"instruments": settings.instruments},
 }
