@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 import verbatim
-from analysis.session import SeveralSessionsError
+from analysis.session_identity import SeveralSessionsError
 from analysis.session_tables import UnreadableSessionWarning
 from analysis.sql_session import QueryError
 from analysis.table import MissingLibraryError
