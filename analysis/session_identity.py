@@ -1,4 +1,4 @@
-"""Which sessions are open: folders, ids, SESSION records, begin and end. The base of what `verbatim.open` returns."""
+"""Which sessions are open: folders, ids, SESSION records, begin and end. `verbatim.open` returns its subclass Session."""
 
 from datetime import datetime
 from pathlib import Path
