@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.choices import chosen_kinds, chosen_sources, whole_number
 from analysis.session_tables import Moment, SessionPlace, SessionTables, moment_text
 from analysis.sql_session import session_id
 from engine.session_record import SessionBody, StrategySettings, read_session
@@ -99,14 +100,14 @@ class Session(SessionTables):
 
     def refresh(self) -> "Session":
         """Return the same sessions as they are now."""
-        return Session(self.places, self.unreadable)
+        return Session(self.places, self.unreadable, self.copies)
 
     def follow(
         self,
         *,
         start: Moment | None = None,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         durable: bool = True,
         timeout_s: float | None = None,
     ) -> "RecordStream":
@@ -196,12 +197,13 @@ class Session(SessionTables):
         Raises:
             UntrustedSourceError: The strategies were recorded elsewhere.
             UnknownOverrideError: A setting or the strategy does not fit.
-            ValueError: Changes are given, and workers too.
+            ValueError: Changes are given, and workers too; or workers is no whole number from 1 on.
         """
         from replay.overrides import replacement_for
         from replay.parallel import replay_in_pieces
         from replay.replay import replay_session
 
+        workers = whole_number(workers, 1, "workers")
         place = self._trusted("replay", trust_code=trust_code)
         seq, time_ns = self._until(until)
         if workers != 1:
@@ -262,8 +264,8 @@ class Session(SessionTables):
         self,
         target: str | os.PathLike[str],
         *,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         start: Moment | None = None,
         end: Moment | None = None,
         on_progress: Progress | None = None,
@@ -301,8 +303,8 @@ class Session(SessionTables):
             path,
             from_seq=from_seq,
             to_seq=to_seq,
-            kinds=[Kind(str(kind).upper()) for kind in kinds] or None,
-            sources=list(sources) or None,
+            kinds=chosen_kinds(kinds) or None,
+            sources=chosen_sources(sources) or None,
             on_progress=on_progress,
         )
 
@@ -326,10 +328,14 @@ class Session(SessionTables):
 
         Raises:
             IncompleteSessionError: It is a slice.
+            ValueError: There is no such method.
         """
         from engine.lots import CostMethod
+        from engine.suggestions import suggestion
         from replay.study.pnl import session_pnl
 
+        if method not in set(CostMethod):
+            raise ValueError(f"no method {method!r}{suggestion(method, CostMethod)}; there are {', '.join(CostMethod)}")
         return session_pnl(self._one("pnl_report").folder, CostMethod(method))
 
     def summary(self) -> "SessionSummary":
@@ -393,6 +399,7 @@ class Session(SessionTables):
     def __repr__(self) -> str:
         if len(self.places) > 1:
             left_out = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
+            left_out += f", {len(self.copies)} left out as copies" if self.copies else ""
             return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}{left_out}>"
         end = "closed" if self.is_closed else "not closed"
         return f"<session {self.id}, {self.journal.last_seq + 1:,} records, {end}>"

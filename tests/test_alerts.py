@@ -244,7 +244,7 @@ def test_a_trial_reaches_the_channel_and_a_failure_is_the_exit_code(tmp_path: Pa
 def test_a_watcher_waits_for_the_folder_of_the_first_session(
     begin: CheckedSessions, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Started at boot, before the first session, and its folder lost for a while: it says so and goes on."""
+    """Started at boot, before the first session, and its folder lost for a while: it prints that and continues."""
     session = begin(CalmVenue(), "once").run(2)
     root, away = root_of(session), tmp_path / "away"
     root.rename(away)

@@ -122,7 +122,7 @@ def open_to_read(journals: Path, *sessions: str) -> "Session":
     from verbatim.session_opening import find_sessions
 
     found = find_sessions(sessions, journals)
-    for left_out in found.unreadable:
+    for left_out in (*found.unreadable, *found.copies):
         echo(f"verbatim: {left_out}", err=True)
     opened = Session(*found)
     for place in opened.places:

@@ -179,7 +179,7 @@ def positions_differ(seen: Observation, _options: CriticalOptions) -> Iterator[H
 
 def unknown_orders(seen: Observation, _options: MinuteOptions) -> Iterator[Hit]:
     """Report orders without an answer that proves anything."""
-    if count := seen.values.get("unknown_orders"):  # also after the trader's end: nobody else asks the venue
+    if count := seen.values.get("unknown_orders"):  # also after the end of the trader, which could query the venue
         yield Hit(f"orders whose outcome is unknown: {count:.0f}")
 
 
