@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from analysis.market_rows import decoding_context
+from engine.lots import CostMethod
 from engine.suggestions import suggestion
 from journal.reader import Journal
 from journal.record import Kind
@@ -23,6 +24,17 @@ def chosen_kinds(kinds: Kind | str | Collection[Kind | str]) -> frozenset[Kind]:
         if name not in set(Kind):
             raise ValueError(f"there is no kind {name!r}{suggestion(name, Kind)}; choose among {', '.join(Kind)}")
     return frozenset(map(Kind, names))
+
+
+def chosen_method(method: str) -> CostMethod:
+    """Return the cost method of this name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if method not in set(CostMethod):
+        raise ValueError(f"no method {method!r}{suggestion(method, CostMethod)}; there are {', '.join(CostMethod)}")
+    return CostMethod(method)
 
 
 def chosen_sources(sources: str | Collection[str]) -> frozenset[str]:

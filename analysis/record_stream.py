@@ -59,7 +59,7 @@ class RecordStream(Iterator[Record], AsyncIterator[Record]):
 
         Raises:
             NotAJournalError: The folder contains no journal.
-            ValueError: There is no such kind, or the time is negative.
+            ValueError: A kind is unknown, or the time is negative.
         """
         self.folder = folder
         self.ending = ""  # "closed", "stopped" (its process ended), "timeout" or "left" once the stream has ended

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.choices import chosen_kinds, chosen_sources, whole_number
+from analysis.choices import chosen_kinds, chosen_method, chosen_sources, whole_number
 from analysis.session_tables import Moment, SessionPlace, SessionTables, moment_text
 from analysis.sql_session import session_id
 from engine.session_record import SessionBody, StrategySettings, read_session
@@ -197,16 +197,15 @@ class Session(SessionTables):
         Raises:
             UntrustedSourceError: The strategies were recorded elsewhere.
             UnknownOverrideError: A setting or the strategy does not fit.
-            ValueError: Changes are given, and workers too; or workers is no whole number from 1 on.
+            ValueError: Changes are given, and workers too; or workers is below 1.
         """
         from replay.overrides import replacement_for
         from replay.parallel import replay_in_pieces
         from replay.replay import replay_session
 
-        workers = whole_number(workers, 1, "workers")
         place = self._trusted("replay", trust_code=trust_code)
         seq, time_ns = self._until(until)
-        if workers != 1:
+        if whole_number(workers, 1, "workers") != 1:
             if overrides or strategy is not None:
                 raise ValueError("a replay with changes runs in one piece. What to do: leave out workers.")
             return replay_in_pieces(
@@ -328,15 +327,11 @@ class Session(SessionTables):
 
         Raises:
             IncompleteSessionError: It is a slice.
-            ValueError: There is no such method.
+            ValueError: The method is unknown.
         """
-        from engine.lots import CostMethod
-        from engine.suggestions import suggestion
         from replay.study.pnl import session_pnl
 
-        if method not in set(CostMethod):
-            raise ValueError(f"no method {method!r}{suggestion(method, CostMethod)}; there are {', '.join(CostMethod)}")
-        return session_pnl(self._one("pnl_report").folder, CostMethod(method))
+        return session_pnl(self._one("pnl_report").folder, chosen_method(method))
 
     def summary(self) -> "SessionSummary":
         """Return the session's length, counts, end, time in each mode, figures of trading and P&L."""
@@ -398,8 +393,8 @@ class Session(SessionTables):
 
     def __repr__(self) -> str:
         if len(self.places) > 1:
-            left_out = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
-            left_out += f", {len(self.copies)} left out as copies" if self.copies else ""
+            counts = {"unreadable": len(self.unreadable), "left out as copies": len(self.copies)}
+            left_out = "".join(f", {count} {what}" for what, count in counts.items() if count)
             return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}{left_out}>"
         end = "closed" if self.is_closed else "not closed"
         return f"<session {self.id}, {self.journal.last_seq + 1:,} records, {end}>"

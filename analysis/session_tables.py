@@ -240,7 +240,7 @@ class SessionTables:
 
         Raises:
             UnknownMomentError: A text is no moment, or the last one is before the first one.
-            ValueError: There is no such kind.
+            ValueError: A kind is unknown.
         """
         found = self._between("SELECT * FROM records", start, end)
         if kinds:

@@ -79,7 +79,7 @@ def follow(
     Raises:
         UnknownSessionError: Nothing matches.
         JournalError: The session cannot be read.
-        ValueError: There is no such kind, or the time is negative.
+        ValueError: A kind is unknown, or the time is negative.
     """
     return open(session, journals=journals).follow(
         start=start, kinds=kinds, sources=sources, durable=durable, timeout_s=timeout_s

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.options import complete_file, log_options
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo, make_console, secho
 
 if TYPE_CHECKING:
     from engine.live.session_status import Summary
@@ -45,8 +45,6 @@ def command(
     """
     import dataclasses
 
-    from rich.console import Console
-
     from engine.live.logs import configure
     from engine.live.session_status import Summary
     from verbatim.config import read_config, read_key, require_limits, session_config
@@ -57,7 +55,7 @@ def command(
     from verbatim.warmup import compile_first
 
     configure(level=log_level or "info", json_lines=as_json)
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with marked_run(journals) as mark:
         try:
             settings = read_config(config)
