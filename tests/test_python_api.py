@@ -237,7 +237,7 @@ def test_a_mistake_in_a_choice_is_an_error_and_no_empty_table(closed: verbatim.S
         "no kind 'X'": lambda: closed.follow(kinds="X"),
         "no kind 'Y'": lambda: closed.export("y.jsonl", kinds=["Y"]),
         "timeout_s is -1": lambda: closed.follow(timeout_s=-1),
-        "workers is 0": lambda: closed.replay(workers=0),
+        "workers is 0": lambda: closed.replay(workers=0, trust_code=True),
         "no method 'fif' (did you mean 'fifo'?)": lambda: closed.pnl_report("fif"),
         "number of rows is -1": lambda: closed.fills.head(-1),
         "no order ''": lambda: closed.why(""),
