@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.choices import chosen_kinds, chosen_method, chosen_sources, whole_number
 from analysis.session_identity import SessionIdentity
 from analysis.session_tables import Moment, SessionPlace, moment_text
 from engine.session_record import StrategySettings
@@ -39,14 +40,14 @@ class Session(SessionIdentity):
 
     def refresh(self) -> "Session":
         """Return the same sessions as they are now."""
-        return Session(self.places, self.unreadable)
+        return Session(self.places, self.unreadable, self.copies)
 
     def follow(
         self,
         *,
         start: Moment | None = None,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         durable: bool = True,
         timeout_s: float | None = None,
     ) -> "RecordStream":
@@ -136,7 +137,7 @@ class Session(SessionIdentity):
         Raises:
             UntrustedSourceError: The strategies were recorded elsewhere.
             UnknownOverrideError: A setting or the strategy does not fit.
-            ValueError: Changes are given, and workers too.
+            ValueError: Changes are given, and workers too; or workers is below 1.
         """
         from replay.overrides import replacement_for
         from replay.parallel import replay_in_pieces
@@ -144,7 +145,7 @@ class Session(SessionIdentity):
 
         place = self._trusted("replay", trust_code=trust_code)
         seq, time_ns = self._until(until)
-        if workers != 1:
+        if whole_number(workers, 1, "workers") != 1:
             if overrides or strategy is not None:
                 raise ValueError("a replay with changes runs in one piece. What to do: leave out workers.")
             return replay_in_pieces(
@@ -214,8 +215,8 @@ class Session(SessionIdentity):
         self,
         target: str | os.PathLike[str],
         *,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         start: Moment | None = None,
         end: Moment | None = None,
         on_progress: Progress | None = None,
@@ -253,8 +254,8 @@ class Session(SessionIdentity):
             path,
             from_seq=from_seq,
             to_seq=to_seq,
-            kinds=[Kind(str(kind).upper()) for kind in kinds] or None,
-            sources=list(sources) or None,
+            kinds=chosen_kinds(kinds) or None,
+            sources=chosen_sources(sources) or None,
             on_progress=on_progress,
         )
 
@@ -278,11 +279,11 @@ class Session(SessionIdentity):
 
         Raises:
             IncompleteSessionError: It is a slice.
+            ValueError: The method is unknown.
         """
-        from engine.lots import CostMethod
         from replay.study.pnl import session_pnl
 
-        return session_pnl(self._one("pnl_report").folder, CostMethod(method))
+        return session_pnl(self._one("pnl_report").folder, chosen_method(method))
 
     def summary(self) -> "SessionSummary":
         """Return the session's length, counts, end, time in each mode, figures of trading and P&L."""

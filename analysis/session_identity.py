@@ -81,7 +81,8 @@ class SessionIdentity(SessionTables):
 
     def __repr__(self) -> str:
         if len(self.places) > 1:
-            left_out = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
+            counts = {"unreadable": len(self.unreadable), "left out as copies": len(self.copies)}
+            left_out = "".join(f", {count} {what}" for what, count in counts.items() if count)
             return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}{left_out}>"
         end = "closed" if self.is_closed else "not closed"
         return f"<session {self.id}, {self.journal.last_seq + 1:,} records, {end}>"

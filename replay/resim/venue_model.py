@@ -23,6 +23,7 @@ from journal.record import Kind
 
 MEASURED_TRIPS_MAX = 2_000  # round trips: more do not change the median
 MEASURED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
+MEASURED = ("request", "answer", "feed")  # latencies; the venue's own time is part of a round trip
 MS_MAX = Decimal(3_600_000)  # an hour
 FEE_MIN, FEE_MAX = Decimal("-0.01"), Decimal("0.1")  # a rate of at most ten per cent; below 0 it is a rebate
 POWER_MAX = 5
@@ -84,17 +85,26 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             for quantile in order
         )
 
+    def latencies_given(self, measured: "VenueModel") -> list[str]:
+        """Return the names of the measured latencies that settings replaced."""
+        return [name for name in MEASURED if getattr(self, f"{name}_ns") != getattr(measured, f"{name}_ns")]
+
     def settings(self) -> dict[str, Any]:
         """Return the parameters as a SESSION record holds them."""
         return {name: getattr(self, name) for name in self.__struct_fields__ if name != "ways_ns"} | (
             {"ways": len(self.ways_ns)} if self.ways_ns else {}
         )
 
-    def text(self, measured_in: int) -> str:
-        """Describe the model for people. `measured_in` is the number of round trips behind its latencies."""
+    def text(self, measured: "MeasuredLatency") -> str:
+        """Describe the model for people. `measured` has the latencies before settings changed them."""
         origin = "not measured: the journal contains no orders to estimate latency from"
-        if measured_in:
-            origin = f"measured in {measured_in:,} round trips"
+        if measured.round_trips:
+            origin = f"measured in {measured.round_trips:,} round trips"
+        given = self.latencies_given(measured.model)
+        if len(given) == len(MEASURED):
+            origin = "given"
+        elif given:
+            origin = f"{' and '.join(given)} given, the rest {origin}"
         ms = "/".join(f"{ns / 1e6:g}" for ns in (self.request_ns, self.venue_ns, self.answer_ns, self.feed_ns))
         queue = "an order queues behind the size at its price, and only trades and vanishing size move it forward"
         chosen = [

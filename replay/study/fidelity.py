@@ -26,7 +26,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.resim.sim_setup import ACCOUNT_KEY, build_venue, opening_balances, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
-from replay.resim.venue_model import VenueModel, measure_latency, with_settings
+from replay.resim.venue_model import MEASURED, VenueModel, measure_latency, with_settings
 
 COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
 FILL_GAP_NS_MAX = SECOND_NS  # a larger gap between two fills counts as a missing fill
@@ -71,7 +71,7 @@ class NothingSentError(Exception):
 class Fidelity(msgspec.Struct, frozen=True):
     """The result of a search for the best model."""
 
-    measured_in: int  # round trips
+    measured_in: int  # round trips; 0: none, or the latencies are given
     # with the times that were measured in the journal or given; scripts read --json under the name `begun`
     initial: FidelityRow = msgspec.field(name="begun")
     best: FidelityRow
@@ -129,7 +129,8 @@ def fidelity(
         for request_ns in list(_halfway_neighbours(sorted(tries), min(tries, key=lambda ns: (tries[ns].cost, ns)))):
             row_for(request_ns)
     best = min(tries.values(), key=lambda row: (row.cost, row.model.request_ns))
-    return Fidelity(latency.round_trips, initial, best, len(tries))
+    is_given = len(base.latencies_given(latency.model)) == len(MEASURED)
+    return Fidelity(0 if is_given else latency.round_trips, initial, best, len(tries))
 
 
 def _halfway_neighbours(tried: Sequence[int], best: int) -> Iterator[int]:
