@@ -12,11 +12,11 @@ import pyarrow as pa
 from analysis.record_stream import RecordStream
 from analysis.session import Session
 from analysis.session_tables import Moment, SessionPlace, UnreadableSession, UnreadableSessionWarning
-from journal.archive_cache import archived_sessions, cached_copy, is_address
 from journal.errors import JournalError, UnknownSessionError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import has_segments
+from journal.session_names import is_address
 from journal.sessions import is_folder, list_named_journals, list_sessions
 from verbatim.session_lookup import UnpackedBundle, find, is_file
 
@@ -104,6 +104,8 @@ def find_sessions(session: SessionName | Iterable[SessionName], journals: Path) 
 
 def _find_named(session: str, journals: Path) -> FoundSessions:
     if is_address(session):
+        from journal.archive_cache import archived_sessions
+
         addresses = archived_sessions(session)
         return _readable([(address, partial(_archived_place, address)) for address in addresses])
     if is_file(session):
@@ -118,6 +120,8 @@ def _find_named(session: str, journals: Path) -> FoundSessions:
 
 
 def _archived_place(address: str) -> SessionPlace:
+    from journal.archive_cache import cached_copy
+
     return SessionPlace(cached_copy(address), address)
 
 
