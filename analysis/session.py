@@ -329,7 +329,7 @@ class Session(SessionIdentity):
         Raises:
             JournalError: It is an import.
         """
-        from replay.resim.capture_session import refuse_import
+        from replay.imported_sessions import refuse_import
 
         place = self._one(what)
         refuse_import(self.journal)

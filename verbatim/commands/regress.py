@@ -130,7 +130,7 @@ def _versions(files: Sequence[str], variants: Sequence[str]) -> "list[Version]":
 def _jobs(
     session: str, journals: Path, versions: "Sequence[Version]", asked: "VersionRequest"
 ) -> "Sequence[Job | ArchivedJob]":
-    from journal.archive_cache import is_address
+    from journal.session_names import is_address
     from replay.study.versions import ArchivedJob, jobs_for_session
 
     if is_address(session):
