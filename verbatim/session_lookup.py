@@ -153,9 +153,9 @@ def described_session(folder: Path, exchange_info: Path | None, quote_assets: Ma
         UnknownSettingError: the file or the asset does not fit.
     """
     from engine.session_record import read_session
+    from engine.sim.venue_model import UnknownSettingError
     from journal.reader import Journal
     from replay.resim.capture_session import CaptureSession, is_import, read_capture
-    from replay.resim.venue_model import UnknownSettingError
 
     journal = Journal.open(folder)
     if not is_import(journal):

@@ -18,15 +18,17 @@ from engine.record_codec import read_fact, read_request
 from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, read_session
+from engine.sim.modelled_venue import ACCOUNT_KEY
 from engine.sim.units import ONE
+from engine.sim.venue_model import VenueModel, with_settings
 from engine.sim.wire import HttpRequest
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.resim.sim_setup import ACCOUNT_KEY, build_venue, opening_balances, refuse_unsupported_venue
+from replay.resim.measured_latency import measure_latency
+from replay.resim.sim_setup import build_recorded_venue, opening_balances, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
-from replay.resim.venue_model import VenueModel, measure_latency, with_settings
 
 COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
 FILL_GAP_NS_MAX = SECOND_NS  # a larger gap between two fills counts as a missing fill
@@ -203,7 +205,7 @@ def modelled_orders(
     offset_ns: int,
 ) -> OrdersById:
     """Send the recorded requests to the simulated venue, and return the resulting orders."""
-    sim = build_venue(timeline, session, model)
+    sim = build_recorded_venue(timeline, session, model)
     for asset, total in opening_balances(journal).items():
         sim.exchange.accounts[ACCOUNT_KEY].free[asset] = total
     signer = make_venue(session.venues[0], session.instruments).signer

@@ -14,9 +14,9 @@ from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
+    from engine.sim.venue_model import VenueModel
     from journal.progress import Progress
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import VenueModel
     from replay.study.trial import Trial
 
 DIFFS_SHOWN = 10
@@ -121,10 +121,10 @@ def command(
         raise click.UsageError("--until is before --from")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
+    from engine.sim.venue_model import UnknownSettingError
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import UnknownSettingError
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
     from verbatim.changed_session import changed_session
