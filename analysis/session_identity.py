@@ -1,4 +1,4 @@
-"""Which sessions are open: folders, ids, SESSION records, begin and end. `verbatim.open` returns its subclass Session."""
+"""Which sessions are open: folders, ids, SESSION records, begin and end. `verbatim.open` returns a subclass."""
 
 from datetime import datetime
 from pathlib import Path

@@ -157,10 +157,10 @@ def described_session(folder: Path, exchange_info: Path | None, quote_assets: Ma
         UnknownSettingError: the file or the asset does not fit.
     """
     from engine.session_record import read_session
+    from engine.sim.venue_model import UnknownSettingError
     from journal.reader import Journal
     from replay.imported_sessions import is_import
     from replay.resim.capture_session import CaptureSession, read_capture
-    from replay.resim.venue_model import UnknownSettingError
 
     journal = Journal.open(folder)
     if not is_import(journal):
