@@ -125,7 +125,6 @@ def command(
     from engine.sim.venue_model import UnknownSettingError
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
-    from replay.resim.measured_latency import MeasuredLatency
     from replay.resim.resimulate import ResimOptions
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
