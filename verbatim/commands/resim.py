@@ -15,9 +15,10 @@ from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from analysis.session_tear_sheet import SessionTearSheet
+    from engine.sim.venue_model import VenueModel
     from journal.progress import Progress
+    from replay.resim.measured_latency import MeasuredLatency
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import VenueModel
     from replay.study.tear_sheet import TearSheetReader
     from replay.study.trial import Trial
 
@@ -132,10 +133,10 @@ def command(
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     if html is not None and not html.absolute().parent.is_dir():
         raise click.UsageError(f"--html: there is no folder {html.parent}")
+    from engine.sim.venue_model import UnknownSettingError
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import UnknownSettingError
     from replay.study.tear_sheet import TearSheetReader
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
@@ -191,7 +192,7 @@ def command(
             folder,
             tried,
             changed.model,
-            changed.measured.round_trips,
+            changed.measured,
             ", ".join(part),
             notes=changed.notes,
             sheet=sheet,
@@ -232,7 +233,7 @@ def _print_result(
     folder: Path,
     tried: "Trial",
     model: "VenueModel",
-    measured_in: int,
+    measured: "MeasuredLatency",
     part: str,
     *,
     notes: tuple[str, ...],
@@ -251,7 +252,8 @@ def _print_result(
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
             "model": model.settings(),
-            "measured_in": measured_in,
+            "measured_in": measured.round_trips,
+            "given": measured.given(model),
             "inferred": notes,
             "resimulated": msgspec.to_builtins(after),
         }
@@ -270,7 +272,7 @@ def _print_result(
     name = click.get_current_context().info_name  # resim or backtest
     echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
-        echo(model.text(measured_in))
+        echo(model.text(measured.origin(model)))
     for note in notes:
         echo(note)
     if not outcome.balances_known:
