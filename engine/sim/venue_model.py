@@ -85,11 +85,8 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             {"ways": len(self.ways_ns)} if self.ways_ns else {}
         )
 
-    def text(self, measured_in: int) -> str:
-        """Describe the model for people. `measured_in` is the number of round trips behind its latencies."""
-        origin = "not measured: the journal contains no orders to estimate latency from"
-        if measured_in:
-            origin = f"measured in {measured_in:,} round trips"
+    def text(self, origin: str) -> str:
+        """Describe the model for people. `origin` says where its latencies come from."""
         ms = "/".join(f"{ns / 1e6:g}" for ns in (self.request_ns, self.venue_ns, self.answer_ns, self.feed_ns))
         queue = "an order queues behind the size at its price, and only trades and vanishing size move it forward"
         chosen = [

@@ -6,6 +6,8 @@ import msgspec
 
 from engine.record_codec import read_request
 from engine.requests import Purpose
+from engine.session_record import SessionBody
+from engine.sim.paper_broker import paper_model
 from engine.sim.venue_model import VenueModel
 from journal.reader import Journal
 from journal.record import Kind
@@ -20,6 +22,24 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
     model: VenueModel
     round_trips: int  # the number that were measured; 0: the times are the defaults
     ways_ns: tuple[int, ...] = ()  # half of each round trip, in their order
+    is_stated: bool = False  # the SESSION record of a paper session states the model
+
+    @property
+    def origin(self) -> str:
+        """Where the latencies come from, for people."""
+        if self.is_stated:
+            return "those of the paper session"
+        if self.round_trips:
+            return f"measured in {self.round_trips:,} round trips"
+        return "not measured: the journal contains no orders to estimate latency from"
+
+
+def session_model(journal: Journal, session: SessionBody) -> MeasuredLatency:
+    """Return the model that a paper session states, or the one that is estimated from a journal."""
+    measured = measure_latency(journal)
+    if session.paper is None:
+        return measured
+    return msgspec.structs.replace(measured, model=paper_model(session.paper), is_stated=True)
 
 
 def measure_latency(journal: Journal) -> MeasuredLatency:

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     help="Bars from before the session, for strategies with a WarmUp, in place of the venue's; overrides "
     "session.warm_up.",
 )
+@click.option(
+    "--paper",
+    is_flag=True,
+    help='Trade on paper, as with session.account = "paper": no key is read and no order leaves.',
+)
 @click.option("--dry-run", is_flag=True, help="Read the account, record intents and verdicts, and send nothing.")
 @log_options
 @click.option("--no-status", is_flag=True, help="Draw no status line. It is drawn on a terminal only.")
@@ -33,6 +38,7 @@ def command(
     *,
     journals: Path | None,
     warm_up: str | None,
+    paper: bool,
     dry_run: bool,
     log_form: str | None,
     log_level: str | None,
@@ -50,7 +56,7 @@ def command(
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import read_config, read_key, require_limits, session_config
+    from verbatim.config import on_paper, read_config, read_key, require_limits, session_config
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
     from verbatim.warm_up_source import with_warm_up
@@ -59,7 +65,7 @@ def command(
     configure(level=log_level or "info", json_lines=as_json)
     console = Console(stderr=True)
     try:
-        settings = read_config(config)
+        settings = on_paper(read_config(config)) if paper else read_config(config)
         key = read_key(settings, base=config.parent)
         chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
         require_limits(chosen)
