@@ -139,8 +139,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
-    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
-    counts_fills: bool = False
+    counts_fills: bool = False  # rule `balance`: fills' proceeds and ended orders' locks are free before a report
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
