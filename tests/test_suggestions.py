@@ -73,6 +73,11 @@ def test_a_misspelt_venue_or_setting_of_its_model() -> None:
         with_settings(VenueModel(), {"latencey": "fixed"})
 
 
+def test_a_misspelt_last(tmp_path: Path) -> None:
+    for words in (["replay", "lsat", "--journals", str(tmp_path)], ["sql", "latest", "--journals", str(tmp_path)]):
+        assert "Did you mean 'last'?" in CliRunner().invoke(main, words).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -16,8 +16,8 @@ from engine.session_record import SessionBody, StrategySettings
 from engine.sim.venue_model import VenueModel, parse_balances, with_settings
 from journal.reader import Journal
 from replay.code_trust import refuse_untrusted_code
+from replay.imported_sessions import refuse_import
 from replay.overrides import apply_overrides, with_strategy
-from replay.resim.capture_session import refuse_import
 from replay.resim.measured_latency import MeasuredLatency, session_model
 from verbatim.session_lookup import described_session
 

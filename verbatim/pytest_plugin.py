@@ -92,7 +92,7 @@ def captured_day() -> Callable[[str | Path], CapturedDay]:
 
     def day(path: str | Path, *, trust_code: bool = False) -> CapturedDay:
         check_packages()
-        from journal.archive_cache import is_address
+        from journal.session_names import is_address
         from verbatim.session_lookup import is_file
         from verbatim.session_opening import open as open_session
 

@@ -14,6 +14,7 @@ from journal.record import Kind
 
 MEASURED_TRIPS_MAX = 2_000  # round trips: more do not change the median
 MEASURED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
+MEASURED = ("request", "answer", "feed")  # latencies; the venue's own time is part of a round trip
 
 
 class MeasuredLatency(msgspec.Struct, frozen=True):
@@ -24,14 +25,21 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
     ways_ns: tuple[int, ...] = ()  # half of each round trip, in their order
     is_stated: bool = False  # the SESSION record of a paper session states the model
 
-    @property
-    def origin(self) -> str:
-        """Where the latencies come from, for people."""
+    def given(self, model: VenueModel) -> list[str]:
+        """Return the names of the measured latencies that settings replaced in a model."""
+        return [name for name in MEASURED if getattr(model, f"{name}_ns") != getattr(self.model, f"{name}_ns")]
+
+    def origin(self, model: VenueModel) -> str:
+        """Say where the latencies of a model come from, which began as the measured one."""
+        origin = "not measured: the journal contains no orders to estimate latency from"
         if self.is_stated:
-            return "those of the paper session"
-        if self.round_trips:
-            return f"measured in {self.round_trips:,} round trips"
-        return "not measured: the journal contains no orders to estimate latency from"
+            origin = "those of the paper session"
+        elif self.round_trips:
+            origin = f"measured in {self.round_trips:,} round trips"
+        given = self.given(model)
+        if len(given) == len(MEASURED):
+            return "given"
+        return f"{' and '.join(given)} given, the rest {origin}" if given else origin
 
 
 def session_model(journal: Journal, session: SessionBody) -> MeasuredLatency:

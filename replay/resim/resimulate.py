@@ -36,9 +36,10 @@ from journal.trust_key import marked
 from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
+from replay.imported_sessions import is_import
 from replay.replay import group_frames
 from replay.resim.candle_sources import recorded_candles
-from replay.resim.capture_session import captured_snapshots, is_import
+from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
 from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue

@@ -26,7 +26,7 @@ from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.resim.measured_latency import session_model
+from replay.resim.measured_latency import MEASURED, session_model
 from replay.resim.sim_setup import build_recorded_venue, opening_balances, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
 
@@ -73,7 +73,7 @@ class NothingSentError(Exception):
 class Fidelity(msgspec.Struct, frozen=True):
     """The result of a search for the best model."""
 
-    measured_in: int  # round trips
+    measured_in: int  # round trips; 0: none, or the latencies are given
     # with the times that were measured in the journal or given; scripts read --json under the name `begun`
     initial: FidelityRow = msgspec.field(name="begun")
     best: FidelityRow
@@ -131,7 +131,8 @@ def fidelity(
         for request_ns in list(_halfway_neighbours(sorted(tries), min(tries, key=lambda ns: (tries[ns].cost, ns)))):
             row_for(request_ns)
     best = min(tries.values(), key=lambda row: (row.cost, row.model.request_ns))
-    return Fidelity(latency.round_trips, initial, best, len(tries))
+    is_given = len(latency.given(base)) == len(MEASURED)
+    return Fidelity(0 if is_given else latency.round_trips, initial, best, len(tries))
 
 
 def _halfway_neighbours(tried: Sequence[int], best: int) -> Iterator[int]:

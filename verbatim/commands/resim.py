@@ -221,6 +221,7 @@ def _print_result(
             "modelled": outcome.modelled,
             "model": model.settings(),
             "measured_in": measured.round_trips,
+            "given": measured.given(model),
             "inferred": notes,
             "resimulated": msgspec.to_builtins(after),
         }
@@ -238,7 +239,7 @@ def _print_result(
     name = click.get_current_context().info_name  # resim or backtest
     echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
-        echo(model.text(measured.origin))
+        echo(model.text(measured.origin(model)))
     for note in notes:
         echo(note)
     if not outcome.balances_known:

@@ -120,7 +120,7 @@ def command(
     if as_json:
         _print_json_summary(journal, outcome, shadow)
     else:
-        _print_summary(journal, outcome, shadow, model.text(changed.measured.origin))
+        _print_summary(journal, outcome, shadow, model.text(changed.measured.origin(model)))
     if shadow.changed:
         raise SystemExit(DIFFERS)
 
