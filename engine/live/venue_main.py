@@ -62,8 +62,8 @@ class VenueOptions:
     lead_seconds: float = LEAD_SECONDS
     hold_until_subscribed: bool = True  # captures only
     session_origin_ns: int | None = None  # synthetic market only; None: the wall clock
-    weight_max: int = 6_000
-    orders_10s_max: int = 100
+    weight_max: int = 0  # 0: the venue's own
+    orders_10s_max: int = 0
     latency_ms: float = 0.0  # real time
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     history: dict[str, Sequence[Sequence[Any]]] = field(default_factory=dict)  # as in VenueConfig
