@@ -12,17 +12,17 @@ from engine.sim.binance.connections import Connection
 from engine.sim.binance.endpoints import NotYetError
 from engine.sim.binance.key_ring import KeyRing, ws_params
 from engine.sim.binance.refusals import VenueRefusalError, backend_timeout
-from engine.sim.binance.spot_face import SpotFace
+from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance.venue_api import ApiResult, VenueApi, WsApiRequest, refused, ws_answer
 from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.exchange_faults import change_exchange
 from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, renumbered_depth, replaced_answer
-from engine.sim.face import AccountEvent, FaceMaker, VenueFace
 from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
 from engine.sim.venue_config import VenueConfig, minutes_of
+from engine.sim.venue_protocol import AccountEvent, ProtocolMaker, VenueProtocol
 from engine.sim.wire import HttpRequest, Outgoing
 
 STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
@@ -55,13 +55,13 @@ class SimVenue:
     Delays by faults and latency are due times. Public frames are due at their market time, private events at once.
     """
 
-    def __init__(self, config: VenueConfig, market: SimMarket, face: FaceMaker = SpotFace) -> None:
-        self.face: VenueFace = face(config, market)
-        self.exchange = self.face.exchange
+    def __init__(self, config: VenueConfig, market: SimMarket, protocol: ProtocolMaker = SpotProtocol) -> None:
+        self.protocol: VenueProtocol = protocol(config, market)
+        self.exchange = self.protocol.exchange
         for symbol, candles in config.history.items():
             self.exchange.markets[symbol].history = minutes_of(candles)
         self.faults = Faults()
-        self.limits = self.face.limits
+        self.limits = self.protocol.limits
         self.feed = FeedPacer(
             market,
             hold_until_subscribed=config.hold_until_subscribed,
@@ -70,8 +70,8 @@ class SimVenue:
             behind_ns_max=config.behind_ns_max,
         )
         rights = {one.api_key: one.rights for one in config.accounts}
-        keys = KeyRing(self.face.keys, rights)
-        self.api = VenueApi(self.exchange, keys, self.limits, self.faults, self.face.tables)
+        keys = KeyRing(self.protocol.keys, rights)
+        self.api = VenueApi(self.exchange, keys, self.limits, self.faults, self.protocol.tables)
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
@@ -93,7 +93,7 @@ class SimVenue:
         if self._ready:
             return self._now_ns
         sent_ns = self._outbox[0][0] if self._outbox else None
-        due = (self.feed.next_due_ns(depth_asked=bool(self._waiting)), sent_ns, self.face.next_timer_ns)
+        due = (self.feed.next_due_ns(depth_asked=bool(self._waiting)), sent_ns, self.protocol.next_timer_ns)
         return min((due_ns for due_ns in due if due_ns is not None), default=None)
 
     @property
@@ -130,7 +130,7 @@ class SimVenue:
     def connect(self, conn_id: int, target: str, now_ns: int) -> bool:
         """Open a websocket; return False if nothing is at that target (HTTP 404)."""
         self._run_to(now_ns)
-        connection = self.face.open_connection(conn_id, target, now_ns)
+        connection = self.protocol.open_connection(conn_id, target, now_ns)
         if connection is None:
             return False
         self._connections[conn_id] = connection
@@ -162,7 +162,7 @@ class SimVenue:
         if connection.ws_api:
             self._ws_request(connection, data, now_ns)
             return
-        self._send(Outgoing(conn_id, now_ns, frame=self.face.control(connection, data)))
+        self._send(Outgoing(conn_id, now_ns, frame=self.protocol.control(connection, data)))
         self._listeners_changed(now_ns)
 
     def http(self, conn_id: int, request: HttpRequest, now_ns: int) -> None:
@@ -237,14 +237,14 @@ class SimVenue:
             self.publish(line, now_ns)
 
     def _run_timers(self, now_ns: int) -> bool:
-        """Run the face's timers that are due before the market's next line; return True if one was."""
-        timer_ns = self.face.next_timer_ns
+        """Run the protocol's timers that are due before the market's next line; return True if one was."""
+        timer_ns = self.protocol.next_timer_ns
         if timer_ns is None or timer_ns > now_ns:
             return False
         feed_ns = self.feed.next_due_ns(depth_asked=bool(self._waiting))
         if feed_ns is not None and feed_ns < timer_ns:
             return False
-        self.face.run_timers(timer_ns)
+        self.protocol.run_timers(timer_ns)
         self._emit_events(now_ns)
         return True
 
@@ -293,7 +293,7 @@ class SimVenue:
     def _publish_derived(self, line: Line, now_ns: int) -> None:
         if self.faults.silent(Target.MARKET, now_ns):
             return
-        for made in self.face.derive(line, self.exchange.markets[line.symbol], self._listeners, now_ns):
+        for made in self.protocol.derive(line, self.exchange.markets[line.symbol], self._listeners, now_ns):
             for connection in self._listeners.get(made.stream, ()):
                 self._stream(connection, made, now_ns)
 
@@ -309,8 +309,8 @@ class SimVenue:
                 listeners.setdefault(stream, []).append(connection)
         self._listeners = {stream: tuple(found) for stream, found in listeners.items()}
         self.faults.streams.listeners_changed(set(listeners))
-        self._derived_wanted = any(self.face.is_derived(stream) for stream in listeners)
-        self.feed.subscribed(self.face.carriers(listeners), now_ns)
+        self._derived_wanted = any(self.protocol.is_derived(stream) for stream in listeners)
+        self.feed.subscribed(self.protocol.carriers(listeners), now_ns)
 
     # ---- requests
 
@@ -369,7 +369,7 @@ class SimVenue:
             return
         if result is None:
             try:
-                result = self.face.session_result(self.api, connection, request.method, values, now_ns)
+                result = self.protocol.session_result(self.api, connection, request.method, values, now_ns)
             except NotYetError as later:
                 self._wait(_Waiting(connection.conn_id, later.symbol, request.id, struck))
                 return
@@ -383,9 +383,9 @@ class SimVenue:
         """Send what the events of the exchange since the last call cause; return their number."""
         events = self.exchange.pop_events()
         for event in events:
-            for line in self.face.public_lines(event, now_ns):
+            for line in self.protocol.public_lines(event, now_ns):
                 self._send_line(line, now_ns)
-            for told in self.face.account_events(event, now_ns):
+            for told in self.protocol.account_events(event, now_ns):
                 self._emit(told, now_ns, due_ns=now_ns + after_ns)
         return len(events)
 
@@ -404,7 +404,7 @@ class SimVenue:
         copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1
         for connection in self._connections.values():
             for number, subscribed in connection.accounts.items():
-                frame = self.face.wrap(connection, number, body) if subscribed == told.account else None
+                frame = self.protocol.wrap(connection, number, body) if subscribed == told.account else None
                 if frame is not None:
                     for _ in range(copies):
                         self._send(Outgoing(connection.conn_id, due_ns, frame=frame))

@@ -1,6 +1,6 @@
-"""The face of a simulated venue: the protocol that it speaks over its exchange. sim_venue.py drives it.
+"""The protocol that a simulated venue speaks over its exchange. sim_venue.py drives it.
 
-A face is one object for each venue. It makes the exchange, and may keep sessions of its own. It holds no socket and no
+A protocol is one object for each venue. It makes the exchange, and may keep its own sessions. It holds no socket and no
 clock: each call gets its time.
 """
 
@@ -25,13 +25,16 @@ class AccountEvent(NamedTuple):
     body: dict[str, Any]
 
 
-class VenueFace(Protocol):
+class VenueProtocol(Protocol):
     """One protocol over one exchange."""
 
-    exchange: Exchange
     limits: RequestLimits
     tables: ApiTables
     keys: dict[str, tuple[str, str]]  # API key -> account, secret
+
+    @property
+    def exchange(self) -> Exchange:
+        """Return the exchange."""
 
     @property
     def next_timer_ns(self) -> int | None:
@@ -70,4 +73,4 @@ class VenueFace(Protocol):
         """Return the streams of the market that these subscriptions need."""
 
 
-FaceMaker = Callable[[VenueConfig, SimMarket], VenueFace]
+ProtocolMaker = Callable[[VenueConfig, SimMarket], VenueProtocol]

@@ -1,4 +1,4 @@
-"""Binance Spot as the face of a simulated venue."""
+"""The protocol of Binance Spot, for a simulated venue."""
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
@@ -17,17 +17,17 @@ from engine.sim.exchange.order_ledger import Event
 from engine.sim.exchange.order_lists import ListChanged
 from engine.sim.exchange.order_values import FundingSettled, FundsChanged, SimReport
 from engine.sim.exchange.symbol_view import SymbolMarket
-from engine.sim.face import AccountEvent
 from engine.sim.feeds import derived_streams
 from engine.sim.feeds.sim_market import Line, SimMarket
 from engine.sim.venue_config import VenueConfig, open_accounts, rules_of_market
+from engine.sim.venue_protocol import AccountEvent
 
 WEIGHT_MAX = 6_000  # per minute
 FEES = ("0.001", "0.001")
 
 
-class SpotFace:
-    """An engine.sim.face.VenueFace."""
+class SpotProtocol:
+    """An engine.sim.venue_protocol.VenueProtocol."""
 
     def __init__(self, config: VenueConfig, market: SimMarket) -> None:
         rules = rules_of_market(config, market.symbols, rules_for)
@@ -101,5 +101,5 @@ class SpotFace:
         return derived_streams.derive(line, market, wanted, now_ns)
 
     def carriers(self, streams: Collection[str]) -> set[str]:
-        """Return the streams as they are: the market carries them, or derives them from what it sends anyway."""
+        """Return the streams as they are: the market carries them, or they are derived from those that it carries."""
         return set(streams)
