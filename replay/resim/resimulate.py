@@ -29,6 +29,7 @@ from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from engine.venues.candle_store import CandleStore
+from journal.frame_runs import group_frames
 from journal.progress import Progress
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
@@ -37,7 +38,6 @@ from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.imported_sessions import is_import
-from replay.replay import group_frames
 from replay.resim.candle_sources import recorded_candles
 from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
@@ -241,6 +241,7 @@ class _Resimulation:
             schema=SCHEMA,
             engine=engine,
             read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
+            paper=None,
         )
         self._body = marked(body) if options.marks else body
         self._whole = whole
