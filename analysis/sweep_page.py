@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.html_page import figure, figure_table, html_page, section, table, tiles
 from analysis.sheet_rows import percent
 from analysis.svg_charts import ChartLine, bar_chart, escape, heat_map, line_chart
-from analysis.sweep_rows import guard_rows, score_text, variant_cells
+from analysis.sweep_rows import counted, guard_rows, score_text, variant_cells
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep_table import SensitivityMap
 from replay.study.walk_forward import WalkForward
@@ -28,7 +28,7 @@ def sweep_page(report: "SweepReport") -> str:
     best = found.winner
     names = ", ".join(found.sessions[:6]) + (" …" if len(found.sessions) > 6 else "")
     head = (
-        f"<h1>{len(found.results):,} variants on {len(found.sessions):,} sessions</h1>"
+        f"<h1>{counted(len(found.results), 'variant')} on {counted(len(found.sessions), 'session')}</h1>"
         f'<p class="note">{escape(report.search)} search, best {escape(found.objective)}; {escape(names)}</p>'
     )
     if best is not None:
@@ -48,7 +48,7 @@ def _tiles(report: "SweepReport") -> list[tuple[str, str, str]]:
         (
             "deflated Sharpe",
             percent(deflated),
-            "0.95 and more is a finding" if deflated is not None else "too few returns",
+            "95 % and more is a finding" if deflated is not None else "too few returns",
         ),
         ("probability of overfitting", percent(chance.probability), chance.lack or "by CSCV; 50 % is a coin"),
     ]
@@ -99,7 +99,7 @@ def _map(found: SensitivityMap) -> str:
     }
     title = f"{found.rows_name} (down) and {found.columns_name} (across)"
     chart = heat_map(found.rows, found.columns, cells, label=title)
-    return figure(title, chart, "mean score of the variants in a cell")
+    return figure(title, chart, "mean score of the variants in a cell; the stronger, the better")
 
 
 def _logits(report: "SweepReport") -> str:

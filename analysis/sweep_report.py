@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from analysis.sweep_page import sweep_page
-from analysis.sweep_rows import guard_rows, variant_lines
+from analysis.sweep_rows import counted, guard_rows, variant_lines
 from journal.printable import printable
 from journal.private_files import write_bytes
 from replay.study.lookahead import LookaheadResult
@@ -52,12 +52,13 @@ class SweepReport(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         table = self.table
-        head = f"sweep: {len(table.results):,} variants by {self.search}, {len(table.sessions):,} sessions"
+        variants, sessions = counted(len(table.results), "variant"), counted(len(table.sessions), "session")
+        head = f"sweep: {variants} by {self.search}, {sessions}"
         kept = f", {self.kept:,} rows kept from before" if self.kept else ""
         lines = [f"{head}, best {table.objective}{kept}", ""]
         lines += variant_lines(table.ranked[:SHOWN])
         failed = [result for result in table.results if result.errors]
-        lines += [f"{len(failed):,} variants could not be run everywhere:"] if failed else []
+        lines += [f"{counted(len(failed), 'variant')} could not be run everywhere:"] if failed else []
         lines += [f"  {printable(each.variant.label)}: {printable(each.errors[0])}" for each in failed[:SHOWN]]
         rows = guard_rows(self)
         names = max((len(row.name) for row in rows), default=0)
