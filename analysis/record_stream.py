@@ -12,8 +12,6 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import trio
-
 from analysis.choices import chosen_kinds, chosen_sources
 from journal.disk import is_locked
 from journal.record import Kind, Record
@@ -94,6 +92,8 @@ class RecordStream(Iterator[Record], AsyncIterator[Record]):
         return self
 
     async def __anext__(self) -> Record:
+        import trio  # most sessions that are opened are not followed in trio
+
         await trio.lowlevel.checkpoint()
         while (record := self._next()) is None:
             if await trio.to_thread.run_sync(self._read):

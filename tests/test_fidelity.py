@@ -9,7 +9,8 @@ from replaying import QUOTER
 from tiers import first_is_quick
 
 from engine.session_record import MILLISECOND_NS
-from replay.resim.venue_model import MEASURED, MeasuredLatency, VenueModel, with_settings
+from engine.sim.venue_model import VenueModel, with_settings
+from replay.resim.measured_latency import MEASURED, MeasuredLatency
 from replay.study.fidelity import fidelity
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
@@ -50,7 +51,7 @@ def test_the_text_of_a_model_says_which_latencies_are_given() -> None:
 
     def origin(*names: str, measured: MeasuredLatency = measured) -> str:
         model = with_settings(measured.model, {name: given[name] for name in names})
-        return model.text(measured).partition("(")[2].partition(")")[0]
+        return model.text(measured.origin(model)).partition("(")[2].partition(")")[0]
 
     assert origin() == "measured in 34 round trips"
     assert origin(*given) == "given"

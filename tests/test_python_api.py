@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import verbatim
-from analysis.session import SeveralSessionsError
+from analysis.session_identity import SeveralSessionsError
 from analysis.session_tables import SessionCopyWarning, UnreadableSessionWarning
 from analysis.sql_session import QueryError
 from analysis.table import MissingLibraryError

@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from engine.session_record import RuleSettings, VenueSettings
+from engine.sim.venue_model import UnknownSettingError, VenueModel, with_settings
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.source_guard import StrategyError
 from engine.suggestions import nearest, suggestion
 from engine.venues.venue_lookup import UnknownVenueError, venue_class
-from replay.resim.venue_model import UnknownSettingError, VenueModel, with_settings
 from verbatim.cli import main
 from verbatim.config import make_config
 from verbatim.config_sections import ConfigError

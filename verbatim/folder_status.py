@@ -23,8 +23,8 @@ from journal.errors import JournalError, NotBegunError
 from journal.printable import in_one_line
 from journal.reader import Journal
 from journal.sessions import SessionFolder, list_sessions, session_id_of
+from replay.imported_sessions import is_import
 from replay.moments import utc_time
-from replay.resim.capture_session import is_import
 from verbatim.exit_codes import DIFFERS, FAILED, HALTED, OK
 from verbatim.guard_mark import GuardStatus, guard_status
 from verbatim.options import AGE_SECONDS_MAX

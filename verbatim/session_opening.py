@@ -19,11 +19,11 @@ from analysis.session_tables import (
     UnreadableSessionWarning,
 )
 from analysis.sql_session import session_id
-from journal.archive_cache import archived_sessions, cached_copy, is_address
 from journal.errors import JournalError, UnknownSessionError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import has_segments
+from journal.session_names import is_address
 from journal.sessions import is_folder, list_named_journals, list_sessions
 from verbatim.session_lookup import UnpackedBundle, find, is_file
 
@@ -119,6 +119,8 @@ def find_sessions(session: SessionName | Iterable[SessionName], journals: Path) 
 
 def _find_named(session: str, journals: Path) -> FoundSessions:
     if is_address(session):
+        from journal.archive_cache import archived_sessions
+
         addresses = archived_sessions(session)
         return _readable([(address, partial(_archived_place, address)) for address in addresses])
     if is_file(session):
@@ -133,6 +135,8 @@ def _find_named(session: str, journals: Path) -> FoundSessions:
 
 
 def _archived_place(address: str) -> SessionPlace:
+    from journal.archive_cache import cached_copy
+
     return SessionPlace(cached_copy(address), address)
 
 

@@ -77,8 +77,8 @@ def command(
         raise click.UsageError("--version FILE or --variant NAME=VALUE says what is held against what was recorded")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
+    from engine.sim.venue_model import parse_balances
     from replay.overrides import parse_settings
-    from replay.resim.venue_model import parse_balances
     from replay.study.regress import regress_rows
     from replay.study.versions import VersionRequest, run_any_job
     from replay.study.workers import run_jobs
@@ -130,7 +130,7 @@ def _versions(files: Sequence[str], variants: Sequence[str]) -> "list[Version]":
 def _jobs(
     session: str, journals: Path, versions: "Sequence[Version]", asked: "VersionRequest"
 ) -> "Sequence[Job | ArchivedJob]":
-    from journal.archive_cache import is_address
+    from journal.session_names import is_address
     from replay.study.versions import ArchivedJob, jobs_for_session
 
     if is_address(session):
