@@ -239,3 +239,23 @@ def test_the_report_works_from_a_file(browser: Any, journals: Path, tmp_path: Pa
     page.get_by_role("button", name="run", exact=True).click()
     shown.see("this page is a file", ".sql")
     shown.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_tear_sheet_fits_its_window_and_loads_nothing(
+    browser: Any, journals: Path, tmp_path: Path, scheme: str, width: int
+) -> None:
+    verbatim.open(journals / NAME).tear_sheet().write(tmp_path / "sheet.html")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page, problems = context.new_page(), []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("request", lambda request: problems.append(request.url) if not request.url.startswith("file:") else None)
+    page.goto(f"file://{tmp_path / 'sheet.html'}")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator("circle").count() > 0
+    assert page.evaluate("window.hit") is None, "a text of the strategy ran"
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(12, 16, 20)") is (scheme == "dark")
+    context.close()
+    assert problems == []

@@ -18,7 +18,7 @@ from journal.reader import Journal
 from replay.code_trust import refuse_untrusted_code
 from replay.imported_sessions import refuse_import
 from replay.overrides import apply_overrides, with_strategy
-from replay.resim.measured_latency import MeasuredLatency, measure_latency
+from replay.resim.measured_latency import MeasuredLatency, session_model
 from verbatim.session_lookup import described_session
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -87,7 +87,7 @@ def changed_session(
     body = recorded if strategy is None else with_strategy(recorded, strategy)
     if alone is not None:
         body = msgspec.structs.replace(body, strategies=(alone,), account=recorded.account or "main")
-    measured = measure_latency(journal)
+    measured = session_model(journal, recorded)
     return ChangedSession(
         place=place,
         journal=journal,

@@ -6,6 +6,8 @@ import msgspec
 
 from engine.record_codec import read_request
 from engine.requests import Purpose
+from engine.session_record import SessionBody
+from engine.sim.paper_broker import paper_model
 from engine.sim.venue_model import VenueModel
 from journal.reader import Journal
 from journal.record import Kind
@@ -21,6 +23,7 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
     model: VenueModel
     round_trips: int  # the number that were measured; 0: the times are the defaults
     ways_ns: tuple[int, ...] = ()  # half of each round trip, in their order
+    is_stated: bool = False  # the SESSION record of a paper session states the model
 
     def given(self, model: VenueModel) -> list[str]:
         """Return the names of the measured latencies that settings replaced in a model."""
@@ -29,12 +32,22 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
     def origin(self, model: VenueModel) -> str:
         """Say where the latencies of a model come from, which began as the measured one."""
         origin = "not measured: the journal contains no orders to estimate latency from"
-        if self.round_trips:
+        if self.is_stated:
+            origin = "those of the paper session"
+        elif self.round_trips:
             origin = f"measured in {self.round_trips:,} round trips"
         given = self.given(model)
         if len(given) == len(MEASURED):
             return "given"
         return f"{' and '.join(given)} given, the rest {origin}" if given else origin
+
+
+def session_model(journal: Journal, session: SessionBody) -> MeasuredLatency:
+    """Return the model that a paper session states, or the one that is estimated from a journal."""
+    measured = measure_latency(journal)
+    if session.paper is None:
+        return measured
+    return msgspec.structs.replace(measured, model=paper_model(session.paper), is_stated=True)
 
 
 def measure_latency(journal: Journal) -> MeasuredLatency:

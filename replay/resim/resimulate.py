@@ -241,6 +241,7 @@ class _Resimulation:
             schema=SCHEMA,
             engine=engine,
             read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
+            paper=None,
         )
         self._body = marked(body) if options.marks else body
         self._whole = whole
