@@ -22,7 +22,7 @@ from engine.step_context import Output
 from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
-from journal.record import Kind, Record, canonical
+from journal.record import Kind, canonical
 
 MILLION = 1_000_000
 
@@ -49,7 +49,7 @@ class Wires(NamedTuple):
 class SentRequest(NamedTuple):
     """An HTTP request without an answer yet."""
 
-    record: Record
+    output: Output
     request: RequestBody
     sent_ns: int
 
@@ -73,7 +73,7 @@ class VirtualGateway:
         key: SecretKey,
         wires: Wires,
         *,
-        on_market_link: Callable[[Record, RequestBody], None] | None = None,
+        on_market_link: Callable[[Output, RequestBody], None] | None = None,
         history: CandleStore | None = None,
     ) -> None:
         """Connect a session to a venue.
@@ -179,19 +179,19 @@ class VirtualGateway:
     def perform(self, outputs: Sequence[Output]) -> None:
         """Send the requests among the outputs of a step."""
         for output in outputs:
-            record, body = output.record, output.body
+            body = output.body
             if isinstance(body, RequestBody):
                 if self._on_market_link is not None and _concerns_market(self.state, body):
-                    self._on_market_link(record, body)
+                    self._on_market_link(output, body)
                     continue
-                self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, body))
+                self.later(self._way_ns(self.wires.request_ns), partial(self._send, output, body))
         self.closing = self.state.account.modes.closing
 
-    def _send(self, record: Record, request: RequestBody) -> None:
+    def _send(self, output: Output, request: RequestBody) -> None:
         sim, now_ns = self.venue.sim, self.venue.now_ns
         match request.purpose:
             case Purpose.CONNECT:
-                self._connect(record.seq, request)
+                self._connect(output.seq, request)
             case Purpose.DISCONNECT:
                 for conn_id, source in list(self.links.items()):
                     if source == request.source:
@@ -200,18 +200,18 @@ class VirtualGateway:
             case Purpose.SUBSCRIBE | Purpose.RESUBSCRIBE | Purpose.PROBE:
                 assert request.unsigned is not None, "a subscription is a message"
                 frame = self._dialect.signer.sign_frame(
-                    request.unsigned, self._key, self._stamp_ns(request), str(record.seq)
+                    request.unsigned, self._key, self._stamp_ns(request), str(output.seq)
                 )
                 for conn_id, source in self.links.items():
                     if source == request.source:
                         sim.frame(conn_id, frame, now_ns)
             case _ if request.mutates and self.sequencer.kernel.session.body.read_only:
-                self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "read-only"}, b"")
+                self.answered(output, request, {"outcome": AnswerStatus.NOT_SENT, "error": "read-only"}, b"")
             case Purpose.HISTORY if self._history is not None or request.unsigned is None:
                 meta, body = stored_answer(self._history, self.state.market.instruments, request)
-                self.answered(record, request, {**meta, "sent_ns": now_ns - self.wires.request_ns}, body)
+                self.answered(output, request, {**meta, "sent_ns": now_ns - self.wires.request_ns}, body)
             case _:
-                self._http(record, request)
+                self._http(output, request)
 
     def _stamp_ns(self, request: RequestBody) -> int:
         return self.venue.now_ns + request.clock_offset_ns
@@ -224,16 +224,16 @@ class VirtualGateway:
             raise AssertionError(f"the venue has nothing at {request.link.path}")
         self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
 
-    def _http(self, record: Record, request: RequestBody) -> None:
+    def _http(self, output: Output, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
         now_ns = self.venue.now_ns
         if now_ns > request.expires_ns:
-            self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
+            self.answered(output, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
         message = self._dialect.signer.sign_http(request.unsigned, self._key, self._stamp_ns(request))
         conn_id = self.venue.new_conn_id()
         self._asked[conn_id] = SentRequest(
-            record, request, now_ns - self.wires.request_ns
+            output, request, now_ns - self.wires.request_ns
         )  # it left the session one transit time ago
         path, _, query = message.path_and_query.partition("?")
         http = HttpRequest(
@@ -253,18 +253,18 @@ class VirtualGateway:
             self._end_exchange(conn_id, {"outcome": AnswerStatus.TIMEOUT}, b"")
 
     def _end_exchange(self, conn_id: int, meta: dict[str, Any], body: bytes) -> None:
-        record, request, sent_ns = self._asked.pop(conn_id)
-        self.answered(record, request, {**meta, "sent_ns": sent_ns}, body)
+        output, request, sent_ns = self._asked.pop(conn_id)
+        self.answered(output, request, {**meta, "sent_ns": sent_ns}, body)
 
-    def answered(self, record: Record, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
+    def answered(self, output: Output, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
         """Step the session with the answer to a request."""
         kind = Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER
         self.accept(
             Arrival(
                 kind,
                 f"{request.venue}.rest",
-                cause=record.seq,
-                key=record.key,
+                cause=output.seq,
+                key=output.key,
                 recv_ns=self.venue.now_ns,
                 meta=canonical(meta),
                 payload=body,

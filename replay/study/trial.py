@@ -1,13 +1,16 @@
 """A trial of a version on a session: its decisions and figures. No record is kept, however long the session."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.step_context import Output
 from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Record
-from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_decisions
+from replay.entries import Entry
+from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_steps
 from replay.study.decisions import DecisionReader, RecordedDecision
 from replay.study.performance import Performance, PerformanceCounter
 
@@ -35,13 +38,13 @@ def run_trial(folder: Path, options: ResimOptions, on_progress: Progress | None 
     counter, reader = PerformanceCounter(), DecisionReader()
     decisions: list[RecordedDecision] = []
 
-    def add_records(records: Sequence[Record]) -> None:
-        for record in records:
-            counter.add(record)
-            if (decision := reader.read(record)) is not None:
+    def add_step(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
+        for entry in chain[Entry](inputs, outputs):
+            counter.add(entry)
+            if (decision := reader.read(entry)) is not None:
                 decisions.append(decision)
 
-    outcome = resimulate_decisions(folder, options, add_records, on_progress)
+    outcome = resimulate_steps(folder, options, add_step, on_progress)
     journal = Journal.open(folder)
     last = min(journal.last_seq, journal.last_seq if options.until_seq is None else options.until_seq)
     counter.end(next(journal.records(last, last)).time_ns)
