@@ -4,7 +4,7 @@ The session's venues decode the bytes. Sealed segments are read from their proje
 are decoded once; the open part is decoded when it is queried. Runs no strategy code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from threading import Lock
 
@@ -59,6 +59,19 @@ class SessionRows:
         before = np.cumsum(counts) - counts  # rows of the records before, in the caller's order
         places = np.repeat(firsts - before, counts) + np.arange(int(counts.sum()))
         return found[places], counts
+
+    def blocks(self) -> Iterator[Rows]:
+        """Yield all rows, in the order of their records."""
+        context = self.context()
+        if context is None:
+            return
+        at, last = self._journal.first_seq, self._journal.last_seq
+        while at <= last:
+            with self._lock:
+                _, end, part = self._segment(at, context)
+            for rows, _ in part.rows(0, len(part.seqs)):
+                yield rows
+            at = end + 1
 
     def instruments(self) -> Sequence[Instrument]:
         """Return the instruments that rows refer to by their place."""

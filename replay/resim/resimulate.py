@@ -24,6 +24,7 @@ from engine.requests import LinkRole
 from engine.sequencer import OnStep, Sequencer, UnrecordedSequencer
 from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
 from engine.sim.exchange.exchange import TooLargeError
+from engine.sim.venue_model import VenueModel
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
@@ -43,7 +44,6 @@ from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
 from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
-from replay.resim.venue_model import VenueModel
 from replay.resim.warmup import insert_decide_command, pause_command
 
 SEQ_MAX = 2**62  # above every record: run to the end of the journal

@@ -13,8 +13,8 @@ from engine.live.lag_meter import SOURCE, LagMeter
 from engine.model import Instrument
 from engine.record_codec import text_of
 from engine.sequencer import Arrival
+from engine.sim.simulated_wires import RequestRecord
 from engine.sim.virtual_gateway import VirtualGateway
-from engine.step_context import Output
 from journal.disk import RealDisk
 from journal.errors import JournalError
 from journal.record import Kind, Record
@@ -101,10 +101,10 @@ class HostileGateway(VirtualGateway):
             at_ns = now_ns if body.state is LinkEvent.CAUGHT_UP else min(now_ns, self.sequencer.next_due_ns - 1)
             self.perform(self.sequencer.accept(Arrival(Kind.LINK, SOURCE, body=text_of(body)), at_ns).outputs)
 
-    def _send(self, output: Output, request: RequestBody) -> None:
+    def _send(self, record: RequestRecord, request: RequestBody) -> None:
         if request.mutates:
-            self.sent_seq = max(self.sent_seq, output.seq)
-        super()._send(output, request)
+            self.sent_seq = max(self.sent_seq, record.seq)
+        super()._send(record, request)
 
     def cancel_unrecorded(self) -> list[str]:
         """Cancel as the shell does after its journal failed. Return the ids of the orders that may still be open."""
@@ -114,9 +114,9 @@ class HostileGateway(VirtualGateway):
         """Let the requests on their way reach the venue, without their answers reaching anyone."""
         for coming in sorted(self._coming):
             if isinstance(coming.action, partial) and coming.action.func == self._send:
-                output, request = coming.action.args
+                record, request = coming.action.args
                 if request.mutates:
-                    self._send(output, request)
+                    self._send(record, request)
         self._coming.clear()
 
 
