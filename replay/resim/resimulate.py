@@ -17,7 +17,6 @@ from engine import upcast
 from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
-from engine.model import ONLY, find_instrument
 from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
@@ -42,7 +41,7 @@ from replay.resim.candle_sources import recorded_candles
 from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
-from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue
+from replay.resim.sim_setup import CannotResimulateError, refuse_session
 from replay.resim.timeline import Timeline
 from replay.resim.warmup import insert_decide_command, pause_command
 
@@ -195,30 +194,6 @@ class _TimeReporter:
         if records and (done := (records[-1].time_ns - self._begins_ns) // SECOND_NS) > self._done:
             self._done = done
             self._on_progress(done, self._seconds)
-
-
-def refuse_session(journal: Journal, session: SessionBody) -> None:
-    """Refuse a session that cannot be resimulated.
-
-    Raises:
-        CannotResimulateError: It has no simulated venue, no strategy, or not the instruments of its strategies.
-    """
-    refuse_unsupported_venue(journal, session)
-    if not session.strategies:
-        raise CannotResimulateError(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
-    known = {instrument.id: instrument for instrument in session.instruments}
-    declared = [
-        name
-        for strategy in session.strategies
-        if strategy.declared is not None
-        for name in strategy.declared.instruments
-    ]
-    if declared and not any(find_instrument(known, name) for name in declared):
-        symbols = ", ".join(instrument.symbol for instrument in session.instruments)
-        remedy = f' What to do: name them, since "{ONLY}" is for a single instrument.' if ONLY in declared else ""
-        raise CannotResimulateError(
-            f"{journal.folder} has {symbols}, but the strategy declares {', '.join(declared)}.{remedy}"
-        )
 
 
 class _Resimulation:
