@@ -18,6 +18,8 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import SealedSegment
 from journal.writer import JournalWriter
+from replay.rebuild import rebuild
+from replay.replay import replay_session
 from verbatim.cli import main
 
 STRATEGY = Path(__file__).resolve().parent / "strategies" / "first_quote.py"
@@ -189,6 +191,23 @@ def test_the_capture_s_own_metadata_counts(tmp_path: Path) -> None:
     assert summary["inferred"] == []
     off_lot = traded(session, *money, "--set", "strategy.first_quote.size=0.7")
     assert off_lot["resimulated"]["refused"] == 1
+
+
+def test_a_capture_of_diffs_alone_has_the_best_levels_as_quotes(tmp_path: Path) -> None:
+    events = [event for event in [*opening(), *islice(calm(), 10)] if "B" not in event]
+    dearer = [depth("BTCUSDT", 110, "100.00", "100.02"), depth("BTCUSDT", 111, "100.00", "100.02")]
+    later = ("--set", "strategy.first_quote.at_market=true", "--set", "strategy.first_quote.below=100.015")
+    session = captured(tmp_path, [*events, *dearer])
+    summary = traded(session, *later)
+    assert filled(summary) == "1"
+    assert "BTCUSDT: no quotes; the best levels of its book count" in summary["inferred"]
+    words = ["backtest", session, "--strategy", f"{STRATEGY}:Rests", "--balance", "USDT=1000000", *later]
+    verbatim(*words, "--into", tmp_path / "r")
+    assert replay_session(tmp_path / "r").identical
+    _, state, _ = rebuild(tmp_path / "r")
+    last = state.market.quote(0)
+    assert last is not None
+    assert (str(last.bid), str(last.ask), str(last.bid_size)) == ("100", "100.01", "1")
 
 
 # ---- several symbols -----------------------------------------------------------------------------------

@@ -110,6 +110,11 @@ def read_capture(
         ),
         (
             *(_inferred(one) for one in instruments if one.symbol in inferred),
+            *(
+                f"{one.symbol}: no quotes; the best levels of its book count"
+                for one in instruments
+                if one.quotes_from_book
+            ),
             *(f"left out: {_left_out(one)}" for one in refused.items()),
         ),
     )
@@ -144,6 +149,7 @@ def _as_captured(listed: Instrument, seen: Instrument, size_max: Decimal) -> Ins
         price_scale=max(listed.price_scale, seen.price_scale),
         size_scale=fitting_scale(max(_places(listed.lot_size), seen.size_scale), seen.size_scale, size_max),
         trade_stream=seen.trade_stream,
+        quotes_from_book=seen.quotes_from_book,
     )
 
 
