@@ -22,8 +22,8 @@ from engine.session_record import (
     new_engine_settings,
     newest_risk,
 )
-from engine.sim.exchange.venue_arrays import HIGHEST, LARGEST
-from engine.sim.units import ONE, PLACES
+from engine.sim.exchange.venue_arrays import PRICE_MAX, SIZE_MAX
+from engine.sim.units import PLACES
 from engine.venues.venue import CapturedMarket
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
@@ -31,7 +31,6 @@ from journal.record import plain
 from replay.captured_market import read_markets
 from replay.resim.sim_setup import CannotResimulateError
 
-PRICE_MAX, SIZE_MAX = HIGHEST // ONE, LARGEST // ONE  # what the simulated venue counts exactly
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
