@@ -1,4 +1,4 @@
-"""A Dask scheduler and two workers of this machine, one of which can be killed."""
+"""A Dask scheduler and two workers of this machine; one can be killed."""
 
 import subprocess
 import sys
