@@ -72,7 +72,7 @@ class SweepReport(msgspec.Struct, frozen=True):
 
     def html(self) -> str:
         """Return the page: one file without scripts and loads."""
-        from analysis.sweep_page import sweep_page  # noqa: PLC0415 - the page imports this module
+        from analysis.sweep_page import sweep_page
 
         return sweep_page(self)
 

@@ -29,7 +29,7 @@ def search(axes: Sequence[Axis], count: int, seed: int, run_batch: RunBatch) -> 
     """
     check_axes(axes)
     try:
-        import optuna  # noqa: PLC0415 - an extra
+        import optuna
     except ModuleNotFoundError:
         raise SweepError(
             "--search bayes needs optuna. What to do: pip install 'verbatim-trading[bayes]', or choose random."

@@ -130,7 +130,7 @@ def draw(axes: Sequence[Axis], count: int, seed: int) -> list[Variant]:
         SweepError: A parameter is missing or given twice.
     """
     check_axes(axes)
-    source = random.Random(seed)  # noqa: S311 - the seed makes the draws repeatable
+    source = random.Random(seed)
     found: dict[tuple[str, ...], Variant] = {}
     for _ in range(count * DRAWS_PER_VARIANT):
         if len(found) == count:

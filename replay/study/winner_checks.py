@@ -4,7 +4,7 @@ depend on where the data begin.
 
 import random
 from collections.abc import Sequence
-from math import exp
+from math import exp, isnan
 from pathlib import Path
 
 import msgspec
@@ -74,7 +74,7 @@ class RecursiveIndicator(msgspec.Struct, frozen=True):
 
 def drawn_models(model: VenueModel, count: int, seed: int) -> list[tuple[VenueModel, dict[str, str]]]:
     """Return models of the venue around one: all latencies times one factor, any queue, whole or partial fills."""
-    source = random.Random(seed)  # noqa: S311 - the seed makes the draws repeatable
+    source = random.Random(seed)
     found = []
     for _ in range(count):
         factor = exp(source.gauss(0, LATENCY_SIGMA))
@@ -139,7 +139,7 @@ def _terms(spec: IndicatorSpec) -> str:
 
 def _apart(values: Sequence[float | None]) -> float | None:
     """Return the largest difference from the first value, as a share of the largest magnitude."""
-    known = [value for value in values if value is not None and value == value]  # noqa: PLR0124 - not a number
+    known = [value for value in values if value is not None and not isnan(value)]
     if len(known) < len(values):
         return None
     scale = max(map(abs, known))
