@@ -26,6 +26,7 @@ def study_failures() -> Iterator[None]:
     from replay.resim.sim_setup import CannotResimulateError
     from replay.study.sweep_space import SweepError
     from replay.study.workers import WorkFailedError
+    from verbatim.sections import ConfigError
 
     try:
         yield
@@ -39,6 +40,7 @@ def study_failures() -> Iterator[None]:
         UnknownOverrideError,
         UnknownSettingError,
         CannotResimulateError,
+        ConfigError,
         NoCandlesError,
         UntrustedSourceError,
         SocketOpenedError,

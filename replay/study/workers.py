@@ -107,7 +107,7 @@ def _run_locally(work: Callable[[J], R], jobs: Sequence[J], workers: int, result
 
 def _run_on_dask(work: Callable[[J], R], jobs: Sequence[J], address: str, results: _Results[R]) -> None:
     try:
-        import distributed  # noqa: PLC0415 - an extra, and half a second to import
+        import distributed
     except ImportError:
         raise WorkFailedError("a cluster needs Dask. What to do: pip install 'verbatim-trading[cluster]'.") from None
     host, _, port = address.removeprefix("tcp://").rpartition(":")
