@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""A Dask scheduler and two workers of this machine, and a way to kill one of them."""
-=======
 """A Dask scheduler and two workers of this machine; one can be killed."""
->>>>>>> main
 
 import subprocess
 import sys
