@@ -27,7 +27,9 @@ from journal.record import Kind
 from replay.entries import Entry, text_of
 
 _COUNTED_KINDS = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
-_COUNTED_FACTS = (facts.OrderFilled, facts.Position, facts.StrategyStopped, facts.ModeChanged, facts.Pnl)
+_COUNTED_FACTS = (
+    facts.OrderFilled, facts.Position, facts.StrategyStopped, facts.ModeChanged, facts.Pnl, facts.MarketGap,
+)  # fmt: skip
 
 
 class PerformanceLine(msgspec.Struct, frozen=True):
