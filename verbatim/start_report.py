@@ -48,7 +48,7 @@ def start_values(config: SessionConfig) -> dict[str, object]:
     return {
         "venue": f"{config.venue.name} at {config.venue.rest}",
         "network": str(config.network),
-        "account": config.account,
+        "account": config.account if config.paper is None else f"{config.account}; no order leaves this process",
         "instruments": ", ".join(
             f"{own} ({symbol})" if (own := config.own_symbols.get(symbol)) else symbol for symbol in config.symbols
         ),
