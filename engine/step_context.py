@@ -47,7 +47,7 @@ class Output(msgspec.Struct, frozen=True):
     made: Record | None = None  # the record, once it was needed
 
     @classmethod
-    def of(cls, record: Record, body: OutputBody) -> "Output":
+    def from_record(cls, record: Record, body: OutputBody) -> "Output":
         """Return the output whose record is there already."""
         return cls(record.seq, record.time_ns, record.kind, record.source, record.cause, record.key, body, record)
 

@@ -88,6 +88,7 @@ class ModelRun:
             Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
             history=history,
+            encodes=False,
         )
 
     def adopt(self, balances: dict[str, str], *, handed_over: bool, has_account: bool) -> bool:
@@ -140,9 +141,9 @@ class ModelRun:
             placed = [account.orders.get(name) for name, _ in request.placed]
             if any(order is not None and order.status not in (Status.PENDING, Status.UNKNOWN) for order in placed):
                 # the venue already knows an order of it, which must not be placed twice
-                self._await_recorded(Output.of(record, request), request)
+                self._await_recorded(Output.from_record(record, request), request)
             else:
-                gateway.perform([Output.of(record, request)])
+                gateway.perform([Output.from_record(record, request)])
         gateway.perform(outputs)
 
     def _await_recorded(self, output: Output, request: RequestBody) -> None:
