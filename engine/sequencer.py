@@ -159,7 +159,7 @@ class Sequencer:
 
 
 class UnrecordedSequencer(Sequencer):
-    """A sequencer whose steps are passed on as they are: the text of an output is made when it is read."""
+    """A sequencer whose steps are passed on as they are: an output becomes text when it is read."""
 
     def __init__(self, kernel: Kernel, on_step: OnStep) -> None:
         super().__init__(kernel, _append_nothing)

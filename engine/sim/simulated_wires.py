@@ -1,8 +1,8 @@
 """The wires between one session and a simulated venue: requests and answers under way, each with its transit time.
 
-No socket and no clock: the caller moves the venue's time and calls `pass_market` and `_come`. Arrivals go to
-`accept`, `_frame_arrived` and `_link_ended` of the class that knows the session: a session in virtual time
-(virtual_gateway.py) or a paper account inside a live one (paper_broker.py).
+No socket and no clock: the caller moves the venue's time and calls `pass_market` and `_come`. Arrivals go to `accept`,
+`_frame_arrived` and `_link_ended` of the class that knows the session: a session in virtual time (virtual_gateway.py)
+or a paper account inside a live one (paper_broker.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -114,7 +114,7 @@ class SimulatedWires:
         raise NotImplementedError
 
     def _link_ended(self, source: str, reason: str) -> None:
-        """Report to the session that a link is down."""
+        """Give the session the end of a link."""
         raise NotImplementedError
 
     # ---- time

@@ -17,7 +17,6 @@ from engine import upcast
 from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
-from engine.model import ONLY, find_instrument
 from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
@@ -29,6 +28,7 @@ from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from engine.venues.candle_store import CandleStore
+from journal.frame_runs import group_frames
 from journal.progress import Progress
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
@@ -37,12 +37,11 @@ from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.imported_sessions import is_import
-from replay.replay import group_frames
 from replay.resim.candle_sources import recorded_candles
 from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
-from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue
+from replay.resim.sim_setup import CannotResimulateError, refuse_session
 from replay.resim.time_progress import TimeProgress
 from replay.resim.timeline import Timeline
 from replay.resim.warmup import insert_decide_command, pause_command
@@ -181,30 +180,6 @@ def resimulate_steps(
     return resimulation.outcome(journal.folder, count)
 
 
-def refuse_session(journal: Journal, session: SessionBody) -> None:
-    """Refuse a session that cannot be resimulated.
-
-    Raises:
-        CannotResimulateError: It has no simulated venue, no strategy, or not the instruments of its strategies.
-    """
-    refuse_unsupported_venue(journal, session)
-    if not session.strategies:
-        raise CannotResimulateError(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
-    known = {instrument.id: instrument for instrument in session.instruments}
-    declared = [
-        name
-        for strategy in session.strategies
-        if strategy.declared is not None
-        for name in strategy.declared.instruments
-    ]
-    if declared and not any(find_instrument(known, name) for name in declared):
-        symbols = ", ".join(instrument.symbol for instrument in session.instruments)
-        remedy = f' What to do: name them, since "{ONLY}" is for a single instrument.' if ONLY in declared else ""
-        raise CannotResimulateError(
-            f"{journal.folder} has {symbols}, but the strategy declares {', '.join(declared)}.{remedy}"
-        )
-
-
 class _Resimulation:
     """One resimulation: its exact part and then its modelled part."""
 
@@ -237,6 +212,7 @@ class _Resimulation:
             schema=SCHEMA,
             engine=engine,
             read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
+            paper=None,
         )
         self._body = marked(body) if options.marks else body
         self._whole = whole
