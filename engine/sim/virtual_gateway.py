@@ -33,6 +33,7 @@ class VirtualGateway(SimulatedWires):
         *,
         on_market_link: Callable[[Output, RequestBody], None] | None = None,
         history: CandleStore | None = None,
+        encodes: bool = True,
     ) -> None:
         """Connect a session to a venue.
 
@@ -44,8 +45,11 @@ class VirtualGateway(SimulatedWires):
             wires: Transit times.
             on_market_link: Handles requests about market links if a recording supplies their frames.
             history: Answers requests for bars from before the session; None: the venue does.
+            encodes: As of SimulatedWires.
         """
-        super().__init__(venue, dialect, key, wires, is_read_only=sequencer.kernel.session.body.read_only)
+        super().__init__(
+            venue, dialect, key, wires, is_read_only=sequencer.kernel.session.body.read_only, encodes=encodes
+        )
         self.sequencer = sequencer
         self.closing = False
         self._on_market_link = on_market_link
