@@ -142,8 +142,11 @@ ONLY = "*"  # a strategy's name for the single instrument of its session
 def find_instrument(instruments: Mapping[str, Instrument], name: str) -> Instrument | None:
     """Return the instrument with this id, venue symbol or own symbol, or None.
 
-    `*` matches if the session has exactly one instrument.
+    `*` matches if the session has exactly one instrument. A symbol of several venues names none of them: the id does.
     """
     if name == ONLY:
         return next(iter(instruments.values())) if len(instruments) == 1 else None
-    return instruments.get(name) or next((each for each in instruments.values() if name in each.names), None)
+    if name in instruments:
+        return instruments[name]
+    found = [each for each in instruments.values() if name in each.names]
+    return found[0] if found and len({each.venue for each in found}) == 1 else None

@@ -27,7 +27,7 @@ from engine.live.logs import LogSettings
 from engine.live.previous_session import NOT_READ, PreviousJournal, rebuilt_state, unread_journal
 from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
-from engine.live.session_status import exposure
+from engine.live.session_status import exposure, is_reconciled
 from engine.plan_terms import StopChoice
 from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody, read_session
 from engine.state.session_state import carry_over
@@ -188,7 +188,7 @@ class _Killing:
             account = session.state.account
         await trio.sleep(APART_SECONDS)
         since_seq = session.state.seq
-        while account.reconciling.done_started_seq <= since_seq:
+        while not is_reconciled(session.kernel.session, account, since_seq):
             await session.command(CommandName.RECONCILE, by=_person(), reason="kill")
             await trio.sleep(POLL_SECONDS)
             account = session.state.account

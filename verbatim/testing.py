@@ -5,7 +5,7 @@ Only time and sockets are ours: nothing waits, so an hour takes seconds, and the
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlencode
@@ -52,6 +52,7 @@ from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading, source_guard
 from engine.strategy.rule_loading import recorded_rules
+from engine.venue_choices import AccountUse
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
@@ -77,6 +78,7 @@ __all__ = [
 
 START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
+NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
 
 
@@ -206,7 +208,7 @@ class VirtualSession:
 
     def __init__(
         self,
-        venue: VirtualVenue,
+        venue: VirtualVenue | Mapping[str, VirtualVenue],
         folder: Path,
         *,
         strategies: Sequence[StrategySettings] = (),
@@ -225,22 +227,26 @@ class VirtualSession:
         safeguards: SafeguardSettings = SAFEGUARDS,
         limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
         own_symbols: dict[str, str] | None = None,  # venue symbol -> own symbol
+        uses: Mapping[str, AccountUse] = NO_USES,  # of accounts that do not trade, by venue
         is_trusted: bool = False,  # the session has this user's mark, so commands run its code without `--trust-code`
     ) -> None:
-        self.venue = venue
+        """Begin the session. Several venues are given by name: each is a `dialect` under that name."""
+        self.venues = {"": venue} if isinstance(venue, VirtualVenue) else dict(venue)
+        self.venue = next(iter(self.venues.values()))
         self.records: list[Record] = []
-        own = own_symbols or {}
-        instruments = tuple(  # which takes time
-            replace(each, own_symbol=own.get(each.symbol, "")) for each in venue.instruments()
+        one = VenueSettings(dialect, rate_limits=RateLimits(**(limits or {})))
+        venues = tuple(
+            replace(one, name=name, kind=dialect, use=uses.get(name, one.use)) if name else one for name in self.venues
         )
+        instruments = self._instruments(own_symbols or {})  # which takes time
         self.body: SessionBody = SessionBody(
             session=session,
-            started_ns=venue.now_ns,
+            started_ns=self.venue.now_ns,
             clock=ClockSettings(),
             seed=seed,
             host="test",
             versions={"engine": "test"},
-            venues=(VenueSettings(name=dialect, rate_limits=RateLimits(**(limits or {}))),),
+            venues=venues,
             instruments=instruments,
             strategies=tuple(strategies),
             risk=newest_risk(risk or RiskSettings(sell_holdings=True)),  # the account holds coins
@@ -258,11 +264,40 @@ class VirtualSession:
             self.body = marked(self.body)
         self.folder = folder
         self.writer = self._create_writer()
-        dialect_at_work = make_venue(self.body.venues[0], self.body.instruments)
         self.sequencer = Sequencer(Kernel(self.body), self._append)
-        key = dialect_at_work.signer.load_key(Credentials(API_KEY, API_SECRET))
-        self._shell = self.gateway_class(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
+        self._shells = {
+            settings.name: self._gateway(settings, at, Wires(wire_ns, wire_ns))
+            for settings, at in zip(venues, self.venues.values(), strict=True)
+        }
+        self._shell = next(iter(self._shells.values()))
+        if len(self._shells) > 1:
+            for shell in self._shells.values():
+                shell.peers = self._shells
         self._shell.perform(self.sequencer.begin(self.body))
+
+    def _gateway(self, settings: VenueSettings, venue: VirtualVenue, wires: Wires) -> VirtualGateway:
+        dialect = make_venue(settings, self.body.instruments)  # it signs
+        key = dialect.signer.load_key(Credentials(API_KEY, API_SECRET))
+        return self.gateway_class(venue, self.sequencer, dialect, key, wires)
+
+    def _instruments(self, own: Mapping[str, str]) -> tuple[Instrument, ...]:
+        """Return the instruments of all venues, whose clocks agree then."""
+        found = tuple(
+            replace(
+                each,
+                id=f"{name or each.venue}:{each.symbol}",
+                venue=name or each.venue,
+                own_symbol=own.get(each.symbol, ""),
+            )
+            for name, venue in self.venues.items()
+            for each in venue.instruments()
+        )
+        self._set_now(max(venue.now_ns for venue in self.venues.values()))
+        return found
+
+    def _set_now(self, now_ns: int) -> None:
+        for venue in self.venues.values():
+            venue.now_ns = max(now_ns, venue.now_ns)
 
     @classmethod
     def start(cls, venue: VirtualVenue, folder: Path, **settings: Any) -> Self:
@@ -285,12 +320,23 @@ class VirtualSession:
         """Advance session time until a condition holds, by at most `seconds`, or an hour."""
         end_ns = self.venue.now_ns + int((seconds or 3600) * SECOND_NS)
         while not self.closing and (until is None or not until(self)):
-            next_ns = self._shell.next_ns()
+            next_ns = min(shell.next_ns() for shell in self._shells.values())
             if next_ns > end_ns:
-                self.venue.now_ns = end_ns
+                self._set_now(end_ns)
                 break
-            self.venue.now_ns = max(next_ns, self.venue.now_ns)
-            self._shell.advance()
+            self._set_now(next_ns)
+            for shell in self._shells.values():
+                shell.advance()
+        return self
+
+    def cut(self, venue: str) -> Self:
+        """Cut the network to one venue: its links go down, and nothing reaches it."""
+        self._shells[venue].set_reachable(is_reachable=False)
+        return self
+
+    def restore(self, venue: str) -> Self:
+        """Restore the network to one venue."""
+        self._shells[venue].set_reachable(is_reachable=True)
         return self
 
     @staticmethod
@@ -310,14 +356,18 @@ class VirtualSession:
         """Stop in order and seal the journal."""
         self.command(CommandName.STOP).run(60)
         assert self.closing, "the session did not close"
-        self._shell.hang_up()
+        self._hang_up()
         return self.writer.close()
+
+    def _hang_up(self) -> None:
+        for shell in self._shells.values():
+            shell.hang_up()
 
     def kill(self) -> Path:
         """Abandon the session as a killed process does: no seal, no message to the venue."""
         if self.records:
             self.writer.wait_durable(self.records[-1].seq, 10)
-        self._shell.hang_up()
+        self._hang_up()
         self.writer.abandon()
         return self.folder
 

@@ -101,6 +101,8 @@ class VirtualGateway:
         self._frames_ns = 0  # when the last frame arrives
         self.links: dict[int, str] = {}  # connection -> source
         self._asked: dict[int, SentRequest] = {}  # by the connection of their HTTP exchange
+        self.peers: dict[str, VirtualGateway] = {}  # of a session of several venues: by venue, with this one
+        self._is_reachable = True
 
     @property
     def state(self) -> State:
@@ -181,11 +183,27 @@ class VirtualGateway:
         for output in outputs:
             record, body = output.record, output.body
             if isinstance(body, RequestBody):
-                if self._on_market_link is not None and _concerns_market(self.state, body):
-                    self._on_market_link(record, body)
-                    continue
-                self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, body))
-        self.closing = self.state.account.modes.closing
+                self.peers.get(body.venue, self).perform_request(record, body)
+        for gateway in self.peers.values() or (self,):
+            gateway.closing = self.state.account.modes.closing
+
+    def perform_request(self, record: Record, request: RequestBody) -> None:
+        """Send a request to this venue."""
+        if self._on_market_link is not None and _concerns_market(self.state, request):
+            self._on_market_link(record, request)
+            return
+        self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, request))
+
+    def set_reachable(self, *, is_reachable: bool) -> None:
+        """Cut the network between the session and the venue, or restore it."""
+        self._is_reachable = is_reachable
+        if is_reachable:
+            return
+        for conn_id in list(self.links):
+            self.venue.sim.close(conn_id, self.venue.now_ns)
+            self._down(conn_id, "unreachable")
+        for conn_id in list(self._asked):
+            self._end_exchange(conn_id, {"outcome": AnswerStatus.CUT}, b"")
 
     def _send(self, record: Record, request: RequestBody) -> None:
         sim, now_ns = self.venue.sim, self.venue.now_ns
@@ -218,6 +236,10 @@ class VirtualGateway:
 
     def _connect(self, seq: int, request: RequestBody) -> None:
         assert request.link is not None, "a connect request carries its plan"
+        if not self._is_reachable:
+            down = LinkBody(LinkEvent.DOWN, "unreachable")
+            self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(down)))
+            return
         conn_id = self.venue.new_conn_id()
         self.links[conn_id] = request.source
         if not self.venue.sim.connect(conn_id, request.link.path, self.venue.now_ns):
@@ -227,6 +249,9 @@ class VirtualGateway:
     def _http(self, record: Record, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
         now_ns = self.venue.now_ns
+        if not self._is_reachable:
+            self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "unreachable"}, b"")
+            return
         if now_ns > request.expires_ns:
             self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return

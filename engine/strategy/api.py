@@ -400,9 +400,17 @@ class View:
             return plain_position(position)
         return msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
 
-    def balance(self, asset: str) -> Decimal:
-        """Return the account's free balance of an asset."""
-        free = self._account.balances.get(asset).free
+    def balance(self, asset: str, venue: str = "") -> Decimal:
+        """Return the free balance of an asset: of the account, or of that at a venue in a session of several.
+
+        Raises:
+            LookupError: The session has several venues, and `venue` names no venue of the session.
+
+        """
+        venues = self._account.account_modes.by_venue
+        if venues and venue not in venues:
+            raise LookupError(f"venue {venue!r} is none of this session's: {', '.join(sorted(venues))}")
+        free = self._account.balances.get(asset, venue if venues else "").free
         return plain_figure(free) if self._is_plain else free
 
     def pnl(self, name: str | None = None) -> PnlFigures:
