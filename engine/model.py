@@ -142,7 +142,7 @@ ONLY = "*"  # a strategy's name for the single instrument of its session
 def find_instrument(instruments: Mapping[str, Instrument], name: str) -> Instrument | None:
     """Return the instrument with this id, venue symbol or own symbol, or None.
 
-    `*` matches if the session has exactly one instrument. A symbol of several venues names none of them: the id does.
+    `*` matches if the session has exactly one instrument. A symbol of several venues matches nothing: name its id.
     """
     if name == ONLY:
         return next(iter(instruments.values())) if len(instruments) == 1 else None

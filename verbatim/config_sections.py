@@ -36,6 +36,7 @@ from engine.session_record import (
     newest_risk,
     newest_rules,
 )
+from engine.venue_choices import VenueTrouble
 from engine.venues.venue import Network
 from verbatim.sections import ConfigError, Section
 
@@ -43,6 +44,9 @@ __all__ = ["ConfigError"]  # defined in verbatim/sections.py; every other name o
 
 RECV_WINDOW_MS_MAX = 60_000
 OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
+DIALECT = "binance_spot"  # of a venue that names none
+VENUE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
+ACCOUNT_NAME = r"^[a-z0-9_-]{1,32}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
@@ -58,7 +62,8 @@ class SessionSection(Section):
     """Where the journal goes, and what happens when it fails."""
 
     journals: Path = Path("journals")  # from the working directory, as for every other command
-    account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
+    account: str = Field(default="main", pattern=ACCOUNT_NAME)
+    on_venue_trouble: VenueTrouble = VenueTrouble.ALL  # of several venues
     seed: int | None = None
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
     on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
@@ -104,9 +109,10 @@ class ClockSection(Section):
 
 
 class VenueSection(Section):
-    """The venue: its name, addresses and how requests are sent."""
+    """A venue: its dialect, addresses and how requests are sent."""
 
-    name: str = "binance_spot"
+    name: str = ""  # of a [venue] without NAME: the dialect, as `kind`
+    kind: str = ""
     network: Network | None = None  # its addresses come from the venue's folder; None: the addresses below name it
     rest: str = Field(default="", pattern=r"^https?://")
     stream: str = Field(default="", pattern=r"^wss?://")
@@ -115,6 +121,11 @@ class VenueSection(Section):
     recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
     transport: TransportProfile = TransportProfile.STANDARD
     secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+
+    @property
+    def dialect(self) -> str:
+        """The venue's dialect."""
+        return self.kind or self.name or DIALECT
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:
@@ -135,6 +146,17 @@ class VenueSection(Section):
         if old not in OLD_TRANSPORTS:
             raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
         return values | {"transport": OLD_TRANSPORTS[old]}
+
+
+class AccountSection(Section):
+    """An account at a venue: its key and its use; the credentials are elsewhere."""
+
+    venue: str = ""  # "": the venue of the account's own name, or the only one
+    use: Literal["trades", "watches"] = "trades"
+    network: Network | None = None  # of the key
+    secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
+    keyring: str = ""  # a service of the system's keyring with the entries api_key and api_secret
+    allow_key_rights: tuple[Literal["withdrawals"], ...] = ()  # of the key, that `verbatim check` refuses otherwise
 
 
 class StrategySection(Section):

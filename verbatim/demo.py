@@ -26,6 +26,7 @@ from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
+from engine.live.venue_access import VenueAccess
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.session_record import (
     SAFETY,
@@ -188,19 +189,26 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
             monotonic_origin_ns=ready["monotonic_origin_ns"],
             speed=options.speed,
         ),
-        venue=VenueSettings(
-            rest=address, stream=stream, private=stream, recv_window_ms=min(5000 * options.speed, RECV_WINDOW_MS_MAX)
+        venues=(
+            VenueAccess(
+                settings=VenueSettings(
+                    rest=address,
+                    stream=stream,
+                    private=stream,
+                    recv_window_ms=min(5000 * options.speed, RECV_WINDOW_MS_MAX),
+                ),
+                symbols=symbols,
+                key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
+                transport=options.transport,
+            ),
         ),
-        symbols=symbols,
         strategies=strategies,
         rules=recorded_rules([]),
-        key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
         engine=scale_timeouts(new_engine_settings(), options.speed),
         safety=msgspec.structs.replace(SAFETY, blind_after_ns=SAFETY.blind_after_ns * options.speed),
         account="demo",
         seed=options.seed,
-        transport=options.transport,
         carry=False,  # each demo starts a new venue without history
     )
 

@@ -24,7 +24,7 @@ class AccountScope(NamedTuple):
 
     def rounds(self, step: StepContext) -> Rounds:
         """Return its rounds."""
-        return step.account.reconciling.of_account(self.account)
+        return step.account.reconciling.for_account(self.account)
 
     def stale_since_seq(self, step: StepContext) -> int:
         """Return the seq up to which its records may have holes."""

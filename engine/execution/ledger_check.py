@@ -105,7 +105,7 @@ def halt_for_drift(step: StepContext) -> None:
 def is_unexplained(step: StepContext, account: str) -> bool:
     """Return True if a report that no round has compared contradicts our records for longer than a moment."""
     timeout_ns = step.settings.request_timeout_ns
-    done_ns = step.account.reconciling.of_account(account).done_ns
+    done_ns = step.account.reconciling.for_account(account).done_ns
     if not step.reducer_settings.has_ledger or step.time_ns - done_ns < timeout_ns // ROUND_INTERVAL:
         return False
     is_busy = bool(step.account.requests.by_seq)  # reports come all the time, so none gets old

@@ -123,7 +123,7 @@ def _advance(step: StepContext, scope: AccountScope) -> bool:
 
 def _is_of_round(step: StepContext, pending: PendingRequest, account: str) -> bool:
     """Return True for a query of the newest round of an account."""
-    request, rounds = pending.request, step.account.reconciling.of_account(account)
+    request, rounds = pending.request, step.account.reconciling.for_account(account)
     return request.round == rounds.round and account in ("", request.venue)
 
 
@@ -158,7 +158,7 @@ def _overlapping(step: StepContext, instrument: Instrument, confirmed: str | Non
 def fail(step: StepContext, pending: PendingRequest, reason: str) -> None:
     """End the running round without a result if one of its queries failed. A timer starts another."""
     account = step.account_of(pending.request.venue)
-    rounds = step.account.reconciling.of_account(account)
+    rounds = step.account.reconciling.for_account(account)
     if pending.request.round and pending.request.round == rounds.round and rounds.running:
         text = f"{pending.request.purpose}: {reason}"
         step.emit(ReconcileFailed(rounds.round, text, account), source="reconcile")
@@ -392,5 +392,5 @@ def _queried_by_order(step: StepContext, factories: Factories, instruments: Inst
 
 def _running_round(step: StepContext, instrument: Instrument) -> int:
     """Return the number of the running round that reconciles an instrument; 0 without one."""
-    rounds = step.account.reconciling.of_account(step.account_of(instrument.venue))
+    rounds = step.account.reconciling.for_account(step.account_of(instrument.venue))
     return rounds.round if rounds.running else 0

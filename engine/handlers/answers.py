@@ -117,7 +117,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
 def _count_changes(step: StepContext, pending: PendingRequest, before: Account, first: int) -> None:
     """Record what an answer to a round changed: its outputs since `first`."""
     account = step.account_of(pending.request.venue)
-    rounds = step.account.reconciling.of_account(account)
+    rounds = step.account.reconciling.for_account(account)
     if not step.settings.order_rules or not pending.request.round or pending.request.round != rounds.round:
         return
     bodies = [output.body for output in step.outputs[first:]]

@@ -76,27 +76,30 @@ class LiveSession:
         self._end = SessionEnd()
         self._writer = self._create_journal()
         self.sequencer = Sequencer(self.kernel, self._writer.append_step)
-        ((venue_name, venue),) = self.kernel.session.venues.items()
-        self._sender = make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
+        wanted = config.by_name
+        self._senders = {
+            name: make_sender(wanted[name].transport, wanted[name].settings.rest, kept_headers=venue.kept_headers)
+            for name, venue in self.kernel.session.venues.items()
+        }
         self._refused = RefusedAddresses()
         self._links = LinkTasks(
-            {venue_name: config.venue},
+            {name: each.settings for name, each in wanted.items()},
             self.ingress,
             config.clock,
-            profile=config.transport,
+            profiles={name: each.transport for name, each in wanted.items()},
             handed_over=plan.kept,
             refused=self._refused,
         )
         self._gateway = Gateway(
             venues=dict(self.kernel.session.venues),
-            senders={venue_name: self._sender},
-            key=config.key,
+            senders=dict(self._senders),
+            keys={name: each.key for name, each in wanted.items()},
             clock=config.clock,
             ingress=self.ingress,
             links=self._links,
             nursery=nursery,
-            read_only=plan.body.read_only,
-            addresses={venue_name: config.venue.rest},
+            trading=frozenset() if plan.body.read_only else self.kernel.session.accounts.trading,
+            addresses={name: each.settings.rest for name, each in wanted.items()},
             refused=self._refused,
             history=config.history,
         )
@@ -285,7 +288,8 @@ class LiveSession:
                 self.open_links[frames.source].frames.append(frames)
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._close_journal)
-            await self._sender.close()
+            for sender in self._senders.values():
+                await sender.close()
         if self._log is not None:
             self._log.finish()
 

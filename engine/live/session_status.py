@@ -191,7 +191,7 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
 
 def rounds_of(session: SessionContext, account: Account) -> list[Rounds]:
     """Return the rounds of reconciliation of each account."""
-    return [account.reconciling.of_account(name) for name in session.accounts.scopes]
+    return [account.reconciling.for_account(name) for name in session.accounts.scopes]
 
 
 def is_reconciled(session: SessionContext, account: Account, since_seq: int) -> bool:

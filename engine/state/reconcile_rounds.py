@@ -50,7 +50,7 @@ class ReconcileRounds(Rounds, frozen=True):
     fills_queried_ns: dict[str, int] = {}  # instrument -> time of the last query for its fills
     by_venue: dict[str, Rounds] = {}
 
-    def of_account(self, account: str) -> Rounds:
+    def for_account(self, account: str) -> Rounds:
         """Return the rounds of an account, as StepContext.account_of names it."""
         return self.by_venue.get(account, _NONE) if account else self
 
@@ -63,7 +63,7 @@ class ReconcileRounds(Rounds, frozen=True):
         """Return the rounds with fields of one account's replaced."""
         if not account:
             return replace(self, **fields)
-        return replace(self, by_venue={**self.by_venue, account: replace(self.of_account(account), **fields)})
+        return replace(self, by_venue={**self.by_venue, account: replace(self.for_account(account), **fields)})
 
     def confirmed_cursor(self, instrument: str) -> str | None:
         """Return the cursor up to which every fill is booked, or None before the first page."""
@@ -80,7 +80,7 @@ class ReconcileRounds(Rounds, frozen=True):
         confirmed_key = cursors.key(cursors.start if confirmed is None else confirmed)
         places = [cursors.cursor_by_id(fill_id) for fill_id in order.fill_ids]
         return all(
-            self.of_account(account).done_started_seq > order.updated_seq
+            self.for_account(account).done_started_seq > order.updated_seq
             if place is None
             else cursors.key(place) <= confirmed_key
             for place in places
@@ -95,7 +95,7 @@ def reduce(rounds: ReconcileRounds, change: Change, at: Stamp, *, has_accounts: 
             if request.purpose is Purpose.FILLS and not request.client_order_id:
                 rounds = replace(rounds, fills_queried_ns={**rounds.fills_queried_ns, request.instrument: at.time_ns})
             account = request.venue if has_accounts else ""
-            if request.round > rounds.of_account(account).round:
+            if request.round > rounds.for_account(account).round:
                 return rounds.changed(
                     account,
                     round=request.round,
@@ -105,7 +105,7 @@ def reduce(rounds: ReconcileRounds, change: Change, at: Stamp, *, has_accounts: 
                     changed_balances=0,
                 )
             return rounds
-        case RoundChanged() if change.round == (known := rounds.of_account(change.venue)).round:
+        case RoundChanged() if change.round == (known := rounds.for_account(change.venue)).round:
             return rounds.changed(
                 change.venue,
                 changed_orders=known.changed_orders + change.orders,
@@ -118,12 +118,12 @@ def reduce(rounds: ReconcileRounds, change: Change, at: Stamp, *, has_accounts: 
             return rounds.changed(
                 change.venue,
                 done_round=change.round,
-                done_started_seq=rounds.of_account(change.venue).started_seq,
+                done_started_seq=rounds.for_account(change.venue).started_seq,
                 done_ns=at.time_ns,
                 failures=0,
             )
         case ReconcileFailed():
-            failures = rounds.of_account(change.venue).failures + 1
+            failures = rounds.for_account(change.venue).failures + 1
             return rounds.changed(change.venue, done_round=change.round, done_started_seq=-1, failures=failures)
         case LinkMoved() if not has_accounts:
             return replace(rounds, failures=0)  # with a new connection a new round may begin at once

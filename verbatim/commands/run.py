@@ -50,7 +50,7 @@ def command(
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import read_config, read_key, require_limits, session_config
+    from verbatim.config import read_config, read_keys, require_limits, session_config
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
     from verbatim.warm_up_source import with_warm_up
@@ -60,8 +60,8 @@ def command(
     console = Console(stderr=True)
     try:
         settings = read_config(config)
-        key = read_key(settings, base=config.parent)
-        chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
+        keys = read_keys(settings, base=config.parent)
+        chosen = session_config(settings, keys=keys, base=config.parent, dry_run=dry_run)
         require_limits(chosen)
     except Exception as error:
         exit_for(error)
