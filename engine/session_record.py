@@ -161,12 +161,13 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 5  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 4  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 5  # the newest revision of EngineSettings.order_rules
 TERM_RULES = 2  # the first that records triggers, native trailing stops, and terms of foreign orders and instruments
 REFUSAL_RULES = 3  # the first that records refusals that pass; plans try again after them
 RESTING_RULES = 4  # the first in which Timed and Scale try again too
+NEWEST_REASON_RULES = 5  # the first in which a breaker names the newest of equal refusals
 BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
 HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
@@ -201,7 +202,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
     # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
-    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known
+    # lines at `pnl_mark`, as reported; amounts without a rate get the first one known. 5: the ledger keeps fill ids
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -214,9 +215,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     late_waiting_max: int = 0  # it is late too if more messages wait in its queue; 0: no bound
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
-    # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
-    # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
-    # trailing stops of plans at the venue, the terms of foreign orders; 3: refusals that pass (docs/record-schema.md)
+    # revision of the rules of orders and reconciliation (docs/record-schema.md); 0: sessions recorded before them
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before

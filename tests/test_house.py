@@ -246,7 +246,6 @@ VENUE_WORDS_SPARED = {
     "engine/live/venue_server.py": "serves the simulated venue, and names its endpoints to a client that missed them",
     "engine/session_record.py": "the venue of a SESSION record that names none",
     "replay/resim/candle_sources.py": "reads files of candles as a venue publishes them",
-    "replay/resim/model_run.py": "asks the simulated venue for its instruments",
     "replay/resim/sim_setup.py": "sets the simulated venue up",
     "verbatim/commands/record.py": "the default of --venue",
     "verbatim/config_sections.py": "the default of venue.name",

@@ -443,7 +443,8 @@ def instruments_by_venue(config: Config, names: Sequence[str]) -> dict[str, dict
     for name in names:
         if not found[name]:
             raise ConfigError(
-                f"instruments: the list has no instrument of venue {name}. What to do: add one, or remove [venue.{name}]"
+                f"instruments: the list has no instrument of venue {name}. What to do: add one, or remove "
+                f"[venue.{name}]"
             )
     return found
 

@@ -45,9 +45,10 @@ from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
 from engine.sim.feeds.synthetic_feed import SyntheticMarket
 from engine.sim.sim_venue import SimVenue
+from engine.sim.simulated_wires import Wires
 from engine.sim.units import units
 from engine.sim.venue_config import AccountConfig, VenueConfig
-from engine.sim.virtual_gateway import VirtualGateway, Wires
+from engine.sim.virtual_gateway import VirtualGateway
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading, source_guard

@@ -10,6 +10,7 @@ from engine import facts
 from engine.bodies import VerdictBody
 from engine.mode_reasons import Mode
 from engine.requests import Purpose
+from engine.session_record import NEWEST_REASON_RULES
 from engine.state import (
     access,
     account_modes,
@@ -107,8 +108,15 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "seed": settings.seed,
         "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
     },
-    "breakers": lambda settings: {"settings": settings.safeguards},
-    "ledger": lambda settings: {"instruments": settings.instruments, "has_accounts": settings.has_accounts},
+    "breakers": lambda settings: {
+        "settings": settings.safeguards,
+        "keeps_newest": settings.engine.order_rules >= NEWEST_REASON_RULES,
+    },
+    "ledger": lambda settings: {
+        "instruments": settings.instruments,
+        "keeps_fill_ids": settings.keeps_fill_ids,
+        "has_accounts": settings.has_accounts,
+    },
     "pnl": lambda settings: {"settings": settings},
     "wallets": lambda settings: {"instruments": settings.instruments, "has_accounts": settings.has_accounts},
 }

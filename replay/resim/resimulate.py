@@ -24,6 +24,7 @@ from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
 from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody
 from engine.sim.exchange.exchange import TooLargeError
+from engine.sim.venue_model import VenueModel
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
@@ -36,14 +37,14 @@ from journal.writer import JournalWriter
 from replay.backtest_rules import without_silence_rules
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
+from replay.imported_sessions import is_import
 from replay.replay import group_frames
 from replay.resim.candle_sources import recorded_candles
-from replay.resim.capture_session import captured_snapshots, is_import
+from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
 from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
-from replay.resim.venue_model import VenueModel
 from replay.resim.warmup import insert_decide_command, pause_command
 
 SEQ_MAX = 2**62  # above every record: run to the end of the journal

@@ -14,9 +14,10 @@ from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
+    from engine.sim.venue_model import VenueModel
     from journal.progress import Progress
+    from replay.resim.measured_latency import MeasuredLatency
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import VenueModel
     from replay.study.trial import Trial
 
 DIFFS_SHOWN = 10
@@ -121,10 +122,10 @@ def command(
         raise click.UsageError("--until is before --from")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
+    from engine.sim.venue_model import UnknownSettingError
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import UnknownSettingError
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
     from verbatim.changed_session import changed_session
@@ -177,7 +178,7 @@ def command(
             folder,
             tried,
             changed.model,
-            changed.measured.round_trips,
+            changed.measured,
             ", ".join(part),
             notes=changed.notes,
             as_json=as_json,
@@ -201,7 +202,7 @@ def _print_result(
     folder: Path,
     tried: "Trial",
     model: "VenueModel",
-    measured_in: int,
+    measured: "MeasuredLatency",
     part: str,
     *,
     notes: tuple[str, ...],
@@ -219,7 +220,8 @@ def _print_result(
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
             "model": model.settings(),
-            "measured_in": measured_in,
+            "measured_in": measured.round_trips,
+            "given": measured.given(model),
             "inferred": notes,
             "resimulated": msgspec.to_builtins(after),
         }
@@ -237,7 +239,7 @@ def _print_result(
     name = click.get_current_context().info_name  # resim or backtest
     echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
-        echo(model.text(measured_in))
+        echo(model.text(measured.origin(model)))
     for note in notes:
         echo(note)
     if not outcome.balances_known:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.options import complete_file, log_options
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo, make_console, secho
 
 if TYPE_CHECKING:
     from engine.live.session_status import Summary
@@ -44,45 +44,49 @@ def command(
     A configuration without strategies watches the account, and sends nothing; a key that can only read is enough.
     """
     import dataclasses
-    from functools import partial
-
-    from rich.console import Console
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import read_config, read_keys, require_limits, session_config
+    from verbatim.config import read_config, read_keys, require_limits, session_config, venues_of
+    from verbatim.run_mark import marked_run
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
     from verbatim.warm_up_source import with_warm_up
     from verbatim.warmup import compile_first
 
     configure(level=log_level or "info", json_lines=as_json)
-    console = Console(stderr=True)
-    try:
-        settings = read_config(config)
-        keys = read_keys(settings, base=config.parent)
-        chosen = session_config(settings, keys=keys, base=config.parent, dry_run=dry_run)
-        require_limits(chosen)
-    except Exception as error:
-        exit_for(error)
-        raise
-    log = settings.log.settings(form="json" if as_json else log_form, level=log_level)
-    configure(level=log.level, json_lines=log.json_lines)
-    if journals is not None:
-        chosen = dataclasses.replace(chosen, journals=journals)
-    compile_first(console)  # reading bars out of a session decodes its frames
-    try:
-        chosen = with_warm_up(chosen, settings.session.warm_up if warm_up is None else warm_up)
-    except Exception as error:
-        exit_for(error)
-        raise
+    console = make_console(stderr=True)
+    with marked_run(journals) as mark:
+        try:
+            settings = read_config(config)
+            first = venues_of(settings)[0]
+            mark.identify(journals or settings.session.journals, venue=first.settings.name, account=first.alias)
+            keys = read_keys(settings, base=config.parent)
+            chosen = session_config(settings, keys=keys, base=config.parent, dry_run=dry_run)
+            require_limits(chosen)
+        except Exception as error:
+            exit_for(error)
+            raise
+        log = settings.log.settings(form="json" if as_json else log_form, level=log_level)
+        configure(level=log.level, json_lines=log.json_lines)
+        if journals is not None:
+            chosen = dataclasses.replace(chosen, journals=journals)
+        compile_first(console)  # reading bars out of a session decodes its frames
+        try:
+            chosen = with_warm_up(chosen, settings.session.warm_up if warm_up is None else warm_up)
+        except Exception as error:
+            exit_for(error)
+            raise
 
-    async def main() -> Summary:
-        on_open = partial(report_start, chosen, as_json=log.json_lines)
-        with StatusLine(is_wanted=not (no_status or log.json_lines)) as status:
-            return await run_session_config(chosen, on_status=status, on_open=on_open, log=log)
+        def on_open() -> None:
+            report_start(chosen, as_json=log.json_lines)
+            mark.remove()
 
-    summary = run_or_stop(main)
+        async def main() -> Summary:
+            with StatusLine(is_wanted=not (no_status or log.json_lines)) as status:
+                return await run_session_config(chosen, on_status=status, on_open=on_open, log=log)
+
+        summary = run_or_stop(main)
     _print_summary(summary, as_json=as_json)
     if code := exit_code(summary):
         raise SystemExit(code)
