@@ -74,6 +74,12 @@ def test_a_table_without_a_name_is_one_venue() -> None:
     assert (venue.alias, venue.settings.account) == ("other", "")
 
 
+def test_the_key_of_the_only_account_is_in_the_variables_with_and_without_its_name() -> None:
+    values = changed(instruments=["BTCUSDT"], venue={"network": "local"}, account={"two": {}}, strategy={})
+    for keys in (KEYS, {"VERBATIM_API_KEY": "key", "VERBATIM_API_SECRET": "secret"}):
+        assert session(values, keys).venues[0].key is not None
+
+
 def test_own_symbols_name_a_venue_too() -> None:
     chosen = session(changed(instruments=["BTC-USDT", "two:BTCUSDT"], symbols={"BTC-USDT": "one:BTCUSDT"}))
     assert chosen.venues[0].own_symbols == {"BTCUSDT": "BTC-USDT"}

@@ -75,9 +75,10 @@ def until(holds: Callable[[LiveSession], bool], then: Callable[[LiveSession], No
         with trio.fail_after(60):
             while not holds(session):
                 await trio.sleep(0.02)
-        if then is not None:
+        if then is None:
+            await session.command(CommandName.STOP, by="test")
+        else:
             then(session)
-        await session.command(CommandName.STOP, by="test")
 
     return drive
 
@@ -136,8 +137,9 @@ async def test_a_session_of_one_venue_is_continued_by_one_of_two(addresses: dict
     assert set(body.opening["account"]["ledger"]["by_asset"]) == {"one/BTC", "one/USDT"}
 
 
-async def test_each_account_is_locked_in_order(addresses: dict[str, str], tmp_path: Path) -> None:
-    wanted = config(addresses, tmp_path)
+async def test_each_account_is_locked_before_anything_is_read(tmp_path: Path) -> None:
+    """In the order of their names. Neither venue is up: nothing is sent to them."""
+    wanted = config(dict.fromkeys(NAMES, "http://127.0.0.1:9"), tmp_path)
     held = AccountLock(tmp_path, "two", "two")
     with pytest.raises(AccountBusyError, match="account 'two' at two is already traded"):
         await run_session_config(wanted)
@@ -162,6 +164,7 @@ async def test_the_emergency_cancel_reaches_both_venues(addresses: dict[str, str
         assert await open_orders(address) == []
 
 
+@pytest.mark.slow
 async def test_check_names_each_venue(addresses: dict[str, str], tmp_path: Path) -> None:
     found: list[Check] = []
     await check_venue_of(config(addresses, tmp_path), allowed_rights={}, report=found.append)

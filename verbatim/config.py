@@ -182,7 +182,7 @@ def venues_of(config: Config) -> tuple[NamedVenue, ...]:
 def read_keys(
     config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None
 ) -> dict[str, SecretKey]:
-    """Read the API key of each account, by venue: from the environment or, if it has none, its file or the keyring.
+    """Read the API key of each account, by venue: from the environment, else its file or the keyring.
 
     Raises:
         ConfigError: there is no key, or it cannot be used.

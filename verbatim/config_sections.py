@@ -44,7 +44,6 @@ __all__ = ["ConfigError"]  # defined in verbatim/sections.py; every other name o
 
 RECV_WINDOW_MS_MAX = 60_000
 OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
-DIALECT = "binance_spot"  # of a venue that names none
 VENUE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 ACCOUNT_NAME = r"^[a-z0-9_-]{1,32}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
@@ -111,7 +110,7 @@ class ClockSection(Section):
 class VenueSection(Section):
     """A venue: its dialect, addresses and how requests are sent."""
 
-    name: str = ""  # of a [venue] without NAME: the dialect, as `kind`
+    name: str = "binance_spot"  # of a [venue] without NAME: the dialect, as `kind`
     kind: str = ""
     network: Network | None = None  # its addresses come from the venue's folder; None: the addresses below name it
     rest: str = Field(default="", pattern=r"^https?://")
@@ -125,7 +124,7 @@ class VenueSection(Section):
     @property
     def dialect(self) -> str:
         """The venue's dialect."""
-        return self.kind or self.name or DIALECT
+        return self.kind or self.name
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:

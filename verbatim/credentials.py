@@ -63,7 +63,8 @@ def _read_credentials(
     venue: NamedVenue, environment: Mapping[str, str], base: Path | None, *, is_only: bool
 ) -> Credentials:
     """Return the credentials of one account: of the environment if it has them, else of the file or the keyring."""
-    names = credential_names("" if is_only else venue.alias)
+    choices = [credential_names(alias) for alias in (("", venue.alias) if is_only else (venue.alias,))]
+    names = next((each for each in choices if any(map(environment.get, each[:2]))), choices[0])
     given = [environment.get(name, "") for name in names]
     if any(given[:2]) and not all(given[:2]):
         raise ConfigError(f"environment: {names[0]} and {names[1]} belong together, and one is missing")

@@ -60,7 +60,7 @@ def named_venues(
             raise ConfigError(
                 f"{where}: secret_file and allow_key_rights belong to the table of its account. What to do: move them"
             )
-        if name and section.name:
+        if name and "name" in section.model_fields_set:
             raise ConfigError(f"{where}.name: its table names the venue. What to do: use kind for the dialect")
         use = AccountUse(account.use) if own_alias else AccountUse.NONE
         settings = _settings(name, section, where, speed=speed)

@@ -12,7 +12,7 @@ MEANINGS: dict[str, dict[str, str]] = {
         "symbols": 'Names of yours for instruments: `"BTC/USD" = "BTCUSDT"`.',
     },
     "VenueSection": {
-        "name": "In `[venue]`: the venue, a folder below `engine/venues`. Some only record. Empty: `binance_spot`.",
+        "name": "In `[venue]`: the venue, a folder below `engine/venues`. Some of them only record.",
         "kind": "In `[venue.NAME]`: the same. Strategies and instruments say `NAME:SYMBOL`.",
         "network": "The network, whose addresses are known. Without it, `rest` and `stream` name it.",
         "rest": "The address of the venue's HTTP interface, in place of the network's.",

@@ -401,7 +401,7 @@ class View:
         return msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
 
     def balance(self, asset: str, venue: str = "") -> Decimal:
-        """Return the free balance of an asset: of the account, or of that at a venue in a session of several.
+        """Return the free balance of an asset, in a session of several venues that at one of them.
 
         Raises:
             LookupError: The session has several venues, and `venue` names no venue of the session.
