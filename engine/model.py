@@ -135,6 +135,10 @@ class Instrument(msgspec.Struct, frozen=True):
         """All its names, as strategies, limits and commands may spell it: id, venue symbol, own symbol."""
         return (self.id, self.symbol, *((self.own_symbol,) if self.own_symbol else ()))
 
+    def is_same_market(self, other: "Instrument") -> bool:
+        """Return True for the same market, perhaps at another venue: the same assets and kind of contract."""
+        return (self.base, self.quote, self.contract) == (other.base, other.quote, other.contract)
+
 
 ONLY = "*"  # a strategy's name for the single instrument of its session
 

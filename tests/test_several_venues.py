@@ -2,6 +2,8 @@
 
 import json
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 from calm_venue import CalmVenue
@@ -9,10 +11,11 @@ from checked_sessions import CheckedSessions, check_books, mode, notes
 from msgspec.structs import replace
 
 from engine.mode_reasons import Mode
-from engine.session_record import EngineSettings, new_engine_settings
+from engine.risk_settings import ScopeLimits
+from engine.session_record import EngineSettings, RiskSettings, new_engine_settings
 from engine.venue_choices import VenueTrouble
 from journal.record import Kind
-from verbatim.testing import VirtualSession, VirtualVenue
+from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
 ONE, TWO = "one:BTCUSDT", "two:BTCUSDT"
 BALANCES = {"USDT": "50000", "BTC": "3"}
@@ -127,3 +130,52 @@ def test_cancel_all_and_flatten_reach_both_venues(trouble: VenueTrouble, start: 
     assert session.state.account.orders.live == {}
     session.stop()
     check_books(session, all_fills=False)
+
+
+# ---- a strategy on both venues ------------------------------------------------------------------
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+EDGE = {"first": ONE, "second": TWO, "edge_bps": "-100"}  # every difference is enough
+
+
+def arbitrage(begin: CheckedSessions, venues: dict[str, VirtualVenue], **more: Any) -> VirtualSession:
+    strategy = strategy_settings(EXAMPLES / "arbitrage.py", "Arbitrage", parameters=EDGE)
+    return begin(venues, strategy, **more)
+
+
+def net(session: VirtualSession) -> Decimal:
+    """Return the position over both venues."""
+    return sum((each.quantity for each in session.state.account.positions.by_key.values()), start=Decimal(0))
+
+
+def test_arbitrage_trades_both_legs(begin: CheckedSessions) -> None:
+    session = arbitrage(begin, two_venues()).run(10)
+    assert set(placed(session)) == {"one", "two"}
+    assert len(placed(session)) > 4
+    assert abs(net(session)) < Decimal("0.0001"), "fees alone are left"
+    session.stop()
+
+
+def test_a_leg_that_the_venue_refuses_is_closed_at_the_other(begin: CheckedSessions) -> None:
+    venues = two_venues()
+    session = arbitrage(begin, venues)
+    venues["two"].fault(action="reject", method="POST", path="/api/v3/order", status=400, code=-2010, msg="no funds")
+    session.run(until=lambda s: bool(s.facts("order_filled")))
+    [alone] = [each for each in session.state.account.positions.by_key.values() if each.quantity]
+    assert alone.instrument == ONE
+    session.run(5)
+    assert abs(net(session)) < Decimal("0.0001")
+    session.stop()
+
+
+def test_one_limit_counts_the_exposure_at_both_venues(begin: CheckedSessions) -> None:
+    """0.001 at one venue is within 0.0015, a second 0.001 at the other is not: that leg is refused."""
+    limits = ScopeLimits(gross_base_max=Decimal("0.0015"))
+    session = arbitrage(begin, two_venues(), risk=RiskSettings(sell_holdings=True, portfolio=limits)).run(5)
+    verdicts = [json.loads(record.body or "") for record in session.kinds(Kind.VERDICT)]
+    refused = [body for body in verdicts if not body["approved"]]
+    assert refused
+    assert all("portfolio" in reason for body in refused for reason in body["rules"].values()), refused[0]
+    worst = max(abs(Decimal(body["quantity"])) for body in session.facts("position"))
+    assert worst <= Decimal("0.001")
+    session.stop()

@@ -306,6 +306,11 @@ class View:
         """Return the trading rules of an instrument."""
         return self._instruments[name][1]
 
+    def listings(self, name: str) -> tuple[str, ...]:
+        """Return the strategy's instruments that are the market of one, at all venues of the session."""
+        one = self.instrument(name)
+        return tuple(other for other in self._instruments if self.instrument(other).is_same_market(one))
+
     def quote(self, name: str) -> Quote | None:
         """Return the newest best bid and ask, with its age; None before the first."""
         return self._market.quote(self._instruments[name][0], self.time_ns)
