@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analysis.record_stream import RecordStream
     from analysis.session_figures import SessionFigures
     from analysis.session_summary import SessionSummary
+    from analysis.session_tear_sheet import SessionTearSheet
     from analysis.state_at import StateAt
     from analysis.why import Story
     from replay.replay import ReplayResult
@@ -297,6 +298,22 @@ class Session(SessionIdentity):
 
         self._one("figures")
         return session_figures(self, with_slippage=with_slippage)
+
+    def tear_sheet(self, *, benchmark: str = "", with_prices: bool = True) -> "SessionTearSheet":
+        """Return what the session came to: equity, ratios, trades, groups. `print` it, or `write` it as a page.
+
+        Args:
+            benchmark: The instrument to hold for comparison. Default: the one with the most fills.
+            with_prices: False leaves out slippage, prices and benchmark, which read all quotes.
+
+        Raises:
+            IncompleteSessionError: It is a slice.
+            JournalError: It is an import.
+        """
+        from analysis.session_tear_sheet import session_tear_sheet
+
+        self._decided("tear_sheet")
+        return session_tear_sheet(self, benchmark=benchmark, with_prices=with_prices)
 
     def _last_filled(self) -> str:
         filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows

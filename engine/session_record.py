@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
+from engine.paper_settings import PaperSettings
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     NO_LIMITS,
@@ -105,10 +106,10 @@ class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
-        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
-        "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills",
+        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument", "strategy",
+        "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day", "hours",
+        "cooldown", "sharing", "self_trade", "equity_drift_max", "counts_fills", "placements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -142,8 +143,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
-    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
-    counts_fills: bool = False
+    counts_fills: bool = False  # rule `balance`: fills' proceeds and ended orders' locks are free before a report
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -177,9 +177,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
-        "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
-        "events_kept",
-        "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
+        "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns",
+        "access_halt_refusals", "events_kept", "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
         "reporting_currency", "pnl_mark", "order_lists", "protection_on_stop", "on_venue_trouble",
     })  # fmt: skip
 
@@ -361,7 +360,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety", "read_only"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety", "read_only", "paper"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -382,6 +381,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     safeguards: SafeguardSettings = SafeguardSettings()
     safety: SafetySettings = SafetySettings()
     read_only: bool = False  # nothing that changes the venue is requested: a dry run, or an account that is watched
+    paper: PaperSettings | None = None  # of a session whose account is simulated beside a real market
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

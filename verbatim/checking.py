@@ -13,9 +13,9 @@ import trio
 from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
 from engine.live.session_config import SessionConfig
 from engine.live.transport.http_result import HttpResult, HttpSender
-from engine.live.transport.selection import make_sender, open_websocket
+from engine.live.transport.selection import open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
-from engine.live.venue_access import VenueAccess
+from engine.live.venue_access import VenueAccess, make_venue_sender
 from engine.model import Instrument
 from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
 from engine.session_record import MILLISECOND_NS
@@ -327,8 +327,7 @@ async def check_venue_of(
 ) -> None:
     """Make the checks at each venue, and report each; `allowed_rights` are by venue."""
     for each in config.venues:
-        kept = make_venue(each.settings, ()).kept_headers
-        sender = make_sender(each.transport, each.settings.rest, kept_headers=kept)
+        sender = make_venue_sender(each)
         name = each.settings.name
         try:
             async for check in VenueChecks(config, each, sender, allowed_rights.get(name, ())).run():

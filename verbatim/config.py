@@ -24,6 +24,7 @@ from engine.session_record import (
     EngineSettings,
     SafetySettings,
 )
+from engine.sim.modelled_venue import is_modelled
 from engine.strategy.rule_loading import recorded_rules
 from engine.suggestions import suggestion
 from engine.venue_choices import AccountUse
@@ -32,27 +33,26 @@ from engine.venues.venue_lookup import make_venue
 from journal.signing import Signer
 from verbatim import credentials
 from verbatim.config_sections import (
-    ACCOUNT_NAME,
     OF_VENUES,
     OWN_SYMBOL,
+    PAPER,
     RULE_NAME,
-    VENUE_NAME,
-    AccountSection,
     ClockSection,
     EngineSection,
     LogSection,
+    PaperSection,
     RecordSection,
     RiskSection,
     RuleSection,
     SafeguardsSection,
     SessionSection,
     StrategySection,
-    VenueSection,
 )
 from verbatim.named_venues import NamedVenue, named_venues, venue_tables
 from verbatim.secret_files import read_signing_key
 from verbatim.sections import ConfigError, first_error, read_toml
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
+from verbatim.venue_sections import ACCOUNT_NAME, VENUE_NAME, AccountSection, VenueSection
 
 PREFIX = "VERBATIM_"
 # read by the compiled fold, the cache of archives, tests and benchmarks
@@ -86,6 +86,7 @@ class Config(BaseSettings):
     engine: EngineSection = EngineSection()
     safeguards: SafeguardsSection = SafeguardsSection()
     record: RecordSection = RecordSection()
+    paper: PaperSection = PaperSection()
     log: LogSection = LogSection()
 
     @classmethod
@@ -187,17 +188,20 @@ def read_keys(
     Raises:
         ConfigError: there is no key, or it cannot be used.
     """
+    if is_on_paper(config):
+        return {}
     return credentials.read_keys(venues_of(config), environment, base)
 
 
-def read_key(config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None) -> SecretKey:
-    """Read the API key of the only account.
+def read_key(
+    config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None
+) -> SecretKey | None:
+    """Read the API key of the only account; None for the paper account.
 
     Raises:
         ConfigError: there is no key, or it cannot be used.
     """
-    [key] = read_keys(config, environment, base).values()
-    return key
+    return next(iter(read_keys(config, environment, base).values()), None)
 
 
 def read_signer(config: Config, base: Path | None = None) -> Signer | None:
@@ -210,6 +214,16 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
         return None
     path = config.session.signing_key.expanduser()
     return read_signing_key(path if path.is_absolute() or base is None else base / path)
+
+
+def is_on_paper(config: Config) -> bool:
+    """Return True if the session has the paper account."""
+    return config.session.account == PAPER
+
+
+def on_paper(config: Config) -> Config:
+    """Return the configuration with the paper account."""
+    return config.model_copy(update={"session": config.session.model_copy(update={"account": PAPER})})
 
 
 # ---- sessions from configurations --------------------------------------------------------------
@@ -239,8 +253,11 @@ def session_config(
     found = venues_of(config)
     if all(each.settings.use is AccountUse.NONE for each in found):
         raise ConfigError("account: no venue has an account. What to do: add [account.NAME], or use `verbatim record`")
+    is_paper = is_on_paper(config)
     for each in found:
-        _check_account(each)
+        _check_account(each, is_paper=is_paper)
+    if is_paper:
+        _check_paper(found)
     given = {found[0].settings.name: key} if keys is None else keys
     chosen = recording_config(config, base=base)
     chosen = replace(
@@ -262,9 +279,14 @@ def session_config(
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
         venues=tuple(
-            replace(one, settings=each.settings, key=given.get(each.settings.name))
+            replace(
+                one,
+                settings=msgspec.structs.replace(each.settings, private="") if is_paper else each.settings,
+                key=given.get(each.settings.name),
+            )
             for one, each in zip(chosen.venues, found, strict=True)
         ),
+        paper=config.paper.settings() if is_paper else None,
     )
     if dry_run or not config.strategy:
         chosen = read_only(chosen)
@@ -274,7 +296,16 @@ def session_config(
     return chosen
 
 
-def _check_account(venue: NamedVenue) -> None:
+def _check_paper(venues: Sequence[NamedVenue]) -> None:
+    """Raise ConfigError if no model of the venue can have the paper account."""
+    if len(venues) > 1:
+        raise ConfigError("session.account: paper: it has one venue. What to do: trade each venue on paper by itself")
+    dialect = venues[0].section.dialect
+    if not is_modelled(dialect):
+        raise ConfigError(f"session.account: paper: no model of {dialect}. What to do: use shadow, or a test network")
+
+
+def _check_account(venue: NamedVenue, *, is_paper: bool) -> None:
     """Raise ConfigError if a venue cannot serve the account that is named for it."""
     if venue.settings.use is AccountUse.NONE:
         return
@@ -284,7 +315,7 @@ def _check_account(venue: NamedVenue) -> None:
             f"{venue.where}.{setting}: {venue.section.dialect} supports market data only. What to do: use `verbatim "
             "record`"
         )
-    if not venue.settings.private:
+    if not venue.settings.private and not is_paper:
         raise ConfigError(f"{venue.where}.private: a session that trades needs the address of the account's stream")
 
 

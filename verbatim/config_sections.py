@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from engine.live.calendars import with_windows
 from engine.live.logs import LogSettings
 from engine.live.time_zones import find_zone
-from engine.live.transport.selection import TransportProfile
+from engine.paper_settings import PaperSettings
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     CooldownSettings,
@@ -36,18 +36,17 @@ from engine.session_record import (
     newest_risk,
     newest_rules,
 )
+from engine.sim.paper_broker import check_paper_model
+from engine.sim.venue_model import UnknownSettingError, VenueModel, parse_balances, with_settings
 from engine.venue_choices import VenueTrouble
-from engine.venues.venue import Network
 from verbatim.sections import ConfigError, Section
+from verbatim.venue_sections import ACCOUNT_NAME
 
 __all__ = ["ConfigError"]  # defined in verbatim/sections.py; every other name of this module is its own
 
-RECV_WINDOW_MS_MAX = 60_000
 OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
-VENUE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
-ACCOUNT_NAME = r"^[a-z0-9_-]{1,32}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
-OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
+PAPER = "paper"  # the account that is simulated
 
 
 class BlindSection(Section):
@@ -72,6 +71,23 @@ class SessionSection(Section):
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
     warm_up: str = ""  # a session or a file whose bars precede the session's; "": the venue's
+
+
+class PaperSection(Section):
+    """The account of `session.account = "paper"`: its money, and settings of the venue's model (docs/fidelity.md)."""
+
+    balances: dict[str, str | int | Decimal] = {"USDT": "10000"}  # of its first session; later ones continue it
+    model: dict[str, str | int | Decimal] = {}  # as `--model` of backtest takes them: request_ms, fee_taker, queue
+
+    def settings(self) -> PaperSettings:
+        """Return the account as a SESSION record has it."""
+        try:
+            model = with_settings(VenueModel(), {name: str(value) for name, value in self.model.items()})
+            check_paper_model(model)
+            balances = parse_balances({asset: str(amount) for asset, amount in self.balances.items()})
+        except UnknownSettingError as error:
+            raise ConfigError(f"paper: {error}") from None
+        return PaperSettings(balances, model.settings())
 
 
 class RecordSection(Section):
@@ -105,57 +121,6 @@ class ClockSection(Section):
     speed: int = Field(default=1, ge=1, le=1000)
     session_origin_ns: int = 0
     monotonic_origin_ns: int = 0
-
-
-class VenueSection(Section):
-    """A venue: its dialect, addresses and how requests are sent."""
-
-    name: str = "binance_spot"  # of a [venue] without NAME: the dialect, as `kind`
-    kind: str = ""
-    network: Network | None = None  # its addresses come from the venue's folder; None: the addresses below name it
-    rest: str = Field(default="", pattern=r"^https?://")
-    stream: str = Field(default="", pattern=r"^wss?://")
-    private: str = Field(default="", pattern=r"^wss?://")  # a session with an account needs it
-    allow_key_rights: tuple[Literal["withdrawals"], ...] = ()  # of the key, that `verbatim check` refuses otherwise
-    recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
-    transport: TransportProfile = TransportProfile.STANDARD
-    secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
-
-    @property
-    def dialect(self) -> str:
-        """The venue's dialect."""
-        return self.kind or self.name
-
-    @model_validator(mode="after")
-    def _is_named(self) -> Self:
-        if self.network is None and not (self.rest and self.stream):
-            raise ValueError("name a network (live, testnet or local), or the addresses rest and stream")
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_old_name(cls, values: Any) -> Any:
-        """Accept `http`, the name of `transport` in earlier versions."""
-        if not isinstance(values, dict) or "http" not in values:
-            return values
-        if "transport" in values:
-            raise ValueError("http is the old name of transport; remove it")
-        values = dict(values)
-        old = values.pop("http")
-        if old not in OLD_TRANSPORTS:
-            raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
-        return values | {"transport": OLD_TRANSPORTS[old]}
-
-
-class AccountSection(Section):
-    """An account at a venue: its key and its use; the credentials are elsewhere."""
-
-    venue: str = ""  # "": the venue of the account's own name, or the only one
-    use: Literal["trades", "watches"] = "trades"
-    network: Network | None = None  # of the key
-    secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
-    keyring: str = ""  # a service of the system's keyring with the entries api_key and api_secret
-    allow_key_rights: tuple[Literal["withdrawals"], ...] = ()  # of the key, that `verbatim check` refuses otherwise
 
 
 class StrategySection(Section):

@@ -43,9 +43,9 @@ from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from verbatim.config import scale_timeouts
-from verbatim.config_sections import RECV_WINDOW_MS_MAX
 from verbatim.runner import StatusLine, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
+from verbatim.venue_sections import RECV_WINDOW_MS_MAX
 
 VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture is unpacked first
 POLL_SECONDS = 0.2

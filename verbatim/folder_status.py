@@ -259,7 +259,7 @@ def _read_begun(row: SessionNow, journal: Journal, body: SessionBody, journals: 
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
         ended="" if row.is_live else "closed" if journal.closed else "stopped",
         age_s=_age_s(folder, last.time_ns, is_scaled=body.clock.speed != 1),
-        guard=guard_status(journals, venue, body.account) if is_traded else None,
+        guard=guard_status(journals, venue, body.account) if is_traded and body.paper is None else None,
     )
     if row.is_live:
         answer = _ask_process(folder, body)

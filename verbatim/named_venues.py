@@ -12,8 +12,8 @@ from engine.session_record import VenueSettings
 from engine.venue_choices import AccountUse
 from engine.venues.venue import Endpoints, Network
 from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
-from verbatim.config_sections import RECV_WINDOW_MS_MAX, AccountSection, VenueSection
 from verbatim.sections import ConfigError
+from verbatim.venue_sections import RECV_WINDOW_MS_MAX, AccountSection, VenueSection
 
 ONLY = ""  # the key of a [venue] without NAME
 

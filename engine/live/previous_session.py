@@ -86,6 +86,8 @@ def _is_before(wanted: SessionConfig, body: SessionBody) -> bool:
     """Return True if a session traded one of the accounts, or is a recording as the new one."""
     if body.resimulated is not None or body.read_only:
         return False  # its orders and fills are simulated, or it sent none
+    if (body.paper is None) != (wanted.paper is None):
+        return False  # an account on paper and one at the venue continue only themselves
     if not wanted.account:
         return not body.account and _names(body) == [each.settings.name for each in wanted.venues]
     return is_continued(accounts_of(body.account, body.venues), wanted.accounts)

@@ -10,6 +10,7 @@ import msgspec
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
 from engine.live.venue_access import VenueAccess
+from engine.paper_settings import PaperSettings
 from engine.sequencer import Arrival
 from engine.session_record import (
     SAFEGUARDS,
@@ -59,6 +60,7 @@ class SessionConfig:
     read_seconds_max: float = 0  # for reading that session; then this one begins without its state. 0: no limit
     history: CandleStore | None = None  # answers requests for bars from before the session; None: the venue does
     read_only: bool = False  # nothing that changes the venue is sent: a dry run, or an account that is watched
+    paper: PaperSettings | None = None  # the account is simulated in this process, and there is no key
 
     @property
     def venue(self) -> VenueSettings:
@@ -84,7 +86,7 @@ class SessionConfig:
     def trades_real_money(self) -> bool:
         """True if the session's strategies may send orders to a live venue."""
         is_live = any(each.trades and each.network is Network.LIVE for each in self.venues)
-        return bool(self.strategies) and not self.read_only and is_live
+        return bool(self.strategies) and not self.read_only and self.paper is None and is_live
 
 
 def accounts_of(account: str, venues: Iterable[VenueSettings]) -> dict[str, str]:

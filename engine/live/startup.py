@@ -23,8 +23,7 @@ from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.time_zones import tzdata_version
 from engine.live.transport.http_result import HttpResult, HttpSender
-from engine.live.transport.selection import make_sender
-from engine.live.venue_access import VenueAccess
+from engine.live.venue_access import VenueAccess, make_venue_sender
 from engine.record_codec import text_of
 from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
@@ -148,6 +147,7 @@ def session_body(
         opening=before.opening,
         safeguards=wanted.safeguards,
         read_only=wanted.read_only,
+        paper=wanted.paper,
     )
     return marked(body)
 
@@ -160,8 +160,7 @@ def next_start_ns(journals: Path) -> int:
 
 async def describe_venue(wanted: VenueAccess, clock: SessionClock) -> tuple[InstrumentsReport, Arrival]:
     """Return what a venue says of its instruments and limits, over its own connection."""
-    kept_headers = make_venue(wanted.settings, ()).kept_headers
-    sender = make_sender(wanted.transport, wanted.settings.rest, kept_headers=kept_headers)
+    sender = make_venue_sender(wanted)
     try:
         return await request_instruments(wanted, sender, clock)
     finally:

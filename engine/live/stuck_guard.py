@@ -24,7 +24,7 @@ from engine.live.clock import wall_ns
 from engine.live.emergency import EmergencyCancel
 from engine.live.session_config import SessionConfig, StartPlan
 from engine.live.transport.http_result import HttpResult
-from engine.live.transport.selection import make_sender
+from engine.live.venue_access import make_venue_sender
 from engine.requests import AnswerStatus, Unsigned
 from engine.state.session_state import Account
 from journal.record import Kind, Record, canonical
@@ -153,10 +153,7 @@ async def _cancel(plan: StartPlan) -> str:
     first = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
     context = rebuilder_of(first).session  # it runs no strategy's code
     wanted = config.by_name
-    senders = {
-        name: make_sender(wanted[name].transport, wanted[name].settings.rest, kept_headers=venue.kept_headers)
-        for name, venue in context.venues.items()
-    }
+    senders = {name: make_venue_sender(each) for name, each in wanted.items()}
 
     async def send(venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
         now_ns = config.clock.now_ns()

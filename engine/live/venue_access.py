@@ -1,14 +1,15 @@
-"""The access of a session to one venue: addresses, instruments, key and transport. Values only."""
+"""The access of a session to one venue: addresses, instruments, key and transport, and the sender that uses it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from engine.live.transport.selection import TransportProfile
+from engine.live.transport.http_result import HttpSender
+from engine.live.transport.selection import TransportProfile, make_sender
 from engine.session_record import VenueSettings
 from engine.venue_choices import AccountUse
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Network
-from engine.venues.venue_lookup import network_of, venue_class
+from engine.venues.venue_lookup import make_venue, network_of, venue_class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,3 +41,9 @@ class VenueAccess:
     def instrument_ids(self) -> tuple[str, ...]:
         """The ids of its instruments."""
         return tuple(f"{self.name}:{symbol}" for symbol in self.symbols)
+
+
+def make_venue_sender(access: VenueAccess) -> HttpSender:
+    """Return what sends requests to a venue."""
+    kept_headers = make_venue(access.settings, ()).kept_headers
+    return make_sender(access.transport, access.settings.rest, kept_headers=kept_headers)

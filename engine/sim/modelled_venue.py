@@ -6,7 +6,8 @@ Backtests, resimulations and paper sessions build it here, so one model gives on
 from collections.abc import Mapping
 
 from engine.lifecycle import Status
-from engine.session_record import SessionBody
+from engine.session_record import SessionBody, VenueSettings
+from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import SymbolRules, rules_of
 from engine.sim.exchange import adoption
 from engine.sim.feeds.recorded_feed import RecordedMarket
@@ -17,6 +18,7 @@ from engine.sim.venue_model import QUEUES, VenueModel
 from engine.sim.wire import HttpRequest
 from engine.state.orders import Order
 from engine.state.session_state import State
+from engine.venues.venue_lookup import UnknownVenueError, venue_class
 
 ACCOUNT_KEY = "resimulated"  # the API key and the name of the account
 EXCHANGE_INFO_REQUEST = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
@@ -37,6 +39,14 @@ class ModelledVenue:
         """Return the id of a new connection."""
         self._conn_ids += 1
         return self._conn_ids
+
+
+def is_modelled(venue: str) -> bool:
+    """Return True if the simulated venue uses the protocol of this venue's account."""
+    try:
+        return bool(venue_class(VenueSettings(name=venue)).sim_protocol == PROTOCOL)
+    except UnknownVenueError:
+        return False
 
 
 def symbol_rules(session: SessionBody) -> dict[str, SymbolRules]:

@@ -11,13 +11,13 @@ from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.record_codec import text_of
 from engine.requests import AnswerStatus, LinkRole, Purpose
 from engine.sequencer import Arrival, Sequencer
-from engine.sim.simulated_wires import LiveLink, SimulatedWires, Wires
+from engine.sim.simulated_wires import LiveLink, RequestRecord, SimulatedWires, Wires
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
-from journal.record import Kind, Record
+from journal.record import Kind
 
 UNREACHABLE = "unreachable"
 
@@ -33,7 +33,7 @@ class VirtualGateway(SimulatedWires):
         key: SecretKey,
         wires: Wires,
         *,
-        on_market_link: Callable[[Record, RequestBody], None] | None = None,
+        on_market_link: Callable[[Output, RequestBody], None] | None = None,
         history: CandleStore | None = None,
     ) -> None:
         """Connect a session to a venue.
@@ -92,18 +92,18 @@ class VirtualGateway(SimulatedWires):
     def perform(self, outputs: Sequence[Output]) -> None:
         """Send the requests among the outputs of a step."""
         for output in outputs:
-            record, body = output.record, output.body
+            body = output.body
             if isinstance(body, RequestBody):
-                self.peers.get(body.venue, self).perform_request(record, body)
+                self.peers.get(body.venue, self).perform_request(output, body)
         for gateway in self.peers.values() or (self,):
             gateway.closing = self.state.account.modes.closing
 
-    def perform_request(self, record: Record, request: RequestBody) -> None:
+    def perform_request(self, output: Output, request: RequestBody) -> None:
         """Send a request to this venue."""
         if self._on_market_link is not None and _concerns_market(self.state, request):
-            self._on_market_link(record, request)
+            self._on_market_link(output, request)
             return
-        self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, request))
+        self.later(self._way_ns(self.wires.request_ns), partial(self._send, output, request))
 
     def set_reachable(self, *, is_reachable: bool) -> None:
         """Cut the network between the session and the venue, or restore it."""
@@ -116,7 +116,7 @@ class VirtualGateway(SimulatedWires):
         for conn_id in list(self._asked):
             self._end_exchange(conn_id, {"outcome": AnswerStatus.CUT}, b"")
 
-    def _send(self, record: Record, request: RequestBody) -> None:
+    def _send(self, record: RequestRecord, request: RequestBody) -> None:
         if request.purpose is Purpose.HISTORY and (self._history is not None or request.unsigned is None):
             meta, body = stored_answer(self._history, self.state.market.instruments, request)
             self.answered(record, request, {**meta, "sent_ns": self.venue.now_ns - self.wires.request_ns}, body)
@@ -130,7 +130,7 @@ class VirtualGateway(SimulatedWires):
         down = LinkBody(LinkEvent.DOWN, UNREACHABLE)
         self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(down)))
 
-    def _http(self, record: Record, request: RequestBody) -> None:
+    def _http(self, record: RequestRecord, request: RequestBody) -> None:
         if self._is_reachable:
             super()._http(record, request)
         else:

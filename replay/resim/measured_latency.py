@@ -4,8 +4,10 @@ from statistics import median
 
 import msgspec
 
+from engine.paper_settings import PaperSettings
 from engine.record_codec import read_request
 from engine.requests import Purpose
+from engine.sim.paper_broker import paper_model
 from engine.sim.venue_model import VenueModel
 from journal.reader import Journal
 from journal.record import Kind
@@ -21,6 +23,7 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
     model: VenueModel
     round_trips: int  # the number that were measured; 0: the times are the defaults
     ways_ns: tuple[int, ...] = ()  # half of each round trip, in their order
+    is_stated: bool = False  # a paper account states the model
 
     def given(self, model: VenueModel) -> list[str]:
         """Return the names of the measured latencies that settings replaced in a model."""
@@ -29,12 +32,20 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
     def origin(self, model: VenueModel) -> str:
         """Say where the latencies of a model come from, which began as the measured one."""
         origin = "not measured: the journal contains no orders to estimate latency from"
-        if self.round_trips:
+        if self.is_stated:
+            origin = "those of the paper account"
+        elif self.round_trips:
             origin = f"measured in {self.round_trips:,} round trips"
         given = self.given(model)
         if len(given) == len(MEASURED):
             return "given"
         return f"{' and '.join(given)} given, the rest {origin}" if given else origin
+
+
+def session_model(journal: Journal, paper: PaperSettings | None) -> MeasuredLatency:
+    """Return the model of a paper account, or without one the model that is estimated from a journal."""
+    measured = measure_latency(journal)
+    return measured if paper is None else msgspec.structs.replace(measured, model=paper_model(paper), is_stated=True)
 
 
 def measure_latency(journal: Journal) -> MeasuredLatency:

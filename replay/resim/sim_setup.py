@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from engine import facts
+from engine.model import ONLY, find_instrument
 from engine.record_codec import read_fact, read_request
-from engine.session_record import SessionBody, VenueSettings
-from engine.sim.binance import PROTOCOL
+from engine.session_record import SessionBody
 from engine.sim.feeds.recorded_feed import RecordedMarket
-from engine.sim.modelled_venue import adopt_state, build_venue, symbol_rules
+from engine.sim.modelled_venue import adopt_state, build_venue, is_modelled, symbol_rules
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import ONE, units
 from engine.sim.venue_model import VenueModel
 from engine.state.orders import Order
 from engine.state.session_state import State
-from engine.venues.venue_lookup import UnknownVenueError, installed_venues, venue_class
+from engine.venues.venue_lookup import installed_venues
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.timeline import Timeline
@@ -36,20 +36,36 @@ def refuse_unsupported_venue(journal: Journal, session: SessionBody) -> None:
     if journal.left_out:
         raise CannotResimulateError(f"{journal.folder} is a slice. What to do: resimulate the whole session.")
     names = [venue.name for venue in session.venues]
-    if len(names) != 1 or not _is_modelled(names[0]):
-        modelled = ", ".join(name for name in installed_venues() if _is_modelled(name))
+    if len(names) != 1 or not is_modelled(names[0]):
+        modelled = ", ".join(name for name in installed_venues() if is_modelled(name))
         raise CannotResimulateError(
             f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; only one of "
             f"{modelled} can be simulated."
         )
 
 
-def _is_modelled(venue: str) -> bool:
-    """Return True if the simulated venue uses the protocol of this venue's account."""
-    try:
-        return bool(venue_class(VenueSettings(name=venue)).sim_protocol == PROTOCOL)
-    except UnknownVenueError:
-        return False
+def refuse_session(journal: Journal, session: SessionBody) -> None:
+    """Refuse a session that cannot be resimulated.
+
+    Raises:
+        CannotResimulateError: It has no simulated venue, no strategy, or not the instruments of its strategies.
+    """
+    refuse_unsupported_venue(journal, session)
+    if not session.strategies:
+        raise CannotResimulateError(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
+    known = {instrument.id: instrument for instrument in session.instruments}
+    declared = [
+        name
+        for strategy in session.strategies
+        if strategy.declared is not None
+        for name in strategy.declared.instruments
+    ]
+    if declared and not any(find_instrument(known, name) for name in declared):
+        symbols = ", ".join(instrument.symbol for instrument in session.instruments)
+        remedy = f' What to do: name them, since "{ONLY}" is for a single instrument.' if ONLY in declared else ""
+        raise CannotResimulateError(
+            f"{journal.folder} has {symbols}, but the strategy declares {', '.join(declared)}.{remedy}"
+        )
 
 
 def build_recorded_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:

@@ -26,7 +26,7 @@ from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.resim.measured_latency import MEASURED, measure_latency
+from replay.resim.measured_latency import MEASURED, session_model
 from replay.resim.sim_setup import build_recorded_venue, opening_balances, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
 
@@ -98,7 +98,7 @@ def fidelity(
     journal = Journal.open(folder)
     session = read_session(journal.session_record().body or "")
     refuse_unsupported_venue(journal, session)
-    latency = measure_latency(journal)
+    latency = session_model(journal, session.paper)
     recorded, rates = recorded_orders(journal)
     if not recorded:
         raise NothingSentError(f"{folder} sent no order, so no model can be compared with it.")
@@ -108,7 +108,7 @@ def fidelity(
         for record in journal.records(kinds=(Kind.REQUEST,))
         if read_request(record.body or "").purpose in COMPARED_PURPOSES
     ]
-    offset_ns = _venue_clock_offset_ns(journal)
+    offset_ns = _venue_clock_offset_ns(journal) if session.paper is None else 0  # on paper they are one clock
     timeline = Timeline(journal, SessionContext(session, {}), journal.last_seq, frozenset())
     tries: dict[int, FidelityRow] = {}
 

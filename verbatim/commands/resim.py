@@ -14,10 +14,13 @@ from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
+    from analysis.session_tear_sheet import SessionTearSheet
+    from engine.live.session_config import SessionConfig
     from engine.sim.venue_model import VenueModel
     from journal.progress import Progress
     from replay.resim.measured_latency import MeasuredLatency
     from replay.resim.resimulate import ResimOptions
+    from replay.study.tear_sheet import TearSheetReader
     from replay.study.trial import Trial
 
 DIFFS_SHOWN = 10
@@ -30,6 +33,12 @@ DIFFS_SHOWN = 10
     shell_complete=complete_file,
     metavar="FILE[:CLASS]",
     help="Decide with this strategy in place of the recorded one.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Decide as `run` with this configuration: its strategies, limits and settings, and the money and model of "
+    "[paper]. All is modelled.",
 )
 @click.option(
     "--set",
@@ -87,6 +96,12 @@ DIFFS_SHOWN = 10
     type=click.Path(path_type=Path),
     help="The new folder of its journal; else one in resims, beside the journals.",
 )
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the tear sheet as a page: charts, trades, prices with fills.",
+)
 @click.option("--no-journal", is_flag=True, help="Only print the summary, which takes half the time.")
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
@@ -97,6 +112,7 @@ def command(
     *,
     session: str,
     strategy: str | None,
+    config: Path | None,
     settings: tuple[str, ...],
     from_seq: int | None,
     until_seq: int | None,
@@ -107,6 +123,7 @@ def command(
     quote_assets: tuple[str, ...],
     warm_up: str | None,
     into: Path | None,
+    html: Path | None,
     no_journal: bool,
     trust_code: bool,
     journals: Path,
@@ -120,12 +137,17 @@ def command(
     """
     if from_seq is not None and until_seq is not None and until_seq < from_seq:
         raise click.UsageError("--until is before --from")
+    if config is not None and strategy is not None:
+        raise click.UsageError("--config names its strategies, so --strategy has no place")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise click.UsageError(f"--html: there is no folder {html.parent}")
     from engine.sim.venue_model import UnknownSettingError
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
+    from replay.study.tear_sheet import TearSheetReader
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
     from verbatim.changed_session import changed_session
@@ -139,6 +161,7 @@ def command(
         changed = changed_session(
             opened,
             strategy=None if strategy is None else read_strategy(strategy),
+            configured=_read_configuration(config),
             settings=parse_settings(settings),
             model=parse_settings(model_settings),
             balances=parse_settings(balances),
@@ -154,7 +177,7 @@ def command(
             wanted = ResimOptions(
                 session=changed.body,
                 model=changed.model,
-                modelled=modelled or from_seq is not None,
+                modelled=modelled or from_seq is not None or config is not None,
                 from_seq=from_seq or 0,
                 until_seq=until_seq,
                 balances=changed.balances,
@@ -162,18 +185,21 @@ def command(
                 history=None if warm_up is None else read_candles(warm_up, journals),
                 changes=(
                     *([f"strategy {strategy}"] if strategy else []),
+                    *([f"configuration {config.name}"] if config else []),
                     *([f"warm-up {warm_up}"] if warm_up else []),
                     *settings,
                     *part,
                     *changed.notes,
                 ),
             )
+            reader = TearSheetReader()
             with progress("resimulating", "s of the session") as line:
                 tried = (
-                    run_trial(folder, wanted, line.report)
+                    run_trial(folder, wanted, line.report, more_readers=[reader])
                     if no_journal
                     else _written(folder, into or new_resim_folder(journals), wanted, line.report)
                 )
+        sheet = _tear_sheet(tried, reader if no_journal else None) if wanted.modelled or html is not None else None
         _print_result(
             folder,
             tried,
@@ -181,10 +207,24 @@ def command(
             changed.measured,
             ", ".join(part),
             notes=changed.notes,
+            sheet=sheet,
             as_json=as_json,
         )
+        if html is not None and sheet is not None:
+            sheet.write(html)
+            echo(f"tear sheet: {html}", err=as_json)
+        if tried.outcome.folder != folder and not as_json:
+            echo(str(tried.outcome.folder))
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
+
+
+def _read_configuration(path: Path | None) -> "SessionConfig | None":
+    if path is None:
+        return None
+    from verbatim.configured_session import read_for_backtest
+
+    return read_for_backtest(path)
 
 
 def _written(folder: Path, into: Path, wanted: "ResimOptions", on_progress: "Progress") -> "Trial":
@@ -198,6 +238,17 @@ def _written(folder: Path, into: Path, wanted: "ResimOptions", on_progress: "Pro
     return Trial(outcome, session_performance(outcome.folder), session_decisions(outcome.folder))
 
 
+def _tear_sheet(tried: "Trial", reader: "TearSheetReader | None") -> "SessionTearSheet":
+    """Return the tear sheet of the new journal; without one, that of the trial's records, which lacks prices."""
+    from analysis.session import Session
+    from analysis.session_tables import SessionPlace
+    from analysis.session_tear_sheet import SessionTearSheet
+
+    if reader is not None:
+        return SessionTearSheet(reader.sheet())
+    return Session([SessionPlace(tried.outcome.folder)]).tear_sheet()
+
+
 def _print_result(
     folder: Path,
     tried: "Trial",
@@ -206,6 +257,7 @@ def _print_result(
     part: str,
     *,
     notes: tuple[str, ...],
+    sheet: "SessionTearSheet | None",
     as_json: bool,
 ) -> None:
     """Print the result; `part` names the part of the session that was used, if not all of it."""
@@ -225,6 +277,7 @@ def _print_result(
             "inferred": notes,
             "resimulated": msgspec.to_builtins(after),
         }
+        said |= {} if sheet is None else {"tear_sheet": sheet.as_json()}
         echo(
             json.dumps(
                 said
@@ -256,5 +309,5 @@ def _print_result(
         other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder
     ):
         echo(f"  {line}")
-    if outcome.folder != folder:
-        echo(str(outcome.folder))
+    if sheet is not None:
+        echo(f"\n{sheet}")

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     help="Bars from before the session, for strategies with a WarmUp, in place of the venue's; overrides "
     "session.warm_up.",
 )
+@click.option(
+    "--paper",
+    is_flag=True,
+    help='Trade on paper, as session.account = "paper" does: no key is read, and no order leaves this process.',
+)
 @click.option("--dry-run", is_flag=True, help="Read the account, record intents and verdicts, and send nothing.")
 @log_options
 @click.option("--no-status", is_flag=True, help="Draw no status line. It is drawn on a terminal only.")
@@ -33,6 +38,7 @@ def command(
     *,
     journals: Path | None,
     warm_up: str | None,
+    paper: bool,
     dry_run: bool,
     log_form: str | None,
     log_level: str | None,
@@ -47,7 +53,7 @@ def command(
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import read_config, read_keys, require_limits, session_config, venues_of
+    from verbatim.config import on_paper, read_config, read_keys, require_limits, session_config, venues_of
     from verbatim.run_mark import marked_run
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
@@ -58,7 +64,7 @@ def command(
     console = make_console(stderr=True)
     with marked_run(journals) as mark:
         try:
-            settings = read_config(config)
+            settings = on_paper(read_config(config)) if paper else read_config(config)
             first = venues_of(settings)[0]
             mark.identify(journals or settings.session.journals, venue=first.settings.name, account=first.alias)
             keys = read_keys(settings, base=config.parent)
