@@ -248,7 +248,7 @@ VENUE_WORDS_SPARED = {
     "engine/session_record.py": "the venue of a SESSION record that names none",
     "replay/resim/candle_sources.py": "reads files of candles as a venue publishes them",
     "verbatim/commands/record.py": "the default of --venue",
-    "verbatim/config_sections.py": "the default of venue.name",
+    "verbatim/venue_sections.py": "the default of venue.name",
     "verbatim/hostile/emergency_run.py": "answers the emergency cancel from the simulated venue",
     "verbatim/hostile/fault_plan.py": "scripts faults of the simulated venue's endpoints and events",
     "verbatim/hostile/sparse_market.py": "writes the simulated venue's market messages",
