@@ -450,7 +450,7 @@ def test_a_paper_configuration_needs_no_key_and_trades_no_money(tmp_path: Path) 
         {"USDT": "100000", "BTC": "2"},
         with_settings(VenueModel(), {"request_ms": "2", "answer_ms": "2", "queue": "power"}).settings(),
     )
-    assert (chosen.key, chosen.venue.private, chosen.trades_real_money) == (None, "", False)
+    assert (chosen.venues[0].key, chosen.venue.private, chosen.trades_real_money) == (None, "", False)
     other = read_config(configuration(tmp_path, "https://api.binance.com", account="main"), {})
     with pytest.raises(ConfigError, match="no credentials"):
         read_key(other, {})
@@ -487,7 +487,7 @@ async def test_the_gateway_of_a_paper_session_signs_and_sends_nothing(tmp_path: 
     async with trio.open_nursery() as nursery:
         gateway = PaperGateway(
             venues={"binance_spot": BinanceSpot(())}, senders={"binance_spot": Refusing()},  # type: ignore[dict-item]  # it must not be called
-            key=None, clock=SessionClock.wall(), ingress=ingress, links=None, nursery=nursery, read_only=False,  # type: ignore[arg-type]
+            keys={}, clock=SessionClock.wall(), ingress=ingress, links=None, nursery=nursery, trading=("binance_spot",),  # type: ignore[arg-type]
         )  # fmt: skip
         for mutates in (True, False):
             request = RequestBody(Purpose.PLACE, "binance_spot", mutates, 2**62, SECOND_NS, unsigned=place)

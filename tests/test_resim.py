@@ -16,6 +16,7 @@ from engine.facts import OrderFilled
 from engine.live.clock import SessionClock
 from engine.live.previous_session import PreviousJournal, restore_previous
 from engine.live.session_config import SessionConfig
+from engine.live.venue_access import VenueAccess
 from engine.market.rows import TIME_NS
 from engine.record_codec import read_fact, read_request
 from engine.requests import Purpose
@@ -289,8 +290,8 @@ def test_no_session_continues_from_a_resimulation(recorded_session: Path, tmp_pa
     """Leave a newer resimulation among the journals: it must not become the previous session."""
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
     resim(recorded_session, where, overrides={"strategy.quoter.size": "0.002"})
-    clock = SessionClock.wall()
-    options = SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    venue = VenueAccess(settings=VenueSettings(), symbols=("BTCUSDT",))
+    options = SessionConfig(journals=tmp_path, clock=SessionClock.wall(), venues=(venue,))
     assert restore_previous(options) == PreviousJournal()
     shutil.copytree(recorded_session, tmp_path / "20260101T000000Z-aaaaaaaa")
     before = restore_previous(options)

@@ -21,7 +21,7 @@ from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import OnStep, Sequencer, UnrecordedSequencer
-from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
+from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody
 from engine.sim.exchange.exchange import TooLargeError
 from engine.sim.venue_model import VenueModel
 from engine.state.session_state import State
@@ -34,6 +34,7 @@ from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.trust_key import marked
 from journal.writer import JournalWriter
+from replay.backtest_rules import without_silence_rules
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.imported_sessions import is_import
