@@ -90,6 +90,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "trailing_delta_max",
             "forbids",
             "trade_stream",
+            "half_spread_ppm",
         }
     )
 
@@ -128,6 +129,8 @@ class Instrument(msgspec.Struct, frozen=True):
     forbids: tuple[OrderTerm, ...] = ()  # terms that the venue has, but not for this instrument
     # the stream whose trades count, where a capture has two that report each trade; "": the only one
     trade_stream: str = ""
+    # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
+    half_spread_ppm: int = -1
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

@@ -16,7 +16,7 @@ from engine.session_record import SessionBody, StrategySettings
 from journal.reader import Journal
 from replay.code_trust import refuse_untrusted_code
 from replay.overrides import apply_overrides, with_strategy
-from replay.resim.capture_session import refuse_import
+from replay.resim.capture_session import refuse_import, with_half_spread
 from replay.resim.venue_model import MeasuredLatency, VenueModel, measure_latency, parse_balances, with_settings
 from verbatim.session_lookup import described_session
 
@@ -87,12 +87,13 @@ def changed_session(
     if alone is not None:
         body = msgspec.structs.replace(body, strategies=(alone,), account=recorded.account or "main")
     measured = measure_latency(journal)
+    venue_model = with_settings(measured.model, dict(model), measured.ways_ns)
     return ChangedSession(
         place=place,
         journal=journal,
         recorded=recorded,
-        body=apply_overrides(body, dict(settings)),
-        model=with_settings(measured.model, dict(model), measured.ways_ns),
+        body=apply_overrides(with_half_spread(body, venue_model), dict(settings)),
+        model=venue_model,
         measured=measured,
         balances=parse_balances(dict(balances)),
         notes=described.notes,

@@ -38,6 +38,9 @@ def read(lines: CaptureLines) -> CaptureReader:
 def _rows(lines: CaptureLines, first: bytes, digits: int, unit_ns: int) -> Iterator[CapturedRow]:
     for line in chain((first,), lines):
         stamp, gap, frame = line.partition(b" ")
+        if not line:
+            lines.note_dirt("an empty line")
+            continue
         if len(stamp) != digits or not stamp.isdigit() or not gap:
             raise lines.damaged(f"does not begin with a receive time of {digits} digits and a space")
         if lines.cut and not is_complete(frame):

@@ -17,6 +17,8 @@ from engine.model import Instrument
 from engine.session_record import (
     SAFEGUARDS,
     SAFETY,
+    SECOND_NS,
+    EngineSettings,
     SessionBody,
     VenueSettings,
     new_engine_settings,
@@ -31,8 +33,10 @@ from journal.reader import Journal
 from journal.record import plain
 from replay.captured_market import read_markets
 from replay.resim.sim_setup import CannotResimulateError
+from replay.resim.venue_model import VenueModel
 
 PRICE_MAX, SIZE_MAX = HIGHEST // ONE, LARGEST // ONE  # what the simulated venue counts exactly
+SLOW_PERIOD_NS = 86_400 * SECOND_NS  # of checks, reports and reconciliations on a market of bars
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -116,12 +120,15 @@ def read_capture(
         )
     if not instruments:
         raise CannotResimulateError(f"{journal.folder} cannot be traded: {'; '.join(map(_left_out, refused.items()))}.")
+    engine = msgspec.structs.replace(new_engine_settings(), books=market.has_books)
     return CaptureSession(
         msgspec.structs.replace(
             body,
-            engine=msgspec.structs.replace(new_engine_settings(), books=market.has_books),
+            engine=_slow_settings(engine, market.bar_interval_ns) if market.bar_interval_ns else engine,
             risk=newest_risk(body.risk),
-            safeguards=SAFEGUARDS,
+            safeguards=(
+                msgspec.structs.replace(SAFEGUARDS, metadata_every_ns=0) if market.bar_interval_ns else SAFEGUARDS
+            ),
             safety=SAFETY,
             venues=(settings,),
             instruments=instruments,
@@ -131,6 +138,28 @@ def read_capture(
             *(_inferred(one) for one in instruments if one.symbol in inferred),
             *(f"left out: {_left_out(one)}" for one in refused.items()),
         ),
+    )
+
+
+def with_half_spread(body: SessionBody, model: VenueModel) -> SessionBody:
+    """Return a session whose made quotes have the half spread of a model."""
+    instruments = tuple(
+        msgspec.structs.replace(one, half_spread_ppm=model.half_spread_ppm) if one.half_spread_ppm >= 0 else one
+        for one in body.instruments
+    )
+    return msgspec.structs.replace(body, instruments=instruments)
+
+
+def _slow_settings(settings: EngineSettings, interval_ns: int) -> EngineSettings:
+    """Return the settings for a market of bars: nothing is looked at between two of them, and bars close themselves."""
+    return msgspec.structs.replace(
+        settings,
+        check_interval_ns=max(settings.check_interval_ns, SLOW_PERIOD_NS),
+        report_every_ns=max(settings.report_every_ns, SLOW_PERIOD_NS),
+        reconcile_every_ns=max(settings.reconcile_every_ns, SLOW_PERIOD_NS),
+        quote_age_max_ns=0 if interval_ns >= settings.quote_age_max_ns else settings.quote_age_max_ns,
+        venue_lag_max_ns=0,
+        bar_close_after_ns=0,
     )
 
 

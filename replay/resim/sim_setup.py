@@ -13,6 +13,7 @@ from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import rules_of
 from engine.sim.exchange import adoption
+from engine.sim.exchange.queue_models import UNSEEN
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import ONE, units
@@ -22,6 +23,7 @@ from engine.state.session_state import State
 from engine.venues.venue_lookup import UnknownVenueError, installed_venues, venue_class
 from journal.reader import Journal
 from journal.record import Kind
+from replay.resim.bar_pieces import BarModel, venue_pieces
 from replay.resim.timeline import Timeline
 from replay.resim.venue_model import QUEUES, VenueModel
 
@@ -81,13 +83,20 @@ def build_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> 
     items = timeline.venue_items(
         model.answer_ns + model.venue_ns, by_venue_clock=by_venue, with_quotes=model.quotes == "fused"
     )
+    bars = BarModel(Decimal(model.volume_share), model.feed_ns, model.answer_ns + model.venue_ns + 1 - model.feed_ns)
+    items = venue_pieces(items, session.instruments, bars)
     sim = SimVenue(config, RecordedMarket(rules, items, ahead_ns=model.feed_ns))
     sim.exchange.fills_whole = model.fills == "whole"
+    sim.exchange.fills_at_touch = model.limit_fills == "touch"
     for place, instrument in enumerate(session.instruments):
         sim.exchange.books.scale(place, instrument.price_scale, instrument.size_scale)
         if not session.engine.books:
             sim.exchange.books.quotes_alone(place)
-        sim.exchange.books.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
+        is_made = instrument.half_spread_ppm >= 0
+        if is_made:
+            sim.exchange.books.make_quotes(place, instrument.half_spread_ppm)
+        queue = UNSEEN if is_made and model.limit_fills == "through" else QUEUES[model.queue]
+        sim.exchange.books.queue(place, queue, model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 
 

@@ -26,7 +26,7 @@ from engine.sim.exchange.price_levels import (
     set_quoted,
     set_slot,
 )
-from engine.sim.exchange.queue_models import PESSIMISTIC, advance_front, excess
+from engine.sim.exchange.queue_models import PESSIMISTIC, UNSEEN, advance_front, excess
 from engine.sim.exchange.trade_tape import add_up_to_largest, apply_trade, is_new_trade
 from engine.sim.exchange.venue_arrays import (
     HIGHEST,
@@ -39,6 +39,7 @@ from engine.sim.exchange.venue_arrays import (
     O_TRADED,
     V_ASK,
     V_ASK_SIZE,
+    V_BARS,
     V_BID,
     V_BID_SIZE,
     V_BOOK_NS,
@@ -52,6 +53,7 @@ from engine.sim.exchange.venue_arrays import (
     V_GAPS,
     V_ID,
     V_JOINED,
+    V_LEFT,
     V_LOT,
     V_MARK,
     V_PRICE_UNIT,
@@ -77,6 +79,7 @@ JOINED: Final = 4  # after a snapshot
 GROW: Final = 5  # before a record for which the books need room or another window
 FUNDED: Final = 6  # before a mark with a later funding time: the previous funding is due
 TOO_LARGE: Final = 8  # before a record with a price above HIGHEST units or a size above LARGEST
+BAR_REACHED: Final = 9  # after a bar whose prices reach an order
 TRIGGERED: Final = 7  # after a price that triggers a held order and fills no resting one
 
 
@@ -92,7 +95,7 @@ def update_queues(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -
         side = orders[k, O_SIDE]
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
-        if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
+        if v[i, V_QUEUE] != UNSEEN and (orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC):
             at = find_level(levels[2 * i + side], v[i, V_FAR + side], key)
             shown = levels[2 * i + side, at + SIZE] if at > 0 else 0
             if v[i, V_QUEUE] == PESSIMISTIC:
@@ -223,6 +226,31 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
 
 
 @compiled
+def start_bar(i: int, row: Rows, v: Rows, levels: Rows) -> None:
+    """Set the quote at which a bar opens, and what the bar fills."""
+    v[i, V_BARS] = 1
+    v[i, V_LEFT] = row[r.QUOTE_BID_SIZE] * v[i, V_SIZE_UNIT]
+    for side in range(2):
+        v[i, V_FAR + side] = 0  # what was consumed of the bar before counts no more
+    apply_quote(i, row, v, levels)
+
+
+@compiled
+def bar_reaches_order(i: int, row: Rows, v: Rows, orders: Rows) -> bool:
+    """Return True if the prices of a bar reach the price or the trigger of an order."""
+    low = row[r.BAR_LOW] * v[i, V_PRICE_UNIT]
+    high = row[r.BAR_HIGH] * v[i, V_PRICE_UNIT]
+    if triggers_order(i, low, v) or triggers_order(i, high, v):
+        return True
+    for k in range(orders.shape[0]):
+        if orders[k, O_SYMBOL] == i and (
+            low <= orders[k, O_PRICE] if orders[k, O_SIDE] == 0 else high >= orders[k, O_PRICE]
+        ):
+            return True
+    return False
+
+
+@compiled
 def triggers_order(i: int, price: int, v: Rows) -> bool:
     """Return True if a price triggers a held order."""
     return bool(price >= v[i, V_TRIGGER_HIGH] or price <= v[i, V_TRIGGER_LOW])
@@ -256,7 +284,11 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
         i = rows[k, r.INSTRUMENT]
         if kind == r.TRADE:
             low = high = rows[k, r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
-        elif kind == r.QUOTE:
+        elif kind == r.BAR:
+            if bar_reaches_order(i, rows[k], v, orders):
+                return k
+            continue
+        elif kind == r.QUOTE or kind == r.BAR_START:
             low = rows[k, r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
             high = rows[k, r.QUOTE_BID] * v[i, V_PRICE_UNIT]
         elif kind == r.LEVEL:
@@ -268,7 +300,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
             continue
         if kind == r.TRADE and triggers_order(i, low, v):
             return k
-        if kind == r.QUOTE and v[i, V_QUOTES_ALONE] and triggers_order(i, (low + high) // 2, v):
+        if (kind == r.QUOTE or kind == r.BAR_START) and v[i, V_QUOTES_ALONE] and triggers_order(i, (low + high) // 2, v):
             return k
         for n in range(orders.shape[0]):
             if orders[n, O_SYMBOL] == i:
@@ -289,7 +321,10 @@ def fits_units(i: int, rows: Rows, start: int, end: int, v: Rows) -> bool:
         return True
     for k in range(start, end):
         kind = rows[k, r.TYPE]
-        if kind == r.QUOTE:
+        if kind == r.BAR:
+            if rows[k, r.BAR_HIGH] > price_max:
+                return False
+        elif kind == r.QUOTE or kind == r.BAR_START:
             if max(rows[k, r.QUOTE_BID], rows[k, r.QUOTE_ASK]) > price_max:
                 return False
             if max(rows[k, r.QUOTE_BID_SIZE], rows[k, r.QUOTE_ASK_SIZE]) > size_max:
@@ -338,6 +373,15 @@ def match_rows(
             v[i, V_MARK] = rows[k, r.MARK_PRICE]  # both have eight decimal places, as units do
             v[i, V_RATE] = rows[k, r.MARK_RATE]
             v[i, V_FUNDING_NS] = rows[k, r.MARK_NEXT_NS]
+        elif kind == r.BAR:
+            if bar_reaches_order(i, rows[k], v, orders):
+                why = BAR_REACHED
+        elif kind == r.BAR_START:
+            start_bar(i, rows[k], v, levels)
+            if update_queues(i, v, levels, orders, fronts):
+                why = CROSSED
+            elif triggers_order(i, (v[i, V_BID] + v[i, V_ASK]) // 2, v):
+                why = TRIGGERED
         elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:
             if kind == r.DIFF and not is_joined(i, rows[k], v, levels):
                 return k, UNJOINED

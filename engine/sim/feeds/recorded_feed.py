@@ -65,7 +65,7 @@ class RecordedMarket:
 
     def touch_ns(self, exchange: Exchange, before_ns: int) -> int | None:
         """Return when a row before `before_ns` first might reach a resting order; None if no row does."""
-        if not exchange.books.resting:
+        if not exchange.awaits_market:
             return None
         rows = self._rows
         if rows is None:

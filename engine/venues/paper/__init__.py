@@ -68,7 +68,7 @@ class PaperAccount(SpotAccount):
                 return (_read_funding(payload).event.report(self._venue),)
             except FAILURES as error:
                 return (unrecognised("private frame", error),)
-        return tuple(_renamed(event, self._venue) for event in super().decode_private(payload))
+        return tuple(renamed(event, self._venue) for event in super().decode_private(payload))
 
 
 class _Paper(BinanceSpot):
@@ -120,7 +120,7 @@ class _Paper(BinanceSpot):
         """Return what an answer proves, then what it reports."""
         spot_id = instrument_id.replace(self.name, SPOT, 1)
         events = super().decode_answer(unsigned, spot_id, status, headers, payload)
-        return tuple(_renamed(event, self.name) for event in events)
+        return tuple(renamed(event, self.name) for event in events)
 
 
 class PaperUsdm(_Paper):
@@ -147,7 +147,7 @@ class PaperCoinm(_Paper):
         return capture.identify(messages, partial(read_exchange_info, venue=COINM, inverse=True), inverse=COINM)
 
 
-def _renamed(event: Any, venue: str) -> Any:
+def renamed(event: Any, venue: str) -> Any:
     """Return an event of Spot's with the ids of this venue's instruments."""
     changed: dict[str, Any] = {}
     for field in event.__struct_fields__:
@@ -155,7 +155,7 @@ def _renamed(event: Any, venue: str) -> Any:
         if field == "instrument" and value.startswith(f"{SPOT}:"):
             changed[field] = f"{venue}:{value.removeprefix(f'{SPOT}:')}"
         elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
-            changed[field] = tuple(_renamed(one, venue) for one in value)
+            changed[field] = tuple(renamed(one, venue) for one in value)
         elif isinstance(value, msgspec.Struct):
-            changed[field] = _renamed(value, venue)
+            changed[field] = renamed(value, venue)
     return msgspec.structs.replace(event, **changed) if changed else event
