@@ -1,7 +1,7 @@
-"""A moving-average cross on bars: long while the fast average of closes is above the slow one, flat while it is below.
+"""A moving-average cross on bars: long while the fast average of closes is above the slow one, else flat.
 
-It decides when the averages cross at the end of a bar, so years of bars need seconds. Its orders fill at the first price
-of the next bar.
+It decides when the averages cross at the end of a bar, so years of bars need seconds. Its orders fill at the first
+price of the next bar.
 """
 
 from dataclasses import dataclass

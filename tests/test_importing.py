@@ -268,8 +268,13 @@ def test_archives_of_binance_have_the_venues_time(tmp_path: Path, case: str, pac
     )
     assert len(snippets["columns"]) == lines[0].count(",") + 1
     found = records(session)
-    texts = [record.payload.decode() if record.payload else json.loads(record.body or "")["text"] for record in found]
-    assert texts == lines
+    texts = [
+        record.payload.decode().partition("\n")[2] if record.payload else json.loads(record.body or "")["text"]
+        for record in found
+    ]
+    assert texts == lines, "below its head each message is the line of the file"
+    heads = {record.payload.partition(b"\n")[0].split()[2] for record in found if record.payload}
+    assert heads == {b"BTCUSDT"}
     assert [record.time_ns for record in found] == times_ns
     assert {record.recv_ns for record in found} == {None}
 

@@ -9,8 +9,8 @@ MILLION: Final = 1_000_000
 
 @compiled
 def half_spread(price: int, ppm: int) -> int:
-    """Return so many millionths of a price, rounded down. No product overflows for prices up to 2**62."""
-    return price // MILLION * ppm + price % MILLION * ppm // MILLION
+    """Return so many millionths of a price, rounded up. No product overflows for prices up to 2**62."""
+    return price // MILLION * ppm + (price % MILLION * ppm + MILLION - 1) // MILLION
 
 
 @compiled

@@ -75,8 +75,8 @@ TABLES = (
     _table("aggTrades", "time", "agg_trade_id price quantity first_trade_id last_trade_id time is_buyer_maker", TRADE,
            _TRADE_FIELDS.replace("ID", "agg_trade_id"), futures=True),
     _table("klines", "close_time",
-           "open_time open high low close volume close_time quote_volume trades taker_buy_volume taker_buy_quote_volume "
-           "ignore", BAR, "open high low close volume"),
+           "open_time open high low close volume close_time quote_volume trades taker_buy_volume "
+           "taker_buy_quote_volume ignore", BAR, "open high low close volume"),
     _table("bookTicker", "event_time",
            "update_id best_bid_price best_bid_qty best_ask_price best_ask_qty transaction_time event_time", QUOTE,
            "id=update_id bid=best_bid_price bid_size=best_bid_qty ask=best_ask_price ask_size=best_ask_qty",
@@ -119,7 +119,8 @@ def read(lines: CaptureLines) -> CaptureReader:
     head = _head(table, first, lines, has_header=header is not None)
     if head:
         about["head"] = head.decode().strip()
-    rows = _rows(lines, first, table, digits, head, header)
+    form = _Form(table, digits, head, header)
+    rows = _rows(lines, first, form)
     return CaptureReader("venue", about, rows if header is None else chain((_header(header),), rows))
 
 
@@ -146,9 +147,17 @@ def _header(line: bytes) -> CapturedRow:
     return CapturedRow(None, None, Kind.LINK, {"state": "header", "text": line.decode()})
 
 
-def _rows(
-    lines: CaptureLines, first: bytes, table: _Table, digits: int, head: bytes, header: bytes | None
-) -> Iterator[CapturedRow]:
+class _Form(NamedTuple):
+    """The form of all lines of a file."""
+
+    table: _Table
+    digits: int  # of its times
+    head: bytes
+    header: bytes | None
+
+
+def _rows(lines: CaptureLines, first: bytes, form: _Form) -> Iterator[CapturedRow]:
+    table, digits, head, header = form
     match_row = table.shape.fullmatch
     unit_ns = UNIT_NS.get(UNIT_OF_DIGITS.get(digits, ""), 0)
     for line in chain((first,), lines):

@@ -5,7 +5,7 @@ A column is a name of the header, or its number from 0. A row of a Parquet file 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from journal.errors import CaptureRefusedError
@@ -69,9 +69,11 @@ def read(lines: CaptureLines, columns: str) -> CaptureReader:
         market=mapping.settings.get("market", SPOT),
         quote=mapping.settings.get("quote", ""),
     )
+    texts = (line for line in texts if _is_row(lines, line))
     about = {"unit": mapping.unit, "columns": names, "mapping": columns, "head": head.decode().strip()}
     late_ns = seconds * UNIT_NS["s"] if mapping.is_start else 0
-    return CaptureReader("venue", about, _rows(lines, texts, names.index(mapping.time), mapping.unit, late_ns, head))
+    times = _Times(names.index(mapping.time), mapping.unit, late_ns)
+    return CaptureReader("venue", about, _rows(lines, texts, times, head))
 
 
 def _parse(lines: CaptureLines, text: str) -> Mapping:
@@ -171,16 +173,28 @@ def _require(lines: CaptureLines, names: list[str], wanted: list[str]) -> None:
         )
 
 
-def _rows(
-    lines: CaptureLines, texts: Iterator[bytes], time: int, unit: str, late_ns: int, head: bytes
-) -> Iterator[CapturedRow]:
-    stamp: Callable[[bytes], int] = from_iso if unit == "iso" else lambda text: from_number(text, unit)
+class _Times(NamedTuple):
+    """Where the time of a row is, and what it means."""
+
+    column: int
+    unit: str
+    late_ns: int  # from it to the time at which the row is known
+
+    def read(self, line: bytes) -> int:
+        """Return the time at which a row is known. Raises ValueError or IndexError."""
+        text = line.split(b",", self.column + 1)[self.column].strip().strip(b'"')
+        return (from_iso(text) if self.unit == "iso" else from_number(text, self.unit)) + self.late_ns
+
+
+def _is_row(lines: CaptureLines, line: bytes) -> bool:
+    if not line.strip():
+        lines.note_dirt("an empty line")
+    return bool(line.strip())
+
+
+def _rows(lines: CaptureLines, texts: Iterator[bytes], times: _Times, head: bytes) -> Iterator[CapturedRow]:
     for line in texts:
-        if not line.strip():
-            lines.note_dirt("an empty line")
-            continue
-        fields = line.split(b",", time + 1)
         try:
-            yield CapturedRow(stamp(fields[time].strip().strip(b'"')) + late_ns, head + line)
+            yield CapturedRow(times.read(line), head + line)
         except (ValueError, IndexError) as error:
             raise lines.damaged(str(error) if isinstance(error, ValueError) else "has too few columns") from error

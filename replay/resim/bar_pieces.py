@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.market import rows as r
+from engine.market.made_quotes import MILLION
 from engine.market.rows import VALUE_MAX, Rows
 from engine.model import Instrument
 from engine.sim.feeds.recorded_feed import Piece
@@ -104,7 +105,7 @@ def _quotes(prices: Rows, sizes: Rows, instrument: Instrument) -> Rows:
     """Return the columns of the quotes around some prices, as engine/market/made_quotes.py makes them."""
     ppm = instrument.half_spread_ppm
     tick = max(int(instrument.tick_size.scaleb(instrument.price_scale)), 1)
-    halves = prices // 1_000_000 * ppm + prices % 1_000_000 * ppm // 1_000_000
+    halves = prices // MILLION * ppm + (prices % MILLION * ppm + MILLION - 1) // MILLION
     bids, asks = prices - halves, prices + halves
     bids, asks = bids - bids % tick, asks + (tick - asks % tick) % tick
     return np.stack([bids, sizes, asks, sizes, np.zeros_like(bids)], axis=1)

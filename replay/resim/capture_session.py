@@ -124,6 +124,7 @@ def read_capture(
     return CaptureSession(
         msgspec.structs.replace(
             body,
+            started_ns=body.started_ns - market.bar_interval_ns,  # the links are up when the first bar ends
             engine=_slow_settings(engine, market.bar_interval_ns) if market.bar_interval_ns else engine,
             risk=newest_risk(body.risk),
             safeguards=(

@@ -87,7 +87,11 @@ def command(
     if as_json:
         counts = {"messages": done.received, "records": done.records}
         made = {"session": done.session, "path": str(done.folder)}
-        echo(json.dumps({**made, **counts, "formats": formats, "dirty_lines": done.dirty_lines, "left_out": list(done.damage)}))
+        echo(
+            json.dumps(
+                {**made, **counts, "formats": formats, "dirty_lines": done.dirty_lines, "left_out": list(done.damage)}
+            )
+        )
         return
     echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({', '.join(formats)})")
     echo(done.folder)

@@ -124,7 +124,5 @@ def end_bar(
     flags = 0
     for k in range(bars.shape[0]):
         if bars[k, BAR_INSTRUMENT] == i:
-            flags |= close_until(
-                row[r.BAR_END_NS], k, k + 1, s, t, bars, closed, indicators, values, conditions
-            )
+            flags |= close_until(row[r.BAR_END_NS], k, k + 1, s, t, bars, closed, indicators, values, conditions)
     return flags

@@ -39,7 +39,6 @@ from engine.sim.exchange.venue_arrays import (
     O_TRADED,
     V_ASK,
     V_ASK_SIZE,
-    V_BARS,
     V_BID,
     V_BID_SIZE,
     V_BOOK_NS,
@@ -52,6 +51,7 @@ from engine.sim.exchange.venue_arrays import (
     V_FUNDING_NS,
     V_GAPS,
     V_ID,
+    V_IS_BARS,
     V_JOINED,
     V_LEFT,
     V_LOT,
@@ -228,7 +228,7 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
 @compiled
 def start_bar(i: int, row: Rows, v: Rows, levels: Rows) -> None:
     """Set the quote at which a bar opens, and what the bar fills."""
-    v[i, V_BARS] = 1
+    v[i, V_IS_BARS] = 1
     v[i, V_LEFT] = row[r.QUOTE_BID_SIZE] * v[i, V_SIZE_UNIT]
     for side in range(2):
         v[i, V_FAR + side] = 0  # what was consumed of the bar before counts no more
@@ -300,7 +300,11 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
             continue
         if kind == r.TRADE and triggers_order(i, low, v):
             return k
-        if (kind == r.QUOTE or kind == r.BAR_START) and v[i, V_QUOTES_ALONE] and triggers_order(i, (low + high) // 2, v):
+        if (
+            (kind == r.QUOTE or kind == r.BAR_START)
+            and v[i, V_QUOTES_ALONE]
+            and triggers_order(i, (low + high) // 2, v)
+        ):
             return k
         for n in range(orders.shape[0]):
             if orders[n, O_SYMBOL] == i:

@@ -154,11 +154,11 @@ class VenueBooks:
 
     def bar_left(self, i: int) -> int | None:
         """Return what the current bar of a symbol still fills; None if the symbol's market is no bars."""
-        return int(self.v[i, arrays.V_LEFT]) if self.v[i, arrays.V_BARS] else None
+        return int(self.v[i, arrays.V_LEFT]) if self.v[i, arrays.V_IS_BARS] else None
 
     def use_bar(self, i: int, quantity: int) -> None:
         """Take a fill from what the current bar fills."""
-        if self.v[i, arrays.V_BARS]:
+        if self.v[i, arrays.V_IS_BARS]:
             self.v[i, arrays.V_LEFT] = max(0, int(self.v[i, arrays.V_LEFT]) - quantity)
 
     def quote_at(self, i: int, price: int, tick: int) -> None:
@@ -227,7 +227,7 @@ class VenueBooks:
         """Yield (price, quantity left to consume), best first."""
         row, sign = 2 * i + side, 1 if side == r.BID else -1
         key = arrays.HIGHEST
-        most = int(self.v[i, arrays.V_LEFT]) if self.v[i, arrays.V_BARS] else arrays.LARGEST
+        most = int(self.v[i, arrays.V_LEFT]) if self.v[i, arrays.V_IS_BARS] else arrays.LARGEST
         if not most:
             return
         while (
@@ -236,7 +236,10 @@ class VenueBooks:
             place = self._place(i, side, sign * key)
             yield (
                 sign * key,
-                min(most, int(self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN])),
+                min(
+                    most,
+                    int(self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN]),
+                ),
             )
 
     def consume(self, i: int, side: int, price: int, quantity: int) -> None:

@@ -14,7 +14,6 @@ from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_common import capture
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.klines import WITH_SECONDS, Klines
-from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
 from engine.venues.binance_common.signer import ApiKey
 from engine.venues.binance_spot import venue_limits
@@ -29,6 +28,7 @@ from engine.venues.venue import (
     CaptureMessages,
     Endpoints,
     HistoryCodec,
+    MarketCodec,
     MetadataReader,
     Network,
     OrderCapabilities,
@@ -83,7 +83,7 @@ class BinanceSpot(BinanceVenue):
         self.instruments = tuple(instruments)
         self.recv_window_ms = recv_window_ms
         self.metadata: MetadataReader = ExchangeInfo(PREFIX, self._read_metadata, weight=20, by_symbol=True)
-        self.market: BinanceMarket = BinanceSpotMarket(self.instruments)
+        self.market: MarketCodec = BinanceSpotMarket(self.instruments)
         self.account: SpotAccount = SpotAccount(recv_window_ms)
 
     def links(self) -> tuple[LinkPlan, ...]:

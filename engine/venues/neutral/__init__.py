@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from engine.events import Event
 from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.binance_spot.venue_limits import VENUE as SPOT
 from engine.venues.neutral.capture import identify
 from engine.venues.neutral.market import NeutralMarket
 from engine.venues.paper import PaperAccount, renamed
-from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, MarketCodec, Network
-from engine.events import Event
-from engine.venues.binance_spot.venue_limits import VENUE as SPOT
+from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
 
 VENUE = "neutral"
 
@@ -33,7 +33,7 @@ class Neutral(BinanceSpot):
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         super().__init__(instruments, recv_window_ms)
-        self.market: MarketCodec = NeutralMarket(self.instruments)
+        self.market = NeutralMarket(self.instruments)
         self.account = PaperAccount(self.name, recv_window_ms)
 
     def links(self) -> tuple[LinkPlan, ...]:

@@ -95,7 +95,7 @@ def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
 
 
 def _largest(tables: Iterable[_Table], kind: int) -> Decimal:
-    return max((Decimal(int(table.found[2 * kind + 1]) + 1).scaleb(_shift(table, kind)) for table in tables))
+    return max(Decimal(int(table.found[2 * kind + 1]) + 1).scaleb(_shift(table, kind)) for table in tables)
 
 
 def _shift(table: _Table, kind: int) -> int:

@@ -74,7 +74,7 @@ class NeutralMarket:
             return (Unrecognised(source, f"{type(error).__name__}: {error}"[:TEXT_MAX]),)
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
-        """Return the rows of the leading messages and the end of each one's rows, or None if the first is no message."""
+        """Return the rows of the leading messages and the end of each one's rows, or None without a message."""
         decoded = self._scan(payloads, seqs, times_ns)
         if decoded is not None:
             return decoded
