@@ -45,7 +45,7 @@ def backtest(session: Path, strategy: str, *options: object, **parameters: objec
     """Backtest with money enough; return the folder of the journal."""
     into = session.with_name(f"tested-{len(list(session.parent.iterdir()))}")
     file, _, cls = strategy.partition(":")
-    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in cls).lstrip("_")
+    name = Path(file).stem
     sets = [word for key, value in parameters.items() for word in ("--set", f"strategy.{name}.{key}={value}")]
     words = ["--strategy", f"{STRATEGIES / file}:{cls}", "--balance", "USDT=1000000", *options, *sets]
     verbatim("backtest", session, *words, "--into", into)

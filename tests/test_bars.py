@@ -77,7 +77,7 @@ DIPPING: list[BarValues] = [
 def test_a_limit_fills_at_its_price_once_the_bar_traded_through_it(tmp_path: Path) -> None:
     found = traded(tmp_path, DIPPING, "1 BUY 1 LIMIT 100.00")
     assert [(side, price, size) for _, side, price, size in found] == [("BUY", "100", "1")]
-    assert 3.9 < found[0][0] < 4.0  # within the third bar after it, told at its end
+    assert 3.9 < found[0][0] < 4.0  # within the third bar after it, as it ends
 
 
 def test_a_limit_fills_when_it_is_touched_if_the_model_says_so(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
 
+from journal.importing.data_kinds import BARS, QUOTES, TRADES
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.row_head import BAR, INVERSE, LINEAR, MAKER, QUOTE, SPOT, TRADE, row_head
 from journal.importing.stamps import UNIT_NS, UNIT_OF_DIGITS
@@ -18,9 +19,11 @@ from journal.record import Kind
 
 NAME = "binance-archive"
 ABOUT = "Binance's public data: trades, aggTrades, klines, bookTicker, bookDepth, fundingRate, metrics; csv or zip"
+ALLOWS = (BARS, TRADES, QUOTES)
 
 _TIME, _BOOL, _NUMBER = rb"(\d{13}|\d{16})", rb"(?:true|false)", rb"-?\d+(?:\.\d*)?(?:e[-+]?\d+)?"
 _DATE = rb"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
+DATE = "date"  # the unit of times that are written as a date and a time of day in UTC
 _SYMBOL = re.compile(r"([A-Z0-9]{2,30}(?:_[A-Z0-9]+)?)-")  # at the beginning of a file's name
 
 
@@ -114,18 +117,18 @@ def read(lines: CaptureLines) -> CaptureReader:
     match = table.shape.fullmatch(first)
     assert match is not None
     digits = len(match[1])
-    unit = UNIT_OF_DIGITS.get(digits, "date")
+    unit = UNIT_OF_DIGITS[digits] if match[1].isdigit() else DATE
     about = {"unit": unit, "table": table.name, "columns": list(table.columns), "time": table.columns[table.time]}
     head = _head(table, first, lines, has_header=header is not None)
     if head:
         about["head"] = head.decode().strip()
-    form = _Form(table, digits, head, header)
+    form = _Form(table, digits, UNIT_NS.get(unit, 0), head, header)
     rows = _rows(lines, first, form)
     return CaptureReader("venue", about, rows if header is None else chain((_header(header),), rows))
 
 
 def _head(table: _Table, first: bytes, lines: CaptureLines, *, has_header: bool) -> bytes:
-    """Return the head of a table's messages; b"" if it is no market data, or the file's name has no symbol."""
+    """Return the head of a table's messages; b"" without market data or symbol."""
     named = _SYMBOL.match(lines.name)
     symbol = lines.symbol or (named[1] if named else "")
     if not table.kind or not symbol:
@@ -152,14 +155,14 @@ class _Form(NamedTuple):
 
     table: _Table
     digits: int  # of its times
+    unit_ns: int  # of its times; 0: they are dates
     head: bytes
     header: bytes | None
 
 
 def _rows(lines: CaptureLines, first: bytes, form: _Form) -> Iterator[CapturedRow]:
-    table, digits, head, header = form
+    table, digits, unit_ns, head, header = form
     match_row = table.shape.fullmatch
-    unit_ns = UNIT_NS.get(UNIT_OF_DIGITS.get(digits, ""), 0)
     for line in chain((first,), lines):
         match = match_row(line)
         if match is None:

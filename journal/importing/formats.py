@@ -20,6 +20,7 @@ class CaptureFormat(NamedTuple):
         [bytes, str], bool
     ]  # gets a file's first bytes and its name, for a zip the name of the file inside
     read: Callable[..., CaptureReader]
+    allows: tuple[str, ...]  # of data_kinds.py
 
 
 _ALL = (hftbacktest, cryptofeed, lean_tick, binance_archive, table_file, ndjson)
@@ -27,13 +28,13 @@ GROUP = "verbatim.importers"
 
 
 def _announced() -> list[Any]:
-    """Return the formats that other distributions announce: modules or objects with the four names of ours."""
+    """Return the formats that other distributions announce: modules or objects with the five names of ours."""
     found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     return [point.load() for point in found]
 
 
 FORMATS: dict[str, CaptureFormat] = {
-    module.NAME: CaptureFormat(module.NAME, module.ABOUT, module.is_format, module.read)
+    module.NAME: CaptureFormat(module.NAME, module.ABOUT, module.is_format, module.read, module.ALLOWS)
     for module in (*_ALL, *_announced())
 }
 

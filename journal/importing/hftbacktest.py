@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from journal.importing.data_kinds import BOOKS, QUOTES, TRADES
 from journal.importing.json_text import is_complete
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.stamps import UNIT_NS
 
 NAME = "hftbacktest"
 ABOUT = "hftbacktest's collector: `<receive time in ns or us> <frame>` a line"
+ALLOWS = (TRADES, QUOTES, BOOKS)
 _LINE = re.compile(rb"(?:\d{16}|\d{19}) [\[{]")
 _UNITS = {16: "us", 19: "ns"}
 

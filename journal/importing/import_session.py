@@ -40,7 +40,7 @@ class Imported(msgspec.Struct, frozen=True):
     records: int
     received: int  # FEED records, which came over the wire
     formats: tuple[str, ...]
-    dirty_lines: int  # empty lines, NUL bytes and the like: left out, and counted in records of their own
+    dirty_lines: int  # empty lines, blocks of NUL bytes: left out, and counted in LINK records
     damage: tuple[str, ...]  # with `partial`: the damage before which each file ends
 
 

@@ -100,7 +100,7 @@ class CaptureLines:
         except UNREADABLE as error:
             if not head:
                 raise self.damaged(_reason(error), line=1) from error
-        return head
+        return head.removeprefix(BYTE_ORDER_MARK).lstrip(b"\0")
 
     def __iter__(self) -> Self:
         return self

@@ -29,7 +29,7 @@ def row_head(
 
     Args:
         kind: One of the kinds above.
-        stream: The source's name of the table. Of two tables that tell the same trades, only one counts.
+        stream: The source's name of the table. Of two tables with the same trades, only one counts.
         symbol: The instrument.
         columns: Field to column, from 0.
         word: The text of `maker` if the buyer was the maker, or of `ask` if the level is an ask, in any case.

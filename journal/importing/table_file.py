@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from journal.errors import CaptureRefusedError
+from journal.importing.data_kinds import BARS, QUOTES, TRADES
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.row_head import BAR, MAKER, QUOTE, SPOT, TRADE, row_head
 from journal.importing.stamps import UNIT_NS, from_iso, from_number
 
 NAME = "table"
 ABOUT = "a table with --columns: csv or Parquet of bars, trades or quotes"
+ALLOWS = (BARS, TRADES, QUOTES)
 PARQUET = b"PAR1"
 EXAMPLE = "--columns start=0:ms,open=1,high=2,low=3,close=4,volume=5,seconds=60 --symbol BTCUSDT"
 BATCH_ROWS = 65_536
@@ -157,7 +159,7 @@ def _parquet(lines: CaptureLines, mapping: Mapping) -> tuple[list[str], Iterator
 
 
 def _texts(column: Any, unit: str) -> list[str]:
-    """Return the texts of a column. Times of their own type become numbers of the stated unit."""
+    """Return the texts of a column. Timestamps become numbers of the stated unit."""
     import pyarrow as pa
 
     if unit in UNIT_NS and pa.types.is_timestamp(column.type):

@@ -17,6 +17,7 @@ from engine.model import Instrument
 from engine.sim.feeds.recorded_feed import Piece
 from engine.sim.units import PLACES
 
+_BAR_TYPES = (r.BAR, r.BAR_END)
 UNLIMITED = 2**62  # units of a size without a limit
 
 
@@ -41,14 +42,15 @@ def venue_pieces(pieces: Iterator[Piece], instruments: Sequence[Instrument], mod
             held = []
             yield piece
             continue
-        is_bar = piece[:, r.TYPE] == r.BAR
-        if not held and not is_bar.any():
+        if not held and not (piece[:, r.TYPE] == r.BAR).any():
             yield piece
             continue
-        ends = piece[np.flatnonzero(is_bar) + 1, r.BAR_END_NS]
-        longest_ns = max(longest_ns, int(np.max(ends - piece[is_bar, r.VENUE_NS], initial=0)))
-        held.append(_moved(piece, is_bar, instruments, model))
-        safe_ns = int(piece[-1, r.TIME_NS]) - 2 * longest_ns
+        rows = _with_made_quotes(piece, instruments)
+        is_bar = rows[:, r.TYPE] == r.BAR
+        ends = rows[np.flatnonzero(is_bar) + 1, r.BAR_END_NS]
+        longest_ns = max(longest_ns, int(np.max(ends - rows[is_bar, r.VENUE_NS], initial=0)))
+        held.append(_moved(rows, is_bar, instruments, model))
+        safe_ns = int(piece[-1, r.TIME_NS]) - 2 * longest_ns if len(piece) else 0
         table = np.concatenate(held)
         table = table[np.argsort(table[:, r.TIME_NS], kind="stable")]
         count = int(np.searchsorted(table[:, r.TIME_NS], safe_ns))
@@ -58,6 +60,15 @@ def venue_pieces(pieces: Iterator[Piece], instruments: Sequence[Instrument], mod
     yield from _in_order(held)
 
 
+def _with_made_quotes(rows: Rows, instruments: Sequence[Instrument]) -> Rows:
+    """Return the rows without the bars of instruments that have quotes: these are their market."""
+    quoted = [i for i, instrument in enumerate(instruments) if instrument.half_spread_ppm < 0]
+    if not quoted:
+        return rows
+    kept: Rows = rows[~np.isin(rows[:, r.INSTRUMENT], quoted) | ~np.isin(rows[:, r.TYPE], _BAR_TYPES)]
+    return kept
+
+
 def _in_order(held: list[Rows]) -> Iterator[Rows]:
     if held:
         table = np.concatenate(held)
@@ -65,12 +76,12 @@ def _in_order(held: list[Rows]) -> Iterator[Rows]:
 
 
 def _moved(rows: Rows, is_bar: np.ndarray, instruments: Sequence[Instrument], model: BarModel) -> Rows:
-    """Return the rows of a piece, with the start and the end of each bar in place of the quote made of it."""
+    """Return the rows of a piece with the start and the end of each bar."""
     bars = np.flatnonzero(is_bar)
     starts, closes, prices = rows[bars].copy(), rows[bars].copy(), rows[bars].copy()
     for index, instrument in enumerate(instruments):
         own = rows[bars, r.INSTRUMENT] == index
-        if instrument.half_spread_ppm < 0 or not own.any():
+        if not own.any():
             continue
         sizes = _sizes(rows[bars[own], r.BAR_VOLUME], instrument, model.volume_share)
         starts[own, r.FIELDS :] = _quotes(rows[bars[own], r.BAR_OPEN], sizes, instrument)

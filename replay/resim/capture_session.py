@@ -120,17 +120,9 @@ def read_capture(
         )
     if not instruments:
         raise CannotResimulateError(f"{journal.folder} cannot be traded: {'; '.join(map(_left_out, refused.items()))}.")
-    engine = msgspec.structs.replace(new_engine_settings(), books=market.has_books)
     return CaptureSession(
         msgspec.structs.replace(
-            body,
-            started_ns=body.started_ns - market.bar_interval_ns,  # the links are up when the first bar ends
-            engine=_slow_settings(engine, market.bar_interval_ns) if market.bar_interval_ns else engine,
-            risk=newest_risk(body.risk),
-            safeguards=(
-                msgspec.structs.replace(SAFEGUARDS, metadata_every_ns=0) if market.bar_interval_ns else SAFEGUARDS
-            ),
-            safety=SAFETY,
+            _with_new_rules(body, market),
             venues=(settings,),
             instruments=instruments,
             account="main",
@@ -151,13 +143,30 @@ def with_half_spread(body: SessionBody, model: VenueModel) -> SessionBody:
     return msgspec.structs.replace(body, instruments=instruments)
 
 
-def _slow_settings(settings: EngineSettings, interval_ns: int) -> EngineSettings:
-    """Return the settings for a market of bars: nothing is looked at between two of them, and bars close themselves."""
+def _with_new_rules(body: SessionBody, market: CapturedMarket) -> SessionBody:
+    """Return the SESSION of an import with the rules of a new session."""
+    safeguards = msgspec.structs.replace(SAFEGUARDS, metadata_every_ns=0) if market.bar_interval_ns else SAFEGUARDS
+    return msgspec.structs.replace(
+        body,
+        started_ns=body.started_ns - market.bar_interval_ns,  # the links are up when the first bar ends
+        engine=_engine_settings(market),
+        risk=newest_risk(body.risk),
+        safeguards=safeguards,
+        safety=SAFETY,
+    )
+
+
+def _engine_settings(market: CapturedMarket) -> EngineSettings:
+    """Return the settings of a new session; on bars it has no checks between two of them, and bars close themselves."""
+    settings = msgspec.structs.replace(new_engine_settings(), books=market.has_books)
+    interval_ns = market.bar_interval_ns
+    if not interval_ns:
+        return settings
     return msgspec.structs.replace(
         settings,
-        check_interval_ns=max(settings.check_interval_ns, SLOW_PERIOD_NS),
-        report_every_ns=max(settings.report_every_ns, SLOW_PERIOD_NS),
-        reconcile_every_ns=max(settings.reconcile_every_ns, SLOW_PERIOD_NS),
+        check_interval_ns=SLOW_PERIOD_NS,
+        report_every_ns=SLOW_PERIOD_NS,
+        reconcile_every_ns=SLOW_PERIOD_NS,
         quote_age_max_ns=0 if interval_ns >= settings.quote_age_max_ns else settings.quote_age_max_ns,
         venue_lag_max_ns=0,
         bar_close_after_ns=0,

@@ -51,3 +51,7 @@ class AtBars:
                 )
             )
         return found
+
+
+class FirstAtBars(AtBars):
+    instruments: ClassVar[tuple[str, ...]] = ("AUSDT",)

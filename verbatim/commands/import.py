@@ -80,7 +80,7 @@ def command(
     except JournalError as error:
         stop(str(error), FAILED)
     if done.dirty_lines:
-        echo(f"left out: {done.dirty_lines:,} lines that hold no row, each in a record of its own", err=True)
+        echo(f"left out: {done.dirty_lines:,} lines that hold no row; LINK records say which", err=True)
     for text in done.damage:
         echo(f"left out, from there on: {text}", err=True)
     formats = sorted(set(done.formats))

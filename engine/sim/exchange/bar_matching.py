@@ -16,7 +16,7 @@ from engine.sim.exchange.order_values import SimOrder
 from engine.sim.exchange.symbol_view import SymbolMarket
 
 
-class Bar(NamedTuple):
+class BarPrices(NamedTuple):
     """The prices of a bar, in units."""
 
     first: int
@@ -36,7 +36,7 @@ class BarMatching(OrderMatching):
         return bool(self.books.resting) or not self._held.is_empty
 
     def _fill_waiting(self, market: SymbolMarket, order: SimOrder, now_ns: int) -> None:
-        """Match a market order that waited for a bar; what is left of it waits on."""
+        """Match a market order that waited for a bar; the rest of it waits for the next."""
         if not self.books.bar_left(market.place):
             return
         self._held.remove(order)
@@ -45,7 +45,7 @@ class BarMatching(OrderMatching):
         self._run_releases(now_ns)
         self._flush_funds(now_ns)
 
-    def _fill_by_bar(self, market: SymbolMarket, bar: Bar, now_ns: int) -> None:
+    def _fill_by_bar(self, market: SymbolMarket, bar: BarPrices, now_ns: int) -> None:
         """Trigger and fill the orders that the prices of a bar reach."""
         for order in self._held.of_symbol(market.place):
             self._trigger(market, order, bar, bar.first, now_ns)
@@ -55,14 +55,14 @@ class BarMatching(OrderMatching):
                 if order.working_ns == now_ns and not order.terms.triggers_on_gain:
                     self._trigger(market, order, bar, order.stop_price or bar.last, now_ns)
 
-    def _trigger(self, market: SymbolMarket, order: SimOrder, bar: Bar, first: int, now_ns: int) -> None:
+    def _trigger(self, market: SymbolMarket, order: SimOrder, bar: BarPrices, first: int, now_ns: int) -> None:
         """Activate a held order if the bar reaches its trigger. `first` is the first price after the order was held."""
         price = trigger_within(order, bar.low, bar.high, (first, bar.last)) if order.is_held else 0
         if price:
             self.books.quote_at(market.place, price, market.rules.tick_size)
             self._activate(market, order, now_ns)
 
-    def _fill_limits(self, market: SymbolMarket, bar: Bar, now_ns: int) -> bool:
+    def _fill_limits(self, market: SymbolMarket, bar: BarPrices, now_ns: int) -> bool:
         """Fill the resting orders that the bar traded through; return True if it filled any."""
         touched = False
         for side, extreme in ((Side.BUY, bar.low), (Side.SELL, bar.high)):

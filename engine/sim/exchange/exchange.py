@@ -12,7 +12,7 @@ from engine.market.rows import Rows
 from engine.model import Side
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange import matching_kernel
-from engine.sim.exchange.bar_matching import Bar, BarMatching
+from engine.sim.exchange.bar_matching import BarMatching, BarPrices
 from engine.sim.exchange.held_orders import begin_tracking, reaches_stop, triggers_above
 from engine.sim.exchange.match_plan import Match, amount_to_lock, plan_matches, worst_trigger
 from engine.sim.exchange.order_lists import (
@@ -302,7 +302,7 @@ class Exchange(BarMatching):
             elif why == matching_kernel.BAR_REACHED:
                 self._fill_by_bar(
                     market,
-                    Bar(*(price * books.price_unit(market.place) for price in row[r.FIELDS : r.BAR_VOLUME])),
+                    BarPrices(*(price * books.price_unit(market.place) for price in row[r.FIELDS : r.BAR_VOLUME])),
                     row[r.TIME_NS] - ahead_ns,
                 )
             books.write_queues()

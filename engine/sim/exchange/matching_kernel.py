@@ -16,14 +16,13 @@ from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, need
 from engine.market.fold.id_gaps import has_restarted
 from engine.market.jit import compiled
 from engine.market.rows import VALUE_MAX, Floats, Rows
+from engine.sim.exchange.bar_kernel import apply_quote, bar_reaches_order, start_bar, triggers_order
 from engine.sim.exchange.price_levels import (
-    FAR,
     SIZE,
     best_offered,
     find_level,
     room_of,
     set_far,
-    set_quoted,
     set_slot,
 )
 from engine.sim.exchange.queue_models import PESSIMISTIC, UNSEEN, advance_front, excess
@@ -38,9 +37,7 @@ from engine.sim.exchange.venue_arrays import (
     O_SYMBOL,
     O_TRADED,
     V_ASK,
-    V_ASK_SIZE,
     V_BID,
-    V_BID_SIZE,
     V_BOOK_NS,
     V_BOOK_VENUE_NS,
     V_EDGE,
@@ -51,23 +48,17 @@ from engine.sim.exchange.venue_arrays import (
     V_FUNDING_NS,
     V_GAPS,
     V_ID,
-    V_IS_BARS,
     V_JOINED,
-    V_LEFT,
     V_LOT,
     V_MARK,
     V_PRICE_UNIT,
     V_QUEUE,
     V_QUEUE_N,
-    V_QUOTE_ID,
-    V_QUOTED,
     V_QUOTES_ALONE,
     V_RATE,
     V_RECORDS,
     V_SIZE_UNIT,
     V_SNAPSHOT_ID,
-    V_TRIGGER_HIGH,
-    V_TRIGGER_LOW,
 )
 
 # Reasons to stop
@@ -137,33 +128,6 @@ def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, o
 
 
 @compiled
-def apply_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
-    """Set the best bid and ask as of an update, and remove better levels from the matching book."""
-    bid = row[r.QUOTE_BID] * v[i, V_PRICE_UNIT]
-    bid_size = row[r.QUOTE_BID_SIZE] * v[i, V_SIZE_UNIT]
-    ask = row[r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
-    ask_size = row[r.QUOTE_ASK_SIZE] * v[i, V_SIZE_UNIT]
-    v[i, V_QUOTED] = 1
-    v[i, V_QUOTE_ID] = row[r.QUOTE_ID]
-    v[i, V_BID] = bid
-    v[i, V_BID_SIZE] = bid_size
-    v[i, V_ASK] = ask
-    v[i, V_ASK_SIZE] = ask_size
-    if v[i, V_QUOTES_ALONE] == 0 and (row[r.QUOTE_ID] < v[i, V_ID] or v[i, V_ID] == 0):
-        return
-    for side in range(2):
-        key = bid if side == 0 else -ask
-        if v[i, V_QUOTES_ALONE]:  # one level a side; consumed size stays consumed while its price is the same
-            v[i, V_FAR + side] = 1 if v[i, V_FAR + side] > 0 and levels[2 * i + side, FAR] == key else 0
-        v[i, V_FAR + side] = set_quoted(
-            levels[2 * i + side], v[i, V_FAR + side], key, bid_size if side == 0 else ask_size
-        )
-    v[i, V_FRESH_ID] = row[r.QUOTE_ID]
-    v[i, V_FRESH_BID] = bid
-    v[i, V_FRESH_ASK] = ask
-
-
-@compiled
 def apply_sizes(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows) -> None:
     """Set a diff's sizes in both books. A newer quote overrides an older diff at its prices and better ones."""
     price_unit = v[i, V_PRICE_UNIT]
@@ -226,34 +190,22 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
 
 
 @compiled
-def start_bar(i: int, row: Rows, v: Rows, levels: Rows) -> None:
-    """Set the quote at which a bar opens, and what the bar fills."""
-    v[i, V_IS_BARS] = 1
-    v[i, V_LEFT] = row[r.QUOTE_BID_SIZE] * v[i, V_SIZE_UNIT]
-    for side in range(2):
-        v[i, V_FAR + side] = 0  # what was consumed of the bar before counts no more
-    apply_quote(i, row, v, levels)
+def set_mark(i: int, row: Rows, v: Rows) -> None:
+    """Set the figures of the next funding."""
+    v[i, V_MARK] = row[r.MARK_PRICE]  # both have eight decimal places, as units do
+    v[i, V_RATE] = row[r.MARK_RATE]
+    v[i, V_FUNDING_NS] = row[r.MARK_NEXT_NS]
 
 
 @compiled
-def bar_reaches_order(i: int, row: Rows, v: Rows, orders: Rows) -> bool:
-    """Return True if the prices of a bar reach the price or the trigger of an order."""
-    low = row[r.BAR_LOW] * v[i, V_PRICE_UNIT]
-    high = row[r.BAR_HIGH] * v[i, V_PRICE_UNIT]
-    if triggers_order(i, low, v) or triggers_order(i, high, v):
-        return True
-    for k in range(orders.shape[0]):
-        if orders[k, O_SYMBOL] == i and (
-            low <= orders[k, O_PRICE] if orders[k, O_SIDE] == 0 else high >= orders[k, O_PRICE]
-        ):
-            return True
-    return False
-
-
-@compiled
-def triggers_order(i: int, price: int, v: Rows) -> bool:
-    """Return True if a price triggers a held order."""
-    return bool(price >= v[i, V_TRIGGER_HIGH] or price <= v[i, V_TRIGGER_LOW])
+def match_bar(i: int, row: Rows, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> int:
+    """Set the quote at which a bar opens, or compare its prices with the orders; return the reason to stop."""
+    if row[r.TYPE] == r.BAR:
+        return BAR_REACHED if bar_reaches_order(i, row, v, orders) else DONE
+    start_bar(i, row, v, levels)
+    if update_queues(i, v, levels, orders, fronts):
+        return CROSSED
+    return TRIGGERED if triggers_order(i, (v[i, V_BID] + v[i, V_ASK]) // 2, v) else DONE
 
 
 @compiled
@@ -374,18 +326,9 @@ def match_rows(
         elif kind == r.MARK:
             if v[i, V_FUNDING_NS] > 0 and rows[k, r.MARK_NEXT_NS] > v[i, V_FUNDING_NS]:
                 return k, FUNDED
-            v[i, V_MARK] = rows[k, r.MARK_PRICE]  # both have eight decimal places, as units do
-            v[i, V_RATE] = rows[k, r.MARK_RATE]
-            v[i, V_FUNDING_NS] = rows[k, r.MARK_NEXT_NS]
-        elif kind == r.BAR:
-            if bar_reaches_order(i, rows[k], v, orders):
-                why = BAR_REACHED
-        elif kind == r.BAR_START:
-            start_bar(i, rows[k], v, levels)
-            if update_queues(i, v, levels, orders, fronts):
-                why = CROSSED
-            elif triggers_order(i, (v[i, V_BID] + v[i, V_ASK]) // 2, v):
-                why = TRIGGERED
+            set_mark(i, rows[k], v)
+        elif kind == r.BAR or kind == r.BAR_START:
+            why = match_bar(i, rows[k], v, levels, orders, fronts)
         elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:
             if kind == r.DIFF and not is_joined(i, rows[k], v, levels):
                 return k, UNJOINED

@@ -16,6 +16,7 @@ from engine.market.rows import Floats, Rows
 from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import price_levels, queue_models
 from engine.sim.exchange import venue_arrays as arrays
+from engine.sim.exchange.bar_kernel import start_bar
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
 from engine.sim.units import PLACES
@@ -153,11 +154,11 @@ class VenueBooks:
         return int(self.v[i, arrays.V_PRICE_UNIT])
 
     def bar_left(self, i: int) -> int | None:
-        """Return what the current bar of a symbol still fills; None if the symbol's market is no bars."""
+        """Return the quantity that the current bar of a symbol still fills; None if the symbol has no bars."""
         return int(self.v[i, arrays.V_LEFT]) if self.v[i, arrays.V_IS_BARS] else None
 
     def use_bar(self, i: int, quantity: int) -> None:
-        """Take a fill from what the current bar fills."""
+        """Subtract a fill from the quantity that the current bar still fills."""
         if self.v[i, arrays.V_IS_BARS]:
             self.v[i, arrays.V_LEFT] = max(0, int(self.v[i, arrays.V_LEFT]) - quantity)
 
@@ -169,7 +170,7 @@ class VenueBooks:
         size = int(self.v[i, arrays.V_LEFT]) // size_unit
         bid, ask = made_bid(price, ppm, tick) // price_unit, made_ask(price, ppm, tick) // price_unit
         row = np.array([r.BAR_START, i, 0, 0, 0, 1, bid, size, ask, size, 0], np.int64)
-        at.start_bar(i, row, self.v, self.levels)
+        start_bar(i, row, self.v, self.levels)
 
     def queue(self, i: int, kind: int, n: int, lot: int) -> None:
         """Set the queue model of a symbol (queue_models.py)."""

@@ -29,7 +29,7 @@ SIZE_PLACES = 8  # of an instrument whose tables have no sizes
 _BARE = Instrument("", "", "", "", "", 0, 0, Decimal(1), Decimal(1))
 
 
-class _Table:
+class _TableScan:
     """The messages under one head in one source."""
 
     def __init__(self, head: Head) -> None:
@@ -62,8 +62,8 @@ class _Table:
 
 
 def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
-    """Return the market of the neutral messages, or None if there is none."""
-    tables: dict[tuple[str, bytes], _Table] = {}
+    """Return the market of the neutral messages, or None without any."""
+    tables: dict[tuple[str, bytes], _TableScan] = {}
     for message in messages:
         payload = message.payload
         if not payload.startswith(MARK) or message.meta is not None:
@@ -73,11 +73,11 @@ def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
         table = tables.get(key)
         if table is None:
             try:
-                table = tables[key] = _Table(parse_head(payload[: begin - 1]))
+                table = tables[key] = _TableScan(parse_head(payload[: begin - 1]))
             except (ValueError, LookupError):
                 continue
         table.add(payload, begin)
-    symbols: dict[str, list[_Table]] = {}
+    symbols: dict[str, list[_TableScan]] = {}
     for table in tables.values():
         symbols.setdefault(table.head.symbol, []).append(table)
     if not symbols:
@@ -94,15 +94,15 @@ def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
     )
 
 
-def _largest(tables: Iterable[_Table], kind: int) -> Decimal:
+def _largest(tables: Iterable[_TableScan], kind: int) -> Decimal:
     return max(Decimal(int(table.found[2 * kind + 1]) + 1).scaleb(_shift(table, kind)) for table in tables)
 
 
-def _shift(table: _Table, kind: int) -> int:
+def _shift(table: _TableScan, kind: int) -> int:
     return table.head.price_exponent if kind == PRICE else 0
 
 
-def _instrument(venue: str, symbol: str, tables: list[_Table]) -> Instrument:
+def _instrument(venue: str, symbol: str, tables: list[_TableScan]) -> Instrument:
     """Return the instrument of a symbol, with the finest grid of its tables."""
     price_places, size_places = (
         max(0, *(int(table.found[2 * kind]) - _shift(table, kind) for table in tables)) for kind in (PRICE, SIZE)
@@ -136,8 +136,8 @@ def _instrument(venue: str, symbol: str, tables: list[_Table]) -> Instrument:
     )
 
 
-def _stream_that_counts(tables: list[_Table]) -> str:
-    """Return the table whose trades count where several tell them: the finest, and of equals the fullest."""
+def _stream_that_counts(tables: list[_TableScan]) -> str:
+    """Return the table whose trades count where several report them: the finest, and of equals the fullest."""
     found: dict[str, tuple[bool, int, int]] = {}
     for table in tables:
         if table.head.kind in (TRADE, BAR):

@@ -100,7 +100,7 @@ def make_quote(table: Rows, at: int, price: int, size: int, layout: Rows) -> Non
 
 @compiled
 def read_message(text: Text, begin: int, end: int, layout: Rows, seq: int, time_ns: int, table: Rows) -> int:
-    """Read the line of a trade, a quote or a bar; return the number of rows, 0 if it is unusual."""
+    """Read a line of a trade, quote or bar; return the number of rows, 0 if it is unusual."""
     row = table[0]
     kind = layout[L_ROW_TYPE]
     stamp(row, kind, layout[L_INSTRUMENT], seq, time_ns, time_ns)
