@@ -31,6 +31,16 @@ WAIT_S_MAX = 60.0  # a disk that needs longer for one batch has failed
 UNFINISHED = ".importing"  # suffix of a session's folder until it is complete
 SUFFIXES = (".gz", ".xz", ".zst", ".zip", ".parquet", ".npz", ".dat", ".csv", ".json", ".jsonl", ".ndjson", ".txt")
 
+# what the engine reads in every SESSION record: commands that look through a folder of sessions meet imports too
+NOTHING_TRADED: dict[str, Any] = {
+    "clock": {"kind": "wall", "speed": 1},
+    "seed": 0,
+    "host": "",
+    "venues": [],
+    "instruments": [],
+    "strategies": [],
+}
+
 
 class Imported(msgspec.Struct, frozen=True):
     """The outcome of `import_files`."""

@@ -62,7 +62,7 @@ def command(
 
     from journal.errors import CaptureRefusedError, JournalError
     from journal.importing.formats import ImportOptions
-    from journal.importing.import_session import import_files
+    from journal.importing.import_session import NOTHING_TRADED, import_files
 
     try:
         with progress("importing"):
@@ -95,14 +95,3 @@ def command(
         return
     echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({', '.join(formats)})")
     echo(done.folder)
-
-
-# what the engine reads in every SESSION record: commands that look through a folder of sessions meet imports too
-NOTHING_TRADED = {
-    "clock": {"kind": "wall", "speed": 1},
-    "seed": 0,
-    "host": "",
-    "venues": [],
-    "instruments": [],
-    "strategies": [],
-}
