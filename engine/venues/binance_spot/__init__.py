@@ -12,6 +12,7 @@ from engine.market.views import Stream
 from engine.model import Instrument, ListKind, OrderTerm, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_common import capture
+from engine.venues.binance_common.archive_layout import SPOT as SPOT_ARCHIVE
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.klines import WITH_SECONDS, Klines
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
@@ -23,6 +24,7 @@ from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_spot.order_types import REQUIRED
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.public_archive import PublicArchive
 from engine.venues.venue import (
     CapturedMarket,
     CaptureMessages,
@@ -75,6 +77,7 @@ class BinanceSpot(BinanceVenue):
         terms=frozenset(OrderTerm),
         order_lists=frozenset(ListKind),
     )
+    public_archive: ClassVar[PublicArchive | None] = SPOT_ARCHIVE
     key_rights: ClassVar[BinanceKeyRights] = BinanceKeyRights()
     snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
     history: HistoryCodec = Klines(PREFIX, weight=2, intervals=WITH_SECONDS)

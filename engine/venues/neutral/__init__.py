@@ -18,6 +18,7 @@ from engine.venues.binance_spot.venue_limits import VENUE as SPOT
 from engine.venues.neutral.capture import identify
 from engine.venues.neutral.market import NeutralMarket
 from engine.venues.paper import PaperAccount, renamed
+from engine.venues.public_archive import PublicArchive
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
 
 VENUE = "neutral"
@@ -27,6 +28,7 @@ class Neutral(BinanceSpot):
     """An engine.venues.venue.Venue: tables of market data on paper."""
 
     name = VENUE
+    public_archive: ClassVar[PublicArchive | None] = None  # the data is of another venue
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {Network.LOCAL: Endpoints()}
     capabilities = replace(BinanceSpot.capabilities, amend=False)
     fills_are_trades: ClassVar[bool] = False
