@@ -274,6 +274,21 @@ class Kernel:
                 state.account, change, Stamp(record.seq, record.time_ns), self.session.reducer_settings
             )
 
+    def rebuild_frames(self, state: State, records: Sequence[Record]) -> None:
+        """Fold stream frames of one source in a row, as `rebuild` folds each."""
+        assert records[0].seq == state.seq + 1, (records[0].seq, state.seq)
+        disable(state)
+        state.quiet_parts = ()
+        while records:
+            batch = Batch(records, until_ns=None)
+            applied = apply(self.session, state, batch)
+            while batch.rows is not None and batch.row < len(batch.rows):  # past a record that triggered something
+                applied = apply(self.session, state, batch)
+            folded = count_inputs(state, batch, 0, has_effect=applied.has_effect)
+            if not folded:
+                self.rebuild(state, records[0])
+            records = records[len(folded) or 1 :]
+
 
 def rebuilder_of(record: Record) -> Kernel:
     """Return a kernel that can begin and rebuild, but not step: it runs no strategy's source."""

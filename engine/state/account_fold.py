@@ -10,6 +10,7 @@ from engine import facts
 from engine.bodies import VerdictBody
 from engine.mode_reasons import Mode
 from engine.requests import Purpose
+from engine.session_record import NEWEST_REASON_RULES
 from engine.state import (
     access,
     balances,
@@ -101,8 +102,11 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "seed": settings.seed,
         "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
     },
-    "breakers": lambda settings: {"settings": settings.safeguards},
-    "ledger": lambda settings: {"instruments": settings.instruments},
+    "breakers": lambda settings: {
+        "settings": settings.safeguards,
+        "keeps_newest": settings.engine.order_rules >= NEWEST_REASON_RULES,
+    },
+    "ledger": lambda settings: {"instruments": settings.instruments, "keeps_fill_ids": settings.keeps_fill_ids},
     "pnl": lambda settings: {"settings": settings},
     "wallets": lambda settings: {"instruments": settings.instruments},
 }

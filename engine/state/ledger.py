@@ -10,7 +10,8 @@ a reconciliation round that began after it: by then every fill that it contains 
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
+from itertools import accumulate, groupby, islice, product
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +27,7 @@ from engine.state.changes import Change, Commanded, Requested, Stamp
 SLACK_NS: Final = 5 * SECOND_NS  # between the dates of a flow and of a report that contains it, or does not
 QUERY_NS: Final = 10 * SECOND_NS  # age of an undated answer, at most
 RECENT_MAX: Final = 512  # flows kept apart; older ones are contained in every report
+CUTS_MAX: Final = 1_000  # between fills of one moment, each compared with a report
 RECORDS_MAX: Final = 20  # seqs that a drift names
 ROUNDING: Final = Decimal("1e-8")  # by which a venue's figure of a fill may differ from exact arithmetic
 
@@ -33,9 +35,14 @@ ROUNDING: Final = Decimal("1e-8")  # by which a venue's figure of a fill may dif
 class Flow(msgspec.Struct, frozen=True):
     """A change of one asset that our records explain."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"instrument", "fill_id"})
+
     seq: int
     date_ns: int  # by the venue's clock if it says
     amount: Decimal
+    # of the fill; kept from accounting 5 on
+    instrument: str = ""
+    fill_id: str = ""
 
 
 class BalanceReading(msgspec.Struct, frozen=True):
@@ -79,13 +86,23 @@ class Ledger(msgspec.Struct, frozen=True):
         return sorted(asset for asset, ours in self.by_asset.items() if ours.drift)
 
 
-def reduce(ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Instrument]) -> Ledger:
-    """Fold reports, fills, rounds, confirmed drifts, and what a person accepts."""
+def reduce(
+    ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Instrument], *, keeps_fill_ids: bool
+) -> Ledger:
+    """Fold reports, fills, rounds, confirmed drifts, and what a person accepts.
+
+    Args:
+        ledger: The ledger before the change.
+        change: The change.
+        at: The change's record.
+        instruments: The session's instruments by id.
+        keeps_fill_ids: Keep the venue's id of each fill, for `difference` (from accounting 5 on).
+    """
     match change:
         case BalanceChanged():
             return _reported(ledger, change, at)
         case OrderFilled():
-            return _filled(ledger, change, at, instruments[change.instrument])
+            return _filled(ledger, change, at, instruments[change.instrument], keeps_id=keeps_fill_ids)
         case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:
             return _map_assets(ledger, _round_began)
         case ReconcileFailed():
@@ -136,7 +153,7 @@ def difference(ours: AssetLedger, report: BalanceReading, *, tolerance: Decimal)
                 return ZERO
             if flow is not None:
                 missing += flow.amount
-    return dated
+    return ZERO if _fits_by_ids(near, report.total - ours.expected, allowed) else dated
 
 
 def carried(ledger: Ledger) -> Ledger:
@@ -162,6 +179,30 @@ def _date(flow: Flow) -> tuple[int, int]:
     return flow.date_ns, flow.seq
 
 
+def _fits_by_ids(near: list[Flow], missing: Decimal, allowed: Decimal) -> bool:
+    """Return True if a report fits between fills of one moment, which may be recorded in any order.
+
+    The venue's ids order the fills of one instrument; of several instruments, each may be contained up to some id.
+    Flows of sessions before accounting 5 have no ids.
+    """
+    if not all(flow.fill_id for flow in near):
+        return False
+    for _, moment in groupby(sorted(near, key=_date, reverse=True), key=lambda flow: flow.date_ns):
+        by_instrument: dict[str, list[Flow]] = {}
+        for flow in moment:
+            by_instrument.setdefault(flow.instrument, []).append(flow)
+        newest_first = [sorted(flows, key=_by_id, reverse=True) for flows in by_instrument.values()]
+        cuts = [list(accumulate((flow.amount for flow in flows), initial=ZERO)) for flows in newest_first]
+        if any(abs(missing + sum(cut)) <= allowed for cut in islice(product(*cuts), CUTS_MAX)):
+            return True
+        missing += sum((sums[-1] for sums in cuts), ZERO)
+    return False
+
+
+def _by_id(flow: Flow) -> tuple[int, str]:
+    return len(flow.fill_id), flow.fill_id  # numbers by their value
+
+
 def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
     total = change.free + change.locked
     date_ns = change.venue_ns or at.time_ns
@@ -175,12 +216,15 @@ def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
     return _put(ledger, change.asset, replace(ours, report=report))
 
 
-def _filled(ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument) -> Ledger:
+def _filled(ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument, *, keeps_id: bool) -> Ledger:
     date_ns = fill.venue_ns or at.time_ns
     for asset, amount in flows_of(fill, instrument).items():
         ours = ledger.by_asset.get(asset)
         if ours is not None and amount and date_ns > ours.opening_ns:
-            ledger = _put(ledger, asset, _moved(ours, Flow(at.seq, date_ns, amount)))
+            flow = Flow(at.seq, date_ns, amount)
+            if keeps_id:
+                flow = replace(flow, instrument=fill.instrument, fill_id=fill.fill_id)
+            ledger = _put(ledger, asset, _moved(ours, flow))
     return ledger
 
 

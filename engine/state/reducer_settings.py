@@ -45,6 +45,11 @@ class ReducerSettings(msgspec.Struct, frozen=True):
         return self.engine.accounting > 3
 
     @property
+    def keeps_fill_ids(self) -> bool:
+        """True from accounting 5 on: the ledger orders fills of one moment by the venue's ids."""
+        return self.engine.accounting > 4
+
+    @property
     def reporting_currency(self) -> str:
         """The currency of P&L and equity; "" without instruments."""
         first = next(iter(self.instruments.values()), None)

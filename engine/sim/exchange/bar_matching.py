@@ -30,11 +30,6 @@ class BarMatching(OrderMatching):
 
     fills_at_touch = False  # True: a bar that reaches a limit price and does not pass it fills the order
 
-    @property
-    def awaits_market(self) -> bool:
-        """Return True if an order rests or is held: a price may reach it."""
-        return bool(self.books.resting) or not self._held.is_empty
-
     def _fill_waiting(self, market: SymbolMarket, order: SimOrder, now_ns: int) -> None:
         """Match a market order that waited for a bar; the rest of it waits for the next."""
         if not self.books.bar_left(market.place):
@@ -47,15 +42,17 @@ class BarMatching(OrderMatching):
 
     def _fill_by_bar(self, market: SymbolMarket, bar: BarPrices, now_ns: int) -> None:
         """Trigger and fill the orders that the prices of a bar reach."""
-        for order in self._held.of_symbol(market.place):
-            self._trigger(market, order, bar, bar.first, now_ns)
+        for order in self._held.list_priced(market.place):
+            self._trigger_within_bar(market, order, bar, bar.first, now_ns)
         if self._fill_limits(market, bar, now_ns):
-            for order in self._held.of_symbol(market.place):
+            for order in self._held.list_priced(market.place):
                 # a fill of this bar released the order: the bar may have reached its stop later, not its target
                 if order.working_ns == now_ns and not order.terms.triggers_on_gain:
-                    self._trigger(market, order, bar, order.stop_price or bar.last, now_ns)
+                    self._trigger_within_bar(market, order, bar, order.stop_price or bar.last, now_ns)
 
-    def _trigger(self, market: SymbolMarket, order: SimOrder, bar: BarPrices, first: int, now_ns: int) -> None:
+    def _trigger_within_bar(
+        self, market: SymbolMarket, order: SimOrder, bar: BarPrices, first: int, now_ns: int
+    ) -> None:
         """Activate a held order if the bar reaches its trigger. `first` is the first price after the order was held."""
         price = trigger_within(order, bar.low, bar.high, (first, bar.last)) if order.is_held else 0
         if price:

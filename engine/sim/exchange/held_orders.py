@@ -50,7 +50,8 @@ def begin_tracking(order: SimOrder, price: int, now_ns: int) -> None:
         order.trailing_best, order.trailing_ns = price, now_ns
 
 
-def _track(order: SimOrder, price: int, now_ns: int) -> None:
+def track(order: SimOrder, price: int, now_ns: int) -> None:
+    """Note a price that a trailing order follows."""
     if order.trailing_best:
         better = min if order.side is Side.BUY else max
         order.trailing_best = better(order.trailing_best, price)
@@ -90,7 +91,7 @@ def trigger_within(order: SimOrder, low: int, high: int, path: tuple[int, int]) 
         level = trailing_trigger(order) if order.trailing_best else 0
         if level and is_triggered(order, price):
             return price if price == first else level
-        _track(order, price, order.trailing_ns)
+        track(order, price, order.trailing_ns)
     return 0
 
 
@@ -100,6 +101,9 @@ class HeldOrders:
     def __init__(self, books: VenueBooks) -> None:
         self._books = books
         self._orders: list[SimOrder] = []  # oldest first
+
+    def __bool__(self) -> bool:
+        return bool(self._orders)
 
     def add(self, order: SimOrder) -> None:
         """Hold an order until a price triggers it."""
@@ -112,15 +116,10 @@ class HeldOrders:
         order.waits_for_bar = True
         self.add(order)
 
-    def of_symbol(self, place: int) -> list[SimOrder]:
+    def list_priced(self, place: int) -> list[SimOrder]:
         """Return the orders of a symbol that wait for a price: those that limit a loss first, then by age."""
         own = [order for order in self._orders if order.place == place and not order.waits_for_bar]
         return sorted(own, key=lambda order: order.terms.triggers_on_gain)
-
-    @property
-    def is_empty(self) -> bool:
-        """Return True if no order of any symbol is held."""
-        return not self._orders
 
     def remove(self, order: SimOrder) -> None:
         """Release an order: it was triggered or has ended."""
@@ -133,7 +132,7 @@ class HeldOrders:
         own = [order for order in self._orders if order.place == place]
         trailing = [order for order in own if order.trailing_delta]
         for order in trailing:
-            _track(order, price, now_ns)
+            track(order, price, now_ns)
         if trailing:
             self._set_bounds(place)
         return [order for order in own if order.waits_for_bar or is_triggered(order, price)]
