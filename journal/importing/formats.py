@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from journal.errors import CaptureRefusedError
-from journal.importing import binance_archive, cryptofeed, hftbacktest, lean_tick, ndjson, table_file
+from journal.importing import (
+    binance_archive,
+    cryptofeed,
+    hftbacktest,
+    hftbacktest_npz,
+    lean_bar,
+    lean_tick,
+    ndjson,
+    table_file,
+    tardis,
+)
 from journal.importing.lines import CaptureLines, CaptureReader
 
 
@@ -23,7 +33,9 @@ class CaptureFormat(NamedTuple):
     allows: tuple[str, ...]  # of data_kinds.py
 
 
-_ALL = (hftbacktest, cryptofeed, lean_tick, binance_archive, table_file, ndjson)
+_ALL = (
+    hftbacktest, hftbacktest_npz, tardis, cryptofeed, lean_tick, lean_bar, binance_archive, table_file, ndjson,
+)  # fmt: skip
 GROUP = "verbatim.importers"
 
 

@@ -129,7 +129,7 @@ def _with_new_rules(body: SessionBody, market: CapturedMarket) -> SessionBody:
     safeguards = msgspec.structs.replace(SAFEGUARDS, metadata_every_ns=0) if market.bar_interval_ns else SAFEGUARDS
     return msgspec.structs.replace(
         body,
-        started_ns=body.started_ns - market.bar_interval_ns,  # the links are up when the first bar ends
+        started_ns=body.started_ns - market.lead_ns,
         engine=_engine_settings(market),
         risk=newest_risk(body.risk),
         safeguards=safeguards,

@@ -79,7 +79,7 @@ class BinanceSpot(BinanceVenue):
     )
     public_archive: ClassVar[PublicArchive | None] = SPOT_ARCHIVE
     key_rights: ClassVar[BinanceKeyRights] = BinanceKeyRights()
-    snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
+    snapshots: RestSnapshots | None = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
     history: HistoryCodec = Klines(PREFIX, weight=2, intervals=WITH_SECONDS)
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:

@@ -19,7 +19,7 @@ from engine.venues.neutral.capture import identify
 from engine.venues.neutral.market import NeutralMarket
 from engine.venues.paper import PaperAccount, renamed
 from engine.venues.public_archive import PublicArchive
-from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
+from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, RestSnapshots
 
 VENUE = "neutral"
 
@@ -31,6 +31,7 @@ class Neutral(BinanceSpot):
     public_archive: ClassVar[PublicArchive | None] = None  # the data is of another venue
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {Network.LOCAL: Endpoints()}
     capabilities = replace(BinanceSpot.capabilities, amend=False)
+    snapshots: RestSnapshots | None = None  # books come as messages
     fills_are_trades: ClassVar[bool] = False
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:

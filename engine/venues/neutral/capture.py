@@ -17,6 +17,7 @@ from engine.venues.neutral.head import (
     MARK,
     PRICE,
     QUOTE,
+    SECOND_NS,
     SIZE,
     TRADE,
     Head,
@@ -82,6 +83,7 @@ def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
         symbols.setdefault(table.head.symbol, []).append(table)
     if not symbols:
         return None
+    interval_ns = min(table.head.interval_ns for table in tables.values())
     kinds = {table.head.kind for table in tables.values()}
     return CapturedMarket(
         venue,
@@ -89,7 +91,8 @@ def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
         bool(kinds & BOOK_KINDS),
         frozenset(source for source, _ in tables),
         inferred=tuple(sorted(symbols)),
-        bar_interval_ns=min(table.head.interval_ns for table in tables.values()),
+        bar_interval_ns=interval_ns,
+        lead_ns=max(interval_ns, SECOND_NS),
         largest=tuple((symbol, _largest(found, PRICE), _largest(found, SIZE)) for symbol, found in symbols.items()),
     )
 
