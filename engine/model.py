@@ -91,6 +91,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "forbids",
             "trade_stream",
             "half_spread_ppm",
+            "quotes_from_book",
         }
     )
 
@@ -131,6 +132,7 @@ class Instrument(msgspec.Struct, frozen=True):
     trade_stream: str = ""
     # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
     half_spread_ppm: int = -1
+    quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

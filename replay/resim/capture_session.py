@@ -5,7 +5,7 @@ from the one that the caller gives, or is inferred from all messages, and the re
 The session has the rules of a new one, as a strategy would have live. Knows no venue and no strategy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
@@ -24,8 +24,8 @@ from engine.session_record import (
     new_engine_settings,
     newest_risk,
 )
-from engine.sim.exchange.venue_arrays import HIGHEST, LARGEST
-from engine.sim.units import ONE, PLACES
+from engine.sim.exchange.venue_arrays import PRICE_MAX, SIZE_MAX
+from engine.sim.units import PLACES
 from engine.sim.venue_model import VenueModel
 from engine.venues.venue import CapturedMarket
 from engine.venues.venue_lookup import make_venue
@@ -34,7 +34,6 @@ from journal.record import plain
 from replay.captured_market import read_markets
 from replay.resim.sim_setup import CannotResimulateError
 
-PRICE_MAX, SIZE_MAX = HIGHEST // ONE, LARGEST // ONE  # what the simulated venue counts exactly
 SLOW_PERIOD_NS = 86_400 * SECOND_NS  # of checks, reports and reconciliations on a market of bars
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -108,10 +107,21 @@ def read_capture(
             instruments=instruments,
             account="main",
         ),
-        (
-            *(_inferred(one) for one in instruments if one.symbol in inferred),
-            *(f"left out: {_left_out(one)}" for one in refused.items()),
+        _notes(instruments, inferred, refused),
+    )
+
+
+def _notes(instruments: Sequence[Instrument], inferred: frozenset[str], refused: Mapping[str, str]) -> tuple[str, ...]:
+    """Return a line for each thing that a report has to say about a capture."""
+    return (
+        *(_inferred(one) for one in instruments if one.symbol in inferred),
+        *(f"{one.symbol}: no quotes; the best levels of its book count" for one in instruments if one.quotes_from_book),
+        *(
+            f"{one.symbol}: no quotes; they are made of its bars or trades (docs/data-formats.md)"
+            for one in instruments
+            if one.half_spread_ppm >= 0
         ),
+        *(f"left out: {_left_out(one)}" for one in refused.items()),
     )
 
 
@@ -183,6 +193,8 @@ def _as_captured(listed: Instrument, seen: Instrument, size_max: Decimal) -> Ins
         price_scale=max(listed.price_scale, seen.price_scale),
         size_scale=fitting_scale(max(_places(listed.lot_size), seen.size_scale), seen.size_scale, size_max),
         trade_stream=seen.trade_stream,
+        quotes_from_book=seen.quotes_from_book,
+        half_spread_ppm=seen.half_spread_ppm,
     )
 
 

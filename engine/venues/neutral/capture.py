@@ -112,7 +112,7 @@ def _instrument(venue: str, symbol: str, tables: list[_TableScan]) -> Instrument
     )
     if not any(table.found[2 * SIZE + 1] or table.found[2 * SIZE] for table in tables):
         size_places = SIZE_PLACES
-    head = tables[0].head
+    head, kinds = tables[0].head, {table.head.kind for table in tables}
     base, quote = assets_of(symbol)
     if head.quoted_in:
         quote = head.quoted_in
@@ -135,7 +135,8 @@ def _instrument(venue: str, symbol: str, tables: list[_TableScan]) -> Instrument
         inverse=is_inverse,
         margin="" if not is_contract else base if is_inverse else quote,
         trade_stream=_stream_that_counts(tables),
-        half_spread_ppm=-1 if any(table.head.kind in {QUOTE, *BOOK_KINDS} for table in tables) else 0,
+        half_spread_ppm=-1 if kinds & {QUOTE, *BOOK_KINDS} else 0,
+        quotes_from_book=bool(kinds & BOOK_KINDS) and QUOTE not in kinds,
     )
 
 
