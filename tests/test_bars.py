@@ -166,27 +166,27 @@ def walk(minutes: int) -> list[BarValues]:
     return [(*(f"{price // 100}.{price % 100:02}" for price in bar), "5.12345") for bar in cents]  # type: ignore[misc]
 
 
-def plain_cross(bars: list[BarValues]) -> list[tuple[float, str, str, str]]:
+def plain_cross(bars: list[BarValues], fast: int, slow: int) -> list[tuple[float, str, str, str]]:
     """Return the fills of the cross on closes: minute, side, price and quantity. No engine, no venue."""
     opens = np.array([Decimal(bar[0]) for bar in bars])
     closes = np.array([float(bar[3]) for bar in bars])
     sums = np.concatenate([[0.0], np.cumsum(closes)])
-    averages = [(sums[SLOW:] - sums[SLOW - length : len(sums) - length]) / length for length in (FAST, SLOW)]
+    averages = [(sums[slow:] - sums[slow - length : len(sums) - length]) / length for length in (fast, slow)]
     is_above = averages[0] > averages[1]
-    crossed = np.flatnonzero(np.diff(is_above, prepend=not is_above[0])) + SLOW - 1
+    crossed = np.flatnonzero(np.diff(is_above, prepend=not is_above[0])) + slow - 1
     found, position = [], Decimal(0)  # a fee of the base asset leaves less than a lot behind
     share = Decimal(1_000_000 - PPM) / 1_000_000, Decimal(1_000_000 + PPM) / 1_000_000
     for bar in crossed.tolist():
         if bar + 1 == len(bars):
             break
         held = position.quantize(Decimal("0.00001"), "ROUND_FLOOR")
-        if is_above[bar - SLOW + 1] and held == 0:
+        if is_above[bar - slow + 1] and held == 0:
             asked = (Decimal(bars[bar][3]) * share[1]).quantize(Decimal("0.01"), "ROUND_CEILING")
             size = (VALUE / asked).quantize(Decimal("0.00001"), "ROUND_FLOOR")
             price = (opens[bar + 1] * share[1]).quantize(Decimal("0.01"), "ROUND_CEILING")
             position += size * (1 - FEE)
             found.append((float(bar + 1), "BUY", f"{price.normalize():f}", f"{size.normalize():f}"))
-        elif not is_above[bar - SLOW + 1] and held > 0:
+        elif not is_above[bar - slow + 1] and held > 0:
             price = (opens[bar + 1] * share[0]).quantize(Decimal("0.01"), "ROUND_FLOOR")
             found.append((float(bar + 1), "SELL", f"{price.normalize():f}", f"{held.normalize():f}"))
             position -= held
@@ -198,6 +198,6 @@ def test_a_cross_on_bars_fills_as_a_plain_calculation_says(tmp_path: Path) -> No
     session = imported(tmp_path, write_klines(tmp_path / "BTCUSDT-1m-2024.csv", bars))
     example = "../../examples/bar_cross.py:BarCross"
     found = fills(backtest(session, example, "--model", "half_spread=0.0001", fast=FAST, slow=SLOW))
-    expected = plain_cross(bars)
+    expected = plain_cross(bars, FAST, SLOW)
     assert len(expected) > 100
     assert found == expected
