@@ -90,6 +90,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "trailing_delta_max",
             "forbids",
             "trade_stream",
+            "half_spread_ppm",
             "quotes_from_book",
         }
     )
@@ -129,6 +130,8 @@ class Instrument(msgspec.Struct, frozen=True):
     forbids: tuple[OrderTerm, ...] = ()  # terms that the venue has, but not for this instrument
     # the stream whose trades count, where a capture has two that report each trade; "": the only one
     trade_stream: str = ""
+    # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
+    half_spread_ppm: int = -1
     quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 

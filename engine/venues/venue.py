@@ -350,6 +350,8 @@ class CapturedMarket(NamedTuple):
     inferred: tuple[str, ...] = ()  # symbols whose grid and assets were read off messages, for lack of metadata
     largest: tuple[tuple[str, Decimal, Decimal], ...] = ()  # bounds of the prices and of the sizes of each symbol
     refused: tuple[tuple[str, str], ...] = ()  # symbols whose numbers cannot be kept exactly, each with the reason
+    bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
+    lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
     snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
 
 

@@ -253,6 +253,8 @@ class OrderMatching(ListLedger):
             return  # self-trade prevention ended it
         elif order.terms.rests:
             market.rest(order)
+        elif order.terms.price is None and self.books.bar_left(order.place) is not None and not order.quote_quantity:
+            self._held.wait_for_bar(order)
         elif order.terms.price is None:
             if order.quote_quantity:
                 order.quantity = order.executed + order.prevented
@@ -293,6 +295,7 @@ class OrderMatching(ListLedger):
         order.fills.append(fill)
         order.executed += quantity
         order.executed_quote += quote
+        self.books.use_bar(order.place, quantity)
         order.shown = max(0, order.shown - quantity) if maker else 0
         account.traded += quote
         order.updated_ns = now_ns

@@ -185,6 +185,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     prevented_last: int = 0
     prevented_matches: list[SimPreventedMatch] = []
     amendments: list[SimAmendment] = []
+    waits_for_bar: bool = False  # a market order that is held until the next bar trades
     is_held: bool = False  # True until the market triggers it (held_orders.py)
     working_ns: int = 0  # time from which it is in the book: its placement, trigger or release; 0: it ended before
     priority: int = 0  # among resting orders at one price: lower first

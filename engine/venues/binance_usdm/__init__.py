@@ -3,7 +3,11 @@
 Market data only; binance_futures does the work.
 """
 
+from typing import ClassVar
+
+from engine.venues.binance_common.archive_layout import USDM
 from engine.venues.binance_futures import BOOKS, TRADES, BinanceFutures, FuturesVariant
+from engine.venues.public_archive import PublicArchive
 from engine.venues.venue import Endpoints, Network
 
 
@@ -14,6 +18,7 @@ class BinanceUsdm(BinanceFutures):
     """
 
     name = "binance_usdm"
+    public_archive: ClassVar[PublicArchive] = USDM
     variant = FuturesVariant(
         prefix="/fapi/v1",
         inverse=False,
