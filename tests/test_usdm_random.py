@@ -4,11 +4,14 @@ After each step the venue's own books must add up: wallets are the deposits and 
 """
 
 from random import Random
+from urllib.parse import urlencode
 
 import pytest
 from sim_transcript import KEY, OTHER_KEY, OTHER_SECRET, SECRET
 from usdm_transcript import FuturesClient, answer, quiet_contracts
 
+from engine.sim.binance_usdm.routed_connections import ListenKeys
+from engine.sim.binance_usdm.usdm_protocol import make_tables
 from engine.sim.exchange.contract_exchange import ContractExchange
 from engine.sim.exchange.margin_account import IncomeType
 from engine.sim.exchange.order_values import OPEN, PositionSide, SimOrderStatus
@@ -167,3 +170,26 @@ def test_the_books_of_a_crowd_add_up_after_each_step(seed: int) -> None:
     assert len(fills) > 20
     assert {IncomeType.COMMISSION, IncomeType.REALIZED_PNL, IncomeType.FUNDING_FEE} <= kinds
     assert any(order.client_order_id.startswith("autoclose-") for order in crowd.exchange.orders.values())
+
+
+STRANGE = [
+    "BTCUSDT", "1", "0", "-1", "1e5", "9" * 20, "0.00000001", "1.123456789", "abc", "", "true", "TRUE", "BUY", "LIMIT",
+    "MARKET", "STOP", "TRAILING_STOP_MARKET", "GTC", "GTD", "LONG", "[]", "[1]", '["a"]', '[{"symbol":"BTCUSDT"}]',
+    '[{"symbol":["x"],"side":null}]', "{}", "é", "%00", "1700000000000", "9" * 400, "QUEUE_20", "ISOLATED", "0.1", "10",
+    "CONDITIONAL", "1m", "x" * 50,
+]  # fmt: skip
+
+
+def test_strange_values_are_answered_or_refused() -> None:
+    """Each endpoint, with any value for any of its parameters: never a failure of the venue."""
+    random, tables = Random(7), make_tables(ListenKeys())
+    limits = {"weight_max": 10**9, "orders_10s_max": 10**9, "orders_minute_max": 10**9}
+    client = FuturesClient(**limits)
+    for _ in range(1_500):
+        method, path = random.choice(list(tables.routes))
+        chosen = {name: random.choice(STRANGE) for name in sorted(tables.known[method, path]) if random.random() < 0.7}
+        if "symbol" in chosen and random.random() < 0.8:
+            chosen["symbol"] = "BTCUSDT"
+        query = urlencode(chosen)
+        answered = client.raw(method, path, client.sign(query) if tables.routes[method, path].signed else query)
+        assert answered.status < 500, (method, path, query, answered.body)
