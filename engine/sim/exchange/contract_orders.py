@@ -117,7 +117,7 @@ class ContractOrders(Exchange):
         if room == 0:
             raise refusals.reduce_only_rejected()
         matches = _within(list(plan_matches(market, account, new)), market, new, self.mark(new.symbol))
-        matches = _limited(matches, new.quantity if room is None else min(room, new.quantity))
+        matches = limited(matches, new.quantity if room is None else min(room, new.quantity))
         if matches and new.terms.is_post_only:
             raise refusals.post_only_rejected()
         if new.time_in_force is TimeInForce.FOK and sum(match.quantity for match in matches) < new.quantity:
@@ -318,7 +318,7 @@ def _within(matches: list[Match], market: SymbolMarket, new: SimNewOrder, mark: 
     return near
 
 
-def _limited(matches: list[Match], most: int) -> list[Match]:
+def limited(matches: list[Match], most: int) -> list[Match]:
     """Return the first matches, up to a quantity."""
     found: list[Match] = []
     for match in matches:

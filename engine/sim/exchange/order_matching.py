@@ -199,13 +199,16 @@ class OrderMatching(ListLedger):
             if maker is not None and not match.quantity:
                 self._prevent(order, maker, match, now_ns)
                 continue
+            quantity = match.quantity if maker is None else min(match.quantity, self._room(maker))
+            if not quantity:
+                continue
             trade_id = self._new_trade_id()
             if maker is None:
-                market.consume(opposite(order.side), match.price, match.quantity)
+                market.consume(opposite(order.side), match.price, quantity)
             else:
-                self._fill(maker, match.price, match.quantity, now_ns, maker=True, trade_id=trade_id)
+                self._fill(maker, match.price, quantity, now_ns, maker=True, trade_id=trade_id)
                 self._settle_maker(maker, now_ns)
-            self._fill(order, match.price, match.quantity, now_ns, maker=False, trade_id=trade_id)
+            self._fill(order, match.price, quantity, now_ns, maker=False, trade_id=trade_id)
 
     def _prevent(self, order: SimOrder, maker: SimOrder, match: Match, now_ns: int) -> None:
         """Take from one or both orders of an account what would have traded between them, by the taker's mode."""
