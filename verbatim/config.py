@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.live.session_config import KeyReadError, SessionConfig, limits_text, missing_limits
 from engine.live.venue_access import VenueAccess
 from engine.session_record import (
     SAFETY,
@@ -191,6 +191,18 @@ def read_keys(
     if is_on_paper(config):
         return {}
     return credentials.read_keys(venues_of(config), environment, base)
+
+
+def read_keys_again(config: Config, base: Path | None = None) -> dict[str, SecretKey]:
+    """Read the keys of a running session again, for `control reload-keys`.
+
+    Raises:
+        KeyReadError: there is no key, or it cannot be used.
+    """
+    try:
+        return read_keys(config, base=base)
+    except ConfigError as error:
+        raise KeyReadError(str(error)) from None
 
 
 def read_key(
