@@ -7,6 +7,7 @@ file or in the environment, are errors.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -193,12 +194,8 @@ def read_keys(
     return credentials.read_keys(venues_of(config), environment, base)
 
 
-def read_keys_again(config: Config, base: Path | None = None) -> dict[str, SecretKey]:
-    """Read the keys of a running session again, for `control reload-keys`.
-
-    Raises:
-        KeyReadError: there is no key, or it cannot be used.
-    """
+def _read_keys_again(config: Config, base: Path | None) -> dict[str, SecretKey]:
+    """Read the keys of a running session again, for `control reload-keys`. Raises KeyReadError."""
     try:
         return read_keys(config, base=base)
     except ConfigError as error:
@@ -299,6 +296,7 @@ def session_config(
             for one, each in zip(chosen.venues, found, strict=True)
         ),
         paper=config.paper.settings() if is_paper else None,
+        read_keys=None if is_paper else partial(_read_keys_again, config, base),
     )
     if dry_run or not config.strategy:
         chosen = read_only(chosen)

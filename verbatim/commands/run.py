@@ -50,19 +50,10 @@ def command(
     A configuration without strategies watches the account, and sends nothing; a key that can only read is enough.
     """
     import dataclasses
-    from functools import partial
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import (
-        on_paper,
-        read_config,
-        read_keys,
-        read_keys_again,
-        require_limits,
-        session_config,
-        venues_of,
-    )
+    from verbatim.config import on_paper, read_config, read_keys, require_limits, session_config, venues_of
     from verbatim.run_mark import marked_run
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
@@ -78,7 +69,6 @@ def command(
             mark.identify(journals or settings.session.journals, venue=first.settings.name, account=first.alias)
             keys = read_keys(settings, base=config.parent)
             chosen = session_config(settings, keys=keys, base=config.parent, dry_run=dry_run)
-            chosen = dataclasses.replace(chosen, read_keys=partial(read_keys_again, settings, base=config.parent))
             require_limits(chosen)
         except Exception as error:
             exit_for(error)
