@@ -132,6 +132,18 @@ def test_cancel_all_and_flatten_reach_both_venues(trouble: VenueTrouble, start: 
     check_books(session, all_fills=False)
 
 
+def test_keys_that_were_read_again_open_the_links_of_one_account_again(begin: CheckedSessions) -> None:
+    session = begin(two_venues(), "both").run(5)
+    ups = dict.fromkeys(session.state.account.links.by_source, 0)
+    ups |= {name: link.reconnects for name, link in session.state.account.links.by_source.items()}
+    session.command("reload_keys", about="two").run(20)
+    now = {name: link.reconnects for name, link in session.state.account.links.by_source.items()}
+    assert {name for name in now if now[name] != ups[name]} == {"two.private.0"}
+    assert (mode(session), notes(session, "info")[-1:] != []) == (Mode.RUNNING, True)
+    assert "keys were read again, by test: two" in notes(session, "info")
+    session.stop()
+
+
 # ---- a strategy on both venues ------------------------------------------------------------------
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -199,6 +199,15 @@ class Gateway:
     def _not_sent(self, why: str) -> HttpResult:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
+    def replace_key(self, venue: str, key: SecretKey) -> None:
+        """Sign with another key from here on."""
+        self._keys[venue] = key
+
+    async def try_key(self, venue: str, query: Unsigned, key: SecretKey, clock_offset_ns: int) -> HttpResult:
+        """Send a query that is signed with a key that is not in use yet. It is no record."""
+        message = self._venues[venue].signer.sign_http(query, key, self._stamp_ns(clock_offset_ns))
+        return await self._senders[venue].send(message, timeout_s=EMERGENCY_TIMEOUT_S, clock=self._clock)
+
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
         """Send a request of the emergency cancel, after `close`. A venue that is only watched gets none."""
         if venue not in self._trading:
