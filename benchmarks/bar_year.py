@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
 
-from bar_files import fills, write_klines  # noqa: E402
-from test_bars import plain_cross, walk  # noqa: E402
+from bar_files import fills, write_klines  # noqa: E402 - the folder of the tests must be on the path first
+from test_bars import plain_cross, walk  # noqa: E402 - the folder of the tests must be on the path first
 
 YEAR = 525_600
 FAST, SLOW = 60, 600
