@@ -49,6 +49,7 @@ from engine.facts.pnl_facts import (
     WalletReported,
 )
 from engine.facts.session_facts import (
+    AccountModeChanged,
     BreakerScope,
     BreakerTripped,
     CloseReason,
@@ -84,6 +85,7 @@ Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | 
 __all__ = [
     "AccessRefused",
     "AccountFact",
+    "AccountModeChanged",
     "AmountRated",
     "BalanceChanged",
     "BalanceDrift",

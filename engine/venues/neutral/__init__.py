@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from engine.events import Event
 from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
-from engine.venues.binance_spot.venue_limits import VENUE as SPOT
 from engine.venues.neutral.capture import identify
 from engine.venues.neutral.market import NeutralMarket
-from engine.venues.paper import PaperAccount, renamed
+from engine.venues.paper import PaperAccount
 from engine.venues.public_archive import PublicArchive
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, RestSnapshots
 
@@ -37,7 +35,7 @@ class Neutral(BinanceSpot):
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         super().__init__(instruments, recv_window_ms)
         self.market = NeutralMarket(self.instruments)
-        self.account = PaperAccount(self.name, recv_window_ms)
+        self.account = PaperAccount(recv_window_ms, venue=self.name)
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return one link for the market, and Spot's connection for the account."""
@@ -57,13 +55,6 @@ class Neutral(BinanceSpot):
     def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
         """Return nothing: a table is no stream."""
         return ()
-
-    def decode_answer(
-        self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
-    ) -> tuple[Event, ...]:
-        """Return what an answer proves, then what it reports."""
-        events = super().decode_answer(unsigned, instrument_id.replace(VENUE, SPOT, 1), status, headers, payload)
-        return tuple(renamed(event, VENUE) for event in events)
 
     @staticmethod
     def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
