@@ -10,13 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
-
-from bar_files import fills, write_klines  # noqa: E402
-from test_bars import plain_cross, walk  # noqa: E402
+bar_files, test_bars = import_module("bar_files"), import_module("test_bars")
 
 YEAR = 525_600
 FAST, SLOW = 60, 600
@@ -32,15 +31,15 @@ def timed(*words: object) -> None:
 def main(minutes: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bars = walk(minutes)
-        archive = write_klines(folder / "BTCUSDT-1m-2024.csv", bars)
+        bars = test_bars.walk(minutes)
+        archive = bar_files.write_klines(folder / "BTCUSDT-1m-2024.csv", bars)
         timed("import", archive, "--into", folder / "session")
         size = sum(path.stat().st_size for path in (folder / "session").iterdir())
         print(f"{minutes:,} bars: csv {archive.stat().st_size / 1e6:.0f} MB, journal {size / 1e6:.1f} MB")
         options = ["--strategy", f"{ROOT / 'examples/bar_cross.py'}:BarCross", "--balance", "USDT=1000000"]
         timed("backtest", folder / "session", *options, "--into", folder / "tested")
         timed("backtest", folder / "session", *options, "--no-journal")
-        found, expected = fills(folder / "tested"), plain_cross(bars, FAST, SLOW)
+        found, expected = bar_files.fills(folder / "tested"), test_bars.plain_cross(bars, FAST, SLOW)
         print(f"{len(found):,} fills, {'equal to' if found == expected else 'DIFFERENT FROM'} the plain calculation")
 
 

@@ -111,20 +111,6 @@ def read_capture(
     )
 
 
-def _notes(instruments: Sequence[Instrument], inferred: frozenset[str], refused: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the notes on a capture: the instruments that were inferred, have no quotes, or were left out."""
-    return (
-        *(_inferred(one) for one in instruments if one.symbol in inferred),
-        *(f"{one.symbol}: no quotes; its book's best levels count" for one in instruments if one.quotes_from_book),
-        *(
-            f"{one.symbol}: no quotes; they are made of its bars or trades (docs/data-formats.md)"
-            for one in instruments
-            if one.half_spread_ppm >= 0
-        ),
-        *(f"left out: {_left_out(one)}" for one in refused.items()),
-    )
-
-
 def with_half_spread(body: SessionBody, model: VenueModel) -> SessionBody:
     """Return a session whose made quotes have the half spread of a model."""
     instruments = tuple(
@@ -211,6 +197,20 @@ def _with_assets(instrument: Instrument, quote_assets: Mapping[str, str]) -> Ins
         return instrument
     margin = instrument.margin and (base if instrument.inverse else quote)
     return msgspec.structs.replace(instrument, base=base, quote=quote, margin=margin)
+
+
+def _notes(instruments: Sequence[Instrument], inferred: frozenset[str], refused: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the notes on a capture: the instruments that were inferred, have no quotes, or were left out."""
+    return (
+        *(_inferred(one) for one in instruments if one.symbol in inferred),
+        *(f"{one.symbol}: no quotes; its book's best levels count" for one in instruments if one.quotes_from_book),
+        *(
+            f"{one.symbol}: no quotes; they are made of its bars or trades (docs/data-formats.md)"
+            for one in instruments
+            if one.half_spread_ppm >= 0
+        ),
+        *(f"left out: {_left_out(one)}" for one in refused.items()),
+    )
 
 
 def _inferred(instrument: Instrument) -> str:

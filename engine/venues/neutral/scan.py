@@ -58,6 +58,8 @@ def is_word(text: Text, at: int, end: int, layout: Rows) -> int:
 def read_line(text: Text, begin: int, end: int, layout: Rows, row: Rows, first: int) -> bool:
     """Read the fields of a line into a row from column `first` on; return False for an unusual line."""
     at = begin
+    if layout[L_PRICE_SCALE] < 0:
+        return False  # prices may be off the grid
     for column in range(layout[L_LAST_COLUMN] + 1):
         stop = at
         while stop < end and text[stop] != COMMA:
