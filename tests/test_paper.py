@@ -246,6 +246,20 @@ def test_a_stop_is_triggered_as_early_in_a_backtest_as_on_paper(tmp_path: Path) 
     assert fill_figures(session.records, 0) == fill_figures(theirs, 0)
 
 
+def test_after_a_lost_market_link_paper_and_backtest_agree_too(tmp_path: Path) -> None:
+    """The book begins again with a new snapshot, at the account's venue as in the session."""
+    venue = VirtualVenue(seed=3, latency_ns=WIRE_NS)  # a snapshot takes as long as in the model
+    session = PaperSession(venue, tmp_path / "live", strategies=[QUOTES], paper=paper(MODEL, **MONEY)).run(2)
+    venue.fault(action="disconnect", target="market")
+    session.run(3)
+    before = len(session.facts("order_filled"))
+    session.run(5).stop()
+    assert session.facts("market_gap")
+    assert len(session.facts("order_filled")) > before
+    theirs = backtest(tmp_path / "live", tmp_path / "again", MODEL)
+    assert fill_figures(session.records, 0) == fill_figures(theirs, 0)
+
+
 # ---- one configuration for all three -------------------------------------------------------------------
 
 

@@ -56,7 +56,7 @@ def start_values(config: SessionConfig) -> dict[str, object]:
     return {
         "venue": ", ".join(f"{each.settings.name} at {each.settings.rest}" for each in config.venues),
         "network": ", ".join(dict.fromkeys(str(each.network) for each in config.venues)),
-        "account": config.account if is_only else _accounts_text(config),
+        "account": _account_text(config),
         "instruments": ", ".join(instruments),
         "strategies": strategies,
         "limits": limits(config.risk),
@@ -64,8 +64,12 @@ def start_values(config: SessionConfig) -> dict[str, object]:
     }
 
 
-def _accounts_text(config: SessionConfig) -> str:
-    """Return the account of each venue of several."""
+def _account_text(config: SessionConfig) -> str:
+    """Return the session's account, or that of each venue of several."""
+    if config.paper is not None:
+        return f"{config.account}; no order leaves this process"
+    if len(config.venues) == 1:
+        return config.account
     uses = {each.settings.name: each.settings.use for each in config.venues}
     texts = [
         f"{alias} at {venue}" + ("" if uses[venue] is AccountUse.TRADES else ", watched")

@@ -35,6 +35,7 @@ class VirtualGateway(SimulatedWires):
         *,
         on_market_link: Callable[[Output, RequestBody], None] | None = None,
         history: CandleStore | None = None,
+        encodes: bool = True,
     ) -> None:
         """Connect a session to a venue.
 
@@ -46,10 +47,11 @@ class VirtualGateway(SimulatedWires):
             wires: Transit times.
             on_market_link: Handles requests about market links if a recording supplies their frames.
             history: Answers requests for bars from before the session; None: the venue does.
+            encodes: As of SimulatedWires.
         """
         session = sequencer.kernel.session
         is_watched = dialect.name in session.accounts.known - session.accounts.trading
-        super().__init__(venue, dialect, key, wires, is_read_only=session.body.read_only or is_watched)
+        super().__init__(venue, dialect, key, wires, is_read_only=session.body.read_only or is_watched, encodes=encodes)
         self.sequencer = sequencer
         self.closing = False
         self._on_market_link = on_market_link
