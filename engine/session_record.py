@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from engine.model import Instrument, RateLimits
+from engine.model import Instrument, MarginMode, RateLimits
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     NO_LIMITS,
@@ -104,7 +104,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
         "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills",
+        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills", "leverage_max", "margin_mode",
+        "sets_margin",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -140,6 +141,9 @@ class RiskSettings(msgspec.Struct, frozen=True):
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
     # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
     counts_fills: bool = False
+    leverage_max: Decimal = Decimal(0)  # of each contract: one with more is blocked. 0: any
+    margin_mode: MarginMode | None = None  # of each contract: one with the other mode is blocked. None: any
+    sets_margin: bool = False  # True: both are set at the venue where they differ
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -157,7 +161,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 4  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 5  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
 ORDER_RULES = 4  # the newest revision of EngineSettings.order_rules
 TERM_RULES = 2  # the first that records triggers, native trailing stops, and terms of foreign orders and instruments
@@ -197,7 +201,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
     # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
-    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known
+    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known.
+    # 5: the ledger has the P&L and the fundings of contracts, so the balances that they settle in are compared too
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off

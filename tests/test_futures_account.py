@@ -31,7 +31,7 @@ from engine.state.orders import EXTERNAL
 from engine.state.positions import Positions
 from engine.state.session_state import Account
 from engine.state.wallets import Wallet
-from engine.venues.binance_futures.account import FuturesMessages
+from engine.venues.binance_futures.account import FuturesAccount
 from journal.record import Kind, Record
 from journal.verify import verify
 from journal.writer import JournalWriter
@@ -182,12 +182,12 @@ def test_a_real_account_session_gives_the_exchanges_own_wallet_and_realised_pnl(
 
 def test_the_examples_of_the_user_stream_never_raise(shared_data: Path) -> None:
     """27 events of spot and futures, some renamed by a client's library: those are Unrecognised."""
-    codec = FuturesMessages("binance_usdm")
+    codec = FuturesAccount("binance_usdm", "/fapi/v1", "/fapi/v3", 5_000)
     lines = (shared_data / "private" / "binance-usdm" / "user-stream-examples.jsonl").read_text().splitlines()
     read = [codec.decode_private(json.dumps(json.loads(line)["message"]).encode()) for line in lines]
     assert len(read) == 27
     names = [type(event).__name__ for events in read for event in events]
-    assert {"WalletReport", "Unrecognised"} == set(names)
+    assert {"WalletReport", "ContractSettings", "Unrecognised"} == set(names)
 
 
 # ---- what the recordings do not contain, by hand ------------------------------------------------
@@ -321,20 +321,42 @@ def test_a_wallet_that_no_fill_explains_differs() -> None:
     assert stream.wallet.difference == D("-29.92")
 
 
-def test_hedge_mode_is_refused_and_nothing_is_booked() -> None:
+def test_hedge_mode_has_two_positions_of_a_contract_and_our_books_their_sum(tmp_path: Path) -> None:
+    """2 long, then 1 short at 100: the venue has both, and the fills sum up to 1. Its buy at 90 realises 10."""
     stream = held_long(UserStream())
     stream.frame(fill_of(5, 5_000, "SELL 1 100", ps="SHORT"))
-    assert "hedge mode (SHORT)" in (stream.records[-1].body or "")
-    assert stream.account.positions.net(BNB.id) == 2
+    contracts = stream.account.wallets.by_instrument
+    assert (quantity_of(contracts[BNB.id].lots), quantity_of(contracts[f"{BNB.id} SHORT"].lots)) == (2, -1)
+    assert stream.account.positions.net(BNB.id) == 1
+    stream.frame(fill_of(6, 6_000, "BUY 1 90", ps="SHORT"))
+    short = stream.account.wallets.by_instrument[f"{BNB.id} SHORT"]
+    assert (quantity_of(short.lots), short.realised) == (0, 10), "not the long position's"
+    stream.prove(tmp_path / "session")
 
 
-def test_a_futures_account_is_read_and_never_asked() -> None:
-    with pytest.raises(LookupError, match="only market data and account messages are built of binance_usdm"):
-        FuturesMessages("binance_usdm").open_orders()
+def test_a_liquidation_closes_the_holders_position_and_halts(tmp_path: Path) -> None:
+    """A strategy holds 2 BNB at 100. The venue sells them at 90: the strategy lost 20, and a person must look."""
+    stream = UserStream()
+    state = stream.sequencer.state
+    held = Position("desk", BNB.id, D(2), D(100), D(0), {}, D(0))
+    state.account = replace(state.account, positions=Positions({f"desk {BNB.id}": held}))
+    stream.frame(fill_of(9, 4_000, "SELL 2 90", "0.9", c="autoclose-4000", x="CALCULATED"))
+    [forced] = stream.facts("position_forced")
+    assert (forced["kind"], forced["strategy"], forced["quantity"]) == ("liquidation", "desk", "2")
+    assert stream.account.positions.get("desk", BNB.id).realised_pnl == -20
+    assert stream.account.modes.halts[0].code == "position_forced"
+    assert stream.account.positions.get(EXTERNAL, BNB.id).quantity == 0
+
+
+def test_a_delivery_is_foreseen_and_halts_nothing() -> None:
+    stream = held_long(UserStream())
+    stream.frame(fill_of(9, 4_000, "SELL 2 90", c="settlement_autoclose-4000"))
+    assert [fact["kind"] for fact in stream.facts("position_forced")] == ["settlement"]
+    assert stream.account.modes.halts == ()
 
 
 def test_mutated_frames_never_raise(shared_data: Path) -> None:
-    codec, random = FuturesMessages("binance_usdm"), Random(1)
+    codec, random = FuturesAccount("binance_usdm", "/fapi/v1", "/fapi/v3", 5_000), Random(1)
     lines = (shared_data / "private" / "binance-usdm" / "session-05.rekeyed.jsonl").read_bytes().splitlines()
     for _ in range(3_000):
         frame = bytearray(random.choice(lines))

@@ -24,6 +24,7 @@ from engine.model import Instrument
 from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
 from engine.session_record import MILLISECOND_NS
 from engine.suggestions import suggestion
+from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
@@ -276,17 +277,16 @@ class VenueChecks:
         return f"{', '.join(named)}{bound}"
 
     async def _list_orders(self) -> str:
-        query = self._venue.account.open_orders()
-        result = await self._ask(query)
-        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
-        report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
-        if report is None:
-            raise CheckFailedError(
-                f"the venue does not list open orders: HTTP {result.status}{_answer_text(events)}", "try again later"
-            )
-        return f"{len(report.orders)} open at the venue" + (
-            "; those of other programs are left alone" if report.orders else ""
-        )
+        count = 0
+        for query in open_orders_of(self._venue.account):
+            result = await self._ask(query)
+            events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+            report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
+            if report is None:
+                text = f"HTTP {result.status}{_answer_text(events)}"
+                raise CheckFailedError(f"the venue does not list open orders: {text}", "try again later")
+            count += len(report.orders)
+        return f"{count} open at the venue" + ("; those of other programs are left alone" if count else "")
 
     async def _open_account(self) -> str:
         return await self._open_links(LinkRole.PRIVATE, self._config.venue.private, "venue.private")

@@ -12,6 +12,7 @@ from engine.live.calendars import with_windows
 from engine.live.logs import LogSettings
 from engine.live.time_zones import find_zone
 from engine.live.transport.selection import TransportProfile
+from engine.model import MarginMode
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     CooldownSettings,
@@ -213,7 +214,7 @@ class InstrumentSection(ScopeSection):
         return ScopeLimits(**dict(self) | {"hours": self.hours.settings()})
 
 
-OF_VENUES = ("leverage_max", "margin_mode")  # settings of [risk] for venues with leverage
+OF_VENUES = ("leverage_max", "margin_mode", "sets_margin")  # settings of [risk] for venues with leverage
 
 
 class DaySection(Section):
@@ -260,6 +261,7 @@ class RiskSection(Section):
     self_trade: SelfTradeChoice = SelfTradeChoice.REFUSE
     leverage_max: Decimal = Field(default=Decimal(0), ge=0)
     margin_mode: Literal["", "cross", "isolated"] = ""
+    sets_margin: bool = False
     instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
@@ -272,7 +274,8 @@ class RiskSection(Section):
 
     def settings(self) -> RiskSettings:
         """Return the limits as a SESSION record has them."""
-        given = {name: value for name, value in self if name not in OF_VENUES} | {
+        given = dict(self) | {
+            "margin_mode": MarginMode(self.margin_mode) if self.margin_mode else None,
             "instrument": {name: scope.limits() for name, scope in self.instrument.items()},
             "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
             "account": self.account.limits(),

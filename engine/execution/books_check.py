@@ -8,12 +8,13 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from engine.bodies import NoteLevel
-from engine.execution.ledger_check import margin_assets
+from engine.execution.ledger_check import SETTLE, margin_assets
 from engine.facts import BooksCompared
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
 from engine.state.ledger import difference
 from engine.state.rates import recorded_rate
+from engine.state.wallets import instrument_of
 from engine.step_context import StepContext
 from engine.valuation import value_in
 from journal.record import plain
@@ -78,6 +79,8 @@ def _compare_equity(step: StepContext) -> _Equity:
             drift = difference(ledger, ledger.compared, tolerance=ZERO) if is_compared else ZERO
             ours[asset] = ledger.compared.total - drift
     for asset, wallet in step.account.wallets.by_asset.items():
+        if step.reducer_settings.settles_contracts and asset in theirs:
+            continue  # the ledger has it
         theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
         ours[asset] = ours.get(asset, ZERO) + wallet.expected
     rates = {
@@ -108,12 +111,31 @@ def _wrong_positions(step: StepContext) -> list[str]:
         by_fills[name] = by_fills.get(name, ZERO) + filled
         if held != filled:
             wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
-    for name in sorted(account.wallets.by_instrument):
-        contract = account.wallets.by_instrument[name]
-        theirs, ours = contract.reported, by_fills.get(name, ZERO)
-        if contract.reported_ns and theirs != ours:
+    reported = reported_positions(step)
+    for name in sorted(reported):
+        theirs, ours = reported[name], by_fills.get(name, ZERO)
+        if theirs != ours:
             wrong.append(f"{name}: the venue's position is {plain(theirs)}, our fills sum up to {plain(ours)}")
     return wrong
+
+
+def reported_positions(step: StepContext) -> dict[str, Decimal]:
+    """Return the venue's net position of each contract, without those that it changed a moment ago.
+
+    It reports a position before the fill that changed it.
+    """
+    found: dict[str, Decimal] = {}
+    young: set[str] = set()
+    moment_ns = step.settings.request_timeout_ns // SETTLE
+    for key, contract in step.account.wallets.by_instrument.items():
+        name = instrument_of(key)
+        if contract.reported_ns:
+            found[name] = found.get(name, ZERO) + contract.reported
+        instrument = step.reducer_settings.instruments.get(name)
+        offset_ns = 0 if instrument is None else step.account.limits.get(instrument.venue).clock_offset_ns
+        if contract.reported_ns and abs(step.time_ns + offset_ns - contract.reported_ns) < moment_ns:
+            young.add(name)
+    return {name: quantity for name, quantity in found.items() if name not in young}
 
 
 def _halt(step: StepContext, code: ReasonCode, text: str) -> None:

@@ -62,7 +62,9 @@ def _differences(step: StepContext) -> dict[str, Decimal]:
 
 
 def margin_assets(step: StepContext) -> frozenset[str]:
-    """Return the assets that contracts of the session settle in: no fill explains their balances alone."""
+    """Return the assets that contracts settle in and that are not compared: all of them before accounting 5."""
+    if step.reducer_settings.settles_contracts:
+        return frozenset()
     instruments = step.reducer_settings.instruments.values()
     return frozenset(each.margin or contracts.asset_of(each) for each in instruments if each.contract)
 

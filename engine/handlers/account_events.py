@@ -7,8 +7,10 @@ from engine.events import (
     Answer,
     BalanceReport,
     ContractReport,
+    ContractSettings,
     Event,
     FundingReport,
+    MarginCall,
     OrderReport,
     Outcome,
     StreamEnded,
@@ -18,6 +20,7 @@ from engine.events import (
 )
 from engine.execution import order_reports, reconciliation, wallet_reports
 from engine.facts import LinkReady
+from engine.handlers.contract_settings import apply_settings, note_margin_call
 from engine.handlers.link_changes import disconnect
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -37,7 +40,13 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
         case BalanceReport():
             reconciliation.apply_balance(step, event)
         case WalletReport():
-            wallet_reports.apply_wallet(step, event, session.instruments)
+            if wallet_reports.apply_wallet(step, event, session.instruments):
+                venue = session.venue_of(step.record.source).name
+                reconciliation.query_fundings(step, session.factories[venue], session.instruments)
+        case ContractSettings():
+            apply_settings(session, step, event)
+        case MarginCall():
+            note_margin_call(step, event)
         case ContractReport():
             wallet_reports.apply_contract(step, event, session.instruments)
         case FundingReport():

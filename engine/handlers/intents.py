@@ -169,6 +169,7 @@ def _new_order(
         iceberg_quantity=intent.iceberg_quantity,
         quote_quantity=intent.quote_quantity,
         good_till_ns=intent.good_till_ns,
+        closes_position=intent.closes_position,
     )
     if not intent.reduce_only or instrument is None:
         return order, {}

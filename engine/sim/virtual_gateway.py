@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.market.layout import NEVER
 from engine.record_codec import text_of
-from engine.requests import FEED_PURPOSES, AnswerStatus, LinkRole, Purpose
+from engine.requests import FEED_PURPOSES, AnswerStatus, LinkRole, Purpose, Unsigned
 from engine.sequencer import Arrival, Sequencer
 from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
@@ -20,8 +20,9 @@ from engine.sim.wire import HttpRequest, Outgoing
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.candle_store import CandleStore, stored_answer
+from engine.venues.link_tokens import needs_token, with_token, without_token
 from engine.venues.signing import SecretKey
-from engine.venues.venue import Venue
+from engine.venues.venue import StreamTokens, Venue
 from journal.record import Kind, Record, canonical
 
 MILLION = 1_000_000
@@ -101,6 +102,7 @@ class VirtualGateway:
         self._frames_ns = 0  # when the last frame arrives
         self.links: dict[int, str] = {}  # connection -> source
         self._asked: dict[int, SentRequest] = {}  # by the connection of their HTTP exchange
+        self._tokens: dict[int, tuple[int, RequestBody]] = {}  # of requests for a token: (seq, connect request)
 
     @property
     def state(self) -> State:
@@ -218,11 +220,39 @@ class VirtualGateway:
 
     def _connect(self, seq: int, request: RequestBody) -> None:
         assert request.link is not None, "a connect request carries its plan"
+        account = self._dialect.account if needs_token(request.link.path) else None
+        if isinstance(account, StreamTokens):
+            conn_id = self._exchange(account.stream_token(), request.clock_offset_ns)
+            self._tokens[conn_id] = (seq, request)
+            self.later(request.timeout_ns, lambda: self._no_token(conn_id, "timeout"))
+            return
+        self._open(seq, request, request.link.path)
+
+    def _open(self, seq: int, request: RequestBody, path: str) -> None:
         conn_id = self.venue.new_conn_id()
         self.links[conn_id] = request.source
-        if not self.venue.sim.connect(conn_id, request.link.path, self.venue.now_ns):
-            raise AssertionError(f"the venue has nothing at {request.link.path}")
+        if not self.venue.sim.connect(conn_id, path, self.venue.now_ns):
+            raise AssertionError(f"the venue has nothing at {path}")
         self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
+
+    def _got_token(self, out: Outgoing) -> None:
+        """Open the private link for which a token was requested, or report that it stays down."""
+        account = self._dialect.account
+        assert isinstance(account, StreamTokens), "it requested the token"
+        try:
+            token = account.read_token(b"" if out.answer is None else out.answer.body)
+        except ValueError:
+            self._no_token(out.conn_id, "no token" if out.answer is None else f"HTTP {out.answer.status}")
+            return
+        seq, request = self._tokens.pop(out.conn_id)
+        assert request.link is not None, "a connect request carries its plan"
+        self._open(seq, request, with_token(request.link.path, token))
+
+    def _no_token(self, conn_id: int, reason: str) -> None:
+        found = self._tokens.pop(conn_id, None)
+        if found is not None:
+            body = text_of(LinkBody(LinkEvent.DOWN, f"no token for the private link: {reason}"))
+            self.accept(Arrival(Kind.LINK, found[1].source, cause=found[0], body=body))
 
     def _http(self, record: Record, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
@@ -230,11 +260,17 @@ class VirtualGateway:
         if now_ns > request.expires_ns:
             self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
-        message = self._dialect.signer.sign_http(request.unsigned, self._key, self._stamp_ns(request))
-        conn_id = self.venue.new_conn_id()
+        conn_id = self._exchange(request.unsigned, request.clock_offset_ns)
         self._asked[conn_id] = SentRequest(
             record, request, now_ns - self.wires.request_ns
         )  # it left the session one transit time ago
+        self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
+
+    def _exchange(self, unsigned: Unsigned, clock_offset_ns: int) -> int:
+        """Send a request to the venue over a connection of its own. Return the connection's number."""
+        now_ns = self.venue.now_ns
+        message = self._dialect.signer.sign_http(unsigned, self._key, now_ns + clock_offset_ns)
+        conn_id = self.venue.new_conn_id()
         path, _, query = message.path_and_query.partition("?")
         http = HttpRequest(
             method=message.method,
@@ -244,7 +280,7 @@ class VirtualGateway:
             headers={name.lower(): value for name, value in message.headers},
         )
         self.venue.sim.http(conn_id, http, now_ns)
-        self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
+        return conn_id
 
     # ---- what comes back
 
@@ -254,6 +290,7 @@ class VirtualGateway:
 
     def _end_exchange(self, conn_id: int, meta: dict[str, Any], body: bytes) -> None:
         record, request, sent_ns = self._asked.pop(conn_id)
+        body = without_token(request.purpose, body, int(meta.get("status", 0)))
         self.answered(record, request, {**meta, "sent_ns": sent_ns}, body)
 
     def answered(self, record: Record, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
@@ -280,7 +317,9 @@ class VirtualGateway:
             self.later(wait_ns, lambda out=out: self._arrive(out))  # type: ignore[misc]  # as above
 
     def _arrive(self, out: Outgoing) -> None:
-        if out.conn_id in self._asked:
+        if out.conn_id in self._tokens:
+            self._got_token(out)
+        elif out.conn_id in self._asked:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:

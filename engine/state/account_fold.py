@@ -25,6 +25,7 @@ from engine.state import (
     lateness,
     ledger,
     links,
+    margins,
     market_gaps,
     mode,
     order_blocks,
@@ -88,6 +89,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "cooldowns": cooldowns.reduce,
     "plans": execution_plans.reduce,
     "history": history_loads.reduce,
+    "margins": margins.reduce,
 }  # "events" is folded last: it sets timers too
 
 # part -> the settings that its reducer reads
@@ -102,7 +104,10 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
     },
     "breakers": lambda settings: {"settings": settings.safeguards},
-    "ledger": lambda settings: {"instruments": settings.instruments},
+    "ledger": lambda settings: {
+        "instruments": settings.instruments,
+        "settles_contracts": settings.settles_contracts,
+    },
     "pnl": lambda settings: {"settings": settings},
     "wallets": lambda settings: {"instruments": settings.instruments},
 }
@@ -169,9 +174,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
-    facts.FundingPaid: ("pnl",),
+    facts.FundingPaid: ("pnl", "ledger"),
     facts.AmountRated: ("pnl",),
-    facts.WalletReported: ("wallets",),
+    facts.WalletReported: ("wallets", "ledger"),
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
     facts.PortfolioPnl: (),  # a report: it moves nothing
@@ -184,6 +189,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.HistoryRead: ("history",),
     facts.HistoryFailed: ("history",),
     facts.HistoryEnded: ("history",),
+    facts.PositionOpened: ("positions", "pnl"),
+    facts.PositionForced: (),  # a report: the venue's own order moves the position
+    facts.ContractConfigured: ("margins",),
+    facts.PositionModeKnown: ("margins",),
+    facts.MarginReported: ("margins",),
     Requested: (
         "orders",
         "links",
@@ -198,6 +208,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "plans",
         "order_budgets",
         "history",
+        "margins",
     ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
@@ -229,6 +240,13 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.ARM_SWITCH: (*_SENT, "safety"),
     Purpose.DISARM_SWITCH: (*_SENT, "safety"),
     Purpose.HISTORY: (*_SENT, "history"),
+    Purpose.POSITIONS: (*_SENT, "reconciling"),
+    Purpose.FUNDINGS: (*_SENT, "reconciling"),
+    Purpose.POSITION_MODE: (*_SENT, "margins"),
+    Purpose.CONTRACT_SETTINGS: (*_SENT, "margins"),
+    Purpose.SET_LEVERAGE: (*_SENT, "margins"),
+    Purpose.SET_MARGIN_MODE: (*_SENT, "margins"),
+    Purpose.RENEW_TOKEN: (*_SENT, "links"),
 }
 
 

@@ -15,8 +15,18 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from engine import contracts
 from engine.bodies import CommandName
-from engine.facts import BalanceChanged, BalanceDrift, OrderFilled, Reconciled, ReconcileFailed
+from engine.facts import (
+    BalanceChanged,
+    BalanceDrift,
+    CashReason,
+    FundingPaid,
+    OrderFilled,
+    Reconciled,
+    ReconcileFailed,
+    WalletReported,
+)
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import Purpose
@@ -28,6 +38,7 @@ QUERY_NS: Final = 10 * SECOND_NS  # age of an undated answer, at most
 RECENT_MAX: Final = 512  # flows kept apart; older ones are contained in every report
 RECORDS_MAX: Final = 20  # seqs that a drift names
 ROUNDING: Final = Decimal("1e-8")  # by which a venue's figure of a fill may differ from exact arithmetic
+CONTRACT_ROUNDINGS: Final = 3  # of a fill of a contract: its entry price, its P&L and its fee
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -55,7 +66,7 @@ class AssetLedger(msgspec.Struct, frozen=True):
     opening_seq: int  # -1: in an earlier session
     opening_ns: int  # venue time of the opening, which contains all flows up to it; 0: not said
     expected: Decimal  # the balance by our records
-    flows: int = 0  # since the opening: each may be rounded
+    flows: int = 0  # roundings by the venue since the opening
     recent: tuple[Flow, ...] = ()
     changed_seq: int = -1  # of the newest flow
     records: tuple[int, ...] = ()  # behind the number since it last agreed, the newest ones
@@ -79,13 +90,25 @@ class Ledger(msgspec.Struct, frozen=True):
         return sorted(asset for asset, ours in self.by_asset.items() if ours.drift)
 
 
-def reduce(ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Instrument]) -> Ledger:
-    """Fold reports, fills, rounds, confirmed drifts, and what a person accepts."""
+def reduce(
+    ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Instrument], *, settles_contracts: bool = False
+) -> Ledger:
+    """Fold reports, fills, rounds, confirmed drifts, and what a person accepts.
+
+    With `settles_contracts`, also the P&L and the fundings of contracts (accounting 5).
+    """
     match change:
         case BalanceChanged():
             return _reported(ledger, change, at)
         case OrderFilled():
-            return _filled(ledger, change, at, instruments[change.instrument])
+            instrument = instruments[change.instrument]
+            if instrument.contract and not settles_contracts:
+                return ledger
+            return _filled(ledger, change, at, instrument)
+        case FundingPaid() if settles_contracts:
+            return _flowed(ledger, change.asset, change.amount, change.venue_ns, at)
+        case WalletReported() if settles_contracts and change.reason not in (CashReason.ORDER, CashReason.FUNDING):
+            return _flowed(ledger, change.asset, change.change, change.venue_ns, at)
         case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:
             return _map_assets(ledger, _round_began)
         case ReconcileFailed():
@@ -109,9 +132,12 @@ def reduce(ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Ins
 
 
 def flows_of(fill: OrderFilled, instrument: Instrument) -> dict[str, Decimal]:
-    """Return what a spot fill moves, by asset; nothing of a contract, whose margin is not compared."""
+    """Return what a fill moves, by asset. A contract settles its P&L: what it is worth is not paid."""
     if instrument.contract:
-        return {}
+        flows = {contracts.asset_of(instrument): fill.settled}
+        if fill.fee:
+            flows[fill.fee_asset] = flows.get(fill.fee_asset, ZERO) - fill.fee
+        return flows
     signed = fill.quantity * fill.side.sign
     flows = {instrument.base: signed}
     flows[instrument.quote] = flows.get(instrument.quote, ZERO) - signed * fill.price
@@ -176,20 +202,27 @@ def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
 
 
 def _filled(ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument) -> Ledger:
-    date_ns = fill.venue_ns or at.time_ns
+    roundings = CONTRACT_ROUNDINGS if instrument.contract else 1
     for asset, amount in flows_of(fill, instrument).items():
-        ours = ledger.by_asset.get(asset)
-        if ours is not None and amount and date_ns > ours.opening_ns:
-            ledger = _put(ledger, asset, _moved(ours, Flow(at.seq, date_ns, amount)))
+        ledger = _flowed(ledger, asset, amount, fill.venue_ns, at, roundings=roundings)
     return ledger
 
 
-def _moved(ours: AssetLedger, flow: Flow) -> AssetLedger:
+def _flowed(ledger: Ledger, asset: str, amount: Decimal, venue_ns: int, at: Stamp, *, roundings: int = 1) -> Ledger:
+    """Add a flow, unless the opening contains it."""
+    date_ns = venue_ns or at.time_ns
+    ours = ledger.by_asset.get(asset)
+    if ours is None or not amount or date_ns <= ours.opening_ns:
+        return ledger
+    return _put(ledger, asset, _moved(ours, Flow(at.seq, date_ns, amount), roundings))
+
+
+def _moved(ours: AssetLedger, flow: Flow, roundings: int) -> AssetLedger:
     records = (*ours.records, flow.seq)
     return replace(
         ours,
         expected=ours.expected + flow.amount,
-        flows=ours.flows + 1,
+        flows=ours.flows + roundings,
         recent=(*ours.recent, flow)[-RECENT_MAX:],
         changed_seq=flow.seq,
         records=records[-RECORDS_MAX:],
