@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from engine.model import Instrument, MarginMode, RateLimits
+from engine.model import Instrument, RateLimits
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     NO_LIMITS,
@@ -18,6 +18,7 @@ from engine.risk_settings import (
     DaySettings,
     HoursSettings,
     LossAction,
+    MarginSettings,
     PriceReference,
     ScopeLimits,
     SelfTradeChoice,
@@ -104,8 +105,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
         "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
         "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills", "leverage_max", "margin_mode",
-        "sets_margin",
+        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills", "margin",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -118,8 +118,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
-    # between the venue's equity and ours, in the reporting currency: beyond it the session halts
-    equity_drift_max: Decimal = Decimal(0)
+    equity_drift_max: Decimal = Decimal(0)  # between the venue's and ours, in the reporting currency; beyond it: halt
     # True: verdicts hold what each limit compared and name only the rules that object; rules without a limit do not run
     figures: bool = False
     instrument: dict[str, ScopeLimits] = {}  # by id or symbol; replaces what it sets of the limits above
@@ -139,11 +138,8 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
-    # proceeds of fills and the lock of an ended order are free before the venue reports the balance (rule `balance`)
-    counts_fills: bool = False
-    leverage_max: Decimal = Decimal(0)  # of each contract: one with more is blocked. 0: any
-    margin_mode: MarginMode | None = None  # of each contract: one with the other mode is blocked. None: any
-    sets_margin: bool = False  # True: both are set at the venue where they differ
+    counts_fills: bool = False  # proceeds of fills, and locks of ended orders, are free before the venue reports it
+    margin: MarginSettings = MarginSettings()  # of contracts
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -161,12 +157,13 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 5  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 6  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
-ORDER_RULES = 4  # the newest revision of EngineSettings.order_rules
+ORDER_RULES = 5  # the newest revision of EngineSettings.order_rules
 TERM_RULES = 2  # the first that records triggers, native trailing stops, and terms of foreign orders and instruments
 REFUSAL_RULES = 3  # the first that records refusals that pass; plans try again after them
 RESTING_RULES = 4  # the first in which Timed and Scale try again too
+NEWEST_REASON_RULES = 5  # the first in which a breaker names the newest of equal refusals
 BAR_RULES = 1  # the newest revision of EngineSettings.bar_rules
 HISTORY_PERCENT = 25  # of new sessions: see EngineSettings.history_percent
 
@@ -201,8 +198,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
     # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
-    # lines at `pnl_mark`, those in the reporting currency as reported; amounts without a rate get the first one known.
-    # 5: the ledger has the P&L and the fundings of contracts, so the balances that they settle in are compared too
+    # lines at `pnl_mark`, as reported; amounts without a rate get the first one known. 5: the ledger keeps fill ids. 6:
+    # the ledger has the P&L and the fundings of contracts, so the balances that they settle in are compared too
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -215,9 +212,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     late_waiting_max: int = 0  # it is late too if more messages wait in its queue; 0: no bound
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
-    # 0: sessions recorded before these rules; 1: an order's terms are the venue's, fills are queried by order, answers
-    # are compared by the venue's dates, halts are a set, an account reconciles by its own links; 2: triggered stops,
-    # trailing stops of plans at the venue, the terms of foreign orders; 3: refusals that pass (docs/record-schema.md)
+    # revision of the rules of orders and reconciliation (docs/record-schema.md); 0: sessions recorded before them
     order_rules: int = 0
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before

@@ -17,9 +17,13 @@ from checked_sessions import CheckedSessions, mode, notes
 from msgspec.structs import replace
 from strategies.each import Each
 
+from engine.bodies import VerdictBody
 from engine.mode_reasons import Mode
 from engine.session_record import SAFEGUARDS, SECOND_NS, EngineSettings, RiskSettings, new_engine_settings
 from engine.sim.wire import HttpRequest
+from engine.state import breakers
+from engine.state.changes import Stamp
+from engine.state.orders import Orders
 from journal.record import Kind, Record
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -289,6 +293,19 @@ def refused(session: VirtualSession) -> list[dict[str, str]]:
 def tripped_with_records(session: VirtualSession) -> list[tuple[dict[str, Any], Record]]:
     records = [record for record in session.kinds(Kind.FACT) if '"breaker_tripped"' in (record.body or "")]
     return [(json.loads(record.body or ""), record) for record in records]
+
+
+@pytest.mark.parametrize(("keeps_newest", "reason"), [(True, "would trade with o3"), (False, "would trade with o1")])
+def test_a_breaker_names_the_newest_of_equal_refusals(keeps_newest: bool, reason: str) -> None:
+    """Before order_rules 5 it named the first one, whose order may have ended long ago."""
+    counted = breakers.Breakers()
+    for seq in (1, 2, 3):
+        refusal = VerdictBody(False, {"self_trade": f"would trade with o{seq}"}, "cross", BTC)
+        counted = breakers.reduce(
+            counted, refusal, Stamp(seq, seq), orders=Orders(), settings=SAFEGUARDS, keeps_newest=keeps_newest
+        )
+    (tally,) = counted.tallies["strategy cross"].values()
+    assert (tally.count, tally.reason) == (3, reason)
 
 
 def test_a_pause_outlives_a_restart(begin: CheckedSessions) -> None:

@@ -40,7 +40,9 @@ def test_a_capture_is_in_the_journal_and_its_books_are_the_known_ones(
     found = checks.check(shared_data, name, tmp_path, speed=60, strict_until="2500")
     assert found["wrong"] == []
     assert found["public_messages"] == public_messages
-    assert found["other_public"] == {"exchange_info at the start": 1, "server_time": 1}
+    clock_answers = found["other_public"].pop("server_time")
+    assert clock_answers >= 1, "asked again where a slow machine makes the venue lag"
+    assert found["other_public"] == {"exchange_info at the start": 1}
     assert found["book_points"] == 7
     assert found["verify"]["ok"]
     assert found["replay"] == "identical"

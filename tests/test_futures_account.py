@@ -84,6 +84,14 @@ class UserStream:
         arrival = Arrival(Kind.BROKER, PRIVATE, cause=0, payload=json.dumps(message).encode())
         self.sequencer.accept(arrival, self.now_ns)
 
+    def answer(self, asked: Record, body: Any) -> None:
+        """Answer a request of the session as the venue would."""
+        self.now_ns += 1_000_000
+        meta = '{"headers":{},"outcome":"answer","sent_ns":1,"status":200}'
+        payload = json.dumps(body).encode()
+        arrival = Arrival(Kind.BROKER, "binance_usdm.rest", cause=asked.seq, meta=meta, payload=payload)
+        self.sequencer.accept(arrival, self.now_ns)
+
     def quote(self, bid: str, ask: str) -> None:
         at = self.now_ns // 1_000_000
         told = {"e": "bookTicker", "u": at, "s": "BNBUSDT", "b": bid, "B": "1", "a": ask, "A": "1", "T": at, "E": at}
@@ -252,7 +260,7 @@ def test_a_funding_counts_in_the_loss_of_the_day_at_its_own_record() -> None:
     stream.frame(account_update("DEPOSIT", 1_000, "1000", "1000"))
     stream.frame(account_update("FUNDING_FEE", 3_000, "999.981", "-0.019"))
     assert (len(stream.facts("day_began")), stream.facts("daily_loss_reached")) == (1, [])
-    stream.frame(account_update("FUNDING_FEE", 4_000, "999.98", "-0.001"))
+    stream.frame(account_update("FUNDING_FEE", 3_603_000, "999.98", "-0.001"))
     assert [fact["strategy"] for fact in stream.facts("funding_paid")] == ["desk", "desk"]
     [fact] = stream.facts("daily_loss_reached")
     assert (fact["asset"], D(fact["loss"])) == ("USDT", D("0.02"))
@@ -289,7 +297,7 @@ def test_at_the_mark_price_the_first_mark_past_the_limit_is_the_record() -> None
     assert stream.facts("pnl")[-1]["mark"] == "90"
 
 
-def test_a_funding_that_may_belong_to_two_contracts_is_in_the_wallet_alone() -> None:
+def test_a_funding_that_may_belong_to_two_contracts_is_asked_for() -> None:
     eth = Instrument(
         "binance_usdm:ETHUSDT", "binance_usdm", "ETHUSDT", "ETH", "USDT", 2, 2, D("0.01"), D("0.01"),
         contract="PERPETUAL", margin="USDT",
@@ -297,12 +305,17 @@ def test_a_funding_that_may_belong_to_two_contracts_is_in_the_wallet_alone() -> 
     stream = held_long(UserStream((BNB, eth)))
     stream.frame(fill_of(2, 2_500, "SELL 1 100", s="ETHUSDT"))
     stream.frame(account_update("FUNDING_FEE", 3_000, "999.90", "-0.02"))
-    assert stream.facts("funding_paid") == []
-    assert "belongs to one of 2 contracts" in (stream.records[-1].body or "")
-    assert stream.wallet.difference == 0
-    stream.frame(account_update("FUNDING_FEE", 4_000, "999.95", "0.05", ETHUSDT="-1"))
+    assert stream.facts("funding_paid") == [], "cross margin names no contract"
+    [asked] = [record for record in stream.records if "/fapi/v1/income" in (record.body or "")]
+    stream.answer(asked, [{"symbol": "ETHUSDT", "incomeType": "FUNDING_FEE", "income": "-0.02", "asset": "USDT",
+                           "time": 3_001, "tranId": 1}])  # fmt: skip
     [paid] = stream.facts("funding_paid")
-    assert (paid["instrument"], paid["amount"], paid["quantity"]) == (eth.id, "0.05", "-1")
+    assert (paid["instrument"], paid["amount"], paid["quantity"]) == (eth.id, "-0.02", "-1")
+    assert stream.wallet.difference == 0
+    stream.frame(account_update("FUNDING_FEE", 3_604_000, "999.95", "0.05", ETHUSDT="-1"))
+    assert stream.facts("funding_paid")[-1]["amount"] == "0.05", "isolated margin names it"
+    stream.answer(asked, [{"symbol": "ETHUSDT", "income": "0.05", "asset": "USDT", "time": 3_604_001}])
+    assert len(stream.facts("funding_paid")) == 2, "no funding is paid twice"
 
 
 def test_j3_a_liquidation_is_a_fill_that_nobody_ordered() -> None:

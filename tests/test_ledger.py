@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from by_hand import BTC, PRIVATE, ByHand, report, row, shown, trade
+from by_hand import BTC, PRIVATE, ByHand, instrument, report, row, shown, trade
 from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, rebuilt
 from tiers import first_is_quick
@@ -16,7 +16,7 @@ from tiers import first_is_quick
 from engine.facts import BalanceChanged, OrderFilled, Reconciled
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ReasonCode
-from engine.model import Side
+from engine.model import Instrument, Side
 from engine.session_record import SECOND_NS, DriftAction, EngineSettings, RiskSettings
 from engine.state.changes import Stamp
 from engine.state.ledger import Ledger, difference, reduce
@@ -232,6 +232,7 @@ def test_sessions_of_accounting_1_have_no_ledger() -> None:
 # ---- the comparison -----------------------------------------------------------------------------
 
 T0 = 1_000 * SECOND_NS
+ETH = instrument("ETH", "USDT")
 
 
 class Book:
@@ -243,17 +244,37 @@ class Book:
 
     def fold(self, at_s: float, change: Any) -> "Book":
         self.seq += 1
-        self.ledger = reduce(self.ledger, change, Stamp(self.seq, T0 + int(at_s * SECOND_NS)), {BTC.id: BTC})
+        self.ledger = reduce(
+            self.ledger,
+            change,
+            Stamp(self.seq, T0 + int(at_s * SECOND_NS)),
+            {BTC.id: BTC, ETH.id: ETH},
+            keeps_fill_ids=True,
+        )
         return self
 
     def balance(self, at_s: float, total: str, *, date_s: float | None = None) -> "Book":
         date_ns = T0 + int((at_s if date_s is None else date_s) * SECOND_NS)
         return self.fold(at_s, BalanceChanged("USDT", D(total), D(0), venue_ns=date_ns))
 
-    def buy(self, at_s: float, price: str, *, date_s: float | None = None) -> "Book":
+    def buy(
+        self, at_s: float, price: str, *, date_s: float | None = None, fill_id: str = "", of: Instrument = BTC
+    ) -> "Book":
         date_ns = T0 + int((at_s if date_s is None else date_s) * SECOND_NS)
         fill = OrderFilled(
-            "o", "s", BTC.id, str(self.seq), "7", Side.BUY, D(price), D(1), D(0), "", False, date_ns, False
+            "o",
+            "s",
+            of.id,
+            fill_id or str(self.seq),
+            "7",
+            Side.BUY,
+            D(price),
+            D(1),
+            D(0),
+            "",
+            False,
+            date_ns,
+            False,
         )
         return self.fold(at_s, fill)
 
@@ -282,6 +303,22 @@ def test_a_balance_between_two_fills_matches_only_their_order() -> None:
     book = Book().buy(100, "90").buy(101, "80")
     assert book.balance(101, "920").difference() != 0, "the later fill without the earlier one"
     assert book.balance(101, "910").difference() == 0
+
+
+def test_a_fill_recorded_after_later_ones_of_its_moment_is_ordered_by_the_venues_id() -> None:
+    """A report says what the venue had filled by then: fill 9, and not yet fill 10, whose record came first."""
+    book = Book().balance(100, "910").buy(101, "80", date_s=100, fill_id="10").buy(106, "90", date_s=100, fill_id="9")
+    assert book.difference() == 0
+    assert book.balance(106.5, "830").difference() == 0
+
+
+def test_fills_of_one_moment_in_two_instruments_may_be_contained_each_up_to_its_own_id() -> None:
+    """Of fills 7 and 8 in one instrument and 500 in another, recorded in this order, the report has 500 and 7."""
+    book = Book()
+    for price, fill_id, of in (("8", "8", BTC), ("70", "7", BTC), ("600", "500", ETH)):
+        book.buy(101, price, date_s=100, fill_id=fill_id, of=of)
+    assert book.balance(102, "330", date_s=100).difference() == 0
+    assert book.balance(102, "392", date_s=100).difference() != 0, "500 and 8 without 7"
 
 
 def test_a_fill_booked_twice_is_found_by_the_next_balance() -> None:

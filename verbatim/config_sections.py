@@ -19,6 +19,7 @@ from engine.risk_settings import (
     DaySettings,
     HoursSettings,
     LossAction,
+    MarginSettings,
     PriceReference,
     ScopeLimits,
     SelfTradeChoice,
@@ -274,8 +275,9 @@ class RiskSection(Section):
 
     def settings(self) -> RiskSettings:
         """Return the limits as a SESSION record has them."""
-        given = dict(self) | {
-            "margin_mode": MarginMode(self.margin_mode) if self.margin_mode else None,
+        mode = MarginMode(self.margin_mode) if self.margin_mode else None
+        given = {name: value for name, value in self if name not in OF_VENUES} | {
+            "margin": MarginSettings(self.leverage_max, mode, self.sets_margin),
             "instrument": {name: scope.limits() for name, scope in self.instrument.items()},
             "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
             "account": self.account.limits(),

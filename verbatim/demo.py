@@ -27,6 +27,7 @@ from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
+from engine.risk_settings import SelfTradeChoice
 from engine.session_record import (
     SAFETY,
     RiskSettings,
@@ -61,6 +62,7 @@ RISK = newest_risk(
         open_orders_max=20,
         orders_per_second_max=20,
         sell_holdings=True,  # the examples quote both sides
+        self_trade=SelfTradeChoice.ALLOW,  # the venue expires what would trade with itself, so each example trades
     )
 )
 

@@ -27,18 +27,9 @@ from engine.requests import LinkRole, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
+from engine.venues.contract_accounts import ContractTerms, HasPositions, HoldsOrdersApart, PlacesContracts, StreamTokens
 from engine.venues.signing import Credentials
-from engine.venues.venue import (
-    ContractTerms,
-    DeadManSwitch,
-    HasPositions,
-    HoldsOrdersApart,
-    Network,
-    PlacesContracts,
-    PlacesLists,
-    StreamTokens,
-    Venue,
-)
+from engine.venues.venue import DeadManSwitch, Network, PlacesLists, Venue
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 

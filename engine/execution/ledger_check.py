@@ -62,7 +62,7 @@ def _differences(step: StepContext) -> dict[str, Decimal]:
 
 
 def margin_assets(step: StepContext) -> frozenset[str]:
-    """Return the assets that contracts settle in and that are not compared: all of them before accounting 5."""
+    """Return the assets that contracts settle in and that are not compared: all of them before accounting 6."""
     if step.reducer_settings.settles_contracts:
         return frozenset()
     instruments = step.reducer_settings.instruments.values()

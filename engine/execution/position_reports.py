@@ -63,9 +63,9 @@ def _apply(
 
 
 def adopt_openings(step: StepContext) -> None:
-    """Record the positions that the account held before our books began: nobody's, as other programs' orders are.
+    """Record the positions that the account held before our books began, as positions of no strategy.
 
-    A contract in which any strategy has had a position is none of these: there a difference is a drift.
+    In a contract with any position of ours, a difference is a drift.
     """
     known = {position.instrument for position in step.account.positions.by_key.values()}
     reported = reported_positions(step) if step.account.wallets.by_instrument else {}

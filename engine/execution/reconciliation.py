@@ -113,7 +113,8 @@ def _start(step: StepContext, factories: Factories, instruments: Instruments) ->
     for factory in factories.values():
         factory.open_orders(step, reconcile_round=number)
         factory.balances(step, reconcile_round=number)
-        factory.positions(step, reconcile_round=number)
+        if factory.contracts.has_positions:
+            factory.contracts.positions(step, reconcile_round=number)
         query_fundings(step, factory, instruments, reconcile_round=number)
     for instrument in instruments.values():
         after = _overlapping(step, instrument, step.account.reconciling.confirmed_cursor(instrument.id))
@@ -131,7 +132,7 @@ def query_fundings(
 
     The stream does not say to which contract a funding belongs, and one of a lost connection is never streamed.
     """
-    if not factory.has_positions or not step.reducer_settings.settles_contracts:
+    if not factory.contracts.has_positions or not step.reducer_settings.settles_contracts:
         return
     if not reconcile_round and step.account.requests.find(Purpose.FUNDINGS) is not None:
         return
@@ -140,7 +141,7 @@ def query_fundings(
     known = [at_ns for at_ns in funded if at_ns]
     offset_ns = step.account.limits.get(name).clock_offset_ns
     since_ns = min(known) if known else step.reducer_settings.fundings_from_ns + offset_ns
-    factory.fundings(step, since_ns=since_ns, reconcile_round=reconcile_round)
+    factory.contracts.fundings(step, since_ns=since_ns, reconcile_round=reconcile_round)
 
 
 def _overlapping(step: StepContext, instrument: Instrument, confirmed: str | None) -> str | None:

@@ -1,13 +1,13 @@
 """Requests as the core makes them: each purpose with its deadline. Decides nothing and sends nothing."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 from engine.bodies import RequestBody
-from engine.execution.contract_orders import contract_terms
+from engine.execution.contract_requests import ContractRequests
+from engine.execution.position_terms import placement
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
-from engine.model import Instrument, ListKind, MarginMode
+from engine.model import Instrument, ListKind
 from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
 from engine.risk.review import Approved, ApprovedList
 from engine.session_record import EngineSettings, SafeguardSettings
@@ -19,14 +19,11 @@ from engine.venues.venue import (
     AmendsOrders,
     DeadManSwitch,
     HasHistory,
-    HasPositions,
     OrderFills,
-    PlacesContracts,
     PlacesLists,
     ProbesPrivateLink,
     Resubscribes,
     SizedSnapshots,
-    StreamTokens,
     Venue,
 )
 
@@ -38,6 +35,7 @@ class RequestFactory:
         self.venue = venue
         self.settings = settings
         self.safeguards = safeguards or SafeguardSettings()
+        self.contracts = ContractRequests(venue, self._request)
         # True if fills of ours carry the ids of the venue's public trades
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
@@ -99,7 +97,7 @@ class RequestFactory:
     ) -> int:
         """Emit the request that places an approved order, perhaps one of an execution plan; return its seq."""
         order = approved.order
-        unsigned = self._placement(step, approved, client_order_id, strategy, instrument)
+        unsigned = placement(step, self.venue, approved, client_order_id, strategy=strategy, instrument=instrument)
         return self._request(
             step,
             Purpose.PLACE,
@@ -111,21 +109,6 @@ class RequestFactory:
             strategy=strategy,
             order=order,
             plan_id=plan_id,
-        )
-
-    def _placement(
-        self, step: StepContext, approved: Approved, client_order_id: str, strategy: str, instrument: Instrument
-    ) -> Unsigned:
-        """Return the venue's request for an approved order; one of contracts names its position too."""
-        account, order = self.venue.account, approved.order
-        if not isinstance(account, PlacesContracts) or not instrument.contract:
-            return account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
-        offset_ns = step.account.limits.get(self.venue.name).clock_offset_ns
-        till_ns = order.good_till_ns and account.date_of(order.good_till_ns + offset_ns, step.time_ns + offset_ns)
-        is_hedge = step.account.margins.is_hedge(self.venue.name)
-        terms = contract_terms(step.account, strategy, order, is_hedge=is_hedge, good_till_ns=till_ns)
-        return account.place_contract(
-            client_order_id, instrument, order.side, order.quantity, approved.terms, contract=terms
         )
 
     @property
@@ -234,8 +217,8 @@ class RequestFactory:
         """Request one order's status, by the venue's id if it is given or known, else by ours."""
         if client_order_id and self.settings.order_rules:
             venue_order_id = venue_order_id or self._venue_order_id(step, client_order_id)
-        has_trigger = _has_trigger(step.account.orders.get(client_order_id))
-        unsigned = query_of(self.venue.account, instrument, client_order_id, venue_order_id, has_trigger=has_trigger)
+        has_trigger, account = _has_trigger(step.account.orders.get(client_order_id)), self.venue.account
+        unsigned = query_of(account, instrument, client_order_id, venue_order_id, has_trigger=has_trigger)
         return self._request(
             step,
             Purpose.QUERY_ORDER,
@@ -261,64 +244,6 @@ class RequestFactory:
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
         """Emit a query of all balances; return its seq."""
         return self._request(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
-
-    # ---- contracts
-
-    @property
-    def has_positions(self) -> bool:
-        """True if the venue states positions, leverage and margin modes."""
-        return isinstance(self.venue.account, HasPositions)
-
-    def positions(self, step: StepContext, *, reconcile_round: int) -> None:
-        """Query all positions of contracts. No-op for a venue that has none."""
-        account = self.venue.account
-        if isinstance(account, HasPositions):
-            self._request(step, Purpose.POSITIONS, account.positions(), reconcile_round=reconcile_round)
-
-    def fundings(self, step: StepContext, *, since_ns: int, reconcile_round: int) -> None:
-        """Query the fundings since a time of the venue's clock. No-op for a venue that has none."""
-        account = self.venue.account
-        if isinstance(account, HasPositions):
-            self._request(step, Purpose.FUNDINGS, account.fundings_since(since_ns), reconcile_round=reconcile_round)
-
-    def position_mode(self, step: StepContext) -> None:
-        """Query whether the account has long and short positions apart."""
-        account = self.venue.account
-        assert isinstance(account, HasPositions), "the caller checked `has_positions`"
-        self._request(step, Purpose.POSITION_MODE, account.position_mode())
-
-    def contract_settings(self, step: StepContext, *, instrument: Instrument) -> None:
-        """Query the leverage and the margin mode of a contract."""
-        account = self.venue.account
-        assert isinstance(account, HasPositions), "the caller checked `has_positions`"
-        unsigned = account.contract_settings(instrument)
-        self._request(step, Purpose.CONTRACT_SETTINGS, unsigned, instrument=instrument.id)
-
-    def set_leverage(self, step: StepContext, *, instrument: Instrument, leverage: Decimal) -> None:
-        """Request another leverage of a contract."""
-        account = self.venue.account
-        assert isinstance(account, HasPositions), "the caller checked `has_positions`"
-        unsigned = account.set_leverage(instrument, leverage)
-        self._request(step, Purpose.SET_LEVERAGE, unsigned, mutates=True, instrument=instrument.id)
-
-    def set_margin_mode(self, step: StepContext, *, instrument: Instrument, mode: MarginMode) -> None:
-        """Request another margin mode of a contract."""
-        account = self.venue.account
-        assert isinstance(account, HasPositions), "the caller checked `has_positions`"
-        unsigned = account.set_margin_mode(instrument, mode)
-        self._request(step, Purpose.SET_MARGIN_MODE, unsigned, mutates=True, instrument=instrument.id)
-
-    @property
-    def renew_every_ns(self) -> int:
-        """The time between two renewals of the private link's token; 0 if it has none."""
-        account = self.venue.account
-        return account.renew_every_ns if isinstance(account, StreamTokens) else 0
-
-    def renew_token(self, step: StepContext, *, source: str) -> None:
-        """Request that the token of a private link lives on."""
-        account = self.venue.account
-        assert isinstance(account, StreamTokens), "the caller checked `renew_every_ns`"
-        self._request(step, Purpose.RENEW_TOKEN, account.renew_token(), source=source)
 
     def fills(self, step: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
         """Query the fills after a cursor, or the newest page if `after` is None."""

@@ -54,7 +54,7 @@ def _share_funding(step: StepContext, report: WalletReport, instruments: Instrum
     With cross margin the venue does not name the contract: it is known if only one of the asset is held.
 
     Returns:
-        True if it is not known and a query can tell it.
+        True if it is not known and must be queried.
     """
     held = {
         name: quantity
@@ -81,7 +81,8 @@ def _is_recorded(step: StepContext, name: str, venue_ns: int) -> bool:
 
     Their dates differ a little, and two fundings of a contract are an hour apart.
     """
-    return step.reducer_settings.settles_contracts and venue_ns <= step.account.pnl.funded_ns(name) + APART_NS
+    known_ns = step.account.pnl.funded_ns(name)
+    return step.reducer_settings.settles_contracts and known_ns > 0 and venue_ns <= known_ns + APART_NS
 
 
 def apply_funding(step: StepContext, report: FundingReport, instruments: Instruments) -> None:
@@ -91,18 +92,23 @@ def apply_funding(step: StepContext, report: FundingReport, instruments: Instrum
         return
     if report.venue_ns <= step.account.pnl.funded_ns(instrument.id):
         return
-    if not report.mark and _is_recorded(step, instrument.id, report.venue_ns):
+    if _lists_fundings(step, report) and _is_recorded(step, instrument.id, report.venue_ns):
         return
     if step.account.positions.net(instrument.id):
         _share(step, instrument, report)
         return
-    if step.reducer_settings.settles_contracts:  # the position was closed meanwhile, but the wallet has the funding
+    if _lists_fundings(step, report):  # the position was closed meanwhile, but the wallet has the funding
         rate = report_rate(step, instrument)
         numbers = (report.asset, report.amount, ZERO, report.venue_ns, report.rate, report.mark, rate)
         step.emit(FundingPaid(EXTERNAL, instrument.id, *numbers))
         return
     text = f"a funding of {plain(report.amount)} {report.asset} came without a position in {instrument.id}"
     step.note(NoteLevel.WARNING, f"{text}: it is in no strategy's P&L")
+
+
+def _lists_fundings(step: StepContext, report: FundingReport) -> bool:
+    """Return True for a funding of a list, which states no mark price."""
+    return step.reducer_settings.settles_contracts and not report.mark
 
 
 def _share(step: StepContext, instrument: Instrument, report: FundingReport) -> None:

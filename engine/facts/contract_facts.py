@@ -9,7 +9,7 @@ from engine.model import ForcedKind, MarginMode, PositionSide, Side
 
 
 class PositionOpened(msgspec.Struct, frozen=True, tag_field="fact", tag="position_opened"):
-    """The account held a position before its first session: nobody's orders, so it belongs to no strategy of ours."""
+    """The account held a position before its first session, so it belongs to no strategy of ours."""
 
     strategy: str
     instrument: str
@@ -19,7 +19,7 @@ class PositionOpened(msgspec.Struct, frozen=True, tag_field="fact", tag="positio
 
 
 class PositionForced(msgspec.Struct, frozen=True, tag_field="fact", tag="position_forced"):
-    """The venue itself closes a position, by an order that nobody of ours placed."""
+    """The venue itself closes a position, by an order that no strategy placed."""
 
     kind: ForcedKind
     instrument: str

@@ -43,7 +43,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     # amount of the quote asset that a market order trades; `quantity` is then the most that it may be. 0: none
     quote_quantity: Decimal = Decimal(0)
     good_till_ns: int = 0  # session time at which the engine cancels it; 0: never
-    closes_position: bool = False  # of a stop: the venue closes all that the account holds, whatever that is then
+    closes_position: bool = False  # of a stop: when it is triggered, the venue closes all that the account holds
 
     @property
     def terms(self) -> Terms:
@@ -98,7 +98,7 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
     fee_rate: Decimal = Decimal(0)  # mid of the fee's asset in the quote asset; 0: not needed, or not known
     # rate of the instrument's P&L in the reporting currency; 0: the same asset, or not known
     report_rate: Decimal = Decimal(0)
-    # of a contract: the P&L that it realised of the account's whole position, before the fee (accounting 5)
+    # of a contract: the P&L that it realised of the account's whole position, before the fee (accounting 6)
     settled: Decimal = Decimal(0)
     position_side: PositionSide = PositionSide.BOTH
 

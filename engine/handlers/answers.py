@@ -1,5 +1,8 @@
 """Answers of a venue to our requests, and frames of private streams, which answer none."""
 
+from collections.abc import Callable
+from typing import Final
+
 from msgspec.structs import replace
 
 from engine.apply.batch import Applied
@@ -37,13 +40,13 @@ from engine.facts import (
 from engine.handlers.access_refusals import admit, refuse_access
 from engine.handlers.account_events import handle_event
 from engine.handlers.amendments import handle_amend_answer
-from engine.handlers.contract_settings import SETS, apply_position_mode, handle_set_answer
+from engine.handlers.contract_settings import apply_position_mode, handle_set_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.load_history import handle_history_answer
 from engine.handlers.order_queries import query_order
+from engine.handlers.renew_tokens import handle_renewal
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
-from engine.handlers.stream_tokens import handle_renewal
 from engine.lifecycle import LIVE
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
@@ -104,14 +107,8 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
         if answer.is_instrument_rule:
             reread_metadata(session, step, request.venue)
-    elif request.purpose is Purpose.AMEND:
-        handle_amend_answer(session, step, pending, answer)
-    elif request.purpose is Purpose.CANCEL:
-        _handle_cancel_answer(session, step, pending, answer)
-    elif request.purpose in SETS:
-        handle_set_answer(session, step, pending, answer)
-    elif request.purpose is Purpose.RENEW_TOKEN:
-        handle_renewal(session, step, pending, answer)
+    elif (handle := HANDLERS.get(request.purpose)) is not None:
+        handle(session, step, pending, answer)
     elif request.purpose is Purpose.HISTORY:
         handle_history_answer(session, step, pending, answer, reports)
         return
@@ -288,3 +285,13 @@ def _heed_limits(session: SessionContext, step: StepContext, pending: PendingReq
             refuse_access(session, step, pending, answer)
         case _:
             pass
+
+
+# purpose -> what an answer to it leads to, after its reports
+HANDLERS: Final[dict[Purpose, Callable[[SessionContext, StepContext, PendingRequest, Answer], None]]] = {
+    Purpose.AMEND: handle_amend_answer,
+    Purpose.CANCEL: _handle_cancel_answer,
+    Purpose.SET_LEVERAGE: handle_set_answer,
+    Purpose.SET_MARGIN_MODE: handle_set_answer,
+    Purpose.RENEW_TOKEN: handle_renewal,
+}

@@ -1,7 +1,7 @@
 """Leverage, margin mode and position mode: requested when a session begins, and compared with `[risk]`.
 
-A contract is blocked until they are known, and while they differ from what the configuration allows. They are changed
-only if the configuration says so.
+A contract is blocked until they are known, and while they break a limit. The engine changes them only under
+`sets_margin`.
 """
 
 from typing import Final
@@ -14,20 +14,20 @@ from engine.facts import ContractConfigured, PositionModeKnown
 from engine.handlers.block_instruments import block, unblock
 from engine.model import Instrument
 from engine.requests import Purpose
+from engine.risk_settings import MarginSettings
 from engine.session_context import SessionContext
-from engine.session_record import SECOND_NS, RiskSettings
+from engine.session_record import SECOND_NS
 from engine.state.margins import ContractMargin
 from engine.state.pending_requests import PendingRequest
 from engine.step_context import StepContext
 from journal.record import plain
 
 ASK_EVERY_NS: Final = 10 * SECOND_NS  # while an answer is missing
-SETTINGS = "margin"  # what the block is about
-SETS: Final = frozenset({Purpose.SET_LEVERAGE, Purpose.SET_MARGIN_MODE})
+SETTINGS = "margin"  # the object of the block
 
 
 def begin_contracts(session: SessionContext, step: StepContext) -> None:
-    """Block each contract whose margin the venue states, and ask for it."""
+    """Block each contract whose margin the venue states, and query it."""
     for instrument in session.instruments.values():
         if _factory(session, instrument) is not None:
             block(step, instrument.id, BlockReason(BlockCode.MARGIN, "its margin settings are not known yet", SETTINGS))
@@ -35,22 +35,22 @@ def begin_contracts(session: SessionContext, step: StepContext) -> None:
 
 
 def ask_settings(session: SessionContext, step: StepContext) -> None:
-    """Ask for what is not known yet: the position mode of the account, leverage and margin mode of each contract."""
+    """Query the unknown settings: the account's position mode, and leverage and margin mode of each contract."""
     for instrument in session.instruments.values():
         factory = _factory(session, instrument)
         if factory is None:
             continue
         margins, contract = step.account.margins, step.account.margins.get(instrument.id)
         if instrument.venue not in margins.hedges and _may_ask(step, factory, Purpose.POSITION_MODE, instrument.venue):
-            factory.position_mode(step)
+            factory.contracts.position_mode(step)
         if contract.margin_mode is None and _may_ask(step, factory, Purpose.CONTRACT_SETTINGS, instrument.id):
-            factory.contract_settings(step, instrument=instrument)
+            factory.contracts.settings(step, instrument=instrument)
 
 
 def _factory(session: SessionContext, instrument: Instrument) -> RequestFactory | None:
-    """Return the requests of a contract whose margin can be asked for; None for any other instrument."""
+    """Return the requests of a contract whose venue states its margin; None for any other instrument."""
     factory = session.factories[instrument.venue]
-    return factory if instrument.contract and session.body.account and factory.has_positions else None
+    return factory if instrument.contract and session.body.account and factory.contracts.has_positions else None
 
 
 def _may_ask(step: StepContext, factory: RequestFactory, purpose: Purpose, about: str) -> bool:
@@ -59,7 +59,7 @@ def _may_ask(step: StepContext, factory: RequestFactory, purpose: Purpose, about
 
 
 def apply_settings(session: SessionContext, step: StepContext, event: ContractSettings) -> None:
-    """Record leverage and margin mode if they changed, and compare them with what is allowed."""
+    """Record leverage and margin mode if they changed, and compare them with the limits."""
     instrument = session.instruments.get(event.instrument)
     if instrument is None:
         return
@@ -85,36 +85,36 @@ def _judge(session: SessionContext, step: StepContext, instrument: Instrument) -
     if contract.margin_mode is None or instrument.venue not in step.account.margins.hedges:
         return
     unblock(step, instrument.id, BlockCode.MARGIN, SETTINGS)
-    limits = session.limits_of[instrument.id]
+    limits = session.limits_of[instrument.id].margin
     wrong = _differences(contract, limits)
     if not wrong:
         return
     block(step, instrument.id, BlockReason(BlockCode.MARGIN, "; ".join(wrong), SETTINGS))
-    if limits.sets_margin and not session.body.read_only:
+    if limits.sets and not session.body.read_only:
         _set(session.factories[instrument.venue], step, instrument, contract, limits)
 
 
-def _differences(contract: ContractMargin, limits: RiskSettings) -> list[str]:
+def _differences(contract: ContractMargin, limits: MarginSettings) -> list[str]:
     wrong = []
     if limits.leverage_max and contract.leverage > limits.leverage_max:
         wrong.append(f"leverage {plain(contract.leverage)} is above leverage_max {plain(limits.leverage_max)}")
-    if limits.margin_mode is not None and contract.margin_mode is not limits.margin_mode:
-        wrong.append(f"the margin mode is {contract.margin_mode}, not {limits.margin_mode}")
+    if limits.mode is not None and contract.margin_mode is not limits.mode:
+        wrong.append(f"the margin mode is {contract.margin_mode}, not {limits.mode}")
     return wrong
 
 
 def _set(
-    factory: RequestFactory, step: StepContext, instrument: Instrument, contract: ContractMargin, limits: RiskSettings
+    factory: RequestFactory, step: StepContext, instrument: Instrument, contract: ContractMargin, limits: MarginSettings
 ) -> None:
     """Request what differs, once a session: a venue that refused it would refuse it again."""
     asked = step.account.margins.asked_ns
     too_high = limits.leverage_max and contract.leverage > limits.leverage_max
     if too_high and f"{Purpose.SET_LEVERAGE} {instrument.id}" not in asked:
-        factory.set_leverage(step, instrument=instrument, leverage=limits.leverage_max // 1)
-    differs = limits.margin_mode is not None and contract.margin_mode is not limits.margin_mode
+        factory.contracts.set_leverage(step, instrument=instrument, leverage=limits.leverage_max // 1)
+    differs = limits.mode is not None and contract.margin_mode is not limits.mode
     if differs and f"{Purpose.SET_MARGIN_MODE} {instrument.id}" not in asked:
-        assert limits.margin_mode is not None
-        factory.set_margin_mode(step, instrument=instrument, mode=limits.margin_mode)
+        assert limits.mode is not None
+        factory.contracts.set_margin_mode(step, instrument=instrument, mode=limits.mode)
 
 
 def handle_set_answer(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
@@ -125,7 +125,7 @@ def handle_set_answer(session: SessionContext, step: StepContext, pending: Pendi
         why = f"{answer.outcome} {answer.code} {answer.text}".rstrip()
         step.note(NoteLevel.ALARM, f"{instrument.id}: {request.purpose} failed: {why}")
     if request.purpose is Purpose.SET_MARGIN_MODE or answer.outcome is not Outcome.DONE:
-        session.factories[instrument.venue].contract_settings(step, instrument=instrument)
+        session.factories[instrument.venue].contracts.settings(step, instrument=instrument)
 
 
 def note_margin_call(step: StepContext, event: MarginCall) -> None:

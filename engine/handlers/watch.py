@@ -10,8 +10,8 @@ from engine.handlers.link_changes import disconnect, open_gap, reconnect
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.private_probe import probe_private_links
+from engine.handlers.renew_tokens import renew_tokens
 from engine.handlers.safety import watch_safety
-from engine.handlers.stream_tokens import renew_tokens
 from engine.handlers.trip_breakers import cancel_paused
 from engine.lifecycle import Status
 from engine.mode_reasons import texts

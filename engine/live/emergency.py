@@ -34,7 +34,7 @@ Send = Callable[[str, Unsigned, int], Awaitable[HttpResult]]  # venue, request, 
 log = structlog.get_logger()
 
 
-class _Place(NamedTuple):
+class _OrderAddress(NamedTuple):
     """What a request about an order names."""
 
     instrument: str
@@ -66,7 +66,7 @@ class EmergencyCancel:
         """
         self.open: dict[str, str] = {}  # client order id -> venue, of orders that may be open
         self.unconfirmed = set(session.venues)  # venues that did not show that none of ours is open
-        self._at_venue: dict[str, _Place] = {}  # by client order id
+        self._at_venue: dict[str, _OrderAddress] = {}  # by client order id
         self._absent_at: dict[str, float] = {}  # client order id -> when the venue first did not know it
         self._answered: set[str] = set()  # orders whose cancel was answered: if they are listed still, they are queried
         self._ended: set[str] = set()  # orders whose own answer states their end
@@ -79,7 +79,7 @@ class EmergencyCancel:
             instrument = session.instruments.get(order.order.instrument)
             if instrument is not None and session.is_ours(order, account.safety):
                 self.open[order.client_order_id] = instrument.venue
-                self._at_venue[order.client_order_id] = _Place(
+                self._at_venue[order.client_order_id] = _OrderAddress(
                     instrument.id, order.venue_order_id, has_trigger=order.order.terms.trigger is not None
                 )
         self._offset_ns = {name: account.limits.get(name).clock_offset_ns for name in session.venues}
@@ -111,7 +111,7 @@ class EmergencyCancel:
             if theirs is not None:
                 for order in theirs:
                     self.open[order.client_order_id] = venue.name
-                    self._at_venue[order.client_order_id] = _Place(
+                    self._at_venue[order.client_order_id] = _OrderAddress(
                         order.instrument, order.venue_order_id, has_trigger=not order.venue_order_id
                     )
                 listed = {order.client_order_id for order in theirs}

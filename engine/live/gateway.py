@@ -16,7 +16,7 @@ from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
 from engine.live.refused_addresses import RefusedAddresses
-from engine.live.stream_tokens import path_with_token
+from engine.live.token_requests import path_with_token
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request

@@ -16,7 +16,7 @@ from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.live.clock import SessionClock
 from engine.live.ingress import FrameBatch, Ingress, LinkDown
 from engine.live.refused_addresses import RefusedAddresses
-from engine.live.stream_tokens import TokenRefusedError
+from engine.live.token_requests import TokenRefusedError
 from engine.live.transport.selection import TransportProfile, open_websocket
 from engine.live.transport.websocket import (
     NO_ROOM,

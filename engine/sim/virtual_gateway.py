@@ -20,9 +20,10 @@ from engine.sim.wire import HttpRequest, Outgoing
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.candle_store import CandleStore, stored_answer
+from engine.venues.contract_accounts import StreamTokens
 from engine.venues.link_tokens import needs_token, with_token, without_token
 from engine.venues.signing import SecretKey
-from engine.venues.venue import StreamTokens, Venue
+from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
 
 MILLION = 1_000_000
@@ -267,7 +268,7 @@ class VirtualGateway:
         self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
 
     def _exchange(self, unsigned: Unsigned, clock_offset_ns: int) -> int:
-        """Send a request to the venue over a connection of its own. Return the connection's number."""
+        """Send a request to the venue over a new connection. Return the connection's number."""
         now_ns = self.venue.now_ns
         message = self._dialect.signer.sign_http(unsigned, self._key, now_ns + clock_offset_ns)
         conn_id = self.venue.new_conn_id()

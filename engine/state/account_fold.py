@@ -10,6 +10,7 @@ from engine import facts
 from engine.bodies import VerdictBody
 from engine.mode_reasons import Mode
 from engine.requests import Purpose
+from engine.session_record import NEWEST_REASON_RULES
 from engine.state import (
     access,
     balances,
@@ -103,9 +104,13 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "seed": settings.seed,
         "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
     },
-    "breakers": lambda settings: {"settings": settings.safeguards},
+    "breakers": lambda settings: {
+        "settings": settings.safeguards,
+        "keeps_newest": settings.engine.order_rules >= NEWEST_REASON_RULES,
+    },
     "ledger": lambda settings: {
         "instruments": settings.instruments,
+        "keeps_fill_ids": settings.keeps_fill_ids,
         "settles_contracts": settings.settles_contracts,
     },
     "pnl": lambda settings: {"settings": settings},
@@ -190,7 +195,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.HistoryFailed: ("history",),
     facts.HistoryEnded: ("history",),
     facts.PositionOpened: ("positions", "pnl"),
-    facts.PositionForced: (),  # a report: the venue's own order moves the position
+    facts.PositionForced: ("margins",),  # the venue's own order moves the position
     facts.ContractConfigured: ("margins",),
     facts.PositionModeKnown: ("margins",),
     facts.MarginReported: ("margins",),

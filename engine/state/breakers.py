@@ -41,7 +41,7 @@ COMMAND_SCOPES = {
 class Tally(msgspec.Struct, frozen=True):
     """Equal refusals since a time."""
 
-    reason: str  # as the first one said it
+    reason: str  # as the newest one said it; before order_rules 5 the first one
     since_ns: int
     count: int
 
@@ -116,7 +116,9 @@ def _is_recent(pause: Pause, time_ns: int) -> bool:
     return time_ns <= 2 * pause.until_ns - pause.since_ns
 
 
-def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, settings: SafeguardSettings) -> Breakers:
+def reduce(
+    breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, settings: SafeguardSettings, keeps_newest: bool
+) -> Breakers:
     """Count refusals, and start again with a success.
 
     Args:
@@ -125,21 +127,22 @@ def reduce(breakers: Breakers, change: Change, at: Stamp, *, orders: Orders, set
         at: The record that brings it.
         orders: The orders before the change.
         settings: Its limits; with a limit of 0 nothing is counted.
+        keeps_newest: The reason of equal refusals is that of the newest one (from order_rules 5 on).
 
     """
     match change:
         case OrderAccepted() | Requested() if not breakers.tallies and not breakers.pauses:
             return breakers  # nothing to forget
         case OrderClosed() if change.status is Report.REJECTED and settings.rejections_max:
-            refusal = _Refusal(f"venue {NUMBERS.sub('#', change.reason)}", change.reason, at.time_ns)
+            refusal = _Refusal(f"venue {NUMBERS.sub('#', change.reason)}", change.reason, at.time_ns, keeps_newest)
             return _rejected(breakers, orders.get(change.client_order_id), refusal, settings)
         case OrderUnknown() if settings.rejections_max:
-            refusal = _Refusal(f"venue {UNANSWERED}", UNANSWERED, at.time_ns)
+            refusal = _Refusal(f"venue {UNANSWERED}", UNANSWERED, at.time_ns, keeps_newest)
             return _rejected(breakers, orders.get(change.client_order_id), refusal, settings)
         case VerdictBody() if settings.refusals_max and change.strategy:
             rules = ", ".join(name for name, reason in sorted(change.rules.items()) if reason)
             reason = "; ".join(reason for _, reason in sorted(change.rules.items()) if reason)
-            refusal = _Refusal(risk_kind(change.instrument, rules), reason, at.time_ns)
+            refusal = _Refusal(risk_kind(change.instrument, rules), reason, at.time_ns, keeps_newest)
             key = key_of(BreakerScope.STRATEGY, change.strategy)
             if settings.paused_exits and breakers.pauses:
                 keys = (key, key_of(BreakerScope.INSTRUMENT, change.instrument))
@@ -168,6 +171,7 @@ class _Refusal(NamedTuple):
     kind: str
     reason: str
     time_ns: int
+    is_kept: bool  # in place of the reason of equal refusals before it
 
 
 def _rejected(breakers: Breakers, order: Order | None, refusal: _Refusal, settings: SafeguardSettings) -> Breakers:
@@ -205,7 +209,7 @@ def _counted(breakers: Breakers, key: str, refusal: _Refusal, limit: int, window
     if tally is None or (not is_repeated and time_ns - tally.since_ns > window_ns):
         tally = Tally(reason, time_ns, 1)
     else:
-        tally = replace(tally, count=tally.count + 1)
+        tally = replace(tally, count=tally.count + 1, reason=reason if refusal.is_kept else tally.reason)
     kept = {other: value for other, value in found.items() if other != kind}
     if len(kept) >= REASONS_MAX:
         del kept[min(kept, key=lambda other: (kept[other].since_ns, other))]

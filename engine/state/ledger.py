@@ -10,7 +10,8 @@ a reconciliation round that began after it: by then every fill that it contains 
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Final
+from itertools import accumulate, groupby, islice, product
+from typing import ClassVar, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -36,6 +37,7 @@ from engine.state.changes import Change, Commanded, Requested, Stamp
 SLACK_NS: Final = 5 * SECOND_NS  # between the dates of a flow and of a report that contains it, or does not
 QUERY_NS: Final = 10 * SECOND_NS  # age of an undated answer, at most
 RECENT_MAX: Final = 512  # flows kept apart; older ones are contained in every report
+CUTS_MAX: Final = 1_000  # between fills of one moment, each compared with a report
 RECORDS_MAX: Final = 20  # seqs that a drift names
 ROUNDING: Final = Decimal("1e-8")  # by which a venue's figure of a fill may differ from exact arithmetic
 CONTRACT_ROUNDINGS: Final = 3  # of a fill of a contract: its entry price, its P&L and its fee
@@ -44,9 +46,14 @@ CONTRACT_ROUNDINGS: Final = 3  # of a fill of a contract: its entry price, its P
 class Flow(msgspec.Struct, frozen=True):
     """A change of one asset that our records explain."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"instrument", "fill_id"})
+
     seq: int
     date_ns: int  # by the venue's clock if it says
     amount: Decimal
+    # of the fill; kept from accounting 5 on
+    instrument: str = ""
+    fill_id: str = ""
 
 
 class BalanceReading(msgspec.Struct, frozen=True):
@@ -91,11 +98,23 @@ class Ledger(msgspec.Struct, frozen=True):
 
 
 def reduce(
-    ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Instrument], *, settles_contracts: bool = False
+    ledger: Ledger,
+    change: Change,
+    at: Stamp,
+    instruments: dict[str, Instrument],
+    *,
+    keeps_fill_ids: bool,
+    settles_contracts: bool = False,
 ) -> Ledger:
     """Fold reports, fills, rounds, confirmed drifts, and what a person accepts.
 
-    With `settles_contracts`, also the P&L and the fundings of contracts (accounting 5).
+    Args:
+        ledger: The ledger before the change.
+        change: The change.
+        at: The change's record.
+        instruments: The session's instruments by id.
+        keeps_fill_ids: Keep the venue's id of each fill, for `difference` (from accounting 5 on).
+        settles_contracts: Fold the P&L and the fundings of contracts (from accounting 6 on).
     """
     match change:
         case BalanceChanged():
@@ -104,11 +123,11 @@ def reduce(
             instrument = instruments[change.instrument]
             if instrument.contract and not settles_contracts:
                 return ledger
-            return _filled(ledger, change, at, instrument)
+            return _filled(ledger, change, at, instrument, keeps_id=keeps_fill_ids)
         case FundingPaid() if settles_contracts:
-            return _flowed(ledger, change.asset, change.amount, change.venue_ns, at)
+            return _flowed(ledger, change.asset, Flow(at.seq, change.venue_ns or at.time_ns, change.amount))
         case WalletReported() if settles_contracts and change.reason not in (CashReason.ORDER, CashReason.FUNDING):
-            return _flowed(ledger, change.asset, change.change, change.venue_ns, at)
+            return _flowed(ledger, change.asset, Flow(at.seq, change.venue_ns or at.time_ns, change.change))
         case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:
             return _map_assets(ledger, _round_began)
         case ReconcileFailed():
@@ -132,7 +151,7 @@ def reduce(
 
 
 def flows_of(fill: OrderFilled, instrument: Instrument) -> dict[str, Decimal]:
-    """Return what a fill moves, by asset. A contract settles its P&L: what it is worth is not paid."""
+    """Return the flows of a fill by asset. A contract settles its P&L; its worth is not paid."""
     if instrument.contract:
         flows = {contracts.asset_of(instrument): fill.settled}
         if fill.fee:
@@ -162,7 +181,7 @@ def difference(ours: AssetLedger, report: BalanceReading, *, tolerance: Decimal)
                 return ZERO
             if flow is not None:
                 missing += flow.amount
-    return dated
+    return ZERO if _fits_by_ids(near, report.total - ours.expected, allowed) else dated
 
 
 def carried(ledger: Ledger) -> Ledger:
@@ -188,6 +207,30 @@ def _date(flow: Flow) -> tuple[int, int]:
     return flow.date_ns, flow.seq
 
 
+def _fits_by_ids(near: list[Flow], missing: Decimal, allowed: Decimal) -> bool:
+    """Return True if a report fits between fills of one moment, which may be recorded in any order.
+
+    The venue's ids order the fills of one instrument; of several instruments, each may be contained up to some id.
+    Flows of sessions before accounting 5 have no ids.
+    """
+    if not all(flow.fill_id for flow in near):
+        return False
+    for _, moment in groupby(sorted(near, key=_date, reverse=True), key=lambda flow: flow.date_ns):
+        by_instrument: dict[str, list[Flow]] = {}
+        for flow in moment:
+            by_instrument.setdefault(flow.instrument, []).append(flow)
+        newest_first = [sorted(flows, key=_by_id, reverse=True) for flows in by_instrument.values()]
+        cuts = [list(accumulate((flow.amount for flow in flows), initial=ZERO)) for flows in newest_first]
+        if any(abs(missing + sum(cut)) <= allowed for cut in islice(product(*cuts), CUTS_MAX)):
+            return True
+        missing += sum((sums[-1] for sums in cuts), ZERO)
+    return False
+
+
+def _by_id(flow: Flow) -> tuple[int, str]:
+    return len(flow.fill_id), flow.fill_id  # numbers by their value
+
+
 def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
     total = change.free + change.locked
     date_ns = change.venue_ns or at.time_ns
@@ -201,20 +244,22 @@ def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
     return _put(ledger, change.asset, replace(ours, report=report))
 
 
-def _filled(ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument) -> Ledger:
+def _filled(ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument, *, keeps_id: bool) -> Ledger:
     roundings = CONTRACT_ROUNDINGS if instrument.contract else 1
     for asset, amount in flows_of(fill, instrument).items():
-        ledger = _flowed(ledger, asset, amount, fill.venue_ns, at, roundings=roundings)
+        flow = Flow(at.seq, fill.venue_ns or at.time_ns, amount)
+        if keeps_id:
+            flow = replace(flow, instrument=fill.instrument, fill_id=fill.fill_id)
+        ledger = _flowed(ledger, asset, flow, roundings=roundings)
     return ledger
 
 
-def _flowed(ledger: Ledger, asset: str, amount: Decimal, venue_ns: int, at: Stamp, *, roundings: int = 1) -> Ledger:
+def _flowed(ledger: Ledger, asset: str, flow: Flow, *, roundings: int = 1) -> Ledger:
     """Add a flow, unless the opening contains it."""
-    date_ns = venue_ns or at.time_ns
     ours = ledger.by_asset.get(asset)
-    if ours is None or not amount or date_ns <= ours.opening_ns:
+    if ours is None or not flow.amount or flow.date_ns <= ours.opening_ns:
         return ledger
-    return _put(ledger, asset, _moved(ours, Flow(at.seq, date_ns, amount), roundings))
+    return _put(ledger, asset, _moved(ours, flow, roundings))
 
 
 def _moved(ours: AssetLedger, flow: Flow, roundings: int) -> AssetLedger:

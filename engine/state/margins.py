@@ -1,6 +1,6 @@
 """Margin: leverage and margin mode of each contract, the position mode of the account, and the margin of positions.
 
-As the venue states them; each session asks again. What a position needs is decided by the venue alone.
+As the venue states them: each session queries them. The venue alone decides the margin that a position needs.
 """
 
 from decimal import Decimal
@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 from msgspec.structs import replace
 
-from engine.facts import ContractConfigured, MarginReported, PositionModeKnown
+from engine.facts import ContractConfigured, MarginReported, PositionForced, PositionModeKnown
 from engine.model import MarginMode
 from engine.money import ZERO
 from engine.requests import Purpose
@@ -27,11 +27,12 @@ class Margins(msgspec.Struct, frozen=True):
     """All contracts of the session."""
 
     by_instrument: dict[str, ContractMargin] = {}
+    forced: dict[str, PositionForced] = {}  # instrument -> the newest closing of a position by the venue itself
     hedges: dict[str, bool] = {}  # venue -> True if it has long and short positions apart
     asked_ns: dict[str, int] = {}  # "purpose instrument or venue" -> when it was last requested
 
     def get(self, instrument: str) -> ContractMargin:
-        """Return a contract; one of which nothing is known before its first report."""
+        """Return a contract; an empty one before its first report."""
         return self.by_instrument.get(instrument) or ContractMargin()
 
     def is_hedge(self, venue: str) -> bool:
@@ -52,6 +53,8 @@ def reduce(margins: Margins, change: Change, at: Stamp) -> Margins:
             known = margins.get(change.instrument)
             mode = change.margin_mode or known.margin_mode
             return _put(margins, change.instrument, replace(known, leverage=change.leverage, margin_mode=mode))
+        case PositionForced():
+            return replace(margins, forced={**margins.forced, change.instrument: change})
         case MarginReported():
             known = margins.get(change.instrument)
             positions = {**known.positions, str(change.position_side): change}

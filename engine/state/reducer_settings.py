@@ -46,9 +46,14 @@ class ReducerSettings(msgspec.Struct, frozen=True):
         return self.engine.accounting > 3
 
     @property
-    def settles_contracts(self) -> bool:
-        """True from accounting 5 on: the ledger has the flows of contracts."""
+    def keeps_fill_ids(self) -> bool:
+        """True from accounting 5 on: the ledger orders fills of one moment by the venue's ids."""
         return self.engine.accounting > 4
+
+    @property
+    def settles_contracts(self) -> bool:
+        """True from accounting 6 on: the ledger has the flows of contracts."""
+        return self.engine.accounting > 5
 
     @property
     def reporting_currency(self) -> str:

@@ -1,6 +1,6 @@
 """Tokens in the paths of private links: where they go, and how they stay out of the journal.
 
-Whoever has the token reads the account's events. So a plan of a link holds a place for it, and no record holds it.
+A token suffices to read the account's events. So a plan of a link holds a place for it, and no record holds it.
 """
 
 from typing import Final
@@ -22,5 +22,5 @@ def with_token(path: str, token: str) -> str:
 
 
 def without_token(purpose: Purpose, body: bytes, status: int) -> bytes:
-    """Return the body of an answer as it may be recorded: none of a renewal that succeeded, for it may hold the token."""
+    """Return the body of an answer as it may be recorded: none of a renewal, which may hold the token."""
     return CONCEALED if purpose is Purpose.RENEW_TOKEN and 200 <= status < 300 else body

@@ -2,11 +2,12 @@
 
 from engine.model import Instrument
 from engine.requests import Unsigned
-from engine.venues.venue import AccountCodec, HoldsOrdersApart
+from engine.venues.contract_accounts import HoldsOrdersApart
+from engine.venues.venue import AccountCodec
 
 
 def keeps_apart(account: AccountCodec, *, has_trigger: bool, venue_order_id: str) -> bool:
-    """Return True if the venue keeps an order apart: it has a trigger, and no id of an order of the market yet."""
+    """Return True if the venue keeps an order apart: it has a trigger, and no id in the market yet."""
     return has_trigger and not venue_order_id and isinstance(account, HoldsOrdersApart)
 
 

@@ -52,7 +52,7 @@ def _unreported(context: RiskContext, order: Order, asset: str, seq: int) -> Dec
 
 
 def hedge(context: RiskContext) -> str:
-    """Return why the order would close one position and open the other, which hedge mode cannot do in one, or ""."""
+    """Return why the order would close a position and open the other one of hedge mode, or ""."""
     instrument, order = context.instrument, context.order
     if not instrument.contract or not context.account.margins.is_hedge(instrument.venue):
         return ""

@@ -18,7 +18,7 @@ from engine.venues.binance_common.klines import Klines, read_klines
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
 from engine.venues.binance_futures.account import FuturesAccount
-from engine.venues.binance_futures.answers import AccountAnswers
+from engine.venues.binance_futures.account_answers import AccountAnswers
 from engine.venues.binance_futures.market import SPELLING
 from engine.venues.binance_futures.metadata import read_metadata
 from engine.venues.binance_futures.order_types import BOOK_TYPES, HELD_TYPES

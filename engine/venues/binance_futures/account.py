@@ -33,7 +33,7 @@ from engine.venues.binance_common.values import (
     nanoseconds,
     renamed,
 )
-from engine.venues.binance_futures.calls import Requests
+from engine.venues.binance_futures.calls import FuturesRequests
 from engine.venues.binance_futures.order_types import reported_terms, trailing_delta
 from engine.venues.binance_futures.shapes import STATUSES, forced_kind, held_report
 
@@ -202,7 +202,7 @@ class _AccountUpdate(msgspec.Struct, frozen=True):
         return (*positions, *wallets)
 
 
-class _Held(
+class _Conditional(
     msgspec.Struct,
     frozen=True,
     rename=renamed(
@@ -230,9 +230,9 @@ class _Held(
     callback_rate: str | None = ""
 
 
-class _HeldUpdate(msgspec.Struct, frozen=True):
+class _ConditionalUpdate(msgspec.Struct, frozen=True):
     T: Millis
-    o: _Held
+    o: _Conditional
 
     def report(self, venue: str) -> OrderReport:
         """Return the order's status."""
@@ -305,14 +305,14 @@ class _ListenKey(msgspec.Struct, frozen=True, rename="camel"):
     listen_key: str
 
 
-_read_held = msgspec.json.Decoder(_HeldUpdate).decode
+_read_held = msgspec.json.Decoder(_ConditionalUpdate).decode
 _read_settings = msgspec.json.Decoder(_ConfigUpdate).decode
 _read_calls = msgspec.json.Decoder(_MarginCalls).decode
 _read_key = msgspec.json.Decoder(_ListenKey).decode
 
 
-class FuturesAccount(Requests):
-    """An engine.venues.venue.AccountCodec. The calls (place, cancel, ...) are those of `Requests`."""
+class FuturesAccount(FuturesRequests):
+    """An engine.venues.venue.AccountCodec. The calls (place, cancel, ...) are those of `FuturesRequests`."""
 
     renew_every_ns = RENEW_EVERY_NS
 

@@ -11,8 +11,8 @@ from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_common.values import number_text
 from engine.venues.binance_futures.order_types import Params, book_params, date_of, held_params, is_held
+from engine.venues.contract_accounts import ContractTerms
 from engine.venues.order_ids import ReadableOrderIds
-from engine.venues.venue import ContractTerms
 
 RECV_WINDOW_MS_MAX: Final = 60_000
 FILLS_PAGE_MAX: Final = 1_000
@@ -22,7 +22,7 @@ NO_TERMS: Final = ContractTerms()
 _PAGE: Final = ("limit", str(FILLS_PAGE_MAX))
 
 
-class Requests:
+class FuturesRequests:
     """The account's calls. Each returns the same value for the same arguments."""
 
     def __init__(self, prefix: str, account_prefix: str, recv_window_ms: int) -> None:
@@ -133,7 +133,7 @@ class Requests:
         return self._signed("GET", "income", (("incomeType", "FUNDING_FEE"), start, _PAGE), 30)
 
     def position_mode(self) -> Unsigned:
-        """Return the query that tells whether the account has long and short positions apart."""
+        """Return the query for the position mode: whether long and short positions are apart."""
         return self._signed("GET", "positionSide/dual", (), 30)
 
     def contract_settings(self, instrument: Instrument) -> Unsigned:
@@ -149,7 +149,7 @@ class Requests:
         return self._signed("POST", "marginType", (("symbol", instrument.symbol), ("marginType", MARGIN_TYPES[mode])))
 
     def stream_token(self) -> Unsigned:
-        """Return the request for a listen key: a new one, or the living one with a new life of 60 minutes (6)."""
+        """Return the request for a listen key, new or still valid. It lives for 60 minutes (6)."""
         return self._keyed("POST")
 
     def renew_token(self) -> Unsigned:

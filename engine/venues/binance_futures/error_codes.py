@@ -10,7 +10,7 @@ from engine.events import Outcome
 from engine.venues.binance_common import error_codes as common
 
 SUCCESS: Final = 200  # the code of an answer without data ("success")
-DUPLICATE_ID: Final = -4116  # an order with this id is open, so it was placed
+DUPLICATE_ID: Final = -4116  # an order with this id is open: the first request succeeded
 NO_CHANGE: Final = frozenset({-4046, -4059})  # the margin mode or the position mode is as requested
 NOT_SENT_ON: Final = frozenset(
     {"Service Unavailable.", "Internal error; unable to process your request. Please try again."}

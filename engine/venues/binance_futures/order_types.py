@@ -1,7 +1,7 @@
 """Order types in the words of Binance's futures, both ways.
 
 The order book takes LIMIT and MARKET alone. The venue keeps an order with a trigger apart, as a conditional order with
-routes of its own (7). Numbers in parentheses are sections of the fact sheet of USD-M.
+separate routes (7). Numbers in parentheses are sections of the fact sheet of USD-M.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from engine.model import OrderType, PositionSide, TimeInForce
 from engine.money import ZERO
 from engine.order_terms import Terms
 from engine.venues.binance_common.values import number_text
-from engine.venues.venue import ContractTerms
+from engine.venues.contract_accounts import ContractTerms
 
 Params = tuple[tuple[str, str], ...]
 
@@ -122,12 +122,12 @@ def reported_terms(venue_type: str, time_in_force: str) -> ReportedTerms:
 
 
 def trailing_delta(callback_rate: str) -> int:
-    """Return a callback rate, in percent, as basis points; 0 if there is none."""
+    """Return a callback rate, in percent, as basis points; 0 for an empty one."""
     return int(Decimal(callback_rate or "0") * BASIS_OF_PERCENT) if callback_rate else 0
 
 
 def date_of(good_till_ns: int, venue_now_ns: int) -> int:
-    """Return the date that the venue takes, in nanoseconds of its clock, or 0 if it is too near for it."""
+    """Return the date in nanoseconds of the venue's clock, or 0 if it is too near for the venue."""
     return good_till_ns if good_till_ns - venue_now_ns > GOOD_TILL_NS_MIN else 0
 
 

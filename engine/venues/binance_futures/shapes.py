@@ -55,7 +55,7 @@ def forced_kind(client_order_id: str) -> ForcedKind | None:
     return next((kind for begins, kind in FORCED if client_order_id.startswith(begins)), None)
 
 
-class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class MarketOrder(msgspec.Struct, frozen=True, rename="camel"):
     """An order of the market as answers show it: placed, canceled, queried or listed as open (7)."""
 
     symbol: Text
@@ -97,7 +97,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class HeldAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class ConditionalOrder(msgspec.Struct, frozen=True, rename="camel"):
     """A conditional order as answers show it (7)."""
 
     symbol: Text
@@ -188,7 +188,7 @@ def _is_set(number: str) -> bool:
     return bool(number) and Decimal(number) != 0
 
 
-class TradeAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class UserTrade(msgspec.Struct, frozen=True, rename="camel"):
     """A row of userTrades. It knows the order by the venue's id only."""
 
     symbol: Text
@@ -220,7 +220,7 @@ class TradeAnswer(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class BalanceAnswer(msgspec.Struct, frozen=True, rename="camel"):
+class WalletAnswer(msgspec.Struct, frozen=True, rename="camel"):
     """A row of the balances (9)."""
 
     asset: Text
@@ -229,7 +229,7 @@ class BalanceAnswer(msgspec.Struct, frozen=True, rename="camel"):
     update_time: Millis = 0
 
     def report(self) -> BalanceReport:
-        """Return the wallet: what new orders may use is free, the rest secures positions and orders."""
+        """Return the wallet: new orders may use the free part, the rest secures positions and orders."""
         wallet, available = Decimal(self.balance), Decimal(self.available_balance)
         free = min(max(available, Decimal(0)), max(wallet, Decimal(0)))
         return BalanceReport(self.asset, free, wallet - free, nanoseconds(self.update_time))

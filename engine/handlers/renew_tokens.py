@@ -20,9 +20,13 @@ def renew_tokens(session: SessionContext, step: StepContext) -> None:
             continue
         factory = session.factories[link.venue]
         since_ns = step.time_ns - max(link.changed_ns, link.renewed_ns)
-        is_due = factory.renew_every_ns and since_ns >= factory.renew_every_ns and factory.may_query(step)
+        is_due = (
+            factory.contracts.renew_every_ns
+            and since_ns >= factory.contracts.renew_every_ns
+            and factory.may_query(step)
+        )
         if is_due and step.account.requests.find(Purpose.RENEW_TOKEN, source=source) is None:
-            factory.renew_token(step, source=source)
+            factory.contracts.renew_token(step, source=source)
 
 
 def handle_renewal(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:

@@ -5,9 +5,29 @@ covers the order, and in hedge mode the order names the position that it opens o
 """
 
 from engine.facts import NewOrder
-from engine.model import PositionSide, Side
+from engine.model import Instrument, PositionSide, Side
+from engine.requests import Unsigned
+from engine.risk.review import Approved
 from engine.state.session_state import Account
-from engine.venues.venue import ContractTerms
+from engine.step_context import StepContext
+from engine.venues.contract_accounts import ContractTerms, PlacesContracts
+from engine.venues.venue import Venue
+
+
+def placement(
+    step: StepContext, venue: Venue, approved: Approved, client_order_id: str, *, strategy: str, instrument: Instrument
+) -> Unsigned:
+    """Return the venue's request for an approved order."""
+    account, order = venue.account, approved.order
+    if not isinstance(account, PlacesContracts) or not instrument.contract:
+        return account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
+    offset_ns = step.account.limits.get(venue.name).clock_offset_ns
+    till_ns = order.good_till_ns and account.date_of(order.good_till_ns + offset_ns, step.time_ns + offset_ns)
+    is_hedge = step.account.margins.is_hedge(venue.name)
+    contract = contract_terms(step.account, strategy, order, is_hedge=is_hedge, good_till_ns=till_ns)
+    return account.place_contract(
+        client_order_id, instrument, order.side, order.quantity, approved.terms, contract=contract
+    )
 
 
 def closes(account: Account, strategy: str, order: NewOrder) -> bool:

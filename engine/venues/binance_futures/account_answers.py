@@ -86,15 +86,15 @@ class AccountAnswers:
 
     def _open_orders(self, payload: bytes, _: str, __: Unsigned) -> tuple[Event, ...]:
         # one order that cannot be read spoils the list: it claims to be whole, and what it lacks counts as closed
-        orders = msgspec.json.decode(payload, type=tuple[shapes.OrderAnswer, ...])
+        orders = msgspec.json.decode(payload, type=tuple[shapes.MarketOrder, ...])
         return (OpenOrdersReport(tuple(order.report(self._venue) for order in orders), are_held=False),)
 
     def _open_held(self, payload: bytes, _: str, __: Unsigned) -> tuple[Event, ...]:
-        orders = msgspec.json.decode(payload, type=tuple[shapes.HeldAnswer, ...])
+        orders = msgspec.json.decode(payload, type=tuple[shapes.ConditionalOrder, ...])
         return (OpenOrdersReport(tuple(order.report(self._venue) for order in orders), are_held=True),)
 
     def _fills(self, payload: bytes, instrument: str, unsigned: Unsigned) -> tuple[Event, ...]:
-        trades = msgspec.json.decode(payload, type=tuple[shapes.TradeAnswer, ...])
+        trades = msgspec.json.decode(payload, type=tuple[shapes.UserTrade, ...])
         fills = tuple(trade.fill(self._venue) for trade in sorted(trades, key=lambda trade: trade.id))
         for fill in fills:
             _same(instrument, fill.instrument)
@@ -119,8 +119,8 @@ class AccountAnswers:
         return (settings,)
 
 
-_read_order = msgspec.json.Decoder(shapes.OrderAnswer).decode
-_read_held = msgspec.json.Decoder(shapes.HeldAnswer).decode
+_read_order = msgspec.json.Decoder(shapes.MarketOrder).decode
+_read_held = msgspec.json.Decoder(shapes.ConditionalOrder).decode
 
 
 def _same(asked: str, stated: str) -> None:
@@ -138,8 +138,8 @@ def _nothing(payload: bytes, _: str, __: Unsigned) -> tuple[Event, ...]:
 
 
 def _balances(payload: bytes, _: str, __: Unsigned) -> tuple[Event, ...]:
-    """Return the wallets. The answer has no date of its own and does not say whether the account may trade."""
-    rows = msgspec.json.decode(payload, type=tuple[shapes.BalanceAnswer, ...])
+    """Return the wallets. The answer states no date, and not whether the account may trade."""
+    rows = msgspec.json.decode(payload, type=tuple[shapes.WalletAnswer, ...])
     return (AccountReport(tuple(row.report() for row in rows), can_trade=True),)
 
 

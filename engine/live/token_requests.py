@@ -4,8 +4,9 @@ from collections.abc import Awaitable, Callable
 
 from engine.live.transport.http_result import HttpResult
 from engine.requests import AnswerStatus, Unsigned
+from engine.venues.contract_accounts import StreamTokens
 from engine.venues.link_tokens import needs_token, with_token
-from engine.venues.venue import StreamTokens, Venue
+from engine.venues.venue import Venue
 
 Send = Callable[[str, Unsigned], Awaitable[HttpResult]]
 
