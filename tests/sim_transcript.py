@@ -3,12 +3,14 @@
 import hashlib
 import hmac
 import json
-from typing import Any
+from typing import Any, ClassVar
 
+from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.feeds.sim_market import DepthSnapshot, QuietMarket, SimMarket
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import units
 from engine.sim.venue_config import AccountConfig, VenueConfig
+from engine.sim.venue_protocol import ProtocolMaker
 from engine.sim.wire import HttpAnswer, HttpRequest, Outgoing
 
 START_NS = 1_700_000_000_000_000_000
@@ -31,19 +33,28 @@ def quiet(bids: str, asks: str, symbol: str = "BTCUSDT") -> QuietMarket:
 class Client:
     """A client of a SimVenue that exchanges bytes with it and logs everything that comes back."""
 
+    prefix = "/api/v3"
+    protocol: ProtocolMaker = SpotProtocol
+    money: ClassVar[dict[str, str]] = {"USDT": "10000", "BTC": "2"}
+
     def __init__(self, market: SimMarket | None = None, **config: Any) -> None:
         accounts = (
-            AccountConfig(api_key=KEY, secret=SECRET, balances={"USDT": "10000", "BTC": "2"}, name="first"),
-            AccountConfig(api_key=OTHER_KEY, secret=OTHER_SECRET, balances={"USDT": "10000", "BTC": "2"}, name="other"),
+            AccountConfig(api_key=KEY, secret=SECRET, balances=self.money, name="first"),
+            AccountConfig(api_key=OTHER_KEY, secret=OTHER_SECRET, balances=self.money, name="other"),
         )
-        given = market or quiet(bids="99x3 98x5", asks="101x1 102x2 103x4")
-        self.venue = SimVenue(VenueConfig(accounts=accounts, **config), given)
+        self.venue = SimVenue(
+            VenueConfig(accounts=accounts, **config), market or self.quiet_market(), type(self).protocol
+        )
         self.now_ns = START_NS + SECOND_NS
         self.log: list[Outgoing] = []
         self._conn_id = 1_000
         self.key, self.secret = KEY, SECRET
         self._update_id = 10
         self.wait(0)
+
+    def quiet_market(self) -> SimMarket:
+        """The market of a client that names none."""
+        return quiet(bids="99x3 98x5", asks="101x1 102x2 103x4")
 
     # ---- time
 
@@ -79,10 +90,10 @@ class Client:
         return answer
 
     def get(self, path: str, query: str = "") -> Any:
-        return self.raw("GET", f"/api/v3/{path}", query).json()
+        return self.raw("GET", f"{self.prefix}/{path}", query).json()
 
     def signed(self, method: str, path: str, query: str = "") -> HttpAnswer:
-        return self.raw(method, f"/api/v3/{path}", self.sign(query))
+        return self.raw(method, f"{self.prefix}/{path}", self.sign(query))
 
     def order(self, text: str, **more: Any) -> Any:
         """Place an order such as 'BUY LIMIT 1 @ 100 GTC as mine' or 'SELL MARKET 1', and return the answer's JSON."""

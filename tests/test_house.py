@@ -241,7 +241,6 @@ VENUE_FOLDERS = (
 VENUE_WORDS_SPARED = {
     "engine/live/logs.py": "redacts one header that is not named like a secret",
     "engine/live/venue_main.py": "runs the simulated venue, and says which captures it cannot play",
-    "engine/live/venue_server.py": "serves the simulated venue, and names its endpoints to a client that missed them",
     "engine/session_record.py": "the venue of a SESSION record that names none",
     "replay/resim/candle_sources.py": "reads files of candles as a venue publishes them",
     "replay/resim/model_run.py": "asks the simulated venue for its instruments",

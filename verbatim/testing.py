@@ -43,10 +43,10 @@ from engine.sim.binance.key_ring import signature
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
-from engine.sim.feeds.synthetic_feed import SyntheticMarket
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import units
 from engine.sim.venue_config import AccountConfig, VenueConfig
+from engine.sim.venue_kinds import KINDS
 from engine.sim.virtual_gateway import VirtualGateway, Wires
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
@@ -78,6 +78,7 @@ __all__ = [
 START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
+MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
 
 
 def strategy_settings(
@@ -109,26 +110,28 @@ class VirtualVenue:
     def __init__(
         self,
         *,
+        kind: str = PROTOCOL,  # the venue that it plays: binance_spot or binance_usdm
         seed: int = 1,
         symbols: Sequence[str] = ("BTCUSDT",),
         capture: Iterable[bytes] | None = None,
         balances: dict[str, str] | None = None,
         latency_ns: int = MILLISECOND_NS,
-        fees: tuple[str, str] = ("0.001", "0.001"),  # maker, taker
+        fees: tuple[str, str] = ("", ""),  # maker, taker; "": the venue's own
         fee_asset: tuple[str, str] = ("", "1"),  # takes all fees; its price in the quote asset
         start_ns: int = START_NS,
         limits: dict[str, Any] | None = None,  # fields of VenueConfig, such as orders_10s_max
         market: SimMarket | None = None,  # instead of a capture or the synthetic market of `symbols`
     ) -> None:
+        self.kind = kind
         market = market or (
             CaptureMarket(capture)
             if capture is not None
-            else SyntheticMarket(tuple(symbols), seed=seed, start_ns=start_ns)
+            else KINDS[kind].synthetic(tuple(symbols), seed=seed, start_ns=start_ns)
         )
         account = AccountConfig(
             api_key=API_KEY,
             secret=API_SECRET,
-            balances=balances or BALANCES,
+            balances=balances or (BALANCES if kind == PROTOCOL else MARGIN_BALANCES),
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
@@ -143,6 +146,7 @@ class VirtualVenue:
                 **(limits or {}),
             ),
             market,
+            KINDS[kind].protocol,
         )
         self.now_ns = start_ns if capture is None else getattr(market, "first_ns", start_ns) - 2 * SECOND_NS
         self.symbols = market.symbols
@@ -189,12 +193,14 @@ class VirtualVenue:
     def instruments(self) -> tuple[Instrument, ...]:
         """Return the instruments of the venue, by its own exchangeInfo."""
         conn_id = self.new_conn_id()
-        self.sim.http(conn_id, HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={}), self.now_ns)
+        self.sim.http(conn_id, HttpRequest(method="GET", path=KINDS[self.kind].info_path, headers={}), self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS
             for outgoing in self.sim.advance(self.now_ns):
                 if outgoing.conn_id == conn_id and outgoing.answer is not None:
-                    found = make_venue(VenueSettings(name=PROTOCOL), ()).metadata.read(outgoing.answer.body).instruments
+                    found = (
+                        make_venue(VenueSettings(name=self.kind), ()).metadata.read(outgoing.answer.body).instruments
+                    )
                     return tuple(each for each in found if each.symbol in self.symbols)
         raise AssertionError("exchangeInfo was not answered")
 
@@ -220,7 +226,7 @@ class VirtualSession:
         opening: State | None = None,
         wire_ns: int = MILLISECOND_NS // 5,
         seed: int = 7,
-        dialect: str = PROTOCOL,
+        dialect: str = "",  # "": that of the venue
         accounting: int = ACCOUNTING,
         safeguards: SafeguardSettings = SAFEGUARDS,
         limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
@@ -240,7 +246,7 @@ class VirtualSession:
             seed=seed,
             host="test",
             versions={"engine": "test"},
-            venues=(VenueSettings(name=dialect, rate_limits=RateLimits(**(limits or {}))),),
+            venues=(VenueSettings(name=dialect or venue.kind, rate_limits=RateLimits(**(limits or {}))),),
             instruments=instruments,
             strategies=tuple(strategies),
             risk=newest_risk(risk or RiskSettings(sell_holdings=True)),  # the account holds coins

@@ -19,12 +19,14 @@ import msgspec
 import trio
 
 from engine.live.venue_server import ScaledClock, VenueServer
+from engine.sim.binance import PROTOCOL as SPOT
 from engine.sim.feeds.capture_feed import CaptureMarket, DamagedCaptureError
 from engine.sim.feeds.sim_market import SimMarket
-from engine.sim.feeds.synthetic_feed import SyntheticMarket
 from engine.sim.sim_venue import SimVenue
 from engine.sim.venue_config import AccountConfig, VenueConfig
+from engine.sim.venue_kinds import KINDS
 
+USDM: Final = "binance_usdm"
 DEMO_KEY: Final = "verbatim-demo-key"
 DEMO_SECRET: Final = "verbatim-demo-secret"  # noqa: S105  # the simulated venue's own, open to all who read this
 SETTLE_SECONDS: Final = (
@@ -45,32 +47,32 @@ class VenueStartError(Exception):
 class VenueOptions:
     """The options of the simulated venue's process."""
 
+    kind: str = SPOT  # the venue that it plays (engine/sim/venue_kinds.py)
     host: str = "127.0.0.1"
     port: int = 0  # 0: any free one
     capture: Path | None = None  # else the synthetic market
     speed: float = 1.0
     seed: int = 1
     symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")  # of the synthetic market; a capture has its own
-    accounts: tuple[AccountConfig, ...] = (
-        AccountConfig(
-            api_key=DEMO_KEY,
-            secret=DEMO_SECRET,
-            balances={"USDT": "100000", "BTC": "2", "ETH": "30"},
-            name="demo",
-        ),
-    )
+    accounts: tuple[AccountConfig, ...] = ()  # empty: the demo's
     lead_seconds: float = LEAD_SECONDS
     hold_until_subscribed: bool = True  # captures only
     session_origin_ns: int | None = None  # synthetic market only; None: the wall clock
-    weight_max: int = 6_000
-    orders_10s_max: int = 100
+    weight_max: int = 0  # 0: the venue's own
+    orders_10s_max: int = 0
     latency_ms: float = 0.0  # real time
     overrides: dict[str, dict[str, Any]] = field(default_factory=dict)
     history: dict[str, Sequence[Sequence[Any]]] = field(default_factory=dict)  # as in VenueConfig
     ends_with_stdin: bool = False  # for a child process: its parent holds the other end of the pipe
 
 
-def read_capture(path: Path) -> CaptureMarket:
+def demo_account(kind: str) -> AccountConfig:
+    """Return the account of a venue whose options name none."""
+    coins = {"BTC": "2", "ETH": "30"} if kind == SPOT else {}
+    return AccountConfig(api_key=DEMO_KEY, secret=DEMO_SECRET, balances={"USDT": "100000", **coins}, name="demo")
+
+
+def read_capture(path: Path, kind: str = SPOT) -> CaptureMarket:
     """Read a capture, plain or gzip."""
     try:
         raw = path.read_bytes()
@@ -82,19 +84,21 @@ def read_capture(path: Path) -> CaptureMarket:
         raise VenueStartError(f"the capture {path} is cut off: {error}") from error
     except (DamagedCaptureError, zlib.error) as error:
         raise VenueStartError(f"the capture {path} cannot be played: {error}") from error
-    if why := _why_not_spot(market.streams, lines):
+    if why := _why_not(kind, market.streams, lines):
         raise VenueStartError(f"the capture {path} cannot be played: {why}")
     return market
 
 
-def _why_not_spot(streams: Iterable[str], lines: Iterable[bytes]) -> str:
-    """Return why a capture is not of Binance Spot, or "". Diffs of futures would never join a book."""
-    if any(stream.endswith("@depth@0ms") for stream in streams):
-        return "it is of Binance futures (depth@0ms streams); this venue plays Binance Spot's"
+def _why_not(kind: str, streams: Iterable[str], lines: Iterable[bytes]) -> str:
+    """Return why a venue cannot play a capture, or "". Diffs of another market would never join its book."""
+    if kind == SPOT and any(stream.endswith("@depth@0ms") for stream in streams):
+        return f"it is of Binance futures (depth@0ms streams); this venue plays Spot's; try --kind {USDM}"
     snapshots = 0
     for line in lines:
-        if b'"e":"depthUpdate"' in line and b'"pu":' in line:
-            return "it is of Binance futures (`pu` in its depth diffs); this venue plays Binance Spot's"
+        if kind == SPOT and b'"e":"depthUpdate"' in line and b'"pu":' in line:
+            return f"it is of Binance futures (`pu` in its depth diffs); this venue plays Spot's; try --kind {USDM}"
+        if kind == USDM and b'"e":"depthUpdate"' in line and b'"pu":' not in line:
+            return f"it is of Binance Spot (no `pu` in its depth diffs); this venue plays futures; try --kind {SPOT}"
         snapshots += line.partition(b" ")[2].startswith(b'{"lastUpdateId":')
     return (
         ""
@@ -105,19 +109,22 @@ def _why_not_spot(streams: Iterable[str], lines: Iterable[bytes]) -> str:
 
 def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
     """Return the venue and its clock, which starts now."""
+    if options.kind not in KINDS:
+        raise VenueStartError(f"no venue {options.kind!r} to play; choose one of {', '.join(KINDS)}")
+    kind = KINDS[options.kind]
     if options.speed <= 0:
         raise VenueStartError(f"speed must be above 0, not {options.speed}")
     lead_ns = int(options.lead_seconds * options.speed * 1e9)
     market: SimMarket
     if options.capture is not None:
-        market = read_capture(options.capture)
+        market = read_capture(options.capture, options.kind)
         origin_ns = market.first_ns - lead_ns
     else:
         origin_ns = time.time_ns() if options.session_origin_ns is None else options.session_origin_ns
-        market = SyntheticMarket(options.symbols, seed=options.seed, start_ns=origin_ns)
+        market = kind.synthetic(options.symbols, seed=options.seed, start_ns=origin_ns)
     real_ns = int(options.speed * 1e9)
     config = VenueConfig(
-        accounts=options.accounts,
+        accounts=options.accounts or (demo_account(options.kind),),
         hold_until_subscribed=options.capture is not None and options.hold_until_subscribed,
         snapshot_wait_ns_max=SNAPSHOT_WAIT_SECONDS_MAX * real_ns,
         settle_ns=int(SETTLE_SECONDS * real_ns) if options.capture is not None else 0,
@@ -130,7 +137,7 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
     )
     clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=time.monotonic_ns(), speed=options.speed)
     try:
-        return SimVenue(config, market), clock
+        return SimVenue(config, market, kind.protocol), clock
     except (ValueError, KeyError, TypeError) as error:  # a symbol or a filter that there is not
         raise VenueStartError(str(error)) from error
 

@@ -228,7 +228,7 @@ class VenueServer:
             if response.status_code == 101:
                 accepted = self._venue.connect(conn_id, event.path, self._clock.now_ns())  # type: ignore[union-attr]  # as above
                 if not accepted:
-                    response = protocol.reject(404, "unknown stream endpoint; try /ws, /stream or /ws-api/v3\n")
+                    response = protocol.reject(404, "unknown stream endpoint; docs/venue.md lists them\n")
             protocol.send_response(response)
             websocket.put_protocol()
             if not accepted:

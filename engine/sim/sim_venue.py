@@ -3,31 +3,26 @@
 from collections import deque
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from engine.sim.binance import admin_pages, list_messages, venue_messages
-from engine.sim.binance.connections import Connection, control, open_connection
+from engine.sim.binance import admin_pages
+from engine.sim.binance.connections import Connection
 from engine.sim.binance.endpoints import NotYetError
-from engine.sim.binance.filters import rules_for
 from engine.sim.binance.key_ring import KeyRing, ws_params
 from engine.sim.binance.refusals import VenueRefusalError, backend_timeout
-from engine.sim.binance.request_limits import RequestLimits
-from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, WsApiRequest, refused, ws_answer
-from engine.sim.binance.ws_session import session_result
-from engine.sim.exchange.exchange import Exchange
-from engine.sim.exchange.order_lists import ListChanged
-from engine.sim.exchange.order_values import FundingSettled, FundsChanged, SimReport
+from engine.sim.binance.spot_protocol import SpotProtocol
+from engine.sim.binance.venue_api import ApiResult, VenueApi, WsApiRequest, refused, ws_answer
 from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.exchange_faults import change_exchange
 from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, renumbered_depth, replaced_answer
 from engine.sim.faults import Action, Faults, Rule, Target
-from engine.sim.feeds.derived_streams import derive, is_derived
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
-from engine.sim.venue_config import VenueConfig, minutes_of, open_accounts
+from engine.sim.venue_config import VenueConfig, minutes_of
+from engine.sim.venue_protocol import AccountEvent, ProtocolMaker, VenueProtocol
 from engine.sim.wire import HttpRequest, Outgoing
 
 STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
@@ -60,18 +55,13 @@ class SimVenue:
     Delays by faults and latency are due times. Public frames are due at their market time, private events at once.
     """
 
-    def __init__(self, config: VenueConfig, market: SimMarket) -> None:
-        rules = {symbol: config.rules.get(symbol) or rules_for(symbol) for symbol in market.symbols}
-        for symbol, changes in config.overrides.items():
-            rules[symbol] = msgspec.structs.replace(rules[symbol], **changes)
-        accounts, keys = open_accounts(config, rules)
-        self.exchange = Exchange(rules, accounts)
+    def __init__(self, config: VenueConfig, market: SimMarket, protocol: ProtocolMaker = SpotProtocol) -> None:
+        self.protocol: VenueProtocol = protocol(config, market)
+        self.exchange = self.protocol.exchange
         for symbol, candles in config.history.items():
             self.exchange.markets[symbol].history = minutes_of(candles)
         self.faults = Faults()
-        self.limits = RequestLimits(
-            weight_max=config.weight_max, orders_10s_max=config.orders_10s_max, orders_day_max=config.orders_day_max
-        )
+        self.limits = self.protocol.limits
         self.feed = FeedPacer(
             market,
             hold_until_subscribed=config.hold_until_subscribed,
@@ -79,9 +69,9 @@ class SimVenue:
             settle_ns=config.settle_ns,
             behind_ns_max=config.behind_ns_max,
         )
-        self.api = VenueApi(
-            self.exchange, KeyRing(keys, {one.api_key: one.rights for one in config.accounts}), self.limits, self.faults
-        )
+        rights = {one.api_key: one.rights for one in config.accounts}
+        keys = KeyRing(self.protocol.keys, rights)
+        self.api = VenueApi(self.exchange, keys, self.limits, self.faults, self.protocol.tables)
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
@@ -102,10 +92,9 @@ class SimVenue:
         """Return when `advance` must be called next; None if nothing is due without an arrival."""
         if self._ready:
             return self._now_ns
-        feed_ns = self.feed.next_due_ns(depth_asked=bool(self._waiting))
-        if not self._outbox:
-            return feed_ns
-        return self._outbox[0][0] if feed_ns is None else min(feed_ns, self._outbox[0][0])
+        sent_ns = self._outbox[0][0] if self._outbox else None
+        due = (self.feed.next_due_ns(depth_asked=bool(self._waiting)), sent_ns, self.protocol.next_timer_ns)
+        return min((due_ns for due_ns in due if due_ns is not None), default=None)
 
     @property
     def next_sent_ns(self) -> int | None:
@@ -141,11 +130,11 @@ class SimVenue:
     def connect(self, conn_id: int, target: str, now_ns: int) -> bool:
         """Open a websocket; return False if nothing is at that target (HTTP 404)."""
         self._run_to(now_ns)
-        connection = open_connection(conn_id, target)
+        connection = self.protocol.open_connection(conn_id, target, now_ns)
         if connection is None:
             return False
         self._connections[conn_id] = connection
-        if not connection.ws_api:
+        if not connection.private:
             self._streamed.append(connection)
         self._listeners_changed(now_ns)
         return True
@@ -173,7 +162,7 @@ class SimVenue:
         if connection.ws_api:
             self._ws_request(connection, data, now_ns)
             return
-        self._send(Outgoing(conn_id, now_ns, frame=control(connection, data)))
+        self._send(Outgoing(conn_id, now_ns, frame=self.protocol.control(connection, data)))
         self._listeners_changed(now_ns)
 
     def http(self, conn_id: int, request: HttpRequest, now_ns: int) -> None:
@@ -201,10 +190,10 @@ class SimVenue:
         """Add a fault rule; a disconnect takes effect at once."""
         fault = self.faults.add(rule, now_ns)
         if rule.action is Action.FREEZE:
-            self._frozen = frozenset(number for number, found in self._connections.items() if found.ws_api)
+            self._frozen = frozenset(number for number, found in self._connections.items() if found.private)
         if rule.action is Action.DISCONNECT:
             for connection in list(self._connections.values()):
-                if connection.ws_api is (rule.target is Target.PRIVATE):
+                if connection.private is (rule.target is Target.PRIVATE):
                     del self._connections[connection.conn_id]
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
                     fault.struck += 1
@@ -233,6 +222,8 @@ class SimVenue:
                 if feed_ns is None or outbox[0][0] <= feed_ns:
                     self._ready.append(heappop(outbox)[2])
                     continue
+            if self._run_timers(now_ns):
+                continue
             if self._recorded is not None and self._recorded.match_due(self.exchange, now_ns):
                 taken += 1
                 self._emit_events(now_ns)
@@ -244,6 +235,18 @@ class SimVenue:
                 continue
             taken += 1
             self.publish(line, now_ns)
+
+    def _run_timers(self, now_ns: int) -> bool:
+        """Run the protocol's timers that are due before the market's next line; return True if one was."""
+        timer_ns = self.protocol.next_timer_ns
+        if timer_ns is None or timer_ns > now_ns:
+            return False
+        feed_ns = self.feed.next_due_ns(depth_asked=bool(self._waiting))
+        if feed_ns is not None and feed_ns < timer_ns:
+            return False
+        self.protocol.run_timers(timer_ns)
+        self._emit_events(now_ns)
+        return True
 
     def move_balance(self, asset: str, amount: int, now_ns: int, *, streamed: bool) -> None:
         """Deposit into the first account, or withdraw from it, as its owner would by hand. Raises ValueError."""
@@ -270,6 +273,15 @@ class SimVenue:
             self._answer_waiting(line, now_ns)
             self._emit_events(now_ns)
             return
+        self._send_line(line, now_ns)
+        if message is not None:
+            self.exchange.on_market(line.symbol, message, now_ns)
+            self._emit_events(now_ns)
+            if self._derived_wanted:
+                self._publish_derived(line, now_ns)
+
+    def _send_line(self, line: Line, now_ns: int) -> None:
+        """Send a public line to its listeners, as the faults leave it."""
         listeners = self._listeners.get(line.stream, ())
         if not self.faults.silent(Target.MARKET, now_ns):
             for sent in self.faults.strike_line(line, now_ns, is_listened=bool(listeners)):
@@ -277,16 +289,11 @@ class SimVenue:
                     self._stream(connection, sent, sent.due_ns)
         elif listeners:
             self.faults.count(Action.SILENCE, Target.MARKET)
-        if message is not None:
-            self.exchange.on_market(line.symbol, message, now_ns)
-            self._emit_events(now_ns)
-            if self._derived_wanted:
-                self._publish_derived(line, now_ns)
 
     def _publish_derived(self, line: Line, now_ns: int) -> None:
         if self.faults.silent(Target.MARKET, now_ns):
             return
-        for made in derive(line, self.exchange.markets[line.symbol], self._listeners, now_ns):
+        for made in self.protocol.derive(line, self.exchange.markets[line.symbol], self._listeners, now_ns):
             for connection in self._listeners.get(made.stream, ()):
                 self._stream(connection, made, now_ns)
 
@@ -302,8 +309,8 @@ class SimVenue:
                 listeners.setdefault(stream, []).append(connection)
         self._listeners = {stream: tuple(found) for stream, found in listeners.items()}
         self.faults.streams.listeners_changed(set(listeners))
-        self._derived_wanted = any(is_derived(stream) for stream in listeners)
-        self.feed.subscribed(set(listeners), now_ns)
+        self._derived_wanted = any(self.protocol.is_derived(stream) for stream in listeners)
+        self.feed.subscribed(self.protocol.carriers(listeners), now_ns)
 
     # ---- requests
 
@@ -353,8 +360,8 @@ class SimVenue:
         if "returnRateLimits" in values:
             connection.rate_limits = values["returnRateLimits"] == "true"
         names: tuple[tuple[str | None, str], ...] = ((None, request.method),)
-        if request.method in WS_METHODS:
-            names += (WS_METHODS[request.method],)
+        if request.method in self.api.tables.ws_methods:
+            names += (self.api.tables.ws_methods[request.method],)
         struck = self.faults.on_request(names)
         result = replaced_answer(self.faults, struck, now_ns)
         if result is None and is_struck(struck, Action.DROP_REQUEST):
@@ -362,7 +369,7 @@ class SimVenue:
             return
         if result is None:
             try:
-                result = session_result(self.api, connection, request.method, values, now_ns)
+                result = self.protocol.session_result(self.api, connection, request.method, values, now_ns)
             except NotYetError as later:
                 self._wait(_Waiting(connection.conn_id, later.symbol, request.id, struck))
                 return
@@ -373,24 +380,17 @@ class SimVenue:
     # ---- private events
 
     def _emit_events(self, now_ns: int, *, after_ns: int = 0) -> int:
-        """Send the private events since the last call; return their number."""
+        """Send what the events of the exchange since the last call cause; return their number."""
         events = self.exchange.pop_events()
         for event in events:
-            due_ns = now_ns + after_ns
-            match event:
-                case SimReport():
-                    if event.fill is not None and event.fill.maker and event.order.executed == event.fill.quantity:
-                        self.limits.order_traded(event.order.account, now_ns)
-                    self._emit(event.order.account, venue_messages.execution_report(event), now_ns, due_ns=due_ns)
-                case ListChanged():
-                    self._emit(event.order_list.account, list_messages.list_status(event), now_ns, due_ns=due_ns)
-                case FundingSettled():
-                    self._emit(event.account, venue_messages.funding_fee(event), now_ns, due_ns=due_ns)
-                case FundsChanged():
-                    self._emit(event.account, venue_messages.account_position(event), now_ns, due_ns=due_ns)
+            for line in self.protocol.public_lines(event, now_ns):
+                self._send_line(line, now_ns)
+            for told in self.protocol.account_events(event, now_ns):
+                self._emit(told, now_ns, due_ns=now_ns + after_ns)
         return len(events)
 
-    def _emit(self, account: str, body: dict[str, Any], now_ns: int, *, due_ns: int) -> None:
+    def _emit(self, told: AccountEvent, now_ns: int, *, due_ns: int) -> None:
+        body = told.body
         struck = self.faults.on_event(body["e"], body.get("x", ""))
         for rule in struck:
             if rule.action is Action.LIST_LATE and body.get("x") == "TRADE":
@@ -404,8 +404,8 @@ class SimVenue:
         copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1
         for connection in self._connections.values():
             for number, subscribed in connection.accounts.items():
-                if subscribed == account:
-                    frame = msgspec.json.encode({"subscriptionId": number, "event": body})
+                frame = self.protocol.wrap(connection, number, body) if subscribed == told.account else None
+                if frame is not None:
                     for _ in range(copies):
                         self._send(Outgoing(connection.conn_id, due_ns, frame=frame))
 

@@ -34,6 +34,12 @@ def text(amount: int) -> str:
     return f"{amount // ONE}.{amount % ONE:08d}"
 
 
+@lru_cache(maxsize=4096)
+def plain(amount: int) -> str:
+    """Return an amount without zeros at its end, as Binance's futures write most amounts."""
+    return text(amount).rstrip("0").rstrip(".")
+
+
 def product(price: int, quantity: int) -> int:
     """Price times quantity, cut to 8 places as Binance cuts it."""
     return price * quantity // ONE

@@ -7,6 +7,7 @@ import click
 
 
 @click.command("venue")
+@click.option("--kind", help="The venue that it plays; docs/venue.md lists them. The default is the first one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=9090, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--capture", type=click.Path(path_type=Path), help="Play this capture instead of the synthetic market.")
@@ -21,6 +22,7 @@ def command(symbols: tuple[str, ...], **given: Any) -> None:
     from verbatim.exit_codes import BAD_INPUT, stop
 
     try:
-        main(VenueOptions(**(given | {"symbols": symbols} if symbols else given)))
+        given |= {"symbols": symbols} if symbols else {}
+        main(VenueOptions(**{name: value for name, value in given.items() if value is not None}))
     except VenueStartError as problem:
         stop(str(problem), BAD_INPUT)

@@ -103,8 +103,8 @@ class SparseMarket:
             self._add("trade", self._trade(buying=drawn > 4, bid=bids[0][0], ask=asks[0][0]))
         self._add("bookTicker", quote_data(self._symbol, SimQuote(self._update_id, *bids[0], *asks[0])))
         if self._quotes % 2 == 0:
-            changed = [sorted(each.items()) for each in self._changed]
-            diff = DepthDiff(self._diff_first_id, self._update_id, *changed)
+            bids, asks = (sorted(each.items()) for each in self._changed)
+            diff = DepthDiff(self._diff_first_id, self._update_id, bids, asks)
             self._add("depth@100ms", diff_data(self._symbol, diff, self._due_ns))
             self._diff_first_id = self._update_id + 1
             self._changed = ({}, {})

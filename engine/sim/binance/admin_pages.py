@@ -117,6 +117,7 @@ def status(venue: "SimVenue", now_ns: int) -> dict[str, Any]:
             {
                 "conn_id": connection.conn_id,
                 "ws_api": connection.ws_api,
+                "private": connection.private,
                 "streams": list(connection.streams),
                 "subscriptions": len(connection.accounts),
             }

@@ -42,7 +42,8 @@ class Connection:
     """An open websocket, its streams and its account subscriptions."""
 
     conn_id: int
-    ws_api: bool = False
+    ws_api: bool = False  # it answers requests
+    private: bool = False  # it carries events of accounts
     combined: bool = False
     rate_limits: bool = True  # the WebSocket API's answers carry rateLimits
     streams: dict[str, None] = field(default_factory=dict)  # an ordered set
@@ -64,7 +65,8 @@ def open_connection(conn_id: int, target: str) -> Connection | None:
     if options.get("timeUnit", "MILLISECOND").upper() != "MILLISECOND":
         return None
     if path.rstrip("/") == "/ws-api/v3":
-        return Connection(conn_id=conn_id, ws_api=True, rate_limits=options.get("returnRateLimits") != "false")
+        rate_limits = options.get("returnRateLimits") != "false"
+        return Connection(conn_id=conn_id, ws_api=True, private=True, rate_limits=rate_limits)
     if path.rstrip("/") == "/stream":
         names = [name for name in unquote(options.get("streams", "")).split("/") if name]
         return None if unbuilt(names) else Connection(conn_id=conn_id, combined=True, streams=dict.fromkeys(names))

@@ -3,7 +3,7 @@
 A handler gets a Call and returns JSON values. It raises VenueRefusalError to refuse, NotYetError to run again later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -52,8 +52,20 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     handler: Callable[[Call], Any]
     weight: Callable[[Params], int]
     signed: bool = False
+    keyed: bool = False  # needs a key, but no signature
     trades: bool = False  # needs a key with the right to trade
     counts_order: bool = False
+
+
+class ApiTables(msgspec.Struct, frozen=True, kw_only=True):
+    """What one protocol offers: its endpoints, their parameters, and what it lacks of the venue that it imitates."""
+
+    routes: Mapping[tuple[str, str], Endpoint]  # (method, path)
+    ws_methods: Mapping[str, tuple[str, str]]  # WebSocket API method -> its route
+    known: Mapping[tuple[str, str], frozenset[str]]  # route -> parameters that are read
+    later: Mapping[tuple[str, str], frozenset[str]]  # route -> parameters that are refused as not implemented
+    unbuilt: frozenset[str] = frozenset()  # paths
+    unbuilt_methods: frozenset[str] = frozenset()  # of the WebSocket API
 
 
 def fixed(weight: int) -> Callable[[Params], int]:

@@ -19,7 +19,7 @@ _MINI: Final = (
     "symbol", "openPrice", "highPrice", "lowPrice", "lastPrice", "volume", "quoteVolume", "openTime", "closeTime",
     "firstId", "lastId", "count",
 )  # fmt: skip
-_OF_DAY_ALONE: Final = ("prevClosePrice", "lastQty", "bidPrice", "bidQty", "askPrice", "askQty")
+OF_DAY_ALONE: Final = ("prevClosePrice", "lastQty", "bidPrice", "bidQty", "askPrice", "askQty")
 _WINDOW: Final = re.compile(r"^(?:([1-9]|[1-5][0-9])m|([1-9]|1[0-9]|2[0-3])h|([1-7])d)$")
 _WEIGHT_MAX: Final = 200
 
@@ -62,7 +62,7 @@ def ticker_price(call: Call) -> Any:
     return _one_or_many(call, answers)
 
 
-def _best(market: SymbolMarket) -> dict[str, str]:
+def best_of(market: SymbolMarket) -> dict[str, str]:
     """Return the public best bid and ask, from the newer one of quote and book."""
     quote = market.quote
     if quote is not None and quote.update_id >= market.update_id:
@@ -75,7 +75,7 @@ def _best(market: SymbolMarket) -> dict[str, str]:
 
 def ticker_book(call: Call) -> Any:
     """Return the best bid and ask of one symbol or of several."""
-    return _one_or_many(call, [{"symbol": m.rules.symbol, **_best(m)} for m in markets_of(call)])
+    return _one_or_many(call, [{"symbol": m.rules.symbol, **best_of(m)} for m in markets_of(call)])
 
 
 def _statistics(market: SymbolMarket, bars: Sequence[MinuteBar], open_ns: int, close_ns: int) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _statistics(market: SymbolMarket, bars: Sequence[MinuteBar], open_ns: int, c
         "prevClosePrice": text(opened),
         "lastPrice": text(last),
         "lastQty": text(market.prints[-1].quantity if market.prints else 0),
-        **_best(market),
+        **best_of(market),
         "openPrice": text(opened),
         "highPrice": text(max((bar.high for bar in bars), default=last)),
         "lowPrice": text(min((bar.low for bar in bars), default=last)),
@@ -138,7 +138,7 @@ def _statistics_of(call: Call, open_ns: int, close_ns: int) -> Any:
     for market in markets_of(call):
         bars = [bar for bar in market.minutes if open_ns <= bar.start_ns <= close_ns]
         whole = _statistics(market, bars, open_ns, close_ns)
-        kept = _MINI if mini else [name for name in whole if name not in _OF_DAY_ALONE]
+        kept = _MINI if mini else [name for name in whole if name not in OF_DAY_ALONE]
         answers.append({name: whole[name] for name in kept})
     return _one_or_many(call, answers)
 

@@ -10,6 +10,7 @@ import msgspec
 from engine.model import Instrument, OrderTerm, Side
 from engine.sim.binance import refusals
 from engine.sim.binance.type_params import BY_NAME
+from engine.sim.exchange.contract_rules import ContractRules
 from engine.sim.units import ONE, product, text, units
 
 
@@ -42,10 +43,11 @@ class SymbolRules(msgspec.Struct, frozen=True):
     status: str = "TRADING"
     forbidden: tuple[str, ...] = ()  # names of PERMISSIONS that the symbol does not have
     self_trade_modes: tuple[str, ...] = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
-    # of contracts, whose margin is not modelled
+    # of contracts
     settles_in: str = ""  # the asset of P&L and fees; "": no contract
     contract_size: int = ONE
     inverse: bool = False
+    contract: ContractRules | None = None  # of contracts with margin
 
 
 # flag in exchangeInfo -> what the venue answers where the flag is false (errors.md)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from engine.sim.binance import list_params, refusals
+from engine.sim.binance.endpoints import ApiTables
 
 SIGNED: Final = frozenset({"timestamp", "signature", "recvWindow"})
 WS: Final = frozenset({"apiKey", "returnRateLimits"})
@@ -78,13 +79,15 @@ myAllocations myFilters
 UNBUILT_METHODS: Final = frozenset(_UNBUILT_METHODS.split())
 
 
-def check_names(route: tuple[str, str], names: Iterable[str], *, signed: bool, ws: bool = False) -> None:
+def check_names(
+    tables: ApiTables, route: tuple[str, str], names: Iterable[str], *, signed: bool, ws: bool = False
+) -> None:
     """Refuse a request with a parameter that its endpoint does not read."""
     sent = list(names)
     always = (SIGNED if signed else frozenset()) | (WS if ws else frozenset())
-    unread = [name for name in sent if name not in KNOWN[route] and name not in always]
+    unread = [name for name in sent if name not in tables.known[route] and name not in always]
     if not unread:
         return
-    if unread[0] in LATER[route]:
+    if unread[0] in tables.later[route]:
         raise refusals.not_implemented(f"parameter '{unread[0]}'")
     raise refusals.unread_parameters(len(sent) - len(unread), len(sent))

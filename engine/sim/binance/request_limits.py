@@ -1,14 +1,44 @@
 """Request weights and order counts in Binance's fixed clock windows. The caller passes the time."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from engine.sim.binance import refusals
 
 MINUTE_NS: Final = 60_000_000_000
-TEN_SECONDS_NS: Final = 10_000_000_000
 DAY_NS: Final = 86_400_000_000_000
 IGNORED_429_MAX: Final = 10  # so many requests after a 429 earn a ban
 BAN_NS: Final = 2 * MINUTE_NS
+
+
+class OrderLimit(NamedTuple):
+    """A limit of orders in a window of the clock."""
+
+    interval: str  # "SECOND", "MINUTE" or "DAY", as exchangeInfo spells it
+    number: int
+    limit: int
+
+    @property
+    def length_ns(self) -> int:
+        """The length of the window."""
+        return self.number * _LENGTHS_NS[self.interval]
+
+    @property
+    def label(self) -> str:
+        """Its name in a refusal, such as "10 SECOND"."""
+        return f"{self.number} {self.interval}"
+
+    @property
+    def header(self) -> str:
+        """Its name in an answer's headers, such as "10S"."""
+        return f"{self.number}{self.interval[0]}"
+
+
+_LENGTHS_NS: Final = {"SECOND": 1_000_000_000, "MINUTE": MINUTE_NS, "DAY": DAY_NS}
+
+
+def spot_order_limits(*, orders_10s_max: int = 100, orders_day_max: int = 200_000) -> tuple[OrderLimit, ...]:
+    """Return the windows in which Binance Spot counts unfilled orders."""
+    return OrderLimit("SECOND", 10, orders_10s_max), OrderLimit("DAY", 1, orders_day_max)
 
 
 class _Window:
@@ -28,12 +58,13 @@ class _Window:
 
 
 class RequestLimits:
-    """One address's request weight and each account's unfilled orders."""
+    """One address's request weight and each account's orders."""
 
-    def __init__(self, *, weight_max: int = 6_000, orders_10s_max: int = 100, orders_day_max: int = 200_000) -> None:
+    def __init__(self, *, weight_max: int, order_limits: tuple[OrderLimit, ...], raw_requests_max: int = 0) -> None:
         self._weight = _Window(MINUTE_NS, weight_max)
-        self._orders_max = (orders_10s_max, orders_day_max)
-        self._orders: dict[str, tuple[_Window, _Window]] = {}
+        self._order_limits = order_limits
+        self._raw_requests_max = raw_requests_max  # in 5 minutes: stated, not counted
+        self._orders: dict[str, tuple[_Window, ...]] = {}
         self._ignored = 0
         self._banned_until_ns = 0
 
@@ -58,20 +89,19 @@ class RequestLimits:
         self._weight.turn(now_ns)
         return self._weight.count
 
-    def _windows(self, account: str, now_ns: int) -> tuple[_Window, _Window]:
+    def _windows(self, account: str, now_ns: int) -> tuple[_Window, ...]:
         windows = self._orders.get(account)
         if windows is None:
-            short, day = self._orders_max
-            windows = self._orders[account] = (_Window(TEN_SECONDS_NS, short), _Window(DAY_NS, day))
+            windows = self._orders[account] = tuple(_Window(of.length_ns, of.limit) for of in self._order_limits)
         for window in windows:
             window.turn(now_ns)
         return windows
 
     def require_room(self, account: str, now_ns: int) -> None:
         """Refuse an order if the account has too many unfilled orders in a window."""
-        for window, interval in zip(self._windows(account, now_ns), ("10 SECOND", "1 DAY"), strict=True):
+        for window, limit in zip(self._windows(account, now_ns), self._order_limits, strict=True):
             if window.count >= window.limit:
-                raise refusals.too_many_orders(window.limit, interval)
+                raise refusals.too_many_orders(window.limit, limit.label)
 
     def count_order(self, account: str, now_ns: int) -> None:
         """Count an unfilled order."""
@@ -83,18 +113,18 @@ class RequestLimits:
         for window in self._windows(account, now_ns):
             window.count = max(0, window.count - 1)
 
-    def order_counts(self, account: str, now_ns: int) -> tuple[int, int]:
-        """Return the account's unfilled orders in ten seconds and in a day."""
-        short, day = self._windows(account, now_ns)
-        return short.count, day.count
+    def order_headers(self, account: str, now_ns: int) -> list[tuple[str, str]]:
+        """Return the account's order counts as headers of an answer."""
+        windows = zip(self._windows(account, now_ns), self._order_limits, strict=True)
+        return [(f"X-MBX-ORDER-COUNT-{limit.header}", str(window.count)) for window, limit in windows]
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the rateLimits of exchangeInfo."""
+        raw = self._raw_requests_max
         return [
             _limit("REQUEST_WEIGHT", "MINUTE", 1, self._weight.limit),
-            _limit("ORDERS", "SECOND", 10, self._orders_max[0]),
-            _limit("ORDERS", "DAY", 1, self._orders_max[1]),
-            _limit("RAW_REQUESTS", "MINUTE", 5, 300_000),
+            *(_limit("ORDERS", *limit) for limit in self._order_limits),
+            *([_limit("RAW_REQUESTS", "MINUTE", 5, raw)] if raw else []),
         ]
 
     def usage(self, account: str | None, now_ns: int) -> list[dict[str, Any]]:
@@ -104,11 +134,8 @@ class RequestLimits:
 
     def order_usage(self, account: str, now_ns: int) -> list[dict[str, Any]]:
         """Return the account's order counts with their limits."""
-        short, day = self.order_counts(account, now_ns)
-        return [
-            _limit("ORDERS", "SECOND", 10, self._orders_max[0]) | {"count": short},
-            _limit("ORDERS", "DAY", 1, self._orders_max[1]) | {"count": day},
-        ]
+        windows = zip(self._windows(account, now_ns), self._order_limits, strict=True)
+        return [_limit("ORDERS", *limit) | {"count": window.count} for window, limit in windows]
 
 
 def _limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from engine.sim.binance import (
     endpoints_tickers,
     refusals,
 )
-from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer
+from engine.sim.binance.endpoints import ApiTables, Call, Endpoint, EndpointAnswer
 from engine.sim.binance.key_ring import KeyRing, rest_payload, ws_payload
-from engine.sim.binance.known_params import UNBUILT, check_names
+from engine.sim.binance.known_params import KNOWN, LATER, UNBUILT, UNBUILT_METHODS, check_names
 from engine.sim.binance.params import Params, parse_query
 from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.binance.request_limits import RequestLimits
@@ -75,10 +75,14 @@ WS_METHODS: Final = {
     "account.commission": ("GET", "/api/v3/account/commission"),
     "account.rateLimits.orders": ("GET", "/api/v3/rateLimit/order"),
 }
+TABLES: Final = ApiTables(
+    routes=ROUTES, ws_methods=WS_METHODS, known=KNOWN, later=LATER, unbuilt=UNBUILT, unbuilt_methods=UNBUILT_METHODS
+)
 
 RECORDED_HEADERS = (
     "x-mbx-used-weight-1m",
     "x-mbx-order-count-10s",
+    "x-mbx-order-count-1m",
     "x-mbx-order-count-1d",
     "retry-after",
     "content-type",
@@ -109,7 +113,10 @@ def refused(refusal: VenueRefusalError, account: str = "") -> ApiResult:
 class VenueApi:
     """The endpoints with their checks, for both transports."""
 
-    def __init__(self, exchange: Exchange, keys: KeyRing, limits: RequestLimits, faults: Faults) -> None:
+    def __init__(
+        self, exchange: Exchange, keys: KeyRing, limits: RequestLimits, faults: Faults, tables: ApiTables = TABLES
+    ) -> None:
+        self.tables = tables
         self.exchange = exchange
         self.keys = keys
         self.limits = limits
@@ -117,11 +124,11 @@ class VenueApi:
 
     def rest(self, request: HttpRequest, now_ns: int) -> ApiResult:
         """Return a REST request's result. May raise NotYetError."""
-        endpoint = ROUTES.get((request.method, request.path))
+        endpoint = self.tables.routes.get((request.method, request.path))
         if endpoint is None:
-            if request.path in UNBUILT:
+            if request.path in self.tables.unbuilt:
                 return refused(refusals.not_implemented(f"{request.method} {request.path}"))
-            known = any(path == request.path for _, path in ROUTES)
+            known = any(path == request.path for _, path in self.tables.routes)
             status, text = (405, "Method Not Allowed") if known else (404, "Not Found")
             return ApiResult(status=status, body={"code": -1000, "msg": text})
         params = Params(parse_query(request.query), parse_query(request.body))
@@ -129,15 +136,16 @@ class VenueApi:
         try:
             if request.headers.get("x-mbx-time-unit", "MILLISECOND").upper() != "MILLISECOND":
                 raise refusals.not_implemented("X-MBX-TIME-UNIT: MICROSECOND")
-            check_names((request.method, request.path), params.names, signed=endpoint.signed)
+            check_names(self.tables, (request.method, request.path), params.names, signed=endpoint.signed)
         except VenueRefusalError as refusal:
             return refused(refusal)
         return self._run(endpoint, params, request.headers.get("x-mbx-apikey"), payload, now_ns)
 
     def ws(self, method: str, values: dict[str, str], now_ns: int) -> ApiResult:
         """Return a WebSocket API request's result, for the methods that have a REST twin. May raise NotYetError."""
-        endpoint = ROUTES[WS_METHODS[method]]
-        check_names(WS_METHODS[method], values, signed=endpoint.signed, ws=True)
+        route = self.tables.ws_methods[method]
+        endpoint = self.tables.routes[route]
+        check_names(self.tables, route, values, signed=endpoint.signed, ws=True)
         return self._run(endpoint, Params(values.items()), values.get("apiKey"), ws_payload(values), now_ns)
 
     def authenticate(self, values: dict[str, str], now_ns: int) -> str:
@@ -153,6 +161,8 @@ class VenueApi:
             self.limits.spend(endpoint.weight(params), now_ns)
             if endpoint.signed:
                 account = self.keys.check(api_key, payload, params, own_ns // MS)
+            elif endpoint.keyed:
+                account = self.keys.account(api_key)
             rights = self.keys.rights(api_key)
             if endpoint.trades and not rights.trades:
                 raise refusals.unknown_key()  # the same text for a wrong key and for a missing right
@@ -185,8 +195,7 @@ class VenueApi:
             ("X-MBX-USED-WEIGHT-1M", weight),
         ]
         if result.counted_order:
-            short, day = self.limits.order_counts(result.account, now_ns)
-            headers += [("X-MBX-ORDER-COUNT-10S", str(short)), ("X-MBX-ORDER-COUNT-1D", str(day))]
+            headers += self.limits.order_headers(result.account, now_ns)
         if result.retry_after_s is not None:
             headers.append(("Retry-After", str(result.retry_after_s)))
         return HttpAnswer(status=result.status, body=msgspec.json.encode(result.body), headers=tuple(headers))

@@ -3,14 +3,13 @@
 from typing import Any, Final
 
 from engine.sim.binance.connections import Connection
-from engine.sim.binance.known_params import UNBUILT_METHODS
 from engine.sim.binance.refusals import (
     VenueRefusalError,
     not_implemented,
     subscription_active,
     subscription_inactive,
 )
-from engine.sim.binance.venue_api import WS_METHODS, ApiResult, VenueApi, unknown_method
+from engine.sim.binance.venue_api import ApiResult, VenueApi, unknown_method
 
 MS: Final = 1_000_000
 
@@ -49,9 +48,9 @@ def session_result(
             }
         case "session.logon" | "userDataStream.subscribe":
             raise VenueRefusalError(400, -4056, "HMAC_SHA256 API key is not supported.")
-        case _ if method in WS_METHODS:
+        case _ if method in api.tables.ws_methods:
             return api.ws(method, values, now_ns)
-        case _ if method in UNBUILT_METHODS:
+        case _ if method in api.tables.unbuilt_methods:
             raise not_implemented(method)
         case _:
             raise unknown_method()

@@ -27,7 +27,7 @@ from engine.sim.exchange.order_values import Execution, FundingSettled, SimNewOr
 from engine.sim.exchange.settlement import settle_funding
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.exchange.venue_books import FOREVER_NS, rows_of
-from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
+from engine.sim.feeds.sim_market import MarketMessage
 from engine.sim.units import ONE, product
 
 
@@ -256,7 +256,7 @@ class Exchange(OrderMatching):
 
     # ---- the market's messages
 
-    def on_market(self, symbol: str, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, now_ns: int) -> None:
+    def on_market(self, symbol: str, message: MarketMessage, now_ns: int) -> None:
         """Fold a public message and fill the resting orders that it reaches."""
         rows = rows_of(self.markets[symbol].place, message, now_ns)
         self.match_rows(rows, 0, FOREVER_NS, 0)

@@ -50,7 +50,8 @@ def begin_tracking(order: SimOrder, price: int, now_ns: int) -> None:
         order.trailing_best, order.trailing_ns = price, now_ns
 
 
-def _track(order: SimOrder, price: int, now_ns: int) -> None:
+def track(order: SimOrder, price: int, now_ns: int) -> None:
+    """Note a price that a trailing order follows."""
     if order.trailing_best:
         better = min if order.side is Side.BUY else max
         order.trailing_best = better(order.trailing_best, price)
@@ -92,7 +93,7 @@ class HeldOrders:
         own = [order for order in self._orders if order.place == place]
         trailing = [order for order in own if order.trailing_delta]
         for order in trailing:
-            _track(order, price, now_ns)
+            track(order, price, now_ns)
         if trailing:
             self._set_bounds(place)
         return [order for order in own if is_triggered(order, price)]

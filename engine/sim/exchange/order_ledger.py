@@ -9,6 +9,7 @@ from typing import Final
 from engine.model import Side
 from engine.sim.binance import refusals
 from engine.sim.binance.filters import SymbolRules
+from engine.sim.exchange.contract_events import ContractEvent
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.held_orders import HeldOrders
 from engine.sim.exchange.order_lists import ListChanged
@@ -30,7 +31,7 @@ from engine.sim.units import ONE
 
 ORDER_ID_FIRST: Final = 1_000_001
 ENDED_KEPT: Final = 1_000  # orders that a lagging list can show
-Event = SimReport | FundingSettled | FundsChanged | ListChanged
+Event = SimReport | FundingSettled | FundsChanged | ListChanged | ContractEvent
 TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id: (symbol, trade id) stays unique
 
 
@@ -90,6 +91,10 @@ class OrderLedger:
             raise refusals.client_id_mismatch()
         return order
 
+    def announce(self, event: Event) -> None:
+        """Add an event that happened outside the orders."""
+        self._events.append(event)
+
     # ---- ids
 
     def number_after(self, order_id: int, trade_id: int) -> None:
@@ -108,10 +113,11 @@ class OrderLedger:
 
     # ---- changes of an order
 
-    def _make(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:
-        """Make an order with the next order id, without admitting it."""
+    def _make(self, account: str, new: SimNewOrder, now_ns: int, *, order_id: int | None = None) -> SimOrder:
+        """Make an order with the next order id, or a given one, without admitting it."""
+        number = self._order_id_next if order_id is None else order_id
         order = SimOrder(
-            order_id=self._order_id_next,
+            order_id=number,
             account=account,
             symbol=new.symbol,
             place=self.markets[new.symbol].place,
@@ -119,7 +125,7 @@ class OrderLedger:
             order_type=new.order_type,
             time_in_force=new.time_in_force,
             terms=new.terms,
-            client_order_id=new.client_order_id or f"sim-o{self._order_id_next}",
+            client_order_id=new.client_order_id or f"sim-o{number}",
             price=new.price,
             stop_price=new.stop_price,
             quantity=new.quantity,
@@ -127,11 +133,12 @@ class OrderLedger:
             self_trade=new.self_trade,
             trailing_delta=new.trailing_delta,
             iceberg_quantity=new.iceberg_quantity,
+            contract=new.contract,
             created_ns=now_ns,
             updated_ns=now_ns,
             working_ns=now_ns,
         )
-        self._order_id_next += 1
+        self._order_id_next += order_id is None
         return order
 
     def _admit(self, account: str, new: SimNewOrder, now_ns: int) -> SimOrder:

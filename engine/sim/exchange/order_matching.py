@@ -12,7 +12,7 @@ from engine.sim.exchange.list_ledger import ListLedger
 from engine.sim.exchange.match_plan import Match, amount_to_lock, crossing_offers, opposite, plan_matches, unspent
 from engine.sim.exchange.order_lists import ListStatus, SimOrderList, are_prices_related
 from engine.sim.exchange.order_values import Execution, SelfTrade, SimFill, SimOrder, SimOrderStatus, SimPreventedMatch
-from engine.sim.exchange.settlement import settle_contract, swap_assets
+from engine.sim.exchange.settlement import Paid, settle_contract, swap_assets
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.feeds.sim_market import TradePrint
 from engine.sim.units import ONE, product
@@ -59,8 +59,8 @@ class OrderMatching(ListLedger):
                 order.queue_ahead = 0 if beyond > 0 else max(0, order.queue_ahead - trade.quantity)
                 order.queue_front = 0.0 if reached > 0 else order.queue_front - trade.quantity
                 order.queue_traded += trade.quantity
-                most = order.leaves if beyond > 0 else order.visible
-                quantity = order.leaves if self.fills_whole and ours > 0 else min(most, ours)
+                most = self._room(order) if beyond > 0 else min(order.visible, self._room(order))
+                quantity = self._room(order) if self.fills_whole and ours > 0 else min(most, ours)
                 if quantity > 0:
                     left -= 0 if self.fills_whole else quantity
                     touched = True
@@ -84,7 +84,9 @@ class OrderMatching(ListLedger):
                         self._fill(order, order.price, order.leaves, now_ns, maker=True, trade_id=self._new_trade_id())
                         touched = True
                         break
-                    quantity = min(available, order.leaves)
+                    quantity = min(available, self._room(order))
+                    if not quantity:
+                        break
                     market.consume(other, price, quantity)
                     self._fill(order, order.price, quantity, now_ns, maker=True, trade_id=self._new_trade_id())
                     touched = True
@@ -273,10 +275,7 @@ class OrderMatching(ListLedger):
         self._move_pair_lock(order)
         rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
         quote = product(price, quantity)
-        if rules.settles_in:
-            fee, get_asset = settle_contract(rules, account, order, price, quantity, maker=maker), rules.settles_in
-        else:
-            fee, get_asset = swap_assets(rules, account, order, quantity, quote, maker=maker)
+        paid = self._pay(order, price, quantity, now_ns, maker=maker)
         fill = SimFill(
             trade_id=trade_id,
             order_id=order.order_id,
@@ -285,10 +284,11 @@ class OrderMatching(ListLedger):
             price=price,
             quantity=quantity,
             quote=quote,
-            fee=fee,
-            fee_asset=get_asset,
+            fee=paid.fee,
+            fee_asset=paid.fee_asset,
             maker=maker,
             time_ns=now_ns,
+            realised=paid.realised,
         )
         order.fills.append(fill)
         order.executed += quantity
@@ -300,5 +300,23 @@ class OrderMatching(ListLedger):
         if order.side is Side.BUY and order.price and not rules.settles_in:
             # a fill below the limit price frees the rest of the locked amount
             self._unlock(order, order.locked - -(-order.price * order.leaves // ONE))
-        self._report(Execution.TRADE, order, now_ns, fill=fill)
+        self._report(self._execution_of_fill(order), order, now_ns, fill=fill)
         self._after_fill(order, fill, now_ns)
+
+    def _pay(self, order: SimOrder, price: int, quantity: int, now_ns: int, *, maker: bool) -> Paid:
+        """Move the money of a fill: assets on spot, P&L of a contract."""
+        del now_ns
+        rules, account = self.markets[order.symbol].rules, self.accounts[order.account]
+        if rules.settles_in:
+            return Paid(settle_contract(rules, account, order, price, quantity, maker=maker), rules.settles_in)
+        quote = product(price, quantity)
+        return Paid(*swap_assets(rules, account, order, quantity, quote, maker=maker))
+
+    def _execution_of_fill(self, order: SimOrder) -> Execution:
+        """Return the kind of the report of a fill."""
+        del order
+        return Execution.TRADE
+
+    def _room(self, order: SimOrder) -> int:
+        """Return the quantity that a resting order may still fill."""
+        return order.leaves

@@ -35,6 +35,8 @@ class Execution(StrEnum):
     TRADE = "TRADE"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
+    CALCULATED = "CALCULATED"  # a fill of a liquidation
+    AMENDMENT = "AMENDMENT"  # of a contract's order: another price or quantity
     TRADE_PREVENTION = "TRADE_PREVENTION"
     REPLACED = "REPLACED"  # amended
     REJECTED = "REJECTED"
@@ -56,6 +58,31 @@ class SelfTrade(StrEnum):
         return self in (SelfTrade.DECREMENT, SelfTrade.TRANSFER)
 
 
+class PositionSide(StrEnum):
+    """The position that an order of a contract moves: the only one, or one of the two of hedge mode."""
+
+    BOTH = "BOTH"
+    LONG = "LONG"
+    SHORT = "SHORT"
+
+
+class ContractTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """The terms of an order that only contracts with margin have."""
+
+    position_side: PositionSide = PositionSide.BOTH
+    reduce_only: bool = False
+    close_position: bool = False
+    time_in_force: str = "GTC"  # as the venue spells it: GTX and GTD too
+    good_till_ns: int = 0  # of GTD
+    price_match: str = "NONE"
+    original_type: str = ""  # of the conditional order that it comes from; "": its own type
+    working_type: str = "CONTRACT_PRICE"
+    price_protect: bool = False
+    trigger_price: int = 0  # of the conditional order that it comes from
+    algo_id: int = 0  # its conditional order; 0: none
+    is_forced: bool = False  # the venue's own order: a liquidation, or a deleveraging
+
+
 class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order request with its numbers decoded. A market order has `quantity` or `quote_quantity`, and no price."""
 
@@ -71,6 +98,7 @@ class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
     stop_price: int = 0
     trailing_delta: int = 0  # basis points; 0: no trailing stop
     iceberg_quantity: int = 0  # the part that the book shows; 0: all of it
+    contract: ContractTerms | None = None  # of a contract with margin
 
     @property
     def terms(self) -> Terms:
@@ -93,6 +121,7 @@ class SimFill(msgspec.Struct, frozen=True, kw_only=True):
     fee_asset: str
     maker: bool
     time_ns: int
+    realised: int = 0  # P&L of a contract with margin
 
 
 class SimPreventedMatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +195,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     iceberg_quantity: int = 0
     shown: int = 0  # of an iceberg: the part in the queue
     list_id: int = -1
+    contract: ContractTerms | None = None  # of a contract with margin
     reject_reason: str = ""  # why the matching refused a pending or triggered order
 
     @property

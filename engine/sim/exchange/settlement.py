@@ -3,11 +3,21 @@
 Amounts are integers in units of 1e-8.
 """
 
+from typing import NamedTuple
+
 from engine.model import Side
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.exchange.funds import Funds, Holding
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.units import ONE, product
+
+
+class Paid(NamedTuple):
+    """What a fill cost and brought, beside the assets that it swapped."""
+
+    fee: int
+    fee_asset: str  # "" without a fee
+    realised: int = 0  # P&L of a contract, in its margin asset
 
 
 def contract_worth(rules: SymbolRules, quantity: int, price: int) -> int:

@@ -16,7 +16,7 @@ from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import price_levels, queue_models
 from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.order_values import SimOrder
-from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, SimQuote, TradePrint
+from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, MarketMessage, MarkPrint, SimQuote, TradePrint
 from engine.sim.units import PLACES
 
 PENDING_DIFFS_MAX: Final = 10_000
@@ -224,7 +224,7 @@ class VenueBooks:
         return list(zip((sign * keys[::-1][:limit]).tolist(), sizes[::-1][:limit].tolist(), strict=True))
 
 
-def rows_of(i: int, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, time_ns: int) -> Rows:
+def rows_of(i: int, message: MarketMessage, time_ns: int) -> Rows:
     """Make the rows of a message whose numbers are units already."""
     match message:
         case TradePrint():
@@ -260,11 +260,19 @@ def rows_of(i: int, message: DepthSnapshot | DepthDiff | SimQuote | TradePrint, 
                 ]
             )
         case DepthDiff():
-            return _book_rows(
-                r.DIFF, i, time_ns, (message.update_id_first, message.update_id), bids=message.bids, asks=message.asks
-            )
+            ids = (message.update_id_first, message.update_id)
+            rows = _book_rows(r.DIFF, i, time_ns, ids, bids=message.bids, asks=message.asks)
+            rows[0, r.DIFF_PREVIOUS_ID] = message.previous_id
+            return rows
         case DepthSnapshot():
-            return _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), bids=message.bids, asks=message.asks)
+            rows = _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), bids=message.bids, asks=message.asks)
+            if len(rows) > 1:
+                rows[-1, r.SNAPSHOT_EDGE] = message.has_edge
+            return rows
+        case MarkPrint():
+            return _table(
+                [r.MARK, i, 0, time_ns, 0, 1, message.price, message.index_price, 0, message.rate, message.next_ns]
+            )
 
 
 def _table(row: Sequence[int]) -> Rows:

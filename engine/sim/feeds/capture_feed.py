@@ -8,6 +8,7 @@ from typing import Final
 
 from engine.sim.feeds.sim_market import DATA_MARK, STREAM_PREFIX, Line
 
+MICROSECOND_DIGITS: Final = 16  # of a stamp that is no count of nanoseconds
 SYMBOL_MARK: Final = b'"s":"'
 
 
@@ -61,7 +62,7 @@ def parse_capture(lines: Iterable[bytes]) -> list[Line]:
         stamp, _, payload = raw.rstrip(b"\r\n").partition(b" ")
         if not stamp.isdigit() or not payload.startswith(b"{") or not payload.endswith(b"}"):
             raise DamagedCaptureError(f"line {number} is not '<receive ns> <JSON frame>': {raw[:60]!r}")
-        due_ns = int(stamp)
+        due_ns = int(stamp) * (1_000 if len(stamp) == MICROSECOND_DIGITS else 1)
         if due_ns < last_ns:
             raise DamagedCaptureError(f"line {number}: its time {due_ns} is before that of the line above, {last_ns}")
         last_ns = due_ns

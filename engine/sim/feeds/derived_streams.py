@@ -31,10 +31,7 @@ def derive(line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: in
     makers: dict[str, Callable[[Line, SymbolMarket, str, int], bytes]]
     if kind == "trade":
         makers = {f"{name}@aggTrade": _agg_trade, f"{name}@miniTicker": _mini_ticker, f"{name}@ticker": _ticker}
-        for stream in wanted:
-            if stream.startswith(f"{name}@kline_"):
-                for candle in _klines(market, stream.partition("_")[2], now_ns):
-                    yield Line(now_ns, stream, line.symbol, combined(stream, candle))
+        yield from klines(line, market, wanted, now_ns)
     elif kind == "depth@100ms":
         makers = {f"{name}@depth": _whole_diff}
         for levels in ("5", "10", "20"):
@@ -45,6 +42,15 @@ def derive(line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: in
         if stream in wanted:
             data = make(line, market, stream, now_ns)
             yield Line(now_ns, stream, line.symbol, combined(stream, data))
+
+
+def klines(line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: int) -> Iterator[Line]:
+    """Make the subscribed candles that follow from a trade."""
+    start = f"{line.stream.partition('@')[0]}@kline_"
+    for stream in wanted:
+        if stream.startswith(start):
+            for candle in _klines(market, stream.partition("_")[2], now_ns):
+                yield Line(now_ns, stream, line.symbol, combined(stream, candle))
 
 
 def _encode(body: Any) -> bytes:
@@ -129,20 +135,23 @@ def _candle(
 
 
 def _mini_ticker(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:
+    return _encode(mini_ticker(market, now_ns))
+
+
+def mini_ticker(market: SymbolMarket, now_ns: int) -> dict[str, Any]:
+    """Return a 24hrMiniTicker message."""
     day = day_ticker(market, now_ns)
-    return _encode(
-        {
-            "e": "24hrMiniTicker",
-            "E": now_ns // MS,
-            "s": market.rules.symbol,
-            "c": day["lastPrice"],
-            "o": day["openPrice"],
-            "h": day["highPrice"],
-            "l": day["lowPrice"],
-            "v": day["volume"],
-            "q": day["quoteVolume"],
-        }
-    )
+    return {
+        "e": "24hrMiniTicker",
+        "E": now_ns // MS,
+        "s": market.rules.symbol,
+        "c": day["lastPrice"],
+        "o": day["openPrice"],
+        "h": day["highPrice"],
+        "l": day["lowPrice"],
+        "v": day["volume"],
+        "q": day["quoteVolume"],
+    }
 
 
 def _ticker(_line: Line, market: SymbolMarket, _stream: str, now_ns: int) -> bytes:

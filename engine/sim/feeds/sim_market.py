@@ -4,11 +4,12 @@ A market gives lines; it knows no client, order or book. `decode` reads a line's
 Binance writes them, so captured, synthetic and injected messages take the same way into the venue.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
-from engine.sim.units import text, wire_units
+from engine.sim.units import text, units, wire_units
 
 STREAM_PREFIX: Final = b'{"stream":"'
 DATA_MARK: Final = b'","data":'
@@ -49,6 +50,7 @@ class DepthSnapshot(NamedTuple):
     update_id: int
     bids: list[tuple[int, int]]
     asks: list[tuple[int, int]]
+    has_edge: bool = False  # a diff that ends at its id changes it: futures
 
 
 class DepthDiff(NamedTuple):
@@ -58,6 +60,7 @@ class DepthDiff(NamedTuple):
     update_id: int
     bids: list[tuple[int, int]]
     asks: list[tuple[int, int]]
+    previous_id: int = 0  # the last id of the diff before it; 0: the market does not state it
 
 
 class SimQuote(NamedTuple):
@@ -80,11 +83,24 @@ class TradePrint(NamedTuple):
     buyer_is_maker: bool
 
 
+class MarkPrint(NamedTuple):
+    """The mark price of a contract, its index, and its next funding."""
+
+    price: int
+    index_price: int
+    rate: int
+    next_ns: int
+
+
+MarketMessage = DepthSnapshot | DepthDiff | SimQuote | TradePrint | MarkPrint
+
+
 class _Depth(msgspec.Struct, gc=False):
     U: int
     u: int
     b: list[tuple[str, str]]
     a: list[tuple[str, str]]
+    pu: int = 0
 
 
 class _Quote(msgspec.Struct, gc=False):
@@ -101,17 +117,27 @@ class _Trade(msgspec.Struct, gc=False):
     q: str
     T: int
     m: bool
+    X: str = "MARKET"  # futures: another kind is no trade of the book
 
 
-class _Snapshot(msgspec.Struct, gc=False, rename="camel"):
+class _Mark(msgspec.Struct, gc=False):
+    p: str
+    r: str
+    T: int
+    i: str = "0"
+
+
+class _Snapshot(msgspec.Struct, gc=False, rename={"last_update_id": "lastUpdateId"}):
     last_update_id: int
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
+    T: int = 0  # futures
 
 
 _DEPTH: Final = msgspec.json.Decoder(_Depth)
 _QUOTE: Final = msgspec.json.Decoder(_Quote)
 _TRADE: Final = msgspec.json.Decoder(_Trade)
+_MARK: Final = msgspec.json.Decoder(_Mark)
 _SNAPSHOT: Final = msgspec.json.Decoder(_Snapshot)
 
 
@@ -124,11 +150,12 @@ def data_of(line: Line) -> bytes:
     return line.payload[len(STREAM_PREFIX) + len(line.stream) + len(DATA_MARK) : -1]
 
 
-def decode(line: Line) -> DepthSnapshot | DepthDiff | SimQuote | TradePrint | None:
-    """Decode a line that changes the book or the tape; return None for other streams."""
+def decode(line: Line) -> MarketMessage | None:
+    """Decode a line that changes the book, the tape or the mark price; return None for other lines."""
     if not line.stream:
         snapshot = _SNAPSHOT.decode(line.payload)
-        return DepthSnapshot(snapshot.last_update_id, _levels(snapshot.bids), _levels(snapshot.asks))
+        levels = _levels(snapshot.bids), _levels(snapshot.asks)
+        return DepthSnapshot(snapshot.last_update_id, *levels, has_edge=snapshot.T > 0)
     _, _, kind = line.stream.partition("@")
     match kind:
         case "bookTicker":
@@ -136,10 +163,15 @@ def decode(line: Line) -> DepthSnapshot | DepthDiff | SimQuote | TradePrint | No
             return SimQuote(quote.u, wire_units(quote.b), wire_units(quote.B), wire_units(quote.a), wire_units(quote.A))
         case "trade":
             trade = _TRADE.decode(data_of(line))
+            if trade.X != "MARKET":
+                return None
             return TradePrint(trade.t, wire_units(trade.p), wire_units(trade.q), trade.T * 1_000_000, trade.m)
-        case "depth@100ms":
+        case "depth@100ms" | "depth@0ms":
             depth = _DEPTH.decode(data_of(line))
-            return DepthDiff(depth.U, depth.u, _levels(depth.b), _levels(depth.a))
+            return DepthDiff(depth.U, depth.u, _levels(depth.b), _levels(depth.a), depth.pu)
+        case "markPrice@1s" | "markPrice":
+            mark = _MARK.decode(data_of(line))
+            return MarkPrint(wire_units(mark.p), wire_units(mark.i), units(mark.r), mark.T * 1_000_000)
         case _:
             return None
 
@@ -187,15 +219,34 @@ def snapshot_data(snapshot: DepthSnapshot) -> bytes:
     ).encode()
 
 
+class Wording(NamedTuple):
+    """How a market's messages are written: the functions that write them. Times are nanoseconds."""
+
+    trade: Callable[[str, TradePrint], bytes]
+    quote: Callable[[str, SimQuote, int], bytes]
+    diff: Callable[[str, DepthDiff, int], bytes]
+    snapshot: Callable[[DepthSnapshot, int], bytes]
+
+
+SPOT_WORDING: Final = Wording(
+    trade=trade_data,
+    quote=lambda symbol, quote, _now_ns: quote_data(symbol, quote),
+    diff=diff_data,
+    snapshot=lambda snapshot, _now_ns: snapshot_data(snapshot),
+)
+
+
 class QuietMarket:
     """A market that does nothing by itself: one snapshot per symbol. Tests inject what is to happen."""
 
-    def __init__(self, snapshots: dict[str, DepthSnapshot], *, start_ns: int) -> None:
+    def __init__(self, snapshots: dict[str, DepthSnapshot], *, start_ns: int, wording: Wording = SPOT_WORDING) -> None:
         self.symbols = tuple(snapshots)
         self.streams = frozenset(
             f"{symbol.lower()}@{kind}" for symbol in snapshots for kind in ("depth@100ms", "bookTicker", "trade")
         )
-        self._lines = [Line(start_ns, "", symbol, snapshot_data(given)) for symbol, given in snapshots.items()]
+        self._lines = [
+            Line(start_ns, "", symbol, wording.snapshot(given, start_ns)) for symbol, given in snapshots.items()
+        ]
 
     @property
     def next_due_ns(self) -> int | None:

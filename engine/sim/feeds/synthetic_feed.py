@@ -4,20 +4,19 @@ Deterministic from (seed, symbol, start time): integers only, and a generator of
 library's idea of randomness can change a session. Speaks Binance's public messages; knows nothing of our orders.
 """
 
+from collections.abc import Mapping
 from heapq import heapify, heapreplace
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.sim.feeds.sim_market import (
+    SPOT_WORDING,
     DepthDiff,
     DepthSnapshot,
     Line,
     SimQuote,
     TradePrint,
+    Wording,
     combined,
-    diff_data,
-    quote_data,
-    snapshot_data,
-    trade_data,
 )
 from engine.sim.units import ONE, units
 
@@ -76,16 +75,27 @@ class Chance:
         return _EXPONENTIAL[self.bits() & 255] * mean_ns >> 10
 
 
+class Shape(NamedTuple):
+    """The scale of a symbol's market: first price, tick, lot, and a usual quantity in lots."""
+
+    price: int
+    tick: int
+    lot: int
+    size: int
+
+
 class _Symbol:
     """One symbol's book and the next thing to happen in it."""
 
-    def __init__(self, symbol: str, *, price: int, lot: int, size: int, seed: int, start_ns: int) -> None:
+    def __init__(self, symbol: str, shape: Shape, wording: Wording, *, seed: int, start_ns: int) -> None:
         self.symbol = symbol
+        self.wording = wording
         self.chance = Chance(seed)
-        self.tick = units("0.01")
+        price = shape.price
+        self.tick = shape.tick
         self.step = max(1, price // 100_000 // self.tick)  # a usual distance between levels, in ticks
-        self.lot = lot
-        self.size = size  # a usual quantity, in lots
+        self.lot = shape.lot
+        self.size = shape.size
         self.bids: list[list[int]] = []  # [price, quantity], best first
         self.asks: list[list[int]] = []
         self.update_id = 1_000_000 + self.chance.below(1_000_000)
@@ -133,10 +143,12 @@ class _Symbol:
         self._keep_shape()
         self._schedule(now_ns, excited=bool(prints))
         name = self.symbol.lower()
-        frames = [combined(f"{name}@trade", trade_data(self.symbol, trade)) for trade in prints]
+        frames = [combined(f"{name}@trade", self.wording.trade(self.symbol, trade)) for trade in prints]
         if top != (*self.bids[0], *self.asks[0]):
             quote = SimQuote(self.update_id, *self.bids[0], *self.asks[0])
-            frames.append(combined(f"{name}@bookTicker", quote_data(self.symbol, quote)))
+            frames.append(
+                combined(f"{name}@bookTicker", self.wording.quote(self.symbol, quote, now_ns + self.shift_ns))
+            )
         return frames
 
     def _diff(self, now_ns: int) -> list[bytes]:
@@ -147,7 +159,8 @@ class _Symbol:
         diff = DepthDiff(self.diff_first_id, self.update_id, bids, asks)
         self.diff_first_id = self.update_id + 1
         self.changed = ({}, {})
-        return [combined(f"{self.symbol.lower()}@depth@100ms", diff_data(self.symbol, diff, now_ns + self.shift_ns))]
+        data = self.wording.diff(self.symbol, diff, now_ns + self.shift_ns)
+        return [combined(f"{self.symbol.lower()}@depth@100ms", data)]
 
     def _schedule(self, now_ns: int, *, excited: bool) -> None:
         mean_ns = GAP_NS_QUIET * EXCITE_ONE // (EXCITE_ONE + self.excitement)
@@ -230,16 +243,25 @@ class _Symbol:
                 self._set(side, len(levels) - 1, 0)
 
 
-_PRICES: Final = {
-    "BTCUSDT": (units("60000"), units("0.00001"), 40_000),
-    "ETHUSDT": (units("2600"), units("0.0001"), 80_000),
+SPOT_SHAPES: Final = {
+    "BTCUSDT": Shape(units("60000"), units("0.01"), units("0.00001"), 40_000),
+    "ETHUSDT": Shape(units("2600"), units("0.01"), units("0.0001"), 80_000),
 }
+ANY_SHAPE: Final = Shape(100 * ONE, units("0.01"), units("0.001"), 10_000)
 
 
 class SyntheticMarket:
     """A SimMarket that generates its symbols' streams from a seed."""
 
-    def __init__(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> None:
+    def __init__(
+        self,
+        symbols: tuple[str, ...],
+        *,
+        seed: int,
+        start_ns: int,
+        wording: Wording = SPOT_WORDING,
+        shapes: Mapping[str, Shape] = SPOT_SHAPES,
+    ) -> None:
         self.symbols = symbols
         self.streams = frozenset(
             f"{symbol.lower()}@{kind}" for symbol in symbols for kind in ("depth@100ms", "bookTicker", "trade")
@@ -248,11 +270,11 @@ class SyntheticMarket:
         self._ready: list[Line] = []
         self._agenda: list[tuple[int, int, _Symbol]] = []
         for number, symbol in enumerate(symbols):
-            price, lot, size = _PRICES.get(symbol, (100 * ONE, units("0.001"), 10_000))
+            shape = shapes.get(symbol, ANY_SHAPE)
             own_seed = Chance((seed << 8) + number).bits()
-            made = _Symbol(symbol, price=price, lot=lot, size=size, seed=own_seed, start_ns=start_ns)
+            made = _Symbol(symbol, shape, wording, seed=own_seed, start_ns=start_ns)
             self._agenda.append((made.due_ns, number, made))
-            self._ready.append(Line(start_ns, "", symbol, snapshot_data(made.snapshot())))
+            self._ready.append(Line(start_ns, "", symbol, wording.snapshot(made.snapshot(), start_ns)))
         heapify(self._agenda)
         self._ready.reverse()
 

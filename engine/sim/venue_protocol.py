@@ -1,0 +1,76 @@
+"""The protocol that a simulated venue speaks over its exchange. sim_venue.py drives it.
+
+A protocol is one object for each venue. It makes the exchange, and may keep its own sessions. It holds no socket and no
+clock: each call gets its time.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from engine.sim.binance.connections import Connection
+from engine.sim.binance.endpoints import ApiTables
+from engine.sim.binance.request_limits import RequestLimits
+from engine.sim.binance.venue_api import ApiResult, VenueApi
+from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.order_ledger import Event
+from engine.sim.exchange.symbol_view import SymbolMarket
+from engine.sim.feeds.sim_market import Line, SimMarket
+from engine.sim.venue_config import VenueConfig
+
+
+class AccountEvent(NamedTuple):
+    """An event of an account's stream, without the wrapper of a connection."""
+
+    account: str
+    body: dict[str, Any]
+
+
+class VenueProtocol(Protocol):
+    """One protocol over one exchange."""
+
+    limits: RequestLimits
+    tables: ApiTables
+    keys: dict[str, tuple[str, str]]  # API key -> account, secret
+
+    @property
+    def exchange(self) -> Exchange:
+        """Return the exchange."""
+
+    @property
+    def next_timer_ns(self) -> int | None:
+        """Return when `run_timers` must be called next; None if no time of the venue's own is due."""
+
+    def run_timers(self, now_ns: int) -> None:
+        """Do what is due by the venue's own clock. `exchange.pop_events` returns what follows."""
+
+    def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
+        """Return the connection for a websocket's request target, or None if the venue does not have the target."""
+
+    def control(self, connection: Connection, frame: bytes) -> bytes:
+        """Carry out a control message of a stream connection, and return its answer."""
+
+    def session_result(
+        self, api: VenueApi, connection: Connection, method: str, values: dict[str, str], now_ns: int
+    ) -> ApiResult:
+        """Answer a request of the WebSocket API."""
+
+    def account_events(self, event: Event, now_ns: int) -> Iterable[AccountEvent]:
+        """Return the messages that an event of the exchange causes on its account's stream."""
+
+    def wrap(self, connection: Connection, number: int, body: dict[str, Any]) -> bytes | None:
+        """Return an account's event as a frame of a connection's subscription, or None if it does not want it."""
+
+    def public_lines(self, event: Event, now_ns: int) -> Iterable[Line]:
+        """Return the public messages that an event of the exchange causes."""
+
+    def is_derived(self, stream: str) -> bool:
+        """Return True if the market does not carry the stream."""
+
+    def derive(self, line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: int) -> Iterator[Line]:
+        """Make the subscribed lines that follow from a line of the market."""
+
+    def carriers(self, streams: Collection[str]) -> set[str]:
+        """Return the streams of the market that these subscriptions need."""
+
+
+ProtocolMaker = Callable[[VenueConfig, SimMarket], VenueProtocol]
