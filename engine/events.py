@@ -159,7 +159,7 @@ class PositionsReport(msgspec.Struct, frozen=True):
     positions: tuple[PositionReport, ...]
 
 
-class ContractSettings(msgspec.Struct, frozen=True):
+class MarginSettingsReport(msgspec.Struct, frozen=True):
     """The account's leverage and margin mode in a contract."""
 
     instrument: str
@@ -270,7 +270,7 @@ Event = (
     | Answer
     | Unrecognised
     | PositionsReport
-    | ContractSettings
+    | MarginSettingsReport
     | PositionModeReport
     | MarginCall
 )

@@ -20,7 +20,7 @@ from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
 from engine.handlers.begin_cooldowns import begin_cooldowns
 from engine.handlers.carry_day import name_stale, opening_after
-from engine.handlers.contract_settings import begin_contracts
+from engine.handlers.margin_settings import begin_contracts
 from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.loss_levels import refresh_levels

@@ -195,7 +195,7 @@ def test_the_examples_of_the_user_stream_never_raise(shared_data: Path) -> None:
     read = [codec.decode_private(json.dumps(json.loads(line)["message"]).encode()) for line in lines]
     assert len(read) == 27
     names = [type(event).__name__ for events in read for event in events]
-    assert {"WalletReport", "ContractSettings", "Unrecognised"} == set(names)
+    assert {"WalletReport", "MarginSettingsReport", "Unrecognised"} == set(names)
 
 
 # ---- what the recordings do not contain, by hand ------------------------------------------------

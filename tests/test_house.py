@@ -54,7 +54,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "rounding": {"model", "money"},
     "events": {"facts", "model", "order_terms"},
     "order_terms": {"model", "money"},
-    "risk_settings": set(),
+    "risk_settings": {"model"},
     "plan_terms": {"model", "money"},
     "session_record": {"model", "plan_terms", "risk_settings", "upcast"},
     "newer_sessions": {"errors", "session_record", "upcast"},

@@ -27,7 +27,7 @@ from engine.requests import LinkRole, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
-from engine.venues.contract_accounts import ContractTerms, HasPositions, HoldsOrdersApart, PlacesContracts, StreamTokens
+from engine.venues.contract_accounts import PositionTerms, HasPositions, HoldsOrdersApart, PlacesContracts, StreamTokens
 from engine.venues.signing import Credentials
 from engine.venues.venue import DeadManSwitch, Network, PlacesLists, Venue
 from journal.record import canonical
@@ -229,7 +229,7 @@ class _Contract:
         terms, account = terms_of(TERM_TYPES[term], recorded), self.venue.account
         if term is OrderTerm.CLOSE_POSITION:
             assert isinstance(account, PlacesContracts), "a venue with the capability has the request"
-            closes = ContractTerms(closes_position=True)
+            closes = PositionTerms(closes_position=True)
             return account.place_contract(order_id, instrument, Side.SELL, 2 * lot, terms, contract=closes)
         return account.place(order_id, instrument, Side.SELL, 2 * lot, terms)
 

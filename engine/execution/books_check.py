@@ -111,7 +111,7 @@ def _wrong_positions(step: StepContext) -> list[str]:
         by_fills[name] = by_fills.get(name, ZERO) + filled
         if held != filled:
             wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
-    reported = reported_positions(step)
+    reported = reported_positions(step, min_age_ns=step.settings.request_timeout_ns // SETTLE)
     for name in sorted(reported):
         theirs, ours = reported[name], by_fills.get(name, ZERO)
         if theirs != ours:
@@ -119,21 +119,20 @@ def _wrong_positions(step: StepContext) -> list[str]:
     return wrong
 
 
-def reported_positions(step: StepContext) -> dict[str, Decimal]:
-    """Return the venue's net position of each contract, without those that it changed a moment ago.
+def reported_positions(step: StepContext, *, min_age_ns: int = 0) -> dict[str, Decimal]:
+    """Return the venue's net position of each contract, without those that it changed less than `min_age_ns` ago.
 
     It reports a position before the fill that changed it.
     """
     found: dict[str, Decimal] = {}
     young: set[str] = set()
-    moment_ns = step.settings.request_timeout_ns // SETTLE
     for key, contract in step.account.wallets.by_instrument.items():
         name = instrument_of(key)
         if contract.reported_ns:
             found[name] = found.get(name, ZERO) + contract.reported
         instrument = step.reducer_settings.instruments.get(name)
         offset_ns = 0 if instrument is None else step.account.limits.get(instrument.venue).clock_offset_ns
-        if contract.reported_ns and abs(step.time_ns + offset_ns - contract.reported_ns) < moment_ns:
+        if contract.reported_ns and abs(step.time_ns + offset_ns - contract.reported_ns) < min_age_ns:
             young.add(name)
     return {name: quantity for name, quantity in found.items() if name not in young}
 

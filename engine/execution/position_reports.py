@@ -9,6 +9,7 @@ from engine.bodies import NoteLevel
 from engine.events import OrderReport, PositionReport, PositionsReport
 from engine.execution.books_check import reported_positions
 from engine.facts import CashReason, ContractReported, MarginReported, PositionForced, PositionOpened
+from engine.lots import quantity_of
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import ForcedKind, Instrument, PositionSide
 from engine.money import ZERO
@@ -74,6 +75,8 @@ def adopt_openings(step: StepContext) -> None:
         if not quantity or name in known:
             continue
         sides = [each for key, each in step.account.wallets.by_instrument.items() if instrument_of(key) == name]
+        if any(quantity_of(each.lots) != each.reported for each in sides):
+            continue  # it moved since its first report
         largest = max(sides, key=lambda each: abs(each.reported))
         step.emit(PositionOpened(EXTERNAL, name, quantity, largest.reported_entry, largest.reported_ns))
         text = (

@@ -10,7 +10,7 @@ from engine.requests import Unsigned
 from engine.risk.review import Approved
 from engine.state.session_state import Account
 from engine.step_context import StepContext
-from engine.venues.contract_accounts import ContractTerms, PlacesContracts
+from engine.venues.contract_accounts import PositionTerms, PlacesContracts
 from engine.venues.venue import Venue
 
 
@@ -37,7 +37,7 @@ def closes(account: Account, strategy: str, order: NewOrder) -> bool:
 
 def contract_terms(
     account: Account, strategy: str, order: NewOrder, *, is_hedge: bool, good_till_ns: int
-) -> ContractTerms:
+) -> PositionTerms:
     """Return what the request for an order says beside the order.
 
     Args:
@@ -54,7 +54,7 @@ def contract_terms(
         is_long = (order.side is Side.SELL) if is_against else (order.side is Side.BUY)
         side = PositionSide.LONG if is_long else PositionSide.SHORT
     covered = -account.positions.net(order.instrument) * order.side.sign
-    return ContractTerms(
+    return PositionTerms(
         reduce_only=order.reduce_only and covered >= order.quantity,
         position_side=side,
         closes_position=order.closes_position,

@@ -7,7 +7,7 @@ from engine.events import (
     Answer,
     BalanceReport,
     ContractReport,
-    ContractSettings,
+    MarginSettingsReport,
     Event,
     FundingReport,
     MarginCall,
@@ -20,7 +20,7 @@ from engine.events import (
 )
 from engine.execution import order_reports, reconciliation, wallet_reports
 from engine.facts import LinkReady
-from engine.handlers.contract_settings import apply_settings, note_margin_call
+from engine.handlers.margin_settings import apply_settings, note_margin_call
 from engine.handlers.link_changes import disconnect
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -43,7 +43,7 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             if wallet_reports.apply_wallet(step, event, session.instruments):
                 venue = session.venue_of(step.record.source).name
                 reconciliation.query_fundings(step, session.factories[venue], session.instruments)
-        case ContractSettings():
+        case MarginSettingsReport():
             apply_settings(session, step, event)
         case MarginCall():
             note_margin_call(step, event)

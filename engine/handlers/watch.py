@@ -3,7 +3,7 @@
 from engine.bodies import NoteLevel
 from engine.execution import ledger_check, reconciliation
 from engine.facts import LinkSteady
-from engine.handlers.contract_settings import ask_settings
+from engine.handlers.margin_settings import ask_settings
 from engine.handlers.dead_man import arm_switches
 from engine.handlers.freshness import watch_freshness
 from engine.handlers.link_changes import disconnect, open_gap, reconnect

@@ -11,7 +11,7 @@ from engine.order_terms import Terms
 from engine.requests import Unsigned
 
 
-class ContractTerms(NamedTuple):
+class PositionTerms(NamedTuple):
     """What a request for an order of contracts says beside the order's terms."""
 
     reduce_only: bool = False  # the venue cuts it to the account's position
@@ -32,7 +32,7 @@ class PlacesContracts(Protocol):
         quantity: Decimal,
         terms: Terms,
         *,
-        contract: ContractTerms,
+        contract: PositionTerms,
     ) -> Unsigned:
         """Return the request for a new order."""
         ...

@@ -51,7 +51,9 @@ class Script:
             yield Place("*", against, size, type=kind, stop_price=price, reduce_only=True)
         elif verb == "guard":
             price = mid * (1 + Decimal(rest[0]) / 100) // tick * tick
-            yield Place("*", against, abs(held), type=OrderType.STOP, stop_price=price, closes_position=True)
+            delta = int(rest[1]) if len(rest) > 1 else 0
+            kind, size = OrderType.STOP, abs(held)
+            yield Place("*", against, size, type=kind, stop_price=price, trailing_delta=delta, closes_position=True)
         elif verb == "trail":
             size = Decimal(rest[0])
             yield Place("*", against, size, type=OrderType.STOP, trailing_delta=int(rest[1]), reduce_only=True)

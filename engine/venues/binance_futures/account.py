@@ -12,7 +12,7 @@ import msgspec
 
 from engine.events import (
     ContractReport,
-    ContractSettings,
+    MarginSettingsReport,
     Event,
     Fill,
     MarginCall,
@@ -63,7 +63,7 @@ EXPIRIES: Final = {
     "9": "the rest of a market order",
 }
 LISTEN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,200}")
-RENEW_EVERY_NS: Final = 30 * 60 * 1_000_000_000  # of the 60 minutes that a listen key lives (6)
+RENEW_EVERY_NS: Final = 15 * 60 * 1_000_000_000  # of the 60 minutes that a listen key lives: three tries (6)
 
 
 class _EventName(msgspec.Struct, frozen=True):
@@ -271,7 +271,7 @@ class _ConfigUpdate(msgspec.Struct, frozen=True):
         """Return the new leverage."""
         if self.ac is None:
             return ()
-        return (ContractSettings(f"{venue}:{self.ac.symbol}", Decimal(self.ac.leverage)),)
+        return (MarginSettingsReport(f"{venue}:{self.ac.symbol}", Decimal(self.ac.leverage)),)
 
 
 class _Called(

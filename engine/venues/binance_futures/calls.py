@@ -11,14 +11,14 @@ from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.venues.binance_common.values import number_text
 from engine.venues.binance_futures.order_types import Params, book_params, date_of, held_params, is_held
-from engine.venues.contract_accounts import ContractTerms
+from engine.venues.contract_accounts import PositionTerms
 from engine.venues.order_ids import ReadableOrderIds
 
 RECV_WINDOW_MS_MAX: Final = 60_000
 FILLS_PAGE_MAX: Final = 1_000
 ORDER_IDS: Final = ReadableOrderIds(length_max=36)
 MARGIN_TYPES: Final = {MarginMode.CROSS: "CROSSED", MarginMode.ISOLATED: "ISOLATED"}
-NO_TERMS: Final = ContractTerms()
+NO_TERMS: Final = PositionTerms()
 _PAGE: Final = ("limit", str(FILLS_PAGE_MAX))
 
 
@@ -48,7 +48,7 @@ class FuturesRequests:
         quantity: Decimal,
         terms: Terms,
         *,
-        contract: ContractTerms,
+        contract: PositionTerms,
     ) -> Unsigned:
         """Return the request for a new order: one of the market, or a conditional one."""
         assert ORDER_IDS.is_valid(client_order_id), client_order_id

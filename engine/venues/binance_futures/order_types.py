@@ -12,7 +12,7 @@ from engine.model import OrderType, PositionSide, TimeInForce
 from engine.money import ZERO
 from engine.order_terms import Terms
 from engine.venues.binance_common.values import number_text
-from engine.venues.contract_accounts import ContractTerms
+from engine.venues.contract_accounts import PositionTerms
 
 Params = tuple[tuple[str, str], ...]
 
@@ -58,7 +58,7 @@ def is_held(terms: Terms) -> bool:
     return terms.type in HELD_TYPES
 
 
-def book_params(terms: Terms, quantity: Decimal, contract: ContractTerms) -> Params:
+def book_params(terms: Terms, quantity: Decimal, contract: PositionTerms) -> Params:
     """Return the parameters of an order of the book, in Binance's order."""
     name = BOOK_TYPES[terms.type]
     time_in_force = POST_ONLY if terms.is_post_only else str(terms.time_in_force)
@@ -77,7 +77,7 @@ def book_params(terms: Terms, quantity: Decimal, contract: ContractTerms) -> Par
     )
 
 
-def held_params(terms: Terms, quantity: Decimal, contract: ContractTerms) -> Params:
+def held_params(terms: Terms, quantity: Decimal, contract: PositionTerms) -> Params:
     """Return the parameters of a conditional order, in Binance's order."""
     name = TRAILING if terms.trailing_delta else HELD_TYPES[terms.type]
     has_limit = terms.price is not None
@@ -105,7 +105,7 @@ def _trigger_params(trigger: Decimal, trailing_delta: int) -> Params:
     return (*begins, ("callbackRate", number_text(trailing_delta / BASIS_OF_PERCENT)))
 
 
-def _reduce_only(contract: ContractTerms) -> list[tuple[str, str]]:
+def _reduce_only(contract: PositionTerms) -> list[tuple[str, str]]:
     """Return the flag; in hedge mode the side of the position says it, and the venue refuses the flag (7)."""
     return [("reduceOnly", "true")] if contract.reduce_only and contract.position_side is PositionSide.BOTH else []
 

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.events import (
     BalanceReport,
-    ContractSettings,
+    MarginSettingsReport,
     Fill,
     FundingReport,
     OrderReport,
@@ -285,9 +285,9 @@ class SymbolConfig(msgspec.Struct, frozen=True, rename="camel"):
     leverage: int
     margin_type: str
 
-    def settings(self, venue: str) -> ContractSettings:
+    def settings(self, venue: str) -> MarginSettingsReport:
         """Return leverage and margin mode."""
-        return ContractSettings(f"{venue}:{self.symbol}", Decimal(self.leverage), MARGIN_MODES[self.margin_type])
+        return MarginSettingsReport(f"{venue}:{self.symbol}", Decimal(self.leverage), MARGIN_MODES[self.margin_type])
 
 
 class LeverageAnswer(msgspec.Struct, frozen=True):
@@ -296,9 +296,9 @@ class LeverageAnswer(msgspec.Struct, frozen=True):
     symbol: Text
     leverage: int
 
-    def settings(self, venue: str) -> ContractSettings:
+    def settings(self, venue: str) -> MarginSettingsReport:
         """Return the leverage."""
-        return ContractSettings(f"{venue}:{self.symbol}", Decimal(self.leverage))
+        return MarginSettingsReport(f"{venue}:{self.symbol}", Decimal(self.leverage))
 
 
 class DualSide(msgspec.Struct, frozen=True, rename="camel"):

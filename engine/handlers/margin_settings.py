@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.block_reasons import BlockCode, BlockReason
 from engine.bodies import NoteLevel
-from engine.events import Answer, ContractSettings, MarginCall, Outcome, PositionModeReport
+from engine.events import Answer, MarginSettingsReport, MarginCall, Outcome, PositionModeReport
 from engine.execution.request_factory import RequestFactory
 from engine.facts import ContractConfigured, PositionModeKnown
 from engine.handlers.block_instruments import block, unblock
@@ -58,7 +58,7 @@ def _may_ask(step: StepContext, factory: RequestFactory, purpose: Purpose, about
     return step.time_ns - asked_ns >= ASK_EVERY_NS and factory.may_query(step)
 
 
-def apply_settings(session: SessionContext, step: StepContext, event: ContractSettings) -> None:
+def apply_settings(session: SessionContext, step: StepContext, event: MarginSettingsReport) -> None:
     """Record leverage and margin mode if they changed, and compare them with the limits."""
     instrument = session.instruments.get(event.instrument)
     if instrument is None:

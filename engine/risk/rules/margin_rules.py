@@ -4,51 +4,59 @@ Nothing is known of the margin of a contract whose venue does not state its leve
 """
 
 from decimal import Decimal
+from functools import partial
 
 from engine import contracts
-from engine.lifecycle import LIVE
 from engine.model import Instrument, OrderTerm
 from engine.money import ZERO
 from engine.order_terms import Terms
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule
-from engine.state.orders import Order
+from engine.risk.worst_case import Exposure, Scope, add, exposures, gross, order_worth
 
 
 def margin(context: RiskContext) -> str | RiskAnswer:
-    """Return why the free margin does not cover what the order opens, or ""."""
+    """Return why the account's margin does not cover its positions and open orders with this one, or ""."""
     instrument, order = context.instrument, context.order
-    leverage = context.account.margins.get(instrument.id).leverage
-    if not instrument.contract or not leverage or order.closes_position:
+    if not instrument.contract or not context.account.margins.get(instrument.id).leverage:
         return ""
-    held = context.account.positions.net(instrument.id) * order.side.sign
-    opened = max(order.quantity + min(held, ZERO), ZERO)
-    needed = _margin(instrument, opened, context.worst_price, leverage)
-    asset = instrument.margin or contracts.asset_of(instrument)
-    known = context.account.balances.get(asset)
-    promised = sum((_unreported(context, each, asset, known.seq) for each in context.account.orders.all()), ZERO)
+    asset = _margin_asset(instrument)
+    value = partial(_margin_of, context, asset)
+    found = exposures(context, Scope(venue=instrument.venue), value)
+    before = gross(found)
+    if not order.closes_position:
+        add(found.setdefault(instrument.id, Exposure()), order.side, order_worth(context, value))
+    after = gross(found)
+    balance = _margin_balance(context, asset)
     reason = ""
-    if needed > known.free - promised:
-        reason = f"needs {needed} {asset} of margin; free {known.free}, promised to orders under way {promised}"
-    return RiskAnswer(reason, f"margin_{asset}", (promised, known.free, promised + needed))
+    if before < after and after > balance:
+        reason = f"needs {after} {asset} of margin with all that is open; the account has {balance}"
+    return RiskAnswer(reason, f"margin_{asset}", (before, balance, after))
 
 
-def _margin(instrument: Instrument, quantity: Decimal, price: Decimal, leverage: Decimal) -> Decimal:
-    if not quantity or price <= 0:
-        return ZERO
+def _margin_asset(instrument: Instrument) -> str:
+    return instrument.margin or contracts.asset_of(instrument)
+
+
+def _margin_of(
+    context: RiskContext, asset: str, instrument: Instrument, quantity: Decimal, price: Decimal
+) -> Decimal | None:
+    """Return the initial margin of a quantity; None if its contract settles in another asset."""
+    leverage = context.account.margins.get(instrument.id).leverage
+    if not instrument.contract or not leverage or _margin_asset(instrument) != asset:
+        return None
     return contracts.worth(instrument, quantity, price) / leverage
 
 
-def _unreported(context: RiskContext, order: Order, asset: str, seq: int) -> Decimal:
-    """Return the margin of an order that the last report of the balance cannot contain: it was requested after it."""
-    instrument = context.instruments.get(order.order.instrument)
-    if instrument is None or order.request_seq < seq or order.order.reduce_only:
-        return ZERO
-    if not instrument.contract or (instrument.margin or contracts.asset_of(instrument)) != asset:
-        return ZERO
-    leverage = context.account.margins.get(instrument.id).leverage
-    more = order.order.quantity if order.status in LIVE else order.filled_quantity
-    price = order.order.terms.known_price or order.order.market_price or context.mid_of(instrument.id)
-    return _margin(instrument, more, price, leverage) if leverage else ZERO
+def _margin_balance(context: RiskContext, asset: str) -> Decimal:
+    """Return the wallet by our records, and the open P&L of its contracts at the last mids."""
+    ledger = context.account.ledger.by_asset.get(asset)
+    found = context.account.balances.get(asset).total if ledger is None else ledger.expected
+    for position in context.account.positions.by_key.values():
+        instrument = context.instruments.get(position.instrument)
+        mid = ZERO if instrument is None else context.mid_of(instrument.id)
+        if instrument is not None and instrument.contract and _margin_asset(instrument) == asset and mid:
+            found += contracts.gain(instrument, position.quantity, position.price_avg, mid)
+    return found
 
 
 def hedge(context: RiskContext) -> str:
