@@ -1,29 +1,21 @@
-"""Decoded market rows and refusals of a session, as functions that SQL views call.
+"""Decoded market rows of a session, found by the seqs of their records.
 
 The session's venues decode the bytes. Sealed segments are read from their projections (replay/projections.py), so they
 are decoded once; the open part is decoded when it is queried. Runs no strategy code.
 """
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
 from functools import partial
 from threading import Lock
-from typing import Any
 
-import duckdb
 import msgspec
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from analysis.read_only_thread import read_only
-from engine.events import Answer
 from engine.market import rows as r
 from engine.market.fold.trades import find_repeats
 from engine.market.rows import Rows
 from engine.model import Instrument
-from engine.record_codec import read_request
 from engine.session_context import SessionContext
 from engine.session_record import ClockSettings, SessionBody, VenueSettings, read_session
 from engine.venues.venue import Venue
@@ -33,20 +25,6 @@ from replay.captured_market import read_markets
 from replay.projections import Projection, build_projection, load_projection
 
 SEGMENTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
-_UNIT = pa.decimal128(19, 18)
-_FIELDS = {  # a row as SQL sees it; engine/market/rows.py defines a .. e
-    "instrument": pa.string(),
-    "price_unit": _UNIT,
-    "size_unit": _UNIT,
-    "venue_ns": pa.int64(),
-    **dict.fromkeys("abcde", pa.int64()),
-}
-_ROW = (
-    "STRUCT(instrument VARCHAR, price_unit DECIMAL(19, 18), size_unit DECIMAL(19, 18), venue_ns BIGINT, "
-    "a BIGINT, b BIGINT, c BIGINT, d BIGINT, e BIGINT)[]"
-)
-_REFUSAL = "STRUCT(code VARCHAR, text VARCHAR)"
-_ROW_TYPES = {"quote": r.QUOTE, "trade": r.TRADE}
 
 
 class SessionRows:
@@ -81,6 +59,19 @@ class SessionRows:
         before = np.cumsum(counts) - counts  # rows of the records before, in the caller's order
         places = np.repeat(firsts - before, counts) + np.arange(int(counts.sum()))
         return found[places], counts
+
+    def blocks(self) -> Iterator[Rows]:
+        """Yield all rows, in the order of their records."""
+        context = self.context()
+        if context is None:
+            return
+        at, last = self._journal.first_seq, self._journal.last_seq
+        while at <= last:
+            with self._lock:
+                _, end, part = self._segment(at, context)
+            for rows, _ in part.rows(0, len(part.seqs)):
+                yield rows
+            at = end + 1
 
     def instruments(self) -> Sequence[Instrument]:
         """Return the instruments that rows refer to by their place."""
@@ -200,95 +191,3 @@ def decoding_context(journal: Journal) -> SessionContext | None:
         strategies=(),
     )
     return SessionContext(body, {})
-
-
-def register(connection: duckdb.DuckDBPyConnection, journals: Mapping[str, Journal]) -> None:
-    """Add the functions `quote_rows`, `trade_rows` and `refusal(...)` to a connection.
-
-    Args:
-        connection: Where the views are.
-        journals: By the name that their column `session` has.
-
-    """
-    sessions = {name: SessionRows(journal) for name, journal in journals.items()}
-    for row_type, number in _ROW_TYPES.items():
-        connection.create_function(
-            f"{row_type}_rows",
-            _rows_function(sessions, number),
-            ["VARCHAR", "BIGINT"],
-            _ROW,
-            type=PythonUDFType.ARROW,
-        )
-    connection.create_function(
-        "refusal",
-        _refusal_function(sessions),
-        ["VARCHAR", "VARCHAR", "VARCHAR", "INTEGER", "VARCHAR", "BLOB"],
-        _REFUSAL,
-        null_handling=FunctionNullHandling.SPECIAL,
-    )
-
-
-def _rows_function(sessions: Mapping[str, SessionRows], row_type: int) -> Any:
-    def rows(names: pa.Array, seqs: pa.Array) -> pa.Array:
-        names, seqs = _flat(names), _flat(seqs)
-        parts = []
-        for name, begin, end in _runs(names):
-            session = sessions[name]
-            wanted = seqs[begin:end].to_numpy(zero_copy_only=False)
-            found, counts = read_only.outside(partial(session.rows_of, wanted, row_type))  # it fills caches
-            parts.append(_lists(found, counts, session.instruments()))
-        return (
-            pa.concat_arrays(parts) if parts else _lists(np.empty((0, r.COLUMNS), np.int64), np.empty(0, np.int64), ())
-        )
-
-    return rows
-
-
-def _flat(column: Any) -> Any:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def _runs(names: pa.Array) -> list[tuple[str, int, int]]:
-    """Return each stretch of one session: its name, where it begins and the place behind its end."""
-    runs = pc.run_end_encode(names)
-    ends = runs.run_ends.to_pylist()
-    return list(zip(runs.values.to_pylist(), [0, *ends[:-1]], ends, strict=True))
-
-
-def _lists(found: Rows, counts: Rows, instruments: Sequence[Instrument]) -> pa.Array:
-    """Return the rows as Arrow lists, one for each record."""
-    places = pa.array(found[:, r.INSTRUMENT])
-    ids = pa.array([instrument.id for instrument in instruments], pa.string())
-    prices, sizes = (
-        pa.array([Decimal(1).scaleb(-scale) for scale in scales], _UNIT)
-        for scales in ([i.price_scale for i in instruments], [i.size_scale for i in instruments])
-    )
-    columns = [
-        ids.take(places),
-        prices.take(places),
-        sizes.take(places),
-        pa.array(found[:, r.VENUE_NS]),
-        *(pa.array(found[:, column]) for column in range(r.FIELDS, r.COLUMNS)),
-    ]
-    structs = pa.StructArray.from_arrays(columns, fields=[pa.field(name, kind) for name, kind in _FIELDS.items()])
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), structs)
-
-
-def _refusal_function(sessions: Mapping[str, SessionRows]) -> Any:
-    def refusal(  # noqa: PLR0917 - a SQL function has no named arguments
-        session: str, source: str, request: str, status: int, headers: str | None, payload: bytes | None
-    ) -> dict[str, str | None]:
-        """Return the venue's error code and words of an answer, as its codec reads them."""
-        body = read_request(request)
-        venue = sessions[session].venue(source)
-        if venue is None or body.unsigned is None:
-            return {"code": None, "text": None}
-        named = msgspec.json.decode(headers or "{}", type=dict[str, str])
-        events = venue.decode_answer(body.unsigned, body.instrument, status, named, payload or b"")
-        answer = next((event for event in events if isinstance(event, Answer)), None)
-        if answer is None:
-            return {"code": None, "text": None}
-        return {"code": str(answer.code) if answer.code else None, "text": answer.text or None}
-
-    return refusal

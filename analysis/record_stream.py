@@ -12,8 +12,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import trio
-
+from analysis.choices import chosen_kinds, chosen_sources
 from journal.disk import is_locked
 from journal.record import Kind, Record
 from journal.tail import Follower
@@ -38,8 +37,8 @@ class RecordStream(Iterator[Record], AsyncIterator[Record]):
         folder: Path,
         *,
         from_seq: int = 0,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         durable: bool = True,
         timeout_s: float | None = None,
         poll_s: float = POLL_S,
@@ -58,11 +57,13 @@ class RecordStream(Iterator[Record], AsyncIterator[Record]):
 
         Raises:
             NotAJournalError: The folder contains no journal.
+            ValueError: A kind is unknown, or the time is negative.
         """
         self.folder = folder
         self.ending = ""  # "closed", "stopped" (its process ended), "timeout" or "left" once the stream has ended
-        self._kinds = frozenset(Kind(str(kind).upper()) for kind in kinds)
-        self._sources = frozenset(sources)
+        self._kinds, self._sources = chosen_kinds(kinds), chosen_sources(sources)
+        if timeout_s is not None and timeout_s < 0:
+            raise ValueError(f"timeout_s is {timeout_s!r}. What to do: give seconds from 0 on, or None.")
         self._durable, self._timeout_s, self._poll_s = durable, timeout_s, poll_s
         self._follower = Follower(folder, from_seq)
         self._lock = Lock()  # against `close` in another thread
@@ -91,6 +92,8 @@ class RecordStream(Iterator[Record], AsyncIterator[Record]):
         return self
 
     async def __anext__(self) -> Record:
+        import trio  # most sessions that are opened are not followed in trio
+
         await trio.lowlevel.checkpoint()
         while (record := self._next()) is None:
             if await trio.to_thread.run_sync(self._read):

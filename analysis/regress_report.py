@@ -3,11 +3,10 @@
 Values in, text out. Text from a strategy or a journal is escaped.
 """
 
-import html
 from collections.abc import Sequence
 from decimal import Decimal
 
-from journal.printable import printable
+from analysis.svg_charts import escape
 from replay.study.decisions import decision_diff_lines
 from replay.study.regress import RegressRow
 
@@ -26,11 +25,6 @@ th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: l
 pre { background: var(--soft); padding: .7rem; overflow-x: auto; font-size: .82rem; }
 .note { opacity: .75; } summary { cursor: pointer; }
 """
-
-
-def escape(text: str) -> str:
-    """Return foreign text as HTML, without control characters."""
-    return html.escape(printable(text))
 
 
 def regress_page(rows: Sequence[RegressRow], title: str) -> str:

@@ -6,24 +6,23 @@
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.session_tables import Moment, SessionPlace, SessionTables, moment_text
-from analysis.sql_session import session_id
-from engine.session_record import SessionBody, StrategySettings, read_session
-from journal.disk import is_locked
-from journal.errors import JournalError
+from analysis.choices import chosen_kinds, chosen_method, chosen_sources, whole_number
+from analysis.session_identity import SessionIdentity
+from analysis.session_tables import Moment, SessionPlace, moment_text
+from engine.session_record import StrategySettings
 from journal.progress import Progress
-from journal.reader import Journal
 from journal.record import Kind
-from replay.moments import find_moment, find_span, utc_time
+from replay.moments import find_moment, find_span
 
 if TYPE_CHECKING:
+    from analysis.data_quality import DataQuality
     from analysis.record_stream import RecordStream
     from analysis.session_figures import SessionFigures
     from analysis.session_summary import SessionSummary
+    from analysis.session_tear_sheet import SessionTearSheet
     from analysis.state_at import StateAt
     from analysis.why import Story
     from replay.replay import ReplayResult
@@ -34,79 +33,22 @@ if TYPE_CHECKING:
     from replay.study.session_diff import SessionComparison
 
 
-class SeveralSessionsError(JournalError):
-    """The question is about one session, but several are open."""
-
-
-class Session(SessionTables):
+class Session(SessionIdentity):
     """One recorded session, or several as one. `verbatim.open` finds them by id, path or address.
 
     The tables are the SQL views of `verbatim sql`; each is computed when its rows are read.
     """
 
-    # ---- which sessions these are
-
-    @property
-    def sessions(self) -> "tuple[Session, ...]":
-        """Each session alone."""
-        return (self,) if len(self.places) == 1 else tuple(Session([place]) for place in self.places)
-
-    @property
-    def place(self) -> SessionPlace:
-        """The folder of the session and the origin that decides whether its code is trusted."""
-        return self._one("place")
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the session."""
-        return self._one("folder").folder
-
-    @property
-    def journal(self) -> Journal:
-        """The journal of the session, for readers of records and batches."""
-        self._one("journal")
-        return self.journals[0]
-
-    @property
-    def body(self) -> SessionBody:
-        """The SESSION record: configuration, versions, strategies with their source, instruments, opening state."""
-        return read_session(self.journal.session_record().body or "")
-
-    @property
-    def id(self) -> str:
-        """The id of the session, which the column `session` of its tables has."""
-        return session_id(self.journal)
-
-    @property
-    def is_closed(self) -> bool:
-        """True if the session ended in order. A running or a killed one did not."""
-        return self.journal.closed
-
-    @property
-    def is_running(self) -> bool:
-        """True while a process writes the session."""
-        return is_locked(self.folder)
-
-    @property
-    def started(self) -> datetime:
-        """The time of the first record, in UTC."""
-        return utc_time(self.journal.session_record().time_ns)
-
-    @property
-    def ended(self) -> datetime:
-        """The time of the last record that was there when the session was opened, in UTC."""
-        return utc_time(next(self.journal.records(self.journal.last_seq)).time_ns)
-
     def refresh(self) -> "Session":
         """Return the same sessions as they are now."""
-        return Session(self.places, self.unreadable)
+        return Session(self.places, self.unreadable, self.copies)
 
     def follow(
         self,
         *,
         start: Moment | None = None,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         durable: bool = True,
         timeout_s: float | None = None,
     ) -> "RecordStream":
@@ -196,7 +138,7 @@ class Session(SessionTables):
         Raises:
             UntrustedSourceError: The strategies were recorded elsewhere.
             UnknownOverrideError: A setting or the strategy does not fit.
-            ValueError: Changes are given, and workers too.
+            ValueError: Changes are given, and workers too; or workers is below 1.
         """
         from replay.overrides import replacement_for
         from replay.parallel import replay_in_pieces
@@ -204,7 +146,7 @@ class Session(SessionTables):
 
         place = self._trusted("replay", trust_code=trust_code)
         seq, time_ns = self._until(until)
-        if workers != 1:
+        if whole_number(workers, 1, "workers") != 1:
             if overrides or strategy is not None:
                 raise ValueError("a replay with changes runs in one piece. What to do: leave out workers.")
             return replay_in_pieces(
@@ -258,12 +200,24 @@ class Session(SessionTables):
 
         return fidelity(self._decided("fidelity").folder, settings=model, on_try=on_try)
 
+    def quality(self) -> "DataQuality":
+        """Judge the session's market data: gaps, missing ids, repeats, crossed quotes, silence and lag, by stream.
+
+        Raises:
+            SeveralSessionsError: Several sessions are open.
+            DamagedJournalError: A segment cannot be read.
+        """
+        from analysis.data_quality import data_quality
+
+        self._one("quality")
+        return data_quality(self)
+
     def export(
         self,
         target: str | os.PathLike[str],
         *,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         start: Moment | None = None,
         end: Moment | None = None,
         on_progress: Progress | None = None,
@@ -301,8 +255,8 @@ class Session(SessionTables):
             path,
             from_seq=from_seq,
             to_seq=to_seq,
-            kinds=[Kind(str(kind).upper()) for kind in kinds] or None,
-            sources=list(sources) or None,
+            kinds=chosen_kinds(kinds) or None,
+            sources=chosen_sources(sources) or None,
             on_progress=on_progress,
         )
 
@@ -326,11 +280,11 @@ class Session(SessionTables):
 
         Raises:
             IncompleteSessionError: It is a slice.
+            ValueError: The method is unknown.
         """
-        from engine.lots import CostMethod
         from replay.study.pnl import session_pnl
 
-        return session_pnl(self._one("pnl_report").folder, CostMethod(method))
+        return session_pnl(self._one("pnl_report").folder, chosen_method(method))
 
     def summary(self) -> "SessionSummary":
         """Return the session's length, counts, end, time in each mode, figures of trading and P&L."""
@@ -344,6 +298,22 @@ class Session(SessionTables):
 
         self._one("figures")
         return session_figures(self, with_slippage=with_slippage)
+
+    def tear_sheet(self, *, benchmark: str = "", with_prices: bool = True) -> "SessionTearSheet":
+        """Return what the session came to: equity, ratios, trades, groups. `print` it, or `write` it as a page.
+
+        Args:
+            benchmark: The instrument to hold for comparison. Default: the one with the most fills.
+            with_prices: False leaves out slippage, prices and benchmark, which read all quotes.
+
+        Raises:
+            IncompleteSessionError: It is a slice.
+            JournalError: It is an import.
+        """
+        from analysis.session_tear_sheet import session_tear_sheet
+
+        self._decided("tear_sheet")
+        return session_tear_sheet(self, benchmark=benchmark, with_prices=with_prices)
 
     def _last_filled(self) -> str:
         filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows
@@ -376,23 +346,8 @@ class Session(SessionTables):
         Raises:
             JournalError: It is an import.
         """
-        from replay.resim.capture_session import refuse_import
+        from replay.imported_sessions import refuse_import
 
         place = self._one(what)
         refuse_import(self.journal)
         return place
-
-    def _one(self, what: str) -> SessionPlace:
-        if len(self.places) > 1:
-            raise SeveralSessionsError(
-                f"`{what}` is of one session, and {len(self.places)} are open. "
-                "What to do: choose one of `sessions`, or use a table or SQL, which cover all."
-            )
-        return self.places[0]
-
-    def __repr__(self) -> str:
-        if len(self.places) > 1:
-            left_out = f", {len(self.unreadable)} unreadable" if self.unreadable else ""
-            return f"<{len(self.places)} sessions, {self.folders[0].name} to {self.folders[-1].name}{left_out}>"
-        end = "closed" if self.is_closed else "not closed"
-        return f"<session {self.id}, {self.journal.last_seq + 1:,} records, {end}>"

@@ -8,7 +8,7 @@ from analysis.session_row import SessionRow, session_row
 from analysis.sql_session import session_id
 from engine.mode_shares import ModeSummary
 from journal.reader import Journal
-from replay.resim.capture_session import is_import
+from replay.imported_sessions import is_import
 from replay.study.mode_shares import session_mode_shares
 from replay.study.performance import Performance, session_performance
 from replay.study.pnl import Grouping, SessionPnl, pnl_table, session_pnl

@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis import sql_session
+from analysis.choices import check_instrument, chosen_kinds, chosen_sources, whole_number
 from analysis.sql_session import SqlView
 from analysis.table import Table
 from analysis.user_frames import arrow_table
@@ -20,10 +21,11 @@ from engine.model import ONLY
 from journal.reader import Journal
 from journal.record import Kind
 from journal.trust_key import trust_key
-from replay.moments import SECOND_NS, nanoseconds, parse_moment
+from replay.moments import SECOND_NS, UnknownMomentError, nanoseconds, parse_moment
 
 Moment = int | str | datetime  # a record's seq; or a time: time_ns, "13:45:10", an ISO text, a datetime
 WEEK_NS = 7 * 86_400 * SECOND_NS
+BAR_NS_MAX = 3660 * 86_400 * SECOND_NS  # ten years
 MONDAY_NS = 4 * 86_400 * SECOND_NS  # 1970-01-05
 BARS = f"""
 WITH lengths AS (
@@ -62,8 +64,8 @@ class SessionPlace(NamedTuple):
         return b"" if self.source else trust_key()
 
 
-class UnreadableSession(NamedTuple):
-    """A session of an opened folder that was left out, and why."""
+class LeftOutSession(NamedTuple):
+    """A session that was not opened with the others, and why."""
 
     name: str  # its folder, or its address in an archive
     reason: str
@@ -76,22 +78,32 @@ class UnreadableSessionWarning(UserWarning):
     """A folder was opened without the sessions in it that cannot be read; `Session.unreadable` names them."""
 
 
+class SessionCopyWarning(UserWarning):
+    """A session is in two of the opened folders and counts once; `Session.copies` names the folder left out."""
+
+
 class SessionTables:
     """The tables of one session or several. Every row names its session in the column `session`."""
 
-    def __init__(self, places: Sequence[SessionPlace], unreadable: Sequence[UnreadableSession] = ()) -> None:
+    def __init__(
+        self,
+        places: Sequence[SessionPlace],
+        unreadable: Sequence[LeftOutSession] = (),
+        copies: Sequence[LeftOutSession] = (),
+    ) -> None:
         """Open sessions by their folders, with the records that are there now.
 
         Args:
             places: The sessions.
             unreadable: Sessions of the same folder that cannot be read, and are left out.
+            copies: Copies of these sessions that are left out.
 
         Raises:
             JournalError: A session cannot be read.
         """
         assert places, "the caller found one"
         self.places = tuple(places)
-        self.unreadable = tuple(unreadable)
+        self.unreadable, self.copies = tuple(unreadable), tuple(copies)
         self.journals = tuple(Journal.open(place.folder) for place in places)
 
     @property
@@ -178,11 +190,15 @@ class SessionTables:
             instrument: A symbol, of the venue or the user's own, or `venue:symbol`. Default: all.
             start: The first record or time.
             end: The last record or time.
+
+        Raises:
+            UnknownInstrumentError: No open session has the instrument.
+            UnknownMomentError: A text is no moment, or the last one is before the first one.
         """
         return self._market("quotes", instrument, start, end)
 
     def trades(self, instrument: str = "", *, start: Moment | None = None, end: Moment | None = None) -> Table:
-        """Return the market's trades as decoded, in order of arrival. Args as of `quotes`."""
+        """Return the market's trades as decoded, in order of arrival. Args and errors as of `quotes`."""
         return self._market("trades", instrument, start, end)
 
     def bars(
@@ -195,16 +211,22 @@ class SessionTables:
             instrument: A symbol, of the venue or the user's own, or `venue:symbol`. Default: all.
             start: The first record or time.
             end: The last record or time.
+
+        Raises:
+            UnknownInstrumentError: No open session has the instrument.
+            ValueError: The length is no whole number of seconds.
         """
+        length_ns = whole_number(seconds, 1, "the length of a bar in seconds") * SECOND_NS
+        if length_ns > BAR_NS_MAX:
+            raise ValueError(f"bars of {seconds} s are too long. What to do: give at most {BAR_NS_MAX // SECOND_NS} s")
         trades = self._market("trades", instrument, start, end)
-        length_ns = int(seconds) * SECOND_NS
         return Table(lambda: self._connection, BARS.format(trades=trades.query), (length_ns, length_ns, *trades.values))
 
     def records(
         self,
         *,
-        kinds: Collection[Kind | str] = (),
-        sources: Collection[str] = (),
+        kinds: Kind | str | Collection[Kind | str] = (),
+        sources: str | Collection[str] = (),
         start: Moment | None = None,
         end: Moment | None = None,
     ) -> Table:
@@ -215,11 +237,15 @@ class SessionTables:
             sources: Sources of records. Default: all.
             start: The first record or time.
             end: The last record or time.
+
+        Raises:
+            UnknownMomentError: A text is no moment, or the last one is before the first one.
+            ValueError: A kind is unknown.
         """
         found = self._between("SELECT * FROM records", start, end)
         if kinds:
-            found = found.where("list_contains(?, kind)", [str(Kind(str(kind).upper())) for kind in kinds])
-        return found.where("list_contains(?, source)", list(sources)) if sources else found
+            found = found.where("list_contains(?, kind)", sorted(map(str, chosen_kinds(kinds))))
+        return found.where("list_contains(?, source)", sorted(chosen_sources(sources))) if sources else found
 
     def sql(self, query: str, /, *values: Any, **frames: Any) -> Table:
         """Return the result of a query over the views, and over tables of the caller by their names.
@@ -248,16 +274,20 @@ class SessionTables:
         found = self._between(f"SELECT * FROM {view}", start, end)
         if not instrument or instrument == ONLY:
             return found
+        check_instrument(instrument, self.journals)
         return found.where(_IS_INSTRUMENT, instrument, instrument, instrument)
 
     def _between(self, query: str, start: Moment | None, end: Moment | None) -> Table:
         """Return the rows of a query between two moments, both included."""
         found = Table(lambda: self._connection, query)
+        bounds: dict[str, int] = {}
         for moment, sign in ((start, ">="), (end, "<=")):
             if moment is not None:
                 seq, time_ns = self.moment(moment)
                 column, value = ("time_ns", time_ns) if seq is None else ("seq", seq)
                 found = found.where(f"{column} {sign} ?", value)
+                if value is not None and value < bounds.setdefault(column, value):
+                    raise UnknownMomentError(f"the end {end!r} is before the start {start!r}")
         return found
 
     def moment(self, moment: Moment) -> tuple[int | None, int | None]:

@@ -23,7 +23,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis import market_rows
+from analysis import market_functions
 from analysis.read_only_thread import read_only
 from engine.order_terms import TERMS
 from journal.arrow_codec import SCHEMA
@@ -142,7 +142,7 @@ def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
             connection.execute(f"CREATE TABLE tail_{index} AS FROM arrow_tail")
             connection.unregister("arrow_tail")
             parts.append(_session_select(name, f"tail_{index}"))
-    market_rows.register(connection, journals)
+    market_functions.register(connection, journals)
     for macro in macros():
         connection.execute(f"CREATE MACRO {macro}")
     try:

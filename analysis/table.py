@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from analysis import sql_session
+from analysis.choices import whole_number
 from analysis.result_text import cell_text
 from analysis.sql_session import BATCH_ROWS, NO_FRAMES, Frames, SqlResult
 
@@ -63,8 +64,12 @@ class Table:
         return self._derived(f"SELECT * FROM {self._inner} ORDER BY {', '.join(columns)}")
 
     def head(self, rows: int = 5) -> "Table":
-        """Return the first rows."""
-        return self._derived(f"SELECT * FROM {self._inner} LIMIT {int(rows)}")
+        """Return the first rows.
+
+        Raises:
+            ValueError: The number is negative or not whole.
+        """
+        return self._derived(f"SELECT * FROM {self._inner} LIMIT {whole_number(rows, 0, 'the number of rows')}")
 
     def select(self, *columns: str) -> "Table":
         """Return some columns: names, or SQL expressions such as `price * quantity AS value`."""

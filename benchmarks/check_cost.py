@@ -29,8 +29,8 @@ from engine.session_record import (
 )
 from journal.reader import Journal
 from replay.replay import replay_session
+from replay.resim.measured_latency import measure_latency
 from replay.resim.resimulate import ResimOptions, resimulate
-from replay.resim.venue_model import measure_latency
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 from verbatim.warmup import warm

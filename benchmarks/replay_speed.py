@@ -36,8 +36,8 @@ def resimulate_it(folder: Path, into: Path, *, modelled: bool) -> str:
     """Resimulate without a change, exactly or by the simulated venue, and write the journal."""
     from engine.session_record import read_session
     from journal.reader import Journal
+    from replay.resim.measured_latency import measure_latency
     from replay.resim.resimulate import ResimOptions, resimulate
-    from replay.resim.venue_model import measure_latency
 
     journal = Journal.open(folder)
     body = read_session(journal.session_record().body or "")

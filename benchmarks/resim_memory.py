@@ -18,12 +18,12 @@ from resim_peers import STRATEGIES, session
 
 def one(folder: Path) -> None:
     from engine.session_context import SessionContext
+    from engine.sim.venue_model import VenueModel
     from journal.reader import Journal
     from replay.overrides import with_strategy
     from replay.resim.capture_session import session_from_capture
     from replay.resim.resimulate import ResimOptions, resimulate_decisions
     from replay.resim.timeline import RowSpan, Timeline
-    from replay.resim.venue_model import VenueModel
     from verbatim.strategy_files import read_strategy
 
     journal = Journal.open(folder)

@@ -106,13 +106,13 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     from engine.market import rows as r
     from engine.session_context import SessionContext
     from engine.sim.exchange.venue_books import VenueBooks
+    from engine.sim.venue_model import VenueModel, with_settings
     from journal.reader import Journal
     from journal.record import Kind, Record
     from replay.overrides import apply_overrides, with_strategy
     from replay.resim.capture_session import session_from_capture
     from replay.resim.resimulate import ResimOptions, resimulate_decisions
     from replay.resim.timeline import RowSpan, Timeline
-    from replay.resim.venue_model import VenueModel, with_settings
     from replay.study.performance import measure_performance
     from verbatim.strategy_files import read_strategy
 

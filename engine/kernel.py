@@ -20,10 +20,10 @@ from engine.bodies import CheckpointBody, NoteLevel
 from engine.errors import CoreError
 from engine.handlers.begin_cooldowns import begin_cooldowns
 from engine.handlers.carry_day import name_stale, opening_after
-from engine.handlers.margin_settings import begin_contracts
 from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.loss_levels import refresh_levels
+from engine.handlers.margin_settings import begin_contracts
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
@@ -275,6 +275,21 @@ class Kernel:
             state.account = fold(
                 state.account, change, Stamp(record.seq, record.time_ns), self.session.reducer_settings
             )
+
+    def rebuild_frames(self, state: State, records: Sequence[Record]) -> None:
+        """Fold stream frames of one source in a row, as `rebuild` folds each."""
+        assert records[0].seq == state.seq + 1, (records[0].seq, state.seq)
+        disable(state)
+        state.quiet_parts = ()
+        while records:
+            batch = Batch(records, until_ns=None)
+            applied = apply(self.session, state, batch)
+            while batch.rows is not None and batch.row < len(batch.rows):  # past a record that triggered something
+                applied = apply(self.session, state, batch)
+            folded = count_inputs(state, batch, 0, has_effect=applied.has_effect)
+            if not folded:
+                self.rebuild(state, records[0])
+            records = records[len(folded) or 1 :]
 
 
 def rebuilder_of(record: Record) -> Kernel:

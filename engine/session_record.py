@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.model import Instrument, RateLimits
+from engine.paper_settings import PaperSettings
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     NO_LIMITS,
@@ -102,10 +103,10 @@ class RiskSettings(msgspec.Struct, frozen=True):
     """Limits. A limit of 0 is not set. Notional limits are in the instrument's quote asset."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
-        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument",
-        "strategy", "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day",
-        "cooldown", "hours", "sharing", "self_trade", "equity_drift_max", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max", "counts_fills", "margin",
+        "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument", "strategy",
+        "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day", "hours",
+        "cooldown", "sharing", "self_trade", "equity_drift_max", "counts_fills", "placements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max", "margin",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -138,7 +139,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     placements_per_minute_max: int = 0  # orders that only reduce a position pass
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
-    counts_fills: bool = False  # proceeds of fills, and locks of ended orders, are free before the venue reports it
+    counts_fills: bool = False  # rule `balance`: fills' proceeds and ended orders' locks are free before a report
     margin: MarginSettings = MarginSettings()  # of contracts
 
 
@@ -173,9 +174,8 @@ class EngineSettings(msgspec.Struct, frozen=True):
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
-        "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns", "access_halt_refusals",
-        "events_kept",
-        "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
+        "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns",
+        "access_halt_refusals", "events_kept", "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
         "reporting_currency", "pnl_mark", "order_lists", "protection_on_stop",
     })  # fmt: skip
 
@@ -198,8 +198,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
     # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
-    # lines at `pnl_mark`, as reported; amounts without a rate get the first one known. 5: the ledger keeps fill ids. 6:
-    # the ledger has the P&L and the fundings of contracts, so the balances that they settle in are compared too
+    # lines at `pnl_mark`, as reported; first known rates count. 5: fill ids in the ledger. 6: flows of contracts in it
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off
@@ -368,7 +367,7 @@ class Resimulated(msgspec.Struct, frozen=True):
 class SessionBody(msgspec.Struct, frozen=True):
     """The body of a SESSION record: everything that a replay needs to start."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety", "read_only"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"rules", "safeguards", "safety", "read_only", "paper"})
 
     session: str  # 8 base32 characters, drawn once by the shell
     started_ns: int
@@ -389,6 +388,7 @@ class SessionBody(msgspec.Struct, frozen=True):
     safeguards: SafeguardSettings = SafeguardSettings()
     safety: SafetySettings = SafetySettings()
     read_only: bool = False  # nothing that changes the venue is requested: a dry run, or an account that is watched
+    paper: PaperSettings | None = None  # of a session whose account is simulated beside a real market
     schema: int = SCHEMA  # of the names in the records: engine/upcast.py
 
 

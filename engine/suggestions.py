@@ -9,7 +9,7 @@ LIKENESS_MIN = 0.75  # of 1: two transposed letters of four; BTCUSDT and ETHUSDT
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names that are most like a name, the likeliest first. Case does not matter."""
-    by_folded = {each.casefold(): each for each in sorted(known)}
+    by_folded = {str(each).casefold(): str(each) for each in sorted(known)}
     folded = get_close_matches(name.casefold(), by_folded, n=NEAR_MAX, cutoff=LIKENESS_MIN)
     return [by_folded[each] for each in folded]
 

@@ -25,11 +25,6 @@ from journal.private_files import make_folder
 LOCK = "lock"
 
 
-def is_address(session: str) -> bool:
-    """Return True for the URI of an archive, as opposed to a session's path or id."""
-    return "://" in session
-
-
 def session_name(address: str) -> str:
     """Return the session's folder name in an archive's address, for display."""
     return address.partition("?")[0].rstrip("/").rpartition("/")[2]

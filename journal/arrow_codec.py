@@ -15,9 +15,11 @@ from functools import lru_cache
 from itertools import accumulate, repeat
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 from msgspec.structs import astuple
 
+from journal.arrow_arrays import integers, numbers, texts
 from journal.record import Kind, Record
 
 SCHEMA = pa.schema(
@@ -68,8 +70,9 @@ def _build_head() -> _Head:
 
     Its batch has rows and nulls in every column, because Arrow omits fields that have their default value.
     """
-    row = ([1], [1], [None], ["a"], ["a"], [None], [None], [None], [None], [None])
-    columns = [pa.array(values, field.type) for values, field in zip(row, SCHEMA, strict=True)]
+    number, text = integers(np.ones(1, np.int64)), texts(["a"])
+    given = {"seq": number, "time_ns": number, "kind": text, "source": text}
+    columns = [given.get(field.name) or pa.nulls(1, field.type) for field in SCHEMA]
     batch = pa.record_batch(columns, schema=SCHEMA)
     message = batch.serialize().to_pybytes()
     prefix = 8  # the continuation mark and the length of the flatbuffer
@@ -231,9 +234,9 @@ def _values(column: pa.Array) -> Any:
         return repeat(None, len(column))
     if isinstance(column, pa.DictionaryArray):
         return _decode_words(column, column.dictionary.to_pylist())
-    if column.null_count:
+    if column.null_count or not pa.types.is_integer(column.type):
         return column.to_pylist()
-    return column.to_numpy(zero_copy_only=False).tolist()  # faster than Arrow's to_pylist
+    return numbers(column).tolist()  # faster than Arrow's to_pylist
 
 
 def _decode_words(column: pa.DictionaryArray, words: list[Any]) -> Iterable[Any]:

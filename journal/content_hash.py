@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from journal.arrow_arrays import flags, numbers
 from journal.arrow_codec import SCHEMA
 
 BLOCK_ROWS = 16_384  # a segment's rows are hashed in blocks of this size
@@ -30,18 +30,17 @@ class ContentHash:
             nulls = column.null_count
             self._hash.update(f"{name}:{len(column)}:{nulls};".encode())
             if 0 < nulls < len(column):
-                self._hash.update(np.packbits(column.is_valid().to_numpy(zero_copy_only=False)).tobytes())
+                self._hash.update(np.packbits(flags(column.is_valid())).tobytes())
             values = column.drop_null() if nulls else column
             if pa.types.is_integer(column.type):
-                self._hash.update(values.to_numpy().astype("<i8", copy=False).tobytes())
+                self._hash.update(numbers(values).astype("<i8", copy=False).tobytes())
             elif len(values):
                 self._add_texts(values)
 
     def _add_texts(self, values: pa.Array) -> None:
-        lengths = pc.binary_length(values).to_numpy().astype("<i8")
-        self._hash.update(lengths.tobytes())
         _, offsets, data = values.buffers()
         ends = np.frombuffer(offsets, "<i4")[values.offset : values.offset + len(values) + 1]
+        self._hash.update(np.diff(ends).astype("<i8").tobytes())
         if data is not None:
             self._hash.update(memoryview(data)[int(ends[0]) : int(ends[-1])])
 

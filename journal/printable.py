@@ -10,6 +10,15 @@ _UNFIT = re.compile(
 )
 
 
+def in_one_line(text: str) -> str:
+    r"""Return a text whose line breaks, tabs and runs of spaces are single spaces.
+
+    >>> in_one_line("lunch\n  break")
+    'lunch break'
+    """
+    return " ".join(text.split())
+
+
 def printable(text: str, limit: int | None = None) -> str:
     r"""Return a text with each unfit character as its JSON escape, so that JSON stays JSON.
 

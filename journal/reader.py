@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from journal.arrow_arrays import numbers
 from journal.arrow_codec import SCHEMA, to_records
 from journal.checksums import CHECKSUMS, read_checksums
 from journal.content_hash import CHAIN_START
@@ -56,7 +57,7 @@ class _OpenSegment:
 
     def seq_at(self, time_ns: int) -> int:
         """Return the last record at or before this session time, or first_seq - 1."""
-        times = [batch.column(1).to_numpy() for batch in self._batches]
+        times = [numbers(batch.column(1)) for batch in self._batches]
         return self.first_seq - 1 + int(np.searchsorted(np.concatenate(times), time_ns, side="right"))
 
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from journal.arrow_arrays import numbers, texts
 from journal.arrow_codec import SCHEMA
 from journal.content_hash import hash_rows
 from journal.errors import DamagedJournalError
@@ -83,8 +83,10 @@ class RowFilter(NamedTuple):
 
     def mask(self, batch: pa.RecordBatch) -> pa.BooleanArray:
         """Return the mask of the rows with selected kinds and sources."""
+        import pyarrow.compute as pc  # compute takes 50 ms to import
+
         masks = [
-            pc.is_in(batch.column(name), value_set=pa.array(sorted(values), pa.string()))
+            pc.is_in(batch.column(name), value_set=texts(sorted(values)))
             for name, values in (("kind", self.kinds), ("source", self.sources))
             if values is not None
         ]
@@ -169,7 +171,7 @@ class SealedSegment:
         group_count = bisect_right(range(len(self._rows)), time_ns, key=self._time_ns)
         if not group_count:
             return self.footer.first_seq - 1
-        times = self._group(group_count - 1, ("time_ns",)).column(0).to_numpy()
+        times = numbers(self._group(group_count - 1, ("time_ns",)).column(0))
         before: int = self.footer.first_seq - 1 + sum(self._rows[: group_count - 1])
         return before + int(np.searchsorted(times, time_ns, side="right"))
 
@@ -229,6 +231,8 @@ def _check_words(table: pa.Table) -> None:
     Raises:
         ValueError: A row points beyond its dictionary.
     """
+    import pyarrow.compute as pc  # as above
+
     for column in table.columns:
         for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
             if len(chunk) and pc.max(chunk.indices).as_py() >= len(chunk.dictionary):

@@ -58,3 +58,8 @@ def _parse_start(text: str) -> datetime | None:
         return datetime.strptime(text, _START).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def is_address(session: str) -> bool:
+    """Return True for the URI of an archive, as opposed to a session's path or id."""
+    return "://" in session

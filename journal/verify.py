@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from journal.arrow_arrays import flags, numbers, texts
 from journal.arrow_codec import SCHEMA
 from journal.checksums import CHECKSUMS, read_checksums
 from journal.content_hash import CHAIN_START, hash_rows
@@ -31,7 +32,7 @@ from journal.segments import UNREADABLE, SealedSegment, first_line, first_seqs, 
 from journal.signing import is_signature_valid
 
 _REQUIRED = ("seq", "time_ns", "kind", "source")
-_KINDS = pa.array([kind.value for kind in Kind])
+_KINDS = texts([kind.value for kind in Kind])
 
 
 class VerifyReport(msgspec.Struct):
@@ -210,10 +211,10 @@ def _check_rows(result: _SegmentCheck, where: str, batch: pa.RecordBatch) -> Non
     if missing := [name for name in _REQUIRED if column[name].null_count]:
         result.problem(f"{', '.join(missing)} missing in some rows", where=where)
         return
-    seqs: Any = column["seq"].to_numpy()
+    seqs: Any = numbers(column["seq"])
     if not np.array_equal(seqs, np.arange(result.next_seq, result.next_seq + len(seqs))):
         result.problem(f"the sequence is broken after record {result.next_seq - 1}", where=where)
-    times: Any = column["time_ns"].to_numpy()
+    times: Any = numbers(column["time_ns"])
     if (np.diff(times) < 0).any() or (result.ends_ns is not None and times[0] < result.ends_ns):
         result.problem("session time falls", where=where)
     if not _has_exactly_one(column["payload"], column["body"]):
@@ -226,8 +227,7 @@ def _check_rows(result: _SegmentCheck, where: str, batch: pa.RecordBatch) -> Non
 
 
 def _has_exactly_one(payload: pa.Array, body: pa.Array) -> bool:
-    one: Any = payload.is_valid().to_numpy(zero_copy_only=False) ^ body.is_valid().to_numpy(zero_copy_only=False)
-    return bool(one.all())
+    return bool((flags(payload.is_valid()) ^ flags(body.is_valid())).all())
 
 
 # ---- the segments together -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from engine.session_context import SessionContext
 from engine.venues.venue import Venue
 from journal import caches
+from journal.arrow_arrays import flags, numbers, texts
 from journal.record import Kind
 from journal.segments import RowFilter, SealedSegment
 from replay.snapshots import code_digest
@@ -117,7 +118,7 @@ def build_projection(batches: Batches, context: SessionContext) -> Projection:
     plain = rows[:, SEQ]
     parts = [np.empty(0, np.int64)]
     for batch in batches(OUTSIDE_KINDS, ("seq",)):
-        seqs = batch.column("seq").to_numpy()
+        seqs = numbers(batch.column("seq"))
         index = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
         parts.append(seqs[plain[index] != seqs] if len(plain) else seqs)
     ends = np.flatnonzero(rows[:, LAST]) + 1
@@ -129,8 +130,8 @@ def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) ->
     """Decode FEED records into the rows of their plain stream messages."""
     parts: list[Rows] = [np.empty((0, COLUMNS), np.int64)]
     for batch in batches:
-        seqs, times = batch.column("seq").to_numpy(), batch.column("time_ns").to_numpy()
-        plain = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
+        seqs, times = numbers(batch.column("seq")), numbers(batch.column("time_ns"))
+        plain = flags(batch.column("meta").is_null())
         sources, payloads = batch.column("source"), batch.column("payload").to_pylist()
         parts += decode_messages(
             context, sources=sources, payloads=payloads, seqs=seqs, times_ns=times, are_plain=plain
@@ -148,7 +149,7 @@ def decode_messages(
     are_plain: NDArray[np.bool_],
 ) -> Iterator[Rows]:
     """Yield the rows of messages, given as columns of FEED records. Those that are not plain have no rows."""
-    names = sources if isinstance(sources, pa.Array) else pa.array(sources, pa.string())
+    names = sources if isinstance(sources, pa.Array) else texts(sources)
     for venue, begin, end in _venue_runs(names, are_plain, context):
         at = begin
         while at < end:
@@ -166,7 +167,7 @@ def _venue_runs(
 ) -> Iterator[tuple[Venue, int, int]]:
     """Yield each run of plain records in a row whose sources use one venue: its first record, and one past its last."""
     coded = sources if pa.types.is_dictionary(sources.type) else sources.dictionary_encode()
-    codes = coded.indices.to_numpy()
+    codes = numbers(coded.indices)
     venues: list[Venue] = []
     place_of = np.full(len(coded.dictionary) + 1, -1, np.int64)
     for code in np.unique(codes).tolist():  # a filtered batch keeps the names that it does not use

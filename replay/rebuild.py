@@ -3,11 +3,13 @@
 So the engine's state at any moment can be read from any journal, including one from another machine.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import CoreError
 from engine.kernel import Kernel, rebuilder_of
 from engine.state.session_state import State
+from journal.frame_runs import group_frames
 from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -62,17 +64,27 @@ def _fold(
     if state.seq >= last:
         return next(iter(journal.records(last, last)), first)
     record = first
-    for record in journal.records(state.seq + 1, last):
+    progress_seq = state.seq
+    for run in group_frames(journal.records(state.seq + 1, last)):
+        record = run[-1]
         input_hash = state.input_hash if record.kind is Kind.CHECKPOINT else b""
         try:
-            kernel.rebuild(state, record)
+            fold_run(kernel, state, run)
         except Exception as error:
-            raise CoreError(
-                f"record {record.seq} ({record.kind} of {record.source}) cannot be folded: {error}"
-            ) from error
+            which = f"record {record.seq}" if len(run) == 1 else f"one of records {run[0].seq} to {record.seq}"
+            raise CoreError(f"{which} ({record.kind} of {record.source}) cannot be folded: {error}") from error
         if input_hash and every is not None and record.seq - written_seq >= every:
             snapshots.write_snapshot(journal.folder, first, state, input_hash)
             written_seq = record.seq
-        if on_progress is not None and not record.seq % PROGRESS_RECORDS:
+        if on_progress is not None and record.seq - progress_seq >= PROGRESS_RECORDS:
+            progress_seq = record.seq
             on_progress(record.seq, last)
     return record
+
+
+def fold_run(kernel: Kernel, state: State, run: Sequence[Record]) -> None:
+    """Fold a run of `group_frames`."""
+    if len(run) == 1:
+        kernel.rebuild(state, run[0])
+    else:
+        kernel.rebuild_frames(state, run)

@@ -33,6 +33,7 @@ from engine.record_codec import (
 )
 from engine.session_context import SessionContext
 from engine.venues.venue import Venue
+from journal.printable import in_one_line
 from journal.record import Kind, Record, canonical, plain
 
 MICROSECOND_NS = 1_000
@@ -263,9 +264,8 @@ def _timer(record: Record) -> str:
 
 def _command(record: Record) -> str:
     command = read_command(record.body or "")
-    return " ".join(
-        word for word in (command.command, f"by {command.by}" if command.by else "", command.reason) if word
-    )
+    by = f"by {command.by}" if command.by else ""
+    return in_one_line(f"{command.command} {by} {command.reason}")
 
 
 def _note(record: Record) -> str:

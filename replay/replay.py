@@ -7,7 +7,7 @@ No socket may be opened meanwhile (replay/network_guard.py).
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,6 +25,7 @@ from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from journal.errors import JournalError
+from journal.frame_runs import group_frames
 from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -39,7 +40,6 @@ from replay.record_text import FrameDecoder
 from replay.recorded_digests import digests_as_of
 
 PROGRESS_RECORDS = 1_000
-GROUP_RECORDS_MAX = 512  # frames handed to the step at once
 Step = Callable[[State, Batch], StepResult]
 StepWrapper = Callable[[Step], Step]
 AtCheckpoint = Callable[[State, Record], None]  # a state right after its CHECKPOINT, which is the one recorded
@@ -277,26 +277,6 @@ class SessionReplay:
 def records_of(outputs: Sequence[Output]) -> list[Record]:
     """Return the records of a step's outputs, as the journal has them."""
     return [output.record for output in outputs] if outputs else []
-
-
-def group_frames(records: Iterator[Record]) -> Iterator[list[Record]]:
-    """Yield the records in order: stream frames of one source in groups, all others alone."""
-    run: list[Record] = []
-    feed, source = Kind.FEED, ""
-    for record in records:
-        if record.kind is feed and record.meta is None:
-            if record.source != source or len(run) == GROUP_RECORDS_MAX:
-                if run:
-                    yield run
-                run, source = [], record.source
-            run.append(record)
-            continue
-        if run:
-            yield run
-            run = []
-        yield [record]
-    if run:
-        yield run
 
 
 def _core_failure(record: Record, error: CoreError) -> Difference:

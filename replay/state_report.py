@@ -14,6 +14,7 @@ from engine.state.positions import unvalued_text
 from engine.state.protection import ProtectedBy, holds_stop, protected_by
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
+from journal.printable import in_one_line
 from journal.record import Record, plain
 from replay.record_text import time_text
 
@@ -223,7 +224,7 @@ def state_lines(report: dict[str, Any]) -> list[str]:
     """Format a report of `describe_state` for people."""
     mode, record = report["mode"], report["record"]
     last = f"{record['kind']} of {record['source']}"
-    reasons = f": {'; '.join(mode['reasons'])}" if mode["reasons"] else ""
+    reasons = f": {in_one_line('; '.join(mode['reasons']))}" if mode["reasons"] else ""
     return [
         f"session {report['session']} after record {report['seq']} ({last}) at {time_text(report['time_ns'])} UTC",
         f"mode        {mode['mode']}{reasons}",

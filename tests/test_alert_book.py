@@ -12,6 +12,7 @@ from tiers import first_is_quick
 from verbatim.alerts.alert_book import (
     ATTEMPTS_MAX,
     CHANNEL_FAILING,
+    FOLDER_MISSING,
     OPEN_MAX,
     AlertBook,
     AlertPolicy,
@@ -38,7 +39,12 @@ NOON = int(datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp())  # a Monday
 MINUTE = 60
 HALTED = Finding("halted", "", Severity.CRITICAL, "balance drift")
 LINK = Finding("link_down", "x.market.0", Severity.WARNING, "the connection is down")
-RULES = {"link_down": RulePolicy(hold_ns=30 * SECOND_NS, repeat_ns=0), "halted": RulePolicy(repeat_ns=600 * SECOND_NS)}
+RULES = {
+    "link_down": RulePolicy(hold_ns=30 * SECOND_NS, repeat_ns=0),
+    "halted": RulePolicy(repeat_ns=600 * SECOND_NS),
+    "process_gone": RulePolicy(ends_together=True),
+    FOLDER_MISSING: RulePolicy(hold_ns=60 * SECOND_NS),
+}
 
 
 def alarm(seq: int, text: str = "look here", about: str = "") -> Finding:
@@ -117,6 +123,29 @@ def test_an_alert_is_reported_repeated_and_resolved(tmp_path: Path) -> None:
     assert d.whys() == [("halted", "resolved")]
     assert d.see(seconds=2000).whys() == []
     assert d.book.state.alerts == {}
+
+
+def test_the_death_of_an_older_session_lasts_until_the_trader_is_back(tmp_path: Path) -> None:
+    """A trader that starts again and dies at once is not back, so no message says that it is."""
+    gone = {name: Finding("process_gone", name, Severity.CRITICAL, f"{name} is gone") for name in ("s1", "s2")}
+    d = desk(tmp_path)
+    d.see(gone["s1"], seconds=5).see(session="s2", seconds=4)
+    d.see(gone["s2"], session="s2", seconds=100)
+    assert d.whys() == [("process_gone", "new"), ("process_gone", "new")]
+    d.crash().see(gone["s2"], session="s2", seconds=100)
+    assert d.whys() == []
+    d.see(session="s3", seconds=12)
+    assert d.whys() == [("process_gone", "resolved"), ("process_gone", "resolved")]
+
+
+def test_a_folder_that_stays_away_is_reported(tmp_path: Path) -> None:
+    d = desk(tmp_path)
+    for failure in [""] + ["there is no folder"] * 59 + [""] * 20 + ["there is no folder"] * 62 + [""] * 20:
+        found = [Finding(FOLDER_MISSING, "", Severity.WARNING, failure)] if failure else []
+        d.do(d.book.observe_watcher(d.now_ns, folder_findings=found))
+        d.do(d.book.plan(d.now_ns))
+        d.now_s += 1
+    assert d.whys() == [(FOLDER_MISSING, "new"), (FOLDER_MISSING, "resolved")]
 
 
 def test_a_condition_must_hold_for_its_time(tmp_path: Path) -> None:
@@ -470,11 +499,11 @@ def test_one_watcher_writes_a_log_and_others_may_append(tmp_path: Path) -> None:
     with pytest.raises(AlertLogError, match="another watcher writes"):
         AlertLog(d.path, is_watcher=True)
     other = AlertLog(d.path)
-    other.append(AlertBook(d.policy, read_state(d.path)).acknowledge([1], d.now_ns, by="me", note=""))
+    other.append(AlertBook(d.policy, read_state(d.path).state).acknowledge([1], d.now_ns, by="me", note=""))
     [acknowledged] = d.log.append([])
     d.book.state.fold(acknowledged)
     assert d.book.state.alerts[1].acknowledged_by == "me"
-    assert read_state(d.path).alerts[1].is_acknowledged
+    assert read_state(d.path).state.alerts[1].is_acknowledged
 
 
 def test_lines_that_are_no_events_are_counted_and_ignored(tmp_path: Path) -> None:
@@ -486,7 +515,8 @@ def test_lines_that_are_no_events_are_counted_and_ignored(tmp_path: Path) -> Non
     assert d.log.unreadable == 3
     d.see(HALTED, seconds=20)
     assert [event.__struct_config__.tag for event in AlertLog(d.path).read()][:3] == ["watching", "opened", "sending"]
-    assert list(read_state(d.path).alerts) == [1]
+    logged = read_state(d.path)
+    assert (list(logged.state.alerts), logged.unreadable) == ([1], 3)
     assert d.path.stat().st_mode & 0o077 == 0
 
 

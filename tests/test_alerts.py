@@ -26,6 +26,7 @@ from verbatim.alerts.channels import make_heartbeat, make_senders
 from verbatim.alerts.watched_sessions import WatchedSessions
 from verbatim.alerts.watcher import Watcher
 from verbatim.cli import main
+from verbatim.run_mark import RunMark, failed_runs, marked_run
 from verbatim.testing import VirtualSession
 
 FAST = {"poll_s": "0.1", "clear_s": 0}
@@ -185,7 +186,7 @@ def test_a_log_that_cannot_be_written_stops_no_alert_and_is_reported(begin: Chec
             signal.signal(signal.SIGXFSZ, ignored)
         running.observe_once()
         assert running.log_failure == ""
-        assert [alert.finding.rule for alert in read_state(log).alerts.values()] == ["halted", "log_failing"]
+        assert [alert.finding.rule for alert in read_state(log).state.alerts.values()] == ["halted", "log_failing"]
         running._close()
     session.stop()
 
@@ -240,6 +241,68 @@ def test_a_trial_reaches_the_channel_and_a_failure_is_the_exit_code(tmp_path: Pa
     assert invoke("test").exit_code == 3, "there is no channel without a configuration"
 
 
+def test_a_watcher_waits_for_the_folder_of_the_first_session(
+    begin: CheckedSessions, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Started at boot, before the first session, and its folder lost for a while: it prints that and continues."""
+    session = begin(CalmVenue(), "once").run(2)
+    root, away = root_of(session), tmp_path / "away"
+    root.rename(away)
+    with hook_server() as server, watcher(config_of(server), root, tmp_path / "alerts.jsonl") as running:
+        await_true(lambda: running._sessions.failure != "")
+        away.rename(root)
+        assert received(server)[0][:2] == ("session_began", "new")
+        assert running._sessions.failure == ""
+        root.rename(away)
+        await_true(lambda: running._sessions.failure != "")
+    session.stop()
+    lines = [line for line in "".join(capfd.readouterr()).splitlines() if f"{root}" in line and "ing" in line]
+    assert ["there is no folder" in line for line in lines] == [True, False, True], lines
+
+
+def test_a_run_that_fails_is_reported_until_a_session_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First the configuration cannot be read, then the key is missing; another account's mark stays."""
+    monkeypatch.delenv("VERBATIM_API_KEY", raising=False)
+    journals, config = tmp_path / "journals", tmp_path / "trader.toml"
+    config.write_text("[session\n")
+
+    def run() -> str:
+        ended = CliRunner().invoke(main, ["run", str(config), "--journals", str(journals)])
+        assert ended.exit_code == 3, ended.output
+        return ended.stderr.strip().removeprefix("verbatim: ").splitlines()[-1]
+
+    def found() -> list[str]:
+        return [f"{each.rule} {each.about}: {each.text}" for each in WatchedSessions(journals).folder_findings()]
+
+    assert found() == []
+    said = run()
+    assert found() == [
+        f"run_failed a trader of this folder: a trader of this folder does not run, verbatim run ended: {said}"
+    ]
+    other = RunMark(None)
+    other.identify(journals, venue="binance_spot", account="other")
+    other.make("no venue\n\x1b[2J")
+    assert found()[0].startswith("run_failed account other at binance_spot: account other")
+    assert found()[0].endswith("verbatim run ended: no venue \\u001b[2J")
+    config.write_text(Path("examples/demo.toml").read_text())
+    said = run()
+    assert "no credentials" in said
+    [main_account, _] = found()
+    assert main_account.endswith(f"verbatim run ended: {said}")
+    listed = invoke(f"{journals}/", "--once")
+    assert (listed.exit_code, listed.stdout.count("critical  run_failed account")) == (1, 2)
+    [mark] = [each for each in failed_runs(journals) if each.account != "other"]
+    begun = RunMark(None)
+    begun.identify(journals, venue=mark.venue, account=mark.account)
+    begun.remove()
+    assert [each.account for each in failed_runs(journals)] == ["other"]
+    (journals / ".locks/failed-torn").write_text("{")
+    assert len(found()) == 1
+    with pytest.raises(KeyError), marked_run(journals):
+        raise KeyError("x")
+    assert len(found()) == 2
+
+
 def test_once_prints_what_the_rules_find(begin: CheckedSessions) -> None:
     session = begin(CalmVenue(), "once").run(2)
     root = root_of(session)
@@ -259,7 +322,9 @@ def test_once_prints_what_the_rules_find(begin: CheckedSessions) -> None:
 def test_mistakes_end_with_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[rule.halt]\n")
     for words, code, text in (
-        (("last", "--journals", tmp_path / "none"), 3, "is not a folder"),
+        (("last", "--journals", tmp_path / "none", "--once"), 3, "is not a folder"),
+        (("last", "--journals", tmp_path / "bad.toml"), 3, "is not a folder"),
+        ((tmp_path / "none", "--once"), 3, "no session"),
         (("zzzz", "--journals", tmp_path), 3, "verbatim sessions"),
         ((tmp_path, "--config", tmp_path / "none.toml"), 3, "cannot read the configuration"),
         ((tmp_path, "--config", tmp_path / "bad.toml"), 3, "rule.halt: unknown name (did you mean 'halted'?)"),
@@ -270,6 +335,13 @@ def test_mistakes_end_with_one_line(tmp_path: Path) -> None:
         ended = invoke(*words)
         assert (ended.exit_code, len(ended.stderr.strip().splitlines())) == (code, 1), ended.output
         assert text in ended.stderr
+    (tmp_path / "torn.jsonl").write_text(
+        '{"event":"trial","at_ns":1,"channel":"phone"}\n{"event":"of a later version"}\n'
+    )
+    for words in (("list",), ("list", "--json"), ("ack", "all")):
+        listed = invoke(*words, "--log", tmp_path / "torn.jsonl")
+        assert (listed.exit_code, listed.stderr.startswith("verbatim: 1 line of")) == (0, True), listed.output
+    assert json.loads(invoke("list", "--json", "--log", tmp_path / "torn.jsonl").stdout)["unreadable"] == 1
     (tmp_path / "empty.jsonl").touch()
     assert "no alert 7 is open" in invoke("ack", "7", "--log", tmp_path / "empty.jsonl").stderr
 

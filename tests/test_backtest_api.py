@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import verbatim
+from engine.sim.venue_model import UnknownSettingError
 from engine.strategy.source_guard import StrategyError
 from replay.code_trust import UntrustedSourceError
 from replay.overrides import UnknownOverrideError
-from replay.resim.venue_model import UnknownSettingError
 from verbatim.class_source import module_text
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from engine.facts import BalanceChanged, OrderFilled
 from engine.record_codec import read_fact
+from engine.sim.venue_model import VenueModel, with_settings
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
@@ -25,7 +26,6 @@ from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.capture_session import session_from_capture
 from replay.resim.resimulate import ResimOptions, resimulate, resimulate_decisions
-from replay.resim.venue_model import VenueModel, with_settings
 from replay.study.decisions import read_decisions, session_decisions
 from replay.study.performance import measure_performance, session_performance
 from verbatim.cli import main

@@ -30,6 +30,7 @@ from journal.sessions import list_sessions
 from journal.verify import verify
 from replay.replay import replay_session
 from replay.study.pnl import session_pnl
+from verbatim.run_mark import RunMark, failed_runs
 
 ROOT = Path(__file__).resolve().parent.parent
 STRATEGIES = ROOT / "tests/strategies"
@@ -125,6 +126,10 @@ def test_help_is_light_and_fast() -> None:
 
 @pytest.mark.slow
 def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
+    failed = RunMark(None)
+    failed.identify(tmp_path / "journals", venue="binance_spot", account="demo")
+    failed.make("an earlier start")
+    assert len(failed_runs(tmp_path / "journals")) == 1
     with venue() as ready:
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"])), "--json"]
         with WarmProcess(
@@ -138,6 +143,7 @@ def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
     told = json.loads(out)
     folder = Path(told["folder"])
     assert told["ended"] == "closed"
+    assert failed_runs(tmp_path / "journals") == []
     assert Journal.open(folder).closed
     assert verify(folder).ok
     assert replay_session(folder).identical

@@ -20,6 +20,13 @@ FLAGS = [
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
 ]  # fmt: skip
 WAIT_MS = 20_000
+# controls of the head line and of tabs beyond the right edge, and controls anywhere that are low
+SMALL_CONTROLS = """
+[...document.querySelectorAll("button, select, input, textarea")]
+  .map((each) => [each.textContent || each.placeholder || each.ariaLabel, each.getBoundingClientRect(), each])
+  .filter(([, box, each]) => box.height && (box.height < 28 || (each.closest(".top, .tabs") && box.right > innerWidth + 1)))
+  .map(([name, box]) => [name, box.width, box.height, box.right])
+"""
 pytestmark = pytest.mark.slow
 
 
@@ -67,8 +74,9 @@ def browser() -> Iterator[Any]:
 class Page:
     """A page that fails the test on any error in its console, and on any request to another host."""
 
-    def __init__(self, browser: Any, address: str) -> None:
-        self.context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+        size = {"width": 1440, "height": 900}
+        self.context = browser.new_context(**{"viewport": size, "color_scheme": "dark"} | options)
         self.context.set_default_timeout(WAIT_MS)
         self.page = self.context.new_page()
         self.problems: list[str] = []
@@ -195,6 +203,25 @@ def test_no_width_cuts_the_page(browser: Any, address: str, width: int) -> None:
     shown.close()
 
 
+def test_on_a_phone_every_control_can_be_touched(browser: Any, address: str) -> None:
+    """None is lower than 28 pixels or beyond the edge, and the chain of an order is two touches away."""
+    size = {"width": 390, "height": 844}
+    shown = Page(browser, address, viewport=size, is_mobile=True, has_touch=True, color_scheme="light")
+    page = shown.page
+    page.goto(f"{shown.own[0]}/#/s/aaaaaaaa")
+    shown.see("ended, was running", ".top")
+    assert "mode-running" not in page.locator(".top .pill").get_attribute("class")
+    page.get_by_role("button", name="the last fill").wait_for()
+    for tab in ("Why", "Book", "Risk", "Strategy", "Records", "SQL", "P&L", "Health", "Summary", "Compare", "Orders"):
+        shown.tab(tab)
+        small = page.evaluate(SMALL_CONTROLS)
+        assert small == [], tab
+    shown.tab("Why")
+    page.get_by_role("button", name="the last fill").tap()
+    page.get_by_role("list", name=re.compile("chain of causes")).get_by_text("INTENT").wait_for()
+    shown.close()
+
+
 def test_the_report_works_from_a_file(browser: Any, journals: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.html"
     command = [sys.executable, "-P", "-m", "verbatim", "report", "aaaaaaaa", str(path), "--journals", str(journals)]
@@ -212,3 +239,23 @@ def test_the_report_works_from_a_file(browser: Any, journals: Path, tmp_path: Pa
     page.get_by_role("button", name="run", exact=True).click()
     shown.see("this page is a file", ".sql")
     shown.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_tear_sheet_fits_its_window_and_loads_nothing(
+    browser: Any, journals: Path, tmp_path: Path, scheme: str, width: int
+) -> None:
+    verbatim.open(journals / NAME).tear_sheet().write(tmp_path / "sheet.html")
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page, problems = context.new_page(), []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("request", lambda request: problems.append(request.url) if not request.url.startswith("file:") else None)
+    page.goto(f"file://{tmp_path / 'sheet.html'}")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator("circle").count() > 0
+    assert page.evaluate("window.hit") is None, "a text of the strategy ran"
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(12, 16, 20)") is (scheme == "dark")
+    context.close()
+    assert problems == []

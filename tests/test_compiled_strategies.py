@@ -13,6 +13,7 @@ from test_capture_session import GIVEN, STRATEGIES, verbatim
 from tiers import first_is_quick
 
 from engine.apply import inputs
+from engine.sim.venue_model import VenueModel
 from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -21,7 +22,6 @@ from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.capture_session import session_from_capture
 from replay.resim.resimulate import ResimOptions, resimulate, resimulate_decisions
-from replay.resim.venue_model import VenueModel
 from replay.study.decisions import read_decisions, session_decisions
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import from_sources

@@ -81,9 +81,13 @@ def test_a_field_that_is_unknown_or_given_twice_is_refused_by_name(line: bytes, 
 
 
 def test_a_request_is_read_and_its_texts_are_bounded() -> None:
-    request = parse_line(json.dumps({"command": "halt", "by": "b" * 99, "reason": "ü\n" * 200}).encode())
+    request = parse_line(json.dumps({"command": "halt", "by": "b" * 99, "reason": "ü" * 400}).encode())
     assert (request.command, len(request.by), len(request.reason)) == ("halt", 64, 200)
     assert parse_line(b'{"command":"stop"}\r').by == "operator"
+    broken = parse_line(json.dumps({"command": "halt", "by": "me\ttoo", "reason": "lunch\n\nbreak\u2028x "}).encode())
+    assert (broken.by, broken.reason) == ("me too", "lunch break x"), "every list for people has it in one line"
+    with pytest.raises(BadLineError, match="needs an asset and a reason"):
+        parse_line(b'{"command":"accept_balance","about":"USDT","reason":"\\n"}')
 
 
 def test_a_kill_of_two_hundred_sessions_with_a_long_reason_is_one_line() -> None:

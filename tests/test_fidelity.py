@@ -9,6 +9,8 @@ from replaying import QUOTER
 from tiers import first_is_quick
 
 from engine.session_record import MILLISECOND_NS
+from engine.sim.venue_model import VenueModel, with_settings
+from replay.resim.measured_latency import MEASURED, MeasuredLatency
 from replay.study.fidelity import fidelity
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
@@ -41,6 +43,22 @@ def test_latency_and_fees_of_the_venue_are_found(tmp_path: Path, wire_ms: float,
     assert found.best.clock_ms == pytest.approx(
         wire_ms - 1, abs=1.5
     )  # the market was at the venue so much earlier than the model has it
+
+
+def test_the_text_of_a_model_says_which_latencies_are_given() -> None:
+    measured = MeasuredLatency(VenueModel(request_ns=700_000, answer_ns=700_000, feed_ns=700_000), 34)
+    given = {f"{name}_ms": "5" for name in MEASURED}
+
+    def origin(*names: str, measured: MeasuredLatency = measured) -> str:
+        model = with_settings(measured.model, {name: given[name] for name in names})
+        return model.text(measured.origin(model)).partition("(")[2].partition(")")[0]
+
+    assert origin() == "measured in 34 round trips"
+    assert origin(*given) == "given"
+    assert origin("feed_ms") == "feed given, the rest measured in 34 round trips"
+    assert origin("request_ms", "answer_ms", measured=MeasuredLatency(VenueModel(), 0)).startswith(
+        "request and answer given, the rest not measured"
+    )
 
 
 @pytest.mark.slow

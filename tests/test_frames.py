@@ -8,8 +8,9 @@ import pytest
 from engine.apply.batch import Batch
 from engine.kernel import kernel_of
 from engine.session_record import EngineSettings
+from journal.frame_runs import group_frames
 from journal.record import Kind, Record
-from replay.replay import group_frames
+from replay.rebuild import fold_run
 from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -52,3 +53,27 @@ def test_any_cut_into_runs_gives_the_same(recorded: list[Record], size: int) -> 
             assert (many.seq, many.inputs, many.next_due_ns) == (one.seq, one.inputs, one.next_due_ns)
     assert checked > 100
     assert many.digests() == one.digests()
+
+
+@pytest.mark.parametrize("size", [2, 7, 512])
+def test_a_rebuild_by_runs_is_one_by_records(recorded: list[Record], size: int) -> None:
+    kernel = kernel_of(recorded[0])
+    one, many = kernel.begin(recorded[0]), kernel.begin(recorded[0])
+    longest = 0
+    for number, run in enumerate(group_frames(iter(recorded[1:]))):
+        for record in run:
+            kernel.rebuild(one, record)
+        for at in range(0, len(run), size):
+            fold_run(kernel, many, run[at : at + size])
+        longest = max(longest, len(run))
+        assert (many.seq, many.time_ns, many.inputs, many.input_hash) == (
+            one.seq,
+            one.time_ns,
+            one.inputs,
+            one.input_hash,
+        )
+        if run[-1].kind is Kind.CHECKPOINT or number % 50 == 0:
+            assert many.digests() == one.digests(), run[-1].seq
+    assert longest > 30
+    assert many.market.dump() == one.market.dump()
+    assert many.account == one.account

@@ -13,6 +13,7 @@ from test_history import candle, flushed, running_venue, seconds, seen
 
 from engine.requests import HistoryPage
 from engine.session_record import SECOND_NS, read_session
+from engine.sim.venue_model import VenueModel
 from engine.sim.wire import HttpRequest
 from engine.venues.binance_common.klines import Klines
 from engine.venues.candle_store import CandleStore
@@ -23,7 +24,6 @@ from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.candle_sources import NoCandlesError, file_candles
 from replay.resim.resimulate import ResimOptions, resimulate
-from replay.resim.venue_model import VenueModel
 from verbatim.cli import main
 from verbatim.exit_codes import BAD_INPUT
 from verbatim.testing import START_NS, VirtualSession, VirtualVenue

@@ -54,9 +54,10 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "rounding": {"model", "money"},
     "events": {"facts", "model", "order_terms"},
     "order_terms": {"model", "money"},
+    "paper_settings": set(),
     "risk_settings": {"model"},
     "plan_terms": {"model", "money"},
-    "session_record": {"model", "plan_terms", "risk_settings", "upcast"},
+    "session_record": {"model", "paper_settings", "plan_terms", "risk_settings", "upcast"},
     "newer_sessions": {"errors", "session_record", "upcast"},
     "facts": {"block_reasons", "lifecycle", "mode_reasons", "model", "order_terms", "plan_terms"},
     "mode_shares": {"facts", "mode_reasons"},
@@ -77,7 +78,8 @@ ENGINE_ARROWS: dict[str, set[str]] = {
     "kernel": {"apply", "handlers", "session_context", "state", "step_context", "strategy"},
     "sequencer": {"apply", "kernel", "state", "step_context"},
     "sim": {"market", "sequencer", "state", "step_context", "venues"},
-    "live": {"kernel", "sequencer", "session_context", "sim", "state", "step_context", "venues"},
+    # a paper account follows the rows that the session has applied
+    "live": {"apply", "kernel", "market", "sequencer", "session_context", "sim", "state", "step_context", "venues"},
 }
 CORE_BANS = {
     "asyncio",
@@ -243,8 +245,6 @@ VENUE_WORDS_SPARED = {
     "engine/live/venue_main.py": "runs the simulated venue, and says which captures it cannot play",
     "engine/session_record.py": "the venue of a SESSION record that names none",
     "replay/resim/candle_sources.py": "reads files of candles as a venue publishes them",
-    "replay/resim/model_run.py": "asks the simulated venue for its instruments",
-    "replay/resim/sim_setup.py": "sets the simulated venue up",
     "verbatim/commands/record.py": "the default of --venue",
     "verbatim/config_sections.py": "the default of venue.name",
     "verbatim/hostile/emergency_run.py": "answers the emergency cancel from the simulated venue",

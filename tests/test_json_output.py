@@ -35,6 +35,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "bisect": (OBJECT, ["{one}", "--records", "--variant", "strategy.once.size=0.02", "--trust-code"]),
     "diff": (OBJECT, ["{one}", "{two}"]),
     "pnl": (OBJECT, ["{one}"]),
+    "quality": (OBJECT, ["{one}"]),
     "reconcile": (ROWS, ["{one}"]),
     "verify": (OBJECT, ["{one}"]),
     "ask": (OBJECT, ["{one}"]),

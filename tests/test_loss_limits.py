@@ -23,6 +23,7 @@ from engine.money import MONEY
 from engine.record_codec import read_fact
 from engine.risk_settings import DaySettings, LossAction
 from engine.session_record import SECOND_NS, DriftAction, RiskSettings
+from engine.sim.venue_model import VenueModel
 from engine.state.day_pnl import DAY_NS, day_of
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -30,7 +31,6 @@ from journal.verify import verify
 from replay.overrides import apply_overrides
 from replay.replay import replay_session
 from replay.resim.resimulate import ResimOptions, resimulate
-from replay.resim.venue_model import VenueModel
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 HELD = ("run 1", "BUY LIMIT 1 @ 90", "venue: filled 1")  # at a mid of 100: P&L 10

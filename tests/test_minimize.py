@@ -20,8 +20,8 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.overrides import with_strategy
 from replay.replay import replay_session
+from replay.resim.measured_latency import measure_latency
 from replay.resim.resimulate import ResimOptions
-from replay.resim.venue_model import measure_latency
 from replay.study.decisions import RecordedDecision, session_decisions
 from replay.study.minimize import shrink_run
 from replay.study.trial import run_trial

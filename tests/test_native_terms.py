@@ -31,6 +31,7 @@ from engine.plan_terms import StopChoice
 from engine.requests import Purpose
 from engine.rounding import resting_price, taking_price
 from engine.session_record import SECOND_NS, StrategySettings, new_engine_settings
+from engine.sim import modelled_venue
 from engine.sim.binance.filters import exchange_info_entry, rules_of
 from engine.sim.units import units
 from engine.state.changes import Requested, Stamp
@@ -569,7 +570,7 @@ def test_a_resimulation_continues_orders_with_their_terms(desk: Desk, monkeypatc
     account = next(iter(sim.exchange.accounts))
     journal = Journal.open(session.folder)
     with monkeypatch.context() as patch:
-        patch.setattr(sim_setup, "ACCOUNT_KEY", account)
+        patch.setattr(modelled_venue, "ACCOUNT_KEY", account)
         assert sim_setup.adopt_account(sim, journal, session.state, {}, handed_over=True, has_account=True)
     held = [
         (order.order_type.value, order.is_held, order.on_book, order.trailing_delta, order.iceberg_quantity)

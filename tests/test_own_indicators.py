@@ -29,6 +29,7 @@ from engine.market.views import BarSpec
 from engine.model import Instrument
 from engine.record_codec import read_checkpoint
 from engine.session_record import new_engine_settings
+from engine.sim.venue_model import VenueModel
 from engine.state.session_state import State
 from engine.strategy.source_guard import StrategyError
 from engine.venues.binance_spot.market import BinanceSpotMarket
@@ -38,7 +39,6 @@ from replay import snapshots
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.resimulate import ResimOptions, resimulate
-from replay.resim.venue_model import VenueModel
 from verbatim.testing import VirtualSession, from_sources
 
 SECOND_NS = 1_000_000_000

@@ -20,11 +20,11 @@ from test_pnl_reported import RISK
 from engine.facts import PortfolioPnl
 from engine.record_codec import read_fact
 from engine.session_record import MILLISECOND_NS, read_session
+from engine.sim.venue_model import VenueModel
 from journal.reader import Journal
 from journal.record import Kind, plain
 from replay.overrides import apply_overrides
 from replay.resim.resimulate import ResimOptions, resimulate
-from replay.resim.venue_model import VenueModel
 from replay.study.pnl import session_pnl
 from replay.study.pnl_bridge import Cause, PnlBridge, bridge_lines, bridge_sessions
 from verbatim.cli import main

@@ -124,6 +124,22 @@ def test_a_real_terminal_gets_it_on_stderr() -> None:
     os.close(theirs)
 
 
+@pytest.mark.slow
+def test_no_color_removes_the_styles_of_tables_and_of_numba(session: Path) -> None:
+    """Numba's errors in colour made colorama reset every terminal at the end of the process."""
+    typed = "from verbatim.cli import main\nimport sys\nmain(sys.argv[1:], standalone_mode=False)\n"
+    typed += "from numba.core.errors import termcolor\nprint(termcolor().highlight('error'))"
+    ours, theirs = pty.openpty()
+    words = ["sql", str(session), "SELECT count(*) AS records FROM records"]
+    environment = {**os.environ, "NO_COLOR": "1"}
+    with subprocess.Popen([sys.executable, "-P", "-c", typed, *words], stdout=theirs, env=environment) as process:
+        assert process.wait() == 0
+    drawn = os.read(ours, 10_000)
+    os.close(ours)
+    os.close(theirs)
+    assert (b"records" in drawn, drawn.endswith(b"error\r\n"), b"\x1b" in drawn) == (True, True, False), drawn
+
+
 def test_no_color_removes_styles(
     session: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,10 +2,11 @@
 
 import gc
 import json
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,11 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 import verbatim
-from analysis.session import SeveralSessionsError
-from analysis.session_tables import UnreadableSessionWarning
+from analysis.session_identity import SeveralSessionsError
+from analysis.session_tables import SessionCopyWarning, UnreadableSessionWarning
 from analysis.sql_session import QueryError
 from analysis.table import MissingLibraryError
 from analysis.user_frames import UnknownFrameError
+from analysis.why import UnknownOrderError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import ArchiveRefusedError, JournalError, UnknownSessionError
 from journal.record import Kind
@@ -107,6 +109,26 @@ def test_a_folder_opens_without_the_sessions_that_cannot_be_read(journals: Path,
     assert f"verbatim: {opened.unreadable[1]}" in shown.stderr
 
 
+def test_a_copy_in_a_folder_does_not_count_twice(journals: Path, closed: verbatim.Session, tmp_path: Path) -> None:
+    """A backup beside the original, a shorter one under another name, and the same session twice in a list."""
+    shutil.copytree(journals / FIRST, tmp_path / FIRST)
+    shutil.copytree(journals / FIRST, tmp_path / "20240809T000000Z-backupaa")
+    with pytest.warns(SessionCopyWarning) as warned:
+        opened = verbatim.open(tmp_path)
+    assert [folder.name for folder in opened.folders] == [FIRST]
+    assert len(opened.fills) == len(closed.fills) > 0
+    assert [str(each.message) for each in warned] == [
+        f"{tmp_path}/20240809T000000Z-backupaa was left out: session aaaaaaaa counts once, as {tmp_path / FIRST}"
+    ]
+    with pytest.warns(SessionCopyWarning):
+        assert len(verbatim.open([tmp_path / FIRST, journals / FIRST]).refresh().copies) == 1
+    with pytest.warns(SessionCopyWarning):
+        both = verbatim.open([journals / FIRST, journals / SECOND, tmp_path / FIRST])
+    assert ([folder.name for folder in both.folders], "1 left out as copies" in repr(both)) == ([FIRST, SECOND], True)
+    shown = CliRunner().invoke(main, ["sql", str(tmp_path), "--json", "SELECT count(*) AS fills FROM fills"])
+    assert (json.loads(shown.stdout), "was left out" in shown.stderr) == ([{"fills": len(closed.fills)}], True)
+
+
 def test_the_tables_are_the_views(closed: verbatim.Session) -> None:
     for view in closed.views:
         assert closed.table(view.name).columns == tuple(name for name, _ in view.columns)
@@ -183,7 +205,6 @@ def test_the_market_between_two_moments(closed: verbatim.Session) -> None:
     quotes = closed.quotes()
     assert {row["instrument"] for row in quotes.select("instrument")} == {BTC}
     assert closed.quotes("BTCUSDT").arrow() == closed.quotes(BTC).arrow() == quotes.arrow()
-    assert len(closed.quotes("ETHUSDT")) == 0
     begin, end = closed.started + timedelta(seconds=3), closed.started + timedelta(seconds=5)
     inside = [row["seq"] for row in quotes if begin <= row["time"].replace(tzinfo=UTC) <= end]
     assert [row["seq"] for row in closed.quotes(start=begin, end=end)] == inside != []
@@ -196,6 +217,39 @@ def test_the_market_between_two_moments(closed: verbatim.Session) -> None:
     assert {row["source"] for row in closed.records(sources=["engine"])} == {"engine"}
     with pytest.raises(UnknownMomentError):
         closed.quotes(start="yesterday")
+
+
+def test_a_mistake_in_a_choice_is_an_error_and_no_empty_table(closed: verbatim.Session) -> None:
+    """Each names what was wrong; a choice that is right in another spelling is accepted."""
+    mistakes: dict[str, Callable[[], object]] = {
+        "length of a bar in seconds is -1": lambda: closed.bars(-1),
+        "length of a bar in seconds is 0": lambda: closed.bars(0),
+        "length of a bar in seconds is 1.5": lambda: closed.bars(1.5),  # type: ignore[arg-type]  # the mistake
+        "length of a bar in seconds is '60'": lambda: closed.bars("60"),  # type: ignore[arg-type]  # the mistake
+        "too long": lambda: closed.bars(10**12),
+        "no instrument 'BTCUSD' (did you mean 'BTCUSDT'?); there are BTCUSDT": lambda: closed.quotes("BTCUSD"),
+        "no instrument 'btcusdt'": lambda: closed.trades("btcusdt"),
+        "no instrument 'XYZ'": lambda: closed.bars(60, "XYZ"),
+        "the end 5 is before the start 100": lambda: closed.quotes(start=100, end=5),
+        "before the start": lambda: closed.records(start="2026-01-02T00:00:00Z", end="2026-01-01T00:00:00Z"),
+        "'-1' is neither": lambda: closed.trades(start=-1),
+        "no kind 'FEEDS' (did you mean 'FEED'?)": lambda: closed.records(kinds=["feeds"]),
+        "no kind 'X'": lambda: closed.follow(kinds="X"),
+        "no kind 'Y'": lambda: closed.export("y.jsonl", kinds=["Y"]),
+        "timeout_s is -1": lambda: closed.follow(timeout_s=-1),
+        "workers is 0": lambda: closed.replay(workers=0, trust_code=True),
+        "no method 'fif' (did you mean 'fifo'?)": lambda: closed.pnl_report("fif"),
+        "number of rows is -1": lambda: closed.fills.head(-1),
+        "no order ''": lambda: closed.why(""),
+        "no order 'x'": lambda: closed.why("x"),
+        "after its last record": lambda: closed.state(10**9),
+    }
+    for text, mistake in mistakes.items():
+        with pytest.raises((ValueError, LookupError, UnknownMomentError, UnknownOrderError), match=re.escape(text)):
+            mistake()
+    feed = closed.records(kinds="feed", sources="binance_spot.market.0").rows()
+    assert {(row["kind"], row["source"]) for row in feed} == {("FEED", "binance_spot.market.0")}
+    assert closed.quotes("binance_spot:BTCUSDT").rows() == closed.quotes("*").rows() == closed.quotes().rows()
 
 
 def test_bars_add_the_trades_up(closed: verbatim.Session) -> None:

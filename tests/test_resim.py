@@ -19,16 +19,17 @@ from engine.live.session_config import SessionConfig
 from engine.market.rows import TIME_NS
 from engine.record_codec import read_fact, read_request
 from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, read_session
+from engine.sim.venue_model import VenueModel
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
 from replay.overrides import apply_overrides
 from replay.rebuild import rebuild
 from replay.replay import replay_session
+from replay.resim.measured_latency import measure_latency
 from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate
 from replay.resim.sim_setup import CannotResimulateError
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
-from replay.resim.venue_model import VenueModel, measure_latency
 from replay.study.decisions import session_decisions
 from replay.study.performance import session_performance
 from verbatim.cli import main

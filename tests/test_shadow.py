@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from replaying import QUOTER, sealed, session
 from warm_processes import VERBATIM, WarmProcess
 
+from engine.sim.venue_model import VenueModel
 from journal.disk import RealDisk
 from journal.live_journal import CHUNK_ROWS, MEMORY_ROWS, LiveJournal
 from journal.reader import Journal
@@ -21,7 +22,6 @@ from journal.verify import verify
 from journal.writer import JournalWriter
 from replay.overrides import apply_overrides
 from replay.resim.resimulate import ResimOptions, resimulate_decisions
-from replay.resim.venue_model import VenueModel
 from replay.study.decisions import changed_decisions, read_decisions, session_decisions
 from replay.study.shadow import Shadow
 from verbatim.cli import main

@@ -37,6 +37,7 @@ ELSEWHERE = {
     "verbatim check testnet.toml": "tests/test_check.py",
     "verbatim run testnet.toml": "tests/test_cli_live.py",
     "verbatim run live.toml --dry-run": "tests/test_read_only.py",
+    "verbatim run live.toml --paper": "tests/test_paper.py",
     "verbatim archive last s3://": "tests/test_journal_life.py",
 }
 DEVELOPERS = {"VERBATIM_CHROMIUM", "VERBATIM_CLIENTS", "VERBATIM_CLIENTS_CACHE", "VERBATIM_CRASH_SEED", "VERBATIM_DATA"}

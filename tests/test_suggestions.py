@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner
 
 from engine.session_record import RuleSettings, VenueSettings
+from engine.sim.venue_model import UnknownSettingError, VenueModel, with_settings
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.source_guard import StrategyError
 from engine.suggestions import nearest, suggestion
 from engine.venues.venue_lookup import UnknownVenueError, venue_class
-from replay.resim.venue_model import UnknownSettingError, VenueModel, with_settings
 from verbatim.cli import main
 from verbatim.config import make_config
 from verbatim.config_sections import ConfigError
@@ -71,6 +71,11 @@ def test_a_misspelt_venue_or_setting_of_its_model() -> None:
         venue_class(VenueSettings(name="binance_spto"))
     with pytest.raises(UnknownSettingError, match=r"has no 'latencey' \(did you mean 'latency'\?\); it has: "):
         with_settings(VenueModel(), {"latencey": "fixed"})
+
+
+def test_a_misspelt_last(tmp_path: Path) -> None:
+    for words in (["replay", "lsat", "--journals", str(tmp_path)], ["sql", "latest", "--journals", str(tmp_path)]):
+        assert "Did you mean 'last'?" in CliRunner().invoke(main, words).stderr
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ import msgspec
 from analysis.session import Session
 from analysis.session_tables import SessionPlace
 from engine.session_record import SessionBody, StrategySettings
+from engine.sim.venue_model import VenueModel, parse_balances, with_settings
 from journal.reader import Journal
 from replay.code_trust import refuse_untrusted_code
+from replay.imported_sessions import refuse_import
 from replay.overrides import apply_overrides, with_strategy
-from replay.resim.capture_session import refuse_import
-from replay.resim.venue_model import MeasuredLatency, VenueModel, measure_latency, parse_balances, with_settings
+from replay.resim.measured_latency import MeasuredLatency, session_model
 from verbatim.session_lookup import described_session
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -86,7 +87,7 @@ def changed_session(
     body = recorded if strategy is None else with_strategy(recorded, strategy)
     if alone is not None:
         body = msgspec.structs.replace(body, strategies=(alone,), account=recorded.account or "main")
-    measured = measure_latency(journal)
+    measured = session_model(journal, recorded)
     return ChangedSession(
         place=place,
         journal=journal,

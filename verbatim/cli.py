@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "bisect": "Find the commit that changed the decisions of a strategy.",
     "diff": "Show where two sessions first differ, and in which kind of record.",
     "pnl": "Show a session's P&L by strategy, instrument, account or portfolio.",
+    "quality": "Show a session's data quality: gaps, missing ids, silence, lag, by stream.",
     "reconcile": "Show a session's reconciliations: queries, findings, changes.",
     "verify": "Prove that a session's journal is whole.",
     "ask": "Show the engine's state at a record or a time.",

@@ -24,6 +24,7 @@ from engine.session_record import (
     SafetySettings,
     VenueSettings,
 )
+from engine.sim.modelled_venue import is_modelled
 from engine.strategy.rule_loading import recorded_rules
 from engine.suggestions import suggestion
 from engine.venues.signing import Credentials, SecretKey
@@ -33,11 +34,13 @@ from journal.signing import Signer
 from verbatim.config_sections import (
     OF_VENUES,
     OWN_SYMBOL,
+    PAPER,
     RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
     EngineSection,
     LogSection,
+    PaperSection,
     RecordSection,
     RiskSection,
     RuleSection,
@@ -81,6 +84,7 @@ class Config(BaseSettings):
     engine: EngineSection = EngineSection()
     safeguards: SafeguardsSection = SafeguardsSection()
     record: RecordSection = RecordSection()
+    paper: PaperSection = PaperSection()
     log: LogSection = LogSection()
 
     @classmethod
@@ -164,12 +168,16 @@ def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
 # ---- credentials -------------------------------------------------------------------------------
 
 
-def read_key(config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None) -> SecretKey:
-    """Read the API key from the environment or, if it has none, from the secret file.
+def read_key(
+    config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None
+) -> SecretKey | None:
+    """Read the API key from the environment or, if it has none, from the secret file; None for the paper account.
 
     Raises:
         ConfigError: there is no key, or it cannot be used.
     """
+    if config.session.account == PAPER:
+        return None
     environment = os.environ if environment is None else environment
     signer = make_venue(venue_settings(config), ()).signer
     given = [environment.get(name, "") for name in CREDENTIALS]
@@ -205,6 +213,11 @@ def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> Se
         raise ConfigError(f"{where}: {error}") from None
 
 
+def on_paper(config: Config) -> Config:
+    """Return the configuration with the paper account."""
+    return config.model_copy(update={"session": config.session.model_copy(update={"account": PAPER})})
+
+
 # ---- sessions from configurations --------------------------------------------------------------
 
 
@@ -227,8 +240,13 @@ def session_config(
         raise ConfigError(
             f"venue.name: {config.venue.name} supports market data only. What to do: use `verbatim record`"
         )
-    venue = venue_settings(config, with_account=True)
-    if not venue.private:
+    is_paper = config.session.account == PAPER
+    venue = venue_settings(config, with_account=not is_paper)
+    if is_paper and not is_modelled(venue.name):
+        raise ConfigError(
+            f"session.account: paper: no model of {config.venue.name}. What to do: use shadow, or a test network"
+        )
+    if not venue.private and not is_paper:
         raise ConfigError("venue.private: a session that trades needs the address of the account's stream")
     chosen = replace(
         recording_config(config, base=base),
@@ -250,6 +268,7 @@ def session_config(
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
         venue=venue,
+        paper=config.paper.settings() if is_paper else None,
     )
     if dry_run or not config.strategy:
         chosen = read_only(chosen)

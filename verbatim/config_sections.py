@@ -13,6 +13,7 @@ from engine.live.logs import LogSettings
 from engine.live.time_zones import find_zone
 from engine.live.transport.selection import TransportProfile
 from engine.model import MarginMode
+from engine.paper_settings import PaperSettings
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
     CooldownSettings,
@@ -38,6 +39,8 @@ from engine.session_record import (
     newest_risk,
     newest_rules,
 )
+from engine.sim.paper_broker import check_paper_model
+from engine.sim.venue_model import UnknownSettingError, VenueModel, parse_balances, with_settings
 from engine.venues.venue import Network
 from verbatim.sections import ConfigError, Section
 
@@ -46,6 +49,7 @@ __all__ = ["ConfigError"]  # defined in verbatim/sections.py; every other name o
 RECV_WINDOW_MS_MAX = 60_000
 OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
+PAPER = "paper"  # the account that is simulated
 OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
@@ -70,6 +74,23 @@ class SessionSection(Section):
     signing_key: Path | None = None  # an Ed25519 key as PEM, from the configuration's folder: signs what is sealed
     carry: bool = True
     warm_up: str = ""  # a session or a file whose bars precede the session's; "": the venue's
+
+
+class PaperSection(Section):
+    """The account of `session.account = "paper"`: its money, and settings of the venue's model (docs/fidelity.md)."""
+
+    balances: dict[str, str | int | Decimal] = {"USDT": "10000"}  # of its first session; later ones continue it
+    model: dict[str, str | int | Decimal] = {}  # as `--model` of backtest takes them: request_ms, fee_taker, queue
+
+    def settings(self) -> PaperSettings:
+        """Return the account as a SESSION record has it."""
+        try:
+            model = with_settings(VenueModel(), {name: str(value) for name, value in self.model.items()})
+            check_paper_model(model)
+            balances = parse_balances({asset: str(amount) for asset, amount in self.balances.items()})
+        except UnknownSettingError as error:
+            raise ConfigError(f"paper: {error}") from None
+        return PaperSettings(balances, model.settings())
 
 
 class RecordSection(Section):

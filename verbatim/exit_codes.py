@@ -14,7 +14,15 @@ HALTED = 6  # a session ended in order, but halted: a person must check its reas
 CRASHED = 70  # a fault of ours: the traceback says where
 
 
+class StoppedError(SystemExit):
+    """The end of a command, with its code and the line that it printed."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code)
+        self.text = text
+
+
 def stop(message: str, code: int = BAD_INPUT) -> NoReturn:
     """Print one line on stderr and exit with a code."""
     echo(f"verbatim: {message}", err=True)
-    raise SystemExit(code)
+    raise StoppedError(code, message)

@@ -20,10 +20,11 @@ from engine.mode_reasons import Mode
 from engine.session_record import SECOND_NS, SessionBody, read_session
 from journal.disk import is_locked
 from journal.errors import JournalError, NotBegunError
+from journal.printable import in_one_line
 from journal.reader import Journal
 from journal.sessions import SessionFolder, list_sessions, session_id_of
+from replay.imported_sessions import is_import
 from replay.moments import utc_time
-from replay.resim.capture_session import is_import
 from verbatim.exit_codes import DIFFERS, FAILED, HALTED, OK
 from verbatim.guard_mark import GuardStatus, guard_status
 from verbatim.options import AGE_SECONDS_MAX
@@ -258,7 +259,7 @@ def _read_begun(row: SessionNow, journal: Journal, body: SessionBody, journals: 
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
         ended="" if row.is_live else "closed" if journal.closed else "stopped",
         age_s=_age_s(folder, last.time_ns, is_scaled=body.clock.speed != 1),
-        guard=guard_status(journals, venue, body.account) if is_traded else None,
+        guard=guard_status(journals, venue, body.account) if is_traded and body.paper is None else None,
     )
     if row.is_live:
         answer = _ask_process(folder, body)
@@ -346,7 +347,7 @@ def _findings(row: SessionNow, expected: Expected) -> list[StatusFinding]:
         found.append((Problem.NO_ANSWER, "its process lives and does not answer"))
     if row.is_live and row.age_s is not None and row.age_s > expected.age_s_max:
         found.append((Problem.NO_RECORDS, f"its newest record is {row.age_s:.1f} s old"))
-    reasons = "; ".join(row.reasons) or "no reason recorded"
+    reasons = in_one_line("; ".join(row.reasons)) or "no reason recorded"
     if row.mode == Mode.HALTED:
         found.append((Problem.HALTED, f"trading is halted: {reasons}"))
     elif row.is_live and row.mode != Mode.RUNNING and row.account:

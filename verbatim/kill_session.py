@@ -102,6 +102,8 @@ def kill(
         except ControlError as error:
             if is_locked(folder):
                 warning = f"the process of session {body.session} lives but does not answer ({error}): end it yourself"
+    if body.paper is not None:
+        raise KillError("this session is on paper, and its process has ended: no venue has an order of it")
     wanted = config or _config_of(folder, body, environment)
     wanted = replace_safety(replace(wanted, locks_account=not warning), (*_sessions_of(folder), body.session))
     order = CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL

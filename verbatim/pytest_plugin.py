@@ -65,8 +65,8 @@ class CapturedDay:
         from journal.reader import Journal
         from replay.network_guard import no_sockets
         from replay.overrides import apply_overrides, with_strategy
+        from replay.resim.measured_latency import measure_latency
         from replay.resim.resimulate import ResimOptions
-        from replay.resim.venue_model import measure_latency
         from replay.study.trial import run_trial
         from verbatim.session_lookup import session_in
         from verbatim.strategy_files import read_strategy
@@ -92,7 +92,7 @@ def captured_day() -> Callable[[str | Path], CapturedDay]:
 
     def day(path: str | Path, *, trust_code: bool = False) -> CapturedDay:
         check_packages()
-        from journal.archive_cache import is_address
+        from journal.session_names import is_address
         from verbatim.session_lookup import is_file
         from verbatim.session_opening import open as open_session
 

@@ -30,7 +30,7 @@ from engine.live.startup import open_session
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError, JournalLockedError
-from journal.printable import printable
+from journal.printable import in_one_line, printable
 from journal.private_files import make_folder
 from journal.record import plain
 from verbatim.config_sections import ConfigError
@@ -311,9 +311,8 @@ def headline(summary: Summary) -> str:
     """Return the line that says why trading is halted, or "" if it is not."""
     if not summary.is_halted:
         return ""
-    return (
-        f"HALTED: {'; '.join(summary.last.reasons)}. What to do: check it, start again, then `control SESSION resume`"
-    )
+    reasons = in_one_line("; ".join(summary.last.reasons))
+    return f"HALTED: {reasons}. What to do: check it, start again, then `control SESSION resume`"
 
 
 def problems(summary: Summary) -> list[str]:
@@ -324,7 +323,7 @@ def problems(summary: Summary) -> list[str]:
     """
     last = summary.last
     lines = [summary.shares.headline] if summary.shares.headline and not summary.is_halted else []
-    lines += [f"strategy {name}  stopped: {' '.join(why.split())}" for name, why in last.stopped]
+    lines += [f"strategy {name}  stopped: {in_one_line(why)}" for name, why in last.stopped]
     lines += [f"strategy {name}  waits: its WarmUp lacks {missing}" for name, missing in last.warming]
     if last.refused and not last.orders:
         intents = "intent" if last.refused == 1 else "intents"

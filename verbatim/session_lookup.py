@@ -72,7 +72,7 @@ def find(journals: Path, session: str) -> Path:
             raise UnknownSessionError(f"{error} What to do: name the folder of the sessions with --journals.") from None
         command = shlex.join(["verbatim", "sessions", "--journals", str(journals)])
         names = [name for each in list_sessions(journals) for name in (each.session_id, each.path.name)]
-        names += [path.name for path in list_named_journals(journals)]
+        names += [path.name for path in list_named_journals(journals)] + [LAST]
         hint = "".join(f"Did you mean {name!r}? " for name in nearest(session, names)[:1])
         raise UnknownSessionError(f"{error} {hint}What to do: {command} lists the sessions.") from None
 
@@ -93,9 +93,13 @@ def find_to_resimulate(journals: Path, session: str) -> Path:
         ArchiveFailedError: it cannot be reached.
         DamagedArchiveError: its bytes differ from its manifest.
     """
-    from journal.archive_cache import cached_copy, is_address
+    from journal.session_names import is_address
 
-    return cached_copy(session) if is_address(session) else find_to_read(journals, session)
+    if not is_address(session):
+        return find_to_read(journals, session)
+    from journal.archive_cache import cached_copy
+
+    return cached_copy(session)
 
 
 def find_decided(journals: Path, session: str) -> Path:
@@ -105,7 +109,7 @@ def find_decided(journals: Path, session: str) -> Path:
         JournalError: it is an import, which holds no decisions.
     """
     from journal.reader import Journal
-    from replay.resim.capture_session import refuse_import
+    from replay.imported_sessions import refuse_import
 
     folder = find_to_read(journals, session)
     refuse_import(Journal.open(folder))
@@ -122,7 +126,7 @@ def open_to_read(journals: Path, *sessions: str) -> "Session":
     from verbatim.session_opening import find_sessions
 
     found = find_sessions(sessions, journals)
-    for left_out in found.unreadable:
+    for left_out in (*found.unreadable, *found.copies):
         echo(f"verbatim: {left_out}", err=True)
     opened = Session(*found)
     for place in opened.places:
@@ -153,9 +157,10 @@ def described_session(folder: Path, exchange_info: Path | None, quote_assets: Ma
         UnknownSettingError: the file or the asset does not fit.
     """
     from engine.session_record import read_session
+    from engine.sim.venue_model import UnknownSettingError
     from journal.reader import Journal
-    from replay.resim.capture_session import CaptureSession, is_import, read_capture
-    from replay.resim.venue_model import UnknownSettingError
+    from replay.imported_sessions import is_import
+    from replay.resim.capture_session import CaptureSession, read_capture
 
     journal = Journal.open(folder)
     if not is_import(journal):

@@ -11,12 +11,19 @@ import pyarrow as pa
 
 from analysis.record_stream import RecordStream
 from analysis.session import Session
-from analysis.session_tables import Moment, SessionPlace, UnreadableSession, UnreadableSessionWarning
-from journal.archive_cache import archived_sessions, cached_copy, is_address
+from analysis.session_tables import (
+    LeftOutSession,
+    Moment,
+    SessionCopyWarning,
+    SessionPlace,
+    UnreadableSessionWarning,
+)
+from analysis.sql_session import session_id
 from journal.errors import JournalError, UnknownSessionError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import has_segments
+from journal.session_names import is_address
 from journal.sessions import is_folder, list_named_journals, list_sessions
 from verbatim.session_lookup import UnpackedBundle, find, is_file
 
@@ -30,6 +37,7 @@ def open(session: SessionName | Iterable[SessionName], *, journals: str | os.Pat
         session: An id or its first characters, `last`, the path of a session or a bundle, or the address of an archive
             such as `s3://bucket/folder/session`. A folder or an address with several sessions opens all that can be
             read: a warning and `Session.unreadable` name the others. A list opens all of its sessions, or fails.
+            A session with a copy among them counts once: a warning and `Session.copies` name the copy.
         journals: The folder in which ids are looked up.
 
     Returns:
@@ -42,6 +50,8 @@ def open(session: SessionName | Iterable[SessionName], *, journals: str | os.Pat
     found = find_sessions(session, Path(journals))
     for each in found.unreadable:
         warnings.warn(str(each), UnreadableSessionWarning, stacklevel=2)
+    for each in found.copies:
+        warnings.warn(str(each), SessionCopyWarning, stacklevel=2)
     return Session(*found)
 
 
@@ -49,8 +59,8 @@ def follow(
     session: SessionName,
     *,
     start: Moment | None = None,
-    kinds: Collection[Kind | str] = (),
-    sources: Collection[str] = (),
+    kinds: Kind | str | Collection[Kind | str] = (),
+    sources: str | Collection[str] = (),
     durable: bool = True,
     timeout_s: float | None = None,
     journals: str | os.PathLike[str] = "journals",
@@ -69,6 +79,7 @@ def follow(
     Raises:
         UnknownSessionError: Nothing matches.
         JournalError: The session cannot be read.
+        ValueError: A kind is unknown, or the time is negative.
     """
     return open(session, journals=journals).follow(
         start=start, kinds=kinds, sources=sources, durable=durable, timeout_s=timeout_s
@@ -76,10 +87,11 @@ def follow(
 
 
 class FoundSessions(NamedTuple):
-    """The sessions that a name means, and those of its folder that cannot be read."""
+    """The sessions that a name means; those of its folder that cannot be read; and copies of these sessions."""
 
     places: tuple[SessionPlace, ...]
-    unreadable: tuple[UnreadableSession, ...] = ()
+    unreadable: tuple[LeftOutSession, ...] = ()
+    copies: tuple[LeftOutSession, ...] = ()
 
 
 def find_sessions(session: SessionName | Iterable[SessionName], journals: Path) -> FoundSessions:
@@ -90,20 +102,25 @@ def find_sessions(session: SessionName | Iterable[SessionName], journals: Path) 
         JournalError: No session of a folder can be read.
     """
     if isinstance(session, Session):
-        return FoundSessions(session.places, session.unreadable)
+        return FoundSessions(session.places, session.unreadable, session.copies)
     if isinstance(session, str | os.PathLike):
         return _find_named(os.fspath(session), journals)
     found = [find_sessions(name, journals) for name in session]
     if not found:
         raise UnknownSessionError("no session was named. What to do: name one, or a folder with sessions.")
+    opened = [(place, Journal.open(place.folder)) for each in found for place in each.places]
+    places, copies = _without_copies(opened)
     return FoundSessions(
-        tuple(place for each in found for place in each.places),
+        places,
         tuple(left for each in found for left in each.unreadable),
+        tuple(left for each in found for left in each.copies) + copies,
     )
 
 
 def _find_named(session: str, journals: Path) -> FoundSessions:
     if is_address(session):
+        from journal.archive_cache import archived_sessions
+
         addresses = archived_sessions(session)
         return _readable([(address, partial(_archived_place, address)) for address in addresses])
     if is_file(session):
@@ -118,6 +135,8 @@ def _find_named(session: str, journals: Path) -> FoundSessions:
 
 
 def _archived_place(address: str) -> SessionPlace:
+    from journal.archive_cache import cached_copy
+
     return SessionPlace(cached_copy(address), address)
 
 
@@ -127,27 +146,48 @@ def _readable(candidates: Sequence[tuple[str, Callable[[], SessionPlace]]]) -> F
     Raises:
         JournalError: No session can be read; this is the error of the first.
     """
-    places: list[SessionPlace] = []
-    unreadable: list[UnreadableSession] = []
+    opened: list[tuple[SessionPlace, Journal]] = []
+    unreadable: list[LeftOutSession] = []
     first: JournalError | None = None
     for name, make_place in candidates:
         try:
             place = make_place()
-            _check_readable(place.folder)
+            journal = _readable_journal(place.folder)
         except (JournalError, pa.ArrowException, OSError, ValueError) as error:
             if first is None:
                 first = error if isinstance(error, JournalError) else JournalError(f"{name}: {error}")
             lines = str(error).splitlines()
-            unreadable.append(UnreadableSession(name, lines[0] if lines else type(error).__name__))
+            unreadable.append(LeftOutSession(name, lines[0] if lines else type(error).__name__))
         else:
-            places.append(place)
-    if first is not None and not places:
+            opened.append((place, journal))
+    if first is not None and not opened:
         raise first
-    return FoundSessions(tuple(places), tuple(unreadable))
+    places, copies = _without_copies(opened)
+    return FoundSessions(places, tuple(unreadable), copies)
 
 
-def _check_readable(folder: Path) -> None:
-    """Raise an error if the tables of a session cannot be made. Reads the first record and the segments' footers."""
+def _without_copies(
+    opened: Sequence[tuple[SessionPlace, Journal]],
+) -> tuple[tuple[SessionPlace, ...], tuple[LeftOutSession, ...]]:
+    """Return the places with one of each session, the one with the most records, and the copies left out."""
+    kept: dict[tuple[str, str], int] = {}
+    identities = []
+    for number, (_, journal) in enumerate(opened):
+        identities.append((session_id(journal), journal.session_record().body or ""))
+        other = kept.setdefault(identities[-1], number)
+        if journal.last_seq > opened[other][1].last_seq:
+            kept[identities[-1]] = number
+    copies = []
+    for number, (place, _) in enumerate(opened):
+        if (chosen := kept[identities[number]]) != number:
+            reason = f"session {identities[number][0]} counts once, as {opened[chosen][0].label}"
+            copies.append(LeftOutSession(place.label, reason))
+    return tuple(opened[number][0] for number in sorted(kept.values())), tuple(copies)
+
+
+def _readable_journal(folder: Path) -> Journal:
+    """Return a journal, or raise an error if its tables cannot be made. Reads the first record and the footers."""
     journal = Journal.open(folder)
     journal.session_record()
     journal.check_seams()
+    return journal

@@ -28,7 +28,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     },
     "SessionSection": {
         "journals": "The folder of the journals, from the working directory.",
-        "account": "A name for the credentials: at most 32 of a-z, 0-9, _ and -. Never the key.",
+        "account": "A name for the credentials: at most 32 of a-z, 0-9, _ and -. Never the key. `paper` needs none: "
+        "[a paper account](how-to/paper-trade.md#a-paper-account).",
         "seed": "The seed of the jitter of waits. Without it, one is drawn, and recorded.",
         "on_journal_failure": "The fate of own orders when the disk fails.",
         "on_failure": "The fate of own orders when a strategy stops or our code fails.",
@@ -168,6 +169,10 @@ MEANINGS: dict[str, dict[str, str]] = {
         "error_burst_max": "So many errors of orders start a reconciliation.",
         "paused_exits": "A pause leaves a strategy's exits alone.",
         "rate_backoff_max_s": "The longest wait after a refusal for the rate that states no time.",
+    },
+    "PaperSection": {
+        "balances": "The money of the account when it begins: with `carry = false`, or without an earlier session.",
+        "model": "Settings of the venue's model, as `--model` of `backtest` has them ([fidelity](fidelity.md)).",
     },
     "RecordSection": {
         "roll_hours": "`verbatim record` begins a new session at this age.",

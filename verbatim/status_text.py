@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from journal.printable import in_one_line
 from verbatim.folder_status import FolderStatus, SessionNow, StatusFinding
 
 NAMED_MAX = 4  # orders and positions of a line
@@ -34,7 +35,7 @@ def _session_lines(row: SessionNow) -> Iterator[str]:
     if row.problem:
         yield _line("problem", row.problem)
     if row.mode:
-        yield _line("mode" if row.is_live else "last mode", " ".join("; ".join([row.mode, *row.reasons]).split()))
+        yield _line("mode" if row.is_live else "last mode", in_one_line("; ".join([row.mode, *row.reasons])))
     if row.age_s is not None:
         yield _line("records", f"{row.records or 0:,}, the newest {_age(row.age_s)} ago; {_size(row.bytes)}")
     if row.orders is not None:
@@ -75,7 +76,7 @@ def _guard(row: SessionNow) -> str:
 def _older_line(row: SessionNow) -> str:
     what = row.account or ("recording" if row.venue else "import")
     start = row.started.replace("T", " ").rstrip("Z")
-    mode = f", {row.mode}" if row.mode else ""
+    mode = f", was {row.mode}" if row.mode else ""
     return f"  {row.session}  {what}  {start}  {row.ended}{mode}"
 
 

@@ -10,6 +10,7 @@ from verbatim.exit_codes import DIFFERS, FAILED, stop
 def study_failures() -> Iterator[None]:
     """Exit with one line for a failure of the journal, an archive, a worker, a setting or a strategy."""
     from engine.errors import CoreError
+    from engine.sim.venue_model import UnknownSettingError
     from engine.strategy.source_guard import StrategyError
     from journal.errors import (
         ArchiveFailedError,
@@ -23,7 +24,6 @@ def study_failures() -> Iterator[None]:
     from replay.overrides import UnknownOverrideError
     from replay.resim.candle_sources import NoCandlesError
     from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError
     from replay.study.workers import WorkFailedError
 
     try:

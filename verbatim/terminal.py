@@ -4,11 +4,14 @@ Colour is for terminals, and the variable NO_COLOR turns it off (https://no-colo
 """
 
 import os
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from journal.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def echo(message: object = "", *, err: bool = False, nl: bool = True, file: IO[Any] | None = None) -> None:
@@ -19,6 +22,13 @@ def echo(message: object = "", *, err: bool = False, nl: bool = True, file: IO[A
 def secho(message: object = "", *, err: bool = False, nl: bool = True, **styles: Any) -> None:
     """Print a text as `echo` does, in a style."""
     click.echo(click.style(printable(str(message)), **styles), err=err, nl=nl, color=_colour())
+
+
+def make_console(**options: Any) -> "Console":
+    """Return a console for tables, as `rich` defines its options; NO_COLOR removes every style, bold letters too."""
+    from rich.console import Console
+
+    return Console(color_system=None if _colour() is False else "auto", **options)
 
 
 def _colour() -> bool | None:

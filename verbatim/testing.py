@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine.bodies import CommandBody, CommandName
 from engine.kernel import Kernel
 from engine.model import Instrument, RateLimits
+from engine.paper_settings import PaperSettings
 from engine.record_codec import text_of
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import (
@@ -44,10 +45,11 @@ from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
 from engine.sim.sim_venue import SimVenue
+from engine.sim.simulated_wires import Wires
 from engine.sim.units import units
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.venue_kinds import KINDS
-from engine.sim.virtual_gateway import VirtualGateway, Wires
+from engine.sim.virtual_gateway import VirtualGateway
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
 from engine.strategy import loading, source_guard
@@ -209,6 +211,7 @@ class VirtualSession:
     """One session of the engine on a VirtualVenue: `run`, then `stop` (an ordered end) or `kill`."""
 
     gateway_class: ClassVar[type[VirtualGateway]] = VirtualGateway
+    sequencer_class: ClassVar[type[Sequencer]] = Sequencer
 
     def __init__(
         self,
@@ -232,6 +235,7 @@ class VirtualSession:
         limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
         own_symbols: dict[str, str] | None = None,  # venue symbol -> own symbol
         is_trusted: bool = False,  # the session has this user's mark, so commands run its code without `--trust-code`
+        paper: PaperSettings | None = None,
     ) -> None:
         self.venue = venue
         self.records: list[Record] = []
@@ -259,13 +263,14 @@ class VirtualSession:
             opening=None if opening is None else self._opening_after(previous, opening),
             safeguards=safeguards,
             read_only=read_only,
+            paper=paper,
         )
         if is_trusted:
             self.body = marked(self.body)
         self.folder = folder
         self.writer = self._create_writer()
         dialect_at_work = make_venue(self.body.venues[0], self.body.instruments)
-        self.sequencer = Sequencer(Kernel(self.body), self._append)
+        self.sequencer = self.sequencer_class(Kernel(self.body), self._append)
         key = dialect_at_work.signer.load_key(Credentials(API_KEY, API_SECRET))
         self._shell = self.gateway_class(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
         self._shell.perform(self.sequencer.begin(self.body))

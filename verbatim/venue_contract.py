@@ -27,7 +27,7 @@ from engine.requests import LinkRole, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
-from engine.venues.contract_accounts import PositionTerms, HasPositions, HoldsOrdersApart, PlacesContracts, StreamTokens
+from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, PlacesContracts, PositionTerms, StreamTokens
 from engine.venues.signing import Credentials
 from engine.venues.venue import DeadManSwitch, Network, PlacesLists, Venue
 from journal.record import canonical

@@ -6,13 +6,16 @@ Compiled code is cached (engine/market/jit.py): this takes seconds once after an
 import subprocess
 import sys
 from threading import Timer
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from engine.market.jit import JIT, was_compiled
 from engine.market.market_state import warm_fold
 from engine.session_record import VenueSettings
 from engine.venues.venue_lookup import make_venue
+from verbatim.terminal import make_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MESSAGE_SECONDS = 1.0  # loading cached code takes less
 SECOND_PROCESS = """
@@ -28,7 +31,7 @@ VenueBooks(1)
 def compile_if_new() -> None:
     """Compile for a command that only reads, if nothing is cached; it loads cached code when it uses it."""
     if JIT and not was_compiled():
-        compile_first(Console(stderr=True))
+        compile_first(make_console(stderr=True))
 
 
 def warm(venue: VenueSettings | None = None) -> None:
@@ -37,7 +40,7 @@ def warm(venue: VenueSettings | None = None) -> None:
     make_venue(venue or VenueSettings(), ()).market.warm()
 
 
-def compile_first(console: Console, venue: VenueSettings | None = None) -> None:
+def compile_first(console: "Console", venue: VenueSettings | None = None) -> None:
     """Compile everything a session needs, so its first message does not wait for the compiler."""
     venue = venue or VenueSettings()
     message = Timer(MESSAGE_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])

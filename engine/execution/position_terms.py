@@ -10,7 +10,7 @@ from engine.requests import Unsigned
 from engine.risk.review import Approved
 from engine.state.session_state import Account
 from engine.step_context import StepContext
-from engine.venues.contract_accounts import PositionTerms, PlacesContracts
+from engine.venues.contract_accounts import PlacesContracts, PositionTerms
 from engine.venues.venue import Venue
 
 

@@ -7,10 +7,10 @@ from engine.events import (
     Answer,
     BalanceReport,
     ContractReport,
-    MarginSettingsReport,
     Event,
     FundingReport,
     MarginCall,
+    MarginSettingsReport,
     OrderReport,
     Outcome,
     StreamEnded,
@@ -20,8 +20,8 @@ from engine.events import (
 )
 from engine.execution import order_reports, reconciliation, wallet_reports
 from engine.facts import LinkReady
-from engine.handlers.margin_settings import apply_settings, note_margin_call
 from engine.handlers.link_changes import disconnect
+from engine.handlers.margin_settings import apply_settings, note_margin_call
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.step_context import StepContext

@@ -40,10 +40,10 @@ from engine.facts import (
 from engine.handlers.access_refusals import admit, refuse_access
 from engine.handlers.account_events import handle_event
 from engine.handlers.amendments import handle_amend_answer
-from engine.handlers.margin_settings import apply_position_mode, handle_set_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.load_history import handle_history_answer
+from engine.handlers.margin_settings import apply_position_mode, handle_set_answer
 from engine.handlers.order_queries import query_order
 from engine.handlers.renew_tokens import handle_renewal
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata

@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.block_reasons import BlockCode, BlockReason
 from engine.bodies import NoteLevel
-from engine.events import Answer, MarginSettingsReport, MarginCall, Outcome, PositionModeReport
+from engine.events import Answer, MarginCall, MarginSettingsReport, Outcome, PositionModeReport
 from engine.execution.request_factory import RequestFactory
 from engine.facts import ContractConfigured, PositionModeKnown
 from engine.handlers.block_instruments import block, unblock

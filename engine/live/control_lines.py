@@ -8,6 +8,7 @@ import msgspec
 
 from engine.bodies import CommandName
 from engine.live.ingress import Command
+from journal.printable import in_one_line
 
 COMMANDS = (
     CommandName.PAUSE,
@@ -74,6 +75,10 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
         raise BadLineError(f"not a command: {error}") from None
     if repeated:
         raise BadLineError(f"not a command: the field {repeated[:40]!r} is given twice")
+    # lines for people have them in their middle
+    request = msgspec.structs.replace(
+        request, by=in_one_line(request.by)[:BY_MAX], reason=in_one_line(request.reason)[:REASON_MAX]
+    )
     if request.command not in commands:
         raise BadLineError(f"no command {request.command[:40]!r}; there are {', '.join(commands)}")
     name_max = ABOUT_NAMES.get(request.command, 0)
@@ -86,7 +91,7 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
         raise BadLineError(f"{request.command} concerns no asset, instrument or strategy")
     if name_max and not 0 < len(request.about) <= name_max:
         raise BadLineError(f"{request.command} needs a name of 1 to {name_max} characters")
-    return msgspec.structs.replace(request, by=request.by[:BY_MAX], reason=request.reason[:REASON_MAX])
+    return request
 
 
 def _repeated_field(line: bytes) -> str:

@@ -55,6 +55,8 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
             continue
         if body.resimulated is not None or body.read_only:
             continue  # its orders and fills are simulated, or it sent none
+        if (body.paper is None) != (wanted.paper is None):
+            continue  # an account on paper and one at the venue continue only themselves
         refuse_newer(body)
         if body.previous is not None and body.previous.last_seq == NOT_READ:
             continue  # a kill that did not know the state of the session before it: that one is continued

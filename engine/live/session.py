@@ -19,14 +19,14 @@ from engine.kernel import Kernel
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.decision_watch import DecisionWatch
 from engine.live.emergency import EmergencyCancel
-from engine.live.gateway import Gateway
-from engine.live.ingress import Command, Ingress
+from engine.live.ingress import Command
 from engine.live.input_loop import InputLoop
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.log_task import LinesMaker, LogTask
 from engine.live.logs import print_text
 from engine.live.meter import Meter
 from engine.live.outputs import OutputDispatcher
+from engine.live.paper_session import paper_account, parts_of
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.session_config import StartPlan
 from engine.live.session_end import EndedBy, SessionEnd, deadline_reason, end_signals
@@ -45,7 +45,7 @@ from engine.live.transport.selection import make_sender
 from engine.live.trio_calls import call_before, call_in_trio
 from engine.live.waiting_commands import WaitingCommands
 from engine.record_codec import text_of
-from engine.sequencer import Arrival, Sequencer
+from engine.sequencer import Arrival
 from engine.state.session_state import State
 from journal.errors import JournalError
 from journal.private_files import make_folder
@@ -67,7 +67,8 @@ class LiveSession:
         config = plan.wanted
         self.plan = plan
         self.kernel = Kernel(plan.body)
-        self.ingress = Ingress()
+        make_ingress, make_sequencer, make_gateway = parts_of(plan.body)
+        self.ingress = make_ingress()
         self.was_signalled = False  # True once the user or the system requested the end of this process
         self.chain = ""  # of the journal, once it is closed
         self.open_links: dict[str, HandedOverLink] = {}  # after `hand_over`: the connections that stay open
@@ -75,7 +76,7 @@ class LiveSession:
         self._clock = config.clock
         self._end = SessionEnd()
         self._writer = self._create_journal()
-        self.sequencer = Sequencer(self.kernel, self._writer.append_step)
+        self.sequencer = make_sequencer(self.kernel, self._writer.append_step)
         ((venue_name, venue),) = self.kernel.session.venues.items()
         self._sender = make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
         self._refused = RefusedAddresses()
@@ -87,7 +88,7 @@ class LiveSession:
             handed_over=plan.kept,
             refused=self._refused,
         )
-        self._gateway = Gateway(
+        self._gateway = make_gateway(
             venues=dict(self.kernel.session.venues),
             senders={venue_name: self._sender},
             key=config.key,
@@ -101,6 +102,7 @@ class LiveSession:
             history=config.history,
         )
         self._gateway.attach(self._writer)
+        self._paper = paper_account(self.sequencer, self.ingress, self._gateway, config.clock)
         self._log = self._make_log(make_lines)
         queue = [] if self._log is None else [self._log.put]
         self._outputs = OutputDispatcher(self._gateway, plan.body.started_ns, *queue)
@@ -235,6 +237,8 @@ class LiveSession:
         task_status.started(self)
         nursery.start_soon(self._loop.run, self._stop)
         nursery.start_soon(self._meter.run)
+        if self._paper is not None:
+            nursery.start_soon(self._paper.run)
 
     async def cancel_after_failure(self) -> None:
         """Cancel our orders after the journal, the core or the shell failed, unless the configuration says `leave`.
@@ -250,7 +254,7 @@ class LiveSession:
                 recorded = await self._durable_cancels()
         else:
             return
-        if not is_wanted or not self.plan.body.account or not self.sequencer.has_begun:
+        if not is_wanted or not self.plan.body.account or not self.sequencer.has_begun or self._paper is not None:
             return
         session, account = self.kernel.session, self.state.account
         emergency = EmergencyCancel(session, account, self._gateway.send_now, self._clock.seconds, recorded=recorded)

@@ -7,6 +7,7 @@ from pathlib import Path
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
 from engine.live.transport.selection import TransportProfile
+from engine.paper_settings import PaperSettings
 from engine.sequencer import Arrival
 from engine.session_record import (
     SAFEGUARDS,
@@ -61,6 +62,7 @@ class SessionConfig:
     read_seconds_max: float = 0  # for reading that session; then this one begins without its state. 0: no limit
     history: CandleStore | None = None  # answers requests for bars from before the session; None: the venue does
     read_only: bool = False  # nothing that changes the venue is sent: a dry run, or an account that is watched
+    paper: PaperSettings | None = None  # the account is simulated in this process, and there is no key
 
     @property
     def network(self) -> Network:
@@ -70,7 +72,7 @@ class SessionConfig:
     @property
     def trades_real_money(self) -> bool:
         """True if the session's strategies may send orders to the live venue."""
-        return bool(self.strategies) and not self.read_only and self.network is Network.LIVE
+        return bool(self.strategies) and not self.read_only and self.paper is None and self.network is Network.LIVE
 
 
 def missing_limits(risk: RiskSettings) -> list[str]:

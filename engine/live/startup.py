@@ -152,6 +152,7 @@ def session_body(
         opening=before.opening,
         safeguards=wanted.safeguards,
         read_only=wanted.read_only,
+        paper=wanted.paper,
     )
     return marked(body)
 

@@ -96,6 +96,8 @@ row_of_pointer: Any = None  # in compiled code: (pointer, length) -> the array
 if JIT:
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
+    # colours of its errors end every terminal output with a reset sequence, by colorama's exit function
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     import numba
     from llvmlite import ir
     from numba.core import cgutils, types

@@ -26,7 +26,6 @@ from engine.sim.exchange.venue_arrays import HIGHEST, LARGEST
 from engine.sim.units import ONE, PLACES
 from engine.venues.venue import CapturedMarket
 from engine.venues.venue_lookup import make_venue
-from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import plain
 from replay.captured_market import read_markets
@@ -34,24 +33,6 @@ from replay.resim.sim_setup import CannotResimulateError
 
 PRICE_MAX, SIZE_MAX = HIGHEST // ONE, LARGEST // ONE  # what the simulated venue counts exactly
 NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-def is_import(journal: Journal) -> bool:
-    """Return True if the journal was imported from a capture."""
-    return "import" in msgspec.json.decode(journal.session_record().body or "{}", type=dict[str, msgspec.Raw])
-
-
-def refuse_import(journal: Journal) -> None:
-    """Refuse an import where decisions are needed.
-
-    Raises:
-        JournalError: The journal is an import.
-    """
-    if is_import(journal):
-        raise JournalError(
-            f"{journal.folder} is an import: it holds market data and no decisions. What to do: query it with verbatim "
-            "sql, or trade it with verbatim backtest --strategy FILE."
-        )
 
 
 class CaptureSession(NamedTuple):

@@ -19,9 +19,10 @@ from engine.record_codec import read_link, read_request, text_of
 from engine.requests import AnswerStatus, LinkPhase, Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import SessionBody
-from engine.sim.sim_venue import SimVenue
-from engine.sim.virtual_gateway import VirtualGateway, Wires
-from engine.sim.wire import HttpRequest
+from engine.sim.modelled_venue import ACCOUNT_KEY, ModelledVenue
+from engine.sim.simulated_wires import Wires
+from engine.sim.venue_model import VenueModel
+from engine.sim.virtual_gateway import VirtualGateway
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.candle_store import CandleStore
@@ -30,26 +31,10 @@ from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal, available_records
 from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
-from replay.resim.sim_setup import ACCOUNT_KEY, adopt_account, build_venue
+from replay.resim.sim_setup import adopt_account, build_recorded_venue
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
-from replay.resim.venue_model import VenueModel
 
-EXCHANGE_INFO_REQUEST = HttpRequest(method="GET", path="/api/v3/exchangeInfo", headers={})
 SHUTDOWN_NS_MAX = 60_000_000_000  # session time that an ordered end may take beyond the last record
-
-
-class ModelledVenue:
-    """The simulated venue and its time, as engine/sim/virtual_gateway.py needs them."""
-
-    def __init__(self, sim: SimVenue, now_ns: int) -> None:
-        self.sim = sim
-        self.now_ns = now_ns
-        self._conn_ids = 0
-
-    def new_conn_id(self) -> int:
-        """Return the id of a new connection."""
-        self._conn_ids += 1
-        return self._conn_ids
 
 
 class MarketLinks:
@@ -93,10 +78,7 @@ class ModelRun:
         self._links = links
         self._last = last
         self._state: State = sequencer.state
-        self._venue = ModelledVenue(build_venue(timeline, body, model), self._state.time_ns)
-        # each session sends it before it begins, and it uses rate budget
-        self._venue.sim.http(self._venue.new_conn_id(), EXCHANGE_INFO_REQUEST, self._venue.now_ns)
-        self._venue.sim.advance(self._venue.now_ns)
+        self._venue = ModelledVenue(build_recorded_venue(timeline, body, model), self._state.time_ns)
         venue = make_venue(body.venues[0], body.instruments)
         self.gateway = VirtualGateway(
             self._venue,

@@ -24,10 +24,12 @@ from engine.requests import LinkRole
 from engine.sequencer import Append, Sequencer
 from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
 from engine.sim.exchange.exchange import TooLargeError
+from engine.sim.venue_model import VenueModel
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from engine.venues.candle_store import CandleStore
+from journal.frame_runs import group_frames
 from journal.progress import Progress
 from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
@@ -35,14 +37,13 @@ from journal.trust_key import marked
 from journal.writer import JournalWriter
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
-from replay.replay import group_frames
+from replay.imported_sessions import is_import
 from replay.resim.candle_sources import recorded_candles
-from replay.resim.capture_session import captured_snapshots, is_import
+from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
 from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
-from replay.resim.venue_model import VenueModel
 from replay.resim.warmup import insert_decide_command, pause_command
 
 SEQ_MAX = 2**62  # above every record: run to the end of the journal
@@ -240,6 +241,7 @@ class _Resimulation:
             schema=SCHEMA,
             engine=engine,
             read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
+            paper=None,
         )
         self._body = marked(body) if options.marks else body
         self._whole = whole

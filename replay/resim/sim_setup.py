@@ -7,25 +7,19 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from engine import facts
-from engine.lifecycle import Status
 from engine.record_codec import read_fact, read_request
-from engine.session_record import SessionBody, VenueSettings
-from engine.sim.binance import PROTOCOL
-from engine.sim.binance.filters import rules_of
-from engine.sim.exchange import adoption
+from engine.session_record import SessionBody
 from engine.sim.feeds.recorded_feed import RecordedMarket
+from engine.sim.modelled_venue import adopt_state, build_venue, is_modelled, symbol_rules
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import ONE, units
-from engine.sim.venue_config import AccountConfig, VenueConfig
+from engine.sim.venue_model import VenueModel
 from engine.state.orders import Order
 from engine.state.session_state import State
-from engine.venues.venue_lookup import UnknownVenueError, installed_venues, venue_class
+from engine.venues.venue_lookup import installed_venues
 from journal.reader import Journal
 from journal.record import Kind
 from replay.resim.timeline import Timeline
-from replay.resim.venue_model import QUEUES, VenueModel
-
-ACCOUNT_KEY = "resimulated"  # the API key and the name of the account
 
 
 class CannotResimulateError(Exception):
@@ -41,54 +35,22 @@ def refuse_unsupported_venue(journal: Journal, session: SessionBody) -> None:
     if journal.left_out:
         raise CannotResimulateError(f"{journal.folder} is a slice. What to do: resimulate the whole session.")
     names = [venue.name for venue in session.venues]
-    if len(names) != 1 or not _is_modelled(names[0]):
-        modelled = ", ".join(name for name in installed_venues() if _is_modelled(name))
+    if len(names) != 1 or not is_modelled(names[0]):
+        modelled = ", ".join(name for name in installed_venues() if is_modelled(name))
         raise CannotResimulateError(
             f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; only one of "
             f"{modelled} can be simulated."
         )
 
 
-def _is_modelled(venue: str) -> bool:
-    """Return True if the simulated venue uses the protocol of this venue's account."""
-    try:
-        return bool(venue_class(VenueSettings(name=venue)).sim_protocol == PROTOCOL)
-    except UnknownVenueError:
-        return False
-
-
-def build_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:
+def build_recorded_venue(timeline: Timeline, session: SessionBody, model: VenueModel) -> SimVenue:
     """Return the simulated venue over a session's market, with an account ACCOUNT_KEY that has no balances yet."""
-    rules = {instrument.symbol: rules_of(instrument) for instrument in session.instruments}
-    rate_limits = session.venues[0].rate_limits
-    account = AccountConfig(
-        api_key=ACCOUNT_KEY,
-        secret=ACCOUNT_KEY,
-        balances={},
-        name=ACCOUNT_KEY,
-        fee_maker=model.fee_maker,
-        fee_taker=model.fee_taker,
-        fee_tiers=model.fee_tiers,
-    )
-    config = VenueConfig(
-        accounts=(account,),
-        rules=rules,
-        latency_ns=model.venue_ns,
-        weight_max=rate_limits.weight_minute_max,
-        orders_10s_max=rate_limits.orders_10s_max,
-    )
-    by_venue = model.clock == "venue"
     items = timeline.venue_items(
-        model.answer_ns + model.venue_ns, by_venue_clock=by_venue, with_quotes=model.quotes == "fused"
+        model.answer_ns + model.venue_ns,
+        by_venue_clock=model.clock == "venue",
+        with_quotes=model.quotes == "fused",
     )
-    sim = SimVenue(config, RecordedMarket(rules, items, ahead_ns=model.feed_ns))
-    sim.exchange.fills_whole = model.fills == "whole"
-    for place, instrument in enumerate(session.instruments):
-        sim.exchange.books.scale(place, instrument.price_scale, instrument.size_scale)
-        if not session.engine.books:
-            sim.exchange.books.quotes_alone(place)
-        sim.exchange.books.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
-    return sim
+    return build_venue(RecordedMarket(symbol_rules(session), items, ahead_ns=model.feed_ns), session, model)
 
 
 def adopt_account(
@@ -127,26 +89,7 @@ def adopt_account(
         )
     if not has_account:
         _refuse_missing_margin(journal, state, totals)
-    known = account.orders.all()
-    fills = [int(fill) for order in known for fill in order.fill_ids if fill.isdigit()]
-    confirmed = [last for last in account.reconciling.fills_confirmed.values() if isinstance(last, int)]
-    adoption.adopt(
-        sim.exchange,
-        ACCOUNT_KEY,
-        adoption.Known(
-            totals=totals,
-            orders=[
-                _open_order(order, is_pending=order.waits_for in account.orders.live)
-                for order in account.orders.live_by_age()
-                if order.venue_order_id
-            ],
-            order_id_last=max(
-                (int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0
-            ),
-            trade_id_last=max((*fills, *confirmed), default=0),
-        ),
-        state.time_ns,
-    )
+    adopt_state(sim, state, totals)
     return is_known
 
 
@@ -221,26 +164,3 @@ def opening_balances(journal: Journal) -> dict[str, int]:
             # a later report may contain fills of carried orders
             totals.setdefault(fact.asset, units(f"{fact.free + fact.locked:f}"))
     return totals
-
-
-def _open_order(order: Order, *, is_pending: bool) -> adoption.OpenOrder:
-    terms = order.order
-    return adoption.OpenOrder(
-        order_id=int(order.venue_order_id),
-        client_order_id=order.venue_client_id or order.client_order_id,
-        symbol=terms.instrument.partition(":")[2],
-        side=terms.side,
-        order_type=terms.type,
-        time_in_force=terms.time_in_force,
-        price=units(f"{terms.price:f}"),
-        quantity=units(f"{terms.quantity:f}"),
-        executed=units(f"{order.filled_quantity:f}"),
-        executed_quote=units(f"{order.filled_notional:f}"),
-        stop_price=units(f"{terms.stop_price:f}"),
-        trailing_delta=terms.trailing_delta,
-        iceberg_quantity=units(f"{terms.iceberg_quantity:f}"),
-        quote_quantity=units(f"{terms.quote_quantity:f}"),
-        is_triggered=order.status is Status.TRIGGERED,
-        client_list_id=order.list_id,
-        is_pending=is_pending,
-    )

@@ -18,15 +18,17 @@ from engine.record_codec import read_fact, read_request
 from engine.requests import Purpose
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, read_session
+from engine.sim.modelled_venue import ACCOUNT_KEY
 from engine.sim.units import ONE
+from engine.sim.venue_model import VenueModel, with_settings
 from engine.sim.wire import HttpRequest
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.resim.sim_setup import ACCOUNT_KEY, build_venue, opening_balances, refuse_unsupported_venue
+from replay.resim.measured_latency import MEASURED, session_model
+from replay.resim.sim_setup import build_recorded_venue, opening_balances, refuse_unsupported_venue
 from replay.resim.timeline import Timeline
-from replay.resim.venue_model import VenueModel, measure_latency, with_settings
 
 COMPARED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
 FILL_GAP_NS_MAX = SECOND_NS  # a larger gap between two fills counts as a missing fill
@@ -71,7 +73,7 @@ class NothingSentError(Exception):
 class Fidelity(msgspec.Struct, frozen=True):
     """The result of a search for the best model."""
 
-    measured_in: int  # round trips
+    measured_in: int  # round trips; 0: none, or the latencies are given
     # with the times that were measured in the journal or given; scripts read --json under the name `begun`
     initial: FidelityRow = msgspec.field(name="begun")
     best: FidelityRow
@@ -96,7 +98,7 @@ def fidelity(
     journal = Journal.open(folder)
     session = read_session(journal.session_record().body or "")
     refuse_unsupported_venue(journal, session)
-    latency = measure_latency(journal)
+    latency = session_model(journal, session)
     recorded, rates = recorded_orders(journal)
     if not recorded:
         raise NothingSentError(f"{folder} sent no order, so no model can be compared with it.")
@@ -106,7 +108,7 @@ def fidelity(
         for record in journal.records(kinds=(Kind.REQUEST,))
         if read_request(record.body or "").purpose in COMPARED_PURPOSES
     ]
-    offset_ns = _venue_clock_offset_ns(journal)
+    offset_ns = _venue_clock_offset_ns(journal) if session.paper is None else 0  # on paper they are one clock
     timeline = Timeline(journal, SessionContext(session, {}), journal.last_seq, frozenset())
     tries: dict[int, FidelityRow] = {}
 
@@ -129,7 +131,8 @@ def fidelity(
         for request_ns in list(_halfway_neighbours(sorted(tries), min(tries, key=lambda ns: (tries[ns].cost, ns)))):
             row_for(request_ns)
     best = min(tries.values(), key=lambda row: (row.cost, row.model.request_ns))
-    return Fidelity(latency.round_trips, initial, best, len(tries))
+    is_given = len(latency.given(base)) == len(MEASURED)
+    return Fidelity(0 if is_given else latency.round_trips, initial, best, len(tries))
 
 
 def _halfway_neighbours(tried: Sequence[int], best: int) -> Iterator[int]:
@@ -203,7 +206,7 @@ def modelled_orders(
     offset_ns: int,
 ) -> OrdersById:
     """Send the recorded requests to the simulated venue, and return the resulting orders."""
-    sim = build_venue(timeline, session, model)
+    sim = build_recorded_venue(timeline, session, model)
     for asset, total in opening_balances(journal).items():
         sim.exchange.accounts[ACCOUNT_KEY].free[asset] = total
     signer = make_venue(session.venues[0], session.instruments).signer

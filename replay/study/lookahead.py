@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from engine.session_record import SessionBody
+from engine.sim.venue_model import VenueModel
 from journal.progress import Progress
 from journal.reader import Journal
 from replay.resim.resimulate import ResimOptions
-from replay.resim.venue_model import VenueModel
 from replay.study.decisions import ChangedDecision, RecordedDecision, changed_decisions
 from replay.study.trial import run_trial
 

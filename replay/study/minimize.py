@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from engine import facts
 from engine.record_codec import read_fact
+from journal.arrow_arrays import flags, numbers
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.resim.resimulate import ResimOptions, resimulate_decisions
@@ -225,9 +226,9 @@ def _market_records(journal: Journal) -> tuple[Numbers, Numbers, int]:
     """
     seqs, times = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for batch in journal.batches(columns=("seq", "time_ns", "meta"), kinds=(Kind.FEED,)):
-        streamed = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
-        seqs.append(batch.column("seq").to_numpy()[streamed])
-        times.append(batch.column("time_ns").to_numpy()[streamed])
+        streamed = flags(batch.column("meta").is_null())
+        seqs.append(numbers(batch.column("seq"))[streamed])
+        times.append(numbers(batch.column("time_ns"))[streamed])
     market = sum(map(len, seqs))
     if market and journal.last_seq > max(part[-1] for part in seqs if len(part)):
         last = next(journal.records(journal.last_seq, journal.last_seq))

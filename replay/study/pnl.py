@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from engine import contracts, lots
-from engine.facts import DayBegan, OrderFilled, Pnl, Position, PositionEnteredDay
+from engine.facts import DayBegan, Fact, OrderFilled, Pnl, Position, PositionEnteredDay
 from engine.lots import CostMethod
 from engine.model import Instrument
 from engine.money import MONEY, ZERO
@@ -185,13 +185,16 @@ class PnlFolder:
         self._last_ns = body.started_ns
 
     def add(self, record: Record) -> None:
-        """Fold one FACT."""
-        fact = read_fact(record.body or "")
-        stamp, positions = Stamp(record.seq, record.time_ns), self.positions
-        self._last_ns = record.time_ns
+        """Fold one FACT record."""
+        self.add_fact(read_fact(record.body or ""), Stamp(record.seq, record.time_ns))
+
+    def add_fact(self, fact: Fact, stamp: Stamp) -> None:
+        """Fold one fact."""
+        positions = self.positions
+        self._last_ns = stamp.time_ns
         if isinstance(fact, Pnl):
             self.marks[fact.instrument] = self.marks[f"{fact.strategy} {fact.instrument}"] = fact
-            self.marked_seq = record.seq
+            self.marked_seq = stamp.seq
         elif isinstance(fact, DayBegan | PositionEnteredDay):
             self.day = day_pnl.reduce(self.day, fact, stamp)
         elif not isinstance(fact, Position):

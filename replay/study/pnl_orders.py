@@ -114,7 +114,7 @@ def read_run(folder: Path, *, as_source: bool = False) -> PnlRun:
                     by_name[fact.client_order_id] = key
                     orders[key] = OrderShare(key, "", fact.client_order_id, 0)
                 share = orders[by_name[fact.client_order_id]]
-                _add(share, fact, pnl.instruments[fact.instrument], record.seq, record.time_ns)
+                add_fill(share, fact, pnl.instruments[fact.instrument], record.seq, record.time_ns)
         filled = {key: share for key, share in orders.items() if share.fill_seqs}
         return PnlRun(folder, pnl.instruments, _marks(pnl), filled, opening, funding, _totals(pnl))
 
@@ -142,7 +142,7 @@ def _totals(pnl: PnlFolder) -> dict[str, Decimal]:
     return totals
 
 
-def _add(share: OrderShare, fill: OrderFilled, instrument: Instrument, seq: int, time_ns: int) -> None:
+def add_fill(share: OrderShare, fill: OrderFilled, instrument: Instrument, seq: int, time_ns: int) -> None:
     """Add one fill to its order."""
     signed = fill.quantity * fill.side.sign
     share.instrument, share.sign = fill.instrument, fill.side.sign

@@ -16,12 +16,12 @@ from typing import Protocol
 import msgspec
 
 from engine.session_record import SessionBody
+from engine.sim.venue_model import VenueModel
 from journal.content_hash import hash_rows
 from journal.reader import Journal
 from journal.record import canonical
 from replay.resim.resimulate import ResimOptions
 from replay.resim.sim_setup import CannotResimulateError
-from replay.resim.venue_model import VenueModel
 from replay.snapshots import code_digest
 from replay.study.decisions import ChangedDecision, RecordedDecision, changed_decisions, session_decisions
 from replay.study.performance import Performance, session_performance

@@ -22,7 +22,9 @@ CODE, CONFIGURATION, DATA, LATENCY, FILL, DECISION = "code", "configuration", "d
 ANSWER, COMMAND = "answer", "command"
 TEXT_LENGTH_MAX = 160
 OK_STATUS = 200
-_NOT_COMPARED = frozenset({"session", "started_ns", "host", "opening", "previous", "resimulated", "clock", "seed"})
+_NOT_COMPARED = frozenset(
+    {"session", "started_ns", "host", "opening", "previous", "resimulated", "paper", "clock", "seed"}
+)
 _CODE = frozenset({"versions", "strategies"})
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from journal.progress import Progress
 from journal.reader import Journal
@@ -10,6 +10,16 @@ from journal.record import Record
 from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_decisions
 from replay.study.decisions import DecisionReader, RecordedDecision
 from replay.study.performance import Performance, PerformanceCounter
+
+
+class RecordReader(Protocol):
+    """Reads the records of a trial, as a tear sheet's reader does."""
+
+    def add(self, record: Record) -> None:
+        """Add one record."""
+
+    def end(self, time_ns: int) -> None:
+        """Set the time up to which the session ran."""
 
 
 class Trial(NamedTuple):
@@ -20,13 +30,20 @@ class Trial(NamedTuple):
     decisions: list[RecordedDecision]
 
 
-def run_trial(folder: Path, options: ResimOptions, on_progress: Progress | None = None) -> Trial:
+def run_trial(
+    folder: Path,
+    options: ResimOptions,
+    on_progress: Progress | None = None,
+    *,
+    more_readers: Sequence[RecordReader] = (),
+) -> Trial:
     """Resimulate a session and keep only decisions and figures.
 
     Args:
         folder: The session.
         options: What to change.
         on_progress: As of `resimulate`.
+        more_readers: Get each record too.
 
     Raises:
         CannotResimulateError: The session cannot be resimulated.
@@ -38,11 +55,20 @@ def run_trial(folder: Path, options: ResimOptions, on_progress: Progress | None 
     def add_records(records: Sequence[Record]) -> None:
         for record in records:
             counter.add(record)
+            for each in more_readers:
+                each.add(record)
             if (decision := reader.read(record)) is not None:
                 decisions.append(decision)
 
     outcome = resimulate_decisions(folder, options, add_records, on_progress)
+    end_ns = last_time_ns(folder, options)
+    for each in (counter, *more_readers):
+        each.end(end_ns)
+    return Trial(outcome, counter.performance, decisions)
+
+
+def last_time_ns(folder: Path, options: ResimOptions) -> int:
+    """Return the time of the last record of the source that a trial reads."""
     journal = Journal.open(folder)
     last = min(journal.last_seq, journal.last_seq if options.until_seq is None else options.until_seq)
-    counter.end(next(journal.records(last, last)).time_ns)
-    return Trial(outcome, counter.performance, decisions)
+    return next(journal.records(last, last)).time_ns

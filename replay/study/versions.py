@@ -10,12 +10,14 @@ from pathlib import Path
 import msgspec
 
 from engine.session_record import SessionBody, StrategySettings, read_session
+from engine.sim.venue_model import with_settings
 from journal.archive_cache import cached_copy, session_name
 from journal.reader import Journal
 from replay.code_trust import refuse_untrusted_code
+from replay.imported_sessions import is_import
 from replay.overrides import UnknownOverrideError, apply_overrides, with_strategy
-from replay.resim.capture_session import is_import, session_from_capture
-from replay.resim.venue_model import measure_latency, with_settings
+from replay.resim.capture_session import session_from_capture
+from replay.resim.measured_latency import measure_latency
 from replay.study import regress
 from replay.study.regress import Job, JobOutcome
 

@@ -34,6 +34,10 @@ WAIT_S_MAX = 1200  # that a receiver may state
 FAILURES_SHOWN = 3  # in a row: then the other channels are informed
 CHANNEL_FAILING = "channel_failing"
 LOG_FAILING = "log_failing"
+FOLDER_MISSING = "folder_missing"
+RUN_FAILED = "run_failed"
+# rules about the watcher and its folder, each with the seconds that a condition must last
+OWN_RULES = {CHANNEL_FAILING: 0, LOG_FAILING: 0, FOLDER_MISSING: 60, RUN_FAILED: 0}
 
 
 class RulePolicy(NamedTuple):
@@ -41,6 +45,7 @@ class RulePolicy(NamedTuple):
 
     hold_ns: int = 0  # a condition must last for so long
     repeat_ns: int = 0  # between two messages while it lasts; 0: one message
+    ends_together: bool = False  # its alerts of a target end once it finds nothing there
 
 
 class ChannelPolicy(NamedTuple):
@@ -111,8 +116,13 @@ class AlertBook:
             events += self._note(known.get(key), key, group, session, now_ns)
         for key in [key for key in self._held if key[0] == target and key not in found]:
             del self._held[key]
+        found_rules = {rule for _, rule, _ in found}
         for key, alert in known.items():
-            if key[0] == target and key not in found:
+            if key[0] != target or key in found:
+                continue
+            if self._rule(key[1]).ends_together and key[1] in found_rules:
+                self._absent.pop(alert.number, None)
+            else:
                 self._note_absence(events, alert, now_ns)
         return events
 
@@ -154,9 +164,12 @@ class AlertBook:
             self._absent.pop(alert.number, None)
             self._emit(events, AlertResolved(now_ns, alert.number))
 
-    def observe_watcher(self, now_ns: int, log_failure: str = "") -> list[AlertEvent]:
-        """Return the events of channels that fail, and of a log that cannot be written."""
+    def observe_watcher(
+        self, now_ns: int, log_failure: str = "", folder_findings: Sequence[Finding] = ()
+    ) -> list[AlertEvent]:
+        """Return the events of channels that fail, of a log that cannot be written, and of the folder."""
         findings = [Finding(LOG_FAILING, "", Severity.CRITICAL, log_failure)] if log_failure else []
+        findings += folder_findings
         findings += [
             Finding(CHANNEL_FAILING, name, Severity.CRITICAL, f"channel {name} accepts no message: {channel.reason}")
             for name, channel in sorted(self.state.channels.items())

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError, 
 
 from engine.live.time_zones import find_zone
 from engine.suggestions import suggestion
-from verbatim.alerts.alert_book import CHANNEL_FAILING, LOG_FAILING, AlertPolicy, ChannelPolicy, RulePolicy
+from verbatim.alerts.alert_book import OWN_RULES, AlertPolicy, ChannelPolicy, RulePolicy
 from verbatim.alerts.alert_events import Severity
 from verbatim.alerts.alert_options import RuleOptions
 from verbatim.alerts.alert_rules import RULES
@@ -36,8 +36,8 @@ def _check_days(days: tuple[str, ...]) -> tuple[str, ...]:
 
 def _check_rules(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
-        if name not in (*RULES, CHANNEL_FAILING, LOG_FAILING):
-            raise ValueError(f"there is no rule {name!r}{suggestion(name, RULES)}")
+        if name not in (*RULES, *OWN_RULES):
+            raise ValueError(f"there is no rule {name!r}{suggestion(name, (*RULES, *OWN_RULES))}")
     return names
 
 
@@ -187,11 +187,16 @@ class AlertConfig(Section):
         """Return the settings of the decisions."""
         repeat_s = self.watch.repeat_s
         rules = {
-            name: RulePolicy(_ns(options.for_s), _ns(repeat_s if options.repeat_s is None else options.repeat_s))
+            name: RulePolicy(
+                _ns(options.for_s),
+                _ns(repeat_s if options.repeat_s is None else options.repeat_s),
+                RULES[name].ends_together,
+            )
             for name, options in self.rule_options().items()
         }
+        own = {name: RulePolicy(for_s * SECOND_NS, _ns(repeat_s)) for name, for_s in OWN_RULES.items()}
         return AlertPolicy(
-            {**dict.fromkeys((CHANNEL_FAILING, LOG_FAILING), RulePolicy(0, _ns(repeat_s))), **rules},
+            own | rules,
             {name: section.policy() for name, section in self.channel.items()},
             _ns(self.watch.clear_s),
             _ns(self.watch.event_s),

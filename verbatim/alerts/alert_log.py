@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -146,7 +147,23 @@ def _is_event(line: bytes) -> bool:
     return True
 
 
-def read_state(path: Path) -> AlertState:
+def unreadable_text(path: Path, count: int) -> str:
+    """Return a line for people about lines of a log that are no event."""
+    lines = "1 line of" if count == 1 else f"{count} lines of"
+    return (
+        f"{lines} {path} cannot be read, so an alert may be missing or open by mistake. "
+        "What to do: look whether another program or a later version writes the file"
+    )
+
+
+class LoggedState(NamedTuple):
+    """The state that a log leads to, and how many of its lines are no event."""
+
+    state: AlertState
+    unreadable: int
+
+
+def read_state(path: Path) -> LoggedState:
     """Return the state that a log leads to.
 
     Raises:
@@ -162,4 +179,4 @@ def read_state(path: Path) -> AlertState:
             state.fold(event)
     finally:
         log.close()
-    return state
+    return LoggedState(state, log.unreadable)

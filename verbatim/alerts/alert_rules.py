@@ -179,7 +179,7 @@ def positions_differ(seen: Observation, _options: CriticalOptions) -> Iterator[H
 
 def unknown_orders(seen: Observation, _options: MinuteOptions) -> Iterator[Hit]:
     """Report orders without an answer that proves anything."""
-    if (count := seen.values.get("unknown_orders")) and seen.is_up:
+    if count := seen.values.get("unknown_orders"):  # also after the end of the trader, which could query the venue
         yield Hit(f"orders whose outcome is unknown: {count:.0f}")
 
 
@@ -254,10 +254,16 @@ class AlertRule(NamedTuple):
     find: Callable[[Observation, Any], Iterator[Hit]]
     options: type[RuleOptions]
     help: str
+    ends_together: bool = False  # the alerts of one account end once the rule finds nothing there
 
 
 RULES: dict[str, AlertRule] = {
-    "process_gone": AlertRule(process_gone, CriticalOptions, "The trader's process ended without closing its session."),
+    "process_gone": AlertRule(
+        process_gone,
+        CriticalOptions,
+        "The trader's process ended without closing its session. Lasts until one runs or ended in order.",
+        ends_together=True,  # an earlier death is not over while the newest session is dead too
+    ),
     "journal_silent": AlertRule(journal_silent, JournalSilentOptions, "The trader lives and writes no record."),
     "journal_unreadable": AlertRule(journal_unreadable, CriticalOptions, "The journal is damaged or unreadable."),
     "halted": AlertRule(halted, CriticalOptions, "Trading is halted, with the reasons."),

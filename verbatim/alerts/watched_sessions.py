@@ -15,8 +15,12 @@ from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.sessions import list_sessions
+from verbatim.alerts.alert_book import FOLDER_MISSING, RUN_FAILED
+from verbatim.alerts.alert_events import Finding, Severity
+from verbatim.alerts.alert_messages import one_line
 from verbatim.alerts.observation import CounterHistory, DayLoss, Observation, PnlPoint, RecordEvents
 from verbatim.commands.prune import session_line
+from verbatim.run_mark import failed_runs
 
 SESSIONS_READ_MAX = 100  # of a folder, the newest ones; older ones only if a process writes them
 ATTEMPTS_MAX = 120  # to read the SESSION record of a folder: a session that begins has it within seconds
@@ -119,10 +123,11 @@ class WatchedSessions:
         self._known: dict[Path, WatchedName | None] = {}  # None: it is not watched, as a resimulation
         self._unread: Counter[Path] = Counter()  # attempts to read a SESSION record
         self._has_scanned = False
+        self.failure = ""  # why no session can be found
 
     def refresh(self) -> Iterator[WatchedSession]:
         """Read sessions that are new. Yield each session that a newer one replaces, for its last observation."""
-        for name in list(self._scan()):
+        for name in self._readable():
             before = self.by_target.get(name.target)
             if before is not None and before.name.folder.name >= name.folder.name:
                 continue
@@ -136,6 +141,25 @@ class WatchedSessions:
                 yield before
                 before.close()
         self._has_scanned = True
+
+    def _readable(self) -> list[WatchedName]:
+        """Return the sessions that were not known before; without any, `failure` states whether the folder is why."""
+        try:
+            found = list(self._scan())
+            self.failure = "" if self.root.is_dir() else f"there is no folder {self.root} of sessions yet"
+        except OSError as error:
+            found, self.failure = [], f"the folder {self.root} cannot be read: {error.strerror or error}"
+        return found
+
+    def folder_findings(self) -> list[Finding]:
+        """Return what is wrong with the folder, and the traders of it whose run failed."""
+        if self.only is not None:
+            return []
+        found = [Finding(FOLDER_MISSING, "", Severity.WARNING, self.failure)] if self.failure else []
+        for run in failed_runs(self.root):
+            text = f"{run.about} does not run, verbatim run ended: {one_line(run.text)}"
+            found.append(Finding(RUN_FAILED, one_line(run.about, 80), Severity.CRITICAL, text))
+        return found
 
     def close(self) -> None:
         """End all threads."""

@@ -28,7 +28,7 @@ from verbatim.alerts.alert_events import (
     MessageSent,
     Severity,
 )
-from verbatim.alerts.alert_log import AlertLog, AlertLogError
+from verbatim.alerts.alert_log import AlertLog, AlertLogError, unreadable_text
 from verbatim.alerts.alert_messages import heartbeat_message
 from verbatim.alerts.alert_options import LossOptions
 from verbatim.alerts.alert_rules import evaluate
@@ -114,6 +114,7 @@ class Watcher:
         """
         self.ended = Event()
         self._config, self._sessions, self._log = config, sessions, log
+        self._print = structlog.get_logger()
         self._options = config.rule_options()
         loss = self._options["loss"]
         assert isinstance(loss, LossOptions)
@@ -122,6 +123,8 @@ class Watcher:
         state = AlertState()
         for event in log.read():
             state.fold(event)
+        if log.unreadable:
+            self._print.warning("log", text=unreadable_text(log.path, log.unreadable))
         self.book = AlertBook(config.policy(), state)
         self._outcomes: SimpleQueue[SendResult] = SimpleQueue()
         self._channels = {name: ChannelThread(name, sender, self._outcomes) for name, sender in senders.items()}
@@ -129,7 +132,7 @@ class Watcher:
         self._beat_ns, self._is_beating, self._beat_reason = 0, False, ""
         self._unwritten: list[AlertEvent] = []
         self.log_failure = ""
-        self._print = structlog.get_logger()
+        self._folder_failure = ""  # as printed
 
     # ---- the loop
 
@@ -154,7 +157,9 @@ class Watcher:
             self._observe(replaced)
         for watched in self._sessions.by_target.values():
             self._observe(watched)
-        self._record(self.book.observe_watcher(self._now_ns(), self.log_failure))
+        self._print_folder()
+        found = self._sessions.folder_findings()
+        self._record(self.book.observe_watcher(self._now_ns(), self.log_failure, found))
         self._record(self.book.plan(self._now_ns()))
         self._send_heartbeat()
 
@@ -238,6 +243,16 @@ class Watcher:
         return self._origin_ns + time.monotonic_ns()
 
     # ---- lines for people
+
+    def _print_folder(self) -> None:
+        """Write a line if the folder of the sessions begins or ceases to be readable."""
+        if (failure := self._sessions.failure) != self._folder_failure:
+            self._folder_failure = failure
+            with suppress(OSError):
+                if failure:
+                    self._print.warning("waiting", text=failure)
+                else:
+                    self._print.info("watching", text=str(self._sessions.root))
 
     def _print_event(self, event: AlertEvent) -> None:
         """Write the line of an event. A stderr on a full disk ends no watcher."""

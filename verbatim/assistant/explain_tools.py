@@ -124,7 +124,7 @@ def find_inside(root: Path, session: str) -> Path:
         return _without_links(find_by_name(root, session))
     except UnknownSessionError:
         names = [name for each in list_sessions(root) for name in (each.session_id, each.path.name)]
-        names += [path.name for path in list_named_journals(root)]
+        names += [path.name for path in list_named_journals(root)] + [LAST]
         near = suggestion(session, names)
         raise UnknownSessionError(
             f"no session {session!r} in the folder of this server{near}. "

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from analysis.session import SeveralSessionsError
+from analysis.session_identity import SeveralSessionsError
 from analysis.sql_session import QueryError
 from analysis.why import UnknownOrderError
 from engine.errors import CoreError

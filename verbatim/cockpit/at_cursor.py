@@ -12,6 +12,7 @@ from analysis.metrics.meter_reader import line_at
 from analysis.story_text import story_json
 from analysis.why import StoryReader
 from engine.market import rows as r
+from journal.arrow_arrays import flags, numbers
 from journal.record import Kind
 from verbatim.cockpit.acts import OrderRow
 from verbatim.cockpit.plots import book_levels
@@ -233,8 +234,8 @@ def _streams(view: SessionView, first: int, last: int, now_ns: int) -> dict[str,
     for batch in view.journal.batches(
         first, ["time_ns", "recv_ns", "source", "meta"], to_seq=last, kinds=(Kind.FEED, Kind.BROKER)
     ):
-        plain = batch.column("meta").is_null().to_numpy(zero_copy_only=False)
-        times = batch.column("time_ns").to_numpy()
+        plain = flags(batch.column("meta").is_null())
+        times = numbers(batch.column("time_ns"))
         sources = batch.column("source").to_pylist()
         for time_ns, source, is_plain in zip(times.tolist(), sources, plain.tolist(), strict=True):
             if not is_plain:

@@ -20,7 +20,7 @@ from replay.rebuild import rebuild
 from replay.snapshots import snapshot_seqs
 
 RECORDS_MIN = 60_000  # of a session that is worth a process
-SNAPSHOT_RECORDS = 10_000  # between two snapshots, some 20 bytes a record; a jump then folds 0.1 s at most
+SNAPSHOT_RECORDS = 5_000  # between two snapshots, some 40 bytes a record; a jump then folds 0.03 s at most
 
 
 def lacks_snapshots(journal: Journal) -> bool:

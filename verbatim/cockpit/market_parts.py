@@ -21,6 +21,7 @@ import pyarrow as pa
 from engine.market.rows import COLUMNS, Rows
 from engine.session_context import SessionContext
 from journal import caches
+from journal.arrow_arrays import numbers
 from journal.arrow_codec import from_message, to_message
 from journal.errors import JournalError
 from journal.reader import Journal
@@ -173,7 +174,7 @@ class MarketParts:
 
     def _summary(self, first_seq: int, last_seq: int, ticks: Ticks) -> PartSummary:
         batches = self._journal.batches(first_seq, ["time_ns"], to_seq=last_seq)
-        clock, first_ns, last_ns, _ = clock_of(batch.column(0).to_numpy() for batch in batches)
+        clock, first_ns, last_ns, _ = clock_of(numbers(batch.column(0)) for batch in batches)
         return summarize(ticks, clock, first_seq=first_seq, last_seq=last_seq, first_ns=first_ns, last_ns=last_ns)
 
     def _ticks(self, first_seq: int, make: Callable[[], Ticks]) -> Ticks:

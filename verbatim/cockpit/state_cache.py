@@ -11,9 +11,10 @@ import msgspec
 from engine.kernel import Kernel
 from engine.market import serialize
 from engine.state.session_state import Account, State
+from journal.frame_runs import group_frames
 from journal.reader import Journal
 from journal.record import Record
-from replay.rebuild import rebuild
+from replay.rebuild import fold_run, rebuild
 from replay.snapshots import snapshot_seqs
 from replay.state_report import describe_state
 
@@ -70,10 +71,13 @@ class StateCache:
             self._pins.move_to_end(near)
             state, record = self._restored(self._pins[near])
         if state.seq < seq:
-            for record in Journal.open(self._folder).records(state.seq + 1, seq):
-                self._kernel.rebuild(state, record)
-                if record.seq % PIN_RECORDS == 0:
+            kept = state.seq
+            for run in group_frames(Journal.open(self._folder).records(state.seq + 1, seq)):
+                fold_run(self._kernel, state, run)
+                record = run[-1]
+                if record.seq - kept >= PIN_RECORDS:
                     self._keep(state, record)
+                    kept = record.seq
             if seq - state.seq == 0 and seq % PIN_RECORDS > PIN_RECORDS // 4:
                 self._keep(state, record)
         return state, record

@@ -1,5 +1,6 @@
 """`verbatim alerts`: a watcher that reads sessions and sends alerts, and the commands of its log."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def watch(*, session: str, config: Path | None, log: Path | None, journals: Path
     from verbatim.sections import ConfigError
 
     chosen, base = _read(config)
-    sessions = _sessions(session, journals)
+    sessions = _sessions(session, journals, may_wait=not once)
     if once:
         _print_findings(chosen, sessions, as_json=as_json)
         return
@@ -97,18 +98,22 @@ def list_alerts(*, config: Path | None, log: Path | None, as_json: bool) -> None
     import msgspec
 
     from verbatim.alerts.alert_book import channel_line
-    from verbatim.alerts.alert_log import AlertLogError, read_state
+    from verbatim.alerts.alert_log import AlertLogError, read_state, unreadable_text
 
     chosen, base = _read(config)
+    path = _log_path(chosen, base, log)
     try:
-        state = read_state(_log_path(chosen, base, log))
+        state, unreadable = read_state(path)
     except AlertLogError as error:
         stop(str(error), BAD_INPUT)
+    if unreadable:
+        echo(f"verbatim: {unreadable_text(path, unreadable)}", err=True)
     alerts = [alert for alert in state.alerts.values() if not alert.ended_ns]
     if as_json:
         found = {
             "alerts": alerts,
             "channels": {name: channel_line(name, each) for name, each in state.channels.items()},
+            "unreadable": unreadable,  # lines of the log
         }
         echo(json.dumps(msgspec.to_builtins(found)))
         return
@@ -138,13 +143,15 @@ def acknowledge(*, numbers: tuple[str, ...], config: Path | None, log: Path | No
     import time
 
     from verbatim.alerts.alert_book import AlertBook
-    from verbatim.alerts.alert_log import AlertLog, AlertLogError, read_state
+    from verbatim.alerts.alert_log import AlertLog, AlertLogError, read_state, unreadable_text
     from verbatim.alerts.alert_messages import one_line
 
     chosen, base = _read(config)
     path = _log_path(chosen, base, log)
     try:
-        state = read_state(path)
+        state, unreadable = read_state(path)
+        if unreadable:
+            echo(f"verbatim: {unreadable_text(path, unreadable)}", err=True)
         known = [alert.number for alert in state.alerts.values() if not alert.ended_ns]
         wanted = known if numbers == ("all",) else _numbers(numbers, known)
         events = AlertBook(chosen.policy(), state).acknowledge(
@@ -230,8 +237,8 @@ def _log_path(config: "AlertConfig", base: Path, chosen: Path | None) -> Path:
     return log_path(config, base, chosen)
 
 
-def _sessions(session: str, journals: Path) -> "WatchedSessions":
-    """Return the sessions to watch: a folder's, or one."""
+def _sessions(session: str, journals: Path, *, may_wait: bool) -> "WatchedSessions":
+    """Return the sessions to watch: a folder's, or one. A watcher may wait for a folder that does not exist yet."""
     from journal.errors import JournalError
     from journal.recover import has_segments
     from journal.sessions import is_folder
@@ -240,11 +247,13 @@ def _sessions(session: str, journals: Path) -> "WatchedSessions":
     from verbatim.session_lookup import find
 
     if session == LAST:
-        if not journals.is_dir():
+        if not journals.is_dir() and (not may_wait or journals.exists()):
             stop(f"{journals} is not a folder. What to do: name the folder of the sessions with --journals.", BAD_INPUT)
         return WatchedSessions(journals)
     path = Path(session)
     if is_folder(path) and not has_segments(path):
+        return WatchedSessions(path)
+    if may_wait and os.sep in session and not os.path.lexists(path):  # without a separator it may be a mistyped id
         return WatchedSessions(path)
     try:
         folder = find(journals, session)
@@ -260,24 +269,23 @@ def _print_findings(config: "AlertConfig", sessions: "WatchedSessions", *, as_js
 
     import msgspec
 
+    from verbatim.alerts.alert_events import WATCHER
     from verbatim.alerts.alert_rules import evaluate
 
     list(sessions.refresh())
-    count = 0
+    findings = [(WATCHER, finding) for finding in sessions.folder_findings()]
     for target, watched in sorted(sessions.by_target.items()):
         while (found := watched.observe(time.monotonic())) is None:
             time.sleep(0.05)
-        for finding in evaluate(found[0], config.rule_options()):
-            if finding.is_event:
-                continue
-            count += 1
-            if as_json:
-                echo(json.dumps({"target": target, **msgspec.to_builtins(finding)}))
-            else:
-                about = f" {finding.about}" if finding.about else ""
-                echo(f"{finding.severity.value:8}  {finding.rule}{about}  {target}: {finding.text}")
+        findings += [(target, each) for each in evaluate(found[0], config.rule_options()) if not each.is_event]
     sessions.close()
-    if count:
+    for target, finding in findings:
+        if as_json:
+            echo(json.dumps({"target": target, **msgspec.to_builtins(finding)}))
+        else:
+            about = f" {finding.about}" if finding.about else ""
+            echo(f"{finding.severity.value:8}  {finding.rule}{about}  {target}: {finding.text}")
+    if findings:
         raise SystemExit(DIFFERS)
     if not as_json:
         echo("no rule finds anything")

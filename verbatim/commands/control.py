@@ -37,6 +37,7 @@ def command(session: str, order: str, about: str, reason: str, journals: Path, *
 
     from engine.live.control_socket import ControlError, send_command, socket_path
     from journal.errors import JournalError
+    from journal.printable import in_one_line
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
     from verbatim.session_lookup import find
 
@@ -64,6 +65,6 @@ def command(session: str, order: str, about: str, reason: str, journals: Path, *
         echo(json.dumps(answer))
     else:
         reasons = f" ({'; '.join(answer['reasons'])})" if answer["reasons"] else ""
-        echo(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}")
+        echo(in_one_line(f"{order}: record {answer['seq']}; mode {answer['mode']}{reasons}"))
         for note in answer.get("notes", ()):
-            echo(f"  {note}")
+            echo(f"  {in_one_line(note)}")

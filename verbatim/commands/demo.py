@@ -8,7 +8,7 @@ import click
 
 from verbatim.options import complete_file
 from verbatim.progress_line import progress
-from verbatim.terminal import echo
+from verbatim.terminal import echo, make_console
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -55,8 +55,6 @@ def command(
     """
     import json
 
-    from rich.console import Console
-
     from engine.live.logs import LogSettings, configure
     from engine.live.session_status import Summary
     from engine.live.transport.selection import TransportProfile
@@ -69,7 +67,7 @@ def command(
 
     log = LogSettings(level="info" if verbose else "error")
     configure(level=log.level)
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     profile = TransportProfile(transport) if http is None else OLD_TRANSPORTS[http]
     chosen = DemoOptions(transport=profile, status=not no_status, log=log, **options)  # type: ignore[arg-type]  # click has checked each
     try:

@@ -30,10 +30,10 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
     """
     import msgspec
 
+    from engine.sim.venue_model import UnknownSettingError
     from journal.errors import DamagedJournalError, JournalError
     from replay.overrides import UnknownOverrideError, parse_settings
     from replay.resim.sim_setup import CannotResimulateError
-    from replay.resim.venue_model import UnknownSettingError
     from replay.study.fidelity import NothingSentError
 
     try:

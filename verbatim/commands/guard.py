@@ -25,11 +25,14 @@ def command(*, config: Path, after_s: float, flatten: bool, journals: Path | Non
     from verbatim.config import read_config, read_key, session_config
     from verbatim.guarding import Guard
     from verbatim.runner import exit_for
+    from verbatim.sections import ConfigError
 
     configure(level="info", json_lines=as_json)
     try:
         settings = read_config(config)
         chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
+        if chosen.paper is not None:
+            raise ConfigError("session.account: paper: no venue has orders of a paper account, so there is no guard")
     except Exception as error:
         exit_for(error)
         raise

@@ -87,9 +87,9 @@ def command(
 
 def _report(killed: "Killed") -> None:
     """Print what is left."""
-    from rich.console import Console
+    from verbatim.terminal import make_console
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = make_console(highlight=False, markup=False, soft_wrap=True)
     left = killed.exposure
     by = {"session": "by the running session", "venue": f"by the session {killed.folder}"}
     console.print(f"mode {left['mode']}; {by.get(killed.way, 'nothing could be done')}")

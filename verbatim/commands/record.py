@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.options import duration_option, log_options
-from verbatim.terminal import echo
+from verbatim.terminal import echo, make_console
 
 if TYPE_CHECKING:
     from verbatim.config import Config
@@ -56,8 +56,6 @@ def command(
     import json
     from functools import partial
 
-    from rich.console import Console
-
     from engine.live.logs import configure
     from engine.live.session_status import Summary
     from verbatim.config import recording_config
@@ -88,7 +86,7 @@ def command(
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
 
-    compile_first(Console(stderr=True), wanted.venue)
+    compile_first(make_console(stderr=True), wanted.venue)
     due_ns = partial(roll_due_ns, roll_hours=settings.record.roll_hours, roll_at=settings.record.roll_at)
     recorder = Recorder(wanted, due_ns=due_ns, on_end=print_end, log=log)
     last = run_or_stop(partial(recorder.run, seconds or seconds_old))

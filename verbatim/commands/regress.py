@@ -13,7 +13,7 @@ from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
-from verbatim.terminal import echo
+from verbatim.terminal import echo, make_console
 
 if TYPE_CHECKING:
     from replay.study.regress import Job, RegressRow
@@ -77,8 +77,8 @@ def command(
         raise click.UsageError("--version FILE or --variant NAME=VALUE says what is held against what was recorded")
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
+    from engine.sim.venue_model import parse_balances
     from replay.overrides import parse_settings
-    from replay.resim.venue_model import parse_balances
     from replay.study.regress import regress_rows
     from replay.study.versions import VersionRequest, run_any_job
     from replay.study.workers import run_jobs
@@ -130,7 +130,7 @@ def _versions(files: Sequence[str], variants: Sequence[str]) -> "list[Version]":
 def _jobs(
     session: str, journals: Path, versions: "Sequence[Version]", asked: "VersionRequest"
 ) -> "Sequence[Job | ArchivedJob]":
-    from journal.archive_cache import is_address
+    from journal.session_names import is_address
     from replay.study.versions import ArchivedJob, jobs_for_session
 
     if is_address(session):
@@ -148,7 +148,6 @@ def _title(found: "Sequence[RegressRow]") -> str:
 
 
 def _table(found: "Sequence[RegressRow]") -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -178,7 +177,7 @@ def _table(found: "Sequence[RegressRow]") -> None:
             f"{tally.fills:,}",
             *numbers,
         )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    make_console(width=None if sys.stdout.isatty() else 160).print(table)
     for row in found:
         troubles = [row.outcome.error] if row.outcome.result is None else row.outcome.result.performance.troubles
         for trouble in troubles:

@@ -14,9 +14,12 @@ from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
+    from analysis.session_tear_sheet import SessionTearSheet
+    from engine.sim.venue_model import VenueModel
     from journal.progress import Progress
+    from replay.resim.measured_latency import MeasuredLatency
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import VenueModel
+    from replay.study.tear_sheet import TearSheetReader
     from replay.study.trial import Trial
 
 DIFFS_SHOWN = 10
@@ -86,6 +89,12 @@ DIFFS_SHOWN = 10
     type=click.Path(path_type=Path),
     help="The new folder of its journal; else one in resims, beside the journals.",
 )
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the tear sheet as a page: charts, trades, prices with fills.",
+)
 @click.option("--no-journal", is_flag=True, help="Only print the summary, which takes half the time.")
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
@@ -106,6 +115,7 @@ def command(
     quote_assets: tuple[str, ...],
     warm_up: str | None,
     into: Path | None,
+    html: Path | None,
     no_journal: bool,
     trust_code: bool,
     journals: Path,
@@ -121,10 +131,13 @@ def command(
         raise click.UsageError("--until is before --from")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
+    if html is not None and not html.absolute().parent.is_dir():
+        raise click.UsageError(f"--html: there is no folder {html.parent}")
+    from engine.sim.venue_model import UnknownSettingError
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions
-    from replay.resim.venue_model import UnknownSettingError
+    from replay.study.tear_sheet import TearSheetReader
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
     from verbatim.changed_session import changed_session
@@ -167,21 +180,29 @@ def command(
                     *changed.notes,
                 ),
             )
+            reader = TearSheetReader()
             with progress("resimulating", "s of the session") as line:
                 tried = (
-                    run_trial(folder, wanted, line.report)
+                    run_trial(folder, wanted, line.report, more_readers=[reader])
                     if no_journal
                     else _written(folder, into or new_resim_folder(journals), wanted, line.report)
                 )
+        sheet = _tear_sheet(tried, reader if no_journal else None) if wanted.modelled or html is not None else None
         _print_result(
             folder,
             tried,
             changed.model,
-            changed.measured.round_trips,
+            changed.measured,
             ", ".join(part),
             notes=changed.notes,
+            sheet=sheet,
             as_json=as_json,
         )
+        if html is not None and sheet is not None:
+            sheet.write(html)
+            echo(f"tear sheet: {html}", err=as_json)
+        if tried.outcome.folder != folder and not as_json:
+            echo(str(tried.outcome.folder))
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
 
@@ -197,14 +218,26 @@ def _written(folder: Path, into: Path, wanted: "ResimOptions", on_progress: "Pro
     return Trial(outcome, session_performance(outcome.folder), session_decisions(outcome.folder))
 
 
+def _tear_sheet(tried: "Trial", reader: "TearSheetReader | None") -> "SessionTearSheet":
+    """Return the tear sheet of the new journal; without one, that of the trial's records, which lacks prices."""
+    from analysis.session import Session
+    from analysis.session_tables import SessionPlace
+    from analysis.session_tear_sheet import SessionTearSheet
+
+    if reader is not None:
+        return SessionTearSheet(reader.sheet())
+    return Session([SessionPlace(tried.outcome.folder)]).tear_sheet()
+
+
 def _print_result(
     folder: Path,
     tried: "Trial",
     model: "VenueModel",
-    measured_in: int,
+    measured: "MeasuredLatency",
     part: str,
     *,
     notes: tuple[str, ...],
+    sheet: "SessionTearSheet | None",
     as_json: bool,
 ) -> None:
     """Print the result; `part` names the part of the session that was used, if not all of it."""
@@ -219,10 +252,12 @@ def _print_result(
         said = msgspec.to_builtins(outcome, enc_hook=str) | {
             "modelled": outcome.modelled,
             "model": model.settings(),
-            "measured_in": measured_in,
+            "measured_in": measured.round_trips,
+            "given": measured.given(model),
             "inferred": notes,
             "resimulated": msgspec.to_builtins(after),
         }
+        said |= {} if sheet is None else {"tear_sheet": sheet.as_json()}
         echo(
             json.dumps(
                 said
@@ -237,7 +272,7 @@ def _print_result(
     name = click.get_current_context().info_name  # resim or backtest
     echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
-        echo(model.text(measured_in))
+        echo(model.text(measured.origin(model)))
     for note in notes:
         echo(note)
     if not outcome.balances_known:
@@ -254,5 +289,5 @@ def _print_result(
         other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder
     ):
         echo(f"  {line}")
-    if outcome.folder != folder:
-        echo(str(outcome.folder))
+    if sheet is not None:
+        echo(f"\n{sheet}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.options import complete_file, log_options
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo, make_console, secho
 
 if TYPE_CHECKING:
     from engine.live.session_status import Summary
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     help="Bars from before the session, for strategies with a WarmUp, in place of the venue's; overrides "
     "session.warm_up.",
 )
+@click.option(
+    "--paper",
+    is_flag=True,
+    help='Trade on paper, as session.account = "paper" does: no key is read, and no order leaves this process.',
+)
 @click.option("--dry-run", is_flag=True, help="Read the account, record intents and verdicts, and send nothing.")
 @log_options
 @click.option("--no-status", is_flag=True, help="Draw no status line. It is drawn on a terminal only.")
@@ -33,6 +38,7 @@ def command(
     *,
     journals: Path | None,
     warm_up: str | None,
+    paper: bool,
     dry_run: bool,
     log_form: str | None,
     log_level: str | None,
@@ -44,45 +50,49 @@ def command(
     A configuration without strategies watches the account, and sends nothing; a key that can only read is enough.
     """
     import dataclasses
-    from functools import partial
-
-    from rich.console import Console
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import read_config, read_key, require_limits, session_config
+    from verbatim.config import on_paper, read_config, read_key, require_limits, session_config
+    from verbatim.run_mark import marked_run
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
     from verbatim.warm_up_source import with_warm_up
     from verbatim.warmup import compile_first
 
     configure(level=log_level or "info", json_lines=as_json)
-    console = Console(stderr=True)
-    try:
-        settings = read_config(config)
-        key = read_key(settings, base=config.parent)
-        chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
-        require_limits(chosen)
-    except Exception as error:
-        exit_for(error)
-        raise
-    log = settings.log.settings(form="json" if as_json else log_form, level=log_level)
-    configure(level=log.level, json_lines=log.json_lines)
-    if journals is not None:
-        chosen = dataclasses.replace(chosen, journals=journals)
-    compile_first(console)  # reading bars out of a session decodes its frames
-    try:
-        chosen = with_warm_up(chosen, settings.session.warm_up if warm_up is None else warm_up)
-    except Exception as error:
-        exit_for(error)
-        raise
+    console = make_console(stderr=True)
+    with marked_run(journals) as mark:
+        try:
+            settings = on_paper(read_config(config)) if paper else read_config(config)
+            of = settings.session
+            mark.identify(journals or of.journals, venue=settings.venue.name, account=of.account)
+            key = read_key(settings, base=config.parent)
+            chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
+            require_limits(chosen)
+        except Exception as error:
+            exit_for(error)
+            raise
+        log = settings.log.settings(form="json" if as_json else log_form, level=log_level)
+        configure(level=log.level, json_lines=log.json_lines)
+        if journals is not None:
+            chosen = dataclasses.replace(chosen, journals=journals)
+        compile_first(console)  # reading bars out of a session decodes its frames
+        try:
+            chosen = with_warm_up(chosen, settings.session.warm_up if warm_up is None else warm_up)
+        except Exception as error:
+            exit_for(error)
+            raise
 
-    async def main() -> Summary:
-        on_open = partial(report_start, chosen, as_json=log.json_lines)
-        with StatusLine(is_wanted=not (no_status or log.json_lines)) as status:
-            return await run_session_config(chosen, on_status=status, on_open=on_open, log=log)
+        def on_open() -> None:
+            report_start(chosen, as_json=log.json_lines)
+            mark.remove()
 
-    summary = run_or_stop(main)
+        async def main() -> Summary:
+            with StatusLine(is_wanted=not (no_status or log.json_lines)) as status:
+                return await run_session_config(chosen, on_status=status, on_open=on_open, log=log)
+
+        summary = run_or_stop(main)
     _print_summary(summary, as_json=as_json)
     if code := exit_code(summary):
         raise SystemExit(code)

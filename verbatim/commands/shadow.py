@@ -74,11 +74,11 @@ def command(
     It begins at the session's first record, to have the same state. Ends with the session, after --duration SECONDS or
     with Ctrl-C; with 1 where a decision differed.
     """
+    from engine.sim.venue_model import UnknownSettingError
     from journal.live_journal import LiveJournal
     from replay.network_guard import no_sockets
     from replay.overrides import parse_settings
     from replay.resim.resimulate import ResimOptions, resimulate_decisions
-    from replay.resim.venue_model import UnknownSettingError
     from replay.study.shadow import Shadow
     from verbatim.changed_session import changed_session
     from verbatim.strategy_files import read_strategy
@@ -120,7 +120,7 @@ def command(
     if as_json:
         _print_json_summary(journal, outcome, shadow)
     else:
-        _print_summary(journal, outcome, shadow, model.text(changed.measured.round_trips))
+        _print_summary(journal, outcome, shadow, model.text(changed.measured.origin(model)))
     if shadow.changed:
         raise SystemExit(DIFFERS)
 

@@ -11,7 +11,7 @@ from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo, make_console, secho
 
 if TYPE_CHECKING:
     from analysis.sql_session import SqlResult, SqlView
@@ -111,15 +111,14 @@ def _wrapped(words: list[str], width: int = 110) -> list[str]:
 def _table(result: "SqlResult") -> None:
     """Print a table if it fits the screen, else one line a value."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from analysis.result_text import cell_text
 
-    console = Console()
+    console = make_console()
     if not console.is_terminal:
-        console = Console(width=10_000)  # a pipe has no edge
+        console = make_console(width=10_000)  # a pipe has no edge
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in zip(result.columns, result.types, strict=True):
         numeric = kind.startswith(("DECIMAL", "BIGINT", "INTEGER", "HUGEINT", "DOUBLE", "UBIGINT"))

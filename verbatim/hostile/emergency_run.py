@@ -10,7 +10,7 @@ from engine.requests import AnswerStatus, Unsigned
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.sim.binance.venue_api import recorded_headers
-from engine.sim.virtual_gateway import LiveLink
+from engine.sim.simulated_wires import LiveLink
 from engine.sim.wire import HttpAnswer, HttpRequest
 from engine.state.session_state import Account
 from engine.venues.signing import SecretKey

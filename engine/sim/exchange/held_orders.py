@@ -76,6 +76,9 @@ class HeldOrders:
         self._books = books
         self._orders: list[SimOrder] = []  # oldest first
 
+    def __bool__(self) -> bool:
+        return bool(self._orders)
+
     def add(self, order: SimOrder) -> None:
         """Hold an order until a price triggers it."""
         order.is_held = True

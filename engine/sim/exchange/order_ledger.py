@@ -60,6 +60,11 @@ class OrderLedger:
 
     # ---- queries
 
+    @property
+    def awaits_market(self) -> bool:
+        """Return True if a price of the market may fill or trigger an order."""
+        return bool(self.books.resting or self._held)
+
     def market(self, symbol: str) -> SymbolMarket:
         """Return a symbol's market, or refuse an unknown symbol."""
         market = self.markets.get(symbol)

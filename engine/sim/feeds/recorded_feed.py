@@ -64,8 +64,8 @@ class RecordedMarket:
             self._at, self.next_due_ns = at, int(rows[at, r.TIME_NS]) - self.ahead_ns
 
     def touch_ns(self, exchange: Exchange, before_ns: int) -> int | None:
-        """Return when a row before `before_ns` first might reach a resting order; None if no row does."""
-        if not exchange.books.resting:
+        """Return when a row before `before_ns` first might fill or trigger an order; None if no row does."""
+        if not exchange.awaits_market:
             return None
         rows = self._rows
         if rows is None:

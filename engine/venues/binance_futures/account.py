@@ -12,10 +12,10 @@ import msgspec
 
 from engine.events import (
     ContractReport,
-    MarginSettingsReport,
     Event,
     Fill,
     MarginCall,
+    MarginSettingsReport,
     OrderReport,
     StreamEnded,
     Unrecognised,

@@ -11,9 +11,9 @@ import msgspec
 
 from engine.events import (
     BalanceReport,
-    MarginSettingsReport,
     Fill,
     FundingReport,
+    MarginSettingsReport,
     OrderReport,
     PositionReport,
     VenueStatus,

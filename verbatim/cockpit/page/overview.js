@@ -46,8 +46,9 @@ export function Overview() {
     },
     {
       name: "mode",
-      text: (row) => row.mode || "",
-      tone: (row) => (row.mode === "halted" ? "alarm-text" : row.mode === "paused" ? "warn-text" : ""),
+      text: (row) => (row.mode && !row.is_live ? `was ${row.mode}` : row.mode || ""),
+      tone: (row) =>
+        row.mode === "halted" ? "alarm-text" : !row.is_live ? "dim" : row.mode === "paused" ? "warn-text" : "",
     },
     {
       name: "ended",

@@ -20,6 +20,7 @@ import {
 import { commandToken, post } from "./api.js";
 import { at, atSeq, when } from "./cursor.js";
 import { grouped, short, words } from "./format.js";
+import { Mode } from "./mode.js";
 
 export function Risk() {
   const answer = useAnswer(
@@ -34,8 +35,7 @@ export function Risk() {
   const limits = Object.entries(data?.limits || {});
   return html`<div class="scroll pad">
     <div class="mode">
-      <span class=${"pill mode-" + (mode?.[2] || "none")}>${mode?.[2] || "no mode yet"}</span>${" "}
-      ${mode && html`<span class="dim">since ${when(mode[1])}</span>`}
+      <${Mode} none="no mode yet" />${" "} ${mode && html`<span class="dim">since ${when(mode[1])}</span>`}
       ${(mode?.[3] || []).map((reason) => html`<div class="warn-text">${reason}</div>`)}
     </div>
     <${Controls} />

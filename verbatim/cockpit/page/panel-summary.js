@@ -4,7 +4,6 @@ import { head, html, of, useAnswer } from "./store.js";
 import { live } from "./cursor.js";
 import { fixed, grouped, percent, short, signed, span, symbol } from "./format.js";
 
-const NO_RETURNS = "Sharpe and Sortino need 20 returns: P&L and equity reported over 20 minutes, hours or days";
 // sums by asset, as "12.50 USDT, 0.1 BTC"
 const sums = (amounts) =>
   Object.entries(amounts)
@@ -28,8 +27,9 @@ export function Summary() {
     ["turnover", sums(figures.turnover)],
     ["largest exposure", sums(figures.exposure_max)],
     ["time with a position", percent(figures.exposed_ratio)],
-    ["Sharpe, annualised", figures.returns ? ratio(figures.sharpe) : "too short", NO_RETURNS],
-    ["Sortino, annualised", figures.returns ? ratio(figures.sortino) : "too short", NO_RETURNS],
+    ["Sharpe of one step", ratio(figures.sharpe_step), figures.lacks.sharpe_step],
+    ["Sharpe, annualised", ratio(figures.sharpe), figures.lacks.sharpe],
+    ["Sortino, annualised", ratio(figures.sortino), figures.lacks.sortino],
     ["hit rate of closing fills", percent(figures.hit_ratio), `${figures.winning_fills} of ${figures.closing_fills}`],
     ["maker share", percent(figures.maker_ratio), `${figures.maker_fills} of ${figures.fills}`],
     ["slippage", figures.slippage.map(slippage).join("; ") || "–", "fills against the mid at their decision; + cost"],

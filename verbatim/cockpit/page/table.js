@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "./store.js";
 import { classes } from "./format.js";
 
-const ROW = 21;
+const ROW = matchMedia("(pointer: coarse)").matches ? 34 : 21; // pixels, as in style.css
 
 export function Table({
   columns,

@@ -23,6 +23,7 @@ import { at } from "./cursor.js";
 import { grouped, localTime, utc, utcDate } from "./format.js";
 import { commandToken } from "./api.js";
 import { HELP } from "./keys.js";
+import { Mode } from "./mode.js";
 import { nextTheme } from "./theme.js";
 
 const MARKS = ["decision", "fill", "order", "refusal", "alarm", "mode", "gap", "link", "unknown", "command"];
@@ -64,7 +65,6 @@ export function Top() {
       moveTo(time);
     } else notice.value = "write a record, as 48212, or a time of day, as 13:45:10.25";
   };
-  const mode = now?.mode?.[2];
   return html`<header class="top">
     <a class="home" href="#/" title="all sessions" aria-label="all sessions">⌂</a>
     <div class="name">
@@ -84,7 +84,7 @@ export function Top() {
           </select>`
         : html`<span class="dim">${about.instruments[0]?.symbol || ""}</span>`
     }
-    <span class=${"pill mode-" + (mode || "none")}>${mode || (about.is_capture ? "market data" : "–")}</span>
+    <${Mode} none=${about.is_capture ? "market data" : "–"} />
     <div class="clock num" aria-live="off">
       <span class="day">${utcDate(about.origin_ns, place.time)}</span> <b>${utc(about.origin_ns, place.time)}</b>${" "}
       <span class="dim">UTC</span> <span class="dim local">${localTime(about.origin_ns, place.time)}</span>
@@ -132,10 +132,10 @@ export function Top() {
     ${about.is_live && commandToken() && html`<button class="danger" onClick=${askToStop}>stop …</button>`}
     ${text && html`<span class="notice" role="status">${text}</span>`}
     <span class="spring"></span>
-    <button class="plain" onClick=${nextTheme} title="light, dark, as the system">
+    <button class="plain corner" onClick=${nextTheme} title="light, dark, as the system">
       ${{ auto: "◐", light: "○", dark: "●" }[theme.value]}
     </button>
-    <button class="plain" onClick=${() => (helpOpen.value = true)} aria-label="help" title="help ?">?</button>
+    <button class="plain corner" onClick=${() => (helpOpen.value = true)} aria-label="help" title="help ?">?</button>
   </header>`;
 }
 

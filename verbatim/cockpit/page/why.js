@@ -5,6 +5,7 @@ import {
   goTo,
   head,
   html,
+  jump,
   of,
   openRecord,
   recordSeq,
@@ -15,8 +16,10 @@ import {
   use,
   useAnswer,
 } from "./store.js";
-import { absoluteNs, classes, pretty, scaled, short, shortId, span, symbol, utc, words } from "./format.js";
+import { at } from "./cursor.js";
+import { absoluteNs, classes, grouped, pretty, scaled, short, shortId, span, symbol, utc, words } from "./format.js";
 
+const OPEN_SHOWN = 12; // orders
 const open = signal(new Set());
 
 export function Why() {
@@ -34,11 +37,8 @@ export function Why() {
   const opened = use(open);
   const story = answer.value;
   if (!id)
-    return html`<div class="scroll">
-      <p class="quiet">
-        Choose an order, a fill or a refused intent: in the plot, in a table, or with <kbd>[</kbd> and <kbd>]</kbd>. Its
-        chain of causes appears here, down to the bytes of the market message.
-      </p>
+    return html`<div class="scroll pad">
+      <${Choice} />
       ${chosen !== null && html`<${RecordBytes} />`}
     </div>`;
   if (!story || story.client_order_id !== id)
@@ -127,6 +127,41 @@ ${pretty(link.payload || link.body_text)}${link.meta ? "\n\n" + JSON.stringify(l
     </ol>
     ${story.missing && html`<p class="quiet">${story.missing}</p>`}
   </div>`;
+}
+
+// what to choose while no order is chosen: the acts beside the cursor, and the orders that are open there
+const NEAR = ["fill", "order", "refusal", "alarm"];
+
+function Choice() {
+  const about = use(head),
+    open = use(at)?.live_orders || [];
+  return html`<p class="quiet">
+      Choose an order, a fill or a refused intent: here, in the plot or in a table. Its chain of causes appears here,
+      down to the bytes of the market message.
+    </p>
+    <table class="mini near" aria-label="acts beside the cursor">
+      <tbody>
+        ${NEAR.map(
+          (kind) =>
+            html`<tr>
+              <td>${kind}</td>
+              <td class="right num">${grouped(about.marks[kind])}</td>
+              <td>
+                <button disabled=${!about.marks[kind]} onClick=${() => jump(kind, "back")}>◂ the last ${kind}</button>
+              </td>
+              <td><button disabled=${!about.marks[kind]} onClick=${() => jump(kind, "on")}>the next ▸</button></td>
+            </tr>`,
+        )}
+      </tbody>
+    </table>
+    <h3>open at the cursor</h3>
+    ${open.length === 0 && html`<p class="quiet">no order</p>`}
+    <ul class="ids" aria-label="orders open at the cursor">
+      ${open
+        .slice(-OPEN_SHOWN)
+        .reverse()
+        .map((id) => html`<li><button class="plain" onClick=${() => selectOrder(id)}>${shortId(id)}</button></li>`)}
+    </ul>`;
 }
 
 const termsText = ({ quantity, instrument, price, strategy }) =>

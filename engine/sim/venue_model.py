@@ -1,6 +1,7 @@
-"""The model of the simulated venue: latencies, fees, queues. Given by the user, or measured in a journal.
+"""The model of the simulated venue: latencies, fees, queues. A backtest, a resimulation and a paper session have one.
 
-The text of a model states where each figure comes from.
+Given by the user, or measured in a journal (replay/resim/measured_latency.py). The text of a model states where each
+figure comes from.
 """
 
 import re
@@ -8,21 +9,15 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from math import exp
-from statistics import NormalDist, median
+from statistics import NormalDist
 from typing import Any
 
 import msgspec
 
-from engine.record_codec import read_request
-from engine.requests import Purpose
 from engine.session_record import MILLISECOND_NS
 from engine.sim.exchange import queue_models
 from engine.suggestions import suggestion
-from journal.reader import Journal
-from journal.record import Kind
 
-MEASURED_TRIPS_MAX = 2_000  # round trips: more do not change the median
-MEASURED_PURPOSES = frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL})
 MS_MAX = Decimal(3_600_000)  # an hour
 FEE_MIN, FEE_MAX = Decimal("-0.01"), Decimal("0.1")  # a rate of at most ten per cent; below 0 it is a rebate
 POWER_MAX = 5
@@ -90,11 +85,8 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             {"ways": len(self.ways_ns)} if self.ways_ns else {}
         )
 
-    def text(self, measured_in: int) -> str:
-        """Describe the model for people. `measured_in` is the number of round trips behind its latencies."""
-        origin = "not measured: the journal contains no orders to estimate latency from"
-        if measured_in:
-            origin = f"measured in {measured_in:,} round trips"
+    def text(self, origin: str) -> str:
+        """Describe the model for people. `origin` says where its latencies come from."""
         ms = "/".join(f"{ns / 1e6:g}" for ns in (self.request_ns, self.venue_ns, self.answer_ns, self.feed_ns))
         queue = "an order queues behind the size at its price, and only trades and vanishing size move it forward"
         chosen = [
@@ -202,35 +194,3 @@ def parse_balances(balances: Mapping[str, str]) -> dict[str, str]:
         if re.fullmatch(r"\d{1,15}(\.\d{1,8})?", text) is None:
             raise UnknownSettingError(f"{asset}={text}: write the amount with at most 8 decimals, as in USDT=100000")
     return dict(balances)
-
-
-class MeasuredLatency(msgspec.Struct, frozen=True):
-    """A model with the latencies of a journal."""
-
-    model: VenueModel
-    round_trips: int  # the number that were measured; 0: the times are the defaults
-    ways_ns: tuple[int, ...] = ()  # half of each round trip, in their order
-
-
-def measure_latency(journal: Journal) -> MeasuredLatency:
-    """Estimate latency from a journal: each way takes half the median round trip of orders and cancels.
-
-    The feed takes as long as one way. The venue's own processing time is included.
-    """
-    sent: dict[int, int] = {}
-    trips: list[int] = []
-    for record in journal.records(kinds=(Kind.REQUEST, Kind.BROKER)):
-        if record.kind is Kind.REQUEST:
-            if read_request(record.body or "").purpose in MEASURED_PURPOSES:
-                sent[record.seq] = record.time_ns
-        elif record.meta is not None and record.cause in sent:
-            began_ns = sent.pop(record.cause)
-            if msgspec.json.decode(record.meta).get("outcome") == "answer":
-                trips.append(record.time_ns - began_ns)
-                if len(trips) == MEASURED_TRIPS_MAX:
-                    break
-    if not trips:
-        return MeasuredLatency(VenueModel(), 0)
-    each_ns = int(median(trips)) // 2
-    ways_ns = tuple(trip // 2 for trip in trips)
-    return MeasuredLatency(VenueModel(request_ns=each_ns, answer_ns=each_ns, feed_ns=each_ns), len(trips), ways_ns)

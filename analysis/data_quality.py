@@ -1,0 +1,228 @@
+"""Data quality of a session: what each market stream brought, missed, repeated and delayed; clocks and links.
+
+Counted over the decoded rows (replay/projections.py) and the recorded facts; no strategy code runs. A capture has no
+facts, so its messages alone count.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+
+from analysis.market_rows import SessionRows
+from engine.market import rows as r
+from engine.market.fold.trades import find_repeats
+from engine.market.rows import Rows
+
+if TYPE_CHECKING:
+    from analysis.session import Session
+
+MILLISECOND_NS: Final = 1_000_000
+SILENCE_NS: Final = (
+    10_000_000_000  # above it an interval without a message counts as silence, as the default rule has it
+)
+CLOCK_STEP_MS: Final = 1_000.0  # a clock that leaves session time by more is a finding
+STREAMS: Final = {r.QUOTE: "quotes", r.TRADE: "trades", r.DIFF: "book", r.MARK: "marks"}
+LAG_SHARES: Final = (50, 99, 100)  # percentiles of the lag
+
+_LINK_EVENTS = """
+    SELECT state, count(*) AS count, coalesce(sum(age_ns), 0) AS age_ns, coalesce(max(abs(drift_ns)), 0) AS drift_ns
+    FROM links GROUP BY state
+"""
+_GAPS = """
+    SELECT source, coalesce(stream, '') AS stream, coalesce(instrument, '') AS instrument,
+           coalesce(reason, '') AS reason, count(*) AS count,
+           CAST(coalesce(sum(greatest(duration_ns, 0)) FILTER (to_time IS NOT NULL), 0) AS BIGINT) AS duration_ns
+    FROM gaps GROUP BY ALL ORDER BY ALL
+"""
+
+
+class StreamQuality(msgspec.Struct, frozen=True):
+    """One stream of one instrument. Times are in session time; a lag is receive time less the venue's stamp."""
+
+    instrument: str
+    stream: str  # quotes, trades, book or marks
+    messages: int
+    first_ns: int
+    last_ns: int
+    silence_max_ns: int  # the longest interval between two messages
+    silence_from_ns: int  # its beginning
+    silent_ns: int  # the sum of all intervals above 10 s
+    gaps: int  # places at which the ids show missing messages
+    missing: int  # ids of trades that are missing; of other streams the number is not known: 0
+    repeated: int  # trades and quotes that were there before
+    backwards: int  # messages with an earlier stamp of the venue than the message before
+    crossed: int  # quotes whose bid is not below the ask
+    unreadable: int  # messages with a number outside the range or off the grid
+    lag_ms: tuple[float, ...] | None  # median, 99th percentile and most; None: the venue stamps no message of it
+
+
+class RecordedGaps(msgspec.Struct, frozen=True):
+    """Recorded gaps of one link or stream, by reason."""
+
+    source: str
+    stream: str  # "" if it concerns every stream of the link
+    instrument: str
+    reason: str
+    count: int
+    duration_ns: int  # of those that ended
+
+
+class DataQuality(msgspec.Struct, frozen=True):
+    """The data quality of one session."""
+
+    session: str
+    records: int
+    streams: tuple[StreamQuality, ...]
+    gaps: tuple[RecordedGaps, ...]
+    link_losses: int  # how often a link went down
+    clock_offset_ms: tuple[float, float] | None  # least and most, venue's clock less ours; None: not measured
+    clock_drift_ms: float  # the greatest difference between wall clock and session time
+    late: int  # how often our own processing fell behind
+    late_ns: int  # for how long in all
+    overruns: int  # decisions beyond their time budget
+
+    @property
+    def has_findings(self) -> bool:
+        """True if messages are missing, unreadable or crossed, or a link, a clock or our own processing had trouble."""
+        return bool(
+            self.gaps
+            or self.link_losses
+            or self.late
+            or self.overruns
+            or self.clock_drift_ms > CLOCK_STEP_MS
+            or any(each.gaps or each.unreadable or each.crossed for each in self.streams)
+        )
+
+
+def data_quality(session: "Session") -> DataQuality:
+    """Judge one session, sealed or running, or a capture.
+
+    Args:
+        session: One session.
+
+    Raises:
+        SeveralSessionsError: Several sessions are open.
+        DamagedJournalError: A segment cannot be read.
+    """
+    rows = SessionRows(session.journal)
+    offsets = [
+        row["offset_ns"] / MILLISECOND_NS
+        for row in session.sql(
+            "SELECT CAST(body->>'$.offset_ns' AS BIGINT) AS offset_ns FROM facts WHERE fact = 'clock_measured'"
+        )
+    ]
+    events = {row["state"]: row for row in session.sql(_LINK_EVENTS)}
+
+    def of(state: str, figure: str) -> int:
+        return int(events[state][figure]) if state in events else 0
+
+    return DataQuality(
+        session=session.id,
+        records=session.journal.last_seq + 1,
+        streams=tuple(_streams(rows, offsets)),
+        gaps=tuple(RecordedGaps(**gap) for gap in session.sql(_GAPS)),
+        link_losses=of("down", "count"),
+        clock_offset_ms=(min(offsets), max(offsets)) if offsets else None,
+        clock_drift_ms=of("clock", "drift_ns") / MILLISECOND_NS,
+        late=of("late", "count"),
+        late_ns=of("caught_up", "age_ns"),
+        overruns=of("overrun", "count"),
+    )
+
+
+def _streams(rows: SessionRows, offsets: Sequence[float]) -> Iterator[StreamQuality]:
+    """Yield the quality of each stream that had a message, in the order of the session's instruments."""
+    instruments = rows.instruments()
+    offset_ns = int(np.median(offsets) * MILLISECOND_NS) if offsets else 0
+    last_trades = np.zeros((len(instruments), 3), np.int64)
+    tallies: dict[tuple[int, int], _Tally] = {}
+    for block in rows.blocks():
+        repeated = np.zeros(len(block), np.int64)
+        find_repeats(block, last_trades, repeated)
+        kinds = np.where(block[:, r.TYPE] == r.BAD_VALUE, block[:, r.BAD_VALUE_TYPE], block[:, r.TYPE])
+        for kind in STREAMS:
+            of_kind = np.flatnonzero(kinds == kind)
+            for place in np.unique(block[of_kind, r.INSTRUMENT]).tolist():
+                at = of_kind[block[of_kind, r.INSTRUMENT] == place]
+                tallies.setdefault((place, kind), _Tally(kind)).add(block[at], repeated[at])
+    for (place, kind), tally in sorted(tallies.items()):
+        yield tally.quality(instruments[place].id, STREAMS[kind], offset_ns)
+
+
+class _Tally:
+    """The messages of one stream of one instrument so far."""
+
+    def __init__(self, kind: int) -> None:
+        self._kind = kind
+        self._last: Rows | None = None  # the row before
+        self._counts: dict[str, int] = dict.fromkeys(
+            ("messages", "silent_ns", "gaps", "missing", "repeated", "backwards", "crossed", "unreadable"), 0
+        )
+        self._first_ns = 0
+        self._silence = (0, 0)  # the longest, and its beginning
+        self._lags: list[Rows] = []
+
+    def add(self, rows: Rows, repeated: Rows) -> None:
+        """Count the next rows, which belong to one stream of one instrument."""
+        self._add("unreadable", rows[:, r.TYPE] == r.BAD_VALUE)
+        self._counts["messages"] += len(rows)
+        self._first_ns = self._first_ns or int(rows[0, r.TIME_NS])
+        whole = rows if self._last is None else np.concatenate([self._last[None], rows])
+        self._last = rows[-1]
+        self._count_silence(whole[:, r.TIME_NS])
+        stamped = whole[whole[:, r.VENUE_NS] > 0]
+        self._add("backwards", np.diff(stamped[:, r.VENUE_NS]) < 0)
+        fresh = rows[rows[:, r.VENUE_NS] > 0]
+        self._lags.append(fresh[:, r.TIME_NS] - fresh[:, r.VENUE_NS])
+        good = whole[whole[:, r.TYPE] == self._kind]
+        if self._kind == r.TRADE:
+            self._counts["repeated"] += int(repeated.sum())
+            self._count_missing(good[:, r.TRADE_ID])
+        elif self._kind == r.QUOTE:
+            self._count_quotes(good, rows)
+        elif self._kind == r.DIFF and len(good):
+            known = np.where(
+                good[1:, r.DIFF_PREVIOUS_ID] > 0, good[1:, r.DIFF_PREVIOUS_ID], good[1:, r.DIFF_FIRST_ID] - 1
+            )
+            self._add("gaps", known > good[:-1, r.DIFF_LAST_ID])
+
+    def quality(self, instrument: str, stream: str, offset_ns: int) -> StreamQuality:
+        """Return the result. The clock offset that the session measured is taken off the lags."""
+        assert self._last is not None, "a stream is listed with its first message"
+        lags = (np.concatenate(self._lags) + offset_ns) / MILLISECOND_NS
+        found = tuple(round(float(each), 3) for each in np.percentile(lags, LAG_SHARES)) if len(lags) else None
+        return StreamQuality(
+            instrument=instrument,
+            stream=stream,
+            first_ns=self._first_ns,
+            last_ns=int(self._last[r.TIME_NS]),
+            silence_max_ns=self._silence[0],
+            silence_from_ns=self._silence[1],
+            lag_ms=found,
+            **self._counts,
+        )
+
+    def _add(self, name: str, marks: Any) -> None:
+        self._counts[name] += int(np.count_nonzero(marks))
+
+    def _count_silence(self, times: Rows) -> None:
+        between = np.diff(times)
+        if len(between):
+            longest = int(np.argmax(between))
+            self._silence = max(self._silence, (int(between[longest]), int(times[longest])))
+            self._counts["silent_ns"] += int(between[between > SILENCE_NS].sum())
+
+    def _count_missing(self, ids: Rows) -> None:
+        """Count the ids between consecutive trades. Ids that fall are repeats or a new numbering, and no gap."""
+        steps = np.diff(ids)
+        self._add("gaps", steps > 1)
+        self._counts["missing"] += int((steps[steps > 1] - 1).sum())
+
+    def _count_quotes(self, good: Rows, rows: Rows) -> None:
+        ids = good[:, r.QUOTE_ID]
+        self._add("repeated", (np.diff(ids) <= 0) & (ids[1:] > 0))
+        quotes = rows[rows[:, r.TYPE] == r.QUOTE]
+        has_both = (quotes[:, r.QUOTE_BID] > 0) & (quotes[:, r.QUOTE_ASK] > 0)
+        self._add("crossed", has_both & (quotes[:, r.QUOTE_BID] >= quotes[:, r.QUOTE_ASK]))

@@ -1,0 +1,42 @@
+"""Arrow columns from Python values, and back, by their buffers.
+
+`pa.array` and `to_numpy` import pandas where it is installed, to ask whether they handle values of it: a third of a
+second at the first call, which is more than most commands take.
+"""
+
+from array import array
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+def texts(values: Sequence[str]) -> pa.StringArray:
+    """Return texts as an Arrow column."""
+    encoded = [value.encode() for value in values]
+    offsets = array("i", accumulate(map(len, encoded), initial=0))
+    return pa.Array.from_buffers(
+        pa.string(), len(encoded), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    )
+
+
+def integers(values: NDArray[np.int64]) -> pa.Int64Array:
+    """Return numbers as an Arrow column."""
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def numbers(column: pa.Array) -> Any:
+    """Return the integers of a column without nulls as a numpy array that shares its memory."""
+    return np.from_dlpack(column)
+
+
+def flags(column: pa.BooleanArray) -> NDArray[np.bool_]:
+    """Return the booleans of a column without nulls as a numpy array."""
+    _, bits = column.buffers()
+    if not len(column):
+        return np.empty(0, np.bool_)
+    end = column.offset + len(column)
+    return np.unpackbits(np.frombuffer(bits, np.uint8), count=end, bitorder="little")[column.offset :].view(np.bool_)
