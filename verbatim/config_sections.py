@@ -173,6 +173,7 @@ def known_zone(zone: str) -> str:
     return zone
 
 
+OF_VENUES = ("leverage_max", "margin_mode", "sets_margin")  # settings of [risk] for venues with leverage
 Limit = Annotated[Decimal, Field(ge=0)]
 
 
@@ -236,9 +237,6 @@ class InstrumentSection(ScopeSection):
         return ScopeLimits(**dict(self) | {"hours": self.hours.settings()})
 
 
-OF_VENUES = ("leverage_max", "margin_mode", "sets_margin")  # settings of [risk] for venues with leverage
-
-
 class DaySection(Section):
     """The start of a day of daily limits."""
 
@@ -282,7 +280,7 @@ class RiskSection(Section):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.REFUSE
     leverage_max: Decimal = Field(default=Decimal(0), ge=0)
-    margin_mode: Literal["", "cross", "isolated"] = ""
+    margin_mode: MarginMode | Literal[""] = ""
     sets_margin: bool = False
     instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
@@ -296,9 +294,8 @@ class RiskSection(Section):
 
     def settings(self) -> RiskSettings:
         """Return the limits as a SESSION record has them."""
-        mode = MarginMode(self.margin_mode) if self.margin_mode else None
         given = {name: value for name, value in self if name not in OF_VENUES} | {
-            "margin": MarginSettings(self.leverage_max, mode, self.sets_margin),
+            "margin": MarginSettings(self.leverage_max, self.margin_mode or None, self.sets_margin),
             "instrument": {name: scope.limits() for name, scope in self.instrument.items()},
             "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
             "account": self.account.limits(),
