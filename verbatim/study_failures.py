@@ -25,6 +25,7 @@ def study_failures() -> Iterator[None]:
     from replay.resim.candle_sources import NoCandlesError
     from replay.resim.sim_setup import CannotResimulateError
     from replay.study.workers import WorkFailedError
+    from verbatim.sections import ConfigError
 
     try:
         yield
@@ -38,6 +39,7 @@ def study_failures() -> Iterator[None]:
         UnknownOverrideError,
         UnknownSettingError,
         CannotResimulateError,
+        ConfigError,
         NoCandlesError,
         UntrustedSourceError,
         SocketOpenedError,

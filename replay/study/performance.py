@@ -21,10 +21,13 @@ from engine.requests import Purpose
 from engine.session_record import read_session
 from engine.state.positions import unrealised, unvalued_text
 from engine.state.session_state import restore_opening
+from engine.step_context import Output
 from journal.reader import Journal
-from journal.record import Kind, Record
+from journal.record import Kind
+from replay.entries import Entry, text_of
 
 _COUNTED_KINDS = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
+_COUNTED_FACTS = (facts.OrderFilled, facts.Position, facts.StrategyStopped, facts.ModeChanged, facts.Pnl)
 
 
 class PerformanceLine(msgspec.Struct, frozen=True):
@@ -89,14 +92,14 @@ def session_performance(folder: Path) -> Performance:
     return measure_performance(journal.records(kinds=_COUNTED_KINDS), end_ns=end_ns)
 
 
-def measure_performance(records: Iterable[Record], *, end_ns: int = 0) -> Performance:
+def measure_performance(records: Iterable[Entry], *, end_ns: int = 0) -> Performance:
     """Return the figures of records.
 
     Positions are those at the end, including carried ones. They are valued at the engine's last mark, as in `verbatim
     pnl`, and without a mark at the price of the last fill.
 
     Args:
-        records: Records of one session, in order.
+        records: Records or outputs of one session, in order.
         end_ns: The time up to which the session ran, if that is later than the last of these records.
 
     """
@@ -123,28 +126,28 @@ class PerformanceCounter:
         self._shares: ModeShares | None = None
         self._end_ns = 0  # time of the last record that was added
 
-    def add(self, record: Record) -> None:
-        """Add one record."""
-        if record.kind in _COUNTED_KINDS:
-            self._end_ns = record.time_ns
-        if record.kind is Kind.SESSION:
-            self._shares = ModeShares(record.time_ns)
-            session = read_session(record.body or "")
+    def add(self, entry: Entry) -> None:
+        """Add one record or output."""
+        if entry.kind in _COUNTED_KINDS:
+            self._end_ns = entry.time_ns
+        if entry.kind is Kind.SESSION:
+            self._shares = ModeShares(entry.time_ns)
+            session = read_session(text_of(entry))
             opening, self._instruments = (
                 session.opening,
                 {instrument.id: instrument for instrument in session.instruments},
             )
             self._positions = dict(restore_opening(opening).positions.by_key) if opening else {}
-        elif record.kind is Kind.INTENT:
+        elif entry.kind is Kind.INTENT:
             self._counts["intents"] += 1
-        elif record.kind is Kind.VERDICT:
-            self._counts["refused"] += not read_verdict(record.body or "").approved
-        elif record.kind is Kind.REQUEST:
-            request = read_request(record.body or "")
+        elif entry.kind is Kind.VERDICT:
+            self._counts["refused"] += not read_verdict(text_of(entry)).approved
+        elif entry.kind is Kind.REQUEST:
+            request = read_request(text_of(entry))
             self._counts["placed"] += len(request.placed)
             self._counts["canceled"] += request.purpose is Purpose.CANCEL
-        elif record.kind is Kind.FACT:
-            fact = read_fact(record.body or "")
+        elif entry.kind is Kind.FACT and not (isinstance(entry, Output) and type(entry.body) not in _COUNTED_FACTS):
+            fact = read_fact(text_of(entry))
             match fact:
                 case facts.OrderFilled():
                     self._counts["fills"] += 1
@@ -159,7 +162,7 @@ class PerformanceCounter:
                     self._ran |= fact.mode == Mode.RUNNING
                     self._reasons = fact.reasons
                     if self._shares is not None:
-                        self._shares.add(record.time_ns, fact)
+                        self._shares.add(entry.time_ns, fact)
                 case facts.Pnl() if fact.is_marked:
                     self._marks[fact.instrument] = fact.mark
                 case _:
