@@ -12,13 +12,19 @@ from typing import Any
 
 import pytest
 from checked_sessions import CheckedSessions, check_journal, mode, notes, rebuilt
+from msgspec.structs import replace
 from steered_market import FuturesVenue
 
+from engine import contracts
+from engine.facts import NewOrder
 from engine.mode_reasons import Mode, ReasonCode
-from engine.model import MarginMode
+from engine.model import MarginMode, OrderType, Side
+from engine.risk.context import RiskAnswer, RiskContext
+from engine.risk.rules.limits import order_size
 from engine.risk_settings import MarginSettings
 from engine.session_record import SECOND_NS, RiskSettings
 from engine.state.orders import EXTERNAL
+from engine.state.session_state import Account
 from engine.venues.binance_futures.account import FuturesAccount
 from journal.record import Kind
 from verbatim.testing import START_NS, VirtualSession
@@ -58,12 +64,12 @@ def trade(futures: CheckedSessions, venue: FuturesVenue, steps: str, **settings:
 
 
 def sent(session: VirtualSession, path: str) -> list[dict[str, str]]:
-    """Return the parameters of the session's requests to a path."""
+    """Return the parameters of the session's requests to a path that change the venue."""
     bodies = [json.loads(record.body or "") for record in session.kinds(Kind.REQUEST)]
     return [
         dict(body["unsigned"]["params"])
         for body in bodies
-        if body.get("unsigned") is not None and body["unsigned"]["path"] == f"/fapi/v1/{path}"
+        if body["mutates"] and body["unsigned"]["method"] == "POST" and body["unsigned"]["path"] == f"/fapi/v1/{path}"
     ]
 
 
@@ -280,6 +286,33 @@ def test_only_a_stop_at_market_closes_a_position_and_only_where_the_venue_has_it
     session = trade(futures, FuturesVenue(), "buy 0.02; wait; guard -1 100").run(6)
     [rules] = [verdict["rules"] for verdict in verdicts(session) if not verdict["approved"]]
     assert rules == {"close_position": "a STOP order cannot close a position: only a STOP or TAKE_PROFIT at market can"}
+
+
+def test_a_flatten_closes_short_and_long_by_orders_that_only_reduce(futures: CheckedSessions) -> None:
+    """The rest is worth less than the least notional, from which the venue exempts such an order."""
+    session = trade(futures, FuturesVenue(), "sell 0.02; wait; close 0.019").run(5)
+    assert own(session)[0] == D("-0.001")
+    session.command("flatten").run(10)
+    assert own(session)[0] == 0
+    assert [order.get("reduceOnly") for order in sent(session, "order")] == [None, "true", "true"]
+
+
+def test_the_notional_of_an_inverse_contract_is_its_size() -> None:
+    """A contract of 100 USD is worth 100 USD at any price, and its 3 short contracts gain as the price falls."""
+    inverse = replace(FuturesVenue().instruments()[0], inverse=True, contract_size=D(100))
+    order = NewOrder(inverse.id, Side.SELL, OrderType.LIMIT, D(3), price=D(60_000))
+    account, limits = Account(), RiskSettings(order_notional_max=D(200))
+    context = RiskContext(
+        order=order, terms=order.terms, strategy="desk", instrument=inverse, instruments={inverse.id: inverse},
+        account=account, limits=limits, time_ns=0, bid=D(60_000), ask=D(60_001), worst_price=D(60_000),
+        values_contracts=True,
+    )  # fmt: skip
+    answer = order_size(context)
+    assert isinstance(answer, RiskAnswer)
+    assert answer.reason == "notional 300 is above order_notional_max 200"
+    assert contracts.gain(inverse, D(-3), D(60_000), D(50_000)) == contracts.worth(inverse, D(3), D(50_000)) - D(
+        "0.005"
+    )
 
 
 def test_hedge_mode_names_the_position_of_each_order(futures: CheckedSessions) -> None:

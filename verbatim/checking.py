@@ -17,6 +17,7 @@ import trio
 
 from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
 from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.live.token_requests import TokenRefusedError, path_with_token
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import make_sender, open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
@@ -306,6 +307,12 @@ class VenueChecks:
             )
         return result
 
+    async def _request_token(self, _venue: str, request: Unsigned) -> HttpResult:
+        """Send the request for the token of a private link, which changes nothing but the token's life."""
+        now_ns = self._config.clock.now_ns() + self._offset_ns
+        message = self._venue.signer.sign_http(request, self._config.key, now_ns)
+        return await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
+
     def _address(self, query: Unsigned) -> str:
         return self._config.venue.rest.rstrip("/") + query.path
 
@@ -314,10 +321,13 @@ class VenueChecks:
         plans = [plan for plan in venue.links() if plan.role is role]
         tls = ssl.create_default_context() if base.startswith("wss:") else None
         for plan in plans:
-            url = base.rstrip("/") + plan.path
+            url = base.rstrip("/") + plan.path  # without a token: messages show it
             try:
                 with trio.fail_after(REQUEST_SECONDS_MAX):
-                    await self._subscribe(venue, plan, url, tls)
+                    path = await path_with_token(plan.path, venue, self._request_token)
+                    await self._subscribe(venue, plan, base.rstrip("/") + path, tls)
+            except TokenRefusedError as error:
+                raise CheckFailedError(str(error), "check the key and its rights") from None
             except trio.TooSlowError:
                 raise CheckFailedError(f"{url.partition('?')[0]} does not answer", f"correct {setting}") from None
             except WebsocketClosedError as error:

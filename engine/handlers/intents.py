@@ -226,6 +226,7 @@ def risk_context(
         last_of=partial(last_of, session, step.market),
         reporting=session.reducer_settings.reporting_currency,
         rate_of=partial(recorded_rate, step.market),
+        values_contracts=step.reducer_settings.settles_contracts,
         loss_reason=loss[0],
         loss_figure=loss[1],
     )

@@ -39,7 +39,9 @@ class Script:
         against = Side.SELL if held > 0 else Side.BUY
         if verb == "wait":
             return
-        if verb == "close":
+        if verb == "close" and rest:
+            yield Place("*", against, Decimal(rest[0]), type=OrderType.MARKET, reduce_only=True)
+        elif verb == "close":
             yield Close("*")
         elif verb == "cancel":
             for order in view.orders():
