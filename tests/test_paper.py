@@ -264,8 +264,8 @@ def test_one_configuration_trades_live_on_paper_and_in_a_backtest(tmp_path: Path
     assert msgspec.convert(body.resimulated.model, VenueModel) == with_settings(VenueModel(), asked)
     assert told["resimulated"]["placed"] > 0
     assert replay_session(tmp_path / "tested").identical
-    config.write_text(config.read_text().replace('instruments = ["BTCUSDT"]', 'instruments = ["ETHUSDT"]'))
-    assert "it has ETHUSDT" in verbatim(*words, "--no-journal", code=3)
+    config.write_text(config.read_text().replace('instruments = ["BTCUSDT"]', 'instruments = ["BTCUSDT", "ETHUSDT"]'))
+    assert "the session has no ETHUSDT; it has BTCUSDT" in verbatim(*words, "--no-journal", code=3)
     assert "--config names its strategies" in verbatim(*words, "--strategy", "x.py", code=2)
 
 

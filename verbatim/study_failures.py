@@ -24,6 +24,7 @@ def study_failures() -> Iterator[None]:
     from replay.overrides import UnknownOverrideError
     from replay.resim.candle_sources import NoCandlesError
     from replay.resim.sim_setup import CannotResimulateError
+    from replay.study.sweep_space import SweepError
     from replay.study.workers import WorkFailedError
     from verbatim.sections import ConfigError
 
@@ -43,5 +44,6 @@ def study_failures() -> Iterator[None]:
         NoCandlesError,
         UntrustedSourceError,
         SocketOpenedError,
+        SweepError,
     ) as error:
         stop(str(error))

@@ -27,7 +27,9 @@ from journal.record import Kind
 from replay.entries import Entry, text_of
 
 _COUNTED_KINDS = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
-_COUNTED_FACTS = (facts.OrderFilled, facts.Position, facts.StrategyStopped, facts.ModeChanged, facts.Pnl)
+_COUNTED_FACTS = (
+    facts.OrderFilled, facts.Position, facts.StrategyStopped, facts.ModeChanged, facts.Pnl, facts.MarketGap,
+)  # fmt: skip
 
 
 class PerformanceLine(msgspec.Struct, frozen=True):
@@ -59,6 +61,7 @@ class Performance(msgspec.Struct, frozen=True):
     stopped: tuple[str, ...] = ()  # strategies that the engine stopped, and why
     idle: str = ""  # why the session never traded, or ""
     shares: ModeSummary | None = None  # of its time in each mode; None without a SESSION record
+    gaps: dict[str, int] = {}  # "instrument stream" -> how often the ids of its messages show that some are missing
 
     @property
     def troubles(self) -> list[str]:
@@ -72,7 +75,9 @@ class Performance(msgspec.Struct, frozen=True):
             if (fees := unvalued_text(line.fees_unvalued))
         ]
         first = [headline] if headline and (is_halted or not idle) else []
-        return [*first, *self.stopped, *([idle] if idle else []), *unvalued]
+        times = [f"{name} {count:,} {'time' if count == 1 else 'times'}" for name, count in sorted(self.gaps.items())]
+        missing = [f"messages of the market are missing: {', '.join(times)}"] if times else []
+        return [*first, *self.stopped, *([idle] if idle else []), *missing, *unvalued]
 
     @property
     def pnl(self) -> Decimal:
@@ -119,6 +124,7 @@ class PerformanceCounter:
         self._marks: dict[str, Decimal] = {}  # by instrument
         self._fill_prices: dict[str, Decimal] = {}
         self._stopped: list[str] = []
+        self._gaps: Counter[str] = Counter()
         self._ran = False
         self._reasons: tuple[ModeReason, ...] = ()  # why the session does not trade, as last reported
         self._positions: dict[str, facts.Position] = {}
@@ -163,6 +169,8 @@ class PerformanceCounter:
                     self._reasons = fact.reasons
                     if self._shares is not None:
                         self._shares.add(entry.time_ns, fact)
+                case facts.MarketGap() if fact.stream:
+                    self._gaps[f"{fact.instrument} {fact.stream}"] += 1
                 case facts.Pnl() if fact.is_marked:
                     self._marks[fact.instrument] = fact.mark
                 case _:
@@ -177,6 +185,7 @@ class PerformanceCounter:
         """The figures so far."""
         return Performance(
             stopped=tuple(self._stopped),
+            gaps=dict(self._gaps),
             shares=None if self._shares is None else self._shares.summary(self._end_ns),
             idle="" if self._ran else texts(self._reasons),
             intents=self._counts["intents"],

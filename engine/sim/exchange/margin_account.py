@@ -141,7 +141,8 @@ class MarginAccount(Funds):
     def move_isolated(self, settled: Settled, before: int, price: int, asset: str, fee: int) -> None:
         """Free the margin of the part that a fill closed, and lock that of the part that it opened.
 
-        The fee of the opened part comes out of the locked margin; the caller takes all of it out of the cross wallet.
+        The fee of the opened part comes out of the locked margin; the caller takes the whole fee
+        out of the cross wallet.
         """
         position = settled.position
         if settled.closed:
