@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from engine.bodies import NoteLevel
+from engine.execution.account_scope import AccountScope
 from engine.execution.ledger_check import SETTLE, margin_assets
 from engine.facts import BooksCompared
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
+from engine.state.account_keys import key_asset, key_venue_is
 from engine.state.ledger import difference
 from engine.state.rates import recorded_rate
 from engine.state.wallets import instrument_of
@@ -22,32 +24,33 @@ from journal.record import plain
 NAMED_MAX = 5  # wrong positions that a reason to halt names
 
 
-def compare_books(step: StepContext, *, reconcile_round: int, is_settled: bool) -> None:
+def compare_books(step: StepContext, scope: AccountScope, *, is_settled: bool) -> None:
     """Record equity and positions by our records and by the venue, before the fact that ends the round.
 
     Args:
         step: The current step.
-        reconcile_round: The round that ends.
+        scope: The account whose round ends.
         is_settled: False if fills are missing or orders are unknown: equity is then not compared.
 
     """
     if not step.reducer_settings.has_pnl:
         return
-    compared = _compare_equity(step) if is_settled else _Equity(ZERO, ZERO, (), {})
-    wrong = _wrong_positions(step)
+    compared = _compare_equity(step, scope.account) if is_settled else _Equity(ZERO, ZERO, (), {})
+    wrong = _wrong_positions(step, scope)
     limit = step.reducer_settings.risk.equity_drift_max
     fact = BooksCompared(
-        round=reconcile_round,
+        round=scope.rounds(step).round,
         currency=step.reducer_settings.reporting_currency,
         expected=compared.expected,
         reported=compared.reported,
         drift=compared.reported - compared.expected,
         limit=limit,
         missing=compared.missing,
-        positions=len(step.account.positions.by_key),
+        positions=sum(scope.concerns(held.instrument) for held in step.account.positions.by_key.values()),
         wrong=tuple(wrong),
         is_settled=is_settled,
         by_asset=compared.by_asset if step.reducer_settings.has_reported_losses else {},
+        venue=scope.account,
     )
     step.emit(fact, source="reconcile")
     if wrong:
@@ -67,18 +70,22 @@ class _Equity(NamedTuple):
     by_asset: dict[str, Decimal]  # reported less expected
 
 
-def _compare_equity(step: StepContext) -> _Equity:
-    """Return the equity by our records and the venue's."""
+def _compare_equity(step: StepContext, account: str) -> _Equity:
+    """Return the equity of an account by our records and the venue's."""
     ours: dict[str, Decimal] = {}
     theirs: dict[str, Decimal] = {}
     margins = margin_assets(step)
-    for asset, ledger in step.account.ledger.by_asset.items():
-        if ledger.compared is not None:
+    for key, ledger in step.account.ledger.by_asset.items():
+        if ledger.compared is not None and key_venue_is(key, account):
+            asset = key_asset(key) if account else key
             theirs[asset] = ledger.compared.total
-            is_compared = asset not in margins
+            is_compared = key not in margins
             drift = difference(ledger, ledger.compared, tolerance=ZERO) if is_compared else ZERO
             ours[asset] = ledger.compared.total - drift
-    for asset, wallet in step.account.wallets.by_asset.items():
+    for key, wallet in step.account.wallets.by_asset.items():
+        if not key_venue_is(key, account):
+            continue
+        asset = key_asset(key) if account else key
         if step.reducer_settings.settles_contracts and asset in theirs:
             continue  # the ledger has it
         theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
@@ -95,13 +102,13 @@ def _compare_equity(step: StepContext) -> _Equity:
     return _Equity(sums[0].amount, sums[1].amount, missing, differs)
 
 
-def _wrong_positions(step: StepContext) -> list[str]:
+def _wrong_positions(step: StepContext, scope: AccountScope) -> list[str]:
     """Return where the sum of the fills is not the position, or not the venue's net position of a contract."""
     account, wrong = step.account, []
     by_fills: dict[str, Decimal] = {}
     for key in sorted({*account.positions.by_key, *account.pnl.by_key}):
         strategy, _, name = key.partition(" ")
-        instrument = step.reducer_settings.instruments.get(name)
+        instrument = scope.instruments.get(name)
         if instrument is None:
             continue
         held = account.positions.get(strategy, name).quantity
@@ -112,7 +119,7 @@ def _wrong_positions(step: StepContext) -> list[str]:
         if held != filled:
             wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
     reported = reported_positions(step, min_age_ns=step.settings.request_timeout_ns // SETTLE)
-    for name in sorted(reported):
+    for name in sorted(filter(scope.concerns, reported)):
         theirs, ours = reported[name], by_fills.get(name, ZERO)
         if theirs != ours:
             wrong.append(f"{name}: the venue's position is {plain(theirs)}, our fills sum up to {plain(ours)}")

@@ -7,6 +7,7 @@ from typing import Final
 
 from engine.bodies import NoteLevel
 from engine.events import OrderReport, PositionReport, PositionsReport
+from engine.execution.account_scope import AccountScope
 from engine.execution.books_check import reported_positions
 from engine.facts import CashReason, ContractReported, MarginReported, PositionForced, PositionOpened
 from engine.lots import quantity_of
@@ -63,14 +64,14 @@ def _apply(
         step.emit(MarginReported(name, ZERO, ZERO, ZERO, ZERO, ZERO, side))
 
 
-def adopt_openings(step: StepContext) -> None:
+def adopt_openings(step: StepContext, scope: AccountScope) -> None:
     """Record the positions that the account held before our books began, as positions of no strategy.
 
     In a contract with any position of ours, a difference is a drift.
     """
     known = {position.instrument for position in step.account.positions.by_key.values()}
     reported = reported_positions(step) if step.account.wallets.by_instrument else {}
-    for name in sorted(reported):
+    for name in sorted(filter(scope.concerns, reported)):
         quantity = reported[name]
         if not quantity or name in known:
             continue

@@ -11,6 +11,7 @@ from engine.facts import CashReason, ContractReported, FundingPaid, WalletReport
 from engine.model import Instrument
 from engine.money import MONEY, ZERO, to_ledger
 from engine.session_record import SECOND_NS
+from engine.state.account_keys import asset_key
 from engine.state.orders import EXTERNAL
 from engine.step_context import StepContext
 from journal.record import plain
@@ -20,18 +21,19 @@ Instruments = dict[str, Instrument]
 APART_NS: Final = 60 * SECOND_NS  # between two fundings of a contract, at the least
 
 
-def apply_wallet(step: StepContext, report: WalletReport, instruments: Instruments) -> bool:
+def apply_wallet(step: StepContext, report: WalletReport, instruments: Instruments, venue: str) -> bool:
     """Record a wallet, once, and a funding that it contains. An older report than the newest changes nothing.
 
     Returns:
         True if the contract of the funding must be queried.
     """
-    known = step.account.wallets.by_asset.get(report.asset)
+    account = step.account_of(venue)
+    known = step.account.wallets.by_asset.get(asset_key(account, report.asset))
     if known is not None and _is_old(report, known.reported, known.reported_ns):
         return False
-    step.emit(WalletReported(report.asset, report.wallet, report.change, report.reason, report.venue_ns))
+    step.emit(WalletReported(report.asset, report.wallet, report.change, report.reason, report.venue_ns, account))
     if report.reason is CashReason.FUNDING and report.change:
-        return _share_funding(step, report, instruments)
+        return _share_funding(step, report, {name: each for name, each in instruments.items() if each.venue == venue})
     return False
 
 

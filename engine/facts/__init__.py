@@ -57,6 +57,7 @@ from engine.facts.pnl_facts import (
     WalletReported,
 )
 from engine.facts.session_facts import (
+    AccountModeChanged,
     BreakerScope,
     BreakerTripped,
     CloseReason,
@@ -92,6 +93,7 @@ Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | 
 __all__ = [
     "AccessRefused",
     "AccountFact",
+    "AccountModeChanged",
     "AmountRated",
     "BalanceChanged",
     "BalanceDrift",

@@ -229,6 +229,8 @@ def risk_context(
         values_contracts=step.reducer_settings.settles_contracts,
         loss_reason=loss[0],
         loss_figure=loss[1],
+        is_watched=instrument.venue not in session.accounts.trading,
+        venue_key=step.account_of(instrument.venue),
     )
 
 

@@ -56,6 +56,8 @@ class RiskContext(msgspec.Struct, frozen=True):
     is_protecting: bool = False  # it protects a position that stays open while the session stops
     linked: int = 0  # further orders that its request places: the other orders of a list
     values_contracts: bool = False  # notionals count the size of contracts (accounting 6)
+    is_watched: bool = False  # the session sends nothing that changes the instrument's venue
+    venue_key: str = ""  # the instrument's venue in keys of assets; "": the session has one venue
     loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
 
 

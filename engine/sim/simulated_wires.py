@@ -19,6 +19,7 @@ from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.step_context import Output
+from engine.venues.binance_common.signer import ApiKey, stamped_params
 from engine.venues.contract_accounts import StreamTokens
 from engine.venues.link_tokens import needs_token, with_token, without_token
 from engine.venues.signing import SecretKey
@@ -68,7 +69,16 @@ class _Coming(NamedTuple):
 class SimulatedWires:
     """Requests and answers of one session on their way. Times are the venue's."""
 
-    def __init__(self, venue: LiveLink, dialect: Venue, key: SecretKey, wires: Wires, *, is_read_only: bool) -> None:
+    def __init__(
+        self,
+        venue: LiveLink,
+        dialect: Venue,
+        key: SecretKey,
+        wires: Wires,
+        *,
+        is_read_only: bool,
+        encodes: bool = True,
+    ) -> None:
         """Connect a session to a venue.
 
         Args:
@@ -77,6 +87,8 @@ class SimulatedWires:
             key: The account's key.
             wires: Transit times.
             is_read_only: End requests that change the venue without sending them.
+            encodes: Encode and sign requests, which the venue then parses and verifies. False: it gets their
+                parameters, with the same answers.
         """
         self.venue = venue
         self.wires = wires
@@ -84,6 +96,9 @@ class SimulatedWires:
         self._dialect = dialect
         self._key = key
         self._is_read_only = is_read_only
+        self._key_headers: dict[str, str] | None = None  # of requests that are not encoded
+        if not encodes and isinstance(key, ApiKey):
+            self._key_headers = {name.lower(): value for name, value in key.headers()}
         self._coming: list[_Coming] = []
         self._order = 0
         self._ways = 0  # number of deliveries so far
@@ -184,7 +199,7 @@ class SimulatedWires:
         assert request.link is not None, "a connect request carries its plan"
         account = self._dialect.account if needs_token(request.link.path) else None
         if isinstance(account, StreamTokens):
-            conn_id = self._exchange(account.stream_token(), self._stamp_ns(request))
+            conn_id = self._exchange(request, account.stream_token())
             self._tokens[conn_id] = (seq, request)
             self.later(request.timeout_ns, lambda: self._no_token(conn_id, "timeout"))
             return
@@ -222,26 +237,32 @@ class SimulatedWires:
         if now_ns > request.expires_ns:
             self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
-        conn_id = self._exchange(request.unsigned, self._stamp_ns(request))
+        conn_id = self._exchange(request, request.unsigned)
         self._asked[conn_id] = SentRequest(
             record, request, now_ns - self.wires.request_ns
         )  # it left the session one transit time ago
         self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
 
-    def _exchange(self, unsigned: Unsigned, stamp_ns: int) -> int:
+    def _exchange(self, request: RequestBody, unsigned: Unsigned) -> int:
         """Send a request to the venue over a new connection. Return the connection's number."""
-        message = self._dialect.signer.sign_http(unsigned, self._key, stamp_ns)
         conn_id = self.venue.new_conn_id()
+        self.venue.sim.http(conn_id, self._http_request(request, unsigned), self.venue.now_ns)
+        return conn_id
+
+    def _http_request(self, request: RequestBody, unsigned: Unsigned) -> HttpRequest:
+        stamp_ns = self._stamp_ns(request)
+        if self._key_headers is not None and unsigned.signed and "?" not in unsigned.path:
+            params = stamped_params(unsigned, stamp_ns // 1_000_000)
+            return HttpRequest(method=unsigned.method, path=unsigned.path, headers=self._key_headers, params=params)
+        message = self._dialect.signer.sign_http(unsigned, self._key, stamp_ns)
         path, _, query = message.path_and_query.partition("?")
-        http = HttpRequest(
+        return HttpRequest(
             method=message.method,
             path=path,
             query=query.encode(),
             body=message.body,
             headers={name.lower(): value for name, value in message.headers},
         )
-        self.venue.sim.http(conn_id, http, self.venue.now_ns)
-        return conn_id
 
     # ---- what comes back
 

@@ -19,6 +19,7 @@ from engine.state import (
     safety_orders,
 )
 from engine.state.access import AccessRefusals
+from engine.state.account_modes import AccountModes
 from engine.state.balances import Balances
 from engine.state.breakers import Breakers
 from engine.state.cancel_attempts import CancelAttempts
@@ -90,6 +91,7 @@ class Account(msgspec.Struct, frozen=True):
     order_budgets: OrderBudgets = OrderBudgets()
     history: HistoryLoads = HistoryLoads()
     margins: Margins = Margins()
+    account_modes: AccountModes = AccountModes()
 
 
 CARRIED = (
@@ -110,11 +112,13 @@ FRESH = (
     "errors",
     "history",
     "margins",
+    "account_modes",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history", "instruments",
-    "lateness", "ledger", "margins", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety",
+    "access", "account_modes", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history",
+    "instruments", "lateness", "ledger", "margins", "order_blocks", "order_budgets", "plans", "pnl", "private_seen",
+    "safety",
     "wallets",
 })  # fmt: skip
 

@@ -12,6 +12,7 @@ from engine.money import ZERO
 from engine.order_terms import Terms
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule
 from engine.risk.worst_case import Exposure, Scope, add, exposures, gross, order_worth
+from engine.state.account_keys import asset_key
 
 
 def margin(context: RiskContext) -> str | RiskAnswer:
@@ -49,8 +50,9 @@ def _margin_of(
 
 def _margin_balance(context: RiskContext, asset: str) -> Decimal:
     """Return the wallet by our records, and the open P&L of its contracts at the last mids."""
-    ledger = context.account.ledger.by_asset.get(asset)
-    found = context.account.balances.get(asset).total if ledger is None else ledger.expected
+    key = asset_key(context.venue_key, asset)
+    ledger = context.account.ledger.by_asset.get(key)
+    found = context.account.balances.get(key).total if ledger is None else ledger.expected
     for position in context.account.positions.by_key.values():
         instrument = context.instruments.get(position.instrument)
         mid = ZERO if instrument is None else context.mid_of(instrument.id)
