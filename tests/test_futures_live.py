@@ -3,14 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
 import trio
 from checked_sessions import of_tests
 
 from engine.bodies import CommandName
 from engine.live.session import LiveSession
-from engine.live.session_config import SessionConfig
+from engine.live.session_config import SessionConfig, with_venue
 from engine.live.transport.selection import TransportProfile
 from engine.session_record import RiskSettings, newest_risk
 from journal.reader import Journal
@@ -26,9 +25,9 @@ NAME = "binance_usdm"
 
 def futures_session(folder: Path, ready: dict[str, object], steps: str, profile: TransportProfile) -> SessionConfig:
     wanted = demo_session(DemoOptions(journals=folder, transport=profile), ready)
-    venue = msgspec.structs.replace(wanted.venue, name=NAME)
     strategy = of_tests("script", {"steps": steps})
-    return replace(wanted, venue=venue, strategies=(strategy,), risk=newest_risk(RiskSettings()))
+    chosen = replace(wanted, strategies=(strategy,), risk=newest_risk(RiskSettings()))
+    return with_venue(chosen, name=NAME)
 
 
 @pytest.mark.slow
@@ -64,5 +63,5 @@ async def test_check_opens_the_user_stream(tmp_path: Path) -> None:
     async with venue_process(VENUE) as ready:
         wanted = futures_session(tmp_path, ready, "", TransportProfile.STANDARD)
         made: list[Check] = []
-        await check_venue_of(wanted, allowed_rights=(), report=made.append)
+        await check_venue_of(wanted, allowed_rights={}, report=made.append)
     assert any("accepts the subscription" in str(check) for check in made), made
