@@ -149,6 +149,7 @@ class SessionContext:
             safeguards=body.safeguards,
             safety=body.safety,
             has_order_budgets=has_budgets(body.risk),
+            fundings_from_ns=(body.previous.last_ns if body.previous else 0) or body.started_ns,
             has_accounts=self.accounts.are_several,
             wanted_events={
                 name: frozenset(map(kind_of, each.cadences)) & ACCOUNT_KINDS for name, each in self.strategies.items()

@@ -56,7 +56,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "events": {"facts", "model", "order_terms"},
     "order_terms": {"model", "money"},
     "paper_settings": set(),
-    "risk_settings": set(),
+    "risk_settings": {"model"},
     "plan_terms": {"model", "money"},
     "session_record": {"model", "paper_settings", "plan_terms", "risk_settings", "upcast", "venue_choices"},
     "newer_sessions": {"errors", "session_record", "upcast"},

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from engine.bodies import RequestBody
+from engine.execution.contract_requests import ContractRequests
+from engine.execution.position_terms import placement
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
 from engine.model import Instrument, ListKind
@@ -12,6 +14,7 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
+from engine.venues.order_routes import cancel_of, keeps_apart, open_orders_of, query_of
 from engine.venues.venue import (
     AmendsOrders,
     DeadManSwitch,
@@ -32,6 +35,7 @@ class RequestFactory:
         self.venue = venue
         self.settings = settings
         self.safeguards = safeguards or SafeguardSettings()
+        self.contracts = ContractRequests(venue, self._request)
         # True if fills of ours carry the ids of the venue's public trades
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
@@ -93,7 +97,7 @@ class RequestFactory:
     ) -> int:
         """Emit the request that places an approved order, perhaps one of an execution plan; return its seq."""
         order = approved.order
-        unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
+        unsigned = placement(step, self.venue, approved, client_order_id, strategy=strategy, instrument=instrument)
         return self._request(
             step,
             Purpose.PLACE,
@@ -146,7 +150,13 @@ class RequestFactory:
         return self._request(
             step,
             Purpose.CANCEL,
-            self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(step, client_order_id)),
+            cancel_of(
+                self.venue.account,
+                instrument,
+                client_order_id,
+                self._venue_order_id(step, client_order_id),
+                has_trigger=_has_trigger(step.account.orders.get(client_order_id)),
+            ),
             mutates=True,
             cause=cause,
             instrument=instrument.id,
@@ -207,7 +217,8 @@ class RequestFactory:
         """Request one order's status, by the venue's id if it is given or known, else by ours."""
         if client_order_id and self.settings.order_rules:
             venue_order_id = venue_order_id or self._venue_order_id(step, client_order_id)
-        unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
+        has_trigger, account = _has_trigger(step.account.orders.get(client_order_id)), self.venue.account
+        unsigned = query_of(account, instrument, client_order_id, venue_order_id, has_trigger=has_trigger)
         return self._request(
             step,
             Purpose.QUERY_ORDER,
@@ -218,10 +229,17 @@ class RequestFactory:
         )
 
     def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
-        """Emit a query of all open orders; return its seq."""
-        return self._request(
-            step, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round
-        )
+        """Emit the queries of all open orders, one for each place where the venue keeps some; return the last seq."""
+        seqs = [
+            self._request(step, Purpose.OPEN_ORDERS, unsigned, reconcile_round=reconcile_round)
+            for unsigned in open_orders_of(self.venue.account)
+        ]
+        return seqs[-1]
+
+    def keeps_apart(self, order: Order) -> bool:
+        """Return True if the venue keeps an order apart from the market: it waits for its trigger."""
+        has_trigger, order_id = _has_trigger(order), order.venue_order_id
+        return keeps_apart(self.venue.account, has_trigger=has_trigger, venue_order_id=order_id)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
         """Emit a query of all balances; return its seq."""
@@ -368,3 +386,7 @@ class RequestFactory:
             link=plan,
             source=source,
         )
+
+
+def _has_trigger(order: Order | None) -> bool:
+    return order is not None and order.order.terms.trigger is not None

@@ -33,6 +33,7 @@ from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
 from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
+from engine.state.margins import Margins
 from engine.state.market_gaps import OpenGaps
 from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
@@ -89,6 +90,7 @@ class Account(msgspec.Struct, frozen=True):
     events: StrategyEvents = StrategyEvents()
     order_budgets: OrderBudgets = OrderBudgets()
     history: HistoryLoads = HistoryLoads()
+    margins: Margins = Margins()
     account_modes: AccountModes = AccountModes()
 
 
@@ -109,12 +111,14 @@ FRESH = (
     "lateness",
     "errors",
     "history",
+    "margins",
     "account_modes",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "account_modes", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history",
-    "instruments", "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety",
+    "instruments", "lateness", "ledger", "margins", "order_blocks", "order_budgets", "plans", "pnl", "private_seen",
+    "safety",
     "wallets",
 })  # fmt: skip
 

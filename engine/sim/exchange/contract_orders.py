@@ -5,7 +5,7 @@ Matching is Exchange's. A refusal is raised before anything changes.
 
 from collections.abc import Iterable, Sequence
 
-from engine.model import Side, TimeInForce
+from engine.model import PositionSide, Side, TimeInForce
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.binance_usdm import contract_filters
 from engine.sim.binance_usdm import contract_refusals as refusals
@@ -24,7 +24,7 @@ from engine.sim.exchange.margin import (
 )
 from engine.sim.exchange.margin_account import ContractPosition, Income, IncomeType, MarginAccount
 from engine.sim.exchange.match_plan import Match, plan_matches
-from engine.sim.exchange.order_values import ContractTerms, Execution, PositionSide, SimNewOrder, SimOrder
+from engine.sim.exchange.order_values import ContractTerms, Execution, SimNewOrder, SimOrder
 from engine.sim.exchange.settlement import Paid
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.units import ONE, product

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import OrderType, PositionSide, Side, TimeInForce
 from engine.order_terms import RecordedTerms, Terms, terms_of
 
 
@@ -56,14 +56,6 @@ class SelfTrade(StrEnum):
     def decrements(self) -> bool:
         """True if both orders lose the same quantity."""
         return self in (SelfTrade.DECREMENT, SelfTrade.TRANSFER)
-
-
-class PositionSide(StrEnum):
-    """The position that an order of a contract moves: the only one, or one of the two of hedge mode."""
-
-    BOTH = "BOTH"
-    LONG = "LONG"
-    SHORT = "SHORT"
 
 
 class ContractTerms(msgspec.Struct, frozen=True, kw_only=True):

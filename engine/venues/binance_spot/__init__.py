@@ -75,7 +75,7 @@ class BinanceSpot(BinanceVenue):
         times_in_force=frozenset(TimeInForce),
         amend=True,
         native_stops=True,
-        terms=frozenset(OrderTerm),
+        terms=frozenset({OrderTerm.TRAILING, OrderTerm.ICEBERG, OrderTerm.QUOTE_QUANTITY}),
         order_lists=frozenset(ListKind),
     )
     public_archive: ClassVar[PublicArchive | None] = SPOT_ARCHIVE

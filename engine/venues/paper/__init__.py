@@ -87,7 +87,11 @@ class _Paper(BinanceSpot):
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return the market links of the futures, and Spot's connection for the account."""
-        market = (msgspec.structs.replace(plan, source=self._own_source(plan.source)) for plan in self._futures.links())
+        market = (
+            msgspec.structs.replace(plan, source=self._own_source(plan.source))
+            for plan in self._futures.links()
+            if plan.role is LinkRole.MARKET
+        )
         return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, PRIVATE_PATH))
 
     def _own_source(self, source: str) -> str:
