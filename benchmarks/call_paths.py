@@ -62,11 +62,11 @@ SECONDS = 4.0
 # A traced decision or fill varies by a few functions from run to run (a timer or a balance may fall into its step)
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
-    "decision": (150, 58),
-    "decision-shell": (16, 9),
-    "sending": (17, 6),
-    "fill": (87, 37),
-    "fill-shell": (9, 6),
+    "decision": (155, 60),  # three rules of margin, and the account of each venue
+    "decision-shell": (21, 12),  # the text of outputs is made here, when the journal takes it
+    "sending": (18, 6),
+    "fill": (94, 38),
+    "fill-shell": (17, 9),
 }
 TARGETS: dict[str, tuple[int, int]] = {"quote": (16, 8), "decision": (50, 16), "fill": (40, 14)}
 # the paths that are drawn, with the heading of each in docs/walk.md

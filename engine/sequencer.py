@@ -123,12 +123,15 @@ class Sequencer:
         records, outputs = result.records, result.outputs
         if records:
             is_urgent = records[-1].kind in URGENT_INPUTS or Kind.REQUEST in [output.kind for output in outputs]
-            self._deliver(records, outputs, urgent=is_urgent)
+            if outputs:
+                self._deliver(records, outputs, urgent=is_urgent)
+            else:
+                self._append(records, urgent=is_urgent)
         return result
 
     def _deliver(self, inputs: Sequence[Record], outputs: Sequence[Output], *, urgent: bool) -> None:
         """Append the records of one step."""
-        self._append([*inputs, *[output.record for output in outputs]] if outputs else inputs, urgent=urgent)
+        self._append([*inputs, *[output.record for output in outputs]], urgent=urgent)
 
     def fire_timers(self, now_ns: int) -> list[Output]:
         """Take every TIMER due at or before `now_ns`, by (due, name). A timer that missed k periods fires once."""
@@ -162,16 +165,16 @@ class UnrecordedSequencer(Sequencer):
     """A sequencer whose steps are passed on as they are: an output becomes text when it is read."""
 
     def __init__(self, kernel: Kernel, on_step: OnStep) -> None:
-        super().__init__(kernel, _append_nothing)
+        super().__init__(kernel, self._pass_on)
         self._on_step = on_step
+
+    def _pass_on(self, records: Sequence[Record], *, urgent: bool) -> None:
+        del urgent
+        self._on_step(records, ())
 
     def _deliver(self, inputs: Sequence[Record], outputs: Sequence[Output], *, urgent: bool) -> None:
         del urgent
         self._on_step(inputs, outputs)
-
-
-def _append_nothing(records: Sequence[Record], *, urgent: bool) -> None:
-    del records, urgent
 
 
 def next_timer(state: State) -> tuple[int, str]:

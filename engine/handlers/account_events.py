@@ -19,6 +19,7 @@ from engine.events import (
     WalletReport,
 )
 from engine.execution import order_reports, reconciliation, wallet_reports
+from engine.execution.balance_reports import apply_balance
 from engine.facts import LinkReady
 from engine.handlers.link_changes import disconnect
 from engine.handlers.margin_settings import apply_settings, note_margin_call
@@ -39,7 +40,7 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             if step.account.orders.missing_fills:
                 reconciliation.query_missing_fills(step, session.factories, session.instruments)
         case BalanceReport():
-            reconciliation.apply_balance(step, event, venue)
+            apply_balance(step, event, venue)
         case WalletReport():
             if wallet_reports.apply_wallet(step, event, session.instruments, venue):
                 reconciliation.query_fundings(step, session.factories[venue], session.instruments)

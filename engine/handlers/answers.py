@@ -24,6 +24,7 @@ from engine.events import (
     Unrecognised,
 )
 from engine.execution import doubts, order_reports, position_reports, reconciliation
+from engine.execution.balance_reports import apply_balances
 from engine.facts import (
     BalanceChanged,
     ClockMeasured,
@@ -171,7 +172,7 @@ def _handle_report(
                 step, factory, session.instruments, pending, event, is_own=session.is_own_order
             )
         case AccountReport():
-            reconciliation.apply_balances(step, pending, event, session.accounts.assets_at(venue))
+            apply_balances(step, pending, event, session.accounts.assets_at(venue))
             apply_permission(session, step, venue, is_allowed=event.can_trade)
         case PositionsReport():
             position_reports.apply_positions(step, pending, event, session.instruments)
