@@ -255,7 +255,7 @@ def test_a_session_with_real_money_and_no_limits_does_not_start(tmp_path: Path, 
     assert (
         "risk.order_size_max, risk.order_notional_max, risk.position_max, risk.daily_loss_max: a session that" in line
     )
-    assert not (tmp_path / "journals").exists()
+    assert not list((tmp_path / "journals").glob("[!.]*")), "no session began"
 
 
 @pytest.mark.slow
