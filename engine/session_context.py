@@ -1,6 +1,6 @@
 """The fixed part of a session: venues, instruments, strategies, limits, and the indexes by which arrays name them.
 
-Made once a session from the SESSION record and never changed. It holds no state of the session and decides nothing.
+Made from the SESSION record and never changed. It holds no state and decides nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +32,7 @@ from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
 from engine.trigger_kinds import ACCOUNT_KINDS, TriggerKind, split_trigger, trigger_name
 from engine.venues.order_ids import ORDER_MARK
+from engine.venues.polling import PolledLinks
 from engine.venues.venue import HasHistory, HistoryCodec, MarketCodec, Venue
 from engine.venues.venue_lookup import make_venue, venue_class
 
@@ -100,9 +101,8 @@ class SessionContext:
         self.market_dialects = _MarketDialects(self)
         self._indexes_of_source: dict[str, list[int]] = {}
         self._link_of: dict[tuple[int, Stream], str] = {}
-        self.assets = frozenset(
-            asset for each in body.instruments for asset in (each.base, each.quote, each.margin or each.quote)
-        )
+        held = ((each.base, each.quote, each.margin or each.quote) for each in body.instruments)
+        self.assets = frozenset(asset for assets in held for asset in assets)
         self._declared = self._declared_indicators()
         self._indicators = self._market_indicators()
         self._bars = self._declared_bars()
@@ -112,13 +112,14 @@ class SessionContext:
             body.safeguards,
             {bars.interval_ns for bars in self._bars},
         )
+        self.polled = PolledLinks((self.venues[name], plan) for name in self.venues for plan in self.links(name))
         self.reducer_settings = self._reducer_settings()
         self.trigger_names = self._market_triggers()
         self._fired: dict[tuple[str, ...], dict[str, tuple[TriggerKind, ...]]] = {}
         self._indicator_index = self._indexes_of_indicators()
         self.history_needs = self._history_needs()
         self.runner = self._strategy_runner()
-        # sessions whose mark an order of ours bears
+        # whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
     def _strategy_runner(self) -> StrategyRunner:
@@ -151,6 +152,7 @@ class SessionContext:
             safeguards=body.safeguards,
             safety=body.safety,
             has_order_budgets=has_budgets(body.risk),
+            rounds_every_ns=body.safeguards.account_poll_every_ns if self.polled.has_account else 0,
             wanted_events={
                 name: frozenset(map(kind_of, each.cadences)) & ACCOUNT_KINDS for name, each in self.strategies.items()
             },

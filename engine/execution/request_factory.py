@@ -6,7 +6,7 @@ from engine.bodies import RequestBody
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
 from engine.model import Instrument, ListKind
-from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
+from engine.requests import HistoryPage, LinkPlan, PolledStream, Purpose, Unsigned
 from engine.risk.review import Approved, ApprovedList
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
@@ -18,6 +18,7 @@ from engine.venues.venue import (
     HasHistory,
     OrderFills,
     PlacesLists,
+    PollsMarket,
     ProbesPrivateLink,
     Resubscribes,
     SizedSnapshots,
@@ -58,6 +59,7 @@ class RequestFactory:
         plan_id: str = "",
         legs: tuple[ListLeg, ...] = (),
         history: HistoryPage | None = None,
+        poll: PolledStream | None = None,
     ) -> int:
         window_ns = self.venue.recv_window_ms * 1_000_000
         request = RequestBody(
@@ -77,8 +79,10 @@ class RequestFactory:
             plan_id=plan_id,
             legs=legs,
             history=history,
+            poll=poll,
         )
-        return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
+        key = client_order_id if poll is None else poll.key
+        return step.emit(request, key=key or None, source="execution", cause=cause)
 
     def place(
         self,
@@ -279,10 +283,13 @@ class RequestFactory:
 
         A budget that is idle has room for one snapshot of any weight.
         """
-        if not self.safeguards.snapshot_percent:
+        return self._has_room(step, weight, self.safeguards.snapshot_percent)
+
+    def _has_room(self, step: StepContext, weight: int, percent: int) -> bool:
+        """Return True if a request keeps the use below this part of the budget. 0: any request does."""
+        if not percent:
             return True
-        budget = step.account.limits.get(self.venue.name)
-        rates, percent = self.venue.rates, self.safeguards.snapshot_percent
+        budget, rates = step.account.limits.get(self.venue.name), self.venue.rates
         return not isinstance(rates, SharedRates) or rates.has_room(budget, weight, percent, step.time_ns)
 
     def history(self, step: StepContext, *, instrument: Instrument, page: HistoryPage) -> None:
@@ -291,14 +298,25 @@ class RequestFactory:
         if not self.settings.history_from:
             assert isinstance(self.venue, HasHistory), f"{self.venue.name} has no history"
             unsigned = self.venue.history.request(instrument, page)
-            budget, rates, percent = (
-                step.account.limits.get(self.venue.name),
-                self.venue.rates,
-                self.settings.history_percent,
-            )
-            if isinstance(rates, SharedRates) and not rates.has_room(budget, unsigned.weight, percent, step.time_ns):
+            if not self._has_room(step, unsigned.weight, self.settings.history_percent):
                 return
         self._request(step, Purpose.HISTORY, unsigned, instrument=instrument.id, history=page)
+
+    def poll(self, step: StepContext, *, source: str, instrument: Instrument, stream: str) -> None:
+        """Request a polled stream once, if that leaves orders and reconciliation their part of the budget."""
+        assert isinstance(self.venue, PollsMarket), f"{self.venue.name} has a polled link and no polls"
+        found = next(each for each in self.venue.polls(instrument) if each.stream.name.lower() == stream)
+        if not self.may_query(step) or not self._has_room(step, found.unsigned.weight, self.safeguards.poll_percent):
+            return
+        every_ns = max(found.every_ns, self.safeguards.poll_every_ns)
+        self._request(
+            step,
+            Purpose.POLL,
+            found.unsigned,
+            source=source,
+            instrument=instrument.id,
+            poll=PolledStream(instrument.id, stream, every_ns),
+        )
 
     def metadata(self, step: StepContext) -> None:
         """Request the rules and status of the venue's instruments."""

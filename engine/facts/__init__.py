@@ -48,6 +48,7 @@ from engine.facts.pnl_facts import (
     PortfolioPnl,
     WalletReported,
 )
+from engine.facts.poll_facts import PollFact, PollFailed, PollResumed
 from engine.facts.session_facts import (
     BreakerScope,
     BreakerTripped,
@@ -79,7 +80,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact | PollFact
 
 __all__ = [
     "AccessRefused",
@@ -135,6 +136,9 @@ __all__ = [
     "Pnl",
     "PnlFact",
     "PnlPeak",
+    "PollFact",
+    "PollFailed",
+    "PollResumed",
     "PortfolioPnl",
     "Position",
     "PositionEnteredDay",

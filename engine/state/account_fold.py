@@ -27,6 +27,7 @@ from engine.state import (
     ledger,
     links,
     market_gaps,
+    market_polls,
     mode,
     order_blocks,
     order_budgets,
@@ -89,6 +90,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "cooldowns": cooldowns.reduce,
     "plans": execution_plans.reduce,
     "history": history_loads.reduce,
+    "polls": market_polls.reduce,
 }  # "events" is folded last: it sets timers too
 
 # part -> the settings that its reducer reads
@@ -101,6 +103,7 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "recurring": settings.recurring,
         "seed": settings.seed,
         "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
+        "rounds_every_ns": settings.rounds_every_ns,
     },
     "breakers": lambda settings: {
         "settings": settings.safeguards,
@@ -188,6 +191,8 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.HistoryRead: ("history",),
     facts.HistoryFailed: ("history",),
     facts.HistoryEnded: ("history",),
+    facts.PollFailed: ("polls", "timers"),
+    facts.PollResumed: ("polls",),
     Requested: (
         "orders",
         "links",
@@ -233,6 +238,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.ARM_SWITCH: (*_SENT, "safety"),
     Purpose.DISARM_SWITCH: (*_SENT, "safety"),
     Purpose.HISTORY: (*_SENT, "history"),
+    Purpose.POLL: (*_SENT, "timers"),
 }
 
 

@@ -33,6 +33,7 @@ from engine.state.lateness import Lateness
 from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
 from engine.state.market_gaps import OpenGaps
+from engine.state.market_polls import MarketPolls
 from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.order_budgets import OrderBudgets
@@ -88,6 +89,7 @@ class Account(msgspec.Struct, frozen=True):
     events: StrategyEvents = StrategyEvents()
     order_budgets: OrderBudgets = OrderBudgets()
     history: HistoryLoads = HistoryLoads()
+    polls: MarketPolls = MarketPolls()
 
 
 CARRIED = (
@@ -107,11 +109,12 @@ FRESH = (
     "lateness",
     "errors",
     "history",
+    "polls",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history", "instruments",
-    "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "private_seen", "safety", "wallets",
+    "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "polls", "private_seen", "safety", "wallets",
 })  # fmt: skip
 
 
