@@ -5,6 +5,7 @@ import io
 import json
 from datetime import datetime
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from analysis.sql_session import SqlResult
@@ -60,7 +61,7 @@ def _json_value(value: Any) -> Any:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124 - not a number
+            return value if isfinite(value) else str(value)
         case datetime():
             return value.isoformat("T", "microseconds") + ("" if value.tzinfo else "Z")
         case list() | tuple():

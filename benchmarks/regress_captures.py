@@ -8,11 +8,13 @@ and in one case by nothing but a comment.
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+
+from spread_on_dask import two_workers
 
 HERE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("VERBATIM_DATA", HERE.parent.parent / "shared" / "data")) / "captures" / "binance"
@@ -31,6 +33,7 @@ CAPTURES = {  # only the first of two files contains a snapshot, so they are one
     "usdm_btcusdt_jul": ("usdm_btcusdt_20240718.gz", "usdm_btcusdt_20240719.gz"),
     "usdm_btcusdt_2023": ("usdm_btcusdt_20230404.dat.gz", "usdm_btcusdt_20230405.dat.gz"),
 }
+KILLED_AFTER_SECONDS = 12
 BALANCES = ("USDT=1000000", "BTC=100", "ETH=1000")
 
 
@@ -86,48 +89,14 @@ def timed(what: str, words: list[str]) -> str:
 
 
 def on_dask(words: list[str]) -> str:
-    """Run two workers as processes, and kill one of them a few seconds into the work."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    scheduler = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "distributed.cli.dask_scheduler",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "18786",
-            "--no-dashboard",
-        ],
-        **quiet,
-    )
-    time.sleep(4)
-    worker = [
-        sys.executable,
-        "-m",
-        "distributed.cli.dask_worker",
-        "tcp://127.0.0.1:18786",
-        "--nworkers",
-        "1",
-        "--nthreads",
-        "1",
-        "--no-nanny",
-        "--no-dashboard",
-    ]
-    workers = [subprocess.Popen(worker, **quiet) for _ in range(2)]
-    time.sleep(5)
-    killer = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            f"import os, time; time.sleep(12); os.kill({workers[0].pid}, {signal.SIGKILL:d}); print('one worker was killed')",
-        ]
-    )
-    try:
-        return timed("on two Dask workers", [*words, "--fresh", "--on", "dask://127.0.0.1:18786"])
-    finally:
-        for process in (*workers, scheduler, killer):
-            process.kill()
+    """Run on two workers, and kill one of them a few seconds into the work."""
+    with two_workers() as (address, kill_one):
+        killer = threading.Timer(KILLED_AFTER_SECONDS, kill_one)
+        killer.start()
+        try:
+            return timed("on two Dask workers", [*words, "--fresh", "--on", address])
+        finally:
+            killer.cancel()
 
 
 if __name__ == "__main__":

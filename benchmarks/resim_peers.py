@@ -3,8 +3,8 @@
     python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON] [--tiles 20] [--only CASE ...]
 
 FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4
-are run with the Pythons given, by their programs in shared/bench/peers, one after the other with ours. Every decision of ours is kept as its
-records, intent to fill; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
+are run with the Pythons given, by their programs in shared/bench/peers, one after the other with ours. Every decision of ours is kept, intent to
+fill, as values that become text when they are read; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
 second in a live session: `--timers lived` leaves them unchanged.
 """
 
@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +107,13 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     from engine.session_context import SessionContext
     from engine.sim.exchange.venue_books import VenueBooks
     from engine.sim.venue_model import VenueModel, with_settings
+    from engine.step_context import Output
     from journal.reader import Journal
     from journal.record import Kind, Record
+    from replay.entries import Entry
     from replay.overrides import apply_overrides, with_strategy
     from replay.resim.capture_session import session_from_capture
-    from replay.resim.resimulate import ResimOptions, resimulate_decisions
+    from replay.resim.resimulate import ResimOptions, resimulate_steps
     from replay.resim.timeline import RowSpan, Timeline
     from replay.study.performance import measure_performance
     from verbatim.strategy_files import read_strategy
@@ -130,9 +132,14 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     wanted = ResimOptions(session=body, model=model, balances={"USDT": "10000000", "BTC": "1000"})
     seconds = []
     for _ in range(3):
-        kept: list[Record] = []
+        kept: list[Entry] = []
+
+        def keep(inputs: Sequence[Record], outputs: Sequence[Output], kept: list[Entry] = kept) -> None:
+            kept += inputs
+            kept += outputs
+
         begun = time.process_time()
-        resimulate_decisions(folder, wanted, kept.extend)
+        resimulate_steps(folder, wanted, keep)
         seconds.append(time.process_time() - begun)
     found = measure_performance(kept)
     asked = sum(1 for record in kept if record.kind in (Kind.FEED, Kind.TIMER))

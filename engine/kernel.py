@@ -199,7 +199,7 @@ class Kernel:
                 step.emit(CheckpointBody(state.inputs, state.digests()))
                 state.restart_hash(state.input_hash)
         if step.outputs:
-            state.seq = step.outputs[-1].record.seq
+            state.seq = step.outputs[-1].seq
         return step.outputs
 
     def _run_strategy(self, step: StepContext, name: str, fired: Fired, decisions: Mapping[str, Decided]) -> None:

@@ -90,6 +90,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "trailing_delta_max",
             "forbids",
             "trade_stream",
+            "quotes_from_book",
         }
     )
 
@@ -128,6 +129,7 @@ class Instrument(msgspec.Struct, frozen=True):
     forbids: tuple[OrderTerm, ...] = ()  # terms that the venue has, but not for this instrument
     # the stream whose trades count, where a capture has two that report each trade; "": the only one
     trade_stream: str = ""
+    quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

@@ -4,7 +4,7 @@ It waits for nothing and reads no clock. Live, in virtual time and in a resimula
 what time it is, and performs the outputs. A TIMER that is due comes before any later input.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -33,6 +33,9 @@ class Append(Protocol):
     def __call__(self, records: Sequence[Record], *, urgent: bool) -> None:
         """Append the records of one step. `urgent` records must become durable at once."""
         ...
+
+
+OnStep = Callable[[Sequence[Record], Sequence[Output]], None]  # receives the inputs and outputs of a step
 
 
 class Arrival(msgspec.Struct, frozen=True, gc=False):
@@ -78,7 +81,7 @@ class Sequencer:
         self.state = self.kernel.begin(record)
         self.has_begun = True
         outputs = self.kernel.open_session(self.state, record)
-        self._append([record, *(output.record for output in outputs)], urgent=True)
+        self._deliver([record], outputs, urgent=True)
         return outputs
 
     def accept(self, arrival: Arrival, now_ns: int) -> Accepted:
@@ -118,13 +121,14 @@ class Sequencer:
             self._append([*error.records, *error.outputs], urgent=True)
             raise
         records, outputs = result.records, result.outputs
-        if outputs:
-            made = [output.record for output in outputs]
-            is_urgent = records[-1].kind in URGENT_INPUTS or Kind.REQUEST in [record.kind for record in made]
-            self._append([*records, *made], urgent=is_urgent)
-        elif records:
-            self._append(records, urgent=records[-1].kind in URGENT_INPUTS)
+        if records:
+            is_urgent = records[-1].kind in URGENT_INPUTS or Kind.REQUEST in [output.kind for output in outputs]
+            self._deliver(records, outputs, urgent=is_urgent)
         return result
+
+    def _deliver(self, inputs: Sequence[Record], outputs: Sequence[Output], *, urgent: bool) -> None:
+        """Append the records of one step."""
+        self._append([*inputs, *[output.record for output in outputs]] if outputs else inputs, urgent=urgent)
 
     def fire_timers(self, now_ns: int) -> list[Output]:
         """Take every TIMER due at or before `now_ns`, by (due, name). A timer that missed k periods fires once."""
@@ -152,6 +156,22 @@ class Sequencer:
         state.hash_inputs((timer,))
         state.time_ns = timer.time_ns
         return True
+
+
+class UnrecordedSequencer(Sequencer):
+    """A sequencer whose steps are passed on as they are: an output becomes text when it is read."""
+
+    def __init__(self, kernel: Kernel, on_step: OnStep) -> None:
+        super().__init__(kernel, _append_nothing)
+        self._on_step = on_step
+
+    def _deliver(self, inputs: Sequence[Record], outputs: Sequence[Output], *, urgent: bool) -> None:
+        del urgent
+        self._on_step(inputs, outputs)
+
+
+def _append_nothing(records: Sequence[Record], *, urgent: bool) -> None:
+    del records, urgent
 
 
 def next_timer(state: State) -> tuple[int, str]:

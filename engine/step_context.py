@@ -31,10 +31,35 @@ KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
 
 
 class Output(msgspec.Struct, frozen=True):
-    """An output of a step: its record, whose text is canonical, and the same body as a value."""
+    """An output of a step: the fields of its record, with the body as a value.
 
-    record: Record
+    The record has the body's canonical text. It is made when it is first needed: a resimulation that keeps no journal
+    needs few of them.
+    """
+
+    seq: int
+    time_ns: int
+    kind: Kind
+    source: str
+    cause: int | None
+    key: str | None
     body: OutputBody
+    made: Record | None = None  # the record, once it was needed
+
+    @classmethod
+    def from_record(cls, record: Record, body: OutputBody) -> "Output":
+        """Return the output whose record is there already."""
+        return cls(record.seq, record.time_ns, record.kind, record.source, record.cause, record.key, body, record)
+
+    @property
+    def record(self) -> Record:
+        """The output as it is journalled."""
+        if self.made is not None:
+            return self.made
+        text = BODY_WRITERS[type(self.body)](self.body)
+        record = Record(self.seq, self.time_ns, self.kind, self.source, self.cause, self.key, None, None, None, text)
+        msgspec.structs.force_setattr(self, "made", record)
+        return record
 
 
 class StepContext:
@@ -70,8 +95,7 @@ class StepContext:
         kind = KINDS.get(type(body), Kind.FACT)
         if cause is None:
             cause = self.record.seq
-        record = Record(seq, self.time_ns, kind, source, cause, key, None, None, None, BODY_WRITERS[type(body)](body))
-        self.outputs.append(Output(record, body))
+        self.outputs.append(Output(seq, self.time_ns, kind, source, cause, key, body))
         change: Change
         if kind is Kind.FACT or (kind is Kind.VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody
             change = body  # type: ignore[assignment]  # any body that KINDS does not list is a fact

@@ -13,11 +13,14 @@ from capture_lines import Event, aggregate, as_future, calm, depth, opening, quo
 from click.testing import CliRunner
 
 from analysis.market_rows import SessionRows
+from engine.live.venue_main import VenueStartError, read_capture
 from engine.market.rows import TRADE
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import SealedSegment
 from journal.writer import JournalWriter
+from replay.rebuild import rebuild
+from replay.replay import replay_session
 from verbatim.cli import main
 
 STRATEGY = Path(__file__).resolve().parent / "strategies" / "first_quote.py"
@@ -191,6 +194,34 @@ def test_the_capture_s_own_metadata_counts(tmp_path: Path) -> None:
     assert off_lot["resimulated"]["refused"] == 1
 
 
+def test_a_capture_of_diffs_alone_has_the_best_levels_as_quotes(tmp_path: Path) -> None:
+    events = [event for event in [*opening(), *islice(calm(), 10)] if "B" not in event]
+    dearer = [depth("BTCUSDT", 110, "100.00", "100.02"), depth("BTCUSDT", 111, "100.00", "100.02")]
+    later = ("--set", "strategy.first_quote.at_market=true", "--set", "strategy.first_quote.below=100.015")
+    session = captured(tmp_path, [*events, *dearer])
+    summary = traded(session, *later)
+    assert filled(summary) == "1"
+    assert "BTCUSDT: no quotes; the best levels of its book count" in summary["inferred"]
+    words = ["backtest", session, "--strategy", f"{STRATEGY}:Rests", "--balance", "USDT=1000000", *later]
+    verbatim(*words, "--into", tmp_path / "r")
+    assert replay_session(tmp_path / "r").identical
+    _, state, _ = rebuild(tmp_path / "r")
+    last = state.market.quote(0)
+    assert last is not None
+    assert (str(last.bid), str(last.ask), str(last.bid_size)) == ("100", "100.01", "1")
+
+
+def test_lost_messages_of_a_capture_are_in_the_report(tmp_path: Path) -> None:
+    """Diffs 110 to 119 and trades 2 to 4 were not captured."""
+    sold = [trade("BTCUSDT", number, "100.00", "0.10000000") for number in (1, 5, 6)]
+    events = [*opening(), *islice(calm(), 8), *sold, *islice(calm(first_id=120), 8)]
+    session = captured(tmp_path, events)
+    assert traded(session)["resimulated"]["gaps"] == {"binance_spot:BTCUSDT depth": 1, "binance_spot:BTCUSDT trade": 1}
+    words = ["backtest", session, "--strategy", f"{STRATEGY}:Rests", "--no-journal", "--balance", "USDT=1000000"]
+    line = "messages of the market are missing: binance_spot:BTCUSDT depth 1 time, binance_spot:BTCUSDT trade 1 time"
+    assert line in verbatim(*words)
+
+
 # ---- several symbols -----------------------------------------------------------------------------------
 
 
@@ -333,3 +364,19 @@ def test_a_large_symbol_beside_others_is_left_out_and_said(tmp_path: Path) -> No
     [line] = summary["resimulated"]["lines"].values()
     assert abs(float(line["unrealised_pnl"])) < 1  # bought at its own ask, not at the left-out symbol's
     assert [note for note in summary["inferred"] if note.startswith("left out: PEPEUSDT: ")]
+
+
+def test_the_simulated_venue_refuses_to_play_numbers_that_it_cannot_count(tmp_path: Path) -> None:
+    """Before it serves: a process that ends in the middle of a capture leaves its clients without a reason."""
+    fits = write(tmp_path / "fits.gz", large("92233720367.00000000"))
+    assert read_capture(fits).symbols == ("PEPEUSDT",)
+    for name, events, reason in (
+        (
+            "size",
+            large("150000000000.00000000"),
+            r"PEPEUSDT: .* a size up to 150,000,000,000 is more than the simulated",
+        ),
+        ("places", opening(bid="100.000000001"), "BTCUSDT: more than 8 decimal places"),
+    ):
+        with pytest.raises(VenueStartError, match=f"{name}.gz cannot be played: {reason}"):
+            read_capture(write(tmp_path / f"{name}.gz", events))

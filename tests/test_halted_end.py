@@ -55,9 +55,9 @@ def test_the_headline_names_every_reason() -> None:
 def test_only_the_venues_own_words_count_as_a_refused_key() -> None:
     dispatcher = OutputDispatcher(SimpleNamespace(), 0)  # type: ignore[arg-type]  # nothing here is a request
     record = Record(1, 1, Kind.FACT, "engine", 0, None, None, None, None, "")
-    dispatcher.dispatch([Output(record, AccessRefused("v", 9, "403 Forbidden"))])
+    dispatcher.dispatch([Output.from_record(record, AccessRefused("v", 9, "403 Forbidden"))])
     assert dispatcher.key_refused == ""
-    dispatcher.dispatch([Output(record, AccessRefused("v", 9, "-2015 Invalid API-key", is_key=True))])
+    dispatcher.dispatch([Output.from_record(record, AccessRefused("v", 9, "-2015 Invalid API-key", is_key=True))])
     assert dispatcher.key_refused == "v refused our key: -2015 Invalid API-key"
 
 

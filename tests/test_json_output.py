@@ -29,6 +29,10 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "backtest": (OBJECT, ["{one}", "--trust-code", "--no-journal"]),
     "resim": (OBJECT, ["{one}", "--trust-code", "--into", "again"]),
     "shadow": (LINES, ["{one}", "--trust-code", "--set", "strategy.once.size=0.02"]),
+    "sweep": (
+        OBJECT,
+        ["{one}", "--param", "size=0.01,0.02", "--trust-code", "--workers", "1", "--draws", "0", "--no-checks"],
+    ),
     "regress": (OBJECT, ["{one}", "--variant", "strategy.once.size=0.02", "--trust-code", "--workers", "1"]),
     "lookahead": (OBJECT, ["{one}", "--trust-code", "--cuts", "1"]),
     "fidelity": (OBJECT, ["{one}"]),
@@ -61,6 +65,7 @@ UNITS = {  # what the progress of long commands counts
     "backtest": "s of the session",
     "resim": "s of the session",
     "lookahead": "runs",
+    "sweep": "backtests",
     "regress": "runs",
     "bisect": "runs",
     "fidelity": "models",

@@ -75,7 +75,7 @@ def check_log(session: VirtualSession, found: Samples) -> None:
     readers = {Kind.REQUEST: read_request, Kind.VERDICT: read_verdict, Kind.FACT: read_fact}
     for record in session.records:
         if record.kind in readers:
-            log.add(Output(record, readers[record.kind](record.body or "")))
+            log.add(Output.from_record(record, readers[record.kind](record.body or "")))
     figures = log.measure(session.state)
     sums = {
         "orders": "orders_submitted_total",

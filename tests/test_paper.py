@@ -8,10 +8,12 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from click.testing import CliRunner
@@ -50,7 +52,7 @@ from replay.study.fidelity import COMPARED_PURPOSES, ComparedOrder, modelled_ord
 from verbatim.cli import main
 from verbatim.config import on_paper, read_config, read_key, session_config
 from verbatim.sections import ConfigError
-from verbatim.testing import VirtualVenue, from_sources
+from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 ROOT = Path(__file__).resolve().parent.parent
 WIRE_NS = MILLISECOND_NS // 5
@@ -203,6 +205,68 @@ def test_a_capture_served_as_a_live_feed_fills_as_its_backtest_does(tmp_path: Pa
     theirs = fill_figures(list(Journal.open(tmp_path / "backtest").records()), first_ns)
     assert len(ours) > 10
     assert ours == theirs
+
+
+STOPS = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Every, OrderType, Place, Side
+
+
+class Stops:
+    version = "1"
+    instruments = ("BTCUSDT",)
+    cadence = Every(ms=700)
+
+    @dataclass
+    class Parameters:
+        pass
+
+    @dataclass
+    class State:
+        pass
+
+    @staticmethod
+    def decide(view, state, parameters):
+        quote = view.quote("BTCUSDT")
+        if quote is not None and not view.orders("BTCUSDT"):
+            stop = view.round_price("BTCUSDT", quote.bid - 1, Side.SELL)
+            yield Place("BTCUSDT", Side.SELL, Decimal("0.001"), stop_price=stop, type=OrderType.STOP)
+"""
+
+
+def test_a_stop_is_triggered_as_early_in_a_backtest_as_on_paper(tmp_path: Path) -> None:
+    """No other order rests: the backtest must stop at the price that triggers."""
+    strategies = [from_sources({"stops": STOPS}, "stops", "Stops")]
+    session = PaperSession(VirtualVenue(seed=3), tmp_path / "live", strategies=strategies, paper=paper(MODEL, **MONEY))
+    session.run(8).stop()
+    theirs = backtest(tmp_path / "live", tmp_path / "again", MODEL)
+    assert len(fills_of(session.records)) >= 2
+    assert fill_figures(session.records, 0) == fill_figures(theirs, 0)
+
+
+# ---- one configuration for all three -------------------------------------------------------------------
+
+
+def test_one_configuration_trades_live_on_paper_and_in_a_backtest(tmp_path: Path) -> None:
+    """A recording of the market, with the strategies, limits, money and model of the file."""
+    config = configuration(tmp_path, "http://127.0.0.1:1", account="main")
+    market = VirtualVenue(seed=3)
+    VirtualSession(market, tmp_path / "market", strategies=[]).run(10).stop()
+    words = ("backtest", tmp_path / "market", "--config", config, "--json")
+    told = json.loads(verbatim(*words, "--into", tmp_path / "tested", "--model", "fee_taker=0.002"))
+    body = body_of(tmp_path / "tested")
+    assert [strategy.name for strategy in body.strategies] == ["quoter", "cross"]
+    assert body.risk.order_size_max == Decimal("0.01")
+    assert body.resimulated is not None
+    asked = {"request_ms": "2", "answer_ms": "2", "queue": "power", "fee_taker": "0.002"}
+    assert msgspec.convert(body.resimulated.model, VenueModel) == with_settings(VenueModel(), asked)
+    assert told["resimulated"]["placed"] > 0
+    assert replay_session(tmp_path / "tested").identical
+    config.write_text(config.read_text().replace('instruments = ["BTCUSDT"]', 'instruments = ["BTCUSDT", "ETHUSDT"]'))
+    assert "the session has no ETHUSDT; it has BTCUSDT" in verbatim(*words, "--no-journal", code=3)
+    assert "--config names its strategies" in verbatim(*words, "--strategy", "x.py", code=2)
 
 
 # ---- a restart in the middle ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Public clients, unchanged and from PyPI, trade on the simulated venue; docs/venue.md lists each of their calls."""
+"""Public clients, unchanged and from PyPI, trade on the simulated venue; docs/venue.md and venue-usdm.md list each of their calls."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "clients" / "run.py"
-NAMES = ("ccxt", "python-binance", "binance-connector")
-CHOSEN = os.environ.get("VERBATIM_CLIENTS", "ccxt" if os.environ.get("CI") == "true" else "")
+NAMES = ("ccxt", "python-binance", "binance-connector", "ccxt-futures", "binance-sdk-futures")
+CHOSEN = os.environ.get("VERBATIM_CLIENTS", "ccxt,ccxt-futures" if os.environ.get("CI") == "true" else "")
 WANTED = NAMES if CHOSEN in ("1", "all") else CHOSEN.split(",")
 
 
@@ -34,3 +34,13 @@ def test_python_binance_trades_on_the_venue() -> None:
 @pytest.mark.slow
 def test_binance_connector_trades_on_the_venue() -> None:
     trades("binance-connector")
+
+
+@pytest.mark.slow
+def test_ccxt_trades_on_the_futures_venue() -> None:
+    trades("ccxt-futures")
+
+
+@pytest.mark.slow
+def test_binances_sdk_trades_on_the_futures_venue() -> None:
+    trades("binance-sdk-futures")

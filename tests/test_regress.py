@@ -23,6 +23,7 @@ from replay.study.regress import Job, job_key, regress_rows, run_job
 from replay.study.workers import WorkFailedError, run_jobs
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
+from verbatim.sweeping import sweep
 from verbatim.testing import VirtualSession, VirtualVenue
 
 
@@ -229,6 +230,28 @@ def test_a_cluster_with_a_killed_worker_gives_the_results_of_one_process(
         assert run_jobs(run_job, jobs, on=address, on_job_done=kill_one) == run_jobs(run_job, jobs, workers=1)
     assert killed
     assert killed[0] < len(jobs)
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_cluster_with_a_killed_worker_gives_the_table_of_one_process(
+    journals: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    address, workers = cluster
+    given = {"trust_code": True, "step_s": 1, "model_draws": 0, "checks_winner": False}
+    killed: list[int] = []
+
+    def kill_one(done: int, _total: int) -> None:
+        if not killed:
+            workers[0].kill()
+            killed.append(done)
+
+    sizes = {"size": ["0.001", "0.002", "0.003"]}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Dask's own, on a connection that was cut
+        found = sweep(journals, None, sizes, on=address, on_progress=kill_one, **given)  # type: ignore[arg-type]  # of all kinds
+    assert killed
+    assert killed[0] < len(found.table.rows)
+    assert found.table == sweep(journals, None, sizes, workers=1, **given).table  # type: ignore[arg-type]  # as above
 
 
 def test_sessions_without_a_baseline_are_refused(journals: Path, tmp_path: Path) -> None:

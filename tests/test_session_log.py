@@ -313,7 +313,7 @@ class Silent(Seqs):
 
 
 def note(seq: int) -> list[Output]:
-    return [Output(Record(seq, 1, Kind.NOTE, "engine", body="{}"), NoteBody(NoteLevel.INFO, "x"))]
+    return [Output.from_record(Record(seq, 1, Kind.NOTE, "engine", body="{}"), NoteBody(NoteLevel.INFO, "x"))]
 
 
 def test_lines_wait_while_an_order_waits_and_one_second_at_most() -> None:

@@ -42,6 +42,19 @@ def test_a_resting_reduce_only_order_ends_with_its_position() -> None:
     assert answer(client, "GET", "/fapi/v1/openOrders") == []
 
 
+def test_a_market_order_that_closes_ends_the_resting_exit_before_it_is_accepted() -> None:
+    """As in session 08 of the shared data: EXPIRED of the exit, then NEW and the fill of the market order."""
+    client = long_of("2")
+    client.order("SELL LIMIT 2 @ 110 as exit", reduceOnly="true")
+    client.order("SELL MARKET 2", reduceOnly="true")
+    assert client.story()[-4:] == [
+        "EXPIRED/EXPIRED er 4",
+        "NEW/NEW",
+        "ORDER 995.8 0@0",
+        "TRADE/FILLED 2@99 taker pnl -4",
+    ]
+
+
 def test_two_reduce_only_orders_fill_the_position_once() -> None:
     """One print beyond both prices: 2 of the position are sold at 110, 1 at 111, and nothing more."""
     client = long_of("3")

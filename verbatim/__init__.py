@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from verbatim.backtesting import backtest as backtest
     from verbatim.session_opening import follow as follow
     from verbatim.session_opening import open as open
+    from verbatim.sweeping import sweep as sweep
 
 _STRATEGY_HOMES = {
     "TriggerKind": "engine.trigger_kinds",
@@ -156,6 +157,7 @@ _READER_HOMES = {
     "backtest": "verbatim.backtesting",
     "follow": "verbatim.session_opening",
     "open": "verbatim.session_opening",
+    "sweep": "verbatim.sweeping",
 }
 _HOMES = _STRATEGY_HOMES | _READER_HOMES
 # strategies in recorded sessions import these names, so they work for as long as such sessions are replayed

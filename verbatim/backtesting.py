@@ -69,14 +69,14 @@ def backtest(
         CannotResimulateError: The session's market cannot be traded.
     """
     opened = open(session, journals=journals)
-    new = _strategy_settings(strategy, parameters)
+    new = strategy_settings(strategy, parameters)
     compile_if_new()
     changed = changed_session(
         opened,
         alone=new,
-        settings=_texts(settings),
-        model=_texts(model),
-        balances=_texts(balances),
+        settings=texts(settings),
+        model=texts(model),
+        balances=texts(balances),
         exchange_info=None if exchange_info is None else Path(exchange_info),
         quote_assets=quote_assets,
         trust_code=trust_code,
@@ -89,7 +89,7 @@ def backtest(
         marks=True,
         changes=(
             f"strategy {new.module}.py:{new.cls}",
-            *(f"{name}={text}" for name, text in _texts(settings).items()),
+            *(f"{name}={text}" for name, text in texts(settings).items()),
             *changed.notes,
         ),
     )
@@ -104,7 +104,7 @@ def new_resim_folder(journals: Path) -> Path:
     return new_session_folder(root, time.time_ns(), "".join(secrets.choice(ID_LETTERS) for _ in range(8)))
 
 
-def _strategy_settings(strategy: type | str | os.PathLike[str], parameters: Mapping[str, Any]) -> StrategySettings:
+def strategy_settings(strategy: type | str | os.PathLike[str], parameters: Mapping[str, Any]) -> StrategySettings:
     """Return a strategy as a SESSION record holds it. A class of a file counts as its file.
 
     Raises:
@@ -127,7 +127,7 @@ def _strategy_settings(strategy: type | str | os.PathLike[str], parameters: Mapp
     return as_recorded(draft)
 
 
-def _texts(settings: Mapping[str, Setting]) -> dict[str, str]:
+def texts(settings: Mapping[str, Setting]) -> dict[str, str]:
     """Return the values as texts, as a command line has them."""
     return {name: _text(value) for name, value in settings.items()}
 

@@ -6,7 +6,7 @@ One place checks that recorded code may run, applies the changes and measures th
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,9 @@ from replay.imported_sessions import refuse_import
 from replay.overrides import apply_overrides, with_strategy
 from replay.resim.measured_latency import MeasuredLatency, session_model
 from verbatim.session_lookup import described_session
+
+if TYPE_CHECKING:
+    from engine.live.session_config import SessionConfig
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -47,6 +50,7 @@ def changed_session(
     *,
     strategy: StrategySettings | None = None,
     alone: StrategySettings | None = None,
+    configured: "SessionConfig | None" = None,
     settings: Mapping[str, str] = NOTHING,
     model: Mapping[str, str] = NOTHING,
     balances: Mapping[str, str] = NOTHING,
@@ -61,6 +65,7 @@ def changed_session(
         session: The session, or a capture.
         strategy: Decides in place of the recorded strategy.
         alone: Decides instead of all recorded strategies, whose code does not run.
+        configured: Decides instead of the recorded session: strategies, limits, settings, money and model.
         settings: Settings to change, as `{"risk.order_size_max": "0.5"}`.
         model: Settings of the simulated venue.
         balances: The account's money, where the session states none.
@@ -81,13 +86,18 @@ def changed_session(
         refuse_import(journal)
     described = described_session(place.folder, exchange_info, quote_assets)
     recorded = described.body
-    runs_recorded_code = alone is None or any(rule.module for rule in recorded.rules)
+    runs_recorded_code = configured is None and (alone is None or any(rule.module for rule in recorded.rules))
     if runs_recorded_code and not trust_code:
         refuse_untrusted_code(recorded, place.trust_key, Path(place.label))
     body = recorded if strategy is None else with_strategy(recorded, strategy)
     if alone is not None:
         body = msgspec.structs.replace(body, strategies=(alone,), account=recorded.account or "main")
-    measured = session_model(journal, recorded)
+    if configured is not None:
+        from verbatim.configured_session import configured_session
+
+        body = configured_session(recorded, configured)
+    measured = session_model(journal, (configured or recorded).paper)
+    money = {} if configured is None or configured.paper is None else configured.paper.balances
     return ChangedSession(
         place=place,
         journal=journal,
@@ -95,6 +105,6 @@ def changed_session(
         body=apply_overrides(body, dict(settings)),
         model=with_settings(measured.model, dict(model), measured.ways_ns),
         measured=measured,
-        balances=parse_balances(dict(balances)),
+        balances=parse_balances({**money, **balances}),
         notes=described.notes,
     )

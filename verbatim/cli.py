@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "resim": "Resimulate a session with another version, parameter or limit.",
     "shadow": "Follow a running session with another version that sends nothing.",
     "regress": "Compare strategy versions on recorded sessions.",
+    "sweep": "Backtest variants of a strategy, ranked, with guards against overfitting.",
     "lookahead": "Check that no decision depends on later records.",
     "fidelity": "Compare the simulated venue with the real one, order by order.",
     "bisect": "Find the commit that changed the decisions of a strategy.",

@@ -91,10 +91,10 @@ class SessionLog:
             self._trading.add(output)
             match output.body:
                 case IntentBody():
-                    intents[output.record.seq] = output
+                    intents[output.seq] = output
                     self._line(output, "intent", DEBUG)
                 case VerdictBody() as verdict if not verdict.approved:
-                    self._refused(output, intents.get(output.record.cause))
+                    self._refused(output, intents.get(output.cause))
                 case RequestBody() as request:
                     self._request(output, request)
                 case NoteBody() as note:
@@ -188,7 +188,7 @@ class SessionLog:
             case facts.InstrumentBlocked():
                 self._line(output, event, level, {"instrument": body.instrument})
             case _:
-                self._line(output, event, level, self._order_fields(output.record.key or ""))
+                self._line(output, event, level, self._order_fields(output.key or ""))
 
     def _end_if_filled(self, output: Output, fill: facts.OrderFilled) -> None:
         """Make the line of an order's end if this fill completed it: no other record reports that."""

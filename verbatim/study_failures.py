@@ -24,7 +24,9 @@ def study_failures() -> Iterator[None]:
     from replay.overrides import UnknownOverrideError
     from replay.resim.candle_sources import NoCandlesError
     from replay.resim.sim_setup import CannotResimulateError
+    from replay.study.sweep_space import SweepError
     from replay.study.workers import WorkFailedError
+    from verbatim.sections import ConfigError
 
     try:
         yield
@@ -38,8 +40,10 @@ def study_failures() -> Iterator[None]:
         UnknownOverrideError,
         UnknownSettingError,
         CannotResimulateError,
+        ConfigError,
         NoCandlesError,
         UntrustedSourceError,
         SocketOpenedError,
+        SweepError,
     ) as error:
         stop(str(error))

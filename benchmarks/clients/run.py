@@ -1,6 +1,6 @@
 """Public clients trade on the simulated venue: each in its own virtual environment, made by pip.
 
-    python benchmarks/clients/run.py [--install | --write] [ccxt] [python-binance] [binance-connector]
+    python benchmarks/clients/run.py [--install | --write] [NAME ...]
 
 The environments stay in a cache folder (VERBATIM_CLIENTS_CACHE, else ~/.cache/verbatim-clients), so only the first run
 downloads. Prints one line a client and compares its calls with the table in docs/venue.md; exit code 1 if one of them
@@ -17,14 +17,19 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+USDM = "binance_usdm"
+SDK = "binance-sdk-derivatives-trading-usds-futures==18.1.0"
 CLIENTS = {
     "ccxt": ("ccxt==4.5.90", "ccxt_client.py"),
+    "ccxt-futures": ("ccxt==4.5.90", "ccxt_futures_client.py"),
+    "binance-sdk-futures": (SDK, "binance_sdk_futures_client.py"),
     "python-binance": ("python-binance==1.0.37", "python_binance_client.py"),
     "binance-connector": ("binance-connector==3.13.0", "binance_connector_client.py"),
 }  # the last two install the same package name: they cannot share an environment
 KEY, SECRET = "clients-key", "clients-secret"
 CLIENT_SECONDS_MAX = 120
-PAGE = ROOT / "docs" / "venue.md"
+KINDS = {"ccxt-futures": USDM, "binance-sdk-futures": USDM}  # the venue of a client, if it is not Spot
+PAGES = {None: ROOT / "docs" / "venue.md", USDM: ROOT / "docs" / "venue-usdm.md"}
 MARK = "CALLS "  # as in reporting.py
 
 
@@ -41,9 +46,11 @@ def environment(requirement: str) -> Path:
     return python
 
 
-def start_venue() -> tuple[subprocess.Popen[bytes], str]:
-    account = {"api_key": KEY, "secret": SECRET, "balances": {"USDT": "100000", "BTC": "2"}, "name": "clients"}
-    options = json.dumps({"accounts": [account], "symbols": ["BTCUSDT", "ETHUSDT"]})
+def start_venue(kind: str | None) -> tuple[subprocess.Popen[bytes], str]:
+    balances = {"USDT": "100000"} if kind else {"USDT": "100000", "BTC": "2"}
+    account = {"api_key": KEY, "secret": SECRET, "balances": balances, "name": "clients"}
+    played = {"kind": kind} if kind else {}
+    options = json.dumps({"accounts": [account], "symbols": ["BTCUSDT", "ETHUSDT"], **played})
     command = [sys.executable, "-m", "engine.live.venue_main", options]
     venue = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert venue.stdout is not None
@@ -54,7 +61,7 @@ def run(name: str) -> tuple[bool, str]:
     """Run a client. Return True if it made all its calls, and its output."""
     requirement, script = CLIENTS[name]
     python = environment(requirement)
-    venue, address = start_venue()
+    venue, address = start_venue(KINDS.get(name))
     try:
         ended = subprocess.run(
             [python, "-P", HERE / script, address, KEY, SECRET],
@@ -81,11 +88,12 @@ def table(output: str) -> str:
 
 
 def page_parts(name: str) -> tuple[str, str, str]:
-    """Return docs/venue.md before, in and after a client's table."""
-    before, found, rest = PAGE.read_text().partition(f"<!-- calls of {name} -->\n")
+    """Return the page of a client's venue before, in and after its table."""
+    page = PAGES[KINDS.get(name)]
+    before, found, rest = page.read_text().partition(f"<!-- calls of {name} -->\n")
     inside, ended, after = rest.partition(f"\n<!-- end of {name} -->")
-    assert found, f"{PAGE} has no table of {name}"
-    assert ended, f"the table of {name} in {PAGE} has no end"
+    assert found, f"{page} has no table of {name}"
+    assert ended, f"the table of {name} in {page} has no end"
     return before + found, inside, ended + after
 
 
@@ -94,10 +102,10 @@ def compare(name: str, output: str, *, write: bool) -> str:
     before, inside, after = page_parts(name)
     current = table(output)
     if write:
-        PAGE.write_text(before + current + after)
+        PAGES[KINDS.get(name)].write_text(before + current + after)
     elif inside != current:
         different = sorted(set(inside.splitlines()) ^ set(current.splitlines()))
-        return f"docs/venue.md differs; run benchmarks/clients/run.py --write {name}: {different[:10]}"
+        return f"{PAGES[KINDS.get(name)].name} differs; run benchmarks/clients/run.py --write {name}: {different[:10]}"
     return ""
 
 

@@ -18,9 +18,9 @@ def halt_for_rivals(session: SessionContext, step: StepContext) -> None:
     adopted = [output for output in step.outputs if type(output.body) is OrderAdopted]
     if not adopted:
         return
-    closed = {output.record.key for output in step.outputs if isinstance(output.body, OrderClosed)}
+    closed = {output.key for output in step.outputs if isinstance(output.body, OrderClosed)}
     for output in adopted:
-        body, key = output.body, output.record.key or ""
+        body, key = output.body, output.key or ""
         if isinstance(body, OrderAdopted) and key not in closed and (rival := session.rival_of(body.order, key)):
             text = (
                 f"order {key} bears the mark of session {rival}, which is not in this journal's chain: "

@@ -57,8 +57,8 @@ class OutputDispatcher:
                 self.fills += 1
                 self.last_fill = fill.client_order_id
             case ModeChanged() as fact:
-                self.shares.add(output.record.time_ns, fact)
-                if output.record.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
+                self.shares.add(output.time_ns, fact)
+                if output.source != MODE_SOURCE and fact.reasons[0].code is ReasonCode.KEY_REFUSED:
                     self.key_refused = self.key_refused or fact.reasons[0].text
             case AccessRefused() as fact if fact.is_key and fact.until_ns:
                 self.key_refused = self.key_refused or key_refused(fact.venue, fact.reason).text

@@ -6,6 +6,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -20,11 +21,15 @@ import trio
 
 from engine.live.venue_server import ScaledClock, VenueServer
 from engine.sim.binance import PROTOCOL as SPOT
+from engine.sim.exchange.venue_arrays import PRICE_MAX, SIZE_MAX
 from engine.sim.feeds.capture_feed import CaptureMarket, DamagedCaptureError
 from engine.sim.feeds.sim_market import SimMarket
 from engine.sim.sim_venue import SimVenue
+from engine.sim.units import PLACES
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.venue_kinds import KINDS
+from engine.venues.binance_common.capture_scan import CaptureScan
+from engine.venues.venue import CaptureMessage
 
 USDM: Final = "binance_usdm"
 DEMO_KEY: Final = "verbatim-demo-key"
@@ -36,6 +41,7 @@ SNAPSHOT_WAIT_SECONDS_MAX: Final = 10  # real time that the feed waits for a req
 BEHIND_SECONDS_MAX: Final = (
     2  # real time by which the feed may be late: a machine too slow for the speed gets a slower market
 )
+LONG_NUMBER: Final = re.compile(rb'"(?:\d{11,}|\d*\.\d{9,})[."]')  # of a price or a size; ids have no quotes
 LEAD_SECONDS: Final = 2.0  # real time between the clock's origin and the first line
 
 
@@ -84,7 +90,7 @@ def read_capture(path: Path, kind: str = SPOT) -> CaptureMarket:
         raise VenueStartError(f"the capture {path} is cut off: {error}") from error
     except (DamagedCaptureError, zlib.error) as error:
         raise VenueStartError(f"the capture {path} cannot be played: {error}") from error
-    if why := _why_not(kind, market.streams, lines):
+    if why := _why_not(kind, market.streams, lines) or _why_not_counted(lines):
         raise VenueStartError(f"the capture {path} cannot be played: {why}")
     return market
 
@@ -105,6 +111,23 @@ def _why_not(kind: str, streams: Iterable[str], lines: Iterable[bytes]) -> str:
         if snapshots
         else 'it has no depth snapshot (a line that begins with {"lastUpdateId":), so no book can be built'
     )
+
+
+def _why_not_counted(lines: Iterable[bytes]) -> str:
+    """Return why the numbers of a capture cannot be counted exactly, or "". Most captures have no long number."""
+    if not any(LONG_NUMBER.search(line) for line in lines):
+        return ""
+    messages = (CaptureMessage(0, "", None, line.partition(b" ")[2]) for line in lines)
+    for (_, symbol), found in CaptureScan(messages).found.items():
+        price, size = found.prices.largest, found.sizes.largest
+        if price > PRICE_MAX or size > SIZE_MAX:
+            return (
+                f"{symbol}: a price up to {price:,} or a size up to {size:,} is more than the simulated venue counts "
+                f"exactly ({PRICE_MAX:,} and {SIZE_MAX:,})"
+            )
+        if max(found.prices.places, found.sizes.places) > PLACES:
+            return f"{symbol}: more than {PLACES} decimal places, which the simulated venue does not count"
+    return ""
 
 
 def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:

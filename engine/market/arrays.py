@@ -121,6 +121,7 @@ class MarketArrays:
         )
         self.s[at.S_BARS_BY_TIME] = self.bars_by_time
         self.t[:, at.L_SINCE_NS : at.L_BEFORE_NS + 1] = at.NEVER
+        self.t[[one.quotes_from_book for one in self.instruments], at.Q_ID] = at.BOOK_QUOTES
         room = min(LEVELS_START, self.levels_max + 1)
         self.sides: Rows = np.zeros((2 * count, N_FAR + 2 * room), np.int64)
         self.pending: Rows = np.zeros((count, PENDING_START, 3), np.int64)

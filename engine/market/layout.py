@@ -92,12 +92,13 @@ Q_BID: Final = 1
 Q_BID_SIZE: Final = 2
 Q_ASK: Final = 3
 Q_ASK_SIZE: Final = 4
-Q_ID: Final = 5
+Q_ID: Final = 5  # BOOK_QUOTES: the market has no quotes, and its book gives them
 Q_SEQ: Final = 6
 Q_TIME_NS: Final = 7
 Q_COUNT: Final = 8
 Q_STALE: Final = 9  # quotes dropped: their update id was older than the last
 Q_END: Final = 10
+BOOK_QUOTES: Final = -1
 # Trades
 T_PRICE: Final = 10
 T_SIZE: Final = 11

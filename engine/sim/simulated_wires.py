@@ -8,7 +8,7 @@ or a paper account inside a live one (paper_broker.py).
 from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from engine.bodies import LinkBody, LinkEvent, RequestBody, source_of
 from engine.market.layout import NEVER
@@ -18,11 +18,13 @@ from engine.sequencer import Arrival
 from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
+from engine.step_context import Output
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
 
 MILLION = 1_000_000
+RequestRecord: TypeAlias = Record | Output  # live the record, in virtual time the output that it is made of
 
 
 class LiveLink(Protocol):
@@ -48,7 +50,7 @@ class Wires(NamedTuple):
 class SentRequest(NamedTuple):
     """An HTTP request without an answer yet."""
 
-    record: Record
+    record: RequestRecord
     request: RequestBody
     sent_ns: int
 
@@ -149,7 +151,7 @@ class SimulatedWires:
 
     # ---- to the venue
 
-    def _send(self, record: Record, request: RequestBody) -> None:
+    def _send(self, record: RequestRecord, request: RequestBody) -> None:
         sim, now_ns = self.venue.sim, self.venue.now_ns
         match request.purpose:
             case Purpose.CONNECT:
@@ -183,7 +185,7 @@ class SimulatedWires:
             raise AssertionError(f"the venue has nothing at {request.link.path}")
         self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
 
-    def _http(self, record: Record, request: RequestBody) -> None:
+    def _http(self, record: RequestRecord, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
         now_ns = self.venue.now_ns
         if now_ns > request.expires_ns:
@@ -215,7 +217,7 @@ class SimulatedWires:
         record, request, sent_ns = self._asked.pop(conn_id)
         self.answered(record, request, {**meta, "sent_ns": sent_ns}, body)
 
-    def answered(self, record: Record, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
+    def answered(self, record: RequestRecord, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
         """Give the session the answer to a request."""
         kind = Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER
         self.accept(

@@ -11,13 +11,13 @@ from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.record_codec import text_of
 from engine.requests import LinkRole, Purpose
 from engine.sequencer import Arrival, Sequencer
-from engine.sim.simulated_wires import LiveLink, SimulatedWires, Wires
+from engine.sim.simulated_wires import LiveLink, RequestRecord, SimulatedWires, Wires
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
-from journal.record import Kind, Record
+from journal.record import Kind
 
 
 class VirtualGateway(SimulatedWires):
@@ -31,7 +31,7 @@ class VirtualGateway(SimulatedWires):
         key: SecretKey,
         wires: Wires,
         *,
-        on_market_link: Callable[[Record, RequestBody], None] | None = None,
+        on_market_link: Callable[[Output, RequestBody], None] | None = None,
         history: CandleStore | None = None,
     ) -> None:
         """Connect a session to a venue.
@@ -86,15 +86,15 @@ class VirtualGateway(SimulatedWires):
     def perform(self, outputs: Sequence[Output]) -> None:
         """Send the requests among the outputs of a step."""
         for output in outputs:
-            record, body = output.record, output.body
+            body = output.body
             if isinstance(body, RequestBody):
                 if self._on_market_link is not None and _concerns_market(self.state, body):
-                    self._on_market_link(record, body)
+                    self._on_market_link(output, body)
                     continue
-                self.later(self._way_ns(self.wires.request_ns), partial(self._send, record, body))
+                self.later(self._way_ns(self.wires.request_ns), partial(self._send, output, body))
         self.closing = self.state.account.modes.closing
 
-    def _send(self, record: Record, request: RequestBody) -> None:
+    def _send(self, record: RequestRecord, request: RequestBody) -> None:
         if request.purpose is Purpose.HISTORY and (self._history is not None or request.unsigned is None):
             meta, body = stored_answer(self._history, self.state.market.instruments, request)
             self.answered(record, request, {**meta, "sent_ns": self.venue.now_ns - self.wires.request_ns}, body)

@@ -22,8 +22,8 @@ from engine.session_record import (
     new_engine_settings,
     newest_risk,
 )
-from engine.sim.exchange.venue_arrays import HIGHEST, LARGEST
-from engine.sim.units import ONE, PLACES
+from engine.sim.exchange.venue_arrays import PRICE_MAX, SIZE_MAX
+from engine.sim.units import PLACES
 from engine.venues.venue import CapturedMarket
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
@@ -31,7 +31,6 @@ from journal.record import plain
 from replay.captured_market import read_markets
 from replay.resim.sim_setup import CannotResimulateError
 
-PRICE_MAX, SIZE_MAX = HIGHEST // ONE, LARGEST // ONE  # what the simulated venue counts exactly
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -110,6 +109,11 @@ def read_capture(
         ),
         (
             *(_inferred(one) for one in instruments if one.symbol in inferred),
+            *(
+                f"{one.symbol}: no quotes; the best levels of its book count"
+                for one in instruments
+                if one.quotes_from_book
+            ),
             *(f"left out: {_left_out(one)}" for one in refused.items()),
         ),
     )
@@ -144,6 +148,7 @@ def _as_captured(listed: Instrument, seen: Instrument, size_max: Decimal) -> Ins
         price_scale=max(listed.price_scale, seen.price_scale),
         size_scale=fitting_scale(max(_places(listed.lot_size), seen.size_scale), seen.size_scale, size_max),
         trade_stream=seen.trade_stream,
+        quotes_from_book=seen.quotes_from_book,
     )
 
 

@@ -4,9 +4,9 @@ from statistics import median
 
 import msgspec
 
+from engine.paper_settings import PaperSettings
 from engine.record_codec import read_request
 from engine.requests import Purpose
-from engine.session_record import SessionBody
 from engine.sim.paper_broker import paper_model
 from engine.sim.venue_model import VenueModel
 from journal.reader import Journal
@@ -23,7 +23,7 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
     model: VenueModel
     round_trips: int  # the number that were measured; 0: the times are the defaults
     ways_ns: tuple[int, ...] = ()  # half of each round trip, in their order
-    is_stated: bool = False  # the SESSION record of a paper session states the model
+    is_stated: bool = False  # a paper account states the model
 
     def given(self, model: VenueModel) -> list[str]:
         """Return the names of the measured latencies that settings replaced in a model."""
@@ -33,7 +33,7 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
         """Say where the latencies of a model come from, which began as the measured one."""
         origin = "not measured: the journal contains no orders to estimate latency from"
         if self.is_stated:
-            origin = "those of the paper session"
+            origin = "those of the paper account"
         elif self.round_trips:
             origin = f"measured in {self.round_trips:,} round trips"
         given = self.given(model)
@@ -42,12 +42,10 @@ class MeasuredLatency(msgspec.Struct, frozen=True):
         return f"{' and '.join(given)} given, the rest {origin}" if given else origin
 
 
-def session_model(journal: Journal, session: SessionBody) -> MeasuredLatency:
-    """Return the model that a paper session states, or the one that is estimated from a journal."""
+def session_model(journal: Journal, paper: PaperSettings | None) -> MeasuredLatency:
+    """Return the model of a paper account, or without one the model that is estimated from a journal."""
     measured = measure_latency(journal)
-    if session.paper is None:
-        return measured
-    return msgspec.structs.replace(measured, model=paper_model(session.paper), is_stated=True)
+    return measured if paper is None else msgspec.structs.replace(measured, model=paper_model(paper), is_stated=True)
 
 
 def measure_latency(journal: Journal) -> MeasuredLatency:

@@ -133,36 +133,36 @@ class ModelRun:
             elif link is not None and link.state in (LinkPhase.UP, LinkPhase.OPENING) and handover:
                 body = text_of(LinkBody(LinkEvent.DOWN, "the model takes over before the venue accepted the login"))
                 gateway.accept(Arrival(Kind.LINK, source, cause=link.up_seq, body=body))
-        ours = {output.record.seq for output in outputs}
+        ours = {output.seq for output in outputs}
         for seq in sorted(account.requests.by_seq.keys() - ours):
             record = next(self._journal.records(seq, seq))
             request = read_request(record.body or "")
             placed = [account.orders.get(name) for name, _ in request.placed]
             if any(order is not None and order.status not in (Status.PENDING, Status.UNKNOWN) for order in placed):
                 # the venue already knows an order of it, which must not be placed twice
-                self._await_recorded(record, request)
+                self._await_recorded(Output.from_record(record, request), request)
             else:
-                gateway.perform([Output(record, request)])
+                gateway.perform([Output.from_record(record, request)])
         gateway.perform(outputs)
 
-    def _await_recorded(self, record: Record, request: RequestBody) -> None:
+    def _await_recorded(self, output: Output, request: RequestBody) -> None:
         """Schedule the answer that the record has, if it came in time, else the timeout.
 
         The live shell would have recorded the same timeout.
         """
         gateway = self.gateway
-        until_ns, now_ns = record.time_ns + request.timeout_ns, gateway.venue.now_ns
-        coming = chain.from_iterable(available_records(self._journal, record.seq, self._last, kinds=(Kind.BROKER,)))
+        until_ns, now_ns = output.time_ns + request.timeout_ns, gateway.venue.now_ns
+        coming = chain.from_iterable(available_records(self._journal, output.seq, self._last, kinds=(Kind.BROKER,)))
         within = takewhile(lambda later: later.time_ns <= until_ns, coming)
-        answer = next((later for later in within if later.cause == record.seq and later.meta is not None), None)
+        answer = next((later for later in within if later.cause == output.seq and later.meta is not None), None)
         if answer is not None:
             arrival = Arrival(
-                answer.kind, answer.source, record.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
+                answer.kind, answer.source, output.seq, answer.key, answer.recv_ns, answer.meta, answer.payload
             )
             gateway.later(max(0, answer.time_ns - now_ns), lambda: gateway.accept(arrival))
             return
-        meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": record.time_ns}
-        gateway.later(max(0, until_ns - now_ns), lambda: gateway.answered(record, request, meta, b""))
+        meta = {"outcome": AnswerStatus.TIMEOUT, "sent_ns": output.time_ns}
+        gateway.later(max(0, until_ns - now_ns), lambda: gateway.answered(output, request, meta, b""))
 
     # ---- events
 
@@ -299,7 +299,7 @@ class ModelRun:
             return []
         return [Arrival(Kind.LINK, record.source, cause=link.up_seq, body=record.body)]
 
-    def _on_market_link(self, record: Record, request: RequestBody) -> None:
+    def _on_market_link(self, output: Output, request: RequestBody) -> None:
         """Answer a request for a market link from the recorded links.
 
         A link that is down comes up when the record's link does; one that is up is connected after the request's
@@ -310,10 +310,10 @@ class ModelRun:
             self._links.awaiting.pop(request.source, None)
             gateway.later(self._model.request_ns, lambda: self._drop_link(request.source))
         elif request.source in self._links.up:
-            arrival = Arrival(Kind.LINK, request.source, cause=record.seq, body=text_of(LinkBody(LinkEvent.UP)))
+            arrival = Arrival(Kind.LINK, request.source, cause=output.seq, body=text_of(LinkBody(LinkEvent.UP)))
             gateway.later(self._model.request_ns, lambda: gateway.accept(arrival))
         else:
-            self._links.awaiting[request.source] = record.seq
+            self._links.awaiting[request.source] = output.seq
 
     def _drop_link(self, source: str) -> None:
         link = self._state.account.links.by_source[source]

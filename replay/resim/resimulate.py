@@ -17,11 +17,10 @@ from engine import upcast
 from engine.apply.batch import Batch
 from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel
-from engine.model import ONLY, find_instrument
 from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
-from engine.sequencer import Append, Sequencer
+from engine.sequencer import OnStep, Sequencer, UnrecordedSequencer
 from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
 from engine.sim.exchange.exchange import TooLargeError
 from engine.sim.venue_model import VenueModel
@@ -42,7 +41,7 @@ from replay.resim.candle_sources import recorded_candles
 from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
-from replay.resim.sim_setup import CannotResimulateError, refuse_unsupported_venue
+from replay.resim.sim_setup import CannotResimulateError, refuse_session
 from replay.resim.timeline import Timeline
 from replay.resim.warmup import insert_decide_command, pause_command
 
@@ -120,7 +119,7 @@ def resimulate(folder: Path, into: Path, options: ResimOptions, on_progress: Pro
                 report.add(records)
 
         try:
-            resimulation.run(append)
+            resimulation.run(Sequencer(resimulation.kernel, append))
         except BaseException:
             writer.abandon()
             shutil.rmtree(into, ignore_errors=True)  # a partial resimulation would verify as a session
@@ -135,15 +134,28 @@ def resimulate_decisions(
     on_records: Callable[[Sequence[Record]], None],
     on_progress: Progress | None = None,
 ) -> ResimOutcome:
-    """Resimulate a session without writing a journal, and pass on its records step by step.
+    """Resimulate a session without writing a journal, and pass on its records step by step. See `resimulate_steps`."""
+    return resimulate_steps(
+        source,
+        options,
+        lambda inputs, outputs: on_records([*inputs, *(output.record for output in outputs)]),
+        on_progress,
+    )
 
-    Only market records that led to an output are made, without their bytes, so the cost is that of deciding. Seqs and
-    order ids differ from those of `resimulate`: compare sessions by origin (replay/study/decisions.py).
+
+def resimulate_steps(
+    source: Path | Journal, options: ResimOptions, on_step: OnStep, on_progress: Progress | None = None
+) -> ResimOutcome:
+    """Resimulate a session without writing a journal, and pass on each step: its inputs and its outputs.
+
+    Only market records that led to an output are made, without their bytes, and no text is made of an output until it
+    is read, so the cost is that of deciding. Seqs and order ids differ from those of `resimulate`: compare sessions by
+    origin (replay/study/decisions.py).
 
     Args:
         source: A session's folder, or a journal that may still grow.
         options: What to change.
-        on_records: Receives the records of each step.
+        on_step: Receives the inputs and outputs of each step.
         on_progress: Called with the seconds of the session that are done, and all of them.
 
     Raises:
@@ -154,17 +166,16 @@ def resimulate_decisions(
     count = 0
     report = None if on_progress is None else _TimeReporter(journal, options, on_progress)
 
-    def append(records: Sequence[Record], *, urgent: bool) -> None:
+    def pass_on(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
         nonlocal count
-        del urgent
-        count += len(records)
-        on_records(records)
+        count += len(inputs) + len(outputs)
+        on_step(inputs, outputs)
         if report is not None:
-            report.add(records)
+            report.add(inputs)
 
     with rare_collections():
         resimulation = _Resimulation(journal, options, whole=False)
-        resimulation.run(append)
+        resimulation.run(UnrecordedSequencer(resimulation.kernel, pass_on))
     return resimulation.outcome(journal.folder, count)
 
 
@@ -183,30 +194,6 @@ class _TimeReporter:
         if records and (done := (records[-1].time_ns - self._begins_ns) // SECOND_NS) > self._done:
             self._done = done
             self._on_progress(done, self._seconds)
-
-
-def refuse_session(journal: Journal, session: SessionBody) -> None:
-    """Refuse a session that cannot be resimulated.
-
-    Raises:
-        CannotResimulateError: It has no simulated venue, no strategy, or not the instruments of its strategies.
-    """
-    refuse_unsupported_venue(journal, session)
-    if not session.strategies:
-        raise CannotResimulateError(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
-    known = {instrument.id: instrument for instrument in session.instruments}
-    declared = [
-        name
-        for strategy in session.strategies
-        if strategy.declared is not None
-        for name in strategy.declared.instruments
-    ]
-    if declared and not any(find_instrument(known, name) for name in declared):
-        symbols = ", ".join(instrument.symbol for instrument in session.instruments)
-        remedy = f' What to do: name them, since "{ONLY}" is for a single instrument.' if ONLY in declared else ""
-        raise CannotResimulateError(
-            f"{journal.folder} has {symbols}, but the strategy declares {', '.join(declared)}.{remedy}"
-        )
 
 
 class _Resimulation:
@@ -246,8 +233,8 @@ class _Resimulation:
         self._body = marked(body) if options.marks else body
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
-        self._kernel = Kernel(self._body)
-        plans = self._kernel.session.links(options.session.venues[0].name)
+        self.kernel = Kernel(self._body)
+        plans = self.kernel.session.links(options.session.venues[0].name)
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role is LinkRole.MARKET))
         self._is_capture = is_import(journal)
         if self._is_capture:
@@ -261,8 +248,7 @@ class _Resimulation:
     def outcome(self, folder: Path, records: int) -> ResimOutcome:
         return ResimOutcome(folder, records, self._handover_seq, self._handover, self._balances_known)
 
-    def run(self, append: Append) -> None:
-        sequencer = Sequencer(self._kernel, append)
+    def run(self, sequencer: Sequencer) -> None:
         outputs: Sequence[Output] = sequencer.begin(self._body)
         after = 0
         if self._options.modelled or self._is_capture:
@@ -274,7 +260,7 @@ class _Resimulation:
         self._run_modelled(sequencer, outputs, after)
 
     def _run_modelled(self, sequencer: Sequencer, outputs: Sequence[Output], after: int) -> None:
-        context = self._kernel.session
+        context = self.kernel.session
         snapshots = captured_snapshots(self._journal, self._body) if self._is_capture else None
         timeline = Timeline(self._journal, context, self._last, self._links.sources, snapshots)
         model_run = ModelRun(
@@ -340,7 +326,7 @@ class _Resimulation:
                     return record.seq - 1, outputs
                 recorded = []
                 timed = record.kind is Kind.TIMER or state.next_due_ns <= record.time_ns
-                if timed and (difference := timer_difference(self._kernel, state, upcast.record(record))) is not None:
+                if timed and (difference := timer_difference(self.kernel, state, upcast.record(record))) is not None:
                     self._hand_over(state, difference.what)
                     return record.seq - 1, []
                 count, outputs = self._repeat_records(sequencer, run[first:], cut)

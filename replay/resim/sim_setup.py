@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from engine import facts
+from engine.model import ONLY, find_instrument
 from engine.record_codec import read_fact, read_request
 from engine.session_record import SessionBody
 from engine.sim.feeds.recorded_feed import RecordedMarket
@@ -40,6 +41,30 @@ def refuse_unsupported_venue(journal: Journal, session: SessionBody) -> None:
         raise CannotResimulateError(
             f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; only one of "
             f"{modelled} can be simulated."
+        )
+
+
+def refuse_session(journal: Journal, session: SessionBody) -> None:
+    """Refuse a session that cannot be resimulated.
+
+    Raises:
+        CannotResimulateError: It has no simulated venue, no strategy, or not the instruments of its strategies.
+    """
+    refuse_unsupported_venue(journal, session)
+    if not session.strategies:
+        raise CannotResimulateError(f"{journal.folder} ran no strategy. What to do: name one with --strategy.")
+    known = {instrument.id: instrument for instrument in session.instruments}
+    declared = [
+        name
+        for strategy in session.strategies
+        if strategy.declared is not None
+        for name in strategy.declared.instruments
+    ]
+    if declared and not any(find_instrument(known, name) for name in declared):
+        symbols = ", ".join(instrument.symbol for instrument in session.instruments)
+        remedy = f' What to do: name them, since "{ONLY}" is for a single instrument.' if ONLY in declared else ""
+        raise CannotResimulateError(
+            f"{journal.folder} has {symbols}, but the strategy declares {', '.join(declared)}.{remedy}"
         )
 
 

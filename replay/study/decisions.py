@@ -15,6 +15,7 @@ from engine.plan_terms import PlanTerms
 from engine.record_codec import read_intent, read_timer, read_verdict
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
+from replay.entries import Entry, text_of
 from replay.moments import iso_time
 
 DecisionKey = tuple[str, str, int]  # origin, strategy, leg
@@ -83,25 +84,25 @@ class DecisionReader:
         self._unnamed: Counter[str] = Counter()
         self._placed: dict[str, str] = {}
         self.origin, self._origin_seq = "", -1
-        self._pending: tuple[Record, str, str] | None = None  # the intent that waits for its verdict
+        self._pending: tuple[Entry, str, str] | None = None  # the intent that waits for its verdict
 
-    def read(self, record: Record) -> RecordedDecision | None:
-        """Return the decision that this record completes, or None."""
-        if record.kind in INPUTS:
-            self._origin_seq = record.seq
-            self.origin = _origin_text(record, self._unnamed, as_source=self._as_source)
-        elif record.kind is Kind.INTENT:
-            body = read_intent(record.body or "")
+    def read(self, entry: Entry) -> RecordedDecision | None:
+        """Return the decision that this record or output completes, or None."""
+        if isinstance(entry, Record) and entry.kind in INPUTS:
+            self._origin_seq = entry.seq
+            self.origin = _origin_text(entry, self._unnamed, as_source=self._as_source)
+        elif entry.kind is Kind.INTENT:
+            body = read_intent(text_of(entry))
             what = self._intent_text(body)
             if body.order is not None:
-                self._placed[record.key or ""] = what
+                self._placed[entry.key or ""] = what
             assert self._origin_seq >= 0, "an intent follows an input"
-            self._pending = record, body.strategy, what
-        elif record.kind is Kind.VERDICT and self._pending is not None:
+            self._pending = entry, body.strategy, what
+        elif entry.kind is Kind.VERDICT and self._pending is not None:
             (intent, strategy, what), self._pending = self._pending, None
             leg = self._legs[self.origin, strategy]
             self._legs[self.origin, strategy] += 1
-            approved = read_verdict(record.body or "").approved
+            approved = read_verdict(text_of(entry)).approved
             return RecordedDecision(self.origin, strategy, leg, what, approved, intent.seq, intent.time_ns)
         return None
 

@@ -98,7 +98,7 @@ def fidelity(
     journal = Journal.open(folder)
     session = read_session(journal.session_record().body or "")
     refuse_unsupported_venue(journal, session)
-    latency = session_model(journal, session)
+    latency = session_model(journal, session.paper)
     recorded, rates = recorded_orders(journal)
     if not recorded:
         raise NothingSentError(f"{folder} sent no order, so no model can be compared with it.")

@@ -8,6 +8,7 @@ difference. Knows nothing of where versions come from.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -16,10 +17,12 @@ import numpy.typing as npt
 
 from engine import facts
 from engine.record_codec import read_fact
+from engine.step_context import Output
 from journal.arrow_arrays import flags, numbers
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.resim.resimulate import ResimOptions, resimulate_decisions
+from replay.entries import Entry, text_of
+from replay.resim.resimulate import ResimOptions, resimulate_steps
 from replay.study.decisions import ChangedDecision, DecisionReader, RecordedDecision, changed_decisions
 
 SHORTER_STARTS = 12  # later starts that are tried within a run, since a shorter one may be anywhere in it
@@ -187,25 +190,25 @@ class _Runs:
         reader = DecisionReader()
         decisions: list[RecordedDecision] = []
 
-        def add_records(records: Sequence[Record]) -> None:
+        def add_step(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
             decisions.extend(
                 decision
-                for record in records
-                if (decision := reader.read(record) or _stop_decision(reader, record)) is not None
+                for entry in chain[Entry](inputs, outputs)
+                if (decision := reader.read(entry) or _stop_decision(reader, entry)) is not None
             )
 
         run = msgspec.structs.replace(
             version, modelled=True, from_seq=int(self.seqs[first]), until_seq=int(self.seqs[last])
         )
-        resimulate_decisions(self._folder, run, add_records)
+        resimulate_steps(self._folder, run, add_step)
         return decisions
 
 
-def _stop_decision(reader: DecisionReader, record: Record) -> RecordedDecision | None:
+def _stop_decision(reader: DecisionReader, entry: Entry) -> RecordedDecision | None:
     """Return the stop of a strategy as a decision, since an error is also a different behaviour."""
-    if record.kind is not Kind.FACT:
+    if entry.kind is not Kind.FACT or (isinstance(entry, Output) and type(entry.body) is not facts.StrategyStopped):
         return None
-    fact = read_fact(record.body or "")
+    fact = read_fact(text_of(entry))
     if not isinstance(fact, facts.StrategyStopped):
         return None
     return RecordedDecision(
@@ -214,8 +217,8 @@ def _stop_decision(reader: DecisionReader, record: Record) -> RecordedDecision |
         0,
         f"is stopped: {fact.reason}",
         approved=True,
-        seq=record.seq,
-        time_ns=record.time_ns,
+        seq=entry.seq,
+        time_ns=entry.time_ns,
     )
 
 

@@ -21,10 +21,15 @@ from engine.requests import Purpose
 from engine.session_record import read_session
 from engine.state.positions import unrealised, unvalued_text
 from engine.state.session_state import restore_opening
+from engine.step_context import Output
 from journal.reader import Journal
-from journal.record import Kind, Record
+from journal.record import Kind
+from replay.entries import Entry, text_of
 
 _COUNTED_KINDS = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
+_COUNTED_FACTS = (
+    facts.OrderFilled, facts.Position, facts.StrategyStopped, facts.ModeChanged, facts.Pnl, facts.MarketGap,
+)  # fmt: skip
 
 
 class PerformanceLine(msgspec.Struct, frozen=True):
@@ -56,6 +61,7 @@ class Performance(msgspec.Struct, frozen=True):
     stopped: tuple[str, ...] = ()  # strategies that the engine stopped, and why
     idle: str = ""  # why the session never traded, or ""
     shares: ModeSummary | None = None  # of its time in each mode; None without a SESSION record
+    gaps: dict[str, int] = {}  # "instrument stream" -> how often the ids of its messages show that some are missing
 
     @property
     def troubles(self) -> list[str]:
@@ -69,7 +75,9 @@ class Performance(msgspec.Struct, frozen=True):
             if (fees := unvalued_text(line.fees_unvalued))
         ]
         first = [headline] if headline and (is_halted or not idle) else []
-        return [*first, *self.stopped, *([idle] if idle else []), *unvalued]
+        times = [f"{name} {count:,} {'time' if count == 1 else 'times'}" for name, count in sorted(self.gaps.items())]
+        missing = [f"messages of the market are missing: {', '.join(times)}"] if times else []
+        return [*first, *self.stopped, *([idle] if idle else []), *missing, *unvalued]
 
     @property
     def pnl(self) -> Decimal:
@@ -89,14 +97,14 @@ def session_performance(folder: Path) -> Performance:
     return measure_performance(journal.records(kinds=_COUNTED_KINDS), end_ns=end_ns)
 
 
-def measure_performance(records: Iterable[Record], *, end_ns: int = 0) -> Performance:
+def measure_performance(records: Iterable[Entry], *, end_ns: int = 0) -> Performance:
     """Return the figures of records.
 
     Positions are those at the end, including carried ones. They are valued at the engine's last mark, as in `verbatim
     pnl`, and without a mark at the price of the last fill.
 
     Args:
-        records: Records of one session, in order.
+        records: Records or outputs of one session, in order.
         end_ns: The time up to which the session ran, if that is later than the last of these records.
 
     """
@@ -116,6 +124,7 @@ class PerformanceCounter:
         self._marks: dict[str, Decimal] = {}  # by instrument
         self._fill_prices: dict[str, Decimal] = {}
         self._stopped: list[str] = []
+        self._gaps: Counter[str] = Counter()
         self._ran = False
         self._reasons: tuple[ModeReason, ...] = ()  # why the session does not trade, as last reported
         self._positions: dict[str, facts.Position] = {}
@@ -123,28 +132,28 @@ class PerformanceCounter:
         self._shares: ModeShares | None = None
         self._end_ns = 0  # time of the last record that was added
 
-    def add(self, record: Record) -> None:
-        """Add one record."""
-        if record.kind in _COUNTED_KINDS:
-            self._end_ns = record.time_ns
-        if record.kind is Kind.SESSION:
-            self._shares = ModeShares(record.time_ns)
-            session = read_session(record.body or "")
+    def add(self, entry: Entry) -> None:
+        """Add one record or output."""
+        if entry.kind in _COUNTED_KINDS:
+            self._end_ns = entry.time_ns
+        if entry.kind is Kind.SESSION:
+            self._shares = ModeShares(entry.time_ns)
+            session = read_session(text_of(entry))
             opening, self._instruments = (
                 session.opening,
                 {instrument.id: instrument for instrument in session.instruments},
             )
             self._positions = dict(restore_opening(opening).positions.by_key) if opening else {}
-        elif record.kind is Kind.INTENT:
+        elif entry.kind is Kind.INTENT:
             self._counts["intents"] += 1
-        elif record.kind is Kind.VERDICT:
-            self._counts["refused"] += not read_verdict(record.body or "").approved
-        elif record.kind is Kind.REQUEST:
-            request = read_request(record.body or "")
+        elif entry.kind is Kind.VERDICT:
+            self._counts["refused"] += not read_verdict(text_of(entry)).approved
+        elif entry.kind is Kind.REQUEST:
+            request = read_request(text_of(entry))
             self._counts["placed"] += len(request.placed)
             self._counts["canceled"] += request.purpose is Purpose.CANCEL
-        elif record.kind is Kind.FACT:
-            fact = read_fact(record.body or "")
+        elif entry.kind is Kind.FACT and not (isinstance(entry, Output) and type(entry.body) not in _COUNTED_FACTS):
+            fact = read_fact(text_of(entry))
             match fact:
                 case facts.OrderFilled():
                     self._counts["fills"] += 1
@@ -159,7 +168,9 @@ class PerformanceCounter:
                     self._ran |= fact.mode == Mode.RUNNING
                     self._reasons = fact.reasons
                     if self._shares is not None:
-                        self._shares.add(record.time_ns, fact)
+                        self._shares.add(entry.time_ns, fact)
+                case facts.MarketGap() if fact.stream:
+                    self._gaps[f"{fact.instrument} {fact.stream}"] += 1
                 case facts.Pnl() if fact.is_marked:
                     self._marks[fact.instrument] = fact.mark
                 case _:
@@ -174,6 +185,7 @@ class PerformanceCounter:
         """The figures so far."""
         return Performance(
             stopped=tuple(self._stopped),
+            gaps=dict(self._gaps),
             shares=None if self._shares is None else self._shares.summary(self._end_ns),
             idle="" if self._ran else texts(self._reasons),
             intents=self._counts["intents"],

@@ -151,22 +151,34 @@ def _read_cached(path: Path) -> JobResult | None:
         return None
 
 
-def job_key(job: Job) -> str:
+def job_key(job: Job, source: str = "") -> str:
     """Return a hash over all inputs of the result.
 
     These are the journal, our code, the session with the version in it, and the model.
+
+    Args:
+        job: The job.
+        source: The digest of its session, if the caller has it.
     """
-    journal = Journal.open(job.folder)
     parts = [
         _code_digest(),
-        journal.chain,
-        hash_rows(journal.unsealed_rows().to_batches()),  # records that are not sealed are in no chain
-        str(journal.last_seq),
-        hashlib.sha256((journal.session_record().body or "").encode()).hexdigest(),
+        source or source_digest(job.folder),
         "" if job.body is None else canonical(job.body),
         canonical(job.model.settings()),
         str(job.modelled),
         canonical(job.balances),
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def source_digest(folder: Path) -> str:
+    """Return a hash over a journal's records."""
+    journal = Journal.open(folder)
+    parts = [
+        journal.chain,
+        hash_rows(journal.unsealed_rows().to_batches()),  # records that are not sealed are in no chain
+        str(journal.last_seq),
+        hashlib.sha256((journal.session_record().body or "").encode()).hexdigest(),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

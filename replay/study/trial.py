@@ -1,13 +1,16 @@
 """A trial of a version on a session: its decisions and figures. No record is kept, however long the session."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from engine.step_context import Output
 from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import Record
-from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_decisions
+from replay.entries import Entry
+from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate_steps
 from replay.study.decisions import DecisionReader, RecordedDecision
 from replay.study.performance import Performance, PerformanceCounter
 
@@ -52,15 +55,15 @@ def run_trial(
     counter, reader = PerformanceCounter(), DecisionReader()
     decisions: list[RecordedDecision] = []
 
-    def add_records(records: Sequence[Record]) -> None:
-        for record in records:
-            counter.add(record)
+    def add_step(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
+        for entry in chain[Entry](inputs, outputs):
+            counter.add(entry)
             for each in more_readers:
-                each.add(record)
-            if (decision := reader.read(record)) is not None:
+                each.add(entry.record if isinstance(entry, Output) else entry)
+            if (decision := reader.read(entry)) is not None:
                 decisions.append(decision)
 
-    outcome = resimulate_decisions(folder, options, add_records, on_progress)
+    outcome = resimulate_steps(folder, options, add_step, on_progress)
     end_ns = last_time_ns(folder, options)
     for each in (counter, *more_readers):
         each.end(end_ns)

@@ -6,11 +6,12 @@ that distributes the work reads no archive. Knows nothing of strategy files, nor
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from engine.session_record import SessionBody, StrategySettings, read_session
-from engine.sim.venue_model import with_settings
+from engine.sim.venue_model import VenueModel, with_settings
 from journal.archive_cache import cached_copy, session_name
 from journal.reader import Journal
 from replay.code_trust import refuse_untrusted_code
@@ -25,7 +26,7 @@ RECORDED = "recorded"
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A strategy, or settings of the recorded one. With neither it is the recorded strategy unchanged."""
+    """A strategy, settings, or a strategy with settings. With neither it is the recorded strategy unchanged."""
 
     name: str
     strategy: StrategySettings | None = None
@@ -42,6 +43,7 @@ class VersionRequest(msgspec.Struct, frozen=True, kw_only=True):
     modelled: bool = False
     cache_folder: Path | None = None
     trust_code: bool = False
+    alone: bool = False  # a version's strategy decides instead of all recorded ones, whose code does not run
 
 
 class ArchivedJob(msgspec.Struct, frozen=True):
@@ -82,36 +84,75 @@ def jobs_for_session(
         CannotResimulateError: The session cannot be resimulated.
         UntrustedSourceError: The recorded code is not trusted.
     """
+    source = read_source(folder, request, trust_key=trust_key)
+    return [
+        version_job(source, version, request)
+        for version in versions
+        if source.recorded.strategies or version.strategy or version.settings
+    ]
+
+
+class SourceSession(NamedTuple):
+    """A session whose market versions trade: read once for all of them."""
+
+    folder: Path
+    recorded: SessionBody
+    model: VenueModel
+
+
+def read_source(folder: Path, request: VersionRequest, *, trust_key: bytes) -> SourceSession:
+    """Return what all versions on a session have in common.
+
+    Args:
+        folder: The session.
+        request: The options.
+        trust_key: As of `jobs_for_session`.
+
+    Raises:
+        JournalError: The session cannot be read.
+        UnknownSettingError: A setting of the model does not fit.
+        CannotResimulateError: The session cannot be resimulated.
+        UntrustedSourceError: The recorded code is not trusted.
+    """
     journal = Journal.open(folder)
     recorded = (
         session_from_capture(journal) if is_import(journal) else read_session(journal.session_record().body or "")
     )
-    if not request.trust_code:
+    runs_recorded_code = not request.alone or any(rule.module for rule in recorded.rules)
+    if runs_recorded_code and not request.trust_code:
         refuse_untrusted_code(recorded, trust_key, folder)
     model = with_settings(measure_latency(journal).model, request.model_settings)
-    return [
-        Job(
-            version=version.name,
-            folder=folder.absolute(),
-            body=_version_body(recorded, version, request),
-            model=model,
-            modelled=request.modelled,
-            balances=request.balances,
-            cache_folder=request.cache_folder,
-        )
-        for version in versions
-        if recorded.strategies or version.strategy or version.settings
-    ]
+    return SourceSession(folder.absolute(), recorded, model)
+
+
+def version_job(source: SourceSession, version: Version, request: VersionRequest) -> Job:
+    """Return the job of a version.
+
+    Raises:
+        UnknownOverrideError: The version does not fit the session.
+    """
+    return Job(
+        version=version.name,
+        folder=source.folder,
+        body=_version_body(source.recorded, version, request),
+        model=source.model,
+        modelled=request.modelled,
+        balances=request.balances,
+        cache_folder=request.cache_folder,
+    )
 
 
 def _version_body(recorded: SessionBody, version: Version, request: VersionRequest) -> SessionBody | None:
+    if version.strategy is not None and request.alone:
+        alone = msgspec.structs.replace(recorded, strategies=(version.strategy,), account=recorded.account or "main")
+        return apply_overrides(alone, version.settings)
     if version.strategy is not None:
         named = (
             version.strategy
             if recorded.strategies
             else msgspec.structs.replace(version.strategy, name=request.strategy_name)
         )
-        return with_strategy(recorded, named)
+        return apply_overrides(with_strategy(recorded, named), version.settings)
     if version.settings:
         if not recorded.strategies:
             raise UnknownOverrideError(

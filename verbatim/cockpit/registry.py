@@ -113,9 +113,9 @@ class Registry:
         return row
 
     def _last_facts(self, journal: Journal) -> dict[str, Any]:
-        """Return mode and P&L near the end: the last records are read until both are found."""
+        """Return the last mode and P&L: records are read from further back until both are found."""
         found: dict[str, Any] = {}
-        for back in (20_000, 200_000):
+        for back in (20_000, 200_000, journal.last_seq):
             for record in journal.records(max(0, journal.last_seq - back), kinds=(Kind.FACT,)):
                 body = record.body or ""
                 if '"fact":"mode"' in body:

@@ -15,6 +15,7 @@ from verbatim.terminal import echo
 
 if TYPE_CHECKING:
     from analysis.session_tear_sheet import SessionTearSheet
+    from engine.live.session_config import SessionConfig
     from engine.sim.venue_model import VenueModel
     from journal.progress import Progress
     from replay.resim.measured_latency import MeasuredLatency
@@ -32,6 +33,12 @@ DIFFS_SHOWN = 10
     shell_complete=complete_file,
     metavar="FILE[:CLASS]",
     help="Decide with this strategy in place of the recorded one.",
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Decide as `run` with this configuration: its strategies, limits and settings, and the money and model of "
+    "[paper]. All is modelled.",
 )
 @click.option(
     "--set",
@@ -105,6 +112,7 @@ def command(
     *,
     session: str,
     strategy: str | None,
+    config: Path | None,
     settings: tuple[str, ...],
     from_seq: int | None,
     until_seq: int | None,
@@ -129,6 +137,8 @@ def command(
     """
     if from_seq is not None and until_seq is not None and until_seq < from_seq:
         raise click.UsageError("--until is before --from")
+    if config is not None and strategy is not None:
+        raise click.UsageError("--config names its strategies, so --strategy has no place")
     if no_journal and into is not None:
         raise click.UsageError("--no-journal writes nothing, so there is nothing to put --into a folder")
     if html is not None and not html.absolute().parent.is_dir():
@@ -151,6 +161,7 @@ def command(
         changed = changed_session(
             opened,
             strategy=None if strategy is None else read_strategy(strategy),
+            configured=_read_configuration(config),
             settings=parse_settings(settings),
             model=parse_settings(model_settings),
             balances=parse_settings(balances),
@@ -166,7 +177,7 @@ def command(
             wanted = ResimOptions(
                 session=changed.body,
                 model=changed.model,
-                modelled=modelled or from_seq is not None,
+                modelled=modelled or from_seq is not None or config is not None,
                 from_seq=from_seq or 0,
                 until_seq=until_seq,
                 balances=changed.balances,
@@ -174,6 +185,7 @@ def command(
                 history=None if warm_up is None else read_candles(warm_up, journals),
                 changes=(
                     *([f"strategy {strategy}"] if strategy else []),
+                    *([f"configuration {config.name}"] if config else []),
                     *([f"warm-up {warm_up}"] if warm_up else []),
                     *settings,
                     *part,
@@ -205,6 +217,14 @@ def command(
             echo(str(tried.outcome.folder))
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
+
+
+def _read_configuration(path: Path | None) -> "SessionConfig | None":
+    if path is None:
+        return None
+    from verbatim.configured_session import read_for_backtest
+
+    return read_for_backtest(path)
 
 
 def _written(folder: Path, into: Path, wanted: "ResimOptions", on_progress: "Progress") -> "Trial":

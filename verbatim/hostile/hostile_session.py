@@ -13,6 +13,7 @@ from engine.live.lag_meter import SOURCE, LagMeter
 from engine.model import Instrument
 from engine.record_codec import text_of
 from engine.sequencer import Arrival
+from engine.sim.simulated_wires import RequestRecord
 from engine.sim.virtual_gateway import VirtualGateway
 from journal.disk import RealDisk
 from journal.errors import JournalError
@@ -100,7 +101,7 @@ class HostileGateway(VirtualGateway):
             at_ns = now_ns if body.state is LinkEvent.CAUGHT_UP else min(now_ns, self.sequencer.next_due_ns - 1)
             self.perform(self.sequencer.accept(Arrival(Kind.LINK, SOURCE, body=text_of(body)), at_ns).outputs)
 
-    def _send(self, record: Record, request: RequestBody) -> None:
+    def _send(self, record: RequestRecord, request: RequestBody) -> None:
         if request.mutates:
             self.sent_seq = max(self.sent_seq, record.seq)
         super()._send(record, request)

@@ -20,15 +20,23 @@ from engine.market.fold.trigger_flags import (
     note_stream,
     raise_flags,
 )
-from engine.market.jit import compiled
+from engine.market.jit import compiled, compiled_apart
 from engine.market.layout import (
     APPLY,
+    B_ASKS,
+    B_BIDS,
     B_STATE,
+    B_TOP_ASK,
+    B_TOP_ASK_SIZE,
+    B_TOP_BID,
+    B_TOP_BID_SIZE,
+    B_TOP_LIVE,
     B_TOUCHED,
     BAD_VALUE_SEEN,
     BAR_FIELDS,
     BARS_KEPT,
     BOOK_MOVED,
+    BOOK_QUOTES,
     BOOK_SYNCED,
     C_FIELDS,
     CLOSED_NUMBERS,
@@ -46,6 +54,7 @@ from engine.market.layout import (
     LEVEL_MARK_LOW,
     LOSS_LEVEL,
     NEVER,
+    Q_ID,
     Q_LIVE,
     S_BARS,
     S_CHANGED,
@@ -94,7 +103,60 @@ def fold_bad_value(row: Rows, s: Rows, t: Rows, sides: Rows) -> int:
 
 
 @compiled
-def finish_record(row: Rows, s: Rows, t: Rows, sides: Rows, triggers: Rows, conditions: Rows) -> None:
+def apply_quote(
+    row: Rows, s: Rows, t: Rows, indicators: Rows, values: Floats, conditions: Rows, loss_levels: Rows
+) -> None:
+    """Apply a quote: the last one, levels of loss, indicators and conditions that follow quotes."""
+    if fold_quote(row, s, t) and row[r.QUOTE_BID] != 0 and row[r.QUOTE_ASK] != 0:  # one side alone has no mid
+        level = loss_levels[row[r.INSTRUMENT]]
+        total = level[LEVEL_BID_WEIGHT] * row[r.QUOTE_BID] + level[LEVEL_ASK_WEIGHT] * row[r.QUOTE_ASK]
+        if total <= level[LEVEL_LOW] or total >= level[LEVEL_HIGH]:
+            s[S_FLAGS] |= LOSS_LEVEL
+        update_with_row(row, s, indicators, values)
+        if s[S_CONDITIONS] > 0:
+            check_conditions(row, s, indicators, values, conditions)
+
+
+@compiled_apart
+def apply_book_quote(
+    row: Rows,
+    i: int,
+    s: Rows,
+    t: Rows,
+    pending: Rows,
+    indicators: Rows,
+    values: Floats,
+    conditions: Rows,
+    loss_levels: Rows,
+) -> None:
+    """Apply the best levels of a book as a quote of the record that changed it. Its row is made in unused room."""
+    quote = pending[i].reshape((pending.shape[1] * pending.shape[2],))  # a synchronised book keeps no diffs
+    quote[r.TYPE] = r.QUOTE
+    quote[r.INSTRUMENT] = i
+    quote[r.SEQ] = row[r.SEQ]
+    quote[r.TIME_NS] = row[r.TIME_NS]
+    quote[r.VENUE_NS] = row[r.VENUE_NS]
+    quote[r.QUOTE_BID] = t[i, B_TOP_BID]
+    quote[r.QUOTE_BID_SIZE] = t[i, B_TOP_BID_SIZE]
+    quote[r.QUOTE_ASK] = t[i, B_TOP_ASK]
+    quote[r.QUOTE_ASK_SIZE] = t[i, B_TOP_ASK_SIZE]
+    quote[r.QUOTE_ID] = BOOK_QUOTES
+    apply_quote(quote, s, t, indicators, values, conditions, loss_levels)
+
+
+@compiled
+def finish_record(
+    row: Rows,
+    s: Rows,
+    t: Rows,
+    sides: Rows,
+    pending: Rows,
+    triggers: Rows,
+    indicators: Rows,
+    values: Floats,
+    conditions: Rows,
+    loss_levels: Rows,
+) -> None:
     """Check the books that a whole record touched, and fire the triggers that saw a change."""
     if s[S_TOUCHED] > 0:
         first = row[r.INSTRUMENT] if s[S_TOUCHED] == 1 and t[row[r.INSTRUMENT], B_TOUCHED] else 0
@@ -103,6 +165,8 @@ def finish_record(row: Rows, s: Rows, t: Rows, sides: Rows, triggers: Rows, cond
                 raise_flags(s, t, i, finish_book(s, t, sides, i))
                 if s[S_CONDITIONS] > 0 and t[i, B_STATE] == BOOK_SYNCED:
                     note_stream(i, BOOK_MOVED, s, conditions)
+                if t[i, Q_ID] == BOOK_QUOTES and t[i, B_TOP_LIVE] and t[i, B_BIDS] > 0 and t[i, B_ASKS] > 0:
+                    apply_book_quote(row, i, s, t, pending, indicators, values, conditions, loss_levels)
                 s[S_TOUCHED] -= 1
             if s[S_TOUCHED] == 0:
                 break
@@ -182,14 +246,7 @@ def fold_rows(
                 return k, DUE, 0, int(s[S_NEXT_DUE])
         flags = 0
         if kind == r.QUOTE:
-            if fold_quote(row, s, t) and row[r.QUOTE_BID] != 0 and row[r.QUOTE_ASK] != 0:  # one side alone has no mid
-                level = loss_levels[row[r.INSTRUMENT]]
-                total = level[LEVEL_BID_WEIGHT] * row[r.QUOTE_BID] + level[LEVEL_ASK_WEIGHT] * row[r.QUOTE_ASK]
-                if total <= level[LEVEL_LOW] or total >= level[LEVEL_HIGH]:
-                    s[S_FLAGS] |= LOSS_LEVEL
-                update_with_row(row, s, indicators, values)
-                if s[S_CONDITIONS] > 0:
-                    check_conditions(row, s, indicators, values, conditions)
+            apply_quote(row, s, t, indicators, values, conditions, loss_levels)
         elif kind == r.TRADE:
             flags = fold_trade(row, s, t, bars, closed, indicators, values, conditions)
             if s[S_CONDITIONS] > 0 and t[row[r.INSTRUMENT], T_SEQ] == row[r.SEQ]:  # else it was repeated
@@ -215,7 +272,7 @@ def fold_rows(
         s[S_IN_RECORD] = 1
         if row[r.LAST]:
             s[S_IN_RECORD] = 0
-            finish_record(row, s, t, sides, triggers, conditions)
+            finish_record(row, s, t, sides, pending, triggers, indicators, values, conditions, loss_levels)
             if s[S_INPUTS_CHANGED] != 0:
                 evaluate_predicates(row, s, t, indicators, values, triggers, predicates, inputs)
             if s[S_FLAGS] != 0:

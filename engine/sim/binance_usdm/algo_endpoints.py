@@ -20,7 +20,7 @@ from engine.sim.binance_usdm.endpoint_calls import (
     week_window,
 )
 from engine.sim.exchange.contract_events import AlgoOrder
-from engine.sim.exchange.order_values import ContractTerms, SelfTrade, SimNewOrder
+from engine.sim.exchange.order_values import ContractTerms, SimNewOrder
 from engine.sim.units import units
 
 CALLBACK_MIN: Final = units("0.1")  # percent
@@ -49,7 +49,7 @@ class AlgoParams(ContractParams):
             raise refusals.invalid_order_type()
         order_type, is_limit = TYPES[name]
         trigger, activation, callback = self._trigger(name)
-        new = self.shaped(side, is_limit=is_limit, id_name="clientAlgoId", default_stp=SelfTrade.NONE)
+        new = self.shaped(side, is_limit=is_limit, is_conditional=True)
         closes = self._close_position(name)
         if not closes and not new.quantity:
             raise refusals.mandatory("quantity")

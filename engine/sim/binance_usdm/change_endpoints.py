@@ -113,8 +113,7 @@ def modify_batch(call: Call) -> list[Any]:
 def cancel_batch(call: Call) -> list[Any]:
     """Cancel up to ten orders of a symbol; each is answered for itself."""
     symbol = market_of(call).rules.symbol
-    names = {"orderIdList": "orderId", "origClientOrderIdList": "origClientOrderId"}
-    given = [(names[name], call.params.get(name)) for name in names if call.params.get(name)]
+    given = [(_LISTS[name], call.params.get(name)) for name in _LISTS if call.params.get(name)]
     if not given:
         raise refusals.mandatory_either("orderIdList", "origClientOrderIdList")
     name, text = given[0]
@@ -136,6 +135,13 @@ def countdown(call: Call) -> dict[str, Any]:
     return {"symbol": symbol, "countdownTime": str(countdown_ms)}
 
 
+# parameter -> the name of each of its ids; clients send both spellings
+_LISTS: Final = {
+    "orderIdList": "orderId",
+    "orderidlist": "orderId",
+    "origClientOrderIdList": "origClientOrderId",
+    "origclientorderidlist": "origClientOrderId",
+}
 _MODIFY: Final = "symbol orderId origClientOrderId side quantity price priceMatch modifyId"
 ENDPOINTS: Final = {
     ("PUT", "/fapi/v1/order"): trading(count_and_modify, 0, counts_order=True),
@@ -150,6 +156,6 @@ PARAMS: Final = {
     ("GET", "/fapi/v1/orderAmendment"): "symbol orderId origClientOrderId startTime endTime limit",
     ("POST", "/fapi/v1/batchOrders"): "batchOrders",
     ("PUT", "/fapi/v1/batchOrders"): "batchOrders",
-    ("DELETE", "/fapi/v1/batchOrders"): "symbol orderIdList origClientOrderIdList",
+    ("DELETE", "/fapi/v1/batchOrders"): f"symbol {' '.join(_LISTS)}",
     ("POST", "/fapi/v1/countdownCancelAll"): "symbol countdownTime",
 }

@@ -105,11 +105,9 @@ class ContractParams:
         if self.params.flag("closePosition"):
             raise own.close_position_needs_stop()
         self.params.required("quantity")
-        return self.shaped(side, is_limit=name == "LIMIT", id_name="newClientOrderId")
+        return self.shaped(side, is_limit=name == "LIMIT")
 
-    def shaped(
-        self, side: Side, *, is_limit: bool, id_name: str, default_stp: SelfTrade = SelfTrade.EXPIRE_MAKER
-    ) -> SimNewOrder:
+    def shaped(self, side: Side, *, is_limit: bool, is_conditional: bool = False) -> SimNewOrder:
         """Return a limit or a market order with the terms that the request states."""
         params = self.params
         time_in_force = params.word("timeInForce", ContractTimeInForce, refusals.invalid_time_in_force)
@@ -117,7 +115,7 @@ class ContractParams:
         match = params.get("priceMatch") or "NONE"
         if is_limit:
             price = self._limit_price(side, price, match)
-            if time_in_force is None:
+            if time_in_force is None and not is_conditional:
                 raise refusals.mandatory("timeInForce")
         elif price:
             raise refusals.not_required("price")
@@ -128,7 +126,8 @@ class ContractParams:
         kind = OrderType.LIMIT_MAKER if is_post_only else OrderType.LIMIT if is_limit else OrderType.MARKET
         within = time_in_force.value in ("IOC", "FOK")
         name = "selfTradePreventionMode"
-        self_trade = params.word(name, SelfTrade, partial(refusals.invalid_parameter, name)) or default_stp
+        self_trade = params.word(name, SelfTrade, partial(refusals.invalid_parameter, name))
+        self_trade = self_trade or (SelfTrade.NONE if is_conditional else SelfTrade.EXPIRE_MAKER)
         if self_trade.decrements:
             raise refusals.invalid_parameter(name)
         return SimNewOrder(
@@ -138,7 +137,7 @@ class ContractParams:
             time_in_force=TimeInForce(time_in_force.value) if within else TimeInForce.GTC,
             quantity=precise_amount(params, "quantity", self.quantity_decimals),
             price=price,
-            client_order_id=client_id(params, id_name),
+            client_order_id=client_id(params, "clientAlgoId" if is_conditional else "newClientOrderId"),
             self_trade=self_trade,
             contract=ContractTerms(
                 position_side=position_side(params),

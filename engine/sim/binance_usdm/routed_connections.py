@@ -17,10 +17,12 @@ LISTEN_KEY_NS: Final = 3_600_000_000_000
 _PUBLIC_KINDS: Final = ("depth", "bookTicker", "rpiDepth")
 
 
-def route_of(stream: str) -> str:
-    """Return the route on which a market stream is sent."""
+def routes_of(stream: str) -> tuple[str, ...]:
+    """Return the routes on which a market stream is sent. Single trades are not documented: both routes have them."""
     kind = stream.partition("@")[2] if not stream.startswith("!") else stream[1:]
-    return PUBLIC if kind.startswith(_PUBLIC_KINDS) else MARKET
+    if kind == "trade":
+        return PUBLIC, MARKET
+    return (PUBLIC,) if kind.startswith(_PUBLIC_KINDS) else (MARKET,)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +62,7 @@ def open_routed(conn_id: int, target: str) -> RoutedConnection | None:
 
 def follow_route(connection: RoutedConnection) -> None:
     """Subscribe a connection to those of its requested streams that its route carries."""
-    connection.streams = {name: None for name in connection.asked if route_of(name) == connection.route}
+    connection.streams = {name: None for name in connection.asked if connection.route in routes_of(name)}
 
 
 def control(connection: RoutedConnection, frame: bytes) -> bytes:

@@ -70,12 +70,35 @@ class ContractOrders(Exchange):
         self._count_ids(new.client_order_id)
         market = self.market(new.symbol)
         matches = self.plan(account, new)
+        self._make_room(account, new, now_ns)
         order = self._admit(account, new, now_ns)
         self._admitted(order, now_ns)
         self._report(Execution.NEW, order, now_ns)
         self._match(market, order, matches, now_ns)
         self._run_releases(now_ns)
         return order
+
+    def _make_room(self, account: str, new: SimNewOrder, now_ns: int) -> None:
+        """End resting orders that only reduce, oldest first, where a market order of that kind needs their quantity.
+
+        As in a real account's session: their EXPIRED comes before the NEW of the market order.
+        """
+        room = self._reducible(account, new.symbol, _terms(new), new.side)
+        if room is None or new.terms.price is not None:
+            return
+        others = [
+            order
+            for order in self.open_orders(account, new.symbol)
+            if order.side is new.side
+            and _side_of(order) is _terms(new).position_side
+            and self._reducible(account, order.symbol, _terms(order), order.side) is not None
+        ]
+        excess = sum(order.leaves for order in others) + min(new.quantity, room) - room
+        for order in others:
+            if excess <= 0:
+                return
+            excess -= order.leaves
+            self._expire(order, REDUCED_AWAY, now_ns)
 
     def _admitted(self, order: SimOrder, now_ns: int) -> None:
         """Do what follows from an order's acceptance, before its report."""
@@ -168,9 +191,9 @@ class ContractOrders(Exchange):
         asset = rules.settles_in
         before = owner.position(order.symbol, side.position_side).quantity
         settled = owner.settle(order.symbol, side.position_side, quantity * order.side.sign, price, now_ns)
-        if owner.is_isolated(order.symbol):
-            owner.move_isolated(settled, before, price, asset)
         fee = 0 if side.is_forced else product(product(price, quantity), owner.rate(maker=maker))
+        if owner.is_isolated(order.symbol):
+            owner.move_isolated(settled, before, price, asset, fee)
         trade = self._trade_id_next - 1
         if settled.realised:
             self._earn(
@@ -274,7 +297,11 @@ class ContractOrders(Exchange):
         """Report nothing: each fill has reported its wallet."""
 
 
-def _terms(new: SimNewOrder) -> ContractTerms:
+def _side_of(order: SimOrder) -> PositionSide:
+    return _terms(order).position_side
+
+
+def _terms(new: SimNewOrder | SimOrder) -> ContractTerms:
     assert new.contract is not None, "an order of a contract has its terms"
     return new.contract
 

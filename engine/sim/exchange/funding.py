@@ -50,6 +50,8 @@ class ContractFunding(ContractOrders):
         super().__init__(rules, accounts)
         self.mark_prints: dict[str, MarkPrint] = {}
         self.fundings: list[FundingRate] = []
+        for owner in accounts.values():
+            owner.changed_ns = start_ns  # a wallet that never changed has no time, and clients take it for none
         self._computed = computed_marks
         self._mark_due_ns = (start_ns // MARK_NS + 1) * MARK_NS if computed_marks else FOREVER_NS
 

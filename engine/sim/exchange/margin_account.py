@@ -138,19 +138,24 @@ class MarginAccount(Funds):
             position.paid = 0
         return Settled(realised, opened, closed, position)
 
-    def move_isolated(self, settled: Settled, before: int, price: int, asset: str) -> None:
-        """Free the margin of the part that a fill closed, and lock that of the part that it opened."""
+    def move_isolated(self, settled: Settled, before: int, price: int, asset: str, fee: int) -> None:
+        """Free the margin of the part that a fill closed, and lock that of the part that it opened.
+
+        The fee of the opened part comes out of the locked margin; the caller takes the whole fee
+        out of the cross wallet.
+        """
         position = settled.position
         if settled.closed:
-            freed = position.isolated_wallet if settled.closed == abs(before) else (
-                position.isolated_wallet * settled.closed // abs(before)
-            )  # fmt: skip
+            whole = settled.closed == abs(before)
+            share = position.isolated_wallet * settled.closed // abs(before)
+            freed = position.isolated_wallet if whole else share
             position.isolated_wallet -= freed
             self.book(asset, freed)
         if settled.opened:
             margin = -(-product(price, settled.opened) // self.leverage(position.symbol))
-            position.isolated_wallet += margin
-            self.book(asset, -margin)
+            paid = fee * settled.opened // (settled.opened + settled.closed)
+            position.isolated_wallet += margin - paid
+            self.book(asset, paid - margin)
 
     # ---- wallets
 

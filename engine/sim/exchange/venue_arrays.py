@@ -77,3 +77,5 @@ O_FIELDS: Final = 6
 ONE: Final = 100_000_000
 HIGHEST: Final = 2**62  # above any price
 LARGEST: Final = 2**63 - 1  # no size is larger; sums stay at it rather than wrap
+PRICE_MAX: Final = HIGHEST // ONE  # what the simulated venue counts exactly, as whole numbers
+SIZE_MAX: Final = LARGEST // ONE

@@ -91,7 +91,7 @@ def _refusal(scan: SymbolScan) -> str:
 
 
 def _as_seen(instrument: Instrument, scan: SymbolScan) -> Instrument:
-    """Return the instrument with scales at which every message is exact, and the stream whose trades count."""
+    """Return the instrument with scales at which every message is exact, and the streams of its trades and quotes."""
     # the stream of single trades has at least as many messages, unless a part of it was not captured
     twice = scan.trades > 0 and scan.aggregates > 0
     return msgspec.structs.replace(
@@ -99,6 +99,7 @@ def _as_seen(instrument: Instrument, scan: SymbolScan) -> Instrument:
         price_scale=fitting_scale(instrument.price_scale, scan.prices.places, scan.prices.largest),
         size_scale=fitting_scale(instrument.size_scale, scan.sizes.places, scan.sizes.largest),
         trade_stream=(SINGLE if scan.trades >= scan.aggregates else AGGREGATE) if twice else "",
+        quotes_from_book=scan.has_books and not scan.has_quotes,
     )
 
 

@@ -93,6 +93,7 @@ class SymbolScan:
         self.trades = 0  # messages of the stream `trade`
         self.aggregates = 0  # messages of the stream `aggTrade`
         self.has_books = False
+        self.has_quotes = False
         self.is_future = False  # by a field that only futures have
         self.is_spot = False  # by the lack of such a field
         self.lacks_flag = False  # a trade without the flag of Spot's trades
@@ -106,6 +107,7 @@ class SymbolScan:
         self.trades += other.trades
         self.aggregates += other.aggregates
         self.has_books |= other.has_books
+        self.has_quotes |= other.has_quotes
 
     def add(self, message: _Message) -> None:
         """Add a stream message."""
@@ -120,6 +122,7 @@ class SymbolScan:
             if isinstance(message.a, list):
                 _add_levels(self.prices, self.sizes, message.a)
         elif message.B and isinstance(message.a, str):  # a best bid and ask
+            self.has_quotes = True
             self.is_future |= message.e in FUTURES_ALONE
             self.is_spot |= not message.e
             self.prices.add(message.b)

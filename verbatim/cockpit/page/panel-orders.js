@@ -61,7 +61,7 @@ export function Orders() {
       sort: (row) => (row.end_time || now) - row.time,
       right: true,
     },
-    { name: "ended as", text: (row) => words(row.status) },
+    { name: "ended as", text: (row) => (isLive(row.status) ? "" : words(row.status)) },
     { name: "reason", text: (row) => row.reason, tone: () => "dim reason", title: (row) => row.reason },
     {
       name: "id",

@@ -85,6 +85,7 @@ export function Rail() {
         `${name} ${(data.marks[name] || []).reduce((sum, [, count]) => sum + count, 0)}`,
         width - AXIS + 6,
         y + row / 2 - 0.5,
+        AXIS - 8, // a long count is drawn narrower
       );
     });
   };

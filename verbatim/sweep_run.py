@@ -1,0 +1,301 @@
+"""Runs a sweep: backtests of the variants in processes or on Dask, kept rows, and the guards on the result."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from analysis.session_tables import SessionPlace
+from analysis.sweep_report import SweepReport, WinnerReport
+from engine.session_record import StrategySettings
+from journal.archive_cache import archived_sessions, session_name
+from journal.record import canonical
+from journal.session_names import is_address
+from replay.study import bayesian_search
+from replay.study.overfitting import deflated_sharpe, overfitting_probability
+from replay.study.regress import Job
+from replay.study.return_figures import SECOND_NS
+from replay.study.sweep import (
+    STEP_NS,
+    SweepJob,
+    SweepRow,
+    SweepSource,
+    decode_session,
+    local_job,
+    run_sweep_job,
+    sweep_jobs,
+)
+from replay.study.sweep_space import Axis, SweepError, Variant, draw, grid
+from replay.study.sweep_store import SweepStore
+from replay.study.sweep_table import (
+    Objective,
+    SweepTable,
+    neighbourhood,
+    sensitivity_maps,
+    sweep_table,
+)
+from replay.study.versions import Version, VersionRequest
+from replay.study.walk_forward import WalkForward, WindowKind, walk_forward
+from replay.study.winner_checks import ModelDraws, check_lookahead, check_recursion, drawn_models, resample_returns
+from replay.study.workers import run_jobs
+from verbatim.warmup import compile_if_new
+
+SEARCHES = ("grid", "random", "bayes")
+OnProgress = Callable[[int, int], None]
+
+
+class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides what a sweep computes. A folder of results belongs to one plan."""
+
+    sources: tuple[SweepSource, ...]
+    strategy: StrategySettings | None
+    axes: tuple[Axis, ...]
+    search: str = "grid"
+    trials: int = 100
+    seed: int = 1
+    objective: Objective = Objective.SHARPE
+    settings: dict[str, str] = {}
+    model: dict[str, str] = {}
+    balances: dict[str, str] = {}
+    step_ns: int = STEP_NS
+
+
+class SweepChecks(msgspec.Struct, frozen=True, kw_only=True):
+    """The guards to run."""
+
+    walk_forward: WindowKind | None = WindowKind.ANCHORED
+    folds: int = 4
+    blocks: int = 16  # of the probability of overfitting
+    model_draws: int = 16  # backtests of the winner under drawn models of the venue, on every session
+    checks_winner: bool = True  # lookahead and recursion
+
+
+def sweep_sources(find: Callable[[Any], Iterable[SessionPlace]], sessions: Any) -> tuple[SweepSource, ...]:
+    """Return the sessions of a sweep. Those of an archive stay there: each worker fetches what it needs.
+
+    Args:
+        find: Finds sessions of this machine (verbatim/session_opening.py).
+        sessions: A name, an open session, or several of them.
+
+    Raises:
+        JournalError: A session cannot be found or read.
+    """
+    several = isinstance(sessions, Iterable) and not isinstance(sessions, str | os.PathLike)
+    found: list[SweepSource] = []
+    for each in sessions if several else [sessions]:
+        if isinstance(each, str) and is_address(each):
+            found += [SweepSource(session_name(address), address=address) for address in archived_sessions(each)]
+        else:
+            found += [
+                SweepSource(place.folder.name, place.folder.absolute(), trust_key=place.trust_key)
+                for place in find(each)
+            ]
+    names = [source.name for source in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise SweepError(f"two sessions have the name {twice}. What to do: name each session once.")
+    return tuple(sorted(found, key=lambda source: source.name))  # ids begin with the time
+
+
+def run_sweep(
+    plan: SweepPlan,
+    checks: SweepChecks,
+    *,
+    into: Path | None = None,
+    on: str = "",
+    workers: int = 0,
+    fresh: bool = False,
+    trust_code: bool = False,
+    on_progress: OnProgress | None = None,
+) -> SweepReport:
+    """Run a sweep and its guards. Args and errors as of `verbatim.sweep`."""
+    if plan.search not in SEARCHES:
+        raise SweepError(f"{plan.search!r} is no search. What to do: choose one of {', '.join(SEARCHES)}.")
+    if plan.step_ns < SECOND_NS:
+        raise SweepError("the step between two returns is at least a second.")
+    compile_if_new()
+    run = _SweepRun(plan, into, on=on, workers=workers, trust_code=trust_code, fresh=fresh)
+    began, used = time.monotonic(), _cpu_seconds()
+    variants = run.search(on_progress)
+    seconds, cpu = time.monotonic() - began, _cpu_seconds() - used
+    table = sweep_table(variants, [source.name for source in plan.sources], run.rows, plan.objective)
+    results = None if run.store is None else run.store.finish(table.rows, variants)
+    numbers, matrix, _ = table.matrix()
+    best = table.winner
+    sharpes = [each.sharpe or 0.0 for each in table.results if not each.errors]
+    return SweepReport(
+        table=table,
+        search=plan.search,
+        seed=plan.seed,
+        step_ns=plan.step_ns,
+        numbers=tuple(numbers),
+        overfitting=overfitting_probability(matrix, checks.blocks),
+        deflated=None if best is None else deflated_sharpe(table.returns(best.number), sharpes),
+        walk=_walk(plan, checks, table),
+        maps=tuple(sensitivity_maps(table)),
+        neighbourhood=neighbourhood(table),
+        winner=None if best is None else run.check_winner(best.number, table, checks),
+        seconds=seconds,
+        cpu_seconds=cpu,
+        kept=run.kept,
+        results=results,
+    )
+
+
+def _walk(plan: SweepPlan, checks: SweepChecks, table: SweepTable) -> WalkForward | None:
+    if checks.walk_forward is None:
+        return None
+    if plan.search == "bayes":
+        return WalkForward(checks.walk_forward, lack="a Bayesian search has seen the tests: choose grid or random")
+    _, matrix, edges = table.matrix()
+    return walk_forward(matrix, kind=checks.walk_forward, folds=checks.folds, edges=edges)
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of this process and of its workers that ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
+
+
+class _SweepRun:
+    """The backtests of one sweep."""
+
+    def __init__(
+        self, plan: SweepPlan, into: Path | None, *, on: str, workers: int, trust_code: bool, fresh: bool
+    ) -> None:
+        self._plan, self._on, self._workers = plan, on, workers
+        self._base = Version("", plan.strategy, plan.settings)
+        self._request = VersionRequest(
+            strategy_name="" if plan.strategy is None else plan.strategy.name,
+            model_settings=plan.model,
+            balances=plan.balances,
+            modelled=True,
+            alone=plan.strategy is not None,
+            trust_code=trust_code,
+        )
+        self.store = None if into is None else SweepStore(into)
+        if self.store is not None:
+            self.store.check_plan(_comparable(plan), fresh=fresh)
+        self._known = {} if self.store is None else self.store.load()
+        self.kept = 0  # rows that were not computed again
+        self.rows: list[SweepRow] = []
+        self._winner_jobs: dict[int, list[SweepJob]] = {}
+
+    def search(self, on_progress: OnProgress | None) -> list[Variant]:
+        """Run all variants and return them by number."""
+        plan = self._plan
+        if plan.search == "bayes":
+            return self._search_bayes(on_progress)
+        variants = grid(plan.axes) if plan.search == "grid" else draw(plan.axes, plan.trials, plan.seed)
+        self._run(list(enumerate(variants)), on_progress)
+        return variants
+
+    def _search_bayes(self, on_progress: OnProgress | None) -> list[Variant]:
+        plan, found = self._plan, list[Variant]()
+        total = plan.trials * len(plan.sources)
+
+        def run_batch(batch: list[Variant]) -> list[float | None]:
+            first = len(found)
+            done = first * len(plan.sources)
+            report = None if on_progress is None else lambda count, _all: on_progress(done + count, total)
+            rows = self._run(list(enumerate(batch, first)), report)
+            table = sweep_table([*found, *batch], [source.name for source in plan.sources], rows, plan.objective)
+            found.extend(batch)
+            return [result.score for result in table.results]
+
+        for _ in bayesian_search.search(plan.axes, plan.trials, plan.seed, run_batch):
+            pass
+        return found
+
+    def _run(self, variants: list[tuple[int, Variant]], on_progress: OnProgress | None) -> list[SweepRow]:
+        """Run variants on all sessions, session by session, and return their rows."""
+        jobs = [
+            job
+            for source in self._plan.sources
+            for job in sweep_jobs(source, variants, self._base, self._request, self._plan.step_ns)
+        ]
+        for job in jobs:
+            self._winner_jobs.setdefault(job.variant, []).append(job)
+        rows, waiting = [], []
+        for job in jobs:
+            if (known := self._known.get(job.key)) is not None:
+                rows.append(msgspec.structs.replace(known, variant=job.variant, session=job.session))
+            else:
+                waiting.append(job)
+        self.kept += len(rows)
+        done, total = len(rows), len(jobs)
+        report = None if on_progress is None else lambda count, _all: on_progress(done + count, total)
+        rows += self._compute(waiting, report)
+        self.rows += rows
+        return rows
+
+    def _compute(self, jobs: list[SweepJob], on_progress: OnProgress | None) -> list[SweepRow]:
+        if not jobs:
+            return []
+        if not self._on:  # each market is decoded once, before several processes need it
+            firsts = list({job.session: job for job in reversed(jobs) if job.work is not None}.values())
+            run_jobs(decode_session, firsts, workers=self._workers)
+        store = self.store
+        keep = None if store is None else lambda _place, row: store.add(row)
+        try:
+            return run_jobs(
+                run_sweep_job, jobs, on=self._on, workers=self._workers, on_job_done=on_progress, on_result=keep
+            )
+        finally:
+            if store is not None:
+                store.flush()
+
+    def check_winner(self, number: int, table: SweepTable, checks: SweepChecks) -> WinnerReport:
+        """Run the checks of the best variant."""
+        jobs = [job for job in self._winner_jobs[number] if job.work is not None]
+        longest = max(jobs, key=lambda job: len(table.row(number, job.session).returns))
+        assert longest.work is not None, "filtered"
+        local = local_job(longest.work) if checks.checks_winner else None
+        return WinnerReport(
+            number=number,
+            resampled=resample_returns(table.returns(number), self._plan.seed),
+            draws=self._draw_models(number, jobs, table, checks.model_draws),
+            checked_session=longest.session,
+            lookahead=None if local is None else check_lookahead(local),
+            recursion=None if local is None or local.body is None else tuple(check_recursion(local.folder, local.body)),
+        )
+
+    def _draw_models(self, number: int, jobs: list[SweepJob], table: SweepTable, count: int) -> ModelDraws | None:
+        """Backtest the winner again on each session, under drawn models of the venue."""
+        if not count:
+            return None
+        local = {job.session: local_job(job.work) for job in jobs if job.work is not None}
+        drawn: list[SweepJob] = []
+        names: list[dict[str, str]] = []
+        for job in jobs:
+            own: Job = local[job.session]
+            models = drawn_models(own.model, count, self._plan.seed)
+            names = [settings for _, settings in models]
+            drawn += [
+                SweepJob(
+                    place, job.session, f"{job.key}-{place}", msgspec.structs.replace(own, model=model), job.step_ns
+                )
+                for place, (model, _) in enumerate(models)
+            ]
+        rows = run_jobs(run_sweep_job, drawn, on=self._on, workers=self._workers)
+        variants = [Variant(settings) for settings in names]
+        scores = sweep_table(variants, table.sessions, rows, self._plan.objective).results
+        recorded = next(result.score for result in table.results if result.number == number)
+        return ModelDraws(tuple(names), tuple(result.score for result in scores), recorded)
+
+
+def _comparable(plan: SweepPlan) -> dict[str, Any]:
+    """Return the part of a plan that decides its rows, as JSON values. Places and the objective may differ."""
+    left_out = ("sources", "objective")
+    fields = {name: getattr(plan, name) for name in plan.__struct_fields__ if name not in left_out}
+    names = [source.name for source in plan.sources]
+    found: dict[str, Any] = msgspec.json.decode(canonical({**msgspec.to_builtins(fields), "sessions": names}))
+    return found
+
+
+def plan_digest(plan: SweepPlan) -> str:
+    """Return a hash of the part of a plan that decides its rows."""
+    return hashlib.sha256(canonical(_comparable(plan)).encode()).hexdigest()
