@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from engine.session_record import SAFEGUARDS, SECOND_NS
 from engine.venues.binance_spot_polled import BinanceSpotPolled
 from journal.record import Kind
 from verbatim.cli import main
+from verbatim.config import on_paper, read_config, read_key, session_config
+from verbatim.config_sections import ConfigError
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 POLLED = "engine.venues.binance_spot_polled:BinanceSpotPolled"
@@ -212,3 +215,35 @@ def test_any_bytes_are_an_event_or_rows(stream: str, payload: bytes) -> None:
     decoded = venue.decode_poll(payload, PolledStream(BTC, stream, SECOND_NS), 1, 2)
     assert isinstance(decoded, tuple)
     assert isinstance(venue.decode_poll(payload, PolledStream("binance_spot:NONE", stream, 1), 1, 2), tuple)
+
+
+def test_a_polled_venue_needs_no_address_of_a_stream_and_has_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "polled.toml"
+    path.write_text(
+        f"""instruments = ["BTCUSDT"]
+[venue]
+name = "{POLLED}"
+network = "local"
+[session]
+journals = "journals"
+[strategy.turns]
+file = "turns.py:Turns"
+[risk]
+order_notional_max = 100
+position_max = 1
+daily_loss_max = 100
+[safeguards]
+poll_every_s = 2
+account_poll_every_s = 3
+"""
+    )
+    (tmp_path / "turns.py").write_text(TURNS)
+    read = read_config(path, {})
+    key = read_key(read, {"VERBATIM_API_KEY": "key", "VERBATIM_API_SECRET": "secret"})
+    session = session_config(read, key=key, base=tmp_path)
+    assert session.venue.rest == "http://127.0.0.1:9090"
+    assert (session.venue.stream, session.venue.private) == ("", "")
+    assert session.safeguards.poll_every_ns == 2 * SECOND_NS
+    assert session.safeguards.account_poll_every_ns == 3 * SECOND_NS
+    with pytest.raises(ConfigError, match="no model of"):
+        session_config(on_paper(read), key=None, base=tmp_path)

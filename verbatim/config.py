@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.requests import LinkRole
 from engine.session_record import (
     SAFETY,
     SECOND_NS,
@@ -236,7 +237,8 @@ def session_config(
         ConfigError: the configuration cannot trade.
         StrategyError: a strategy cannot be used.
     """
-    if not make_venue(venue_settings(config), ()).trades:
+    made = make_venue(venue_settings(config), ())
+    if not made.trades:
         raise ConfigError(
             f"venue.name: {config.venue.name} supports market data only. What to do: use `verbatim record`"
         )
@@ -246,7 +248,8 @@ def session_config(
         raise ConfigError(
             f"session.account: paper: no model of {config.venue.name}. What to do: use shadow, or a test network"
         )
-    if not venue.private and not is_paper:
+    is_polled = any(plan.polled and plan.role is LinkRole.PRIVATE for plan in made.links())
+    if not venue.private and not is_paper and not is_polled:
         raise ConfigError("venue.private: a session that trades needs the address of the account's stream")
     chosen = replace(
         recording_config(config, base=base),
@@ -405,12 +408,13 @@ def venue_settings(config: Config, *, with_account: bool = False) -> VenueSettin
         name=given.name, recv_window_ms=min(given.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX)
     )
     try:
-        endpoints = make_venue(settings, ()).endpoints
+        venue = make_venue(settings, ())
     except UnknownVenueError as error:
         raise ConfigError(f"venue.name: {error}") from None
-    known = Endpoints() if given.network is None else endpoints.get(given.network, Endpoints())
+    known = Endpoints() if given.network is None else venue.endpoints.get(given.network, Endpoints())
+    is_polled = any(plan.polled and plan.role is LinkRole.MARKET for plan in venue.links())
     addresses = {name: getattr(given, name) or getattr(known, name) for name in ("rest", "stream", "private")}
-    for name in ("rest", "stream"):
+    for name in ("rest",) if is_polled else ("rest", "stream"):
         if not addresses[name]:
             raise ConfigError(
                 f"venue.network: {given.name} has no known {name} address of its network {given.network}. What to do: "

@@ -21,7 +21,7 @@ from engine.venues.binance_common.market import Id, Time, nanoseconds
 from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_spot import PREFIX, BinanceSpot, venue_limits
 from engine.venues.row_builders import Level, RowOrigin, book_rows, quote_rows, trade_rows
-from engine.venues.venue import CapturedMarket, CaptureMessages, Poll
+from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, Poll
 
 LEVELS = 100  # of a book, a side: the deepest that weighs least
 TRADES = 1_000  # of a page: the most
@@ -92,6 +92,11 @@ _READERS: Mapping[str, Callable[[bytes, RowOrigin], Rows]] = {"quote": _quote, "
 class BinanceSpotPolled(BinanceSpot):
     """An engine.venues.venue.Venue and PollsMarket."""
 
+    endpoints: ClassVar[Mapping[Network, Endpoints]] = {
+        network: Endpoints(rest=each.rest, public_rest=each.public_rest)
+        for network, each in BinanceSpot.endpoints.items()
+    }
+    sim_protocol: ClassVar[str] = ""  # a model follows streams: no paper account and no resimulation
     _depth: ClassVar[DepthSnapshots] = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
 
     def links(self) -> tuple[LinkPlan, ...]:
