@@ -41,6 +41,7 @@ table { border-collapse: collapse; width: 100%; font-size: .86rem; }
 th, td { padding: 3px 8px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--dim); font-weight: 500; position: sticky; top: 0; background: var(--panel); }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
+th.text { text-align: left; }
 td.text { text-align: left; white-space: normal; color: var(--dim); overflow-wrap: anywhere; min-width: 9rem; }
 td.name { white-space: normal; } small { display: block; color: var(--dim); overflow-wrap: anywhere; }
 .tall { max-height: 460px; overflow: auto; }
@@ -83,7 +84,10 @@ def table(
     tall: bool = False,
 ) -> str:
     """Return a table of foreign texts. `texts` are the columns of prose; others are numbers, except the first."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    head = "".join(
+        f'<th class="text">{escape(name)}</th>' if place in texts else f"<th>{escape(name)}</th>"
+        for place, name in enumerate(heads)
+    )
     body = "".join(
         "<tr>"
         + "".join(

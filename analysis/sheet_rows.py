@@ -195,8 +195,8 @@ def percent(value: float | None, *, sign: bool = False) -> str:
     """Format a share as per cent."""
     if value is None:
         return NONE
-    places = 4 if value and abs(value) < 1e-3 else 2
-    return f"{value * 100:{'+' if sign else ''}.{places}f} %"
+    form = ".2g" if value and abs(value) < 1e-3 else ".2f"
+    return f"{value * 100:{'+' if sign else ''}{form}} %"
 
 
 def by_asset(amounts: Mapping[str, Decimal]) -> str:

@@ -148,8 +148,9 @@ def bar_chart(bars: Sequence[tuple[str, float, str]], *, label: str, height: int
 def heat_map(
     rows: Sequence[str], columns: Sequence[str], values: dict[tuple[int, int], float], *, label: str, unit: str = ""
 ) -> str:
-    """Return a map of cells (row, column) -> value, coloured from 0: green above, red below. No cell, no value."""
-    most = max((abs(value) for value in values.values()), default=0.0) or 1.0
+    """Return a map of cells (row, column) -> value: the higher, the stronger the colour. No cell, no value."""
+    low, high = min(values.values(), default=0.0), max(values.values(), default=0.0)
+    span = (high - low) or 1.0
     cell, gutter = 26, 14
     width = (100 - gutter) / max(1, len(columns))
     parts = []
@@ -158,11 +159,11 @@ def heat_map(
         title = escape(f"{rows[row]}, {columns[column]}: {value:.6g} {unit}")
         parts.append(
             f'<rect x="{x:.2f}%" y="{y}" width="{width:.2f}%" height="{cell}" '
-            f'fill="var(--{"good" if value >= 0 else "bad"})" fill-opacity="{0.08 + 0.8 * abs(value) / most:.3f}" '
+            f'fill="var(--accent)" fill-opacity="{0.06 + 0.54 * (value - low) / span:.3f}" '
             f'stroke="var(--panel)"><title>{title}</title></rect>'
         )
         if len(columns) <= 12:
-            parts.append(_text(x + width / 2, y + 17, "middle", f"{value:.3g}", "cell"))
+            parts.append(_text(x + width / 2, y + 17, "middle", f"{value:.2g}", "cell"))
     parts += [_text(gutter - 1, cell * place + 17, "end", name) for place, name in enumerate(rows)]
     every = -(-len(columns) // 12)
     parts += [

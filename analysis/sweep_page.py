@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from analysis.html_page import figure, figure_table, html_page, section, table, tiles
 from analysis.sheet_rows import percent
 from analysis.svg_charts import ChartLine, bar_chart, escape, heat_map, line_chart
-from analysis.sweep_report import SweepReport, guard_rows, score_text, variant_cells
+from analysis.sweep_rows import counted, guard_rows, score_text, variant_cells
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep_table import SensitivityMap
 from replay.study.walk_forward import WalkForward
+
+if TYPE_CHECKING:
+    from analysis.sweep_report import SweepReport
 
 VARIANTS_SHOWN = 300
 CURVES_SHOWN = 5
@@ -18,13 +22,13 @@ LOGIT_LIMIT = 6.0
 COLOURS = ("accent", "sell", "good", "warn", "dim")
 
 
-def sweep_page(report: SweepReport) -> str:
+def sweep_page(report: "SweepReport") -> str:
     """Return the page of a sweep."""
     found = report.table
     best = found.winner
     names = ", ".join(found.sessions[:6]) + (" …" if len(found.sessions) > 6 else "")
     head = (
-        f"<h1>{len(found.results):,} variants on {len(found.sessions):,} sessions</h1>"
+        f"<h1>{counted(len(found.results), 'variant')} on {counted(len(found.sessions), 'session')}</h1>"
         f'<p class="note">{escape(report.search)} search, best {escape(found.objective)}; {escape(names)}</p>'
     )
     if best is not None:
@@ -37,14 +41,14 @@ def sweep_page(report: SweepReport) -> str:
     return html_page(f"Sweep of {len(found.results)} variants", "".join(parts))
 
 
-def _tiles(report: SweepReport) -> list[tuple[str, str, str]]:
+def _tiles(report: "SweepReport") -> list[tuple[str, str, str]]:
     best, chance, walk = report.table.winner, report.overfitting, report.walk
     deflated = None if report.deflated is None else report.deflated.deflated
     found = [
         (
             "deflated Sharpe",
             percent(deflated),
-            "0.95 and more is a finding" if deflated is not None else "too few returns",
+            "95 % and more is a finding" if deflated is not None else "too few returns",
         ),
         ("probability of overfitting", percent(chance.probability), chance.lack or "by CSCV; 50 % is a coin"),
     ]
@@ -59,7 +63,7 @@ def _tiles(report: SweepReport) -> list[tuple[str, str, str]]:
     return found
 
 
-def _curves(report: SweepReport) -> str:
+def _curves(report: "SweepReport") -> str:
     """Return the compounded returns of the best variants, one session after the other."""
     lines = []
     for colour, result in zip(COLOURS, report.table.ranked[:CURVES_SHOWN], strict=False):
@@ -95,10 +99,10 @@ def _map(found: SensitivityMap) -> str:
     }
     title = f"{found.rows_name} (down) and {found.columns_name} (across)"
     chart = heat_map(found.rows, found.columns, cells, label=title)
-    return figure(title, chart, "mean score of the variants in a cell")
+    return figure(title, chart, "mean score of the variants in a cell; the stronger, the better")
 
 
-def _logits(report: SweepReport) -> str:
+def _logits(report: "SweepReport") -> str:
     logits = report.overfitting.logits
     if not logits:
         return ""
@@ -115,7 +119,7 @@ def _logits(report: SweepReport) -> str:
     return figure("Rank in the other half", chart, "logit; below 0 the chosen variant was worse than the median")
 
 
-def _walk(walk: WalkForward, report: SweepReport) -> str:
+def _walk(walk: WalkForward, report: "SweepReport") -> str:
     if not walk.windows:
         return section("Walk-forward", f'<p class="note">{escape(walk.lack)}</p>')
     labels = {result.number: result.variant.label for result in report.table.results}
@@ -133,7 +137,7 @@ def _walk(walk: WalkForward, report: SweepReport) -> str:
     return section(f"Walk-forward, {walk.kind}", table(heads, rows, texts=(1,), label="walk-forward"))
 
 
-def _draws(report: SweepReport) -> str:
+def _draws(report: "SweepReport") -> str:
     draws = None if report.winner is None else report.winner.draws
     if draws is None or not draws.scores:
         return ""
@@ -150,7 +154,7 @@ def _draws(report: SweepReport) -> str:
     return figure("Drawn venue models", bar_chart(bars, label="drawn models"), note)
 
 
-def _variants(report: SweepReport) -> str:
+def _variants(report: "SweepReport") -> str:
     ranked = report.table.ranked
     heads = ("", "variant", "score", "P&L", "return", "drawdown", "fills", "hit rate")
     rows = [variant_cells(place, result) for place, result in enumerate(ranked[:VARIANTS_SHOWN], 1)]
@@ -158,7 +162,7 @@ def _variants(report: SweepReport) -> str:
     return section(f"Variants{few}", table(heads, rows, texts=(1,), label="variants", tall=True), full=True)
 
 
-def _failed(report: SweepReport) -> str:
+def _failed(report: "SweepReport") -> str:
     failed: Sequence[tuple[str, str]] = [
         (result.variant.label, result.errors[0]) for result in report.table.results if result.errors
     ][:VARIANTS_SHOWN]

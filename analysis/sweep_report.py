@@ -6,19 +6,18 @@ from typing import Any
 
 import msgspec
 
-from analysis.sheet_rows import FigureRow, money, percent
+from analysis.sweep_page import sweep_page
+from analysis.sweep_rows import counted, guard_rows, variant_lines
 from journal.printable import printable
 from journal.private_files import write_bytes
 from replay.study.lookahead import LookaheadResult
 from replay.study.overfitting import DeflatedSharpe, OverfittingProbability
 from replay.study.pnl import plain_values
-from replay.study.return_figures import SECOND_NS
-from replay.study.sweep_table import Neighbourhood, SensitivityMap, SweepTable, VariantResult
+from replay.study.sweep_table import Neighbourhood, SensitivityMap, SweepTable
 from replay.study.walk_forward import WalkForward
 from replay.study.winner_checks import ModelDraws, RecursiveIndicator, Resampled
 
 SHOWN = 10  # variants in the text
-NONE = "-"
 
 
 class WinnerReport(msgspec.Struct, frozen=True):
@@ -53,12 +52,13 @@ class SweepReport(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         table = self.table
-        head = f"sweep: {len(table.results):,} variants by {self.search}, {len(table.sessions):,} sessions"
+        variants, sessions = counted(len(table.results), "variant"), counted(len(table.sessions), "session")
+        head = f"sweep: {variants} by {self.search}, {sessions}"
         kept = f", {self.kept:,} rows kept from before" if self.kept else ""
         lines = [f"{head}, best {table.objective}{kept}", ""]
         lines += variant_lines(table.ranked[:SHOWN])
         failed = [result for result in table.results if result.errors]
-        lines += [f"{len(failed):,} variants could not be run everywhere:"] if failed else []
+        lines += [f"{counted(len(failed), 'variant')} could not be run everywhere:"] if failed else []
         lines += [f"  {printable(each.variant.label)}: {printable(each.errors[0])}" for each in failed[:SHOWN]]
         rows = guard_rows(self)
         names = max((len(row.name) for row in rows), default=0)
@@ -72,8 +72,6 @@ class SweepReport(msgspec.Struct, frozen=True):
 
     def html(self) -> str:
         """Return the page: one file without scripts and loads."""
-        from analysis.sweep_page import sweep_page
-
         return sweep_page(self)
 
     def write(self, path: str | os.PathLike[str]) -> int:
@@ -98,115 +96,3 @@ class SweepReport(msgspec.Struct, frozen=True):
             "variants": variants,
             "results": None if self.results is None else str(self.results),
         }
-
-
-def variant_lines(results: list[VariantResult]) -> list[str]:
-    """Return the best variants as a table."""
-    heads = ("", "variant", "score", "P&L", "return", "drawdown", "fills", "hit rate")
-    rows = [heads, *(variant_cells(place, result) for place, result in enumerate(results, 1))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    return [
-        "  ".join(
-            cell.ljust(width) if column == 1 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-
-
-def variant_cells(place: int, result: VariantResult) -> tuple[str, ...]:
-    """Return the cells of a variant: place, values, score, P&L, return, drawdown, fills, hit rate."""
-    return (
-        str(place),
-        printable(result.variant.label),
-        score_text(result.score),
-        ", ".join(f"{money(amount, sign=True)} {currency}" for currency, amount in sorted(result.pnl.items())) or NONE,
-        percent(result.total_return, sign=True),
-        percent(result.drawdown_ratio),
-        f"{result.fills:,}",
-        percent(result.hit_ratio),
-    )
-
-
-def score_text(score: float | None) -> str:
-    """Format a score."""
-    return NONE if score is None else f"{score:.4f}"
-
-
-def guard_rows(report: SweepReport) -> list[FigureRow]:
-    """Return the guards as rows: name, value, and what it means."""
-    return [
-        *_chance_rows(report),
-        *([] if report.walk is None else [_walk_row(report.walk)]),
-        *_neighbour_rows(report),
-        *([] if report.winner is None else _winner_rows(report.winner)),
-    ]
-
-
-def _chance_rows(report: SweepReport) -> list[FigureRow]:
-    found, rows = report.deflated, []
-    if found is not None:
-        step = f"{report.step_ns / SECOND_NS:g} s"
-        note = found.lack or (
-            f"probability that its Sharpe is above 0, given {found.trials:,} trials; Sharpe of {step} "
-            f"{score_text(found.sharpe)}, by chance {score_text(found.expected_max)}"
-        )
-        rows.append(FigureRow("deflated Sharpe", _share(found.deflated), note))
-    chance = report.overfitting
-    note = chance.lack or (
-        f"how often the best of one half was below the median in the other; {chance.splits:,} splits of "
-        f"{chance.blocks} blocks, {_share(chance.loss_probability)} lost"
-    )
-    return [*rows, FigureRow("probability of overfitting", _share(chance.probability), note)]
-
-
-def _walk_row(walk: WalkForward) -> FigureRow:
-    efficiency = "" if walk.efficiency is None else f", {walk.efficiency:.0%} of the score in training"
-    note = walk.lack or f"Sharpe {score_text(walk.sharpe)} in {len(walk.windows)} tests{efficiency}"
-    return FigureRow(f"walk-forward, {walk.kind}", percent(walk.total_return, sign=True), note)
-
-
-def _neighbour_rows(report: SweepReport) -> list[FigureRow]:
-    near = report.neighbourhood
-    if near is None or near.mean is None:
-        return []
-    note = f"mean of the {near.neighbours} variants one value away; the winner has {score_text(near.score)}"
-    return [FigureRow("neighbours", score_text(near.mean), note)]
-
-
-def _winner_rows(winner: WinnerReport) -> list[FigureRow]:
-    rows, again = [], winner.resampled
-    if again.samples:
-        note = (
-            f"of {again.samples:,} resampled orders of its returns lost; "
-            f"return {percent(again.return_low, sign=True)} to {percent(again.return_high, sign=True)}, "
-            f"drawdown up to {percent(again.drawdown_high)} (5 to 95 %)"
-        )
-        rows.append(FigureRow("resampled returns", _share(again.loss_share), note))
-    if winner.draws is not None:
-        known = sorted(score for score in winner.draws.scores if score is not None)
-        spread = f"score {score_text(known[0])} to {score_text(known[-1])}" if known else "no score"
-        note = f"of {len(winner.draws.scores)} drawn latencies, queues and fills have a score below 0; {spread}"
-        rows.append(FigureRow("drawn venue models", _share(winner.draws.share_below), note))
-    if winner.lookahead is not None:
-        ahead = winner.lookahead
-        value = "found" if ahead.found else "none"
-        note = f"{ahead.decisions:,} decisions of {winner.checked_session}, cut at {len(ahead.cuts)} records"
-        rows.append(FigureRow("lookahead", value, note))
-    if winner.recursion is not None:
-        rows.append(_recursion_row(winner.recursion))
-    return rows
-
-
-def _recursion_row(found: tuple[RecursiveIndicator, ...]) -> FigureRow:
-    if not found:
-        return FigureRow("recursive indicators", "none", "the strategy declares no indicator")
-    depends = [each for each in found if each.is_recursive]
-    worst = max((each.difference for each in found if each.difference is not None), default=None)
-    note = f"{len(depends)} of {len(found)} values depend on where the data begin"
-    note += "" if worst is None else f", by at most {worst:.2g} of the value"
-    return FigureRow("recursive indicators", "found" if depends else "none", note)
-
-
-def _share(value: float | None) -> str:
-    return NONE if value is None else f"{value:.1%}"

@@ -42,7 +42,7 @@ from engine.live.logs import configure
 from engine.live.machine import software_versions
 from engine.live.previous_session import rebuilt_state
 from engine.live.session import LiveSession
-from engine.live.session_config import SessionConfig
+from engine.live.session_config import SessionConfig, with_venue
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
 from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
@@ -140,8 +140,7 @@ def impatient(wanted: SessionConfig) -> SessionConfig:
         request_timeout_ns=2 * SECOND_NS,
         order_query_interval_ns=SECOND_NS // 5,
     )
-    venue = msgspec.structs.replace(wanted.venue, recv_window_ms=500)
-    return dataclasses.replace(wanted, carry=True, engine=engine, venue=venue)
+    return with_venue(dataclasses.replace(wanted, carry=True, engine=engine), recv_window_ms=500)
 
 
 def fork_session(

@@ -16,6 +16,7 @@ class BlockCode(StrEnum):
     NO_QUOTE = "no_quote"
     STREAM_STALE = "stream_stale"  # about: the stream that stopped
     VENUE_LAGS = "venue_lags"  # about: the stream whose messages are old by the venue's own stamps
+    ACCOUNT = "account"  # about: the venue whose account does not run, in a session of several venues
 
 
 class BlockReason(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ class BlockReason(msgspec.Struct, frozen=True):
 
     code: BlockCode
     text: str
-    about: str = ""  # a stream, an asset or a strategy
+    about: str = ""  # a stream, an asset, a strategy or a venue
 
     def __str__(self) -> str:
         return self.text

@@ -137,6 +137,10 @@ class Instrument(msgspec.Struct, frozen=True):
         """All its names, as strategies, limits and commands may spell it: id, venue symbol, own symbol."""
         return (self.id, self.symbol, *((self.own_symbol,) if self.own_symbol else ()))
 
+    def is_same_market(self, other: "Instrument") -> bool:
+        """Return True for the same market, perhaps at another venue: the same assets and kind of contract."""
+        return (self.base, self.quote, self.contract) == (other.base, other.quote, other.contract)
+
 
 ONLY = "*"  # a strategy's name for the single instrument of its session
 
@@ -144,8 +148,11 @@ ONLY = "*"  # a strategy's name for the single instrument of its session
 def find_instrument(instruments: Mapping[str, Instrument], name: str) -> Instrument | None:
     """Return the instrument with this id, venue symbol or own symbol, or None.
 
-    `*` matches if the session has exactly one instrument.
+    `*` matches if the session has exactly one instrument. A symbol of several venues matches nothing: name its id.
     """
     if name == ONLY:
         return next(iter(instruments.values())) if len(instruments) == 1 else None
-    return instruments.get(name) or next((each for each in instruments.values() if name in each.names), None)
+    if name in instruments:
+        return instruments[name]
+    found = [each for each in instruments.values() if name in each.names]
+    return found[0] if found and len({each.venue for each in found}) == 1 else None

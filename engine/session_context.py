@@ -14,13 +14,14 @@ from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import TRADE, IndicatorSpec
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, Stream, TriggerSpec
-from engine.model import ONLY, Instrument, RateLimits
+from engine.model import ONLY, Instrument, RateLimits, find_instrument
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.budget_answers import has_budgets
 from engine.risk.context import BoundRule
 from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
-from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
+from engine.session_accounts import SessionAccounts
+from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
@@ -41,13 +42,8 @@ PROOF_SLACK_NS = SECOND_NS
 
 def _by_name(instruments: Mapping[str, Instrument]) -> dict[str, Instrument]:
     """Return all names of instruments as find_instrument knows them: id, symbols, or "*" for a single one."""
-    names = dict(instruments)
-    for instrument in instruments.values():
-        for name in instrument.names:
-            names.setdefault(name, instrument)
-        if len(instruments) == 1:
-            names[ONLY] = instrument
-    return names
+    names = {*instruments, *(name for each in instruments.values() for name in each.names), ONLY}
+    return {name: found for name in names if (found := find_instrument(instruments, name)) is not None}
 
 
 def _bars_order(bars: BarSpec) -> tuple[str, int]:
@@ -89,20 +85,23 @@ class SessionContext:
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}
         self.rate_limits: dict[str, RateLimits] = {}
+        venue_settings: dict[str, VenueSettings] = {}
         for settings in body.venues:
-            own = [instrument for instrument in body.instruments if instrument.venue == venue_class(settings).name]
-            venue = make_venue(settings, own)
-            self.venues[venue.name] = venue
-            self.rate_limits[venue.name] = settings.rate_limits
+            name = venue_class(settings).name
+            own = [instrument for instrument in body.instruments if instrument.venue == name]
+            first = self.indexes[own[0].id] if own else 0
+            assert own == list(body.instruments[first : first + len(own)]), f"{name}: its instruments are not together"
+            self.venues[name] = make_venue(settings, own, first=first)
+            self.rate_limits[name] = settings.rate_limits
+            venue_settings[name] = settings
         self.factories = {
             name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
         }
+        self.accounts = SessionAccounts(body, venue_settings, self.factories)
         self._venue_of_source: dict[str, Venue] = {}
         self.market_dialects = _MarketDialects(self)
         self._indexes_of_source: dict[str, list[int]] = {}
         self._link_of: dict[tuple[int, Stream], str] = {}
-        held = ((each.base, each.quote, each.margin or each.quote) for each in body.instruments)
-        self.assets = frozenset(asset for assets in held for asset in assets)
         self._declared = self._declared_indicators()
         self._indicators = self._market_indicators()
         self._bars = self._declared_bars()
@@ -153,6 +152,7 @@ class SessionContext:
             safety=body.safety,
             has_order_budgets=has_budgets(body.risk),
             rounds_every_ns=body.safeguards.account_poll_every_ns if self.polled.has_account else 0,
+            has_accounts=self.accounts.are_several,
             wanted_events={
                 name: frozenset(map(kind_of, each.cadences)) & ACCOUNT_KINDS for name, each in self.strategies.items()
             },
@@ -322,9 +322,9 @@ class SessionContext:
         return {key: left[spec].pop() if len(left[spec]) > 1 else left[spec][0] for key, spec in self._declared}
 
     def links(self, venue: str) -> tuple[LinkPlan, ...]:
-        """Return the links of this session to a venue: market links only if the session has no account."""
+        """Return the links of this session to a venue: market links only if it has no account there."""
         plans = self.venues[venue].links()
-        return plans if self.body.account else tuple(plan for plan in plans if plan.role is LinkRole.MARKET)
+        return plans if venue in self.accounts.known else tuple(plan for plan in plans if plan.role is LinkRole.MARKET)
 
     def indexes_of(self, source: str) -> list[int]:
         """Return the indexes of the instruments whose streams come over a market link."""

@@ -26,6 +26,7 @@ from engine.risk_settings import (
     Sharing,
 )
 from engine.upcast import SCHEMA, session_text
+from engine.venue_choices import AccountUse, VenueTrouble
 
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
@@ -40,17 +41,20 @@ class ClockSettings(msgspec.Struct, frozen=True):
 
 
 class VenueSettings(msgspec.Struct, frozen=True):
-    """A venue of the session: its dialect and addresses."""
+    """A venue of the session: its name, dialect, addresses and account."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"network"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"network", "kind", "account", "use"})
 
-    name: str = "binance_spot"  # a built-in dialect, or package.module:Class
+    name: str = "binance_spot"  # in sources and ids of instruments; without `kind` that of the dialect
     rest: str = ""  # base address; a template, never with a key
     stream: str = ""
     private: str = ""
     recv_window_ms: int = 5000
     rate_limits: RateLimits = RateLimits()  # as the venue stated them when the session began
     network: str = ""  # engine.venues.venue.Network; "": given by the addresses
+    kind: str = ""  # the dialect: a built-in one, or package.module:Class; "": `name` is the dialect
+    account: str = ""  # alias of the credentials, never the key; "": SessionBody.account
+    use: AccountUse = AccountUse.TRADES
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -176,7 +180,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
         "halt_on_rival", "late_after_ns", "late_over_ns", "late_waiting_max", "decision_warn_ns", "decision_stop_ns",
         "accounting", "order_rules", "plain_figures", "access_wait_ns", "access_halt_after_ns",
         "access_halt_refusals", "events_kept", "bar_close_after_ns", "bar_rules", "history_percent", "history_from",
-        "reporting_currency", "pnl_mark", "order_lists", "protection_on_stop",
+        "reporting_currency", "pnl_mark", "order_lists", "protection_on_stop", "on_venue_trouble",
     })  # fmt: skip
 
     reconcile_every_ns: int = 60 * SECOND_NS
@@ -230,6 +234,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     order_lists: bool = False  # plans place both exits of a position as one list where the venue has lists
     # the exits of plans at an ordered stop with cancel_on_stop; None: they are cancelled without a note
     protection_on_stop: StopChoice | None = None
+    on_venue_trouble: VenueTrouble = VenueTrouble.ALL  # of a session with several venues
 
 
 def newest_rules(settings: EngineSettings) -> EngineSettings:
@@ -325,17 +330,6 @@ class SafetySettings(msgspec.Struct, frozen=True):
 SAFETY = SafetySettings(
     pursues=True, cancels_on_failure=True, blind_after_ns=60 * SECOND_NS, dead_man_ns=60 * SECOND_NS
 )  # of new sessions
-
-
-def without_silence_rules(settings: EngineSettings) -> EngineSettings:
-    """Return the settings of a backtest: silence is a fact of its market, not of a link."""
-    return replace(
-        settings,
-        stale_after_ns=SILENCE_NEVER_NS,
-        stream_silence_max_ns=0,
-        stream_behind_max_ns=0,
-        private_probe_after_ns=0,
-    )
 
 
 class PreviousSession(msgspec.Struct, frozen=True):

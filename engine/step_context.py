@@ -116,6 +116,10 @@ class StepContext:
         """The session's bounds on repeated requests and refusals."""
         return self.reducer_settings.safeguards
 
+    def account_of(self, venue: str) -> str:
+        """Return the key of a venue's account: the venue's name, or "" in a session of one venue."""
+        return venue if self.reducer_settings.has_accounts else ""
+
     def fill_cursor(self, venue: str) -> FillCursor:
         """Return how a venue orders its fills."""
         return self.reducer_settings.cursors.get(venue, NUMBERED_FILLS)

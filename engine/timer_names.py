@@ -22,7 +22,7 @@ class TimerKind(StrEnum):
     DECIDE = "decide"  # subject: strategy with a fixed cadence
     CHECK = "check"
     RATE_BLOCK = "rate"  # subject: venue
-    RECONCILE = "reconcile"
+    RECONCILE = "reconcile"  # subject: the venue, in a session of several
     STOP = "stop"
     THROTTLE = "throttle"  # subject: trigger whose throttle ends (trigger_kinds.trigger_name)
     METADATA = "metadata"

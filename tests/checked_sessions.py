@@ -5,7 +5,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 from engine.kernel import kernel_of
 from engine.mode_reasons import Mode
 from engine.session_record import StrategySettings
+from engine.state.account_keys import asset_key
 from engine.state.session_state import State
 from journal.reader import Journal
 from journal.record import Kind
@@ -35,7 +36,7 @@ class CheckedSessions:
 
     def __call__(
         self,
-        venue: VirtualVenue,
+        venue: VirtualVenue | Mapping[str, VirtualVenue],
         *strategies: str | StrategySettings,
         parameters: dict[str, Any] | None = None,
         **settings: Any,
@@ -82,7 +83,8 @@ def of_tests(name: str, parameters: dict[str, Any] | None = None) -> StrategySet
 
 def check_journal(session: VirtualSession) -> None:
     """Check that each fault struck, and that the journal, abandoned if it is not sealed, verifies and replays."""
-    assert session.venue.unstruck_faults() == [], "a fault that never struck proves nothing"
+    for venue in session.venues.values():
+        assert venue.unstruck_faults() == [], "a fault that never struck proves nothing"
     session.writer.wait_durable(session.records[-1].seq, 30)  # virtual time is faster than the writer's thread
     session.writer.abandon()
     recover(session.folder)
@@ -99,18 +101,29 @@ def check_books(session: VirtualSession, *, at_rest: bool = True, all_fills: boo
         at_rest: The venue has answered about each order; else those without its id may be unknown to it.
         all_fills: Each fill of the venue is in our orders; else closed orders have left the state.
     """
-    theirs, account = session.venue.get("/sim/state"), session.state.account
+    for name, venue in session.venues.items():
+        _check_books_at(session, name, venue, at_rest=at_rest, all_fills=all_fills)
+
+
+def _check_books_at(session: VirtualSession, name: str, venue: VirtualVenue, *, at_rest: bool, all_fills: bool) -> None:
+    """Compare our account at one venue with the venue's. `name` is "" in a session of one venue."""
+    theirs, account = venue.get("/sim/state"), session.state.account
     for asset, held in theirs["balances"]["test"].items():
-        if asset in account.balances.by_asset:
-            ours = account.balances.get(asset)
-            assert (ours.free, ours.locked) == (Decimal(held["free"]), Decimal(held["locked"])), asset
+        if asset_key(name, asset) in account.balances.by_asset:
+            ours = account.balances.get(asset, name)
+            assert (ours.free, ours.locked) == (Decimal(held["free"]), Decimal(held["locked"])), (name, asset)
+    mine = [each for each in account.orders.all() if name in ("", each.order.instrument.partition(":")[0])]
     listed = {str(each["order_id"]): (each["client_order_id"], each["price"]) for each in theirs["open_orders"]}
-    live = {each.venue_order_id: each for each in account.orders.live.values() if at_rest or each.venue_order_id}
+    live = {
+        each.venue_order_id: each
+        for each in mine
+        if each.client_order_id in account.orders.live and (at_rest or each.venue_order_id)
+    }
     assert live.keys() == listed.keys()
     for order_id, order in live.items():
         client_id, price = listed[order_id]
         assert (order.venue_client_id or order.client_order_id, order.order.price) == (client_id, Decimal(price))
-    booked = Counter((fill, order.venue_order_id) for order in account.orders.all() for fill in order.fill_ids)
+    booked = Counter((fill, order.venue_order_id) for order in mine for fill in order.fill_ids)
     filled = Counter((str(fill["trade_id"]), str(fill["order_id"])) for fill in theirs["fills"])
     assert booked == filled if all_fills else booked <= filled
     assert set(theirs["client_order_ids"].values()) <= {1}

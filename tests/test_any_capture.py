@@ -201,7 +201,7 @@ def test_a_capture_of_diffs_alone_has_the_best_levels_as_quotes(tmp_path: Path) 
     session = captured(tmp_path, [*events, *dearer])
     summary = traded(session, *later)
     assert filled(summary) == "1"
-    assert "BTCUSDT: no quotes; the best levels of its book count" in summary["inferred"]
+    assert "BTCUSDT: no quotes; its book's best levels count" in summary["inferred"]
     words = ["backtest", session, "--strategy", f"{STRATEGY}:Rests", "--balance", "USDT=1000000", *later]
     verbatim(*words, "--into", tmp_path / "r")
     assert replay_session(tmp_path / "r").identical

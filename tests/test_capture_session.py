@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from engine.facts import BalanceChanged, OrderFilled
 from engine.record_codec import read_fact
+from engine.session_record import StrategySettings
 from engine.sim.venue_model import VenueModel, with_settings
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -30,6 +31,7 @@ from replay.study.decisions import read_decisions, session_decisions
 from replay.study.performance import measure_performance, session_performance
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
+from verbatim.testing import from_sources
 
 BINANCE = "captures/binance"
 FILES = {  # captures by their names in known/binance_books_and_trades.json
@@ -54,7 +56,7 @@ class Captures:
     """Sessions imported from captures: each once, when a test first names it, for all workers."""
 
     def __init__(self, shared_data: Path, folder: Path) -> None:
-        self._binance = shared_data / BINANCE
+        self.binance = shared_data / BINANCE
         self.folder = folder
         folder.mkdir(exist_ok=True)
 
@@ -63,7 +65,7 @@ class Captures:
         with (self.folder / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not into.exists():
-                verbatim("import", *(self._binance / file for file in FILES[name]), "--into", into)
+                verbatim("import", *(self.binance / file for file in FILES[name]), "--into", into)
         return into
 
 
@@ -459,3 +461,105 @@ def test_a_condition_must_name_a_declared_indicator(captures: Captures, tmp_path
     assert "names the average 'slower'" in verbatim(
         "resim", captures / "spot_btcusdt", "--strategy", f"{wrong}:Crossing", code=3
     )
+
+
+# ---- two captures as one session -----------------------------------------------------------------------
+
+JOINS = """
+from dataclasses import dataclass
+from decimal import Decimal
+
+from verbatim import Cancel, OnQuote, OrderType, Place, Side
+
+
+class Joins:
+    version = "1"
+    instruments = ("NAME",)
+    cadence = OnQuote()
+
+    @dataclass
+    class Parameters:
+        begin_ns: int = 0
+        size: Decimal = Decimal("0.001")
+
+    @dataclass
+    class State:
+        second: int = -1
+
+    @staticmethod
+    def decide(view, state, parameters):
+        quote, second = view.quote("NAME"), (view.time_ns - parameters.begin_ns) // 1_000_000_000
+        if second <= state.second:
+            return
+        state.second = second
+        wanted = {Side.BUY: quote.bid, Side.SELL: quote.ask}
+        for order in view.orders("NAME"):
+            if wanted.pop(order.order.side, None) != order.order.price:
+                yield Cancel(order.client_order_id)
+        for side, price in wanted.items():
+            yield Place("NAME", side, parameters.size, price=price, type=OrderType.LIMIT_MAKER)
+"""
+SPOT = ("spot_btcusdt", "spot_ethusdt")
+
+
+def joins(symbol: str, begin_ns: int) -> StrategySettings:
+    """Return a strategy that joins the best bid and ask of one instrument, at the first quote of each second."""
+    size = "0.001" if symbol == "BTCUSDT" else "0.01"
+    source = {"joins": JOINS.replace("NAME", symbol)}
+    return from_sources(source, "joins", "Joins", name=symbol.lower(), parameters={"begin_ns": begin_ns, "size": size})
+
+
+def fills_of(folder: Path, symbol: str, end_ns: int, *strategies: StrategySettings) -> list[tuple[Any, ...]]:
+    """Return the fills of one instrument in a backtest up to a time, with the times of their records."""
+    session = msgspec.structs.replace(session_from_capture(Journal.open(folder)), strategies=strategies)
+    records: list[Record] = []
+    last = next(each.seq for each in Journal.open(folder).records(kinds=[Kind.FEED]) if each.time_ns > end_ns)
+    options = ResimOptions(session=session, model=VenueModel(), balances=GIVEN, until_seq=last)
+    resimulate_decisions(folder, options, records.extend)
+    facts = ((each.time_ns, read_fact(each.body or "")) for each in records if each.kind is Kind.FACT)
+    return [
+        (time_ns, fact.side, fact.price, fact.quantity, fact.maker)
+        for time_ns, fact in facts
+        if isinstance(fact, OrderFilled) and fact.instrument.endswith(symbol) and time_ns < end_ns
+    ]
+
+
+@pytest.fixture(scope="module")
+def together(captures: Captures) -> Path:
+    """Return one session of the two spot captures."""
+    into = captures.folder / "spot_together"
+    with (captures.folder / "spot_together.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not into.exists():
+            verbatim("import", *(captures.binance / FILES[name][0] for name in SPOT), "--into", into)
+    return into
+
+
+@pytest.mark.slow
+def test_two_captures_as_one_session_fill_as_each_does_alone(captures: Captures, together: Path) -> None:
+    """The markets are apart, and no limit that the strategies share is reached: the same fills at the same times."""
+    begin_ns = max(next(Journal.open(captures / name).records()).time_ns for name in SPOT) + 10_000_000_000
+    end_ns = begin_ns + 30_000_000_000
+    for name in SPOT:
+        symbol = name.removeprefix("spot_").upper()
+        alone = fills_of(captures / name, symbol, end_ns, joins(symbol, begin_ns))
+        assert len(alone) > 5
+        assert fills_of(together, symbol, end_ns, *(joins(one, begin_ns) for one in ("BTCUSDT", "ETHUSDT"))) == alone
+
+
+@pytest.mark.slow
+def test_the_pairs_example_trades_two_captures_and_both_books_are_the_known_ones(
+    together: Path, tmp_path: Path, shared_data: Path
+) -> None:
+    known = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"]
+    pairs = read_strategy(str(STRATEGIES.parents[1] / "examples" / "pairs.py"), parameters={"length": 20, "enter": 1.0})
+    session = msgspec.structs.replace(session_from_capture(Journal.open(together)), strategies=(pairs,))
+    resimulate(together, tmp_path / "r", ResimOptions(session=session, model=VenueModel(), balances=GIVEN))
+    fills, _ = fills_and_balances(tmp_path / "r")
+    assert {fill.instrument for fill in fills} == {"binance_spot:BTCUSDT", "binance_spot:ETHUSDT"}
+    assert replay_session(tmp_path / "r").identical
+    _, state, _ = rebuild(tmp_path / "r")
+    for place, name in enumerate(SPOT):
+        last = known[name]["depth"]["checkpoints"][-1]
+        assert state.market.book_id(place) == last["u"]
+        assert hashlib.sha256(state.market.book_text(place).encode()).hexdigest() == last["full_sha256"]

@@ -105,7 +105,7 @@ def test_what_is_wrong_in_the_file_is_one_line_without_its_values(
 def test_the_transport_is_one_setting_and_its_old_name_still_works(config: Write, line: str, profile: str) -> None:
     sample = "".join(row for row in SAMPLE.splitlines(keepends=True) if not row.startswith("transport"))
     read = read_config(config(sample.replace("[venue]", f"[venue]\n{line}")))
-    assert recording_config(read).transport.value == profile
+    assert recording_config(read).venues[0].transport.value == profile
 
 
 def test_both_names_of_the_transport_are_too_many(config: Write) -> None:
@@ -209,7 +209,7 @@ def test_a_class_that_is_no_venue_is_refused(config: Write, name: str) -> None:
 def test_the_same_file_records_without_account_key_and_strategies(config: Write) -> None:
     read = read_config(config())
     session = recording_config(read)
-    assert (session.account, session.key, session.strategies, session.venue.private) == ("", None, (), "")
+    assert (session.account, session.venues[0].key, session.strategies, session.venue.private) == ("", None, (), "")
     assert (session.symbols, session.venue.rest) == (("BTCUSDT",), "http://127.0.0.1:9090")
 
 

@@ -292,5 +292,6 @@ def test_every_reason_has_its_test() -> None:
 def test_the_policy_knows_every_input_of_the_mode() -> None:
     # a step skips the policy while these stay as they are: a new input must also enter handlers/policy.py
     compared = {"modes", "links", "reconciling", "access", "safety", "blocks", "forbidden", "late"}  # _quiet_parts
+    compared |= {"accounts"}  # the reasons of account_modes
     looked_into = {"orders", "limits", "market_reasons", "is_all_blocked", "time_ns"}  # _is_quiet
     assert set(signature(right_mode).parameters) == compared | looked_into

@@ -17,6 +17,7 @@ from s3_server import KEY, SECRET, s3_server
 from engine.live.clock import SessionClock
 from engine.live.previous_session import restore_previous
 from engine.live.session_config import SessionConfig
+from engine.live.venue_access import VenueAccess
 from engine.session_record import ClockSettings, PreviousSession, SessionBody, VenueSettings
 from journal import archive as archiving
 from journal.archive import reason_not_archived
@@ -159,9 +160,8 @@ def test_a_needed_session_stays_at_any_age(tmp_path: Path) -> None:
 def test_the_next_session_still_finds_the_session_to_continue(tmp_path: Path) -> None:
     """The engine's own rule finds the same previous session after a pruning."""
 
-    config = SessionConfig(
-        journals=tmp_path, clock=SessionClock.wall(), venue=VenueSettings(), symbols=(), account="spot"
-    )
+    venue = VenueAccess(settings=VenueSettings(), symbols=())
+    config = SessionConfig(journals=tmp_path, clock=SessionClock.wall(), venues=(venue,), account="spot")
     make_session(tmp_path, "a", days=300, account="spot")
     make_session(tmp_path, "b", days=250, account="main", after="a")
     make_session(tmp_path, "c", days=200, account="main", after="b")

@@ -19,7 +19,7 @@ from engine.live.account_lock import AccountBusyError
 from engine.live.clock import SessionClock
 from engine.live.control_socket import ControlError, send_command
 from engine.live.session import LiveSession
-from engine.live.session_config import SessionConfig, StartError
+from engine.live.session_config import SessionConfig, StartError, with_venue
 from engine.live.startup import open_session
 from engine.live.transport.selection import TransportProfile, make_sender, open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
@@ -61,7 +61,7 @@ def impatient(wanted: SessionConfig) -> SessionConfig:
     engine = msgspec.structs.replace(
         wanted.engine, venue_timeout_ns=SECOND_NS // 5, order_query_interval_ns=SECOND_NS // 5
     )
-    return replace(wanted, engine=engine, venue=msgspec.structs.replace(wanted.venue, recv_window_ms=500), carry=True)
+    return with_venue(replace(wanted, engine=engine, carry=True), recv_window_ms=500)
 
 
 async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
@@ -284,7 +284,7 @@ async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, 
 async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, tmp_path: Path) -> None:
     wanted = demo_session(DemoOptions(journals=tmp_path), venue)
     with pytest.raises(StartError, match=r"cannot reach binance_spot at http://127.0.0.1:1 "):
-        await open_session(replace(wanted, venue=msgspec.structs.replace(wanted.venue, rest="http://127.0.0.1:1")))
+        await open_session(with_venue(wanted, rest="http://127.0.0.1:1"))
     with pytest.raises(StartError, match="does not describe DOGEUSDT: it says -1121"):
         await open_session(replace(wanted, symbols=("DOGEUSDT",)))
 

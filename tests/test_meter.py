@@ -134,7 +134,8 @@ async def test_the_time_to_the_wire_is_measured_over_the_websocket_too(begin: Ch
     began_ns = clock.now_ns()
     async with trio.open_nursery() as nursery:
         gateway = Gateway(
-            venues=dict(context.venues), senders={}, key=ApiKey.hmac("key", "secret"), clock=clock, ingress=ingress,
+            venues=dict(context.venues), senders={}, clock=clock, ingress=ingress,
+            keys={request.venue: ApiKey.hmac("key", "secret")}, trading=(request.venue,),
             links=cast("LinkTasks", Peer()), nursery=nursery,
         )  # fmt: skip
         gateway.attach(writer)

@@ -23,8 +23,8 @@ def test_an_open_order_keeps_its_instrument_in_the_configuration(tmp_path: Path)
     before = PreviousJournal(
         previous=PreviousSession("aaaaaaaa", session.state.seq, ""), opening=carry_over(session.state)
     )
-    check_unsettled_listed(before, ("BTCUSDT", "ETHUSDT"))
+    check_unsettled_listed(before, ("binance_spot:BTCUSDT", "binance_spot:ETHUSDT"))
     with pytest.raises(
         StartError, match=r"order aaaaaaaa-once-.* on BTCUSDT was not settled when session aaaaaaaa ended"
     ):
-        check_unsettled_listed(before, ("ETHUSDT",))
+        check_unsettled_listed(before, ("binance_spot:ETHUSDT",))

@@ -209,7 +209,8 @@ async def test_no_order_leaves_before_its_record_is_durable(tmp_path: Path) -> N
         gateway = Gateway(
             venues={venue.name: venue},
             senders={venue.name: wire},
-            key=key,
+            keys={venue.name: key},
+            trading=(venue.name,),
             clock=clock,
             ingress=ingress,
             links=LinkTasks({}, ingress, clock),

@@ -46,7 +46,7 @@ def session_of(folder: Path, change: str) -> SessionConfig:
 def test_the_configuration_maps_own_symbols_to_the_venues(tmp_path: Path) -> None:
     change = f'instruments = ["{OWN}", "ETHUSDT"]\nsymbols = {{ "{OWN}" = "BTCUSDT" }}'
     session = session_of(tmp_path, change)
-    assert (session.symbols, session.own_symbols) == (("BTCUSDT", "ETHUSDT"), {"BTCUSDT": OWN})
+    assert (session.symbols, session.venues[0].own_symbols) == (("BTCUSDT", "ETHUSDT"), {"BTCUSDT": OWN})
     assert f"instruments {OWN} (BTCUSDT), ETHUSDT" in start_lines(session)
 
 

@@ -246,6 +246,20 @@ def test_a_stop_is_triggered_as_early_in_a_backtest_as_on_paper(tmp_path: Path) 
     assert fill_figures(session.records, 0) == fill_figures(theirs, 0)
 
 
+def test_after_a_lost_market_link_paper_and_backtest_agree_too(tmp_path: Path) -> None:
+    """The book begins again with a new snapshot, at the account's venue as in the session."""
+    venue = VirtualVenue(seed=3, latency_ns=WIRE_NS)  # a snapshot takes as long as in the model
+    session = PaperSession(venue, tmp_path / "live", strategies=[QUOTES], paper=paper(MODEL, **MONEY)).run(2)
+    venue.fault(action="disconnect", target="market")
+    session.run(3)
+    before = len(session.facts("order_filled"))
+    session.run(5).stop()
+    assert session.facts("market_gap")
+    assert len(session.facts("order_filled")) > before
+    theirs = backtest(tmp_path / "live", tmp_path / "again", MODEL)
+    assert fill_figures(session.records, 0) == fill_figures(theirs, 0)
+
+
 # ---- one configuration for all three -------------------------------------------------------------------
 
 
@@ -436,7 +450,7 @@ def test_a_paper_configuration_needs_no_key_and_trades_no_money(tmp_path: Path) 
         {"USDT": "100000", "BTC": "2"},
         with_settings(VenueModel(), {"request_ms": "2", "answer_ms": "2", "queue": "power"}).settings(),
     )
-    assert (chosen.key, chosen.venue.private, chosen.trades_real_money) == (None, "", False)
+    assert (chosen.venues[0].key, chosen.venue.private, chosen.trades_real_money) == (None, "", False)
     other = read_config(configuration(tmp_path, "https://api.binance.com", account="main"), {})
     with pytest.raises(ConfigError, match="no credentials"):
         read_key(other, {})
@@ -473,7 +487,7 @@ async def test_the_gateway_of_a_paper_session_signs_and_sends_nothing(tmp_path: 
     async with trio.open_nursery() as nursery:
         gateway = PaperGateway(
             venues={"binance_spot": BinanceSpot(())}, senders={"binance_spot": Refusing()},  # type: ignore[dict-item]  # it must not be called
-            key=None, clock=SessionClock.wall(), ingress=ingress, links=None, nursery=nursery, read_only=False,  # type: ignore[arg-type]
+            keys={}, clock=SessionClock.wall(), ingress=ingress, links=None, nursery=nursery, trading=("binance_spot",),  # type: ignore[arg-type]
         )  # fmt: skip
         for mutates in (True, False):
             request = RequestBody(Purpose.PLACE, "binance_spot", mutates, 2**62, SECOND_NS, unsigned=place)

@@ -128,7 +128,7 @@ def test_a_funding_that_came_twice_is_paid_once_to_each_holder_by_its_quantity()
 
 
 def test_a_broken_funding_is_unrecognised() -> None:
-    account = PaperAccount("paper_usdm", 5000)
+    account = PaperAccount(5000, venue="paper_usdm")
     frame = funding(1, "-0.5")
     assert account.decode_private(frame) == (
         FundingReport("paper_usdm:BTCUSDT", "USDT", D("-0.5"), D("0.1"), D(5), 1_000_000),

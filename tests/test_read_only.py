@@ -65,12 +65,12 @@ def test_a_request_that_changes_the_venue_does_not_pass_the_gateway_of_a_read_on
             gateway = Gateway(
                 venues={},
                 senders={},  # a sender that is used would be a KeyError
-                key=None,
+                keys={},
+                trading=(),
                 clock=Clock(),  # type: ignore[arg-type]
                 ingress=Ingress(),  # type: ignore[arg-type]
                 links=None,  # type: ignore[arg-type]
                 nursery=nursery,
-                read_only=True,
             )
             gateway.perform(Record(seq=7, kind=Kind.REQUEST, source="v", time_ns=1, body=text_of(request)))
             result = await gateway.send_now("v", cancel, 0)

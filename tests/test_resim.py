@@ -16,10 +16,13 @@ from engine.facts import OrderFilled
 from engine.live.clock import SessionClock
 from engine.live.previous_session import PreviousJournal, restore_previous
 from engine.live.session_config import SessionConfig
+from engine.live.venue_access import VenueAccess
 from engine.market.rows import TIME_NS
 from engine.record_codec import read_fact, read_request
+from engine.requests import Purpose
 from engine.session_record import MILLISECOND_NS, SessionBody, VenueSettings, read_session
 from engine.sim.venue_model import VenueModel
+from engine.sim.virtual_gateway import VirtualGateway
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
@@ -287,8 +290,8 @@ def test_no_session_continues_from_a_resimulation(recorded_session: Path, tmp_pa
     """Leave a newer resimulation among the journals: it must not become the previous session."""
     where = tmp_path / "20990101T000000Z-bbbbbbbb"
     resim(recorded_session, where, overrides={"strategy.quoter.size": "0.002"})
-    clock = SessionClock.wall()
-    options = SessionConfig(journals=tmp_path, clock=clock, venue=VenueSettings(), symbols=("BTCUSDT",))
+    venue = VenueAccess(settings=VenueSettings(), symbols=("BTCUSDT",))
+    options = SessionConfig(journals=tmp_path, clock=SessionClock.wall(), venues=(venue,))
     assert restore_previous(options) == PreviousJournal()
     shutil.copytree(recorded_session, tmp_path / "20260101T000000Z-aaaaaaaa")
     before = restore_previous(options)
@@ -443,3 +446,29 @@ def test_an_invalid_number_is_one_clear_line(
     lines = verbatim("resim", recorded_session, "--trust-code", "--into", tmp_path / "r", *words, code=3)
     assert what in lines
     assert len(lines.splitlines()) == 1
+
+
+class ParameterGateway(VirtualGateway):
+    """Gives the venue the parameters of signed requests, as a resimulation does."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named, encodes=False)
+
+
+class ParameterSession(VirtualSession):
+    gateway_class = ParameterGateway
+
+
+def test_requests_that_are_not_encoded_get_the_same_answers(tmp_path: Path) -> None:
+    """The venue answers parameters as it answers signed bytes: both sessions have the same records."""
+    records = []
+    for kind in (VirtualSession, ParameterSession):
+        venue = VirtualVenue(seed=3, balances={"USDT": "1000000", "BTC": "20"})
+        running = kind(
+            venue, tmp_path / kind.__name__, strategies=[from_sources({"quoter": QUOTER}, "quoter", "Quoter")]
+        )
+        running.run(5).stop()
+        sent = [read_request(record.body or "") for record in running.records if record.kind is Kind.REQUEST]
+        assert {Purpose.PLACE, Purpose.CANCEL, Purpose.ACCOUNT, Purpose.FILLS} <= {each.purpose for each in sent}
+        records.append(running.records)
+    assert records[0] == records[1]

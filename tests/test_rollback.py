@@ -17,6 +17,7 @@ from engine.live.clock import SessionClock
 from engine.live.previous_session import NOT_READ
 from engine.live.session_config import SessionConfig, StartError
 from engine.live.startup import _read_previous
+from engine.live.venue_access import VenueAccess
 from engine.newer_sessions import refuse_newer
 from engine.session_record import VenueSettings, read_session
 from journal.reader import Journal
@@ -84,10 +85,9 @@ def test_a_kill_by_an_older_version_goes_on_without_the_state(journals: Path) ->
 def config(journals: Path, seconds: float = 0) -> SessionConfig:
     return SessionConfig(
         journals=journals,
-        symbols=("BTCUSDT",),
+        venues=(VenueAccess(settings=VenueSettings(), symbols=("BTCUSDT",)),),
         account="main",
         clock=SessionClock.wall(),
-        venue=VenueSettings(),
         read_seconds_max=seconds,
     )
 

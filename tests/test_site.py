@@ -21,8 +21,8 @@ from typed_pages import File, Page, Terminal, copy_examples, missing_sample
 from warm_processes import VERBATIM, WarmProcess
 
 import verbatim
-from verbatim import reference_pages
-from verbatim.config import CREDENTIALS, OTHER_VARIABLES, PASSPHRASE, Config, make_config, read_config
+from verbatim import credentials, reference_pages
+from verbatim.config import OTHER_VARIABLES, Config, make_config, read_config
 from verbatim.setting_meanings import MEANINGS, VARIABLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -132,7 +132,7 @@ def test_every_setting_and_variable_has_a_meaning() -> None:
     }
     for name, meanings in MEANINGS.items():
         assert [key for key in meanings if key not in sections[name].model_fields] == []
-    assert VARIABLES.keys() == {*CREDENTIALS, PASSPHRASE, *OTHER_VARIABLES} - DEVELOPERS
+    assert VARIABLES.keys() == {*credentials.VARIABLES, *OTHER_VARIABLES} - DEVELOPERS
 
 
 def test_every_name_of_the_api_is_on_its_page() -> None:

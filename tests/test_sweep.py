@@ -331,7 +331,7 @@ def test_the_command_prints_a_table_and_json(journals: Path, strategy: Path, tmp
     ]
     ended = CliRunner().invoke(main, [*words, "--html", str(tmp_path / "s.html")])
     assert ended.exit_code == 0, ended.output
-    assert "2 variants by grid, 1 sessions, best sharpe" in ended.output
+    assert "2 variants by grid, 1 session, best sharpe" in ended.output
     kept = journals.parent / "sweeps"
     assert [path.name.partition("-")[0] for path in kept.iterdir()] == ["pulse"]
     said = CliRunner().invoke(main, [*words, "--objective", "pnl", "--walk-forward", "none", "--json"])

@@ -93,7 +93,7 @@ async def read_some(websocket: Websocket, count: int) -> list[bytes]:
 def link_tasks(port: int, ingress: Ingress, profile: TransportProfile, limits: LinkLimits) -> LinkTasks:
     address = f"ws://127.0.0.1:{port}"
     venues = {"venue": VenueSettings(name="venue", rest="http://nowhere", stream=address, private=address)}
-    return LinkTasks(venues, ingress, SessionClock.wall(), profile=profile, limits=limits)
+    return LinkTasks(venues, ingress, SessionClock.wall(), profiles={"venue": profile}, limits=limits)
 
 
 def down_of(ingress: Ingress) -> LinkDown:

@@ -118,6 +118,17 @@ def test_the_funding_rate_draws_the_premium_to_the_interest_rate() -> None:
     assert rules.funding_rate(units("1010"), index) == units("0.003")
 
 
+def test_the_break_even_price_counts_fees_and_pnl_of_the_open_position() -> None:
+    """Short 10 at 99.9 for a fee of 0.4995; buying 5 back at 100 loses 0.5 for 0.25: 99.9 - 1.2495 / 5 = 99.6501."""
+    client = deep()
+    client.order("SELL MARKET 10")
+    assert client.position()["breakEvenPrice"] == "99.85005"
+    client.order("BUY MARKET 5")
+    assert client.position()["breakEvenPrice"] == "99.6501"
+    client.order("BUY MARKET 10")
+    assert client.position()["breakEvenPrice"] == "100.05", "5 bought at 100; of the fee of 0.5 half is theirs"
+
+
 # ---- liquidation
 
 
@@ -195,6 +206,14 @@ def test_a_short_is_liquidated_above_its_entry() -> None:
     assert client.position() is None
     bought = [event["o"] for event in client.events() if event["e"] == "ORDER_TRADE_UPDATE"][-1]
     assert (bought["S"], bought["x"], bought["L"]) == ("BUY", "CALCULATED", "109.5")
+
+
+def test_a_closed_contract_is_liquidated_all_the_same() -> None:
+    client = deep()
+    client.order("BUY MARKET 100")
+    client.fault(action="change_rules", symbol="BTCUSDT", rules={"status": "BREAK"})
+    client.market_mark("85")
+    assert client.position() is None
 
 
 def test_a_liquidation_is_public() -> None:

@@ -1,5 +1,6 @@
 """docs/venue-usdm.md and the simulated USD-M futures agree: endpoints, filters, and nothing that only looks answered."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,29 @@ def test_the_websocket_api_answers_as_rest_does() -> None:
     assert ask("session.status")["status"] == 400
     assert ask("no.such")["status"] == 400
     assert client.ws(5, "userDataStream.start", {"apiKey": client.key})["result"]["listenKey"]
+
+
+def test_each_trap_of_the_page_has_its_test() -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(test_\w+)`", PAGE.read_text())
+    assert len(named) > 10
+    assert [name for path, name in named if f"def {name}(" not in (PAGE.parent.parent / path).read_text()] == []
+
+
+def test_requests_cost_their_documented_weight() -> None:
+    client = FuturesClient()
+    costs = [
+        ("GET", "/fapi/v1/depth", "symbol=BTCUSDT&limit=50", 2), ("GET", "/fapi/v1/depth", "symbol=BTCUSDT&limit=1000", 20),
+        ("GET", "/fapi/v1/openOrders", "symbol=BTCUSDT", 1), ("GET", "/fapi/v1/openOrders", "", 40),
+        ("GET", "/fapi/v3/account", "", 5), ("GET", "/fapi/v1/income", "", 30), ("GET", "/fapi/v1/premiumIndex", "", 10),
+        ("GET", "/fapi/v1/userTrades", "symbol=BTCUSDT", 5), ("GET", "/fapi/v1/commissionRate", "symbol=BTCUSDT", 20),
+        ("POST", "/fapi/v1/order", "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=1", 0),
+        ("POST", "/fapi/v1/countdownCancelAll", "symbol=BTCUSDT&countdownTime=0", 10),
+    ]  # fmt: skip
+    before = 0
+    for method, path, query, weight in costs:
+        endpoint = TABLES.routes[method, path]
+        answer = client.raw(method, path, client.sign(query) if endpoint.signed else query)
+        assert answer.status == 200, answer.body
+        used = int(answer.named["x-mbx-used-weight-1m"])
+        assert used - before == weight, path
+        before = used

@@ -226,6 +226,50 @@ def test_a_stream_on_a_wrong_route_is_accepted_and_silent() -> None:
     assert [len(client.frames(conn_id)) for conn_id in (1, 2, 3, 4)] == [1, 0, 0, 0]
 
 
+# ---- faults and the venue's own pages
+
+
+def test_faults_strike_the_orders_events_inside_their_envelope() -> None:
+    client = FuturesClient()
+    client.listen()
+    client.fault(action="drop_events", event="TRADE")
+    client.fault(action="list_late", event="TRADE", ms=5_000)
+    client.order("BUY MARKET 1 as mine")
+    assert client.story() == ["NEW/NEW", "ORDER 999.9495 1@101"], "the fill's own event is lost"
+    assert answer(client, "GET", "/fapi/v1/userTrades", BTC) == []
+    client.wait(6_000)
+    assert len(answer(client, "GET", "/fapi/v1/userTrades", BTC)) == 1
+    client.fault(action="not_found_for", path="/fapi/v1/order", method="POST", ms=1_000)
+    client.order("BUY LIMIT 1 @ 90 as hidden")
+    assert code(answer(client, "GET", "/fapi/v1/order", f"{BTC}&origClientOrderId=hidden")) == -2013
+    assert not client.venue.faults.unstruck()
+
+
+def test_a_stopped_stream_stops_although_it_is_derived() -> None:
+    client = FuturesClient()
+    assert client.venue.connect(1, "/market/ws/btcusdt@aggTrade/btcusdt@markPrice@1s", client.now_ns)
+    client.fault(action="stop_stream", stream="btcusdt@aggTrade")
+    client.market_trade("100", "1", sells=True)
+    client.wait(1_500)
+    assert [frame["e"] for frame in client.frames(1)] == ["markPriceUpdate"]
+
+
+def test_the_witness_has_positions_wallets_and_conditional_orders() -> None:
+    client = FuturesClient()
+    client.listen()
+    client.order("BUY MARKET 2")
+    client.algo("SELL STOP_MARKET 2 at 95 as stop")
+    state = client.sim("GET", "state")
+    [held] = state["positions"]
+    assert (held["account"], held["quantity"], held["entry_price"]) == ("first", "2.00000000", "101.50000000")
+    assert state["wallets"]["first"] == {"USDT": "999.89850000"}
+    assert state["conditional_orders"][0]["client_algo_id"] == "stop"
+    client.sim("POST", "deleveraging", {"symbol": "BTCUSDT", "quantity": "1", "price": "99"})
+    assert client.story()[-1] == "CALCULATED/FILLED 1@99 taker pnl -2.5"
+    too_much = '{"symbol": "BTCUSDT", "quantity": "5", "price": "99"}'
+    assert client.raw("POST", "/sim/deleveraging", body=too_much).status == 400
+
+
 # ---- signing (fact sheet, section 2)
 
 SECRET = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9"

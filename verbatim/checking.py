@@ -1,25 +1,21 @@
-"""`verbatim check`: everything that a session needs at its venue, one check after the other. It sends no order.
+"""`verbatim check`: everything that a session needs at its venues, one check after the other. It sends no order.
 
 Each request is a GET or a subscription; `_ask` refuses any other. A check that cannot be made because an earlier one
 failed is skipped.
 """
 
-import os
-import shutil
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from enum import StrEnum
-from pathlib import Path
-from typing import NamedTuple
 
 import trio
 
 from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
-from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.live.session_config import SessionConfig
 from engine.live.transport.http_result import HttpResult, HttpSender
-from engine.live.transport.selection import make_sender, open_websocket
+from engine.live.transport.selection import open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
+from engine.live.venue_access import VenueAccess, make_venue_sender
 from engine.model import Instrument
 from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
 from engine.session_record import MILLISECOND_NS
@@ -27,35 +23,12 @@ from engine.suggestions import suggestion
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
-from verbatim.start_report import ROOT, limits
+from verbatim.local_checks import Check, CheckStatus
 
 REQUEST_SECONDS_MAX = 10.0
 FRAMES_MAX = 1000  # of a link that waits for its subscription
 CLOCK_TRIES = 3  # the quickest answer measures best
 CLOCK_OFFSET_NS_MAX = 500 * MILLISECOND_NS  # Binance refuses what is 1 s ahead of its clock
-
-
-class CheckStatus(StrEnum):
-    """The result of a check."""
-
-    OK = "OK"
-    FAIL = "FAIL"
-    SKIP = "SKIP"  # an earlier check failed
-
-
-class Check(NamedTuple):
-    """One line of the report."""
-
-    name: str
-    status: CheckStatus
-    text: str
-    advice: str = ""  # what to do
-
-    def line(self) -> str:
-        """Return the line as it is printed."""
-        advice = f". What to do: {self.advice}" if self.advice else ""
-        text = self.text.removesuffix(".") if advice else self.text
-        return f"{self.status:<5} {self.name:<16} {text}{advice}"
 
 
 class CheckFailedError(Exception):
@@ -67,54 +40,27 @@ class CheckFailedError(Exception):
         self.advice = advice
 
 
-def check_settings(config: SessionConfig, *, key_error: str = "") -> list[Check]:
-    """Return the checks that need no network: limits, journals, the user."""
-    real = ": REAL MONEY" if config.trades_real_money else ""
-    kind = "trades" if config.strategies else "is watched, without a strategy"
-    checks = [
-        Check(
-            "session", CheckStatus.OK, f"{config.venue.name}, network {config.network}{real}; {config.account} {kind}"
-        ),
-        _limits(config),
-        _journals(config.journals, config.free_bytes_min),
-    ]
-    if key_error:
-        checks.append(Check("key", CheckStatus.FAIL, key_error))
-    if os.geteuid() == 0:
-        checks.append(Check("user", CheckStatus.OK, f"warning: {ROOT}"))
-    return checks
-
-
-def _limits(config: SessionConfig) -> Check:
-    missing = missing_limits(config.risk)
-    if missing and config.trades_real_money:
-        text, _, advice = limits_text(missing).partition(". What to do: ")
-        return Check("limits", CheckStatus.FAIL, text, advice)
-    return Check("limits", CheckStatus.OK, limits(config.risk))
-
-
-def _journals(folder: Path, free_bytes_min: int) -> Check:
-    existing = next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
-    if not os.access(existing, os.W_OK):
-        return Check(
-            "journals", CheckStatus.FAIL, f"{folder} cannot be written", "choose another folder with --journals"
-        )
-    free = shutil.disk_usage(existing).free
-    text = f"{folder}, {free / 2**30:,.1f} GiB free"
-    if free < free_bytes_min:
-        wanted = f"{free_bytes_min / 2**20:,.0f} MiB"
-        return Check("journals", CheckStatus.FAIL, f"{text}, and session.free_mib_min is {wanted}", "make room")
-    return Check("journals", CheckStatus.OK, text)
-
-
 class VenueChecks:
     """The checks at the venue. `run` yields them as they are made."""
 
-    def __init__(self, config: SessionConfig, sender: HttpSender, allowed_rights: Sequence[str] = ()) -> None:
+    def __init__(
+        self, config: SessionConfig, wanted: VenueAccess, sender: HttpSender, allowed_rights: Sequence[str] = ()
+    ) -> None:
+        """Check one venue of a session.
+
+        Args:
+            config: The session.
+            wanted: The venue.
+            sender: Sends to the venue.
+            allowed_rights: Rights of the key that are no failure.
+
+        """
         self._config = config
+        self._wanted = wanted
         self._sender = sender
         self._allowed = allowed_rights
-        self._venue = make_venue(config.venue, ())
+        self._trades = bool(config.strategies) and wanted.trades
+        self._venue = make_venue(wanted.settings, ())
         self._offset_ns = 0
         self._instruments: tuple[Instrument, ...] = ()
         self._failed: set[str] = set()
@@ -126,7 +72,7 @@ class VenueChecks:
         yield await self._check("instruments", self._find_instruments, after="venue")
         yield await self._check("filters", self._compare_filters, after="instruments")
         yield await self._check("market stream", self._open_market, after="instruments")
-        if self._config.key is not None:
+        if self._wanted.key is not None:
             yield await self._check("key", self._use_key, after="venue")
             yield await self._check("key rights", self._read_rights, after="key")
             yield await self._check("open orders", self._list_orders, after="key")
@@ -146,14 +92,14 @@ class VenueChecks:
     # ---- public
 
     async def _reach(self) -> str:
-        query = self._venue.server_time() or self._venue.metadata.request(self._config.symbols)
+        query = self._venue.server_time() or self._venue.metadata.request(self._wanted.symbols)
         result = await self._ask(query)
         if result.status != 200:
             raise CheckFailedError(
                 f"{self._address(query)} answered HTTP {result.status}{_body_text(result)}",
                 "correct venue.rest, or name a network in venue.network",
             )
-        return f"{self._config.venue.rest} answers"
+        return f"{self._wanted.settings.rest} answers"
 
     async def _measure_clock(self) -> str:
         query = self._venue.server_time()
@@ -177,24 +123,24 @@ class VenueChecks:
         return text
 
     async def _find_instruments(self) -> str:
-        query = self._venue.metadata.request(self._config.symbols)
+        query = self._venue.metadata.request(self._wanted.symbols)
         result = await self._ask(query)
         events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
         report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
         found = {instrument.symbol: instrument for instrument in report.instruments}
-        missing = [symbol for symbol in self._config.symbols if symbol not in found]
+        missing = [symbol for symbol in self._wanted.symbols if symbol not in found]
         if missing:
             answer = _answer_text(events)
             raise CheckFailedError(
                 f"the venue lists no {', '.join(missing)}{suggestion(missing[0], found)}{answer}",
                 "correct `instruments` in the configuration",
             )
-        self._instruments = tuple(found[symbol] for symbol in self._config.symbols)
+        self._instruments = tuple(found[symbol] for symbol in self._wanted.symbols)
         halted = [instrument.symbol for instrument in self._instruments if not instrument.trading]
         if halted:
             raise CheckFailedError(f"{', '.join(halted)} does not trade now", "wait, or remove it from `instruments`")
         weight = report.rate_limits.weight_minute_max
-        return f"{', '.join(self._config.symbols)} trade; {weight} request weight a minute"
+        return f"{', '.join(self._wanted.symbols)} trade; {weight} request weight a minute"
 
     async def _compare_filters(self) -> str:
         """Verify that the session's limits leave room for an order that the venue accepts."""
@@ -220,7 +166,7 @@ class VenueChecks:
         return "; ".join(texts)
 
     async def _open_market(self) -> str:
-        return await self._open_links(LinkRole.MARKET, self._config.venue.stream, "venue.stream")
+        return await self._open_links(LinkRole.MARKET, self._wanted.settings.stream, "venue.stream")
 
     # ---- the account
 
@@ -236,11 +182,11 @@ class VenueChecks:
                 f"the venue {'refuses the key' if is_key else 'does not show the account'}: HTTP "
                 f"{result.status}{_answer_text(events)}",
                 f"check VERBATIM_API_KEY, VERBATIM_API_SECRET and the key's list of addresses, and that the key is of "
-                f"the network {self._config.network}"
+                f"the network {self._wanted.network}"
                 if is_key
                 else "try again later",
             )
-        if self._config.strategies and not report.can_trade:
+        if self._trades and not report.can_trade:
             raise CheckFailedError("the account may not trade", "ask the venue why")
         held = [
             f"{each.asset} {plain(each.free + each.locked)}" for each in report.balances if each.free or each.locked
@@ -249,7 +195,7 @@ class VenueChecks:
 
     async def _read_rights(self) -> str:
         reader: KeyRightsReader | None = getattr(self._venue, "key_rights", None)
-        query = None if reader is None else reader.request(self._config.network)
+        query = None if reader is None else reader.request(self._wanted.network)
         if reader is None or query is None:
             return "the venue does not state them here: check on its page of API keys that the key cannot withdraw"
         result = await self._ask(query)
@@ -266,7 +212,7 @@ class VenueChecks:
             )
         if not rights.reads:
             raise CheckFailedError("the key may not read the account", "give it the right to read at the venue")
-        if self._config.strategies and not rights.trades:
+        if self._trades and not rights.trades:
             raise CheckFailedError(
                 "the key may not trade",
                 "give it the right to trade at the venue, or remove the strategies to watch the account",
@@ -289,7 +235,7 @@ class VenueChecks:
         )
 
     async def _open_account(self) -> str:
-        return await self._open_links(LinkRole.PRIVATE, self._config.venue.private, "venue.private")
+        return await self._open_links(LinkRole.PRIVATE, self._wanted.settings.private, "venue.private")
 
     # ---- the wire
 
@@ -297,7 +243,7 @@ class VenueChecks:
         """Send a query and return its answer. Raises CheckFailedError if no answer comes."""
         assert query.method == "GET", f"a check sends no {query.method}"
         now_ns = self._config.clock.now_ns() + self._offset_ns
-        message = self._venue.signer.sign_http(query, self._config.key if query.signed else None, now_ns)
+        message = self._venue.signer.sign_http(query, self._wanted.key if query.signed else None, now_ns)
         result = await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
         if result.outcome is not AnswerStatus.ANSWER:
             raise CheckFailedError(
@@ -307,10 +253,10 @@ class VenueChecks:
         return result
 
     def _address(self, query: Unsigned) -> str:
-        return self._config.venue.rest.rstrip("/") + query.path
+        return self._wanted.settings.rest.rstrip("/") + query.path
 
     async def _open_links(self, role: LinkRole, base: str, setting: str) -> str:
-        venue = make_venue(self._config.venue, self._instruments)
+        venue = make_venue(self._wanted.settings, self._instruments)
         plans = [plan for plan in venue.links() if plan.role is role and not plan.polled]
         if not plans:
             return f"no {role} connection to open: {venue.name} is polled"
@@ -328,7 +274,7 @@ class VenueChecks:
 
     async def _subscribe(self, venue: Venue, plan: LinkPlan, url: str, tls: ssl.SSLContext | None) -> None:
         """Open a link and subscribe on it. Raises WebsocketClosedError and CheckFailedError."""
-        websocket = await open_websocket(self._config.transport, url, tls)
+        websocket = await open_websocket(self._wanted.transport, url, tls)
         send, receive = trio.open_memory_channel[bytes](FRAMES_MAX)
         refusal = ""
 
@@ -347,7 +293,7 @@ class VenueChecks:
             try:
                 for number, unsigned in enumerate(venue.subscriptions(plan.source)):
                     now_ns = self._config.clock.now_ns() + self._offset_ns + number
-                    await websocket.send(venue.signer.sign_frame(unsigned, self._config.key, now_ns, str(number)))
+                    await websocket.send(venue.signer.sign_frame(unsigned, self._wanted.key, now_ns, str(number)))
                     refusal = refusal or await _refusal(venue, str(number), receive)
             except WebsocketClosedError as error:  # outside of the nursery it would be in a group
                 refusal = str(error)
@@ -379,14 +325,15 @@ def _body_text(result: HttpResult) -> str:
 
 
 async def check_venue_of(
-    config: SessionConfig, *, allowed_rights: Sequence[str], report: Callable[[Check], None]
+    config: SessionConfig, *, allowed_rights: Mapping[str, Sequence[str]], report: Callable[[Check], None]
 ) -> None:
-    """Make the checks at the venue, and report each."""
-    kept = make_venue(config.venue, ()).kept_headers
-    sender = make_sender(config.transport, config.venue.rest, kept_headers=kept)
-    try:
-        async for check in VenueChecks(config, sender, allowed_rights).run():
-            report(check)
-    finally:
-        with trio.CancelScope(shield=True):
-            await sender.close()
+    """Make the checks at each venue, and report each; `allowed_rights` are by venue."""
+    for each in config.venues:
+        sender = make_venue_sender(each)
+        name = each.settings.name
+        try:
+            async for check in VenueChecks(config, each, sender, allowed_rights.get(name, ())).run():
+                report(check if len(config.venues) == 1 else check._replace(name=f"{name} {check.name}"))
+        finally:
+            with trio.CancelScope(shield=True):
+                await sender.close()

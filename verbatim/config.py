@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
 from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.live.venue_access import VenueAccess
 from engine.requests import LinkRole
 from engine.session_record import (
     SAFETY,
@@ -23,20 +24,20 @@ from engine.session_record import (
     DriftAction,
     EngineSettings,
     SafetySettings,
-    VenueSettings,
 )
 from engine.sim.modelled_venue import is_modelled
 from engine.strategy.rule_loading import recorded_rules
 from engine.suggestions import suggestion
-from engine.venues.signing import Credentials, SecretKey
-from engine.venues.venue import Endpoints, Network, RequestSigner
-from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
+from engine.venue_choices import AccountUse
+from engine.venues.polling import is_polled
+from engine.venues.signing import SecretKey
+from engine.venues.venue_lookup import make_venue
 from journal.signing import Signer
+from verbatim import credentials
 from verbatim.config_sections import (
     OF_VENUES,
     OWN_SYMBOL,
     PAPER,
-    RECV_WINDOW_MS_MAX,
     RULE_NAME,
     ClockSection,
     EngineSection,
@@ -48,15 +49,14 @@ from verbatim.config_sections import (
     SafeguardsSection,
     SessionSection,
     StrategySection,
-    VenueSection,
 )
-from verbatim.secret_files import read_secret_file, read_signing_key
+from verbatim.named_venues import NamedVenue, named_venues, venue_tables
+from verbatim.secret_files import read_signing_key
 from verbatim.sections import ConfigError, first_error, read_toml
 from verbatim.strategy_files import check_instruments, read_rule, read_strategy
+from verbatim.venue_sections import ACCOUNT_NAME, VENUE_NAME, AccountSection, VenueSection
 
 PREFIX = "VERBATIM_"
-CREDENTIALS = ("VERBATIM_API_KEY", "VERBATIM_API_SECRET")
-PASSPHRASE = "VERBATIM_API_PASSPHRASE"  # noqa: S105 - a variable's name; few venues have this third secret
 # read by the compiled fold, the cache of archives, tests and benchmarks
 OTHER_VARIABLES = frozenset({
     "VERBATIM_CHROMIUM", "VERBATIM_CLIENTS", "VERBATIM_CLIENTS_CACHE", "VERBATIM_COCKPIT_CACHE", "VERBATIM_COPIES",
@@ -76,7 +76,10 @@ class Config(BaseSettings):
 
     instruments: tuple[str, ...] = Field(min_length=1)  # by own symbol or by the venue's
     symbols: dict[OwnSymbol, str] = {}  # own symbol -> the venue's
-    venue: VenueSection
+    venue: Annotated[
+        dict[Annotated[str, StringConstraints(pattern=f"{VENUE_NAME}|^$")], VenueSection], BeforeValidator(venue_tables)
+    ] = Field(min_length=1)
+    account: dict[Annotated[str, StringConstraints(pattern=ACCOUNT_NAME)], AccountSection] = {}
     strategy: dict[str, StrategySection] = {}  # a session that trades has one at least
     session: SessionSection = SessionSection()
     clock: ClockSection = ClockSection()
@@ -151,48 +154,56 @@ def _refuse_secrets(path: Path, values: Mapping[str, Any]) -> None:
             _refuse_secrets(path, value)
         elif name in ("api_key", "api_secret", "api_passphrase", "secret", "signature"):
             raise ConfigError(
-                f"{path}: {name} does not belong into the configuration. What to do: put it into {CREDENTIALS[0]} and "
-                f"{CREDENTIALS[1]}, or into a file of mode 0600 named by venue.secret_file"
+                f"{path}: {name} does not belong into the configuration. What to do: put it into "
+                f"{credentials.VARIABLES[0]} and {credentials.VARIABLES[1]}, or into a file of mode "
+                "0600 named by venue.secret_file"
             )
 
 
 def _refuse_unknown_environment(environment: Mapping[str, str]) -> None:
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in (*CREDENTIALS, PASSPHRASE) or name in OTHER_VARIABLES:
+        if not name.startswith(PREFIX) or credentials.is_credential_name(name) or name in OTHER_VARIABLES:
             continue
         if name.removeprefix(PREFIX).lower().split("__")[0] not in Config.model_fields:
             known = [PREFIX + field.upper() for field in Config.model_fields]
-            hint = suggestion(name, (*CREDENTIALS, PASSPHRASE, *OTHER_VARIABLES, *known))
+            hint = suggestion(name, (*credentials.VARIABLES, *OTHER_VARIABLES, *known))
             raise ConfigError(f"environment: {name}: unknown name{hint}")
 
 
 # ---- credentials -------------------------------------------------------------------------------
 
 
-def read_key(
+def venues_of(config: Config) -> tuple[NamedVenue, ...]:
+    """Return the venues and accounts of a configuration.
+
+    Raises:
+        ConfigError: a name or an address cannot be used.
+    """
+    return named_venues(config.venue, config.account, alias=config.session.account, speed=config.clock.speed)
+
+
+def read_keys(
     config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None
-) -> SecretKey | None:
-    """Read the API key from the environment or, if it has none, from the secret file; None for the paper account.
+) -> dict[str, SecretKey]:
+    """Read the API key of each account, by venue: from the environment, else its file or the keyring.
 
     Raises:
         ConfigError: there is no key, or it cannot be used.
     """
-    if config.session.account == PAPER:
-        return None
-    environment = os.environ if environment is None else environment
-    signer = make_venue(venue_settings(config), ()).signer
-    given = [environment.get(name, "") for name in CREDENTIALS]
-    if any(given) and not all(given):
-        raise ConfigError(f"environment: {CREDENTIALS[0]} and {CREDENTIALS[1]} belong together, and one is missing")
-    if all(given):
-        return _load_key(signer, "environment", Credentials(given[0], given[1], environment.get(PASSPHRASE, "")))
-    if config.venue.secret_file is None:
-        raise ConfigError(
-            f"no credentials: set {CREDENTIALS[0]} and {CREDENTIALS[1]}, or name a file in venue.secret_file"
-        )
-    path = config.venue.secret_file.expanduser()
-    path = path if path.is_absolute() or base is None else base / path
-    return _load_key(signer, str(path), read_secret_file(path))
+    if is_on_paper(config):
+        return {}
+    return credentials.read_keys(venues_of(config), environment, base)
+
+
+def read_key(
+    config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None
+) -> SecretKey | None:
+    """Read the API key of the only account; None for the paper account.
+
+    Raises:
+        ConfigError: there is no key, or it cannot be used.
+    """
+    return next(iter(read_keys(config, environment, base).values()), None)
 
 
 def read_signer(config: Config, base: Path | None = None) -> Signer | None:
@@ -207,11 +218,9 @@ def read_signer(config: Config, base: Path | None = None) -> Signer | None:
     return read_signing_key(path if path.is_absolute() or base is None else base / path)
 
 
-def _load_key(signer: RequestSigner, where: str, credentials: Credentials) -> SecretKey:
-    try:
-        return signer.load_key(credentials)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from None
+def is_on_paper(config: Config) -> bool:
+    """Return True if the session has the paper account."""
+    return config.session.account == PAPER
 
 
 def on_paper(config: Config) -> Config:
@@ -223,13 +232,19 @@ def on_paper(config: Config) -> Config:
 
 
 def session_config(
-    config: Config, *, key: SecretKey | None, base: Path | None = None, dry_run: bool = False
+    config: Config,
+    *,
+    key: SecretKey | None = None,
+    keys: Mapping[str, SecretKey] | None = None,
+    base: Path | None = None,
+    dry_run: bool = False,
 ) -> SessionConfig:
-    """Return the session with an account that a configuration describes.
+    """Return the session with accounts that a configuration describes.
 
     Args:
-        config: The configuration. Without a strategy its session watches the account, and sends nothing.
-        key: The account's key.
+        config: The configuration. Without a strategy its session watches the accounts, and sends nothing.
+        key: The key of the only account.
+        keys: The keys of several accounts, by venue.
         base: The configuration's folder.
         dry_run: Record intents and verdicts, and send nothing that changes the venue.
 
@@ -237,27 +252,22 @@ def session_config(
         ConfigError: the configuration cannot trade.
         StrategyError: a strategy cannot be used.
     """
-    made = make_venue(venue_settings(config), ())
-    if not made.trades:
-        raise ConfigError(
-            f"venue.name: {config.venue.name} supports market data only. What to do: use `verbatim record`"
-        )
-    is_paper = config.session.account == PAPER
-    venue = venue_settings(config, with_account=not is_paper)
-    if is_paper and not is_modelled(venue.name):
-        raise ConfigError(
-            f"session.account: paper: no model of {config.venue.name}. What to do: use shadow, or a test network"
-        )
-    is_polled = any(plan.polled and plan.role is LinkRole.PRIVATE for plan in made.links())
-    if not venue.private and not is_paper and not is_polled:
-        raise ConfigError("venue.private: a session that trades needs the address of the account's stream")
+    found = venues_of(config)
+    if all(each.settings.use is AccountUse.NONE for each in found):
+        raise ConfigError("account: no venue has an account. What to do: add [account.NAME], or use `verbatim record`")
+    is_paper = is_on_paper(config)
+    for each in found:
+        _check_account(each, is_paper=is_paper)
+    if is_paper:
+        _check_paper(found)
+    given = {found[0].settings.name: key} if keys is None else keys
+    chosen = recording_config(config, base=base)
     chosen = replace(
-        recording_config(config, base=base),
+        chosen,
         strategies=tuple(
             read_strategy(section.file, name=name, parameters=section.parameters, base=base)
             for name, section in config.strategy.items()
         ),
-        key=key,
         risk=config.risk.settings(),
         rules=recorded_rules(
             [
@@ -265,21 +275,61 @@ def session_config(
                 for name, section in config.rule.items()
             ]
         ),
-        account=config.session.account,
+        account=found[0].alias if len(found) == 1 else config.session.account,
         safeguards=config.safeguards.settings(),
         safety=safety_settings(config),
         on_journal_failure=config.session.on_journal_failure,
         carry=config.session.carry,
-        venue=venue,
+        venues=tuple(
+            replace(
+                one,
+                settings=msgspec.structs.replace(each.settings, private="") if is_paper else each.settings,
+                key=given.get(each.settings.name),
+            )
+            for one, each in zip(chosen.venues, found, strict=True)
+        ),
         paper=config.paper.settings() if is_paper else None,
     )
     if dry_run or not config.strategy:
         chosen = read_only(chosen)
-    names = tuple(dict.fromkeys((*config.instruments, *chosen.symbols, *chosen.own_symbols.values())))
-    check_instruments(chosen.strategies, names, listed="`instruments`")
+    check_instruments(chosen.strategies, instrument_names(chosen, config.instruments), listed="`instruments`")
     check_scopes(config)
     check_margin(config)
     return chosen
+
+
+def _check_paper(venues: Sequence[NamedVenue]) -> None:
+    """Raise ConfigError if no model of the venue can have the paper account."""
+    if len(venues) > 1:
+        raise ConfigError("session.account: paper: it has one venue. What to do: trade each venue on paper by itself")
+    dialect = venues[0].section.dialect
+    if not is_modelled(dialect):
+        raise ConfigError(f"session.account: paper: no model of {dialect}. What to do: use shadow, or a test network")
+
+
+def _check_account(venue: NamedVenue, *, is_paper: bool) -> None:
+    """Raise ConfigError if a venue cannot serve the account that is named for it."""
+    if venue.settings.use is AccountUse.NONE:
+        return
+    made = make_venue(venue.settings, ())
+    if not made.trades:
+        setting = "kind" if venue.section.kind else "name"
+        raise ConfigError(
+            f"{venue.where}.{setting}: {venue.section.dialect} supports market data only. What to do: use `verbatim "
+            "record`"
+        )
+    if not venue.settings.private and not is_paper and not is_polled(made, LinkRole.PRIVATE):
+        raise ConfigError(f"{venue.where}.private: a session that trades needs the address of the account's stream")
+
+
+def instrument_names(session: SessionConfig, listed: Sequence[str]) -> tuple[str, ...]:
+    """Return the names by which strategies may name instruments: as listed, ids, and symbols of one venue alone."""
+    symbols = session.symbols
+    own = [name for each in session.venues for name in each.own_symbols.values()]
+    if len(session.venues) == 1:
+        return tuple(dict.fromkeys((*listed, *symbols, *own)))
+    ids = [name for each in session.venues for name in each.instrument_ids]
+    return tuple(dict.fromkeys((*listed, *ids, *(name for name in symbols if symbols.count(name) == 1), *own)))
 
 
 def check_margin(config: Config) -> None:
@@ -288,12 +338,12 @@ def check_margin(config: Config) -> None:
     Raises:
         ConfigError: the text names the setting.
     """
-    capabilities = make_venue(venue_settings(config), ()).capabilities
+    venues = [(each, make_venue(each.settings, ()).capabilities.leverage) for each in venues_of(config)]
     for name in OF_VENUES:
-        if getattr(config.risk, name) and not capabilities.leverage:
+        if getattr(config.risk, name) and not any(has_leverage for _, has_leverage in venues):
             raise ConfigError(
-                f"risk.{name}: not at this venue: {config.venue.name} has no leverage and no margin modes. What to do: "
-                "remove it"
+                f"risk.{name}: not at this venue: {venues[0][0].section.dialect} has no leverage and no margin modes. "
+                "What to do: remove it"
             )
 
 
@@ -356,6 +406,8 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
         ConfigError: the configuration cannot be used.
     """
     clock = config.clock
+    found = venues_of(config)
+    instruments = instruments_by_venue(config, [each.settings.name for each in found])
     return SessionConfig(
         journals=config.session.journals,
         clock=SessionClock.wall()
@@ -365,13 +417,20 @@ def recording_config(config: Config, *, base: Path | None = None) -> SessionConf
             monotonic_origin_ns=clock.monotonic_origin_ns,
             speed=clock.speed,
         ),
-        venue=venue_settings(config),
-        symbols=venue_symbols(config),
-        own_symbols={venue: own for own, venue in config.symbols.items()},
-        engine=scale_timeouts(config.engine.settings(), clock.speed),
+        venues=tuple(
+            VenueAccess(
+                settings=msgspec.structs.replace(each.settings, private="", use=AccountUse.TRADES, account=""),
+                symbols=tuple(instruments[each.settings.name]),
+                own_symbols={symbol: own for symbol, own in instruments[each.settings.name].items() if own},
+                transport=each.section.transport,
+            )
+            for each in found
+        ),
+        engine=msgspec.structs.replace(
+            scale_timeouts(config.engine.settings(), clock.speed), on_venue_trouble=config.session.on_venue_trouble
+        ),
         account="",
         seed=config.session.seed,
-        transport=config.venue.transport,
         on_journal_failure="leave",  # a recording has no orders to cancel
         free_bytes_min=config.session.free_mib_min * 2**20,
         signer=read_signer(config, base),
@@ -397,47 +456,31 @@ def venue_symbols(config: Config) -> tuple[str, ...]:
     return symbols
 
 
-def venue_settings(config: Config, *, with_account: bool = False) -> VenueSettings:
-    """Return the venue's settings: its network, and the addresses of market data and, if wanted, of the account.
+def instruments_by_venue(config: Config, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return venue -> symbol -> own symbol or "", of the session's instruments.
 
     Raises:
-        ConfigError: no venue has this name, or the network has no address.
+        ConfigError: an instrument names no venue of the session.
     """
-    given = config.venue
-    settings = VenueSettings(
-        name=given.name, recv_window_ms=min(given.recv_window_ms * config.clock.speed, RECV_WINDOW_MS_MAX)
-    )
-    try:
-        venue = make_venue(settings, ())
-    except UnknownVenueError as error:
-        raise ConfigError(f"venue.name: {error}") from None
-    known = Endpoints() if given.network is None else venue.endpoints.get(given.network, Endpoints())
-    is_polled = any(plan.polled and plan.role is LinkRole.MARKET for plan in venue.links())
-    addresses = {name: getattr(given, name) or getattr(known, name) for name in ("rest", "stream", "private")}
-    for name in ("rest",) if is_polled else ("rest", "stream"):
-        if not addresses[name]:
+    found: dict[str, dict[str, str]] = {name: {} for name in names}
+    own = {theirs: mine for mine, theirs in config.symbols.items()}
+    for text in venue_symbols(config):
+        name, _, symbol = text.partition(":")
+        if name not in found or not symbol:
+            name, symbol = names[0], text
+            if len(names) > 1:
+                raise ConfigError(
+                    f"instruments: {text} names no venue of the session. What to do: write it as VENUE:SYMBOL; the "
+                    f"venues are {', '.join(names)}"
+                )
+        found[name][symbol] = own.get(text, "")
+    for name in names:
+        if not found[name]:
             raise ConfigError(
-                f"venue.network: {given.name} has no known {name} address of its network {given.network}. What to do: "
-                f"name it in venue.{name}"
+                f"instruments: the list has no instrument of venue {name}. What to do: add one, or remove "
+                f"[venue.{name}]"
             )
-    if given.network is not None:
-        _refuse_other_network(config, given.network)
-    named = msgspec.structs.replace(settings, **addresses, network=given.network or "")
-    network = network_of(named)
-    private = addresses["private"] if with_account else ""
-    return msgspec.structs.replace(named, private=private, network=str(network))
-
-
-def _refuse_other_network(config: Config, network: Network) -> None:
-    """Raise ConfigError if an address belongs to another network than the one that is named."""
-    for name in ("rest", "stream", "private"):
-        address = getattr(config.venue, name)
-        other = network_of_address(config.venue.name, address) if address else None
-        if other not in (None, network, Network.LOCAL):
-            raise ConfigError(
-                f"venue.{name}: {address} belongs to the network {other}, and venue.network is {network}. What to do: "
-                "leave one of the two out"
-            )
+    return found
 
 
 def scale_timeouts(settings: EngineSettings, speed: int) -> EngineSettings:

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from engine.live.calendars import with_windows
 from engine.live.logs import LogSettings
 from engine.live.time_zones import find_zone
-from engine.live.transport.selection import TransportProfile
 from engine.paper_settings import PaperSettings
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
@@ -39,16 +38,15 @@ from engine.session_record import (
 )
 from engine.sim.paper_broker import check_paper_model
 from engine.sim.venue_model import UnknownSettingError, VenueModel, parse_balances, with_settings
-from engine.venues.venue import Network
+from engine.venue_choices import VenueTrouble
 from verbatim.sections import ConfigError, Section
+from verbatim.venue_sections import ACCOUNT_NAME
 
 __all__ = ["ConfigError"]  # defined in verbatim/sections.py; every other name of this module is its own
 
-RECV_WINDOW_MS_MAX = 60_000
 OWN_SYMBOL = r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$"
 RULE_NAME = r"^[a-z][a-z0-9_]{0,31}$"
 PAPER = "paper"  # the account that is simulated
-OLD_TRANSPORTS = {"httpx": TransportProfile.STANDARD, "direct": TransportProfile.FAST}  # values of venue.http
 
 
 class BlindSection(Section):
@@ -62,7 +60,8 @@ class SessionSection(Section):
     """Where the journal goes, and what happens when it fails."""
 
     journals: Path = Path("journals")  # from the working directory, as for every other command
-    account: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$")
+    account: str = Field(default="main", pattern=ACCOUNT_NAME)
+    on_venue_trouble: VenueTrouble = VenueTrouble.ALL  # of several venues
     seed: int | None = None
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
     on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
@@ -122,40 +121,6 @@ class ClockSection(Section):
     speed: int = Field(default=1, ge=1, le=1000)
     session_origin_ns: int = 0
     monotonic_origin_ns: int = 0
-
-
-class VenueSection(Section):
-    """The venue: its name, addresses and how requests are sent."""
-
-    name: str = "binance_spot"
-    network: Network | None = None  # its addresses come from the venue's folder; None: the addresses below name it
-    rest: str = Field(default="", pattern=r"^https?://")
-    stream: str = Field(default="", pattern=r"^wss?://")
-    private: str = Field(default="", pattern=r"^wss?://")  # a session with an account needs it
-    allow_key_rights: tuple[Literal["withdrawals"], ...] = ()  # of the key, that `verbatim check` refuses otherwise
-    recv_window_ms: int = Field(default=5000, gt=0, le=RECV_WINDOW_MS_MAX)
-    transport: TransportProfile = TransportProfile.STANDARD
-    secret_file: Path | None = None  # TOML with api_key and api_secret, readable by its owner alone
-
-    @model_validator(mode="after")
-    def _is_named(self) -> Self:
-        if self.network is None and not (self.rest and self.stream):
-            raise ValueError("name a network (live, testnet or local), or the addresses rest and stream")
-        return self
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_old_name(cls, values: Any) -> Any:
-        """Accept `http`, the name of `transport` in earlier versions."""
-        if not isinstance(values, dict) or "http" not in values:
-            return values
-        if "transport" in values:
-            raise ValueError("http is the old name of transport; remove it")
-        values = dict(values)
-        old = values.pop("http")
-        if old not in OLD_TRANSPORTS:
-            raise ValueError(f"http must be one of {', '.join(OLD_TRANSPORTS)}; better, set transport")
-        return values | {"transport": OLD_TRANSPORTS[old]}
 
 
 class StrategySection(Section):

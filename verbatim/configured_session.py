@@ -31,6 +31,7 @@ def configured_session(recorded: SessionBody, config: SessionConfig) -> SessionB
     if missing := [symbol for symbol in config.symbols if symbol not in symbols]:
         known = ", ".join(symbols)
         raise UnknownSettingError(f"instruments: the session has no {', '.join(missing)}; it has {known}")
+    own_symbols = config.venues[0].own_symbols
     try:
         risk = resolved(config.risk, recorded.started_ns)
     except ValueError as error:
@@ -45,7 +46,7 @@ def configured_session(recorded: SessionBody, config: SessionConfig) -> SessionB
         safety=config.safety,
         account=recorded.account or config.account,
         instruments=tuple(
-            replace(instrument, own_symbol=config.own_symbols.get(instrument.symbol, instrument.own_symbol))
+            replace(instrument, own_symbol=own_symbols.get(instrument.symbol, instrument.own_symbol))
             for instrument in recorded.instruments
         ),
         seed=recorded.seed if config.seed is None else config.seed,

@@ -26,6 +26,7 @@ from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig
 from engine.live.session_status import Summary
 from engine.live.transport.selection import TransportProfile
+from engine.live.venue_access import VenueAccess
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueStartError
 from engine.risk_settings import SelfTradeChoice
 from engine.session_record import (
@@ -42,9 +43,9 @@ from engine.strategy.source_guard import StrategyError
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from verbatim.config import scale_timeouts
-from verbatim.config_sections import RECV_WINDOW_MS_MAX
 from verbatim.runner import StatusLine, run_session_config
 from verbatim.strategy_files import check_instruments, read_strategy
+from verbatim.venue_sections import RECV_WINDOW_MS_MAX
 
 VENUE_SECONDS_MAX = 60.0  # until the venue listens: a large capture is unpacked first
 POLL_SECONDS = 0.2
@@ -190,19 +191,26 @@ def demo_session(options: DemoOptions, ready: dict[str, Any]) -> SessionConfig:
             monotonic_origin_ns=ready["monotonic_origin_ns"],
             speed=options.speed,
         ),
-        venue=VenueSettings(
-            rest=address, stream=stream, private=stream, recv_window_ms=min(5000 * options.speed, RECV_WINDOW_MS_MAX)
+        venues=(
+            VenueAccess(
+                settings=VenueSettings(
+                    rest=address,
+                    stream=stream,
+                    private=stream,
+                    recv_window_ms=min(5000 * options.speed, RECV_WINDOW_MS_MAX),
+                ),
+                symbols=symbols,
+                key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
+                transport=options.transport,
+            ),
         ),
-        symbols=symbols,
         strategies=strategies,
         rules=recorded_rules([]),
-        key=make_venue(VenueSettings(), ()).signer.load_key(Credentials(DEMO_KEY, DEMO_SECRET)),
         risk=RISK,
         engine=scale_timeouts(new_engine_settings(), options.speed),
         safety=msgspec.structs.replace(SAFETY, blind_after_ns=SAFETY.blind_after_ns * options.speed),
         account="demo",
         seed=options.seed,
-        transport=options.transport,
         carry=False,  # each demo starts a new venue without history
     )
 

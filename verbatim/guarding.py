@@ -11,8 +11,9 @@ import msgspec
 import structlog
 
 from engine.facts import CloseReason, SessionClosing
+from engine.live.account_carry import is_continued
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
-from engine.live.session_config import SessionConfig, StartError
+from engine.live.session_config import SessionConfig, StartError, accounts_of
 from engine.record_codec import read_fact
 from engine.session_record import SessionBody, read_session
 from journal.disk import is_locked
@@ -98,12 +99,8 @@ class Guard:
                 body = read_session(journal.session_record().body or "")
             except JournalError:
                 continue  # it has no record yet
-            theirs = (body.account, [venue.name for venue in body.venues])
-            if (
-                theirs != (self._config.account, [self._config.venue.name])
-                or body.resimulated is not None
-                or body.read_only
-            ):
+            theirs = accounts_of(body.account, body.venues)
+            if not is_continued(theirs, self._config.accounts) or body.resimulated is not None or body.read_only:
                 continue
             return Watched(found.path, body, beats=self._beats(found.path, body), is_over=_is_over(journal))
         return None

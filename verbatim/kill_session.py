@@ -27,18 +27,20 @@ from engine.live.logs import LogSettings
 from engine.live.previous_session import NOT_READ, PreviousJournal, rebuilt_state, unread_journal
 from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, StartError
-from engine.live.session_status import exposure
+from engine.live.session_status import exposure, is_reconciled
+from engine.live.venue_access import VenueAccess
 from engine.plan_terms import StopChoice
-from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody, read_session
+from engine.session_record import SAFETY, SECOND_NS, PreviousSession, SessionBody, VenueSettings, read_session
 from engine.state.session_state import carry_over
+from engine.venue_choices import AccountUse
 from engine.venues.order_ids import SESSION_LETTERS
 from engine.venues.signing import Credentials, SecretKey
-from engine.venues.venue_lookup import make_venue
+from engine.venues.venue_lookup import make_venue, venue_class
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.sessions import list_sessions, session_id_of
-from verbatim.config import CREDENTIALS, PASSPHRASE
+from verbatim.credentials import credential_names
 from verbatim.runner import run_session_config
 
 ANSWER_SECONDS = 5.0  # a living session that does not answer so long is passed by
@@ -190,7 +192,7 @@ class _Killing:
             account = session.state.account
         await trio.sleep(APART_SECONDS)
         since_seq = session.state.seq
-        while account.reconciling.done_started_seq <= since_seq:
+        while not is_reconciled(session.kernel.session, account, since_seq):
             await session.command(CommandName.RECONCILE, by=_person(), reason="kill")
             await trio.sleep(POLL_SECONDS)
             account = session.state.account
@@ -269,9 +271,7 @@ def _config_of(folder: Path, body: SessionBody, environment: Mapping[str, str]) 
     return SessionConfig(
         journals=folder.resolve().parent,
         clock=SessionClock.wall(),
-        venue=body.venues[0],
-        symbols=tuple(instrument.symbol for instrument in body.instruments),
-        key=_key_of(body, environment),
+        venues=tuple(_venue_of(each, body, environment) for each in body.venues),
         risk=body.risk,
         rules=body.rules,
         engine=body.engine,
@@ -279,16 +279,24 @@ def _config_of(folder: Path, body: SessionBody, environment: Mapping[str, str]) 
     )
 
 
-def _key_of(body: SessionBody, environment: Mapping[str, str]) -> SecretKey:
-    given = [environment.get(name, "") for name in CREDENTIALS]
-    if not all(given):
+def _venue_of(venue: VenueSettings, body: SessionBody, environment: Mapping[str, str]) -> VenueAccess:
+    """Return a venue of a SESSION record, with the key of the environment."""
+    name = venue_class(venue).name
+    symbols = tuple(each.symbol for each in body.instruments if each.venue == name)
+    key = _key_of(venue, body, environment) if venue.use is AccountUse.TRADES else None
+    return VenueAccess(settings=venue, symbols=symbols, key=key)
+
+
+def _key_of(venue: VenueSettings, body: SessionBody, environment: Mapping[str, str]) -> SecretKey:
+    names = credential_names(venue.account if len(body.venues) > 1 else "")
+    given = [environment.get(name, "") for name in names]
+    if not all(given[:2]):
         raise KillError(
-            f"no credentials. What to do: set {CREDENTIALS[0]} and {CREDENTIALS[1]}, or name the session's "
-            "configuration with --config"
+            f"no credentials. What to do: set {names[0]} and {names[1]}, or name the session's configuration with "
+            "--config"
         )
     try:
-        signer = make_venue(body.venues[0], ()).signer
-        return signer.load_key(Credentials(given[0], given[1], environment.get(PASSPHRASE, "")))
+        return make_venue(venue, ()).signer.load_key(Credentials(*given))
     except ValueError as error:
         raise KillError(f"environment: {error}") from None
 
@@ -312,7 +320,7 @@ def session_to_kill(folder: Path, config: SessionConfig | None) -> SessionBody:
             seed=0,
             host="",
             versions={},
-            venues=(config.venue,),
+            venues=tuple(each.settings for each in config.venues),
             instruments=(),
             strategies=(),
             account=config.account,

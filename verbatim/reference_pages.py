@@ -53,6 +53,7 @@ Money is `DECIMAL(38, 18)`; `time` is UTC to the microsecond, `time_ns` is exact
 
 <!-- made by `python -m verbatim.reference_pages views`; tests/test_site.py compares -->
 """
+HEADINGS = {"venue.NAME": "[venue] or [venue.NAME]"}  # of tables that need no name
 TYPES: dict[type, str] = {Decimal: "number", int: "whole number", bool: "true, false", str: "text", Path: "path"}
 
 
@@ -60,7 +61,8 @@ def settings_page() -> str:
     """Return the text of docs/settings.md."""
     parts = [SETTINGS_HEAD, "## At the top of the file\n", "\n".join(_table(Config, _is_plain)), ""]
     for name, section in _sections(Config):
-        parts += [f"## [{name}]\n", (section.__doc__ or "").partition(";")[0].rstrip(".") + ".\n"]
+        heading = HEADINGS.get(name, f"[{name}]")
+        parts += [f"## {heading}\n", (section.__doc__ or "").partition(";")[0].rstrip(".") + ".\n"]
         parts += ["\n".join(_table(section, _is_plain)), ""]
     parts += [
         "## Variables\n",

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 
 from engine.venues.signing import Credentials
+from engine.venues.venue import Network
 from journal.signing import BadKeyError, Signer
 from verbatim.sections import ConfigError, Section
 
@@ -23,6 +24,7 @@ class SecretFile(Section):
     api_key: SecretStr
     api_secret: SecretStr  # an HMAC secret, or the text of a private key in PEM
     api_passphrase: SecretStr = SecretStr("")
+    network: Network | None = None  # of the key: a session on another one refuses it
 
 
 def read_signing_key(path: Path) -> Signer:
@@ -80,10 +82,11 @@ def read_secret_file(path: Path) -> Credentials:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError, TypeError):
         # the library's text is left out, since it may quote the file
         raise ConfigError(
-            f"{path} is not a secret file: it holds api_key and api_secret, as TOML, and nothing else"
+            f"{path} is not a secret file: it holds api_key and api_secret, as TOML, perhaps api_passphrase and network"
         ) from None
     return Credentials(
         secrets.api_key.get_secret_value(),
         secrets.api_secret.get_secret_value(),
         secrets.api_passphrase.get_secret_value(),
+        secrets.network or "",
     )

@@ -23,7 +23,7 @@ def first_error(error: ValidationError, names_of: Callable[[Sequence[int | str]]
         names_of: Returns the names that a section may hold, by the path of the section.
     """
     errors = error.errors(include_input=False, include_url=False, include_context=False)
-    key = ".".join(str(name) for name in errors[0]["loc"])
+    key = ".".join(str(name) for name in errors[0]["loc"] if name != "")
     reason = errors[0]["msg"]
     if errors[0]["type"] == "extra_forbidden":
         *sections, name = errors[0]["loc"]

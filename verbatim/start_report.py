@@ -8,6 +8,7 @@ import structlog
 from engine.live.session_config import SessionConfig
 from engine.risk_settings import NO_LIMITS
 from engine.session_record import RiskSettings
+from engine.venue_choices import AccountUse
 from journal.record import plain
 from verbatim.terminal import echo, secho
 
@@ -45,17 +46,36 @@ def start_values(config: SessionConfig) -> dict[str, object]:
     strategies = ", ".join(strategy.name for strategy in config.strategies)
     if config.read_only:
         strategies = f"{strategies}; dry run, nothing is sent" if strategies else "none; the account is watched"
+    is_only = len(config.venues) == 1
+    instruments = [
+        f"{own} ({name})" if (own := each.own_symbols.get(symbol)) else name
+        for each in config.venues
+        for symbol in each.symbols
+        for name in (symbol if is_only else f"{each.name}:{symbol}",)
+    ]
     return {
-        "venue": f"{config.venue.name} at {config.venue.rest}",
-        "network": str(config.network),
-        "account": config.account,
-        "instruments": ", ".join(
-            f"{own} ({symbol})" if (own := config.own_symbols.get(symbol)) else symbol for symbol in config.symbols
-        ),
+        "venue": ", ".join(f"{each.settings.name} at {each.settings.rest}" for each in config.venues),
+        "network": ", ".join(dict.fromkeys(str(each.network) for each in config.venues)),
+        "account": _account_text(config),
+        "instruments": ", ".join(instruments),
         "strategies": strategies,
         "limits": limits(config.risk),
         "real_money": config.trades_real_money,
     }
+
+
+def _account_text(config: SessionConfig) -> str:
+    """Return the session's account, or that of each venue of several."""
+    if config.paper is not None:
+        return f"{config.account}; no order leaves this process"
+    if len(config.venues) == 1:
+        return config.account
+    uses = {each.settings.name: each.settings.use for each in config.venues}
+    texts = [
+        f"{alias} at {venue}" + ("" if uses[venue] is AccountUse.TRADES else ", watched")
+        for venue, alias in config.accounts.items()
+    ]
+    return "; ".join([*texts, *(f"none at {name}" for name, use in uses.items() if use is AccountUse.NONE)])
 
 
 def limits(risk: RiskSettings) -> str:

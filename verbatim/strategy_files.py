@@ -90,6 +90,7 @@ def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[
     Raises:
         StrategyError: a strategy trades another instrument.
     """
+    has_ids = any(":" in each for each in symbols)  # of several venues: a symbol alone may be of any
     for settings in strategies:
         for name in load(settings).instruments:
             if name == ONLY and len(symbols) == 1:
@@ -99,7 +100,8 @@ def check_instruments(strategies: Iterable[StrategySettings], symbols: Sequence[
                     f'strategy {settings.name} trades "{ONLY}", the only instrument of a session, and {listed} has '
                     f"{', '.join(symbols)}. What to do: name its instruments"
                 )
-            if name.rpartition(":")[2] not in symbols:
+            is_listed = name in symbols or (not has_ids and name.rpartition(":")[2] in symbols)
+            if not is_listed:
                 raise StrategyError(
                     f"strategy {settings.name} trades {name}, which {listed} does not list"
                     f"{suggestion(name.rpartition(':')[2], symbols)}; it has {', '.join(symbols)}"

@@ -5,7 +5,7 @@ Only time and sockets are ours: nothing waits, so an hour takes seconds, and the
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlencode
@@ -52,13 +52,14 @@ from engine.sim.venue_kinds import KINDS
 from engine.sim.virtual_gateway import VirtualGateway
 from engine.sim.wire import HttpRequest
 from engine.state.session_state import State, carry_over
-from engine.strategy import loading, source_guard
 from engine.strategy.rule_loading import recorded_rules
+from engine.venue_choices import AccountUse
 from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.trust_key import marked
 from journal.writer import ClosedSummary, JournalWriter
+from verbatim.strategy_sources import from_sources, strategy_settings
 from verbatim.venue_contract import check_venue
 
 if TYPE_CHECKING:
@@ -79,31 +80,9 @@ __all__ = [
 
 START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
+NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
 MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
-
-
-def strategy_settings(
-    path: Path, cls: str, *, name: str = "", parameters: dict[str, Any] | None = None
-) -> StrategySettings:
-    """Return a strategy's file as a SESSION record holds it, with the modules of its folder that it imports."""
-    known = frozenset(found.stem for found in path.parent.glob("*.py"))
-    sources = {path.stem: path.read_text()}
-    waiting = [path.stem]
-    while waiting:
-        for other in source_guard.siblings(sources[waiting.pop()], known):
-            if other not in sources:
-                sources[other] = (path.parent / f"{other}.py").read_text()
-                waiting.append(other)
-    return from_sources(sources, path.stem, cls, name=name, parameters=parameters)
-
-
-def from_sources(
-    sources: dict[str, str], module: str, cls: str, *, name: str = "", parameters: dict[str, Any] | None = None
-) -> StrategySettings:
-    """Return settings from source text. The version is that of the class."""
-    draft = StrategySettings(name or cls.lower(), "", module, cls, parameters or {}, sources)
-    return loading.as_recorded(draft)
 
 
 class VirtualVenue:
@@ -215,7 +194,7 @@ class VirtualSession:
 
     def __init__(
         self,
-        venue: VirtualVenue,
+        venue: VirtualVenue | Mapping[str, VirtualVenue],
         folder: Path,
         *,
         strategies: Sequence[StrategySettings] = (),
@@ -234,23 +213,29 @@ class VirtualSession:
         safeguards: SafeguardSettings = SAFEGUARDS,
         limits: dict[str, int] | None = None,  # fields of RateLimits that the session states instead of the defaults
         own_symbols: dict[str, str] | None = None,  # venue symbol -> own symbol
+        uses: Mapping[str, AccountUse] = NO_USES,  # of accounts that do not trade, by venue
         is_trusted: bool = False,  # the session has this user's mark, so commands run its code without `--trust-code`
         paper: PaperSettings | None = None,
     ) -> None:
-        self.venue = venue
+        """Begin the session. Several venues are given by name: each is a `dialect` under that name."""
+        self.venues = {"": venue} if isinstance(venue, VirtualVenue) else dict(venue)
+        self.venue = next(iter(self.venues.values()))
         self.records: list[Record] = []
-        own = own_symbols or {}
-        instruments = tuple(  # which takes time
-            replace(each, own_symbol=own.get(each.symbol, "")) for each in venue.instruments()
+        rates = RateLimits(**(limits or {}))
+        venues = tuple(
+            VenueSettings(name or dialect or at.kind, rate_limits=rates, kind=(dialect or at.kind) if name else "")
+            for name, at in self.venues.items()
         )
+        venues = tuple(replace(each, use=uses.get(each.name, each.use)) for each in venues)
+        instruments = self._instruments(own_symbols or {})  # which takes time
         self.body: SessionBody = SessionBody(
             session=session,
-            started_ns=venue.now_ns,
+            started_ns=self.venue.now_ns,
             clock=ClockSettings(),
             seed=seed,
             host="test",
             versions={"engine": "test"},
-            venues=(VenueSettings(name=dialect or venue.kind, rate_limits=RateLimits(**(limits or {}))),),
+            venues=venues,
             instruments=instruments,
             strategies=tuple(strategies),
             risk=newest_risk(risk or RiskSettings(sell_holdings=True)),  # the account holds coins
@@ -269,11 +254,40 @@ class VirtualSession:
             self.body = marked(self.body)
         self.folder = folder
         self.writer = self._create_writer()
-        dialect_at_work = make_venue(self.body.venues[0], self.body.instruments)
         self.sequencer = self.sequencer_class(Kernel(self.body), self._append)
-        key = dialect_at_work.signer.load_key(Credentials(API_KEY, API_SECRET))
-        self._shell = self.gateway_class(venue, self.sequencer, dialect_at_work, key, Wires(wire_ns, wire_ns))
+        self._shells = {
+            settings.name: self._gateway(settings, at, Wires(wire_ns, wire_ns))
+            for settings, at in zip(venues, self.venues.values(), strict=True)
+        }
+        self._shell = next(iter(self._shells.values()))
+        if len(self._shells) > 1:
+            for shell in self._shells.values():
+                shell.peers = self._shells
         self._shell.perform(self.sequencer.begin(self.body))
+
+    def _gateway(self, settings: VenueSettings, venue: VirtualVenue, wires: Wires) -> VirtualGateway:
+        dialect = make_venue(settings, self.body.instruments)  # it signs
+        key = dialect.signer.load_key(Credentials(API_KEY, API_SECRET))
+        return self.gateway_class(venue, self.sequencer, dialect, key, wires)
+
+    def _instruments(self, own: Mapping[str, str]) -> tuple[Instrument, ...]:
+        """Return the instruments of all venues, whose clocks agree then."""
+        found = tuple(
+            replace(
+                each,
+                id=f"{name or each.venue}:{each.symbol}",
+                venue=name or each.venue,
+                own_symbol=own.get(each.symbol, ""),
+            )
+            for name, venue in self.venues.items()
+            for each in venue.instruments()
+        )
+        self._set_now(max(venue.now_ns for venue in self.venues.values()))
+        return found
+
+    def _set_now(self, now_ns: int) -> None:
+        for venue in self.venues.values():
+            venue.now_ns = max(now_ns, venue.now_ns)
 
     @classmethod
     def start(cls, venue: VirtualVenue, folder: Path, **settings: Any) -> Self:
@@ -296,12 +310,23 @@ class VirtualSession:
         """Advance session time until a condition holds, by at most `seconds`, or an hour."""
         end_ns = self.venue.now_ns + int((seconds or 3600) * SECOND_NS)
         while not self.closing and (until is None or not until(self)):
-            next_ns = self._shell.next_ns()
+            next_ns = min(shell.next_ns() for shell in self._shells.values())
             if next_ns > end_ns:
-                self.venue.now_ns = end_ns
+                self._set_now(end_ns)
                 break
-            self.venue.now_ns = max(next_ns, self.venue.now_ns)
-            self._shell.advance()
+            self._set_now(next_ns)
+            for shell in self._shells.values():
+                shell.advance()
+        return self
+
+    def cut(self, venue: str) -> Self:
+        """Cut the network to one venue: its links go down, and nothing reaches it."""
+        self._shells[venue].set_reachable(is_reachable=False)
+        return self
+
+    def restore(self, venue: str) -> Self:
+        """Restore the network to one venue."""
+        self._shells[venue].set_reachable(is_reachable=True)
         return self
 
     @staticmethod
@@ -321,14 +346,18 @@ class VirtualSession:
         """Stop in order and seal the journal."""
         self.command(CommandName.STOP).run(60)
         assert self.closing, "the session did not close"
-        self._shell.hang_up()
+        self._hang_up()
         return self.writer.close()
+
+    def _hang_up(self) -> None:
+        for shell in self._shells.values():
+            shell.hang_up()
 
     def kill(self) -> Path:
         """Abandon the session as a killed process does: no seal, no message to the venue."""
         if self.records:
             self.writer.wait_durable(self.records[-1].seq, 10)
-        self._shell.hang_up()
+        self._hang_up()
         self.writer.abandon()
         return self.folder
 

@@ -40,9 +40,10 @@ def warm(venue: VenueSettings | None = None) -> None:
     make_venue(venue or VenueSettings(), ()).market.warm()
 
 
-def compile_first(console: "Console", venue: VenueSettings | None = None) -> None:
-    """Compile everything a session needs, so its first message does not wait for the compiler."""
-    venue = venue or VenueSettings()
+def compile_first(console: "Console", *given: VenueSettings) -> None:
+    """Compile everything a session of these venues needs, so its first message does not wait for the compiler."""
+    venues = given or (VenueSettings(),)
+    kind = venues[0].kind or venues[0].name
     message = Timer(MESSAGE_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
     message.daemon = True
     fresh = JIT and not was_compiled()
@@ -50,10 +51,11 @@ def compile_first(console: "Console", venue: VenueSettings | None = None) -> Non
         message.start()
     try:
         with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
-            second = subprocess.Popen([sys.executable, "-P", "-c", SECOND_PROCESS, venue.name]) if fresh else None  # noqa: S603 - our own words
+            second = subprocess.Popen([sys.executable, "-P", "-c", SECOND_PROCESS, kind]) if fresh else None  # noqa: S603 - our own words
             warm_fold()
             if second is not None:
                 second.wait()
-            make_venue(venue, ()).market.warm()
+            for venue in venues:
+                make_venue(venue, ()).market.warm()
     finally:
         message.cancel()

@@ -198,7 +198,8 @@ def _forget_closed_orders(session: SessionContext, state: State, time_ns: int) -
             return False
         instrument = session.instruments.get(order.order.instrument)
         cursors = None if instrument is None else session.reducer_settings.cursors.get(instrument.venue)
-        return account.reconciling.confirms(order, cursors or NUMBERED_FILLS)
+        key = instrument.venue if instrument is not None and session.reducer_settings.has_accounts else ""
+        return account.reconciling.confirms(order, cursors or NUMBERED_FILLS, key)
 
     kept = forget_closed(account.orders, time_ns, keep_ns=session.settings.keep_closed_ns, is_confirmed=is_confirmed)
     if kept is not account.orders:

@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from engine.bodies import NoteLevel
+from engine.execution.account_scope import AccountScope
 from engine.execution.ledger_check import margin_assets
 from engine.facts import BooksCompared
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
+from engine.state.account_keys import key_asset, key_venue_is
 from engine.state.ledger import difference
 from engine.state.rates import recorded_rate
 from engine.step_context import StepContext
@@ -21,32 +23,33 @@ from journal.record import plain
 NAMED_MAX = 5  # wrong positions that a reason to halt names
 
 
-def compare_books(step: StepContext, *, reconcile_round: int, is_settled: bool) -> None:
+def compare_books(step: StepContext, scope: AccountScope, *, is_settled: bool) -> None:
     """Record equity and positions by our records and by the venue, before the fact that ends the round.
 
     Args:
         step: The current step.
-        reconcile_round: The round that ends.
+        scope: The account whose round ends.
         is_settled: False if fills are missing or orders are unknown: equity is then not compared.
 
     """
     if not step.reducer_settings.has_pnl:
         return
-    compared = _compare_equity(step) if is_settled else _Equity(ZERO, ZERO, (), {})
-    wrong = _wrong_positions(step)
+    compared = _compare_equity(step, scope.account) if is_settled else _Equity(ZERO, ZERO, (), {})
+    wrong = _wrong_positions(step, scope)
     limit = step.reducer_settings.risk.equity_drift_max
     fact = BooksCompared(
-        round=reconcile_round,
+        round=scope.rounds(step).round,
         currency=step.reducer_settings.reporting_currency,
         expected=compared.expected,
         reported=compared.reported,
         drift=compared.reported - compared.expected,
         limit=limit,
         missing=compared.missing,
-        positions=len(step.account.positions.by_key),
+        positions=sum(scope.concerns(held.instrument) for held in step.account.positions.by_key.values()),
         wrong=tuple(wrong),
         is_settled=is_settled,
         by_asset=compared.by_asset if step.reducer_settings.has_reported_losses else {},
+        venue=scope.account,
     )
     step.emit(fact, source="reconcile")
     if wrong:
@@ -66,20 +69,23 @@ class _Equity(NamedTuple):
     by_asset: dict[str, Decimal]  # reported less expected
 
 
-def _compare_equity(step: StepContext) -> _Equity:
-    """Return the equity by our records and the venue's."""
+def _compare_equity(step: StepContext, account: str) -> _Equity:
+    """Return the equity of an account by our records and the venue's."""
     ours: dict[str, Decimal] = {}
     theirs: dict[str, Decimal] = {}
     margins = margin_assets(step)
-    for asset, ledger in step.account.ledger.by_asset.items():
-        if ledger.compared is not None:
+    for key, ledger in step.account.ledger.by_asset.items():
+        if ledger.compared is not None and key_venue_is(key, account):
+            asset = key_asset(key) if account else key
             theirs[asset] = ledger.compared.total
-            is_compared = asset not in margins
+            is_compared = key not in margins
             drift = difference(ledger, ledger.compared, tolerance=ZERO) if is_compared else ZERO
             ours[asset] = ledger.compared.total - drift
-    for asset, wallet in step.account.wallets.by_asset.items():
-        theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
-        ours[asset] = ours.get(asset, ZERO) + wallet.expected
+    for key, wallet in step.account.wallets.by_asset.items():
+        if key_venue_is(key, account):
+            asset = key_asset(key) if account else key
+            theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
+            ours[asset] = ours.get(asset, ZERO) + wallet.expected
     rates = {
         asset: recorded_rate(step.market, asset, step.reducer_settings.reporting_currency) for asset in sorted(theirs)
     }
@@ -92,13 +98,13 @@ def _compare_equity(step: StepContext) -> _Equity:
     return _Equity(sums[0].amount, sums[1].amount, missing, differs)
 
 
-def _wrong_positions(step: StepContext) -> list[str]:
+def _wrong_positions(step: StepContext, scope: AccountScope) -> list[str]:
     """Return where the sum of the fills is not the position, or not the venue's net position of a contract."""
     account, wrong = step.account, []
     by_fills: dict[str, Decimal] = {}
     for key in sorted({*account.positions.by_key, *account.pnl.by_key}):
         strategy, _, name = key.partition(" ")
-        instrument = step.reducer_settings.instruments.get(name)
+        instrument = scope.instruments.get(name)
         if instrument is None:
             continue
         held = account.positions.get(strategy, name).quantity
@@ -108,7 +114,7 @@ def _wrong_positions(step: StepContext) -> list[str]:
         by_fills[name] = by_fills.get(name, ZERO) + filled
         if held != filled:
             wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
-    for name in sorted(account.wallets.by_instrument):
+    for name in sorted(filter(scope.concerns, account.wallets.by_instrument)):
         contract = account.wallets.by_instrument[name]
         theirs, ours = contract.reported, by_fills.get(name, ZERO)
         if contract.reported_ns and theirs != ours:

@@ -13,7 +13,8 @@ from engine.facts import BalanceDrift
 from engine.lifecycle import Status
 from engine.mode_reasons import ModeReason, ReasonCode, joined
 from engine.money import ZERO
-from engine.session_record import DriftAction, RiskSettings
+from engine.session_record import DriftAction
+from engine.state.account_keys import asset_key, key_asset, key_venue, key_venue_is
 from engine.state.ledger import AssetLedger, BalanceReading, difference
 from engine.step_context import StepContext
 from journal.record import plain
@@ -22,8 +23,13 @@ SETTLE: Final = 5  # parts of the request timeout: a fill may arrive a little af
 ROUND_INTERVAL: Final = 2  # parts of it between two rounds that unexplained reports start
 
 
-def compare(step: StepContext, *, corrections: int) -> int:
+def compare(step: StepContext, *, account: str, corrections: int) -> int:
     """Record confirmed differences at the end of a round, before the fact that ends it.
+
+    Args:
+        step: The current step.
+        account: The account that was reconciled, as StepContext.account_of names it.
+        corrections: The number of its orders whose fills are missing.
 
     Returns:
         The number of own orders whose unknown fills may be the difference. If not 0, nothing is confirmed.
@@ -31,48 +37,54 @@ def compare(step: StepContext, *, corrections: int) -> int:
     """
     if corrections or not step.reducer_settings.has_ledger:
         return 0  # fills are missing: the ledger is behind for a known reason
-    found_by_asset = _differences(step)
-    unsettled = _unsettled(step, found_by_asset)
+    found_by_key = _differences(step, account)
+    unsettled = _unsettled(step, account, found_by_key)
     if unsettled:
         return unsettled
-    for asset, found in found_by_asset.items():
-        ours = step.account.ledger.by_asset[asset]
+    for key, found in found_by_key.items():
+        ours = step.account.ledger.by_asset[key]
         assert ours.compared is not None, "it was compared"
-        fact = _drift(asset, ours, ours.compared, found)
+        fact = _drift(key, account, ours, ours.compared, found)
         step.emit(fact, source="ledger")
         if found:
-            advice = f"for a deposit, withdrawal or trade of yours: control SESSION accept-balance {asset}"
+            advice = f"for a deposit, withdrawal or trade of yours: control SESSION accept-balance {key}"
             step.note(NoteLevel.ALARM, f"{drift_text(fact)}; {advice}")
         else:
-            step.note(NoteLevel.INFO, f"{asset}: the venue's balance and our records agree again")
+            step.note(NoteLevel.INFO, f"{key}: the venue's balance and our records agree again")
     return 0
 
 
-def _differences(step: StepContext) -> dict[str, Decimal]:
-    """Return the assets whose difference is not the one that is recorded, by name."""
+def _differences(step: StepContext, account: str) -> dict[str, Decimal]:
+    """Return the assets of an account whose difference is not the one that is recorded, by key."""
     found: dict[str, Decimal] = {}
     margins = margin_assets(step)
-    for asset in sorted(step.account.ledger.by_asset):
-        ours = step.account.ledger.by_asset[asset]
-        if ours.compared is not None and asset not in margins:
-            found[asset] = difference(ours, ours.compared, tolerance=_tolerance(step.reducer_settings.risk, asset))
-            if found[asset] == ours.drift:
-                del found[asset]
+    for key in sorted(step.account.ledger.by_asset):
+        ours = step.account.ledger.by_asset[key]
+        if ours.compared is not None and key not in margins and key_venue_is(key, account):
+            found[key] = difference(ours, ours.compared, tolerance=_tolerance(step, key))
+            if found[key] == ours.drift:
+                del found[key]
     return found
 
 
 def margin_assets(step: StepContext) -> frozenset[str]:
-    """Return the assets that contracts of the session settle in: no fill explains their balances alone."""
+    """Return the keys of the assets that contracts of the session settle in: no fill explains their balances alone."""
     instruments = step.reducer_settings.instruments.values()
-    return frozenset(each.margin or contracts.asset_of(each) for each in instruments if each.contract)
+    return frozenset(
+        asset_key(step.account_of(each.venue), each.margin or contracts.asset_of(each))
+        for each in instruments
+        if each.contract
+    )
 
 
-def _unsettled(step: StepContext, found: dict[str, Decimal]) -> int:
+def _unsettled(step: StepContext, account: str, found: dict[str, Decimal]) -> int:
     """Count the orders that the venue may have filled before a report that differs, although we know of no fill."""
-    reports = [step.account.ledger.by_asset[asset].compared for asset, amount in found.items() if amount]
+    reports = [step.account.ledger.by_asset[key].compared for key, amount in found.items() if amount]
     newest_ns = max((report.at_ns for report in reports if report is not None), default=-1)
     return sum(
-        order.status in (Status.PENDING, Status.UNKNOWN) and order.created_ns <= newest_ns
+        order.status in (Status.PENDING, Status.UNKNOWN)
+        and order.created_ns <= newest_ns
+        and account in ("", order.order.instrument.partition(":")[0])
         for order in step.account.orders.live.values()
     )
 
@@ -85,38 +97,38 @@ def halt_for_drift(step: StepContext) -> None:
     known = account.modes.halts
     if known and (not settings.engine.order_rules or any(why.code is ReasonCode.BALANCE_DRIFT for why in known)):
         return
-    reasons = [drift_reason(asset, account.ledger.by_asset[asset]) for asset in account.ledger.drifted]
+    reasons = [_drift_reason(step, key) for key in account.ledger.drifted]
     if reasons and account.links.has_account:
         step.halt(joined(reasons), source="ledger")
 
 
-def is_unexplained(step: StepContext) -> bool:
+def is_unexplained(step: StepContext, account: str) -> bool:
     """Return True if a report that no round has compared contradicts our records for longer than a moment."""
     timeout_ns = step.settings.request_timeout_ns
-    if (
-        not step.reducer_settings.has_ledger
-        or step.time_ns - step.account.reconciling.done_ns < timeout_ns // ROUND_INTERVAL
-    ):
+    done_ns = step.account.reconciling.for_account(account).done_ns
+    if not step.reducer_settings.has_ledger or step.time_ns - done_ns < timeout_ns // ROUND_INTERVAL:
         return False
     is_busy = bool(step.account.requests.by_seq)  # reports come all the time, so none gets old
     margins = margin_assets(step)
     return any(
         ours.report is not None
-        and asset not in margins
+        and key not in margins
+        and key_venue_is(key, account)
         and ours.checked_seq < ours.report.seq
         and (is_busy or step.time_ns - ours.report.at_ns > timeout_ns // SETTLE)
-        and difference(ours, ours.report, tolerance=_tolerance(step.reducer_settings.risk, asset)) != 0
-        for asset, ours in step.account.ledger.by_asset.items()
+        and difference(ours, ours.report, tolerance=_tolerance(step, key)) != 0
+        for key, ours in step.account.ledger.by_asset.items()
     )
 
 
-def drift_reason(asset: str, ours: AssetLedger) -> ModeReason:
+def _drift_reason(step: StepContext, key: str) -> ModeReason:
     """Return the reason to halt for a confirmed drift."""
+    ours, account = step.account.ledger.by_asset[key], step.account_of(key_venue(key))
     report = ours.compared or ours.report
-    text = f"{asset}: the venue's balance is off by {plain(ours.drift)}"
+    text = f"{key}: the venue's balance is off by {plain(ours.drift)}"
     if report is not None:
-        text = drift_text(_drift(asset, ours, report, ours.drift))
-    return ModeReason(ReasonCode.BALANCE_DRIFT, text, asset)
+        text = drift_text(_drift(key, account, ours, report, ours.drift))
+    return ModeReason(ReasonCode.BALANCE_DRIFT, text, key)
 
 
 def drift_text(fact: BalanceDrift) -> str:
@@ -125,16 +137,17 @@ def drift_text(fact: BalanceDrift) -> str:
     agreed = "" if fact.agreed_seq < 0 else f", agreed at record {fact.agreed_seq}"
     records = ", ".join(map(str, fact.records)) or "none"
     older = f" and {fact.older} older" if fact.older else ""
+    name = asset_key(fact.venue, fact.asset)
     return (
-        f"{fact.asset}: the venue reports {plain(fact.reported)} in record {fact.report_seq}, our records say "
+        f"{name}: the venue reports {plain(fact.reported)} in record {fact.report_seq}, our records say "
         f"{plain(fact.expected)} (opening {plain(fact.opening)} in {opening}{agreed}; "
         f"since then records {records}{older})"
     )
 
 
-def _drift(asset: str, ours: AssetLedger, report: BalanceReading, found: Decimal) -> BalanceDrift:
+def _drift(key: str, account: str, ours: AssetLedger, report: BalanceReading, found: Decimal) -> BalanceDrift:
     return BalanceDrift(
-        asset=asset,
+        asset=key_asset(key) if account else key,
         expected=report.total - found,
         reported=report.total,
         difference=found,
@@ -144,8 +157,13 @@ def _drift(asset: str, ours: AssetLedger, report: BalanceReading, found: Decimal
         agreed_seq=ours.agreed_seq,
         records=ours.records,
         older=ours.older,
+        venue=account,
     )
 
 
-def _tolerance(risk: RiskSettings, asset: str) -> Decimal:
-    return risk.balance_tolerance.get(asset, ZERO)
+def _tolerance(step: StepContext, key: str) -> Decimal:
+    """Return the difference that is no drift: that of the asset, or of the asset of this account."""
+    tolerances = step.reducer_settings.risk.balance_tolerance
+    if step.reducer_settings.has_accounts:
+        return tolerances.get(key, tolerances.get(key_asset(key), ZERO))
+    return tolerances.get(key, ZERO)

@@ -5,9 +5,13 @@ after its query: a newer fill or balance wins (scenario S15). The same answer tw
 notes and reasons are recorded, so they keep their words.
 """
 
+from collections.abc import Iterable
+from functools import partial
+
 from engine.bodies import NoteLevel
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport
 from engine.execution import doubts, ledger_check
+from engine.execution.account_scope import AccountScope
 from engine.execution.books_check import compare_books
 from engine.execution.doubts import ENDED
 from engine.execution.order_fills import query_by_order, record_of_order
@@ -18,11 +22,11 @@ from engine.lifecycle import Status
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.requests import LinkPhase, LinkRole, Purpose
+from engine.requests import LinkPhase, Purpose
+from engine.state.account_keys import asset_key, key_asset, key_venue_is
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
-from engine.state.timers import RECONCILE
 from engine.step_context import StepContext
 
 ORPHANS_MAX = 20  # orders of unknown fills that are queried at a time
@@ -31,93 +35,116 @@ Instruments = dict[str, Instrument]
 Factories = dict[str, RequestFactory]
 
 
-def may_query(step: StepContext, factories: Factories) -> bool:
-    """Return True if there is an account, its links are ready, no venue is blocked, and the session is not closing.
+def may_query(step: StepContext, scope: AccountScope) -> bool:
+    """Return True if there is an account, its links are ready, its venue is not blocked, and the session not closing.
 
     Before order_rules 1, the links of the market had to be ready too.
     """
-    account = step.account
+    account, venue = step.account, scope.account
     links = account.links
-    is_free = all(factory.may_query(step) for factory in factories.values())
-    is_ready = links.account_ready() if step.settings.order_rules else links.all_ready()
-    return links.has_account and is_ready and is_free and not account.modes.closing
+    is_free = all(factory.may_query(step) for factory in scope.factories.values())
+    is_ready = links.account_ready(venue) if step.settings.order_rules else links.all_ready()
+    return links.has_account_at(venue) and is_ready and is_free and not account.modes.closing
 
 
-def hindrance(step: StepContext, factories: Factories) -> str:
-    """Return why no round can start now, or ""."""
-    account = step.account
-    if account.reconciling.running:
-        return f"round {account.reconciling.round} runs already"
-    if may_query(step, factories):
+def hindrance(step: StepContext, scope: AccountScope) -> str:
+    """Return why no round of an account can start now, or ""."""
+    account, rounds = step.account, scope.rounds(step)
+    if rounds.running:
+        return f"round {rounds.round} runs already"
+    if may_query(step, scope):
         return ""
-    if not account.links.has_account:
+    if not account.links.has_account_at(scope.account):
         return "the session has no account"
     if account.modes.closing:
         return "the session is closing"
     down = [
-        f"{source} is {link.state}"
-        for source, link in sorted(account.links.by_source.items())
-        if link.role is LinkRole.PRIVATE and link.state is not LinkPhase.READY
+        f"{link.source} is {link.state}"
+        for link in sorted(account.links.private(scope.account), key=lambda link: link.source)
+        if link.state is not LinkPhase.READY
     ]
     if down:
         return "; ".join(down)
-    waiting = sorted(name for name, factory in factories.items() if not factory.may_query(step))
+    waiting = sorted(name for name, factory in scope.factories.items() if not factory.may_query(step))
     return f"{', '.join(waiting)}: a refusal, a block or a spent budget forbids queries"
 
 
-def request(step: StepContext, factories: Factories, instruments: Instruments) -> None:
-    """Start a round at once, unless one runs or the venues cannot be queried now."""
-    if not step.account.reconciling.running and may_query(step, factories):
-        _start(step, factories, instruments)
+def request(step: StepContext, scopes: Iterable[AccountScope]) -> None:
+    """Start a round of each account at once, unless one runs or its venue cannot be queried now."""
+    for scope in scopes:
+        if not scope.rounds(step).running and may_query(step, scope):
+            _start(step, scope)
 
 
-def advance(step: StepContext, factories: Factories, instruments: Instruments) -> bool:
+def advance(step: StepContext, scopes: Iterable[AccountScope]) -> bool:
+    """Advance the rounds of each account. Return True if one must start as soon as its venue can be queried."""
+    waiting = [scope for scope in scopes if _advance(step, scope)]
+    return bool(waiting)
+
+
+def _advance(step: StepContext, scope: AccountScope) -> bool:
     """End the round whose answers are all in; start one if knowledge is not to be trusted or the timer fired.
 
     Returns:
-        True if a round must start as soon as the venues can be queried.
+        True if a round must start as soon as the venue can be queried.
 
     """
-    rounds = step.account.reconciling
+    rounds = scope.rounds(step)
     if rounds.running:
-        if any(pending.request.round == rounds.round for pending in step.account.requests.by_seq.values()):
+        if any(_is_of_round(step, pending, scope.account) for pending in step.account.requests.by_seq.values()):
             return False
-        corrections = len(step.account.orders.missing_fills)  # orders whose fills are missing: 0 in health
-        unsettled = ledger_check.compare(step, corrections=corrections)
-        compare_books(step, reconcile_round=rounds.round, is_settled=not corrections and not unsettled)
+        # orders whose fills are missing: 0 in health
+        corrections = sum(map(scope.concerns, map(partial(_instrument_of, step), step.account.orders.missing_fills)))
+        unsettled = ledger_check.compare(step, account=scope.account, corrections=corrections)
+        compare_books(step, scope, is_settled=not corrections and not unsettled)
         changed = (rounds.changed_orders, rounds.changed_fills, rounds.changed_balances)
-        step.emit(Reconciled(rounds.round, corrections, *changed, unsettled=unsettled), source="reconcile")
+        step.emit(
+            Reconciled(rounds.round, corrections, *changed, unsettled=unsettled, venue=scope.account),
+            source="reconcile",
+        )
         if any(changed):
             names = zip(changed, ("orders", "fills", "balances"), strict=True)
             text = ", ".join(f"{name} {count}" for count, name in names if count)
-            step.note(NoteLevel.INFO, f"reconciliation {rounds.round} changed: {text}")
-        rounds = step.account.reconciling
+            where = f" at {scope.account}" if scope.account else ""
+            step.note(NoteLevel.INFO, f"reconciliation {rounds.round}{where} changed: {text}")
+        rounds = scope.rounds(step)
         has_ended = True
     else:
         has_ended = False
-    is_stale = rounds.done_started_seq <= step.account.modes.stale_since_seq and rounds.failures == 0
-    is_fired = RECONCILE not in step.account.timers.due_ns  # perhaps when nothing could be queried
+    is_stale = rounds.done_started_seq <= scope.stale_since_seq(step) and rounds.failures == 0
+    is_fired = scope.timer not in step.account.timers.due_ns  # perhaps when nothing could be queried
     if not is_stale and not is_fired:
         return False
-    if has_ended or not may_query(step, factories):
+    if has_ended or not may_query(step, scope):
         return True
-    _start(step, factories, instruments)
+    _start(step, scope)
     return False
 
 
-def _start(step: StepContext, factories: Factories, instruments: Instruments) -> None:
+def _is_of_round(step: StepContext, pending: PendingRequest, account: str) -> bool:
+    """Return True for a query of the newest round of an account."""
+    request, rounds = pending.request, step.account.reconciling.for_account(account)
+    return request.round == rounds.round and account in ("", request.venue)
+
+
+def _instrument_of(step: StepContext, client_order_id: str) -> str:
+    order = step.account.orders.get(client_order_id)
+    return "" if order is None else order.order.instrument
+
+
+def _start(step: StepContext, scope: AccountScope) -> None:
     """Start a round: send all its queries at once, each with the round's number."""
-    number = step.account.reconciling.round + 1
-    for factory in factories.values():
+    number = scope.rounds(step).round + 1
+    for factory in scope.factories.values():
         factory.open_orders(step, reconcile_round=number)
         factory.balances(step, reconcile_round=number)
-    for instrument in instruments.values():
+    for instrument in scope.instruments.values():
         after = _overlapping(step, instrument, step.account.reconciling.confirmed_cursor(instrument.id))
-        factories[instrument.venue].fills(step, instrument=instrument, after=after, reconcile_round=number)
+        scope.factories[instrument.venue].fills(step, instrument=instrument, after=after, reconcile_round=number)
     for order in step.account.orders.live_by_age():
-        if order.status is Status.UNKNOWN:
-            instrument = instruments[order.order.instrument]
-            _query(step, factories[instrument.venue], instrument, order, number)
+        if order.status is Status.UNKNOWN and scope.concerns(order.order.instrument):
+            instrument = scope.instruments[order.order.instrument]
+            _query(step, scope.factories[instrument.venue], instrument, order, number)
 
 
 def _overlapping(step: StepContext, instrument: Instrument, confirmed: str | None) -> str | None:
@@ -130,9 +157,11 @@ def _overlapping(step: StepContext, instrument: Instrument, confirmed: str | Non
 
 def fail(step: StepContext, pending: PendingRequest, reason: str) -> None:
     """End the running round without a result if one of its queries failed. A timer starts another."""
-    rounds = step.account.reconciling
+    account = step.account_of(pending.request.venue)
+    rounds = step.account.reconciling.for_account(account)
     if pending.request.round and pending.request.round == rounds.round and rounds.running:
-        step.emit(ReconcileFailed(rounds.round, f"{pending.request.purpose}: {reason}"), source="reconcile")
+        text = f"{pending.request.purpose}: {reason}"
+        step.emit(ReconcileFailed(rounds.round, text, account), source="reconcile")
 
 
 def apply_open_orders(
@@ -183,8 +212,9 @@ def apply_open_orders(
     for order in step.account.orders.live_by_age():
         if order.client_order_id in listed or order.status in (Status.PENDING, Status.UNKNOWN):
             continue
-        if order.updated_seq < pending.seq:
-            _query(step, factory, instruments[order.order.instrument], order, pending.request.round)
+        instrument = instruments[order.order.instrument]
+        if order.updated_seq < pending.seq and instrument.venue == factory.venue.name:
+            _query(step, factory, instrument, order, pending.request.round)
 
 
 def _query(step: StepContext, factory: RequestFactory, instrument: Instrument, order: Order, number: int) -> None:
@@ -221,38 +251,47 @@ def _contradicted(step: StepContext, known: Order, pending: PendingRequest, *, g
         step.halt(reason, key=known.client_order_id)
 
 
-def apply_balance(step: StepContext, report: BalanceReport) -> None:
+def apply_balance(step: StepContext, report: BalanceReport, venue: str) -> None:
     """Apply a streamed balance unless its venue timestamp is older than ours."""
-    known = step.account.balances.by_asset.get(report.asset)
+    account = step.account_of(venue)
+    known = step.account.balances.by_asset.get(asset_key(account, report.asset))
     if known is not None and 0 < report.venue_ns < known.venue_ns:
         return
     if known is None or (known.free, known.locked) != (report.free, report.locked):
-        step.emit(BalanceChanged(report.asset, report.free, report.locked, venue_ns=report.venue_ns))
+        step.emit(BalanceChanged(report.asset, report.free, report.locked, venue_ns=report.venue_ns, venue=account))
 
 
 def apply_balances(step: StepContext, pending: PendingRequest, report: AccountReport, assets: frozenset[str]) -> None:
     """Apply all balances of a query. One that changed after the query stays; an asset that is not listed is 0."""
+    account = step.account_of(pending.request.venue)
     listed = {theirs.asset: theirs for theirs in report.balances}
     # an order that was reported before the query is contained in the answer: risk need not count its lock again
     contained = max(
-        (o.updated_seq for o in step.account.orders.live.values() if o.updated_seq < pending.seq), default=-1
+        (
+            o.updated_seq
+            for o in step.account.orders.live.values()
+            if o.updated_seq < pending.seq and account in ("", o.order.instrument.partition(":")[0])
+        ),
+        default=-1,
     )
-    for asset in sorted(assets | set(step.account.balances.by_asset)):
-        known = step.account.balances.by_asset.get(asset)
+    held = {key_asset(key) if account else key for key in step.account.balances.by_asset if key_venue_is(key, account)}
+    for asset in sorted(assets | held):
+        key = asset_key(account, asset)
+        known = step.account.balances.by_asset.get(key)
         if known is not None and known.seq > pending.seq:
             continue
         if known is not None and step.settings.order_rules and 0 < report.venue_ns < known.venue_ns:
             continue  # the answer is of a state before the one we know
         theirs = listed.get(asset) or BalanceReport(asset, ZERO, ZERO, report.venue_ns)
         is_same = known is not None and (known.free, known.locked) == (theirs.free, theirs.locked)
-        contained_here = max(contained, _flow_before(step, asset, pending.seq))
+        contained_here = max(contained, _flow_before(step, key, pending.seq))
         if not is_same or known is None or known.seq < max(contained_here, 0):
-            step.emit(BalanceChanged(asset, theirs.free, theirs.locked, pending.seq, theirs.venue_ns))
+            step.emit(BalanceChanged(asset, theirs.free, theirs.locked, pending.seq, theirs.venue_ns, account))
 
 
-def _flow_before(step: StepContext, asset: str, seq: int) -> int:
+def _flow_before(step: StepContext, key: str, seq: int) -> int:
     """Return the seq of the newest flow that the ledger compares with this answer; -1 without one."""
-    ours = step.account.ledger.by_asset.get(asset)
+    ours = step.account.ledger.by_asset.get(key)
     return ours.changed_seq if ours is not None and ours.changed_seq < seq else -1
 
 
@@ -321,15 +360,15 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
     if not account.orders.missing_fills:
         return
     rounds = account.reconciling
-    number = rounds.round if rounds.running else 0
     orders = [
         order
         for name in account.orders.missing_fills
         if (order := account.orders.get(name)) is not None
-        and not _queried_by_order(step, factories, instruments, order, number)
+        and not _queried_by_order(step, factories, instruments, order)
     ]
     for name in sorted({order.order.instrument for order in orders}):
         factory = factories[instruments[name].venue]
+        number = _running_round(step, instruments[name])
         interval_ns = factory.settings.order_query_interval_ns
         waited_ns = step.time_ns - rounds.fills_queried_ns.get(name, -interval_ns)
         may_query = factory.may_query(step)
@@ -344,10 +383,14 @@ def query_missing_fills(step: StepContext, factories: Factories, instruments: In
             )
 
 
-def _queried_by_order(
-    step: StepContext, factories: Factories, instruments: Instruments, order: Order, number: int
-) -> bool:
+def _queried_by_order(step: StepContext, factories: Factories, instruments: Instruments, order: Order) -> bool:
     """Return True if the fills of this order are queried by its own id, now or in a while."""
     instrument = instruments[order.order.instrument]
-    factory = factories[instrument.venue]
+    factory, number = factories[instrument.venue], _running_round(step, instrument)
     return factory.may_query(step) and query_by_order(step, factory, instrument, order, number)
+
+
+def _running_round(step: StepContext, instrument: Instrument) -> int:
+    """Return the number of the running round that reconciles an instrument; 0 without one."""
+    rounds = step.account.reconciling.for_account(step.account_of(instrument.venue))
+    return rounds.round if rounds.running else 0

@@ -9,20 +9,22 @@ from engine.execution.order_reports import report_rate
 from engine.facts import CashReason, ContractReported, FundingPaid, WalletReported
 from engine.model import Instrument
 from engine.money import MONEY, ZERO, to_ledger
+from engine.state.account_keys import asset_key
 from engine.step_context import StepContext
 from journal.record import plain
 
 Instruments = dict[str, Instrument]
 
 
-def apply_wallet(step: StepContext, report: WalletReport, instruments: Instruments) -> None:
+def apply_wallet(step: StepContext, report: WalletReport, instruments: Instruments, venue: str) -> None:
     """Record a wallet, once, and a funding that it contains. An older report than the newest changes nothing."""
-    known = step.account.wallets.by_asset.get(report.asset)
+    account = step.account_of(venue)
+    known = step.account.wallets.by_asset.get(asset_key(account, report.asset))
     if known is not None and _is_old(report, known.reported, known.reported_ns):
         return
-    step.emit(WalletReported(report.asset, report.wallet, report.change, report.reason, report.venue_ns))
+    step.emit(WalletReported(report.asset, report.wallet, report.change, report.reason, report.venue_ns, account))
     if report.reason is CashReason.FUNDING and report.change:
-        _share_funding(step, report, instruments)
+        _share_funding(step, report, {name: each for name, each in instruments.items() if each.venue == venue})
 
 
 def apply_contract(step: StepContext, report: ContractReport, instruments: Instruments) -> None:

@@ -50,6 +50,7 @@ from engine.facts.pnl_facts import (
 )
 from engine.facts.poll_facts import PollFact, PollFailed, PollResumed
 from engine.facts.session_facts import (
+    AccountModeChanged,
     BreakerScope,
     BreakerTripped,
     CloseReason,
@@ -85,6 +86,7 @@ Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | 
 __all__ = [
     "AccessRefused",
     "AccountFact",
+    "AccountModeChanged",
     "AmountRated",
     "BalanceChanged",
     "BalanceDrift",

@@ -60,15 +60,20 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="fact", tag="pnl"):
 class BalanceChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="balance"):
     """The account's balance of an asset, as the venue reports it."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"venue"})
+
     asset: str
     free: Decimal
     locked: Decimal
     query_seq: int = 0  # seq of the REQUEST that it answers: it is no newer than that. 0: as of this record
     venue_ns: int = 0
+    venue: str = ""  # of the account; "": the session has one venue
 
 
 class BalanceDrift(msgspec.Struct, frozen=True, tag_field="fact", tag="balance_drift"):
     """The venue's balance of an asset contradicts our records. A difference of 0: they agree again."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"venue"})
 
     asset: str
     expected: Decimal  # free and locked together, by our records
@@ -80,6 +85,7 @@ class BalanceDrift(msgspec.Struct, frozen=True, tag_field="fact", tag="balance_d
     agreed_seq: int  # the last balance that agreed; -1: none in this session
     records: tuple[int, ...]  # of the fills and commands since then, the newest ones
     older: int = 0  # how many more there are
+    venue: str = ""  # of the account; "": the session has one venue
 
 
 class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_confirmed"):
@@ -93,6 +99,8 @@ class FillsConfirmed(msgspec.Struct, frozen=True, tag_field="fact", tag="fills_c
 class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"):
     """A reconciliation round ended; `corrections` counts the orders whose fills are missing, 0 in health."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"venue"})
+
     round: int
     corrections: int
     # what the answers changed; not in sessions before order_rules 1
@@ -100,22 +108,29 @@ class Reconciled(msgspec.Struct, frozen=True, tag_field="fact", tag="reconciled"
     fills: int = 0
     balances: int = 0
     unsettled: int = 0  # own orders whose unknown fills may explain a balance, so that no drift is confirmed
+    venue: str = ""  # of the account; "": the session has one venue
 
 
 class ReconcileFailed(msgspec.Struct, frozen=True, tag_field="fact", tag="reconcile_failed"):
     """A reconciliation round ended without a result."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"venue"})
+
     round: int
     reason: str
+    venue: str = ""  # of the account; "": the session has one venue
 
 
 class RoundChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="round_changed"):
     """The changes that an answer to a reconciliation round made in the account."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"venue"})
+
     round: int
     orders: int = 0
     fills: int = 0
     balances: int = 0
+    venue: str = ""  # of the account; "": the session has one venue
 
 
 class DayBegan(msgspec.Struct, frozen=True, tag_field="fact", tag="day_began"):

@@ -33,11 +33,14 @@ class FundingPaid(msgspec.Struct, frozen=True, tag_field="fact", tag="funding_pa
 class WalletReported(msgspec.Struct, frozen=True, tag_field="fact", tag="wallet"):
     """A wallet of a venue of contracts, as the venue reports it."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"venue"})
+
     asset: str
     wallet: Decimal
     change: Decimal  # what neither the P&L nor the fee of a fill explains
     reason: CashReason
     venue_ns: int
+    venue: str = ""  # of the account; "": the session has one venue
 
 
 class ContractReported(msgspec.Struct, frozen=True, tag_field="fact", tag="contract_position"):
@@ -72,9 +75,9 @@ class PortfolioPnl(msgspec.Struct, frozen=True, tag_field="fact", tag="portfolio
 
 
 class BooksCompared(msgspec.Struct, frozen=True, tag_field="fact", tag="books_compared"):
-    """Equity and positions at the end of a round, by our records and by the venue."""
+    """Equity and positions of an account at the end of its round, by our records and by the venue."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"by_asset"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"by_asset", "venue"})
 
     round: int
     currency: str
@@ -87,6 +90,7 @@ class BooksCompared(msgspec.Struct, frozen=True, tag_field="fact", tag="books_co
     wrong: tuple[str, ...] = ()  # positions that differ, in words
     is_settled: bool = True  # False: fills were missing or orders unknown, so equity was not compared
     by_asset: dict[str, Decimal] = {}  # reported less expected, of assets that differ; from accounting 4 on
+    venue: str = ""  # of the account; "": the session has one venue
 
 
 class AmountRated(msgspec.Struct, frozen=True, tag_field="fact", tag="amount_rated"):

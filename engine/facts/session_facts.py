@@ -47,6 +47,14 @@ class ModeChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="mode"):
     reasons: tuple[ModeReason, ...]
 
 
+class AccountModeChanged(msgspec.Struct, frozen=True, tag_field="fact", tag="account_mode"):
+    """The mode of one account changed, in a session of several venues, with every reason against RUNNING."""
+
+    venue: str
+    mode: Mode
+    reasons: tuple[ModeReason, ...]
+
+
 class HaltsLifted(msgspec.Struct, frozen=True, tag_field="fact", tag="halts_lifted"):
     """A person resumed: these reasons to halt are lifted, by name."""
 
@@ -136,4 +144,5 @@ SessionFact = (
     | SafetyOrdered
     | SafetyOrderEnded
     | SessionClosing
+    | AccountModeChanged
 )

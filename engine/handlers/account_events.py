@@ -29,15 +29,16 @@ UNREADABLE_INTERVAL_NS: Final = 10 * SECOND_NS  # between reconciliations that u
 
 def handle_event(session: SessionContext, step: StepContext, event: Event) -> None:
     """Handle one event that needs no knowledge of a request."""
+    venue = session.venue_of(step.record.source).name
     match event:
         case OrderReport():
             _handle_order_report(session, step, event)
             if step.account.orders.missing_fills:
                 reconciliation.query_missing_fills(step, session.factories, session.instruments)
         case BalanceReport():
-            reconciliation.apply_balance(step, event)
+            reconciliation.apply_balance(step, event, venue)
         case WalletReport():
-            wallet_reports.apply_wallet(step, event, session.instruments)
+            wallet_reports.apply_wallet(step, event, session.instruments, venue)
         case ContractReport():
             wallet_reports.apply_contract(step, event, session.instruments)
         case FundingReport():
@@ -50,9 +51,10 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
         case Unrecognised():
             step.note(NoteLevel.WARNING, f"{event.where}: {event.error}")
             is_private_frame = step.record.kind is Kind.BROKER and step.record.meta is None
-            if is_private_frame and step.time_ns - step.account.reconciling.done_ns > UNREADABLE_INTERVAL_NS:
+            scope = session.accounts.scopes.get(step.account_of(venue))
+            if is_private_frame and scope and step.time_ns - scope.rounds(step).done_ns > UNREADABLE_INTERVAL_NS:
                 # what could not be read may have been a fill
-                reconciliation.request(step, session.factories, session.instruments)
+                reconciliation.request(step, (scope,))
         case Answer() if event.outcome is not Outcome.DONE:
             step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.code} {event.text}")
         case _:

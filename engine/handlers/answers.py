@@ -45,6 +45,7 @@ from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
+from engine.state.account_keys import asset_key
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import Account
 from engine.step_context import StepContext
@@ -119,7 +120,8 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
 
 def _count_changes(step: StepContext, pending: PendingRequest, before: Account, first: int) -> None:
     """Record what an answer to a round changed: its outputs since `first`."""
-    rounds = step.account.reconciling
+    account = step.account_of(pending.request.venue)
+    rounds = step.account.reconciling.for_account(account)
     if not step.settings.order_rules or not pending.request.round or pending.request.round != rounds.round:
         return
     bodies = [output.body for output in step.outputs[first:]]
@@ -128,10 +130,10 @@ def _count_changes(step: StepContext, pending: PendingRequest, before: Account, 
     balances = 0
     for body in bodies:
         if isinstance(body, BalanceChanged):
-            known = before.balances.by_asset.get(body.asset)
+            known = before.balances.by_asset.get(asset_key(body.venue, body.asset))
             balances += known is None or (known.free, known.locked) != (body.free, body.locked)
     if orders or fills or balances:
-        step.emit(RoundChanged(rounds.round, len(orders), fills, balances), source="reconcile")
+        step.emit(RoundChanged(rounds.round, len(orders), fills, balances, account), source="reconcile")
 
 
 def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
@@ -167,7 +169,7 @@ def _handle_report(
                 step, factory, session.instruments, pending, event, is_own=session.is_own_order
             )
         case AccountReport():
-            reconciliation.apply_balances(step, pending, event, session.assets)
+            reconciliation.apply_balances(step, pending, event, session.accounts.assets_at(venue))
             apply_permission(session, step, venue, is_allowed=event.can_trade)
         case InstrumentsReport():
             apply_metadata(session, step, venue, event)

@@ -28,10 +28,12 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             withdraw_for_resume(step)
             lift_halts(session, step, applied.body)
         case CommandName.RECONCILE:
-            hindrance = reconciliation.hindrance(step, session.factories)
-            if hindrance and session.settings.order_rules:
-                step.note(NoteLevel.WARNING, f"no reconciliation starts now: {hindrance}")
-            reconciliation.request(step, session.factories, session.instruments)
+            for scope in session.accounts.scopes.values():
+                hindrance = reconciliation.hindrance(step, scope)
+                if hindrance and session.settings.order_rules:
+                    where = f" at {scope.account}" if scope.account else ""
+                    step.note(NoteLevel.WARNING, f"no reconciliation{where} starts now: {hindrance}")
+            reconciliation.request(step, session.accounts.scopes.values())
         case CommandName.ACCEPT_BALANCE:
             _note_accepted(step, applied.body)
         case CommandName.RESUME_INSTRUMENT | CommandName.RESUME_STRATEGY:

@@ -15,6 +15,7 @@ from engine.money import ZERO
 from engine.risk.review import review
 from engine.risk.rules import RULES
 from engine.session_context import SessionContext
+from engine.state.account_keys import asset_key
 from engine.state.missing_fills import ended_with_missing_fills, missing_quantity
 from engine.state.orders import EXTERNAL
 from engine.state.safety_orders import SafetyOrder, position_name
@@ -118,7 +119,8 @@ def _closable(step: StepContext, position: Position, instrument: Instrument) -> 
     """Return the largest quantity that closes no more than the position, and that spot balances cover."""
     quantity = abs(position.quantity)
     if not instrument.contract and position.quantity > 0:
-        balance = step.account.balances.by_asset.get(instrument.base)
+        key = asset_key(step.account_of(instrument.venue), instrument.base)
+        balance = step.account.balances.by_asset.get(key)
         quantity = min(quantity, ZERO if balance is None else balance.free)
     most = instrument.market_quantity_max or instrument.quantity_max
     if most:

@@ -119,9 +119,8 @@ def _misses_own_trade(session: SessionContext, step: StepContext, index: int) ->
     if not bound_ns or not session.factories[session.instruments[name].venue].fills_are_trades:
         return False
     link = step.account.links.by_source[session.link_of(index, Stream.TRADE)]
-    heard_ns = max(
-        market.last_seen_ns(index, Stream.TRADE), link.changed_ns, rounds.done_ns, step.account.lateness.over_ns
-    )
+    done_ns = rounds.for_account(step.account_of(session.instruments[name].venue)).done_ns
+    heard_ns = max(market.last_seen_ns(index, Stream.TRADE), link.changed_ns, done_ns, step.account.lateness.over_ns)
     if link.state is not LinkPhase.READY or step.time_ns - heard_ns <= bound_ns:
         return False
     cursor = rounds.confirmed_cursor(name) or ""

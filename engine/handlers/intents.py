@@ -227,6 +227,8 @@ def risk_context(
         rate_of=partial(recorded_rate, step.market),
         loss_reason=loss[0],
         loss_figure=loss[1],
+        is_watched=instrument.venue not in session.accounts.trading,
+        venue_key=step.account_of(instrument.venue),
     )
 
 

@@ -83,7 +83,7 @@ def disconnect(session: SessionContext, step: StepContext, source: str) -> None:
 
 def measure_clock(session: SessionContext, step: StepContext, venue: str) -> None:
     """Request the venue's time, unless a request for it is pending."""
-    if not is_blocked(step, venue) and step.account.requests.find(Purpose.SERVER_TIME) is None:
+    if not is_blocked(step, venue) and step.account.requests.find(Purpose.SERVER_TIME, venue=venue) is None:
         session.factories[venue].server_time(step)
 
 

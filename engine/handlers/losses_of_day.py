@@ -12,7 +12,9 @@ is not listed any more counts as the session before left it (engine/handlers/car
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from engine import contracts, lots
 from engine.bodies import Figure
@@ -106,9 +108,11 @@ def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow
     return PnlNow(by_position, unmarked, {}, {}, {})
 
 
-class _MarkedPnl(NamedTuple):
+class _MarkedPnl(msgspec.Struct, frozen=True):
     """The P&L of a position, and what it was computed from."""
 
+    index: int  # of its instrument
+    asset: str  # of its P&L
     source: object  # the line, or the position if it has none yet
     rate: Decimal | None
     marks: list[int]  # of the instrument, as integers
@@ -122,32 +126,32 @@ def _reported_pnl_now(session: SessionContext, account: Account, market: Market)
     settings, known, marks = session.reducer_settings, market.pnl_of_positions, market.mark_integers()
     found = PnlNow({}, "", {}, {}, {})
     unmarked = ""
+    by_position, reported, rates, marked_at = found.by_position, found.reported, found.rates, found.marks
+    lines = account.pnl.by_key
     for key, position, instrument in own_positions(session, account):
-        index, asset = session.indexes[instrument.id], contracts.asset_of(instrument)
-        if asset not in found.rates:
-            found.rates[asset] = recorded_rate(market, asset, settings.reporting_currency)
-        source: object = account.pnl.by_key.get(key, position)
-        entry = known.get(key)
-        if (
-            not isinstance(entry, _MarkedPnl)
-            or entry.source is not source
-            or entry.marks != marks[index]
-            or entry.rate != found.rates[asset]
-        ):
+        entry: Any = known.get(key)
+        if entry is None:
+            index, asset = session.indexes[instrument.id], contracts.asset_of(instrument)
+        else:
+            index, asset = entry.index, entry.asset
+        if asset not in rates:
+            rates[asset] = recorded_rate(market, asset, settings.reporting_currency)
+        source: object = lines.get(key, position)
+        if entry is None or entry.source is not source or entry.marks != marks[index] or entry.rate != rates[asset]:
             marked = marked_line(account, market, settings, position.strategy, index)
             is_unmarked = marked.mark is None and marked.line.quantity
             entry = known[key] = _MarkedPnl(
-                source, found.rates[asset], marks[index], marked.mark, None if is_unmarked else marked.own_pnl,
-                marked.reported_pnl(found.rates[asset]),
+                index, asset, source, rates[asset], marks[index], marked.mark,
+                None if is_unmarked else marked.own_pnl, marked.reported_pnl(rates[asset]),
             )  # fmt: skip
         if entry.own is None:
             unmarked = unmarked or instrument.id
             continue
-        found.by_position[key] = entry.own
+        by_position[key] = entry.own
         if entry.reported is not None:
-            found.reported[key] = entry.reported
+            reported[key] = entry.reported
         if entry.mark is not None and position.quantity:
-            found.marks[instrument.id] = entry.mark
+            marked_at[instrument.id] = entry.mark
     return found._replace(unmarked=unmarked)
 
 
@@ -175,19 +179,21 @@ def losses_of_day(
     day = account.day_pnl
     if day.day < day_of(time_ns, session.body.risk.day):  # a clock set back, or another zone, begins no day
         return []
+    opening, positions, instruments = day.opening, account.positions.by_key, session.instruments
     of_day = [
-        (key, position.strategy, session.instruments[position.instrument], pnl - day.opening.get(key, ZERO))
+        (key, position.strategy, instruments[position.instrument], pnl - opening[key] if key in opening else pnl)
         for key, pnl in now.by_position.items()
         if key not in day.unlisted  # it counts from its first mark, which the next check records
-        for position in (account.positions.by_key[key],)
+        for position in (positions[key],)
     ]
     stale = list(stale_pnl(session, account)) if day.last else []
     found: list[LossOfDay] = []
     has_reported_losses = session.reducer_settings.has_reported_losses
     for limit in session.loss_limits:
         sums: dict[str, Decimal] = {}
+        counts_all = not (limit.strategy or limit.instrument or limit.venue)
         for key, strategy, instrument, pnl in of_day:
-            if limit.concerns(strategy, instrument):
+            if counts_all or limit.concerns(strategy, instrument):
                 asset, amount = contracts.asset_of(instrument), pnl
                 if limit.in_reporting and has_reported_losses:
                     asset, amount = _reported(session, day, key, now)

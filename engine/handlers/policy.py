@@ -11,12 +11,12 @@ from engine.handlers.run_plans import advance_plans
 from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
 from engine.handlers.trip_breakers import trip_breakers
+from engine.handlers.venue_trouble import decide_account_modes
 from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.mode import right_mode
 from engine.state.session_state import Account
-from engine.state.timers import RECONCILE
 from engine.step_context import StepContext
 
 
@@ -40,7 +40,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         cancel_expired(session, step)
     account = step.account
     is_safe = not advance_safety(session, step)
-    is_round_due = reconciliation.advance(step, session.factories, session.instruments)
+    is_round_due = reconciliation.advance(step, session.accounts.scopes.values())
     ledger_check.halt_for_drift(step)
     if step.account is not account:
         decide_mode(session, step, market_reasons)
@@ -59,7 +59,7 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
         and not has_expired(session, step)
     )
     is_quiet = is_quiescent and not (
-        modes.reasons or step.account.access.by_venue or step.account.reconciling.running
+        modes.reasons or step.account.access.by_venue or step.account.reconciling.any_running
     )  # an access refusal ends by time, a round with the last answer
     step.state.quiet_parts = _quiet_parts(step.account) if is_quiet else ()
     return is_quiescent
@@ -69,7 +69,7 @@ def _quiet_parts(account: Account) -> tuple[Any, ...]:
     """Return the parts that the policy reads, without those that `_is_quiet` reads at every step."""
     return (
         account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks,
-        account.instruments, account.lateness,
+        account.instruments, account.lateness, account.account_modes,
     )  # fmt: skip
 
 
@@ -87,8 +87,9 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
         return False
     if has_expired(session, step):
         return False
-    if RECONCILE not in account.timers.due_ns:
-        return False
+    for scope in session.accounts.scopes.values():
+        if scope.timer not in account.timers.due_ns:
+            return False
     for status in account.strategies.by_name.values():
         if status.stopped_for:
             return False
@@ -109,6 +110,7 @@ def decide_mode(
 ) -> tuple[ModeReason, ...]:
     """Emit the mode if it or its reasons changed. Return what the market lacks, for a second call in the step."""
     blocked: tuple[ModeReason, ...] = ()
+    accounts = decide_account_modes(session, step)
     if session.settings.block_instruments:
         block_unready(session, step)
         market_reasons, blocked = (), mode_reasons(session, step)
@@ -136,6 +138,7 @@ def decide_mode(
         blocks=blocked,
         is_all_blocked=bool(blocked) and len(blocked) == len(session.instruments),
         late=account.lateness,
+        accounts=accounts,
         time_ns=step.time_ns,
     )
     if (mode, reasons) != (modes.mode, modes.reasons):

@@ -40,7 +40,7 @@ def reread_metadata(session: SessionContext, step: StepContext, venue: str) -> N
 
 def _request(session: SessionContext, step: StepContext, venue: str) -> None:
     factory = session.factories[venue]
-    is_pending = step.account.requests.find(Purpose.EXCHANGE_INFO) is not None
+    is_pending = step.account.requests.find(Purpose.EXCHANGE_INFO, venue=venue) is not None
     if not is_pending and not is_blocked(step, venue) and factory.may_query(step):
         factory.metadata(step)
 

@@ -5,6 +5,7 @@ engine/state/safety_orders.py keeps them. Orders of other programs are spared.
 
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
+from engine.execution.account_scope import AccountScope
 from engine.facts import SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnded
 from engine.handlers.cancel_rules import cancel_if_permitted, cancel_reasons, is_probe_due, waits_for_access
 from engine.handlers.flatten import flatten_positions
@@ -173,14 +174,21 @@ def name_waiting(session: SessionContext, step: StepContext) -> None:
 
 def _is_confirmed(session: SessionContext, step: StepContext, order: SafetyOrder) -> bool:
     """Return True if a reconciliation began after the last change of an order that it concerns; start it otherwise."""
-    rounds = step.account.reconciling
-    closed_orders = step.account.orders.closed.values()
-    ended = (closed.updated_seq for closed in closed_orders if order.strategy in ("", closed.strategy))
-    ended_seq = max(ended, default=-1)
-    if rounds.done_started_seq > max(order.since_seq, ended_seq):
+    waiting = [scope for scope in session.accounts.scopes.values() if not _is_confirmed_at(step, scope, order)]
+    return not waiting
+
+
+def _is_confirmed_at(step: StepContext, scope: AccountScope, order: SafetyOrder) -> bool:
+    rounds, closed_orders = scope.rounds(step), step.account.orders.closed.values()
+    ended = (
+        closed.updated_seq
+        for closed in closed_orders
+        if order.strategy in ("", closed.strategy) and scope.concerns(closed.order.instrument)
+    )
+    if rounds.done_started_seq > max(order.since_seq, max(ended, default=-1)):
         return True
     if not rounds.failures:  # after a failure a timer starts the next round
-        reconciliation.request(step, session.factories, session.instruments)
+        reconciliation.request(step, (scope,))
     return False
 
 

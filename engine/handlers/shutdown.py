@@ -2,6 +2,7 @@
 
 from engine.bodies import NoteLevel
 from engine.execution import reconciliation
+from engine.execution.account_scope import AccountScope
 from engine.facts import CloseReason, SessionClosing
 from engine.handlers.cancel_rules import cancel_if_permitted, waits_for_access
 from engine.handlers.dead_man import disarm_switches
@@ -61,9 +62,14 @@ def advance_shutdown(session: SessionContext, step: StepContext) -> None:
 
 def _needs_last_round(session: SessionContext, step: StepContext) -> bool:
     """Return True while the balances of orders that ended need a last reconciliation, and start it."""
-    rounds = step.account.reconciling
-    ended_seq = max((order.updated_seq for order in step.account.orders.closed.values()), default=-1)
-    if rounds.done_started_seq > ended_seq or rounds.failures or not reconciliation.may_query(step, session.factories):
+    waiting = [scope for scope in session.accounts.scopes.values() if _needs_round(step, scope)]
+    return bool(waiting)
+
+
+def _needs_round(step: StepContext, scope: AccountScope) -> bool:
+    rounds, closed = scope.rounds(step), step.account.orders.closed.values()
+    ended = (order.updated_seq for order in closed if scope.concerns(order.order.instrument))
+    if rounds.done_started_seq > max(ended, default=-1) or rounds.failures or not reconciliation.may_query(step, scope):
         return False
-    reconciliation.request(step, session.factories, session.instruments)
+    reconciliation.request(step, (scope,))
     return True

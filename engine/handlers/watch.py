@@ -34,8 +34,10 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
         probe_private_links(session, step)
     request_snapshots(session, step)
     reconciliation.query_missing_fills(step, session.factories, session.instruments)
-    if ledger_check.is_unexplained(step):
-        reconciliation.request(step, session.factories, session.instruments)
+    unexplained = [
+        scope for scope in session.accounts.scopes.values() if ledger_check.is_unexplained(step, scope.account)
+    ]
+    reconciliation.request(step, unexplained)
     if not is_late:
         _watch_requests(session, step)
     _watch_orders(session, step)

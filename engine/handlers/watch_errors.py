@@ -12,8 +12,12 @@ def watch_errors(session: SessionContext, step: StepContext) -> None:
     if not limit or not step.account.errors.times_ns:
         return
     found = step.account.errors.count_since(step.time_ns - session.safeguards.window_ns)
-    rounds = step.account.reconciling
-    if found < limit or rounds.running or not reconciliation.may_query(step, session.factories):
+    scopes = [
+        scope
+        for scope in session.accounts.scopes.values()
+        if not scope.rounds(step).running and reconciliation.may_query(step, scope)
+    ]
+    if found < limit or not scopes:
         return
     step.note(NoteLevel.WARNING, f"{found} errors of orders in a short time: the account is reconciled")
-    reconciliation.request(step, session.factories, session.instruments)
+    reconciliation.request(step, scopes)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import weakref
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -60,6 +61,35 @@ class AccountLock:
     def release(self) -> None:
         """Release the lock. No-op if it is released."""
         self._close()
+
+
+class AccountLocks:
+    """The locks of all accounts of a session, taken in the order of their names, so that no two engines wait."""
+
+    def __init__(self, journals: Path, accounts: Mapping[str, str]) -> None:
+        """Take the locks; `accounts` has venue -> alias.
+
+        Raises:
+            AccountBusyError: Another process or session holds one. Those that were taken are released.
+            StartError: A file cannot be made.
+        """
+        self._locks: list[AccountLock] = []
+        try:
+            for venue, account in sorted(accounts.items()):
+                self._locks.append(AccountLock(journals, venue, account))
+        except BaseException:
+            self.release()
+            raise
+
+    def name_session(self, session: str) -> None:
+        """Write the holder into each."""
+        for lock in self._locks:
+            lock.name_session(session)
+
+    def release(self) -> None:
+        """Release all. No-op if they are released."""
+        for lock in self._locks:
+            lock.release()
 
 
 def lock_name(venue: str, account: str) -> str:

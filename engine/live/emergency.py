@@ -55,7 +55,7 @@ class EmergencyCancel:
 
         """
         self.open: dict[str, str] = {}  # client order id -> venue, of orders that may be open
-        self.unconfirmed = set(session.venues)  # venues that did not show that none of ours is open
+        self.unconfirmed = set(session.accounts.trading)  # venues that did not show that none of ours is open
         self._at_venue: dict[str, tuple[str, str]] = {}  # client order id -> its instrument, and its id at the venue
         self._absent_at: dict[str, float] = {}  # client order id -> when the venue first did not know it
         self._answered: set[str] = set()  # orders whose cancel was answered: if they are listed still, they are queried
@@ -76,8 +76,8 @@ class EmergencyCancel:
         """Cancel until the venues show none of our orders, for 15 seconds at most. `open` names the rest."""
         with trio.move_on_after(SECONDS_MAX):
             async with trio.open_nursery() as nursery:
-                for venue in self._session.venues.values():
-                    nursery.start_soon(self._clear, venue)
+                for name in sorted(self.unconfirmed):
+                    nursery.start_soon(self._clear, self._session.venues[name])
         if self.open or self.unconfirmed:
             log.error("orders may still be open at the venue", orders=sorted(self.open), unconfirmed=self.unconfirmed)
 
@@ -90,7 +90,10 @@ class EmergencyCancel:
     async def _clear(self, venue: Venue) -> None:
         """Cancel the orders of one venue until two of its lists, apart in time, name none, and each known one ended."""
         quiet_at, none_at, pause_s = trio.current_time(), 0.0, PAUSE_SECONDS
-        if any(order.status in UNSETTLED for order in self._account.orders.live.values()):
+        if any(
+            order.status in UNSETTLED and order.order.instrument.startswith(f"{venue.name}:")
+            for order in self._account.orders.live.values()
+        ):
             # a placement may be on its way: the venue accepts it for as long as the receive window
             quiet_at += self._seconds_of(venue.recv_window_ms * MILLISECOND_NS) + 1
         while True:

@@ -5,7 +5,7 @@ Decides nothing. Secrets join here, last, and go nowhere else.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import trio
 from engine.bodies import RequestBody, source_of
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
-from engine.live.link_tasks import LinkTasks
+from engine.live.link_tasks import LinkTasks, venue_setting
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.websocket import WebsocketClosedError
@@ -29,7 +29,7 @@ from journal.writer import Durable, JournalWriter
 
 # requests on their way at once, to all venues; the rest wait their turn, and expire if it comes too late
 PARALLEL_MAX = 16
-READ_ONLY = "the session is read-only: nothing that changes the venue is sent"
+READ_ONLY = "the session only reads there: nothing that changes the venue is sent"
 LATENCIES_MAX = 1000  # times that the log summarises
 SENDS_MAX = 10_000  # between two lines of the meter
 EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
@@ -51,23 +51,23 @@ class Gateway:
         *,
         venues: dict[str, Venue],
         senders: dict[str, HttpSender],
-        key: SecretKey | None,
+        keys: Mapping[str, SecretKey | None],
         clock: SessionClock,
         ingress: Ingress,
         links: LinkTasks,
         nursery: trio.Nursery,
-        read_only: bool = False,
+        trading: Collection[str],
         addresses: Mapping[str, str] | None = None,
         refused: RefusedAddresses | None = None,
         history: CandleStore | None = None,
     ) -> None:
-        """Make the gateway. With `read_only` it sends no request that changes the venue.
+        """Make the gateway. It sends requests that change a venue only to those of `trading`.
 
-        Requests for bars from before the session are answered by `history`, if it is given.
+        Keys are by venue. Requests for bars from before the session are answered by `history`, if it is given.
         """
         self._venues = venues
         self._senders = senders
-        self._key = key
+        self._keys = dict(keys)
         self._clock = clock
         self._ingress = ingress
         self._links = links
@@ -76,7 +76,7 @@ class Gateway:
         self._writer: JournalWriter | None = None
         self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
         self._closed = False
-        self._read_only = read_only
+        self._trading = frozenset(trading)
         self._addresses = addresses or {}
         self._refused = refused or RefusedAddresses()
         self._history = history
@@ -103,7 +103,7 @@ class Gateway:
                 self._nursery.start_soon(self._links.run, record.seq, request)
             case Purpose.DISCONNECT:
                 self._links.close(request.source, "closed by the engine")
-            case _ if request.mutates and self._read_only:
+            case _ if request.mutates and request.venue not in self._trading:
                 self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
             case _ if request.mutates:
                 self._decided_ns[record.seq] = record.time_ns
@@ -131,7 +131,7 @@ class Gateway:
 
     async def _send_durable(self, token: Durable, seq: int, request: RequestBody) -> None:
         """Send a request that changes the venue. The token proves that its record is durable."""
-        assert not self._read_only, "perform ends these requests"
+        assert request.venue in self._trading, "perform ends these requests"
         assert token.seq >= seq, (token, seq)
         await self._sign_and_send(seq, request)
 
@@ -152,9 +152,9 @@ class Gateway:
             if late_ns > 0:
                 ended = self._not_sent(f"expired {late_ns} ns before its turn came")
             else:
-                stamp_ns = self._stamp_ns(request.clock_offset_ns)
+                stamp_ns, key = self._stamp_ns(request.clock_offset_ns), self._keys[request.venue]
                 try:
-                    message = self._venues[request.venue].signer.sign_http(unsigned, self._key, stamp_ns)
+                    message = self._venues[request.venue].signer.sign_http(unsigned, key, stamp_ns)
                 except ValueError as error:
                     ended = self._not_sent(f"cannot be signed: {error}")
                 else:
@@ -162,7 +162,7 @@ class Gateway:
                     ended = await self._senders[request.venue].send(message, timeout_s=timeout_s, clock=self._clock)
                     if ended.outcome is AnswerStatus.ANSWER:
                         address = self._addresses.get(request.venue, "").rstrip("/") + unsigned.path
-                        self._refused.note(address, ended.status, "venue.rest")
+                        self._refused.note(address, ended.status, venue_setting(request.venue, "rest", self._venues))
         self._ingress.put(arrival_of(seq, request, ended))
         self._note_latency(seq, request, ended.sent_ns, was_sent=ended.outcome is not AnswerStatus.NOT_SENT)
 
@@ -179,7 +179,8 @@ class Gateway:
         """Send over the private websocket. The reply arrives as a frame, or the link drops."""
         websocket = self._links.websocket(request.source)
         stamp_ns = self._stamp_ns(request.clock_offset_ns)
-        frame = self._venues[request.venue].signer.sign_frame(unsigned, self._key, stamp_ns, str(seq))
+        signer, key = self._venues[request.venue].signer, self._keys[request.venue]
+        frame = signer.sign_frame(unsigned, key, stamp_ns, str(seq))
         try:
             if websocket is None:
                 raise WebsocketClosedError("the link is down")
@@ -199,11 +200,12 @@ class Gateway:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
-        """Send a request of the emergency cancel, after `close`. A read-only session has none."""
-        if self._read_only:
+        """Send a request of the emergency cancel, after `close`. A venue that is only watched gets none."""
+        if venue not in self._trading:
             return self._not_sent(READ_ONLY)
         try:
-            message = self._venues[venue].signer.sign_http(unsigned, self._key, self._stamp_ns(clock_offset_ns))
+            stamp_ns = self._stamp_ns(clock_offset_ns)
+            message = self._venues[venue].signer.sign_http(unsigned, self._keys[venue], stamp_ns)
         except ValueError as error:
             return self._not_sent(f"cannot be signed: {error}")
         return await self._senders[venue].send(message, timeout_s=EMERGENCY_TIMEOUT_S, clock=self._clock)

@@ -6,7 +6,7 @@ that it did not process go along.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from functools import partial
 
 import msgspec
@@ -33,6 +33,7 @@ from journal.record import Kind
 FRAMES_AT_ONCE = 64  # the sequencer checks commands and requests between two of these
 OPEN_SECONDS_MIN = 2.0  # real time: a scaled clock makes no handshake faster
 SESSION_ENDS = "the session ends"
+NO_PROFILES: Mapping[str, TransportProfile] = {}
 OPENED = 101  # the HTTP status of an open websocket
 
 
@@ -45,6 +46,11 @@ class LinkLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LINK_LIMITS = LinkLimits()
+
+
+def venue_setting(venue: str, part: str, venues: Sized) -> str:
+    """Return the name of a venue's setting in the configuration: below its own table if there are several."""
+    return f"venue.{venue}.{part}" if len(venues) > 1 else f"venue.{part}"
 
 
 class HandedOverLink(msgspec.Struct):
@@ -72,17 +78,17 @@ class LinkTasks:
         ingress: Ingress,
         clock: SessionClock,
         *,
-        profile: TransportProfile = TransportProfile.STANDARD,
+        profiles: Mapping[str, TransportProfile] = NO_PROFILES,
         limits: LinkLimits = LINK_LIMITS,
         handed_over: Mapping[str, HandedOverLink] | None = None,
         refused: RefusedAddresses | None = None,
     ) -> None:
-        """Take `handed_over`, the connections of the session before, by source."""
+        """Take `handed_over`, the connections of the session before, by source; `profiles` are by venue."""
         self.keeps_open = False  # leave connections open at the session's end
         self._venues = venues
         self._ingress = ingress
         self._clock = clock
-        self._profile = profile
+        self._profiles = profiles
         self._limits = limits
         self._refused = refused or RefusedAddresses()
         self._tls: ssl.SSLContext | None = None
@@ -138,19 +144,20 @@ class LinkTasks:
 
     async def _connect(self, request: RequestBody) -> Websocket:
         assert request.link is not None, "checked by the caller"
-        venue = self._venues[request.venue]
-        setting = "stream" if request.link.role is LinkRole.MARKET else "private"
-        url = getattr(venue, setting).rstrip("/") + request.link.path
+        part = "stream" if request.link.role is LinkRole.MARKET else "private"
+        setting = venue_setting(request.venue, part, self._venues)
+        url = getattr(self._venues[request.venue], part).rstrip("/") + request.link.path
         address = url.partition("?")[0]
         if self._tls is None and url.startswith("wss:"):
             self._tls = ssl.create_default_context()
         with trio.fail_after(max(self._clock.seconds(request.timeout_ns), OPEN_SECONDS_MIN)):
             try:
-                websocket = await open_websocket(self._profile, url, self._tls, self._limits.websocket)
+                profile = self._profiles.get(request.venue, TransportProfile.STANDARD)
+                websocket = await open_websocket(profile, url, self._tls, self._limits.websocket)
             except HandshakeRefusedError as error:
-                self._refused.note(address, error.status, f"venue.{setting}")
+                self._refused.note(address, error.status, setting)
                 raise
-            self._refused.note(address, OPENED, f"venue.{setting}")
+            self._refused.note(address, OPENED, setting)
             return websocket
 
     async def _read(self, link: _Link, source: str, *, is_market: bool) -> None:

@@ -1,5 +1,6 @@
 """The previous session of the same account and venue: recovered, rebuilt, and carried over into the next."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from msgspec.structs import replace
 
 from engine.facts import ModeChanged
 from engine.kernel import rebuilder_of
-from engine.live.session_config import SessionConfig, StartError
+from engine.live.account_carry import is_continued, left_out, rekeyed
+from engine.live.session_config import SessionConfig, StartError, accounts_of
 from engine.mode_reasons import Mode, ReasonCode
 from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_fact
@@ -51,12 +53,8 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
         except NotAJournalError:
             continue  # it ended before its first record was on disk, so it sent nothing
         body = read_session(record.body or "")
-        if (body.account, [venue.name for venue in body.venues]) != (wanted.account, [wanted.venue.name]):
+        if not _is_before(wanted, body):
             continue
-        if body.resimulated is not None or body.read_only:
-            continue  # its orders and fills are simulated, or it sent none
-        if (body.paper is None) != (wanted.paper is None):
-            continue  # an account on paper and one at the venue continue only themselves
         refuse_newer(body)
         if body.previous is not None and body.previous.last_seq == NOT_READ:
             continue  # a kill that did not know the state of the session before it: that one is continued
@@ -71,14 +69,54 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
         )
         if not wanted.account:
             return PreviousJournal(previous=previous)
+        refuse_parted(wanted, body)
         try:
             state = clear_key_halt(body, journal, rebuilt_state(journal))
-            return PreviousJournal(previous=previous, opening=rebuilder_of(record).opening_after(state))
+            kernel = rebuilder_of(record)
+            opening = rekeyed(kernel.opening_after(state), kernel.session.venues, wanted.by_name)
+            return PreviousJournal(previous=previous, opening=opening)
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001 - today's code may fail in any way on yesterday's records
             return PreviousJournal(previous=previous, broken=f"{session.path.name}: {type(error).__name__}: {error}")
     return PreviousJournal()
+
+
+def _is_before(wanted: SessionConfig, body: SessionBody) -> bool:
+    """Return True if a session traded one of the accounts, or is a recording as the new one."""
+    if body.resimulated is not None or body.read_only:
+        return False  # its orders and fills are simulated, or it sent none
+    if (body.paper is None) != (wanted.paper is None):
+        return False  # an account on paper and one at the venue continue only themselves
+    if not wanted.account:
+        return not body.account and _names(body) == [each.settings.name for each in wanted.venues]
+    return is_continued(accounts_of(body.account, body.venues), wanted.accounts)
+
+
+def _names(body: SessionBody) -> list[str]:
+    return [venue.name for venue in body.venues]
+
+
+def refuse_parted(wanted: SessionConfig, newest: SessionBody) -> None:
+    """Refuse a session whose accounts were last traded by different sessions: their states cannot be joined.
+
+    Raises:
+        StartError: The text names the sessions.
+    """
+    missing = left_out(accounts_of(newest.account, newest.venues), wanted.accounts)
+    for session in reversed(list_sessions(wanted.journals)) if missing else ():
+        try:
+            body = read_session(Journal.open(session.path).session_record().body or "")
+        except JournalError:
+            continue
+        theirs = accounts_of(body.account, body.venues)
+        if body.resimulated is None and not body.read_only and is_continued(theirs, missing):
+            [venue] = [name for name in missing if theirs.get(name) == missing[name]][:1]
+            raise StartError(
+                f"account {missing[venue]!r} at {venue} was last traded by session {body.session}, and the other "
+                f"accounts by session {newest.session}: two states cannot be joined. What to do: trade each in "
+                "its own session, or begin without their states by session.carry = false"
+            )
 
 
 def unread_journal(journals: Path, why: str) -> PreviousJournal:
@@ -91,8 +129,9 @@ def unread_journal(journals: Path, why: str) -> PreviousJournal:
 def _is_other_recording(wanted: SessionConfig, folder: Path) -> bool:
     """Return True unless a folder is a recording of the same instruments."""
     body = read_session(Journal.open(folder).session_record().body or "")
+    names = [each.settings.name for each in wanted.venues]
     symbols = tuple(instrument.symbol for instrument in body.instruments)
-    return (body.account, [venue.name for venue in body.venues], symbols) != ("", [wanted.venue.name], wanted.symbols)
+    return (body.account, _names(body), symbols) != ("", names, wanted.symbols)
 
 
 def left_by(body: SessionBody, state: State, *, chain: str, links: tuple[str, ...]) -> PreviousJournal:
@@ -101,7 +140,7 @@ def left_by(body: SessionBody, state: State, *, chain: str, links: tuple[str, ..
     return PreviousJournal(previous=previous, opening=carry_over(state))
 
 
-def check_unsettled_listed(before: PreviousJournal, symbols: tuple[str, ...]) -> None:
+def check_unsettled_listed(before: PreviousJournal, listed: Collection[str]) -> None:
     """Raise StartError if an unsettled order of the previous session is on an instrument that is not listed."""
     if before.opening is None or before.previous is None:
         return
@@ -109,7 +148,7 @@ def check_unsettled_listed(before: PreviousJournal, symbols: tuple[str, ...]) ->
     unsettled = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
     for order in (*orders["live"].values(), *unsettled):
         symbol = order["order"]["instrument"].partition(":")[2]
-        if symbol not in symbols:
+        if order["order"]["instrument"] not in listed:
             raise StartError(
                 f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} "
                 "ended, "

@@ -41,8 +41,8 @@ from engine.live.session_status import (
     stream_ages,
 )
 from engine.live.stuck_guard import stuck_guard
-from engine.live.transport.selection import make_sender
 from engine.live.trio_calls import call_before, call_in_trio
+from engine.live.venue_access import make_venue_sender
 from engine.live.waiting_commands import WaitingCommands
 from engine.record_codec import text_of
 from engine.sequencer import Arrival
@@ -77,27 +77,27 @@ class LiveSession:
         self._end = SessionEnd()
         self._writer = self._create_journal()
         self.sequencer = make_sequencer(self.kernel, self._writer.append_step)
-        ((venue_name, venue),) = self.kernel.session.venues.items()
-        self._sender = make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
+        wanted = config.by_name
+        self._senders = {name: make_venue_sender(each) for name, each in wanted.items()}
         self._refused = RefusedAddresses()
         self._links = LinkTasks(
-            {venue_name: config.venue},
+            {name: each.settings for name, each in wanted.items()},
             self.ingress,
             config.clock,
-            profile=config.transport,
+            profiles={name: each.transport for name, each in wanted.items()},
             handed_over=plan.kept,
             refused=self._refused,
         )
         self._gateway = make_gateway(
             venues=dict(self.kernel.session.venues),
-            senders={venue_name: self._sender},
-            key=config.key,
+            senders=self._senders,
+            keys={name: each.key for name, each in wanted.items()},
             clock=config.clock,
             ingress=self.ingress,
             links=self._links,
             nursery=nursery,
-            read_only=plan.body.read_only,
-            addresses={venue_name: config.venue.rest},
+            trading=frozenset() if plan.body.read_only else self.kernel.session.accounts.trading,
+            addresses={name: each.settings.rest for name, each in wanted.items()},
             refused=self._refused,
             history=config.history,
         )
@@ -289,7 +289,8 @@ class LiveSession:
                 self.open_links[frames.source].frames.append(frames)
         with trio.CancelScope(shield=True):
             await trio.to_thread.run_sync(self._close_journal)
-            await self._sender.close()
+            for sender in self._senders.values():
+                await sender.close()
         if self._log is not None:
             self._log.finish()
 

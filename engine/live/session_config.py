@@ -1,12 +1,15 @@
 """The settings and the start plan of a session. Values only."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from engine.live.clock import SessionClock
 from engine.live.link_tasks import HandedOverLink
-from engine.live.transport.selection import TransportProfile
+from engine.live.venue_access import VenueAccess
 from engine.paper_settings import PaperSettings
 from engine.sequencer import Arrival
 from engine.session_record import (
@@ -21,10 +24,9 @@ from engine.session_record import (
     StrategySettings,
     VenueSettings,
 )
+from engine.venue_choices import AccountUse
 from engine.venues.candle_store import CandleStore
-from engine.venues.signing import SecretKey
 from engine.venues.venue import Network
-from engine.venues.venue_lookup import network_of
 from journal.signing import Signer
 
 LIMITS_REQUIRED = ("order_size_max", "order_notional_max", "position_max", "daily_loss_max")  # with real money
@@ -40,20 +42,16 @@ class SessionConfig:
 
     journals: Path
     clock: SessionClock
-    venue: VenueSettings
-    symbols: tuple[str, ...]  # the venue's
-    own_symbols: Mapping[str, str] = field(default_factory=dict)  # venue symbol -> own symbol, of those that have one
+    venues: tuple[VenueAccess, ...]  # one at least
     strategies: tuple[StrategySettings, ...] = ()
-    key: SecretKey | None = None
     risk: RiskSettings = field(default_factory=RiskSettings)
     rules: tuple[RuleSettings, ...] = ()  # as recorded_rules (engine/strategy/rule_loading.py) lists them
     engine: EngineSettings = field(default_factory=EngineSettings)
     safeguards: SafeguardSettings = SAFEGUARDS
     safety: SafetySettings = SAFETY
     locks_account: bool = True  # False: only to cancel beside a process that holds the lock and does not answer
-    account: str = "main"  # "": none; the session records public data and trades nothing
+    account: str = "main"  # of venues that name none; "": none, the session records public data and trades nothing
     seed: int | None = None  # None: drawn
-    transport: TransportProfile = TransportProfile.STANDARD
     on_journal_failure: str = "cancel_all"  # "cancel_all" | "leave"
     free_bytes_min: int = 1 << 30  # on the journal's disk: with less, trading halts
     signer: Signer | None = None  # signs sealed segments
@@ -65,14 +63,46 @@ class SessionConfig:
     paper: PaperSettings | None = None  # the account is simulated in this process, and there is no key
 
     @property
-    def network(self) -> Network:
-        """The venue's network."""
-        return network_of(self.venue)
+    def venue(self) -> VenueSettings:
+        """The settings of the first venue, which most sessions have alone."""
+        return self.venues[0].settings
+
+    @property
+    def by_name(self) -> dict[str, VenueAccess]:
+        """The venues by the name that sources and ids bear."""
+        return {each.name: each for each in self.venues}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols of all venues."""
+        return tuple(symbol for each in self.venues for symbol in each.symbols)
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """Venue -> alias of the account; without the venues that have none, and empty for a recording."""
+        return accounts_of(self.account, [each.settings for each in self.venues])
 
     @property
     def trades_real_money(self) -> bool:
-        """True if the session's strategies may send orders to the live venue."""
-        return bool(self.strategies) and not self.read_only and self.paper is None and self.network is Network.LIVE
+        """True if the session's strategies may send orders to a live venue."""
+        is_live = any(each.trades and each.network is Network.LIVE for each in self.venues)
+        return bool(self.strategies) and not self.read_only and self.paper is None and is_live
+
+
+def accounts_of(account: str, venues: Iterable[VenueSettings]) -> dict[str, str]:
+    """Return venue -> alias of the account, of the venues with an account. `account` is that of venues that name none.
+
+    The key of a venue is its name in settings, so that no dialect must be installed to compare two sessions.
+    """
+    if not account:
+        return {}
+    return {each.name: each.account or account for each in venues if each.use is not AccountUse.NONE}
+
+
+def with_venue(config: SessionConfig, **changes: Any) -> SessionConfig:
+    """Return a session of one venue with other fields of its VenueSettings."""
+    [venue] = config.venues
+    return replace(config, venues=(replace(venue, settings=msgspec.structs.replace(venue.settings, **changes)),))
 
 
 def missing_limits(risk: RiskSettings) -> list[str]:
@@ -98,4 +128,4 @@ class StartPlan:
     folder: Path
     first: tuple[Arrival, ...]  # processed right after the SESSION record
     kept: Mapping[str, HandedOverLink] = field(default_factory=dict)  # open connections of the session before
-    release: Callable[[], None] = lambda: None  # of the account's lock, after the journal is sealed
+    release: Callable[[], None] = lambda: None  # of the accounts' locks, after the journal is sealed

@@ -18,7 +18,8 @@ from engine.state.pnl_figures import PnlFigures, total_figures
 from engine.state.positions import unrealised
 from engine.state.protection import ProtectedBy, protected_by
 from engine.state.rates import equity
-from engine.state.session_state import State
+from engine.state.reconcile_rounds import Rounds
+from engine.state.session_state import Account, State
 from engine.valuation import Valuation
 from journal.record import plain
 
@@ -184,15 +185,25 @@ def exposure(session: SessionContext, state: State) -> dict[str, Any]:
             for _, held in sorted(account.positions.by_key.items())
             if held.quantity and held.strategy != EXTERNAL
         ],
-        "unconfirmed": unconfirmed_reason(state),
+        "unconfirmed": unconfirmed_reason(session, state),
     }
 
 
-def unconfirmed_reason(state: State) -> str:
+def rounds_of(session: SessionContext, account: Account) -> list[Rounds]:
+    """Return the rounds of reconciliation of each account."""
+    return [account.reconciling.for_account(name) for name in session.accounts.scopes]
+
+
+def is_reconciled(session: SessionContext, account: Account, since_seq: int) -> bool:
+    """Return True if a reconciliation of each account began after a record."""
+    return all(rounds.done_started_seq > since_seq for rounds in rounds_of(session, account))
+
+
+def unconfirmed_reason(session: SessionContext, state: State) -> str:
     """Return why the venue did not state yet what is open, or "" if no safety order waits for its statement."""
     account = state.account
     since_seq = max((order.since_seq for order in account.safety.active), default=None)
-    if since_seq is None or account.reconciling.done_started_seq > since_seq:
+    if since_seq is None or is_reconciled(session, account, since_seq):
         return ""
     refused = [f"{venue} refused access: {found.reason}" for venue, found in sorted(account.access.by_venue.items())]
     blocked = [
@@ -205,7 +216,11 @@ def unconfirmed_reason(state: State) -> str:
         for source, link in sorted(account.links.by_source.items())
         if link.role is LinkRole.PRIVATE and link.state is not LinkPhase.READY
     ]
-    failed = ["its answers were errors, or did not come"] if account.reconciling.failures else []
+    failed = (
+        ["its answers were errors, or did not come"]
+        if any(each.failures for each in rounds_of(session, account))
+        else []
+    )
     return "; ".join(refused or blocked or down or failed)
 
 

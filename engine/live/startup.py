@@ -4,7 +4,7 @@ Nothing that is signed is sent.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import trio
@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from engine.bodies import CommandBody, CommandName
 from engine.errors import NewerSessionError
 from engine.events import Answer, InstrumentsReport
-from engine.live.account_lock import AccountLock
+from engine.live.account_lock import AccountLocks
 from engine.live.calendars import resolved
-from engine.live.clock import wall_ns
+from engine.live.clock import SessionClock, wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import software_versions
 from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous, unread_journal
@@ -23,7 +23,7 @@ from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.time_zones import tzdata_version
 from engine.live.transport.http_result import HttpResult, HttpSender
-from engine.live.transport.selection import make_sender
+from engine.live.venue_access import VenueAccess, make_venue_sender
 from engine.record_codec import text_of
 from engine.requests import AnswerStatus
 from engine.sequencer import Arrival
@@ -60,16 +60,11 @@ async def open_session(
     """
     if wanted.trades_real_money and (missing := missing_limits(wanted.risk)):
         raise StartError(limits_text(missing))
-    lock = (
-        AccountLock(wanted.journals, wanted.venue.name, wanted.account)
-        if wanted.account and wanted.locks_account
-        else None
-    )
+    locks = AccountLocks(wanted.journals, wanted.accounts if wanted.locks_account else {})
     try:
-        return await _open_locked(wanted, before, kept, lock)
+        return await _open_locked(wanted, before, kept, locks)
     except BaseException:
-        if lock is not None:
-            lock.release()
+        locks.release()
         raise
 
 
@@ -77,33 +72,26 @@ async def _open_locked(
     wanted: SessionConfig,
     before: PreviousJournal | None,
     kept: Mapping[str, HandedOverLink] | None,
-    lock: AccountLock | None,
+    locks: AccountLocks,
 ) -> StartPlan:
-    """Return the plan of a session whose account is locked; a recording has none."""
+    """Return the plan of a session whose accounts are locked; a recording has none."""
     if before is None:
         before = await _read_previous(wanted) if wanted.carry else PreviousJournal()
-    check_unsettled_listed(before, wanted.symbols)
-    kept_headers = make_venue(wanted.venue, ()).kept_headers
-    sender = make_sender(wanted.transport, wanted.venue.rest, kept_headers=kept_headers)
-    try:
-        report, metadata_arrival = await request_instruments(wanted, sender)
-    finally:
-        with trio.CancelScope(shield=True):
-            await sender.close()
+    check_unsettled_listed(before, {name for each in wanted.venues for name in each.instrument_ids})
+    described = [await describe_venue(each, wanted.clock) for each in wanted.venues]
     session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
-    if lock is not None:
-        lock.name_session(session)
-    first = [metadata_arrival]
+    locks.name_session(session)
+    first = [metadata for _, metadata in described]
     if before.broken:
         halt = CommandBody(CommandName.HALT, by="shell", reason=f"the session before cannot be folded: {before.broken}")
         first.append(Arrival(Kind.COMMAND, "shell", body=text_of(halt)))
     return StartPlan(
         wanted=wanted,
-        body=session_body(wanted, session=session, report=report, before=before),
+        body=session_body(wanted, session=session, reports=[report for report, _ in described], before=before),
         folder=new_session_folder(wanted.journals, next_start_ns(wanted.journals), session),
         first=tuple(first),
         kept=kept or {},
-        release=(lambda: None) if lock is None else lock.release,
+        release=locks.release,
     )
 
 
@@ -125,9 +113,13 @@ async def _read_previous(wanted: SessionConfig) -> PreviousJournal:
 
 
 def session_body(
-    wanted: SessionConfig, *, session: str, report: InstrumentsReport, before: PreviousJournal | None = None
+    wanted: SessionConfig,
+    *,
+    session: str,
+    reports: Sequence[InstrumentsReport],
+    before: PreviousJournal | None = None,
 ) -> SessionBody:
-    """Return the body of the SESSION record."""
+    """Return the body of the SESSION record; `reports` are those of its venues, in their order."""
     before = before or PreviousJournal()
     try:
         risk = resolved(wanted.risk, wanted.clock.now_ns())  # first: it may import a package, whose version is recorded
@@ -140,8 +132,11 @@ def session_body(
         seed=secrets.randbits(32) if wanted.seed is None else wanted.seed,
         host="",
         versions=software_versions() | (tzdata_version() if risk != wanted.risk else {}),
-        venues=(replace(wanted.venue, rate_limits=report.rate_limits),),
-        instruments=report.instruments,
+        venues=tuple(
+            replace(each.settings, rate_limits=report.rate_limits)
+            for each, report in zip(wanted.venues, reports, strict=True)
+        ),
+        instruments=tuple(instrument for report in reports for instrument in report.instruments),
         strategies=wanted.strategies,
         risk=risk,
         rules=wanted.rules,
@@ -163,17 +158,29 @@ def next_start_ns(journals: Path) -> int:
     return max(wall_ns(), (newest + 1) * SECOND_NS)
 
 
-async def request_instruments(wanted: SessionConfig, sender: HttpSender) -> tuple[InstrumentsReport, Arrival]:
+async def describe_venue(wanted: VenueAccess, clock: SessionClock) -> tuple[InstrumentsReport, Arrival]:
+    """Return what a venue says of its instruments and limits, over its own connection."""
+    sender = make_venue_sender(wanted)
+    try:
+        return await request_instruments(wanted, sender, clock)
+    finally:
+        with trio.CancelScope(shield=True):
+            await sender.close()
+
+
+async def request_instruments(
+    wanted: VenueAccess, sender: HttpSender, clock: SessionClock
+) -> tuple[InstrumentsReport, Arrival]:
     """Request the configured instruments and the rate limits. Return both, and the answer as an input."""
-    venue = make_venue(wanted.venue, ())
+    venue = make_venue(wanted.settings, ())
     unsigned = venue.metadata.request(wanted.symbols)
-    message = venue.signer.sign_http(unsigned, None, wanted.clock.now_ns())
-    where = f"{wanted.venue.name} at {wanted.venue.rest}"
-    result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=wanted.clock)
+    message = venue.signer.sign_http(unsigned, None, clock.now_ns())
+    where = f"{wanted.settings.name} at {wanted.settings.rest}"
+    result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
     if result.outcome is not AnswerStatus.ANSWER:
         raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")
     if result.status in NOT_HERE:
-        address = wanted.venue.rest.rstrip("/") + unsigned.path
+        address = wanted.settings.rest.rstrip("/") + unsigned.path
         raise StartError(f"{address} answered HTTP {result.status}; correct venue.rest, or name a network")
     events = venue.decode_answer(unsigned, "", result.status, result.headers, result.body)
     report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))

@@ -24,7 +24,7 @@ from engine.live.clock import wall_ns
 from engine.live.emergency import EmergencyCancel
 from engine.live.session_config import SessionConfig, StartPlan
 from engine.live.transport.http_result import HttpResult
-from engine.live.transport.selection import make_sender
+from engine.live.venue_access import make_venue_sender
 from engine.requests import AnswerStatus, Unsigned
 from engine.state.session_state import Account
 from journal.record import Kind, Record, canonical
@@ -53,7 +53,11 @@ class StuckGuard:
 def stuck_guard(plan: StartPlan) -> Iterator[StuckGuard | None]:
     """Run a guard for a session that can trade and cancels its orders after a failure."""
     config, settings = plan.wanted, plan.body.engine
-    is_wanted = config.key is not None and plan.body.strategies and config.safety.cancels_on_failure
+    is_wanted = (
+        any(each.key is not None for each in config.venues)
+        and plan.body.strategies
+        and config.safety.cancels_on_failure
+    )
     is_main = threading.current_thread() is threading.main_thread()
     if not (is_wanted and is_main and plan.body.account):
         yield None
@@ -148,15 +152,13 @@ async def _cancel(plan: StartPlan) -> str:
     config: SessionConfig = plan.wanted
     first = Record(0, plan.body.started_ns, Kind.SESSION, "shell", body=canonical(plan.body))
     context = rebuilder_of(first).session  # it runs no strategy's code
-    senders = {
-        name: make_sender(config.transport, config.venue.rest, kept_headers=venue.kept_headers)
-        for name, venue in context.venues.items()
-    }
+    wanted = config.by_name
+    senders = {name: make_venue_sender(each) for name, each in wanted.items()}
 
     async def send(venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
         now_ns = config.clock.now_ns()
         try:
-            message = context.venues[venue].signer.sign_http(unsigned, config.key, now_ns + clock_offset_ns)
+            message = context.venues[venue].signer.sign_http(unsigned, wanted[venue].key, now_ns + clock_offset_ns)
         except ValueError as error:
             return HttpResult(AnswerStatus.NOT_SENT, now_ns, wall_ns(), error=str(error))
         return await senders[venue].send(message, timeout_s=5.0, clock=config.clock)

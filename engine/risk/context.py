@@ -55,6 +55,8 @@ class RiskContext(msgspec.Struct, frozen=True):
     loss_reason: str = ""  # why the loss of the day allows only orders that reduce a position
     is_protecting: bool = False  # it protects a position that stays open while the session stops
     linked: int = 0  # further orders that its request places: the other orders of a list
+    is_watched: bool = False  # the session sends nothing that changes the instrument's venue
+    venue_key: str = ""  # the instrument's venue in keys of assets; "": the session has one venue
     loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
 
 

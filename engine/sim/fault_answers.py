@@ -57,8 +57,9 @@ def answer_after_faults(faults: Faults, result: ApiResult, struck: list[Rule], n
     """Return the answer to a processed request: the venue's, or the error that a rule puts in its place."""
     if result.status == 200 and isinstance(result.body, dict):
         for rule in struck:
-            if rule.action is Action.NOT_FOUND_FOR and "clientOrderId" in result.body:
-                faults.suppress_order(result.body["clientOrderId"], rule, now_ns)
+            name = result.body.get("clientOrderId") or result.body.get("clientAlgoId")
+            if rule.action is Action.NOT_FOUND_FOR and name:
+                faults.suppress_order(name, rule, now_ns)
     for rule in struck:
         if rule.action is Action.ERROR_AFTER:
             lost = backend_timeout()

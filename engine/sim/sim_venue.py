@@ -14,6 +14,7 @@ from engine.sim.binance.key_ring import KeyRing, ws_params
 from engine.sim.binance.refusals import VenueRefusalError, backend_timeout
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance.venue_api import ApiResult, VenueApi, WsApiRequest, refused, ws_answer
+from engine.sim.exchange.contract_exchange import ContractExchange
 from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.exchange_faults import change_exchange
 from engine.sim.fault_answers import answer_after_faults, delay_ns, is_struck, renumbered_depth, replaced_answer
@@ -21,6 +22,7 @@ from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
+from engine.sim.units import text, units
 from engine.sim.venue_config import VenueConfig, minutes_of
 from engine.sim.venue_protocol import AccountEvent, ProtocolMaker, VenueProtocol
 from engine.sim.wire import HttpRequest, Outgoing
@@ -254,6 +256,18 @@ class SimVenue:
         self.exchange.move_balance(account, asset, amount, now_ns, streamed=streamed)
         self._emit_events(now_ns)
 
+    def deleverage(self, wanted: admin_pages.Deleveraging, now_ns: int) -> None:
+        """Close a part of the first account's position as a deleveraging. Raises ValueError."""
+        exchange = self.exchange
+        if not isinstance(exchange, ContractExchange):
+            raise ValueError("this venue has no contracts with margin")  # noqa: TRY004  # the request is wrong, not a type
+        name, owner = next(iter(exchange.margin_accounts.items()))
+        position, quantity = owner.position(wanted.symbol, wanted.side), units(wanted.quantity)
+        if not 0 < quantity <= abs(position.quantity):
+            raise ValueError(f"{name} holds {text(position.quantity)} of {wanted.symbol}")
+        exchange.deleverage(name, position, quantity, units(wanted.price), now_ns)
+        self._emit_events(now_ns)
+
     def publish(self, line: Line, now_ns: int) -> None:
         """Send a line to its subscribers and fold it, as if the market had sent it."""
         if self._recorded is not None:
@@ -291,11 +305,8 @@ class SimVenue:
             self.faults.count(Action.SILENCE, Target.MARKET)
 
     def _publish_derived(self, line: Line, now_ns: int) -> None:
-        if self.faults.silent(Target.MARKET, now_ns):
-            return
         for made in self.protocol.derive(line, self.exchange.markets[line.symbol], self._listeners, now_ns):
-            for connection in self._listeners.get(made.stream, ()):
-                self._stream(connection, made, now_ns)
+            self._send_line(made, now_ns)
 
     def _stream(self, connection: Connection, line: Line, due_ns: int) -> None:
         payload = line.payload if connection.combined else data_of(line)
@@ -391,10 +402,11 @@ class SimVenue:
 
     def _emit(self, told: AccountEvent, now_ns: int, *, due_ns: int) -> None:
         body = told.body
-        struck = self.faults.on_event(body["e"], body.get("x", ""))
+        report = body["o"] if isinstance(body.get("o"), dict) else body  # of contracts, the order is inside
+        struck = self.faults.on_event(body["e"], report.get("x", ""))
         for rule in struck:
-            if rule.action is Action.LIST_LATE and body.get("x") == "TRADE":
-                self.faults.unlist_fill(body["t"], body["i"], rule, now_ns)
+            if rule.action is Action.LIST_LATE and report.get("x") == "TRADE":
+                self.faults.unlist_fill(report["t"], report["i"], rule, now_ns)
         if self.faults.silent(Target.PRIVATE, now_ns):
             self.faults.count(Action.SILENCE, Target.PRIVATE)
             return

@@ -13,12 +13,13 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from engine.bodies import LinkBody, LinkEvent, RequestBody, source_of
 from engine.market.layout import NEVER
 from engine.record_codec import text_of
-from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose
+from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Unsigned
 from engine.sequencer import Arrival
 from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.step_context import Output
+from engine.venues.binance_common.signer import ApiKey, stamped_params
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
@@ -66,7 +67,16 @@ class _Coming(NamedTuple):
 class SimulatedWires:
     """Requests and answers of one session on their way. Times are the venue's."""
 
-    def __init__(self, venue: LiveLink, dialect: Venue, key: SecretKey, wires: Wires, *, is_read_only: bool) -> None:
+    def __init__(
+        self,
+        venue: LiveLink,
+        dialect: Venue,
+        key: SecretKey,
+        wires: Wires,
+        *,
+        is_read_only: bool,
+        encodes: bool = True,
+    ) -> None:
         """Connect a session to a venue.
 
         Args:
@@ -75,6 +85,8 @@ class SimulatedWires:
             key: The account's key.
             wires: Transit times.
             is_read_only: End requests that change the venue without sending them.
+            encodes: Encode and sign requests, which the venue then parses and verifies. False: it gets their
+                parameters, with the same answers.
         """
         self.venue = venue
         self.wires = wires
@@ -82,6 +94,9 @@ class SimulatedWires:
         self._dialect = dialect
         self._key = key
         self._is_read_only = is_read_only
+        self._key_headers: dict[str, str] | None = None  # of requests that are not encoded
+        if not encodes and isinstance(key, ApiKey):
+            self._key_headers = {name.lower(): value for name, value in key.headers()}
         self._coming: list[_Coming] = []
         self._order = 0
         self._ways = 0  # number of deliveries so far
@@ -191,21 +206,27 @@ class SimulatedWires:
         if now_ns > request.expires_ns:
             self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
-        message = self._dialect.signer.sign_http(request.unsigned, self._key, self._stamp_ns(request))
         conn_id = self.venue.new_conn_id()
         self._asked[conn_id] = SentRequest(
             record, request, now_ns - self.wires.request_ns
         )  # it left the session one transit time ago
+        self.venue.sim.http(conn_id, self._http_request(request, request.unsigned), now_ns)
+        self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
+
+    def _http_request(self, request: RequestBody, unsigned: Unsigned) -> HttpRequest:
+        stamp_ns = self._stamp_ns(request)
+        if self._key_headers is not None and unsigned.signed and "?" not in unsigned.path:
+            params = stamped_params(unsigned, stamp_ns // 1_000_000)
+            return HttpRequest(method=unsigned.method, path=unsigned.path, headers=self._key_headers, params=params)
+        message = self._dialect.signer.sign_http(unsigned, self._key, stamp_ns)
         path, _, query = message.path_and_query.partition("?")
-        http = HttpRequest(
+        return HttpRequest(
             method=message.method,
             path=path,
             query=query.encode(),
             body=message.body,
             headers={name.lower(): value for name, value in message.headers},
         )
-        self.venue.sim.http(conn_id, http, now_ns)
-        self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
 
     # ---- what comes back
 

@@ -9,7 +9,7 @@ from functools import partial
 
 from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.record_codec import text_of
-from engine.requests import LinkRole, Purpose
+from engine.requests import AnswerStatus, LinkRole, Purpose
 from engine.sequencer import Arrival, Sequencer
 from engine.sim.simulated_wires import LiveLink, RequestRecord, SimulatedWires, Wires
 from engine.state.session_state import State
@@ -18,6 +18,8 @@ from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind
+
+UNREACHABLE = "unreachable"
 
 
 class VirtualGateway(SimulatedWires):
@@ -33,6 +35,7 @@ class VirtualGateway(SimulatedWires):
         *,
         on_market_link: Callable[[Output, RequestBody], None] | None = None,
         history: CandleStore | None = None,
+        encodes: bool = True,
     ) -> None:
         """Connect a session to a venue.
 
@@ -44,12 +47,17 @@ class VirtualGateway(SimulatedWires):
             wires: Transit times.
             on_market_link: Handles requests about market links if a recording supplies their frames.
             history: Answers requests for bars from before the session; None: the venue does.
+            encodes: As of SimulatedWires.
         """
-        super().__init__(venue, dialect, key, wires, is_read_only=sequencer.kernel.session.body.read_only)
+        session = sequencer.kernel.session
+        is_watched = dialect.name in session.accounts.known - session.accounts.trading
+        super().__init__(venue, dialect, key, wires, is_read_only=session.body.read_only or is_watched, encodes=encodes)
         self.sequencer = sequencer
         self.closing = False
         self._on_market_link = on_market_link
         self._history = history
+        self.peers: dict[str, VirtualGateway] = {}  # of a session of several venues: by venue, with this one
+        self._is_reachable = True
 
     @property
     def state(self) -> State:
@@ -88,11 +96,27 @@ class VirtualGateway(SimulatedWires):
         for output in outputs:
             body = output.body
             if isinstance(body, RequestBody):
-                if self._on_market_link is not None and _concerns_market(self.state, body):
-                    self._on_market_link(output, body)
-                    continue
-                self.later(self._way_ns(self.wires.request_ns), partial(self._send, output, body))
-        self.closing = self.state.account.modes.closing
+                self.peers.get(body.venue, self).perform_request(output, body)
+        for gateway in self.peers.values() or (self,):
+            gateway.closing = self.state.account.modes.closing
+
+    def perform_request(self, output: Output, request: RequestBody) -> None:
+        """Send a request to this venue."""
+        if self._on_market_link is not None and _concerns_market(self.state, request):
+            self._on_market_link(output, request)
+            return
+        self.later(self._way_ns(self.wires.request_ns), partial(self._send, output, request))
+
+    def set_reachable(self, *, is_reachable: bool) -> None:
+        """Cut the network between the session and the venue, or restore it."""
+        self._is_reachable = is_reachable
+        if is_reachable:
+            return
+        for conn_id in list(self.links):
+            self.venue.sim.close(conn_id, self.venue.now_ns)
+            self._down(conn_id, UNREACHABLE)
+        for conn_id in list(self._asked):
+            self._end_exchange(conn_id, {"outcome": AnswerStatus.CUT}, b"")
 
     def _send(self, record: RequestRecord, request: RequestBody) -> None:
         if request.purpose is Purpose.HISTORY and (self._history is not None or request.unsigned is None):
@@ -100,6 +124,19 @@ class VirtualGateway(SimulatedWires):
             self.answered(record, request, {**meta, "sent_ns": self.venue.now_ns - self.wires.request_ns}, body)
             return
         super()._send(record, request)
+
+    def _connect(self, seq: int, request: RequestBody) -> None:
+        if self._is_reachable:
+            super()._connect(seq, request)
+            return
+        down = LinkBody(LinkEvent.DOWN, UNREACHABLE)
+        self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(down)))
+
+    def _http(self, record: RequestRecord, request: RequestBody) -> None:
+        if self._is_reachable:
+            super()._http(record, request)
+        else:
+            self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": UNREACHABLE}, b"")
 
     # ---- what comes back
 

@@ -17,6 +17,8 @@ class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
     query: bytes = b""  # raw, without the question mark
     body: bytes = b""
     headers: Mapping[str, str]  # names in lower case
+    # in place of query and body: the parameters of a signed request that was neither encoded nor signed
+    params: tuple[tuple[str, str], ...] | None = None
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from engine.requests import Purpose
 from engine.session_record import NEWEST_REASON_RULES
 from engine.state import (
     access,
+    account_modes,
     balances,
     breakers,
     cancel_attempts,
@@ -91,12 +92,17 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "plans": execution_plans.reduce,
     "history": history_loads.reduce,
     "polls": market_polls.reduce,
+    "account_modes": account_modes.reduce,
 }  # "events" is folded last: it sets timers too
 
 # part -> the settings that its reducer reads
 SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
     "orders": lambda settings: {"is_dated": settings.engine.order_rules > 0},
-    "modes": lambda settings: {"keeps_all_halts": settings.engine.order_rules > 0},
+    "modes": lambda settings: {
+        "keeps_all_halts": settings.engine.order_rules > 0,
+        "has_accounts": settings.has_accounts,
+    },
+    "reconciling": lambda settings: {"has_accounts": settings.has_accounts},
     "limits": lambda settings: {"rates": settings.rates},
     "timers": lambda settings: {
         "settings": settings.engine,
@@ -109,9 +115,13 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "settings": settings.safeguards,
         "keeps_newest": settings.engine.order_rules >= NEWEST_REASON_RULES,
     },
-    "ledger": lambda settings: {"instruments": settings.instruments, "keeps_fill_ids": settings.keeps_fill_ids},
+    "ledger": lambda settings: {
+        "instruments": settings.instruments,
+        "keeps_fill_ids": settings.keeps_fill_ids,
+        "has_accounts": settings.has_accounts,
+    },
     "pnl": lambda settings: {"settings": settings},
-    "wallets": lambda settings: {"instruments": settings.instruments},
+    "wallets": lambda settings: {"instruments": settings.instruments, "has_accounts": settings.has_accounts},
 }
 
 # part -> the other parts that its reducer reads, as they were before the change
@@ -124,6 +134,7 @@ BESIDE: Final[dict[str, tuple[str, ...]]] = {
 
 # parts that only some sessions keep
 OPTIONAL: Final[dict[str, Callable[[ReducerSettings], bool]]] = {
+    "account_modes": lambda settings: settings.has_accounts,
     "cooldowns": lambda settings: settings.risk.cooldown.is_set,
     "errors": lambda settings: settings.safeguards.error_burst_max > 0,
     "events": lambda settings: settings.engine.events_kept > 0,
@@ -193,6 +204,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.HistoryEnded: ("history",),
     facts.PollFailed: ("polls", "timers"),
     facts.PollResumed: ("polls",),
+    facts.AccountModeChanged: ("account_modes",),
     Requested: (
         "orders",
         "links",
@@ -209,7 +221,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "history",
     ),
     Answered: ("orders", "requests", "limits"),
-    LinkMoved: ("links", "requests", "reconciling", "modes", "timers"),
+    LinkMoved: ("links", "requests", "reconciling", "modes", "timers", "account_modes"),
     Lagged: ("lateness",),
     TimerFired: ("timers", "events"),
     PrivateFrame: ("private_seen",),

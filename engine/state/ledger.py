@@ -22,6 +22,7 @@ from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
+from engine.state.account_keys import asset_key, key_venue_is
 from engine.state.changes import Change, Commanded, Requested, Stamp
 
 SLACK_NS: Final = 5 * SECOND_NS  # between the dates of a flow and of a report that contains it, or does not
@@ -75,10 +76,13 @@ class AssetLedger(msgspec.Struct, frozen=True):
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """All assets that the venue has reported."""
+    """All assets that the venues have reported."""
 
-    by_asset: dict[str, AssetLedger] = {}
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"opened"})
+
+    by_asset: dict[str, AssetLedger] = {}  # by account_keys.asset_key
     is_open: bool = False  # False until the first round ends: each report replaces the opening
+    opened: tuple[str, ...] = ()  # instead, in a session of several venues: the venues whose first round ended
 
     @property
     def drifted(self) -> list[str]:
@@ -87,7 +91,13 @@ class Ledger(msgspec.Struct, frozen=True):
 
 
 def reduce(
-    ledger: Ledger, change: Change, at: Stamp, instruments: dict[str, Instrument], *, keeps_fill_ids: bool
+    ledger: Ledger,
+    change: Change,
+    at: Stamp,
+    instruments: dict[str, Instrument],
+    *,
+    keeps_fill_ids: bool,
+    has_accounts: bool = False,
 ) -> Ledger:
     """Fold reports, fills, rounds, confirmed drifts, and what a person accepts.
 
@@ -97,25 +107,30 @@ def reduce(
         at: The change's record.
         instruments: The session's instruments by id.
         keeps_fill_ids: Keep the venue's id of each fill, for `difference` (from accounting 5 on).
+        has_accounts: The session has several venues, whose assets are apart.
     """
     match change:
         case BalanceChanged():
             return _reported(ledger, change, at)
         case OrderFilled():
-            return _filled(ledger, change, at, instruments[change.instrument], keeps_id=keeps_fill_ids)
+            instrument = instruments[change.instrument]
+            account = instrument.venue if has_accounts else ""
+            return _filled(ledger, change, at, instrument, account, keeps_id=keeps_fill_ids)
         case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:
-            return _map_assets(ledger, _round_began)
+            return _map_assets(ledger, _round_began, change.request.venue if has_accounts else "")
         case ReconcileFailed():
-            return _map_assets(ledger, lambda ours: replace(ours, compared=None))
+            return _map_assets(ledger, lambda ours: replace(ours, compared=None), change.venue)
         case Reconciled():
             if change.unsettled:  # compared again by the next round
-                done = _map_assets(ledger, lambda ours: replace(ours, compared=None, checked_seq=-1))
+                done = _map_assets(ledger, lambda ours: replace(ours, compared=None, checked_seq=-1), change.venue)
             else:
                 is_whole = not change.corrections
-                done = _map_assets(ledger, _agreed if is_whole else lambda ours: replace(ours, compared=None))
-            return replace(done, is_open=True)
+                forget = _agreed if is_whole else lambda ours: replace(ours, compared=None)
+                done = _map_assets(ledger, forget, change.venue)
+            return _with_open(done, change.venue)
         case BalanceDrift():
-            return _put(ledger, change.asset, replace(ledger.by_asset[change.asset], drift=change.difference))
+            key = asset_key(change.venue, change.asset)
+            return _put(ledger, key, replace(ledger.by_asset[key], drift=change.difference))
         case Commanded() if (
             change.command.command is CommandName.ACCEPT_BALANCE and change.command.about in ledger.by_asset
         ):
@@ -179,6 +194,12 @@ def _date(flow: Flow) -> tuple[int, int]:
     return flow.date_ns, flow.seq
 
 
+def _with_open(ledger: Ledger, venue: str) -> Ledger:
+    if not venue:
+        return replace(ledger, is_open=True)
+    return ledger if venue in ledger.opened else replace(ledger, opened=tuple(sorted((*ledger.opened, venue))))
+
+
 def _fits_by_ids(near: list[Flow], missing: Decimal, allowed: Decimal) -> bool:
     """Return True if a report fits between fills of one moment, which may be recorded in any order.
 
@@ -204,27 +225,32 @@ def _by_id(flow: Flow) -> tuple[int, str]:
 
 
 def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
+    key = asset_key(change.venue, change.asset)
+    is_open = change.venue in ledger.opened if change.venue else ledger.is_open
     total = change.free + change.locked
     date_ns = change.venue_ns or at.time_ns
     first_ns = min(date_ns, at.time_ns) - SLACK_NS
     if change.query_seq and not change.venue_ns:
         first_ns -= QUERY_NS
     report = BalanceReading(total, at.seq, at.time_ns, date_ns, first_ns)
-    ours = ledger.by_asset.get(change.asset)
-    if ours is None or not ledger.is_open:
-        return _put(ledger, change.asset, AssetLedger(total, at.seq, change.venue_ns, total, report=report))
-    return _put(ledger, change.asset, replace(ours, report=report))
+    ours = ledger.by_asset.get(key)
+    if ours is None or not is_open:
+        return _put(ledger, key, AssetLedger(total, at.seq, change.venue_ns, total, report=report))
+    return _put(ledger, key, replace(ours, report=report))
 
 
-def _filled(ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument, *, keeps_id: bool) -> Ledger:
+def _filled(
+    ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument, venue: str, *, keeps_id: bool
+) -> Ledger:
     date_ns = fill.venue_ns or at.time_ns
     for asset, amount in flows_of(fill, instrument).items():
-        ours = ledger.by_asset.get(asset)
+        key = asset_key(venue, asset)
+        ours = ledger.by_asset.get(key)
         if ours is not None and amount and date_ns > ours.opening_ns:
             flow = Flow(at.seq, date_ns, amount)
             if keeps_id:
                 flow = replace(flow, instrument=fill.instrument, fill_id=fill.fill_id)
-            ledger = _put(ledger, asset, _moved(ours, flow))
+            ledger = _put(ledger, key, _moved(ours, flow))
     return ledger
 
 
@@ -269,8 +295,10 @@ def _accepted(ours: AssetLedger, at: Stamp) -> AssetLedger:
     )  # fmt: skip
 
 
-def _map_assets(ledger: Ledger, change: Callable[[AssetLedger], AssetLedger]) -> Ledger:
-    return replace(ledger, by_asset={asset: change(ours) for asset, ours in ledger.by_asset.items()})
+def _map_assets(ledger: Ledger, change: Callable[[AssetLedger], AssetLedger], venue: str = "") -> Ledger:
+    """Return the ledger with its assets changed; only those of one venue if it is named."""
+    by_asset = {key: change(ours) if key_venue_is(key, venue) else ours for key, ours in ledger.by_asset.items()}
+    return replace(ledger, by_asset=by_asset)
 
 
 def _put(ledger: Ledger, asset: str, ours: AssetLedger) -> Ledger:

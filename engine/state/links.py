@@ -28,13 +28,22 @@ class LinkStates(msgspec.Struct, frozen=True):
 
     by_source: dict[str, LinkState] = {}
 
-    def all_ready(self) -> bool:
-        """Return True if every link is ready."""
-        return all(link.state is LinkPhase.READY for link in self.by_source.values())
+    def all_ready(self, venue: str = "") -> bool:
+        """Return True if every link is ready, of one venue or of all."""
+        return all(link.state is LinkPhase.READY for link in self.by_source.values() if venue in ("", link.venue))
 
-    def account_ready(self) -> bool:
-        """Return True if every private link is ready. Market links do not count."""
-        return all(link.state is LinkPhase.READY for link in self.by_source.values() if link.role is LinkRole.PRIVATE)
+    def account_ready(self, venue: str = "") -> bool:
+        """Return True if every private link is ready, of one venue or of all. Market links do not count."""
+        return all(link.state is LinkPhase.READY for link in self.private(venue))
+
+    def private(self, venue: str = "") -> list[LinkState]:
+        """Return the private links of a venue, or of all."""
+        links = self.by_source.values()
+        return [link for link in links if link.role is LinkRole.PRIVATE and venue in ("", link.venue)]
+
+    def has_account_at(self, venue: str) -> bool:
+        """Return True if a private link is of this venue; "" stands for any."""
+        return bool(self.private(venue))
 
     @property
     def has_account(self) -> bool:

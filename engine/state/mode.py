@@ -20,7 +20,7 @@ from engine.state.access import AccessRefusals
 from engine.state.changes import Change, Commanded, LinkMoved, Stamp
 from engine.state.lateness import Lateness
 from engine.state.links import LinkStates
-from engine.state.orders import Orders
+from engine.state.orders import Order, Orders
 from engine.state.rate_budgets import RateBudgets
 from engine.state.reconcile_rounds import ReconcileRounds
 from engine.state.safety_orders import SafetyOrders
@@ -54,6 +54,75 @@ class ModeState(msgspec.Struct, frozen=True):
         return () if self.halted_for is None else (self.halted_for, *self.halted_also)
 
 
+def trouble(
+    venue: str,
+    *,
+    links: LinkStates,
+    limits: RateBudgets,
+    orders: Orders,
+    access: AccessRefusals,
+    forbidden: Sequence[str],
+    is_reconciled: bool,
+    time_ns: int,
+) -> list[ModeReason]:
+    """Return the reasons against RUNNING that end by themselves, of one venue or, for "", of all.
+
+    Args:
+        venue: The venue.
+        links: All links of the session.
+        limits: The venues' rate budgets.
+        orders: The account's orders.
+        access: The venues that refuse access.
+        forbidden: Venues whose account may not trade.
+        is_reconciled: A reconciliation began after the last reason for doubt.
+        time_ns: Session time.
+
+    """
+
+    def concerns(name: str) -> bool:
+        return venue in ("", name)
+
+    reasons = [
+        ModeReason(ReasonCode.LINK_NOT_READY, f"{source} is {link.state}", source)
+        for source, link in sorted(links.by_source.items())
+        if link.state is not LinkPhase.READY and concerns(link.venue)
+    ]
+    reasons += [
+        ModeReason(ReasonCode.VENUE_BLOCKED, f"{name} asked us to wait: {budget.reason}", name)
+        for name, budget in sorted(limits.by_venue.items())
+        if time_ns < budget.blocked_until_ns and concerns(name)
+    ]
+    if not is_reconciled and links.has_account_at(venue):
+        text = f"{venue} is not reconciled" if venue else "not reconciled"
+        reasons.append(ModeReason(ReasonCode.NOT_RECONCILED, text, venue))
+    reasons += [
+        ModeReason(ReasonCode.FILLS_MISSING, f"order {name} filled more than the fills we have say", name)
+        for name in orders.missing_fills
+        if (order := orders.get(name)) is not None
+        and time_ns - order.reported_ns > MISSING_FILL_NS
+        and concerns(_venue_of(order))
+    ]
+    reasons += [
+        ModeReason(ReasonCode.ORDER_DOUBTED, f"{order.doubt}: it is queried", name)
+        for name in orders.doubted
+        if (order := orders.get(name)) is not None and concerns(_venue_of(order))
+    ]
+    reasons += [
+        ModeReason(ReasonCode.ACCESS_REFUSED, f"{name} refused access: {refusal.reason}", name)
+        for name, refusal in sorted(access.by_venue.items())
+        if time_ns < refusal.until_ns and concerns(name)
+    ]
+    return reasons + [
+        ModeReason(ReasonCode.TRADING_FORBIDDEN, f"{name} says that the account may not trade", name)
+        for name in forbidden
+        if concerns(name)
+    ]
+
+
+def _venue_of(order: Order) -> str:
+    return order.order.instrument.partition(":")[0]
+
+
 def right_mode(
     modes: ModeState,
     *,
@@ -69,6 +138,7 @@ def right_mode(
     blocks: tuple[ModeReason, ...] = (),
     is_all_blocked: bool = False,
     late: Lateness,
+    accounts: Sequence[ModeReason] | None = None,
 ) -> tuple[Mode, tuple[ModeReason, ...]]:
     """Return the mode that is right now, and every reason against RUNNING.
 
@@ -86,44 +156,23 @@ def right_mode(
         blocks: The blocked instruments. While others trade, the mode is RUNNING and states them as its reasons.
         is_all_blocked: No instrument may trade.
         late: Whether the engine keeps up with its inputs.
+        accounts: In a session of several venues, the reasons of its accounts that stop all of it.
 
     """
     if modes.halted_for is not None:
         return Mode.HALTED, modes.halts
-    reasons: list[ModeReason] = []
-    not_ready = [(link.source, link.state) for link in links.by_source.values() if link.state is not LinkPhase.READY]
-    if not_ready:
-        reasons += [
-            ModeReason(ReasonCode.LINK_NOT_READY, f"{source} is {state}", source) for source, state in sorted(not_ready)
-        ]
-    blocked = [(venue, budget.reason) for venue, budget in limits.by_venue.items() if time_ns < budget.blocked_until_ns]
-    if blocked:
-        reasons += [
-            ModeReason(ReasonCode.VENUE_BLOCKED, f"{venue} asked us to wait: {reason}", venue)
-            for venue, reason in sorted(blocked)
-        ]
-    if reconciling.done_started_seq <= modes.stale_since_seq and links.has_account:
-        reasons.append(ModeReason(ReasonCode.NOT_RECONCILED, "not reconciled"))
-    reasons += [
-        ModeReason(ReasonCode.FILLS_MISSING, f"order {name} filled more than the fills we have say", name)
-        for name in orders.missing_fills
-        if (order := orders.get(name)) is not None and time_ns - order.reported_ns > MISSING_FILL_NS
-    ]
-    reasons += [
-        ModeReason(ReasonCode.ORDER_DOUBTED, f"{order.doubt}: it is queried", name)
-        for name in orders.doubted
-        if (order := orders.get(name)) is not None
-    ]
-    reasons += [
-        ModeReason(ReasonCode.ACCESS_REFUSED, f"{venue} refused access: {refusal.reason}", venue)
-        for venue, refusal in sorted(access.by_venue.items())
-        if time_ns < refusal.until_ns
-    ]
-    reasons += [
-        ModeReason(ReasonCode.TRADING_FORBIDDEN, f"{venue} says that the account may not trade", venue)
-        for venue in forbidden
-    ]
-    reasons += market_reasons
+    if accounts is None:
+        accounts = trouble(
+            "",
+            links=links,
+            limits=limits,
+            orders=orders,
+            access=access,
+            forbidden=forbidden,
+            is_reconciled=reconciling.done_started_seq > modes.stale_since_seq,
+            time_ns=time_ns,
+        )
+    reasons = [*accounts, *market_reasons]
     if reasons or is_all_blocked:
         reasons += blocks
         is_starting = modes.mode is Mode.STARTING and not links.all_ready()
@@ -154,7 +203,9 @@ def late_reason(late: Lateness) -> ModeReason:
     return ModeReason(ReasonCode.LATE, f"late: the engine processes messages {age}")
 
 
-def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool = False) -> ModeState:
+def reduce(
+    modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool = False, has_accounts: bool = False
+) -> ModeState:
     """Keep the decided mode, the commands in force, and the seq up to which records may be missing.
 
     Args:
@@ -162,6 +213,7 @@ def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool
         change: The change.
         at: The record that brings it.
         keeps_all_halts: A second reason to halt is kept beside the first, and HaltsLifted ends them (order_rules 1).
+        has_accounts: The session has several venues: a lost link is its own account's (engine/state/account_modes.py).
 
     """
     match change:
@@ -189,7 +241,7 @@ def reduce(modes: ModeState, change: Change, at: Stamp, *, keeps_all_halts: bool
             return replace(
                 modes, drift_ns=change.link.drift_ns, stale_since_seq=at.seq if jumped else modes.stale_since_seq
             )
-        case LinkMoved() if change.link.state is LinkEvent.DOWN:
+        case LinkMoved() if change.link.state is LinkEvent.DOWN and not has_accounts:
             return replace(modes, stale_since_seq=at.seq)
         case SessionClosing():
             return replace(modes, closing=True)

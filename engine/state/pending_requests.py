@@ -28,14 +28,20 @@ class PendingRequests(msgspec.Struct, frozen=True):
     by_seq: dict[int, PendingRequest] = {}
 
     def find(
-        self, purpose: Purpose, *, source: str = "", instrument: str = "", client_order_id: str | None = None
+        self,
+        purpose: Purpose,
+        *,
+        venue: str = "",
+        source: str = "",
+        instrument: str = "",
+        client_order_id: str | None = None,
     ) -> PendingRequest | None:
-        """Return the oldest pending request with these fields. A `client_order_id` of None matches any."""
+        """Return the oldest pending request with these fields. No `venue` and a `client_order_id` of None match any."""
         for pending in self.by_seq.values():
             request = pending.request
             if (request.purpose, request.source, request.instrument) != (purpose, source, instrument):
                 continue
-            if client_order_id in (None, request.client_order_id):
+            if client_order_id in (None, request.client_order_id) and venue in ("", request.venue):
                 return pending
         return None
 

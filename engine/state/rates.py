@@ -10,6 +10,7 @@ from engine.market.market_state import Market
 from engine.model import Instrument
 from engine.money import MONEY, ZERO
 from engine.session_record import MarkChoice
+from engine.state.account_keys import key_asset
 from engine.state.session_state import Account
 from engine.valuation import ONE, QuotedPair, Valuation, find_rate, value_in
 
@@ -76,7 +77,11 @@ def equity(account: Account, market: Market, currency: str, *, choice: MarkChoic
 
     Spot positions are balances already. `missing` names assets without a rate and contracts without a mark.
     """
-    amounts = {asset: each.free + each.locked for asset, each in account.balances.by_asset.items()}
+    amounts: dict[str, Decimal] = {}
+    for key, each in account.balances.by_asset.items():
+        asset = key_asset(key) if account.account_modes.by_venue else key
+        held = each.free + each.locked
+        amounts[asset] = MONEY.add(amounts[asset], held) if asset in amounts else held
     unmarked = []
     for key in sorted(account.positions.by_key):
         position = account.positions.by_key[key]

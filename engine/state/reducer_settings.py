@@ -28,6 +28,7 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     rounds_every_ns: int = 0  # between rounds in place of a private stream; 0: the account has one
     has_order_budgets: bool = False  # placements, cancels or replacements are limited: engine.risk.budget_answers.py
     wanted_events: dict[str, frozenset[TriggerKind]] = {}  # strategy -> the events of the account that make it decide
+    has_accounts: bool = False  # several: their balances, ledgers, wallets and rounds are keyed by venue
     moves: dict[type | Purpose, Any] = {}  # kind of change -> the `Moves` that these settings lead to: account_fold.py
 
     @property

@@ -19,6 +19,7 @@ from engine.state import (
     safety_orders,
 )
 from engine.state.access import AccessRefusals
+from engine.state.account_modes import AccountModes
 from engine.state.balances import Balances
 from engine.state.breakers import Breakers
 from engine.state.cancel_attempts import CancelAttempts
@@ -90,6 +91,7 @@ class Account(msgspec.Struct, frozen=True):
     order_budgets: OrderBudgets = OrderBudgets()
     history: HistoryLoads = HistoryLoads()
     polls: MarketPolls = MarketPolls()
+    account_modes: AccountModes = AccountModes()
 
 
 CARRIED = (
@@ -109,12 +111,14 @@ FRESH = (
     "lateness",
     "errors",
     "history",
+    "account_modes",
     "polls",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
-    "access", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history", "instruments",
-    "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "polls", "private_seen", "safety", "wallets",
+    "access", "account_modes", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history",
+    "instruments", "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "polls", "private_seen",
+    "safety", "wallets",
 })  # fmt: skip
 
 

@@ -36,7 +36,7 @@ class Timers(msgspec.Struct, frozen=True):
     """Due times of the timers that are set."""
 
     due_ns: dict[str, int] = {}
-    failures: dict[str, int] = {}  # link source, or "reconcile" -> failures in a row
+    failures: dict[str, int] = {}  # link source, or the name of a timer of rounds -> failures in a row
     next_due_ns: int = NEVER_NS
 
     def next(self) -> tuple[int, str]:
@@ -134,19 +134,21 @@ def reduce(
         case LinkSteady():
             return _set(timers.due_ns, {source: count for source, count in failures.items() if source != change.source})
         case Reconciled() if settings.order_rules:  # a market link may be down meanwhile: LinkSteady ends its failures
-            kept = {source: count for source, count in failures.items() if source != RECONCILE}
+            name = timer_name(TimerKind.RECONCILE, change.venue)
+            kept = {source: count for source, count in failures.items() if source != name}
             every_ns = min(rounds_every_ns or settings.reconcile_every_ns, settings.reconcile_every_ns)
-            return _set({**timers.due_ns, RECONCILE: at.time_ns + every_ns}, kept)
+            return _set({**timers.due_ns, name: at.time_ns + every_ns}, kept)
         case Reconciled():  # all links were ready for it, so their failures are over
             return _set({**timers.due_ns, RECONCILE: at.time_ns + settings.reconcile_every_ns}, {})
         case ReconcileFailed():
             # each failure doubles the wait: a query that never works must not use up the budget of those that do
-            failed = failures.get(RECONCILE, 0)
+            name = timer_name(TimerKind.RECONCILE, change.venue)
+            failed = failures.get(name, 0)
             wait_ns = min(
                 settings.order_query_interval_ns << min(failed, 20),
                 max(settings.backoff_max_ns, settings.order_query_interval_ns),
             )
-            return _set({**timers.due_ns, RECONCILE: at.time_ns + wait_ns}, {**failures, RECONCILE: failed + 1})
+            return _set({**timers.due_ns, name: at.time_ns + wait_ns}, {**failures, name: failed + 1})
         case RateBlocked():
             name = timer_name(TimerKind.RATE_BLOCK, change.venue)
             return _set({**timers.due_ns, name: max(timers.due_ns.get(name, 0), change.until_ns)}, failures)

@@ -18,6 +18,7 @@ from engine.facts import CashReason, ContractReported, OrderFilled, WalletReport
 from engine.lots import CostMethod, Lots, opened_at, trade
 from engine.model import Instrument
 from engine.money import ZERO
+from engine.state.account_keys import asset_key
 from engine.state.changes import Change, Stamp
 
 
@@ -51,21 +52,25 @@ class NetContract(msgspec.Struct, frozen=True):
 class Wallets(msgspec.Struct, frozen=True):
     """All assets and contracts that the venue has reported."""
 
-    by_asset: dict[str, Wallet] = {}
+    by_asset: dict[str, Wallet] = {}  # by account_keys.asset_key
     by_instrument: dict[str, NetContract] = {}
 
 
-def reduce(wallets: Wallets, change: Change, at: Stamp, instruments: dict[str, Instrument]) -> Wallets:
+def reduce(
+    wallets: Wallets, change: Change, at: Stamp, instruments: dict[str, Instrument], *, has_accounts: bool = False
+) -> Wallets:
     """Fold what the venue reports of wallets and positions, and fills of contracts."""
     match change:
         case WalletReported():
-            return _put(wallets, change.asset, _wallet_after(wallets.by_asset.get(change.asset), change))
+            key = asset_key(change.venue, change.asset)
+            return _put(wallets, key, _wallet_after(wallets.by_asset.get(key), change))
         case ContractReported() if change.instrument in instruments:
             held = wallets.by_instrument.get(change.instrument)
             contract = _contract_after(held, change, instruments[change.instrument])
             return replace(wallets, by_instrument={**wallets.by_instrument, change.instrument: contract})
         case OrderFilled() if change.instrument in instruments and instruments[change.instrument].contract:
-            return _filled(wallets, change, instruments[change.instrument])
+            instrument = instruments[change.instrument]
+            return _filled(wallets, change, instrument, instrument.venue if has_accounts else "")
         case _:
             return wallets
 
@@ -86,7 +91,7 @@ def _contract_after(known: NetContract | None, report: ContractReported, instrum
     return replace(known, reported=report.quantity, reported_entry=report.entry_price, reported_ns=report.venue_ns)
 
 
-def _filled(wallets: Wallets, fill: OrderFilled, instrument: Instrument) -> Wallets:
+def _filled(wallets: Wallets, fill: OrderFilled, instrument: Instrument, venue: str) -> Wallets:
     held = wallets.by_instrument.get(fill.instrument, NetContract())
     realised = ZERO
     if held.contains_ns and held.contains_ns == fill.venue_ns:
@@ -100,16 +105,17 @@ def _filled(wallets: Wallets, fill: OrderFilled, instrument: Instrument) -> Wall
     if fill.fee:
         flows[fill.fee_asset] = flows.get(fill.fee_asset, ZERO) - fill.fee
     for asset, amount in flows.items():
-        wallet = wallets.by_asset.get(asset)
+        key = asset_key(venue, asset)
+        wallet = wallets.by_asset.get(key)
         if wallet is None:
             continue
         if wallet.contains_ns and wallet.contains_ns == fill.venue_ns:
             wallet = replace(wallet, contains_ns=0)
         else:
             wallet = replace(wallet, expected=wallet.expected + amount, fills=wallet.fills + 1, contains_ns=0)
-        wallets = _put(wallets, asset, wallet)
+        wallets = _put(wallets, key, wallet)
     return wallets
 
 
-def _put(wallets: Wallets, asset: str, wallet: Wallet) -> Wallets:
-    return replace(wallets, by_asset={**wallets.by_asset, asset: wallet})
+def _put(wallets: Wallets, key: str, wallet: Wallet) -> Wallets:
+    return replace(wallets, by_asset={**wallets.by_asset, key: wallet})

@@ -306,6 +306,11 @@ class View:
         """Return the trading rules of an instrument."""
         return self._instruments[name][1]
 
+    def listings(self, name: str) -> tuple[str, ...]:
+        """Return the strategy's instruments that are the market of one, at all venues of the session."""
+        one = self.instrument(name)
+        return tuple(other for other in self._instruments if self.instrument(other).is_same_market(one))
+
     def quote(self, name: str) -> Quote | None:
         """Return the newest best bid and ask, with its age; None before the first."""
         return self._market.quote(self._instruments[name][0], self.time_ns)
@@ -400,9 +405,17 @@ class View:
             return plain_position(position)
         return msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
 
-    def balance(self, asset: str) -> Decimal:
-        """Return the account's free balance of an asset."""
-        free = self._account.balances.get(asset).free
+    def balance(self, asset: str, venue: str = "") -> Decimal:
+        """Return the free balance of an asset, in a session of several venues that at one of them.
+
+        Raises:
+            LookupError: The session has several venues, and `venue` names no venue of the session.
+
+        """
+        venues = self._account.account_modes.by_venue
+        if venues and venue not in venues:
+            raise LookupError(f"venue {venue!r} is none of this session's: {', '.join(sorted(venues))}")
+        free = self._account.balances.get(asset, venue if venues else "").free
         return plain_figure(free) if self._is_plain else free
 
     def pnl(self, name: str | None = None) -> PnlFigures:

@@ -15,6 +15,11 @@ def polls_of(venue: Venue, instrument: Instrument) -> tuple[Poll, ...]:
     return venue.polls(instrument) if isinstance(venue, PollsMarket) else ()
 
 
+def is_polled(venue: Venue, role: LinkRole) -> bool:
+    """Return True if the venue's links of this role have no socket."""
+    return any(plan.polled and plan.role is role for plan in venue.links())
+
+
 def decode_polled(venue: Venue, key: str, payload: bytes, seq: int, time_ns: int) -> Rows:
     """Return the rows of a record that answers a poll. Empty if it holds no market data."""
     if isinstance(venue, PollsMarket):

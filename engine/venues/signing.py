@@ -16,6 +16,7 @@ class Credentials:
     key: str = field(repr=False)
     secret: str = field(repr=False)  # a shared secret, or a private key as PEM
     passphrase: str = field(default="", repr=False)  # some venues have a third secret
+    network: str = field(default="", repr=False)  # that the key belongs to; "": not stated
 
 
 class SecretKey:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from engine.model import Instrument
 from engine.session_record import VenueSettings
 from engine.suggestions import suggestion
+from engine.venues.placed_market import PlacedMarket
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, Venue
 
 GROUP = "verbatim.venues"
@@ -31,35 +32,55 @@ def installed_venues() -> Mapping[str, str]:
 
 
 def venue_class(settings: VenueSettings) -> Any:
-    """Return the class of a venue. Sources and instruments bear the name of the class, not that of the settings.
+    """Return the class of a venue. Sources and instruments bear its `name`: the dialect's own, or the one given.
 
     Raises:
         UnknownVenueError: The venue is not installed, or its class cannot be imported.
 
     """
+    if not settings.kind:
+        return _dialect_class(settings.name)
+    return _named_class(_dialect_class(settings.kind), settings.name)
+
+
+@cache
+def _named_class(dialect: Any, name: str) -> Any:
+    """Return a dialect's class under another name: its ids and sources begin with its `name`."""
+    return dialect if dialect.name == name else type(dialect.__name__, (dialect,), {"name": name})
+
+
+def _dialect_class(kind: str) -> Any:
     installed = installed_venues()
-    module, _, cls = installed.get(settings.name, settings.name).partition(":")
+    module, _, cls = installed.get(kind, kind).partition(":")
     names = ", ".join(installed) or "none (install verbatim-trading again)"
     known = f"installed: {names}; name any other as package.module:Class"
     if not module or not cls:
-        raise UnknownVenueError(f"no venue {settings.name!r}{suggestion(settings.name, installed)}; {known}")
+        raise UnknownVenueError(f"no venue {kind!r}{suggestion(kind, installed)}; {known}")
     try:
         venue = getattr(import_module(module), cls)
     except (ImportError, AttributeError) as error:
-        raise UnknownVenueError(f"no venue {settings.name!r} ({error}); {known}") from error
+        raise UnknownVenueError(f"no venue {kind!r} ({error}); {known}") from error
     if not (isinstance(venue, type) and hasattr(venue, "links") and hasattr(venue, "instruments_of")):
-        raise UnknownVenueError(f"{settings.name!r} is not a venue's class (docs/venues.md); {known}")
+        raise UnknownVenueError(f"{kind!r} is not a venue's class (docs/venues.md); {known}")
     return venue
 
 
-def make_venue(settings: VenueSettings, instruments: Sequence[Instrument]) -> Venue:
+def make_venue(settings: VenueSettings, instruments: Sequence[Instrument], *, first: int = 0) -> Venue:
     """Return a venue for these instruments.
+
+    Args:
+        settings: The venue's name and dialect.
+        instruments: The instruments of the venue.
+        first: The place of the first one in the session, whose others follow: rows name instruments by their place.
 
     Raises:
         UnknownVenueError: The name is that of no venue.
     """
-    venue: Venue = venue_class(settings)(instruments, settings.recv_window_ms)
-    return venue
+    venue: Any = venue_class(settings)(instruments, settings.recv_window_ms)
+    if first:
+        venue.market = PlacedMarket(venue.market, first)
+    found: Venue = venue
+    return found
 
 
 def network_of(settings: VenueSettings) -> Network:
@@ -72,7 +93,8 @@ def network_of(settings: VenueSettings) -> Network:
     hosts = {urlsplit(address).hostname or "" for address in _addresses(settings) if address}
     if all(map(_is_loopback, hosts)):
         return Network.LOCAL
-    networks = {network_of_address(settings.name, address) for address in _addresses(settings) if address}
+    dialect = settings.kind or settings.name
+    networks = {network_of_address(dialect, address) for address in _addresses(settings) if address}
     return Network.TESTNET if networks == {Network.TESTNET} else Network.LIVE
 
 

@@ -5,7 +5,7 @@ from the one that the caller gives, or is inferred from all messages, and the re
 The session has the rules of a new one, as a strategy would have live. Knows no venue and no strategy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
 from typing import NamedTuple
@@ -107,15 +107,7 @@ def read_capture(
             instruments=instruments,
             account="main",
         ),
-        (
-            *(_inferred(one) for one in instruments if one.symbol in inferred),
-            *(
-                f"{one.symbol}: no quotes; the best levels of its book count"
-                for one in instruments
-                if one.quotes_from_book
-            ),
-            *(f"left out: {_left_out(one)}" for one in refused.items()),
-        ),
+        _notes(instruments, inferred, refused),
     )
 
 
@@ -165,6 +157,15 @@ def _with_assets(instrument: Instrument, quote_assets: Mapping[str, str]) -> Ins
         return instrument
     margin = instrument.margin and (base if instrument.inverse else quote)
     return msgspec.structs.replace(instrument, base=base, quote=quote, margin=margin)
+
+
+def _notes(instruments: Sequence[Instrument], inferred: frozenset[str], refused: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the notes on a capture: the instruments that were inferred, have no quotes, or were left out."""
+    return (
+        *(_inferred(one) for one in instruments if one.symbol in inferred),
+        *(f"{one.symbol}: no quotes; its book's best levels count" for one in instruments if one.quotes_from_book),
+        *(f"left out: {_left_out(one)}" for one in refused.items()),
+    )
 
 
 def _inferred(instrument: Instrument) -> str:

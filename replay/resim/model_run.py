@@ -88,6 +88,7 @@ class ModelRun:
             Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
             history=history,
+            encodes=False,
         )
 
     def adopt(self, balances: dict[str, str], *, handed_over: bool, has_account: bool) -> bool:

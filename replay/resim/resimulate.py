@@ -21,7 +21,7 @@ from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import OnStep, Sequencer, UnrecordedSequencer
-from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody, without_silence_rules
+from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody
 from engine.sim.exchange.exchange import TooLargeError
 from engine.sim.venue_model import VenueModel
 from engine.state.session_state import State
@@ -34,6 +34,7 @@ from journal.reader import Journal, available_records
 from journal.record import INPUTS, Kind, Record
 from journal.trust_key import marked
 from journal.writer import JournalWriter
+from replay.backtest_rules import without_silence_rules
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.imported_sessions import is_import
@@ -42,6 +43,7 @@ from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
 from replay.resim.row_feed import FullRows, ReferencedRows, RowFeed
 from replay.resim.sim_setup import CannotResimulateError, refuse_session
+from replay.resim.time_progress import TimeProgress
 from replay.resim.timeline import Timeline
 from replay.resim.warmup import insert_decide_command, pause_command
 
@@ -108,7 +110,7 @@ def resimulate(folder: Path, into: Path, options: ResimOptions, on_progress: Pro
     with rare_collections():
         journal = Journal.open(folder)
         resimulation = _Resimulation(journal, options, whole=True)
-        report = None if on_progress is None else _TimeReporter(journal, options, on_progress)
+        report = None if on_progress is None else TimeProgress(journal, options.until_seq, on_progress)
         writer = JournalWriter.create(into, sync=False, group_rows=GROUP_ROWS, group_delay_s=GROUP_DELAY_S)
 
         def append(records: Sequence[Record], *, urgent: bool) -> None:
@@ -164,7 +166,7 @@ def resimulate_steps(
     """
     journal = source if isinstance(source, Journal) else Journal.open(source)
     count = 0
-    report = None if on_progress is None else _TimeReporter(journal, options, on_progress)
+    report = None if on_progress is None else TimeProgress(journal, options.until_seq, on_progress)
 
     def pass_on(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
         nonlocal count
@@ -177,23 +179,6 @@ def resimulate_steps(
         resimulation = _Resimulation(journal, options, whole=False)
         resimulation.run(UnrecordedSequencer(resimulation.kernel, pass_on))
     return resimulation.outcome(journal.folder, count)
-
-
-class _TimeReporter:
-    """Reports progress in session time, since the records of source and result differ in number."""
-
-    def __init__(self, journal: Journal, options: ResimOptions, on_progress: Progress) -> None:
-        last_seq = journal.last_seq if options.until_seq is None else min(options.until_seq, journal.last_seq)
-        self._begins_ns = journal.session_record().time_ns
-        self._seconds = max(0, next(journal.records(last_seq, last_seq)).time_ns - self._begins_ns) // SECOND_NS
-        self._on_progress = on_progress
-        self._done = 0
-
-    def add(self, records: Sequence[Record]) -> None:
-        """Report the time of a step, once a second."""
-        if records and (done := (records[-1].time_ns - self._begins_ns) // SECOND_NS) > self._done:
-            self._done = done
-            self._on_progress(done, self._seconds)
 
 
 class _Resimulation:

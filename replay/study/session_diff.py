@@ -13,9 +13,10 @@ import msgspec
 
 from engine import facts
 from engine.record_codec import read_command, read_fact, read_request
-from engine.session_record import SessionBody, read_session, without_silence_rules
+from engine.session_record import SessionBody, read_session
 from journal.reader import Journal
 from journal.record import Kind, Record
+from replay.backtest_rules import without_silence_rules
 from replay.study.decisions import ChangedDecision, changed_decisions, decision_diff_lines, session_decisions
 
 CODE, CONFIGURATION, DATA, LATENCY, FILL, DECISION = "code", "configuration", "data", "latency", "fill", "decision"

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr, model_validator
 
+from verbatim.keyring_entries import read_keyring
 from verbatim.secret_files import read_secret_text
 from verbatim.sections import ConfigError, Section
 
@@ -53,21 +54,4 @@ class SecretSource(Section):
             return SecretStr(value)
         if self.file is not None:
             return read_secret_text(base / self.file.expanduser())
-        return _read_keyring(where, self.keyring, self.name)
-
-
-def _read_keyring(where: str, service: str, name: str) -> SecretStr:
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ModuleNotFoundError:
-        raise ConfigError(
-            f"{where}: keyring is not installed. What to do: pip install 'verbatim-trading[keyring]'"
-        ) from None
-    try:
-        value = keyring.get_password(service, name)
-    except KeyringError as error:  # its text is a library's
-        raise ConfigError(f"{where}: the keyring cannot be read ({type(error).__name__})") from None
-    if not value:
-        raise ConfigError(f"{where}: the keyring has no entry {name} of {service}")
-    return SecretStr(value)
+        return read_keyring(where, self.keyring, self.name)

@@ -20,13 +20,15 @@ def command(config: Path, journals: Path | None, as_json: bool) -> None:
     """
     import dataclasses
     import json
+    from functools import partial
 
     import trio
 
-    from verbatim.checking import Check, CheckStatus, check_settings, check_venue_of
-    from verbatim.config import read_config, read_key, session_config
+    from verbatim.checking import check_venue_of
+    from verbatim.config import read_config, read_keys, session_config, venues_of
     from verbatim.config_sections import ConfigError
     from verbatim.exit_codes import DIFFERS
+    from verbatim.local_checks import Check, CheckStatus, check_settings
     from verbatim.runner import exit_for
 
     failed: list[str] = []
@@ -44,10 +46,11 @@ def command(config: Path, journals: Path | None, as_json: bool) -> None:
     try:
         settings = read_config(config)
         try:
-            key = read_key(settings, base=config.parent)
+            keys = read_keys(settings, base=config.parent)
         except ConfigError as error:
-            key, key_error = None, str(error)
-        chosen = session_config(settings, key=key, base=config.parent)
+            keys, key_error = {}, str(error)
+        chosen = session_config(settings, keys=keys, base=config.parent)
+        allowed = {each.settings.name: each.account.allow_key_rights for each in venues_of(settings)}
     except Exception as error:
         exit_for(error)
         raise
@@ -56,11 +59,8 @@ def command(config: Path, journals: Path | None, as_json: bool) -> None:
     for check in check_settings(chosen, key_error=key_error):
         report(check)
 
-    async def main() -> None:
-        await check_venue_of(chosen, allowed_rights=settings.venue.allow_key_rights, report=report)
-
     try:
-        trio.run(main)
+        trio.run(partial(check_venue_of, chosen, allowed_rights=allowed, report=report))
     except KeyboardInterrupt as error:
         exit_for(error)
         raise

@@ -59,10 +59,10 @@ def command(
     from engine.live.session_status import Summary
     from engine.live.transport.selection import TransportProfile
     from replay.replay import replay_session
-    from verbatim.config_sections import OLD_TRANSPORTS
     from verbatim.demo import DemoOptions, refuse_strategy, trade
     from verbatim.exit_codes import DIFFERS, FAILED, stop
     from verbatim.runner import exit_code, exit_for, run_or_stop, short_path, summary_json
+    from verbatim.venue_sections import OLD_TRANSPORTS
     from verbatim.warmup import compile_first
 
     log = LogSettings(level="info" if verbose else "error")

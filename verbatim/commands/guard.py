@@ -22,7 +22,7 @@ def command(*, config: Path, after_s: float, flatten: bool, journals: Path | Non
 
     from engine.live.logs import configure
     from engine.live.session_end import end_signals
-    from verbatim.config import read_config, read_key, session_config
+    from verbatim.config import read_config, read_keys, session_config
     from verbatim.guarding import Guard
     from verbatim.runner import exit_for
     from verbatim.sections import ConfigError
@@ -30,7 +30,7 @@ def command(*, config: Path, after_s: float, flatten: bool, journals: Path | Non
     configure(level="info", json_lines=as_json)
     try:
         settings = read_config(config)
-        chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
+        chosen = session_config(settings, keys=read_keys(settings, base=config.parent), base=config.parent)
         if chosen.paper is not None:
             raise ConfigError("session.account: paper: no venue has orders of a paper account, so there is no guard")
     except Exception as error:

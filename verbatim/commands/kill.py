@@ -40,7 +40,7 @@ def command(
 
     from engine.live.logs import configure
     from journal.errors import JournalError
-    from verbatim.config import read_config, read_key, session_config
+    from verbatim.config import read_config, read_keys, session_config
     from verbatim.exit_codes import BAD_INPUT, FAILED, stop
     from verbatim.kill_session import KillError, kill, session_to_kill
     from verbatim.runner import exit_for
@@ -51,7 +51,7 @@ def command(
         settings = chosen = None
         if config is not None:
             settings = read_config(config)
-            chosen = session_config(settings, key=read_key(settings, base=config.parent), base=config.parent)
+            chosen = session_config(settings, keys=read_keys(settings, base=config.parent), base=config.parent)
         folder = find(journals or (settings.session.journals if settings else Path("journals")), session)
         body = session_to_kill(folder, chosen)
         with progress("cancelling"):

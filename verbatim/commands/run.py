@@ -53,7 +53,7 @@ def command(
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import on_paper, read_config, read_key, require_limits, session_config
+    from verbatim.config import on_paper, read_config, read_keys, require_limits, session_config, venues_of
     from verbatim.run_mark import marked_run
     from verbatim.runner import StatusLine, exit_code, exit_for, run_or_stop, run_session_config
     from verbatim.start_report import report_start
@@ -65,10 +65,10 @@ def command(
     with marked_run(journals) as mark:
         try:
             settings = on_paper(read_config(config)) if paper else read_config(config)
-            of = settings.session
-            mark.identify(journals or of.journals, venue=settings.venue.name, account=of.account)
-            key = read_key(settings, base=config.parent)
-            chosen = session_config(settings, key=key, base=config.parent, dry_run=dry_run)
+            first = venues_of(settings)[0]
+            mark.identify(journals or settings.session.journals, venue=first.settings.name, account=first.alias)
+            keys = read_keys(settings, base=config.parent)
+            chosen = session_config(settings, keys=keys, base=config.parent, dry_run=dry_run)
             require_limits(chosen)
         except Exception as error:
             exit_for(error)

@@ -5,6 +5,7 @@ from decimal import Decimal
 from engine.lifecycle import LIVE, Status
 from engine.money import ZERO
 from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.state.account_keys import asset_key
 from engine.state.balances import Balance
 from engine.state.linked_orders import fillable_together
 from engine.state.orders import Order
@@ -18,7 +19,7 @@ def balance(context: RiskContext) -> str | RiskAnswer:
     lock = context.terms.locks(context.order.side, context.order.quantity, instrument, market_price=context.worst_price)
     assert lock is not None, "a market price was given"
     asset, needed = lock
-    known = context.account.balances.get(asset)
+    known = context.account.balances.get(asset, context.venue_key)
     orders = context.account.orders.index.unreported(known.seq)
     if context.account.orders.linked:
         orders = fillable_together(orders, context.account.orders.live)
@@ -37,7 +38,7 @@ def _unreported_gain(context: RiskContext, asset: str, known: Balance) -> Decima
 
     A venue sends the fill before the balance, so a strategy that protects its fill at once would lack what it bought.
     """
-    ours = context.account.ledger.by_asset.get(asset)
+    ours = context.account.ledger.by_asset.get(asset_key(context.venue_key, asset))
     flows = () if ours is None else ours.recent
     gains = [flow.amount for flow in flows if flow.seq > known.seq and flow.date_ns > known.venue_ns]
     return max(sum(gains, ZERO), ZERO)
@@ -59,6 +60,7 @@ def _released(context: RiskContext, asset: str, known: Balance) -> Decimal:
         lock.amount
         for order in (fillable_together(ended, orders.live) if ended else ())
         if (instrument := context.instruments.get(order.order.instrument)) is not None
+        and instrument.venue == context.instrument.venue
         and (left := order.order.quantity - max(order.filled_quantity, order.filled_reported)) > 0
         and (lock := order.order.terms.locks(order.order.side, left, instrument, market_price=order.order.market_price))
         and lock.asset == asset
@@ -71,7 +73,7 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     if order.status not in LIVE or (order.status is not Status.PENDING and order.updated_seq < balance_seq):
         return ZERO
     instrument = context.instruments[order.order.instrument]
-    if asset not in (instrument.base, instrument.quote):
+    if asset not in (instrument.base, instrument.quote) or instrument.venue != context.instrument.venue:
         return ZERO
     # a market order locks what it was estimated to cost; earlier sessions did not record that
     market_price = order.order.market_price or (context.worst_price if instrument is context.instrument else None)
@@ -83,7 +85,7 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
         spent=order.filled_notional,
     )
     if lock is None:  # a market order of another instrument: it may cost all there is
-        return context.account.balances.get(asset).free if asset == instrument.quote else ZERO
+        return context.account.balances.get(asset, context.venue_key).free if asset == instrument.quote else ZERO
     return lock.amount if lock.asset == asset else ZERO
 
 

@@ -15,6 +15,8 @@ def mode(context: RiskContext) -> str:
 
 def trading(context: RiskContext) -> str:
     """Return why the instrument does not trade, or ""."""
+    if context.is_watched:
+        return f"the session watches {context.instrument.venue}, and places no order there"
     return "" if context.instrument.trading else f"{context.instrument.symbol} is not trading"
 
 

@@ -10,10 +10,14 @@ from engine.state.orders import EXTERNAL
 
 def reject_reason(context: RiskContext) -> str:
     """Return why the sale exceeds what the session owns, or ""."""
-    base = context.instrument.base
+    base, venue = context.instrument.base, context.instrument.venue
     if context.instrument.contract or context.order.side is Side.BUY or context.limits.sell_holdings:
         return ""
-    alike = {name for name, each in context.instruments.items() if each.base == base and not each.contract}
+    alike = {
+        name
+        for name, each in context.instruments.items()
+        if (each.base, each.venue) == (base, venue) and not each.contract
+    }
     owned = sum(
         (
             held.quantity

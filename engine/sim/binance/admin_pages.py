@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from engine.sim.exchange.order_values import SimFill, SimOrder
+from engine.sim.exchange.contract_exchange import ContractExchange
+from engine.sim.exchange.order_values import PositionSide, SimFill, SimOrder
 from engine.sim.faults import Rule
 from engine.sim.feeds.sim_market import Line, TradePrint, combined, trade_data
 from engine.sim.units import text, units
@@ -39,6 +40,15 @@ class BalanceMove(msgspec.Struct, forbid_unknown_fields=True):
     streamed: bool = True
 
 
+class Deleveraging(msgspec.Struct, forbid_unknown_fields=True):
+    """A forced close of a part of the first account's position, as the venue's own deleveraging does it."""
+
+    symbol: str
+    quantity: str
+    price: str
+    side: PositionSide = PositionSide.BOTH
+
+
 def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
     """Answer a request for one of these pages; an invalid body gets 400."""
     try:
@@ -63,6 +73,9 @@ def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:
             case "POST", "/sim/balances":
                 moved = msgspec.json.decode(request.body, type=BalanceMove)
                 venue.move_balance(moved.asset, units(moved.amount), now_ns, streamed=moved.streamed)
+                return _answer({})
+            case "POST", "/sim/deleveraging":
+                venue.deleverage(msgspec.json.decode(request.body, type=Deleveraging), now_ns)
                 return _answer({})
             case "POST", "/sim/feed":
                 wanted = msgspec.json.decode(request.body, type=Injection)
@@ -167,6 +180,42 @@ def state(venue: "SimVenue") -> dict[str, Any]:
             )
         ],
         "client_order_ids": dict(sorted(exchange.client_ids_seen.items())),
+        **(_contract_state(exchange) if isinstance(exchange, ContractExchange) else {}),
+    }
+
+
+def _contract_state(exchange: ContractExchange) -> dict[str, Any]:
+    """Return the positions, wallets and conditional orders of a venue of contracts, and its insurance fund."""
+    return {
+        "positions": [
+            {
+                "account": owner.name,
+                "symbol": position.symbol,
+                "side": position.side,
+                "quantity": text(position.quantity),
+                "entry_price": text(position.entry_price),
+                "realised": text(position.realised),
+                "isolated_wallet": text(position.isolated_wallet),
+            }
+            for owner in exchange.margin_accounts.values()
+            for position in owner.open_positions()
+        ],
+        "wallets": {
+            owner.name: {asset: text(owner.wallet(asset, exchange.margin_assets)) for asset in sorted(owner.free)}
+            for owner in exchange.margin_accounts.values()
+        },
+        "conditional_orders": [
+            {
+                "account": algo.account,
+                "algo_id": algo.algo_id,
+                "client_algo_id": algo.client_algo_id,
+                "type": algo.order_type,
+                "status": algo.status,
+                "order_id": algo.order.order_id if algo.order is not None else 0,
+            }
+            for algo in exchange.algos.values()
+        ],
+        "insurance_fund": text(exchange.insurance_fund),
     }
 
 

@@ -82,16 +82,17 @@ class KeyRing:
             raise refusals.unknown_key()
         return self._keys[api_key][0]
 
-    def check(self, api_key: str | None, payload: bytes, params: Params, server_ms: int) -> str:
-        """Return the account of a signed request, or refuse it as Binance does."""
+    def check(self, api_key: str | None, payload: bytes | None, params: Params, server_ms: int) -> str:
+        """Return the account of a signed request, or refuse it as Binance does. No payload: it was never encoded."""
         account = self.account(api_key)
         timestamp = params.required("timestamp")
         if not _TIMESTAMP.fullmatch(timestamp):
             raise refusals.illegal_characters("timestamp", "^[0-9]{1,20}$")
-        given = params.required("signature").lower()
-        assert api_key is not None
-        if not hmac.compare_digest(signature(self._keys[api_key][1], payload).encode(), given.encode()):
-            raise refusals.bad_signature()
+        if payload is not None:
+            given = params.required("signature").lower()
+            assert api_key is not None
+            if not hmac.compare_digest(signature(self._keys[api_key][1], payload).encode(), given.encode()):
+                raise refusals.bad_signature()
         check_time(int(timestamp), params.get("recvWindow"), server_ms)
         return account
 

@@ -131,8 +131,12 @@ class VenueApi:
             known = any(path == request.path for _, path in self.tables.routes)
             status, text = (405, "Method Not Allowed") if known else (404, "Not Found")
             return ApiResult(status=status, body={"code": -1000, "msg": text})
-        params = Params(parse_query(request.query), parse_query(request.body))
-        payload = rest_payload(request.query, request.body)
+        payload: bytes | None = None
+        if request.params is not None:
+            params = Params(request.params)
+        else:
+            params = Params(parse_query(request.query), parse_query(request.body))
+            payload = rest_payload(request.query, request.body)
         try:
             if request.headers.get("x-mbx-time-unit", "MILLISECOND").upper() != "MILLISECOND":
                 raise refusals.not_implemented("X-MBX-TIME-UNIT: MICROSECOND")
@@ -154,7 +158,9 @@ class VenueApi:
         server_ms = self._faults.venue_clock_ns(now_ns) // MS
         return self.keys.check(values.get("apiKey"), ws_payload(values), Params(values.items()), server_ms)
 
-    def _run(self, endpoint: Endpoint, params: Params, api_key: str | None, payload: bytes, now_ns: int) -> ApiResult:
+    def _run(
+        self, endpoint: Endpoint, params: Params, api_key: str | None, payload: bytes | None, now_ns: int
+    ) -> ApiResult:
         own_ns = self._faults.venue_clock_ns(now_ns)
         account = ""
         try:

@@ -8,7 +8,7 @@ from engine.model import OrderType
 from engine.sim.binance import refusals
 from engine.sim.binance.endpoints import Call, Endpoint, signed, trading
 from engine.sim.binance_usdm import contract_refusals as own
-from engine.sim.binance_usdm.account_messages import algo_order
+from engine.sim.binance_usdm.algo_messages import algo_order
 from engine.sim.binance_usdm.contract_params import ContractParams, WorkingType, precise_amount
 from engine.sim.binance_usdm.endpoint_calls import (
     MS,

@@ -140,11 +140,6 @@ def side_against_mode() -> VenueRefusalError:
     return _bad(-4061, "Order's position side does not match user's setting.")
 
 
-def reduce_only_conflict() -> VenueRefusalError:
-    """Return the refusal of reduceOnly where it cannot be."""
-    return _bad(-4062, "Invalid or improper reduceOnly value.")
-
-
 def mode_with_orders() -> VenueRefusalError:
     """Return the refusal of another position mode while orders are open."""
     return _bad(-4067, "Position side cannot be changed if there exists open orders.")

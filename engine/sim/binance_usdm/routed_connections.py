@@ -13,6 +13,7 @@ from engine.sim.binance.connections import Connection
 PUBLIC: Final = "public"
 MARKET: Final = "market"
 PRIVATE: Final = "private"
+ROUTES: Final = (PUBLIC, MARKET, PRIVATE)
 LISTEN_KEY_NS: Final = 3_600_000_000_000
 _PUBLIC_KINDS: Final = ("depth", "bookTicker", "rpiDepth")
 
@@ -42,10 +43,10 @@ def open_routed(conn_id: int, target: str) -> RoutedConnection | None:
     if path.rstrip("/") == "/ws-fapi/v1":
         rate_limits = options.get("returnRateLimits") != "false"
         return RoutedConnection(conn_id=conn_id, ws_api=True, rate_limits=rate_limits)
-    head, *rest = unquote(path).strip("/").split("/")
-    route = head if head in (PUBLIC, MARKET, PRIVATE) else ""
-    form, *names = rest if route else [head, *rest]
-    if form not in ("ws", "stream") if rest or not route else True:
+    names = unquote(path).strip("/").split("/")
+    route = names.pop(0) if names[0] in ROUTES else ""
+    form = names.pop(0) if names else ""
+    if form not in ("ws", "stream"):
         return None
     if form == "stream":
         names = [name for name in unquote(options.get("streams", "")).split("/") if name]

@@ -13,6 +13,7 @@ from engine.sim.binance_usdm import (
     account_endpoints,
     account_messages,
     algo_endpoints,
+    algo_messages,
     change_endpoints,
     market_endpoints,
     market_messages,
@@ -150,7 +151,7 @@ class UsdmProtocol:
             case ConfigChanged():
                 yield AccountEvent(event.account, account_messages.config_update(event))
             case AlgoChanged():
-                yield AccountEvent(event.algo.account, account_messages.algo_update(event))
+                yield AccountEvent(event.algo.account, algo_messages.algo_update(event))
             case ListenKeyExpired():
                 yield AccountEvent(event.account, account_messages.listen_key_expired(event))
             case _:

@@ -128,6 +128,8 @@ class ContractOrders(Exchange):
 
     def _check_account(self, account: str, market: SymbolMarket, new: SimNewOrder) -> None:
         owner, terms = self.margin_accounts[account], _terms(new)
+        if terms.is_forced:
+            return
         if market.rules.status != "TRADING":
             raise refusals.symbol_closed()
         if (terms.position_side is PositionSide.BOTH) is owner.is_hedged:
@@ -201,8 +203,7 @@ class ContractOrders(Exchange):
             )
         if fee:
             self._earn(owner, now_ns, IncomeType.COMMISSION, asset, -fee, symbol=order.symbol, trade_id=trade)
-        if settled.position.quantity and (before >= 0) == (settled.position.quantity > 0):
-            settled.position.paid += fee - settled.realised
+        settled.position.pay(settled, fee, before)
         self._moved[order.account, order.symbol] = None
         self._report_account(owner, Reason.ORDER, now_ns, {asset: 0}, [settled.position])
         return Paid(fee, asset if fee else "", settled.realised)

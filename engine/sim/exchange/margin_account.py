@@ -69,6 +69,13 @@ class ContractPosition(Holding):
         """The price at which closing brings back all fees that were paid; 0 if flat."""
         return max((self.cost + self.paid) * ONE // self.quantity, 0) if self.quantity else 0
 
+    def pay(self, settled: "Settled", fee: int, before: int) -> None:
+        """Count the fee and the P&L of a fill for the break-even price: of a new position, only the fee of its part."""
+        if before and (before > 0) == (self.quantity > 0):
+            self.paid += fee - settled.realised
+        else:
+            self.paid = fee * settled.opened // (settled.opened + settled.closed) if self.quantity else 0
+
     def unrealised(self, mark: int) -> int:
         """Return the P&L at a mark price."""
         return product(mark, self.quantity) - self.cost
@@ -134,15 +141,12 @@ class MarginAccount(Funds):
         realised = position.trade(signed, lambda quantity: product(price, quantity))
         position.realised += realised
         position.changed_ns = now_ns
-        if not position.quantity or (before > 0) != (position.quantity > 0):
-            position.paid = 0
         return Settled(realised, opened, closed, position)
 
     def move_isolated(self, settled: Settled, before: int, price: int, asset: str, fee: int) -> None:
         """Free the margin of the part that a fill closed, and lock that of the part that it opened.
 
-        The fee of the opened part comes out of the locked margin; the caller takes the whole fee
-        out of the cross wallet.
+        The fee of the opened part comes out of the locked margin. The caller books the whole fee to the cross wallet.
         """
         position = settled.position
         if settled.closed:

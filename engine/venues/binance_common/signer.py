@@ -89,16 +89,19 @@ class BinanceSigner:
         return sign_ws(unsigned, key, now_ns // 1_000_000, request_id)
 
 
+def stamped_params(unsigned: Unsigned, now_ms: int) -> tuple[tuple[str, str], ...]:
+    """Return the parameters of a request, with its time if it is to be signed."""
+    return (*unsigned.params, ("timestamp", str(now_ms))) if unsigned.signed else unsigned.params
+
+
 def sign_rest(unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessage:
     """Return the HTTP message for this request. Parameters go in the query, those of POST in a form body.
 
     The signature is over the percent-encoded text as sent: the transport must not encode or sort it again (-1022).
     """
     assert unsigned.transport is Transport.REST, unsigned
-    params = unsigned.params
+    params = stamped_params(unsigned, now_ms)
     headers: tuple[tuple[str, str], ...] = ()
-    if unsigned.signed:
-        params = (*params, ("timestamp", str(now_ms)))
     if PLAIN.fullmatch("".join(chain.from_iterable(params))):  # nearly always: no text needs an escape
         text = "&".join([f"{name}={value}" for name, value in params])
     else:

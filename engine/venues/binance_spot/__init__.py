@@ -24,6 +24,7 @@ from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_spot.order_types import REQUIRED
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.renaming import renamed_events, renamed_id
 from engine.venues.venue import (
     CapturedMarket,
     CaptureMessages,
@@ -84,7 +85,7 @@ class BinanceSpot(BinanceVenue):
         self.recv_window_ms = recv_window_ms
         self.metadata: MetadataReader = ExchangeInfo(PREFIX, self._read_metadata, weight=20, by_symbol=True)
         self.market: BinanceMarket = BinanceSpotMarket(self.instruments)
-        self.account: SpotAccount = SpotAccount(recv_window_ms)
+        self.account: SpotAccount = SpotAccount(recv_window_ms, venue=self.name)
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return one connection for the account, and as many for the market as the venue's limit of streams needs."""
@@ -128,7 +129,9 @@ class BinanceSpot(BinanceVenue):
         self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
     ) -> tuple[Event, ...]:
         """Return what an answer proves, then what it reports."""
-        return decode_answer(unsigned, instrument_id, status, headers, payload)
+        spot_id = renamed_id(instrument_id, self.name, venue_limits.VENUE)
+        events = decode_answer(unsigned, spot_id, status, headers, payload)
+        return renamed_events(events, venue_limits.VENUE, self.name)
 
     def _read_metadata(self, payload: bytes) -> InstrumentsReport:
         return InstrumentsReport(read_exchange_info(payload, self.name), read_rate_limits(payload))

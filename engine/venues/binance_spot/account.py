@@ -37,6 +37,7 @@ from engine.venues.binance_spot import shapes, venue_limits
 from engine.venues.binance_spot.calls import Requests
 from engine.venues.binance_spot.list_calls import OCO_PATH, OPOCO_PATH
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
+from engine.venues.renaming import renamed_events
 
 # Events that carry nothing we keep. The reason for each, since silence must be a decision.
 IGNORED = {
@@ -101,19 +102,27 @@ _read_position = msgspec.json.Decoder(shapes.AccountPosition).decode
 class SpotAccount(Requests):
     """An engine.venues.venue.AccountCodec. The calls (place, cancel, ...) are those of `Requests`."""
 
+    def __init__(self, recv_window_ms: int = venue_limits.RECV_WINDOW_MS, venue: str = venue_limits.VENUE) -> None:
+        super().__init__(recv_window_ms)
+        self._venue = venue
+
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
         """Return the events of one frame; none for a known event that has no use here."""
         try:
             frame = _read_frame(payload)
             if not isinstance(frame.event, msgspec.UnsetType):
-                return _account_event(bytes(frame.event))
+                return self._account_event(bytes(frame.event))
             if frame.e:
-                return _account_event(payload)
+                return self._account_event(payload)
             if not isinstance(frame.status, msgspec.UnsetType) or frame.error is not None or frame.code:
                 return _ws_answer(frame)
         except FAILURES as error:
             return (unrecognised("private frame", error),)
         return (Unrecognised("private frame", "neither an event nor an answer"),)
+
+    def _account_event(self, raw: bytes) -> tuple[Event, ...]:
+        events = _account_event(raw)
+        return events if self._venue == venue_limits.VENUE else renamed_events(events, venue_limits.VENUE, self._venue)
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the id of the request that this frame answers, or None for any other frame."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -25,7 +25,6 @@ from engine.venues.binance_futures.metadata import read_exchange_info, read_meta
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
-from engine.venues.binance_spot.venue_limits import VENUE as SPOT
 from engine.venues.binance_usdm import BinanceUsdm
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
 
@@ -57,10 +56,6 @@ _read_funding = msgspec.json.Decoder(_FundingFrame).decode
 class PaperAccount(SpotAccount):
     """Spot's account, about the instruments of another venue."""
 
-    def __init__(self, venue: str, recv_window_ms: int) -> None:
-        super().__init__(recv_window_ms)
-        self._venue = venue
-
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
         """Return the events of one frame."""
         if b'"fundingFee"' in payload:
@@ -68,7 +63,7 @@ class PaperAccount(SpotAccount):
                 return (_read_funding(payload).event.report(self._venue),)
             except FAILURES as error:
                 return (unrecognised("private frame", error),)
-        return tuple(_renamed(event, self._venue) for event in super().decode_private(payload))
+        return super().decode_private(payload)
 
 
 class _Paper(BinanceSpot):
@@ -86,7 +81,7 @@ class _Paper(BinanceSpot):
         )
         self._futures = self.futures(instruments)
         self.market = self._futures.market
-        self.account = PaperAccount(self.name, recv_window_ms)
+        self.account = PaperAccount(recv_window_ms, venue=self.name)
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return the market links of the futures, and Spot's connection for the account."""
@@ -114,14 +109,6 @@ class _Paper(BinanceSpot):
         """Return nothing: the market is another venue's."""
         return ()
 
-    def decode_answer(
-        self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
-    ) -> tuple[Event, ...]:
-        """Return what an answer proves, then what it reports."""
-        spot_id = instrument_id.replace(self.name, SPOT, 1)
-        events = super().decode_answer(unsigned, spot_id, status, headers, payload)
-        return tuple(_renamed(event, self.name) for event in events)
-
 
 class PaperUsdm(_Paper):
     """An engine.venues.venue.Venue: linear contracts on paper."""
@@ -145,17 +132,3 @@ class PaperCoinm(_Paper):
     def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
         """Return the market of COIN-M's stream messages."""
         return capture.identify(messages, partial(read_exchange_info, venue=COINM, inverse=True), inverse=COINM)
-
-
-def _renamed(event: Any, venue: str) -> Any:
-    """Return an event of Spot's with the ids of this venue's instruments."""
-    changed: dict[str, Any] = {}
-    for field in event.__struct_fields__:
-        value = getattr(event, field)
-        if field == "instrument" and value.startswith(f"{SPOT}:"):
-            changed[field] = f"{venue}:{value.removeprefix(f'{SPOT}:')}"
-        elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
-            changed[field] = tuple(_renamed(one, venue) for one in value)
-        elif isinstance(value, msgspec.Struct):
-            changed[field] = _renamed(value, venue)
-    return msgspec.structs.replace(event, **changed) if changed else event
