@@ -112,17 +112,21 @@ async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path
 
 async def test_a_session_without_a_websocket_trades_through_the_shell(venue: Ready, tmp_path: Path) -> None:
     demo = demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue)
-    nowhere = msgspec.structs.replace(demo.venue, name=POLLED, stream="ws://127.0.0.1:9", private="ws://127.0.0.1:9")
+    [access] = demo.venues
+    polled = msgspec.structs.replace(
+        access.settings, name=POLLED, stream="ws://127.0.0.1:9", private="ws://127.0.0.1:9"
+    )  # nothing listens there
     faults = [{"action": "cut_answer", "method": "GET", "path": "/api/v3/ticker/bookTicker", "nth": 3, "times": 2}]
     await ask(venue, "/sim/faults", "POST", json=faults)
     summary = await run_session_config(
-        replace(demo, venue=nowhere), drive=trade_until(lambda s: s.status().orders >= 4 and s.state.seq > 200)
+        replace(demo, venues=(replace(access, settings=polled),)),
+        drive=trade_until(lambda s: s.status().orders >= 4 and s.state.seq > 200),
     )
     assert summary.clean, summary.reason
     records = list(Journal.open(summary.folder).records())
     assert not [r for r in records if r.kind in (Kind.FEED, Kind.BROKER) and r.meta is None], "no frame of a socket"
-    polled = [r for r in records if r.kind is Kind.FEED and r.key]
-    assert {(r.source, r.key.rpartition("/")[2]) for r in polled} == {
+    answers = [r for r in records if r.kind is Kind.FEED and r.key]
+    assert {(r.source, r.key.rpartition("/")[2]) for r in answers} == {
         ("binance_spot.market.0", stream) for stream in ("quote", "book", "trade")
     }
     failed = [json.loads(r.body) for r in records if r.kind is Kind.FACT and '"poll_failed"' in r.body]
