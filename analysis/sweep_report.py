@@ -29,6 +29,7 @@ class WinnerReport(msgspec.Struct, frozen=True):
     checked_session: str  # the longest one, on which the next two ran
     lookahead: LookaheadResult | None
     recursion: tuple[RecursiveIndicator, ...] | None
+    lack: str = ""  # why one of the two could not be run
 
 
 class SweepReport(msgspec.Struct, frozen=True):

@@ -111,6 +111,8 @@ def _winner_rows(winner: "WinnerReport") -> list[FigureRow]:
         value = "found" if ahead.found else "none"
         note = f"{ahead.decisions:,} decisions of {winner.checked_session}, cut at {len(ahead.cuts)} records"
         rows.append(FigureRow("lookahead", value, note))
+    if winner.lack:
+        rows.append(FigureRow("checks of the winner", NONE, winner.lack))
     if winner.recursion is not None:
         rows.append(_recursion_row(winner.recursion))
     return rows

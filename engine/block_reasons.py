@@ -15,6 +15,7 @@ class BlockCode(StrEnum):
     NO_BOOK = "no_book"  # the book is not synchronised
     NO_QUOTE = "no_quote"
     STREAM_STALE = "stream_stale"  # about: the stream that stopped
+    MARGIN = "margin"  # leverage or margin mode is not known, or is not what the configuration allows
     VENUE_LAGS = "venue_lags"  # about: the stream whose messages are old by the venue's own stamps
     ACCOUNT = "account"  # about: the venue whose account does not run, in a session of several venues
 

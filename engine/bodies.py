@@ -39,6 +39,7 @@ class CommandName(StrEnum):
     RESUME_STRATEGY = "resume_strategy"
     PAUSE_STRATEGY = "pause_strategy"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
+    RELOAD_KEYS = "reload_keys"  # the shell read keys again: links of accounts are opened again
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 
 

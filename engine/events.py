@@ -10,7 +10,16 @@ from enum import StrEnum
 import msgspec
 
 from engine.facts import CashReason
-from engine.model import Instrument, OrderType, RateLimits, Side, TimeInForce
+from engine.model import (
+    ForcedKind,
+    Instrument,
+    MarginMode,
+    OrderType,
+    PositionSide,
+    RateLimits,
+    Side,
+    TimeInForce,
+)
 
 
 class VenueStatus(StrEnum):
@@ -53,6 +62,7 @@ class Fill(msgspec.Struct, frozen=True):
     maker: bool
     venue_ns: int
     client_order_id: str = ""  # "" where the source does not carry it (trade lists)
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class OrderReport(msgspec.Struct, frozen=True):
@@ -80,6 +90,11 @@ class OrderReport(msgspec.Struct, frozen=True):
     quote_quantity: Decimal = Decimal(0)  # amount of the quote asset that a market order trades; 0: none
     is_triggered: bool = False  # the market reached its trigger, and the venue activated it
     is_temporary: bool = False  # it was rejected for a reason that passes, such as missing funds
+    # of a venue that keeps orders with a trigger apart: this one is in the market, so its trigger was reached
+    is_in_market: bool = False
+    position_side: PositionSide = PositionSide.BOTH
+    reduce_only: bool = False
+    forced: ForcedKind | None = None  # the venue itself placed it, to close a position
 
 
 class BalanceReport(msgspec.Struct, frozen=True):
@@ -103,13 +118,14 @@ class WalletReport(msgspec.Struct, frozen=True):
 
 
 class ContractReport(msgspec.Struct, frozen=True):
-    """The net position of an account in a contract, right after a change."""
+    """The position of an account in a contract, right after a change."""
 
     instrument: str
     quantity: Decimal  # signed
     entry_price: Decimal  # 0 if it is flat
     reason: CashReason
     venue_ns: int
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class FundingReport(msgspec.Struct, frozen=True):
@@ -123,6 +139,49 @@ class FundingReport(msgspec.Struct, frozen=True):
     venue_ns: int  # when it was due
 
 
+class PositionReport(msgspec.Struct, frozen=True):
+    """A position of a contract as the answer to a query states it."""
+
+    instrument: str
+    position_side: PositionSide
+    quantity: Decimal  # signed
+    entry_price: Decimal
+    mark_price: Decimal
+    liquidation_price: Decimal  # 0: none
+    margin: Decimal  # initial margin of position and open orders
+    maintenance: Decimal  # margin below which it is liquidated
+    venue_ns: int
+
+
+class PositionsReport(msgspec.Struct, frozen=True):
+    """All positions of the account. A contract that is not named is flat."""
+
+    positions: tuple[PositionReport, ...]
+
+
+class MarginSettingsReport(msgspec.Struct, frozen=True):
+    """The account's leverage and margin mode in a contract."""
+
+    instrument: str
+    leverage: Decimal
+    margin_mode: MarginMode | None = None  # None: not said
+
+
+class PositionModeReport(msgspec.Struct, frozen=True):
+    """Whether the account has long and short positions apart."""
+
+    is_hedge: bool
+
+
+class MarginCall(msgspec.Struct, frozen=True):
+    """The venue warns that a position is near its liquidation."""
+
+    instrument: str
+    quantity: Decimal
+    mark_price: Decimal
+    maintenance: Decimal
+
+
 class AccountReport(msgspec.Struct, frozen=True):
     """All balances. Assets not named hold nothing."""
 
@@ -132,9 +191,11 @@ class AccountReport(msgspec.Struct, frozen=True):
 
 
 class OpenOrdersReport(msgspec.Struct, frozen=True):
-    """All orders that are open at the venue."""
+    """All orders that are open at the venue, or all of the kind that `are_held` names."""
 
     orders: tuple[OrderReport, ...]
+    # of a venue that keeps orders with a trigger apart. True: those alone; False: those in the market; None: all
+    are_held: bool | None = None
 
 
 class FillsReport(msgspec.Struct, frozen=True):
@@ -208,4 +269,8 @@ Event = (
     | StreamEnded
     | Answer
     | Unrecognised
+    | PositionsReport
+    | MarginSettingsReport
+    | PositionModeReport
+    | MarginCall
 )

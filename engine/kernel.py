@@ -23,6 +23,7 @@ from engine.handlers.carry_day import name_stale, opening_after
 from engine.handlers.intents import drops_intent, emit_request, review_intent
 from engine.handlers.link_changes import open_links
 from engine.handlers.loss_levels import refresh_levels
+from engine.handlers.margin_settings import begin_contracts
 from engine.handlers.market_triggers import handle_market
 from engine.handlers.policy import advance_policy
 from engine.handlers.rivals import halt_for_rivals
@@ -117,6 +118,7 @@ class Kernel:
                     step.emit(fact, key=order.client_order_id)
             name_stale(session, step)
             open_links(session, step)
+            begin_contracts(session, step)
             state.quiescent = advance_policy(session, step)
         state.seq = len(step.outputs)
         return step.outputs

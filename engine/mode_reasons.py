@@ -44,6 +44,7 @@ class ReasonCode(StrEnum):
     BALANCE_DRIFT = "balance_drift"  # the venue's balance contradicts our records
     EQUITY_DRIFT = "equity_drift"  # the venue's equity is off ours by more than the limit
     POSITION_DRIFT = "position_drift"  # a position is not the sum of its fills
+    POSITION_FORCED = "position_forced"  # the venue closed a position: a liquidation, or ADL
     CORE_FAILED = "core_failed"
     UNCLASSIFIED = "unclassified"  # journals of schema 2 have texts only
 

@@ -36,6 +36,29 @@ class OrderType(StrEnum):
     FOREIGN = "FOREIGN"  # another program's, of a type that the engine does not have (order_terms.ForeignTerms)
 
 
+class PositionSide(StrEnum):
+    """The positions of a contract that an account has apart."""
+
+    BOTH = "BOTH"  # one-way mode: one position, long or short
+    LONG = "LONG"  # hedge mode: a long and a short position at the same time
+    SHORT = "SHORT"
+
+
+class MarginMode(StrEnum):
+    """What secures a position of a contract."""
+
+    CROSS = "cross"  # the whole wallet
+    ISOLATED = "isolated"  # the margin that was put aside for it
+
+
+class ForcedKind(StrEnum):
+    """Why a venue itself closed a position."""
+
+    LIQUIDATION = "liquidation"  # its margin was used up
+    DELEVERAGING = "deleveraging"  # ADL: it paid for another account's liquidation
+    SETTLEMENT = "settlement"  # the contract ended
+
+
 class ListKind(StrEnum):
     """Kinds of order lists that a venue may place as one."""
 
@@ -57,6 +80,7 @@ class OrderTerm(StrEnum):
     TRAILING = "trailing"
     ICEBERG = "iceberg"
     QUOTE_QUANTITY = "quote_quantity"
+    CLOSE_POSITION = "close_position"  # of a stop: it closes all that the account holds
 
 
 class RateLimits(msgspec.Struct, frozen=True):
@@ -65,11 +89,12 @@ class RateLimits(msgspec.Struct, frozen=True):
     The defaults are Binance Spot's (Binance Spot API, limits).
     """
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"orders_day_max"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"orders_day_max", "orders_minute_max"})
 
     weight_minute_max: int = 6000  # request weight in a clock minute, for all programs of the address
     orders_10s_max: int = 100  # orders in ten seconds, for the account
     orders_day_max: int = 0  # unfilled orders in a day, for the account. 0: not counted
+    orders_minute_max: int = 0  # orders in a clock minute, for the account. 0: not counted
 
 
 class Instrument(msgspec.Struct, frozen=True):
@@ -90,6 +115,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "trailing_delta_max",
             "forbids",
             "trade_stream",
+            "half_spread_ppm",
             "quotes_from_book",
         }
     )
@@ -129,6 +155,8 @@ class Instrument(msgspec.Struct, frozen=True):
     forbids: tuple[OrderTerm, ...] = ()  # terms that the venue has, but not for this instrument
     # the stream whose trades count, where a capture has two that report each trade; "": the only one
     trade_stream: str = ""
+    # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
+    half_spread_ppm: int = -1
     quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 

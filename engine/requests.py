@@ -31,6 +31,13 @@ class Purpose(StrEnum):
     AMEND = "amend"
     HISTORY = "history"  # bars from before the session
     PLACE_LIST = "place_list"  # several orders at once: one of them ends or activates the others
+    POSITIONS = "positions"  # of contracts
+    FUNDINGS = "fundings"
+    POSITION_MODE = "position_mode"  # whether the account has long and short positions apart
+    CONTRACT_SETTINGS = "contract_settings"  # leverage and margin mode
+    SET_LEVERAGE = "set_leverage"
+    SET_MARGIN_MODE = "set_margin_mode"
+    RENEW_TOKEN = "renew_token"  # keeps the token of a private link alive  # noqa: S105 - no secret
     POLL = "poll"  # one stream of an instrument over REST, for a link without a socket
 
 

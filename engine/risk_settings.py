@@ -9,6 +9,8 @@ from typing import ClassVar
 
 import msgspec
 
+from engine.model import MarginMode
+
 
 class PriceReference(StrEnum):
     """Prices with which a limit price is compared."""
@@ -68,6 +70,16 @@ class CooldownSettings(msgspec.Struct, frozen=True):
     def is_set(self) -> bool:
         """True if anything leads to a cool-down."""
         return bool(self.after_loss_ns or self.after_stop_ns or self.after_refusals_ns)
+
+
+class MarginSettings(msgspec.Struct, frozen=True):
+    """What leverage and margin mode of contracts may be. A contract with others is blocked."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"leverage_max", "mode", "sets"})
+
+    leverage_max: Decimal = Decimal(0)  # 0: any
+    mode: MarginMode | None = None  # None: any
+    sets: bool = False  # True: the engine sets both at the venue where they differ
 
 
 class HoursSettings(msgspec.Struct, frozen=True):

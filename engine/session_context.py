@@ -118,7 +118,6 @@ class SessionContext:
         self._indicator_index = self._indexes_of_indicators()
         self.history_needs = self._history_needs()
         self.runner = self._strategy_runner()
-        # whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
     def _strategy_runner(self) -> StrategyRunner:
@@ -152,6 +151,7 @@ class SessionContext:
             safety=body.safety,
             has_order_budgets=has_budgets(body.risk),
             rounds_every_ns=body.safeguards.account_poll_every_ns if self.polled.has_account else 0,
+            fundings_from_ns=(body.previous.last_ns if body.previous else 0) or body.started_ns,
             has_accounts=self.accounts.are_several,
             wanted_events={
                 name: frozenset(map(kind_of, each.cadences)) & ACCOUNT_KINDS for name, each in self.strategies.items()

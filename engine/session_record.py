@@ -20,6 +20,7 @@ from engine.risk_settings import (
     DaySettings,
     HoursSettings,
     LossAction,
+    MarginSettings,
     PriceReference,
     ScopeLimits,
     SelfTradeChoice,
@@ -110,7 +111,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
         "sell_holdings", "on_drift", "balance_tolerance", "daily_loss_max", "figures", "instrument", "strategy",
         "account", "portfolio", "price_band_max", "price_band_to", "drawdown_max", "on_loss", "day", "hours",
         "cooldown", "sharing", "self_trade", "equity_drift_max", "counts_fills", "placements_per_minute_max",
-        "cancels_per_minute_max", "replacements_per_minute_max",
+        "cancels_per_minute_max", "replacements_per_minute_max", "margin",
     })  # fmt: skip
 
     order_size_max: Decimal = Decimal(0)  # base quantity of one order
@@ -123,8 +124,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     on_drift: DriftAction = DriftAction.HALT  # read from accounting 2 on
     balance_tolerance: dict[str, Decimal] = {}  # asset -> difference that is no drift, beside roundings
     daily_loss_max: Decimal = Decimal(0)  # of a UTC day, in each quote asset: beyond it orders only reduce positions
-    # between the venue's equity and ours, in the reporting currency: beyond it the session halts
-    equity_drift_max: Decimal = Decimal(0)
+    equity_drift_max: Decimal = Decimal(0)  # between the venue's and ours, in the reporting currency; beyond it: halt
     # True: verdicts hold what each limit compared and name only the rules that object; rules without a limit do not run
     figures: bool = False
     instrument: dict[str, ScopeLimits] = {}  # by id or symbol; replaces what it sets of the limits above
@@ -145,6 +145,7 @@ class RiskSettings(msgspec.Struct, frozen=True):
     cancels_per_minute_max: int = 0  # of strategies and plans: a safety order, a stop and a pause cancel beyond it
     replacements_per_minute_max: int = 0  # amendments, and orders of a plan in place of its last one
     counts_fills: bool = False  # rule `balance`: fills' proceeds and ended orders' locks are free before a report
+    margin: MarginSettings = MarginSettings()  # of contracts
 
 
 def newest_risk(settings: RiskSettings) -> RiskSettings:
@@ -162,7 +163,7 @@ class RuleSettings(msgspec.Struct, frozen=True):
     sources: dict[str, str] = {}  # module name -> text
 
 
-ACCOUNTING = 5  # of new sessions: see EngineSettings.accounting
+ACCOUNTING = 6  # of new sessions: see EngineSettings.accounting
 EVENTS_KEPT = 50  # of new sessions: see EngineSettings.events_kept
 ORDER_RULES = 5  # the newest revision of EngineSettings.order_rules
 TERM_RULES = 2  # the first that records triggers, native trailing stops, and terms of foreign orders and instruments
@@ -202,7 +203,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     # 1: as in sessions recorded before it existed. 2: a ledger checks the venue's balances, a market order locks its
     # own estimate, fees in a third asset are converted, and P&L covers positions without a quote. 3: P&L by strategy
     # and instrument in a reporting currency, at rates that each fill records. 4: losses of the day are the P&L of these
-    # lines at `pnl_mark`, as reported; amounts without a rate get the first one known. 5: the ledger keeps fill ids
+    # lines at `pnl_mark`, as reported; first known rates count. 5: fill ids in the ledger. 6: flows of contracts in it
     accounting: int = 1
     quote_age_max_ns: int = 0  # risk rule quote_age; 0: off
     venue_lag_max_ns: int = 0  # risk rule venue_lag, and the block of an instrument whose feed lags; 0: off

@@ -31,7 +31,7 @@ from engine.state.orders import EXTERNAL
 from engine.state.positions import Positions
 from engine.state.session_state import Account
 from engine.state.wallets import Wallet
-from engine.venues.binance_futures.account import FuturesMessages
+from engine.venues.binance_futures.account import FuturesAccount
 from journal.record import Kind, Record
 from journal.verify import verify
 from journal.writer import JournalWriter
@@ -82,6 +82,14 @@ class UserStream:
     def frame(self, message: dict[str, Any]) -> None:
         self.now_ns += 1_000_000
         arrival = Arrival(Kind.BROKER, PRIVATE, cause=0, payload=json.dumps(message).encode())
+        self.sequencer.accept(arrival, self.now_ns)
+
+    def answer(self, asked: Record, body: Any) -> None:
+        """Answer a request of the session as the venue would."""
+        self.now_ns += 1_000_000
+        meta = '{"headers":{},"outcome":"answer","sent_ns":1,"status":200}'
+        payload = json.dumps(body).encode()
+        arrival = Arrival(Kind.BROKER, "binance_usdm.rest", cause=asked.seq, meta=meta, payload=payload)
         self.sequencer.accept(arrival, self.now_ns)
 
     def quote(self, bid: str, ask: str) -> None:
@@ -182,12 +190,12 @@ def test_a_real_account_session_gives_the_exchanges_own_wallet_and_realised_pnl(
 
 def test_the_examples_of_the_user_stream_never_raise(shared_data: Path) -> None:
     """27 events of spot and futures, some renamed by a client's library: those are Unrecognised."""
-    codec = FuturesMessages("binance_usdm")
+    codec = FuturesAccount("binance_usdm", "/fapi/v1", "/fapi/v3", 5_000)
     lines = (shared_data / "private" / "binance-usdm" / "user-stream-examples.jsonl").read_text().splitlines()
     read = [codec.decode_private(json.dumps(json.loads(line)["message"]).encode()) for line in lines]
     assert len(read) == 27
     names = [type(event).__name__ for events in read for event in events]
-    assert {"WalletReport", "Unrecognised"} == set(names)
+    assert {"WalletReport", "MarginSettingsReport", "Unrecognised"} == set(names)
 
 
 # ---- what the recordings do not contain, by hand ------------------------------------------------
@@ -252,7 +260,7 @@ def test_a_funding_counts_in_the_loss_of_the_day_at_its_own_record() -> None:
     stream.frame(account_update("DEPOSIT", 1_000, "1000", "1000"))
     stream.frame(account_update("FUNDING_FEE", 3_000, "999.981", "-0.019"))
     assert (len(stream.facts("day_began")), stream.facts("daily_loss_reached")) == (1, [])
-    stream.frame(account_update("FUNDING_FEE", 4_000, "999.98", "-0.001"))
+    stream.frame(account_update("FUNDING_FEE", 3_603_000, "999.98", "-0.001"))
     assert [fact["strategy"] for fact in stream.facts("funding_paid")] == ["desk", "desk"]
     [fact] = stream.facts("daily_loss_reached")
     assert (fact["asset"], D(fact["loss"])) == ("USDT", D("0.02"))
@@ -289,7 +297,7 @@ def test_at_the_mark_price_the_first_mark_past_the_limit_is_the_record() -> None
     assert stream.facts("pnl")[-1]["mark"] == "90"
 
 
-def test_a_funding_that_may_belong_to_two_contracts_is_in_the_wallet_alone() -> None:
+def test_a_funding_that_may_belong_to_two_contracts_is_asked_for() -> None:
     eth = Instrument(
         "binance_usdm:ETHUSDT", "binance_usdm", "ETHUSDT", "ETH", "USDT", 2, 2, D("0.01"), D("0.01"),
         contract="PERPETUAL", margin="USDT",
@@ -297,12 +305,17 @@ def test_a_funding_that_may_belong_to_two_contracts_is_in_the_wallet_alone() -> 
     stream = held_long(UserStream((BNB, eth)))
     stream.frame(fill_of(2, 2_500, "SELL 1 100", s="ETHUSDT"))
     stream.frame(account_update("FUNDING_FEE", 3_000, "999.90", "-0.02"))
-    assert stream.facts("funding_paid") == []
-    assert "belongs to one of 2 contracts" in (stream.records[-1].body or "")
-    assert stream.wallet.difference == 0
-    stream.frame(account_update("FUNDING_FEE", 4_000, "999.95", "0.05", ETHUSDT="-1"))
+    assert stream.facts("funding_paid") == [], "cross margin names no contract"
+    [asked] = [record for record in stream.records if "/fapi/v1/income" in (record.body or "")]
+    stream.answer(asked, [{"symbol": "ETHUSDT", "incomeType": "FUNDING_FEE", "income": "-0.02", "asset": "USDT",
+                           "time": 3_001, "tranId": 1}])  # fmt: skip
     [paid] = stream.facts("funding_paid")
-    assert (paid["instrument"], paid["amount"], paid["quantity"]) == (eth.id, "0.05", "-1")
+    assert (paid["instrument"], paid["amount"], paid["quantity"]) == (eth.id, "-0.02", "-1")
+    assert stream.wallet.difference == 0
+    stream.frame(account_update("FUNDING_FEE", 3_604_000, "999.95", "0.05", ETHUSDT="-1"))
+    assert stream.facts("funding_paid")[-1]["amount"] == "0.05", "isolated margin names it"
+    stream.answer(asked, [{"symbol": "ETHUSDT", "income": "0.05", "asset": "USDT", "time": 3_604_001}])
+    assert len(stream.facts("funding_paid")) == 2, "no funding is paid twice"
 
 
 def test_j3_a_liquidation_is_a_fill_that_nobody_ordered() -> None:
@@ -321,20 +334,42 @@ def test_a_wallet_that_no_fill_explains_differs() -> None:
     assert stream.wallet.difference == D("-29.92")
 
 
-def test_hedge_mode_is_refused_and_nothing_is_booked() -> None:
+def test_hedge_mode_has_two_positions_of_a_contract_and_our_books_their_sum(tmp_path: Path) -> None:
+    """2 long, then 1 short at 100: the venue has both, and the fills sum up to 1. Its buy at 90 realises 10."""
     stream = held_long(UserStream())
     stream.frame(fill_of(5, 5_000, "SELL 1 100", ps="SHORT"))
-    assert "hedge mode (SHORT)" in (stream.records[-1].body or "")
-    assert stream.account.positions.net(BNB.id) == 2
+    contracts = stream.account.wallets.by_instrument
+    assert (quantity_of(contracts[BNB.id].lots), quantity_of(contracts[f"{BNB.id} SHORT"].lots)) == (2, -1)
+    assert stream.account.positions.net(BNB.id) == 1
+    stream.frame(fill_of(6, 6_000, "BUY 1 90", ps="SHORT"))
+    short = stream.account.wallets.by_instrument[f"{BNB.id} SHORT"]
+    assert (quantity_of(short.lots), short.realised) == (0, 10), "not the long position's"
+    stream.prove(tmp_path / "session")
 
 
-def test_a_futures_account_is_read_and_never_asked() -> None:
-    with pytest.raises(LookupError, match="only market data and account messages are built of binance_usdm"):
-        FuturesMessages("binance_usdm").open_orders()
+def test_a_liquidation_closes_the_holders_position_and_halts(tmp_path: Path) -> None:
+    """A strategy holds 2 BNB at 100. The venue sells them at 90: the strategy lost 20, and a person must look."""
+    stream = UserStream()
+    state = stream.sequencer.state
+    held = Position("desk", BNB.id, D(2), D(100), D(0), {}, D(0))
+    state.account = replace(state.account, positions=Positions({f"desk {BNB.id}": held}))
+    stream.frame(fill_of(9, 4_000, "SELL 2 90", "0.9", c="autoclose-4000", x="CALCULATED"))
+    [forced] = stream.facts("position_forced")
+    assert (forced["kind"], forced["strategy"], forced["quantity"]) == ("liquidation", "desk", "2")
+    assert stream.account.positions.get("desk", BNB.id).realised_pnl == -20
+    assert stream.account.modes.halts[0].code == "position_forced"
+    assert stream.account.positions.get(EXTERNAL, BNB.id).quantity == 0
+
+
+def test_a_delivery_is_foreseen_and_halts_nothing() -> None:
+    stream = held_long(UserStream())
+    stream.frame(fill_of(9, 4_000, "SELL 2 90", c="settlement_autoclose-4000"))
+    assert [fact["kind"] for fact in stream.facts("position_forced")] == ["settlement"]
+    assert stream.account.modes.halts == ()
 
 
 def test_mutated_frames_never_raise(shared_data: Path) -> None:
-    codec, random = FuturesMessages("binance_usdm"), Random(1)
+    codec, random = FuturesAccount("binance_usdm", "/fapi/v1", "/fapi/v3", 5_000), Random(1)
     lines = (shared_data / "private" / "binance-usdm" / "session-05.rekeyed.jsonl").read_bytes().splitlines()
     for _ in range(3_000):
         frame = bytearray(random.choice(lines))

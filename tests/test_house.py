@@ -57,7 +57,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "order_terms": {"model", "money"},
     "paper_settings": set(),
     "poll_settings": set(),
-    "risk_settings": set(),
+    "risk_settings": {"model"},
     "plan_terms": {"model", "money"},
     "session_record": {
         "model",

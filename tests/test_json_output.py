@@ -85,6 +85,7 @@ ELSEWHERE = {  # these need a venue, a running session or an end from outside
     "status": "tests/test_status.py",
     "alerts": "tests/test_alerts.py",
     "traces": "tests/test_traces.py",
+    "download": "tests/test_download.py",
 }
 NO_RESULT = {"venue": "prints a JSON line as it is", "mcp": "speaks JSON-RPC", "completion": "prints a script"}
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 from replaying import QUOTER, session
@@ -20,6 +21,7 @@ from replay.study.versions import ArchivedJob, Version, VersionRequest, jobs_for
 from replay.study.workers import run_jobs
 from verbatim.cli import main
 from verbatim.session_opening import open as open_sessions
+from verbatim.sweeping import sweep
 from verbatim.testing import VirtualSession, VirtualVenue
 
 pytestmark = pytest.mark.slow
@@ -70,6 +72,22 @@ def test_a_bucket_of_sessions_is_one_table(days: list[Path], bucket: str) -> Non
     query = "SELECT * FROM records ORDER BY ALL"
     assert archived.sql(query).arrow() == local.sql(query).arrow()
     assert open_sessions(bucket % days[1].name).folders == archived.folders[1:2]
+
+
+def test_a_sweep_of_archived_sessions_is_that_of_local_ones(
+    days: list[Path], bucket: str, tmp_path: Path, copies: Path
+) -> None:
+    strategy = tmp_path / "quoter.py"
+    strategy.write_text(QUOTER)
+    given = {"balances": {"USDT": 1_000_000, "BTC": 20}, "objective": "pnl", "workers": 1, "model_draws": 0}
+    sizes = {"size": ["0.001", "0.002"]}
+    there = sweep(bucket.replace("/%s", ""), strategy, sizes, **given)  # type: ignore[arg-type]  # of all kinds
+    assert whole(copies) == [day.name for day in days]
+    here = sweep(days, strategy, sizes, **given)  # type: ignore[arg-type]  # as above
+    assert [result.errors for result in here.table.results] == [(), ()]
+    keyless = [[msgspec.structs.replace(row, key="") for row in report.table.rows] for report in (there, here)]
+    assert keyless[0] == keyless[1]
+    assert there.winner is not None
 
 
 def test_archived_sessions_give_the_rows_of_local_ones(

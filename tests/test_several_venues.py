@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from engine.mode_reasons import Mode
 from engine.risk_settings import ScopeLimits
 from engine.session_record import EngineSettings, RiskSettings, new_engine_settings
-from engine.venue_choices import VenueTrouble
+from engine.venue_choices import AccountUse, VenueTrouble
 from journal.record import Kind
 from verbatim.testing import VirtualSession, VirtualVenue, strategy_settings
 
@@ -130,6 +130,45 @@ def test_cancel_all_and_flatten_reach_both_venues(trouble: VenueTrouble, start: 
     assert session.state.account.orders.live == {}
     session.stop()
     check_books(session, all_fills=False)
+
+
+@pytest.mark.parametrize("use", [AccountUse.WATCHES, AccountUse.NONE])
+def test_nothing_is_placed_at_a_venue_that_is_only_watched(use: AccountUse, start: CheckedSessions) -> None:
+    session = start(two_venues(), "both", uses={"two": use}).run(10)
+    assert (mode(session), set(placed(session))) == (Mode.RUNNING, {"one"})
+    has_account = use is AccountUse.WATCHES
+    assert ("two.private.0" in session.state.account.links.by_source) is has_account
+    assert ("two/USDT" in session.state.account.balances.by_asset) is has_account
+    refused = [json.loads(record.body or "") for record in session.kinds(Kind.VERDICT)]
+    reasons = {body["rules"].get("trading") for body in refused if body.get("instrument") == TWO}
+    assert reasons == {"the session watches two, and places no order there"}
+    session.stop()
+    check_books(session, all_fills=False)
+
+
+def test_a_market_of_futures_beside_spot(start: CheckedSessions) -> None:
+    """The other dialect keeps its codec as a property of its class: its rows are placed behind those of spot too."""
+    venues = {"spot": CalmVenue(seed=1), "perp": VirtualVenue(seed=2, kind="binance_usdm")}
+    session = start(venues, uses={"perp": AccountUse.NONE}).run(5)
+    quotes = [session.state.market.quote(index) for index in range(2)]
+    assert None not in quotes
+    assert quotes[0] != quotes[1]
+    assert session.state.account.links.by_source["perp.market.0"].state == "ready"
+    assert session.sequencer.kernel.session.instrument_by_name["perp:BTCUSDT"].contract == "PERPETUAL"
+    assert mode(session) is Mode.RUNNING
+    session.stop()
+
+
+def test_keys_that_were_read_again_open_the_links_of_one_account_again(begin: CheckedSessions) -> None:
+    session = begin(two_venues(), "both").run(5)
+    ups = dict.fromkeys(session.state.account.links.by_source, 0)
+    ups |= {name: link.reconnects for name, link in session.state.account.links.by_source.items()}
+    session.command("reload_keys", about="two").run(20)
+    now = {name: link.reconnects for name, link in session.state.account.links.by_source.items()}
+    assert {name for name in now if now[name] != ups[name]} == {"two.private.0"}
+    assert (mode(session), notes(session, "info")[-1:] != []) == (Mode.RUNNING, True)
+    assert "keys were read again, by test: two" in notes(session, "info")
+    session.stop()
 
 
 # ---- a strategy on both venues ------------------------------------------------------------------

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import verbatim
 from analysis.sweep_report import SweepReport
+from replay.resim.sim_setup import CannotResimulateError
 from replay.study import sweep as sweeping
 from replay.study.sweep_space import SweepError, Variant
 from replay.study.sweep_store import SweepStore
@@ -243,6 +244,37 @@ def test_what_does_not_fit_is_refused(journals: Path, strategy: Path) -> None:
         sweep(journals, strategy, step_s=0.1)
     with pytest.raises(SweepError, match="two sessions have the name"):
         sweep([journals / FIRST, journals / FIRST], strategy)  # type: ignore[arg-type]
+
+
+def test_a_job_that_failed_is_tried_again_and_a_check_that_fails_is_said(
+    journals: Path, strategy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"parameters": {"period": [4]}, "into": tmp_path / "kept"}
+
+    def full(_job: Any) -> Any:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(sweeping, "trial_sheet", full)
+        failed = sweep(journals / FIRST, strategy, **given)
+    assert "no space left" in failed.table.results[0].errors[0]
+    assert failed.winner is None
+
+    def refuses(*_words: Any) -> Any:
+        raise CannotResimulateError("the session cannot be cut")
+
+    monkeypatch.setattr("verbatim.sweep_run.check_lookahead", refuses)
+    again = sweep(journals / FIRST, strategy, **given, checks_winner=True)
+    assert (again.kept, again.table.results[0].errors) == (0, ())
+    assert "the session cannot be cut" in str(again)
+
+
+def test_a_bundle_is_swept_as_its_session(journals: Path, strategy: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "day.vbundle"
+    assert CliRunner().invoke(main, ["bundle", str(journals / FIRST), str(bundle)]).exit_code == 0
+    packed = sweep(bundle, strategy, parameters={"period": [4]})
+    plain = sweep(journals / FIRST, strategy, parameters={"period": [4]})
+    assert packed.table.rows[0].returns == plain.table.rows[0].returns
 
 
 def rows_of(scores: dict[tuple[str, str], list[float]], currency: str = "USDT") -> SweepTable:

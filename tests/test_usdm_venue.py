@@ -13,7 +13,7 @@ from engine.live.venue_main import VenueOptions, VenueStartError, build
 from engine.sim.binance.key_ring import signature
 from engine.sim.binance_usdm import PROTOCOL
 from engine.sim.wire import HttpRequest
-from engine.venues.binance_futures.account import FuturesMessages
+from engine.venues.binance_futures.account import FuturesAccount
 from verbatim.testing import VirtualVenue
 
 BTC = "symbol=BTCUSDT"
@@ -66,7 +66,7 @@ def test_the_account_update_precedes_the_order_and_has_its_time() -> None:
 
 
 def test_our_own_reader_understands_the_stream() -> None:
-    client, codec = FuturesClient(), FuturesMessages(PROTOCOL)
+    client, codec = FuturesClient(), FuturesAccount(PROTOCOL, "/fapi/v1", "/fapi/v3", 5_000)
     client.listen()
     client.order("BUY MARKET 1 as mine")
     client.order("SELL LIMIT 1 @ 110 as other")

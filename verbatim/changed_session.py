@@ -18,6 +18,7 @@ from journal.reader import Journal
 from replay.code_trust import refuse_untrusted_code
 from replay.imported_sessions import refuse_import
 from replay.overrides import apply_overrides, with_strategy
+from replay.resim.capture_session import with_half_spread
 from replay.resim.measured_latency import MeasuredLatency, session_model
 from verbatim.session_lookup import described_session
 
@@ -98,12 +99,13 @@ def changed_session(
         body = configured_session(recorded, configured)
     measured = session_model(journal, (configured or recorded).paper)
     money = {} if configured is None or configured.paper is None else configured.paper.balances
+    venue_model = with_settings(measured.model, dict(model), measured.ways_ns)
     return ChangedSession(
         place=place,
         journal=journal,
         recorded=recorded,
-        body=apply_overrides(body, dict(settings)),
-        model=with_settings(measured.model, dict(model), measured.ways_ns),
+        body=apply_overrides(with_half_spread(body, venue_model), dict(settings)),
+        model=venue_model,
         measured=measured,
         balances=parse_balances({**money, **balances}),
         notes=described.notes,

@@ -12,6 +12,7 @@ import trio
 
 from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
 from engine.live.session_config import SessionConfig
+from engine.live.token_requests import TokenRefusedError, path_with_token
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
@@ -20,6 +21,7 @@ from engine.model import Instrument
 from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
 from engine.session_record import MILLISECOND_NS
 from engine.suggestions import suggestion
+from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
@@ -222,17 +224,16 @@ class VenueChecks:
         return f"{', '.join(named)}{bound}"
 
     async def _list_orders(self) -> str:
-        query = self._venue.account.open_orders()
-        result = await self._ask(query)
-        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
-        report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
-        if report is None:
-            raise CheckFailedError(
-                f"the venue does not list open orders: HTTP {result.status}{_answer_text(events)}", "try again later"
-            )
-        return f"{len(report.orders)} open at the venue" + (
-            "; those of other programs are left alone" if report.orders else ""
-        )
+        count = 0
+        for query in open_orders_of(self._venue.account):
+            result = await self._ask(query)
+            events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+            report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
+            if report is None:
+                text = f"HTTP {result.status}{_answer_text(events)}"
+                raise CheckFailedError(f"the venue does not list open orders: {text}", "try again later")
+            count += len(report.orders)
+        return f"{count} open at the venue" + ("; those of other programs are left alone" if count else "")
 
     async def _open_account(self) -> str:
         return await self._open_links(LinkRole.PRIVATE, self._wanted.settings.private, "venue.private")
@@ -252,6 +253,12 @@ class VenueChecks:
             )
         return result
 
+    async def _request_token(self, _venue: str, request: Unsigned) -> HttpResult:
+        """Send the request for the token of a private link, which changes nothing but the token's life."""
+        now_ns = self._config.clock.now_ns() + self._offset_ns
+        message = self._venue.signer.sign_http(request, self._wanted.key, now_ns)
+        return await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
+
     def _address(self, query: Unsigned) -> str:
         return self._wanted.settings.rest.rstrip("/") + query.path
 
@@ -262,10 +269,13 @@ class VenueChecks:
             return f"no {role} connection to open: {venue.name} is polled"
         tls = ssl.create_default_context() if base.startswith("wss:") else None
         for plan in plans:
-            url = base.rstrip("/") + plan.path
+            url = base.rstrip("/") + plan.path  # without a token: messages show it
             try:
                 with trio.fail_after(REQUEST_SECONDS_MAX):
-                    await self._subscribe(venue, plan, url, tls)
+                    path = await path_with_token(plan.path, venue, self._request_token)
+                    await self._subscribe(venue, plan, base.rstrip("/") + path, tls)
+            except TokenRefusedError as error:
+                raise CheckFailedError(str(error), "check the key and its rights") from None
             except trio.TooSlowError:
                 raise CheckFailedError(f"{url.partition('?')[0]} does not answer", f"correct {setting}") from None
             except WebsocketClosedError as error:

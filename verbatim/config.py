@@ -7,6 +7,7 @@ file or in the environment, are errors.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -15,7 +16,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from engine.live.clock import SessionClock
-from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.live.session_config import KeyReadError, SessionConfig, limits_text, missing_limits
 from engine.live.venue_access import VenueAccess
 from engine.requests import LinkRole
 from engine.session_record import (
@@ -195,6 +196,14 @@ def read_keys(
     return credentials.read_keys(venues_of(config), environment, base)
 
 
+def _read_keys_again(config: Config, base: Path | None) -> dict[str, SecretKey]:
+    """Read the keys of a running session again, for `control reload-keys`. Raises KeyReadError."""
+    try:
+        return read_keys(config, base=base)
+    except ConfigError as error:
+        raise KeyReadError(str(error)) from None
+
+
 def read_key(
     config: Config, environment: Mapping[str, str] | None = None, base: Path | None = None
 ) -> SecretKey | None:
@@ -289,6 +298,7 @@ def session_config(
             for one, each in zip(chosen.venues, found, strict=True)
         ),
         paper=config.paper.settings() if is_paper else None,
+        read_keys=None if is_paper else partial(_read_keys_again, config, base),
     )
     if dry_run or not config.strategy:
         chosen = read_only(chosen)

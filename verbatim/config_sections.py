@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from engine.live.calendars import with_windows
 from engine.live.logs import LogSettings
 from engine.live.time_zones import find_zone
+from engine.model import MarginMode
 from engine.paper_settings import PaperSettings
 from engine.plan_terms import StopChoice
 from engine.risk_settings import (
@@ -18,6 +19,7 @@ from engine.risk_settings import (
     DaySettings,
     HoursSettings,
     LossAction,
+    MarginSettings,
     PriceReference,
     ScopeLimits,
     SelfTradeChoice,
@@ -136,6 +138,7 @@ def known_zone(zone: str) -> str:
     return zone
 
 
+OF_VENUES = ("leverage_max", "margin_mode", "sets_margin")  # settings of [risk] for venues with leverage
 Limit = Annotated[Decimal, Field(ge=0)]
 
 
@@ -199,9 +202,6 @@ class InstrumentSection(ScopeSection):
         return ScopeLimits(**dict(self) | {"hours": self.hours.settings()})
 
 
-OF_VENUES = ("leverage_max", "margin_mode")  # settings of [risk] for venues with leverage
-
-
 class DaySection(Section):
     """The start of a day of daily limits."""
 
@@ -245,7 +245,8 @@ class RiskSection(Section):
     sharing: Sharing = Sharing.ALLOW
     self_trade: SelfTradeChoice = SelfTradeChoice.REFUSE
     leverage_max: Decimal = Field(default=Decimal(0), ge=0)
-    margin_mode: Literal["", "cross", "isolated"] = ""
+    margin_mode: MarginMode | Literal[""] = ""
+    sets_margin: bool = False
     instrument: dict[str, InstrumentSection] = {}
     strategy: dict[str, ScopeSection] = {}
     price_band_max: Decimal = Field(default=Decimal(0), ge=0, lt=1)
@@ -259,6 +260,7 @@ class RiskSection(Section):
     def settings(self) -> RiskSettings:
         """Return the limits as a SESSION record has them."""
         given = {name: value for name, value in self if name not in OF_VENUES} | {
+            "margin": MarginSettings(self.leverage_max, self.margin_mode or None, self.sets_margin),
             "instrument": {name: scope.limits() for name, scope in self.instrument.items()},
             "strategy": {name: scope.limits() for name, scope in self.strategy.items()},
             "account": self.account.limits(),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.options import LAST
+from verbatim.sample_data import SAMPLE, sample_session
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def is_file(session: str) -> bool:
 
 
 def find(journals: Path, session: str) -> Path:
-    """Return the folder of a session, by path, id or `last`, which is the newest.
+    """Return the folder of a session, by path, id, `last`, which is the newest, or `sample`, the package's own market.
 
     Raises:
         UnknownSessionError: none matches; the text names the command that lists them.
@@ -63,6 +64,8 @@ def find(journals: Path, session: str) -> Path:
     from journal.errors import UnknownSessionError
     from journal.sessions import find_session, list_named_journals, list_sessions
 
+    if session == SAMPLE and not Path(SAMPLE).exists():
+        return sample_session()
     if session == LAST and (sessions := list_sessions(journals)):
         return sessions[-1].path
     try:

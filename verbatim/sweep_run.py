@@ -11,13 +11,16 @@ import msgspec
 
 from analysis.session_tables import SessionPlace
 from analysis.sweep_report import SweepReport, WinnerReport
+from engine.errors import CoreError
 from engine.session_record import StrategySettings
 from journal.archive_cache import archived_sessions, session_name
+from journal.errors import JournalError
 from journal.record import canonical
 from journal.session_names import is_address
+from replay.resim.sim_setup import CannotResimulateError
 from replay.study import bayesian_search
 from replay.study.overfitting import deflated_sharpe, overfitting_probability
-from replay.study.regress import Job
+from replay.study.regress import Job, job_failure
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep import (
     STEP_NS,
@@ -91,7 +94,7 @@ def sweep_sources(find: Callable[[Any], Iterable[SessionPlace]], sessions: Any) 
             found += [SweepSource(session_name(address), address=address) for address in archived_sessions(each)]
         else:
             found += [
-                SweepSource(place.folder.name, place.folder.absolute(), trust_key=place.trust_key)
+                SweepSource(place.folder.name, place.folder.absolute(), trust_key=place.trust_key, keeper=place.keeper)
                 for place in find(each)
             ]
     names = [source.name for source in found]
@@ -180,6 +183,7 @@ class _SweepRun:
         if self.store is not None:
             self.store.check_plan(_comparable(plan), fresh=fresh)
         self._known = {} if self.store is None else self.store.load()
+        self._loaded = frozenset(self._known)
         self.kept = 0  # rows that were not computed again
         self.rows: list[SweepRow] = []
         self._winner_jobs: dict[int, list[SweepJob]] = {}
@@ -221,14 +225,16 @@ class _SweepRun:
             self._winner_jobs.setdefault(job.variant, []).append(job)
         rows, waiting = [], []
         for job in jobs:
-            if (known := self._known.get(job.key)) is not None:
+            if (known := self._known.get(job.key)) is not None and known.step_ns:  # a job that failed is tried again
                 rows.append(msgspec.structs.replace(known, variant=job.variant, session=job.session))
             else:
                 waiting.append(job)
-        self.kept += len(rows)
+        self.kept += sum(row.key in self._loaded for row in rows)
         done, total = len(rows), len(jobs)
         report = None if on_progress is None else lambda count, _all: on_progress(done + count, total)
-        rows += self._compute(waiting, report)
+        computed = self._compute(waiting, report)
+        self._known |= {row.key: row for row in computed}  # a Bayesian search may draw a variant again
+        rows += computed
         self.rows += rows
         return rows
 
@@ -253,14 +259,23 @@ class _SweepRun:
         jobs = [job for job in self._winner_jobs[number] if job.work is not None]
         longest = max(jobs, key=lambda job: len(table.row(number, job.session).returns))
         assert longest.work is not None, "filtered"
-        local = local_job(longest.work) if checks.checks_winner else None
+        ahead, recursion, lack = None, None, ""
+        if checks.checks_winner:
+            local = local_job(longest.work)
+            assert local.body is not None, "a variant has a session"
+            try:
+                ahead = check_lookahead(local)
+                recursion = tuple(check_recursion(local.folder, local.body))
+            except (CoreError, CannotResimulateError, JournalError) as error:
+                lack = job_failure(error).error
         return WinnerReport(
             number=number,
             resampled=resample_returns(table.returns(number), self._plan.seed),
             draws=self._draw_models(number, jobs, table, checks.model_draws),
             checked_session=longest.session,
-            lookahead=None if local is None else check_lookahead(local),
-            recursion=None if local is None or local.body is None else tuple(check_recursion(local.folder, local.body)),
+            lookahead=ahead,
+            recursion=recursion,
+            lack=lack,
         )
 
     def _draw_models(self, number: int, jobs: list[SweepJob], table: SweepTable, count: int) -> ModelDraws | None:

@@ -20,13 +20,14 @@ import numpy as np
 from engine.events import Event, FillsReport, OrderReport, Outcome
 from engine.facts import ListLeg, NewOrder
 from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
-from engine.model import Instrument, ListKind, OrderTerm, OrderType, Side, TimeInForce
+from engine.model import Instrument, ListKind, MarginMode, OrderTerm, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.order_terms import RecordedTerms, terms_of
 from engine.requests import LinkRole, PolledStream, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
+from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, PlacesContracts, PositionTerms, StreamTokens
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
 from engine.venues.venue import DeadManSwitch, Network, PlacesLists, Venue
@@ -37,6 +38,17 @@ MakeVenue = Callable[[Sequence[Instrument], int], Venue]
 
 NOW_NS = 1_723_161_250 * SECOND_NS
 CHARGES_MAX = 100_000  # no venue allows more requests of one address at one instant
+TERM_TYPES = {
+    OrderTerm.TRAILING: OrderType.STOP,
+    OrderTerm.ICEBERG: OrderType.LIMIT,
+    OrderTerm.QUOTE_QUANTITY: OrderType.MARKET,
+    OrderTerm.CLOSE_POSITION: OrderType.STOP,
+}
+TRIGGERED_TYPES = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
+# calls about the account as a whole
+ACCOUNT_CALLS = frozenset(
+    {"metadata", "open_orders", "balances", "server_time", "open_held", "positions", "position_mode", "renew_token"}
+)
 SECRET_HEADERS = ("set-cookie", "cookie", "authorization", "server", "date")
 
 
@@ -51,7 +63,9 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
-      fills_after, dead_man_switch, place_oco, place_opoco.
+      fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also place_held, cancel_held,
+      query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_leverage,
+      set_margin_mode, renew_token.
     - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
       accepts.
 
@@ -165,9 +179,9 @@ class _Contract:
         account, order_id = venue.account, self._order_id(1)
         for kind in sorted(venue.capabilities.types):
             for in_force in sorted(venue.capabilities.times_in_force):
-                yield "place", self._place(order_id, kind, in_force)
+                yield self._placing(kind), self._place(order_id, kind, in_force)
         for term in sorted(venue.capabilities.terms):
-            yield "place", self._place_with(order_id, term)
+            yield self._placing(TERM_TYPES[term]), self._place_with(order_id, term)
         for list_kind in sorted(venue.capabilities.order_lists):
             assert isinstance(account, PlacesLists), "a venue with the capability has the request"
             yield f"place_{list_kind}", account.place_list(self._order_id(2), instrument, self._legs(list_kind))
@@ -180,6 +194,30 @@ class _Contract:
         yield "open_orders", account.open_orders()
         yield "balances", account.balances()
         yield "fills_after", account.fills_after(instrument, venue.fill_cursor.start)
+        yield from self._calls_of_contracts(order_id)
+
+    def _calls_of_contracts(self, order_id: str) -> Iterator[tuple[str, Unsigned]]:
+        """Yield the requests that venues of contracts have."""
+        account, instrument = self.venue.account, self.report.instruments[0]
+        if isinstance(account, HoldsOrdersApart):
+            yield "cancel_held", account.cancel_held(instrument, order_id)
+            yield "cancel_all_held", account.cancel_all_held(instrument)
+            yield "query_held", account.query_held(instrument, order_id)
+            yield "open_held", account.open_held()
+        if isinstance(account, HasPositions):
+            yield "positions", account.positions()
+            yield "position_mode", account.position_mode()
+            yield "contract_settings", account.contract_settings(instrument)
+            yield "set_leverage", account.set_leverage(instrument, Decimal(5))
+            yield "set_margin_mode", account.set_margin_mode(instrument, MarginMode.ISOLATED)
+        if isinstance(account, StreamTokens):
+            yield "stream_token", account.stream_token()
+            yield "renew_token", account.renew_token()
+
+    def _placing(self, kind: OrderType) -> str:
+        """Return the name of the request for an order of a type."""
+        holds = isinstance(self.venue.account, HoldsOrdersApart)
+        return "place_held" if holds and kind in TRIGGERED_TYPES else "place"
 
     def _order_id(self, seq: int, strategy: str = "quoter") -> str:
         ids = self.venue.order_ids
@@ -195,12 +233,18 @@ class _Contract:
         """Return the request for an order with a term that not every venue has."""
         instrument, in_force = self.report.instruments[0], TimeInForce.GTC
         price, lot = instrument.tick_size or Decimal(1), instrument.lot_size or Decimal(1)
-        kind, recorded = {
-            OrderTerm.TRAILING: (OrderType.STOP, RecordedTerms(price, in_force, trailing_delta=100)),
-            OrderTerm.ICEBERG: (OrderType.LIMIT, RecordedTerms(price, in_force, iceberg_quantity=lot)),
-            OrderTerm.QUOTE_QUANTITY: (OrderType.MARKET, RecordedTerms(price, in_force, quote_quantity=price)),
+        recorded = {
+            OrderTerm.TRAILING: RecordedTerms(price, in_force, trailing_delta=100),
+            OrderTerm.ICEBERG: RecordedTerms(price, in_force, iceberg_quantity=lot),
+            OrderTerm.QUOTE_QUANTITY: RecordedTerms(price, in_force, quote_quantity=price),
+            OrderTerm.CLOSE_POSITION: RecordedTerms(price, in_force, stop_price=price),
         }[term]
-        return self.venue.account.place(order_id, instrument, Side.SELL, 2 * lot, terms_of(kind, recorded))
+        terms, account = terms_of(TERM_TYPES[term], recorded), self.venue.account
+        if term is OrderTerm.CLOSE_POSITION:
+            assert isinstance(account, PlacesContracts), "a venue with the capability has the request"
+            closes = PositionTerms(closes_position=True)
+            return account.place_contract(order_id, instrument, Side.SELL, 2 * lot, terms, contract=closes)
+        return account.place(order_id, instrument, Side.SELL, 2 * lot, terms)
 
     def _legs(self, kind: ListKind) -> list[ListLeg]:
         """Return the orders of a list of this kind: an entry if it has one, the stop and the target."""
@@ -357,11 +401,7 @@ class _Contract:
 
     def _answer_to(self, case: dict[str, Any], payload: bytes) -> tuple[Event, ...]:
         unsigned = next(unsigned for name, unsigned in self.calls() if name == case["call"])
-        instrument = (
-            self.report.instruments[0].id
-            if case["call"] not in ("metadata", "open_orders", "balances", "server_time")
-            else ""
-        )
+        instrument = self.report.instruments[0].id if case["call"] not in ACCOUNT_CALLS else ""
         return self.venue.decode_answer(unsigned, instrument, case.get("status", 200), case.get("headers", {}), payload)
 
     def _answered(self) -> Iterator[Event]:

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from engine.bodies import NoteLevel
 from engine.execution.account_scope import AccountScope
-from engine.execution.ledger_check import margin_assets
+from engine.execution.ledger_check import SETTLE, margin_assets
 from engine.facts import BooksCompared
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.money import ZERO
 from engine.state.account_keys import key_asset, key_venue_is
 from engine.state.ledger import difference
 from engine.state.rates import recorded_rate
+from engine.state.wallets import instrument_of
 from engine.step_context import StepContext
 from engine.valuation import value_in
 from journal.record import plain
@@ -82,10 +83,13 @@ def _compare_equity(step: StepContext, account: str) -> _Equity:
             drift = difference(ledger, ledger.compared, tolerance=ZERO) if is_compared else ZERO
             ours[asset] = ledger.compared.total - drift
     for key, wallet in step.account.wallets.by_asset.items():
-        if key_venue_is(key, account):
-            asset = key_asset(key) if account else key
-            theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
-            ours[asset] = ours.get(asset, ZERO) + wallet.expected
+        if not key_venue_is(key, account):
+            continue
+        asset = key_asset(key) if account else key
+        if step.reducer_settings.settles_contracts and asset in theirs:
+            continue  # the ledger has it
+        theirs[asset] = theirs.get(asset, ZERO) + wallet.reported
+        ours[asset] = ours.get(asset, ZERO) + wallet.expected
     rates = {
         asset: recorded_rate(step.market, asset, step.reducer_settings.reporting_currency) for asset in sorted(theirs)
     }
@@ -114,12 +118,30 @@ def _wrong_positions(step: StepContext, scope: AccountScope) -> list[str]:
         by_fills[name] = by_fills.get(name, ZERO) + filled
         if held != filled:
             wrong.append(f"{key}: the position is {plain(held)}, its fills sum up to {plain(filled)}")
-    for name in sorted(filter(scope.concerns, account.wallets.by_instrument)):
-        contract = account.wallets.by_instrument[name]
-        theirs, ours = contract.reported, by_fills.get(name, ZERO)
-        if contract.reported_ns and theirs != ours:
+    reported = reported_positions(step, min_age_ns=step.settings.request_timeout_ns // SETTLE)
+    for name in sorted(filter(scope.concerns, reported)):
+        theirs, ours = reported[name], by_fills.get(name, ZERO)
+        if theirs != ours:
             wrong.append(f"{name}: the venue's position is {plain(theirs)}, our fills sum up to {plain(ours)}")
     return wrong
+
+
+def reported_positions(step: StepContext, *, min_age_ns: int = 0) -> dict[str, Decimal]:
+    """Return the venue's net position of each contract, without those that it changed less than `min_age_ns` ago.
+
+    It reports a position before the fill that changed it.
+    """
+    found: dict[str, Decimal] = {}
+    young: set[str] = set()
+    for key, contract in step.account.wallets.by_instrument.items():
+        name = instrument_of(key)
+        if contract.reported_ns:
+            found[name] = found.get(name, ZERO) + contract.reported
+        instrument = step.reducer_settings.instruments.get(name)
+        offset_ns = 0 if instrument is None else step.account.limits.get(instrument.venue).clock_offset_ns
+        if contract.reported_ns and abs(step.time_ns + offset_ns - contract.reported_ns) < min_age_ns:
+            young.add(name)
+    return {name: quantity for name, quantity in found.items() if name not in young}
 
 
 def _halt(step: StepContext, code: ReasonCode, text: str) -> None:

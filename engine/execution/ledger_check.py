@@ -68,7 +68,9 @@ def _differences(step: StepContext, account: str) -> dict[str, Decimal]:
 
 
 def margin_assets(step: StepContext) -> frozenset[str]:
-    """Return the keys of the assets that contracts of the session settle in: no fill explains their balances alone."""
+    """Return the keys of the assets that contracts settle in and that are not compared: all before accounting 6."""
+    if step.reducer_settings.settles_contracts:
+        return frozenset()
     instruments = step.reducer_settings.instruments.values()
     return frozenset(
         asset_key(step.account_of(each.venue), each.margin or contracts.asset_of(each))

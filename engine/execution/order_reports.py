@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from engine.bodies import NoteLevel
 from engine.contracts import asset_of
 from engine.events import Answer, Fill, OrderReport, Outcome, VenueStatus
+from engine.execution.position_reports import holder_of, record_forced
 from engine.facts import (
     CancelSettled,
     NewOrder,
@@ -28,12 +29,13 @@ from engine.facts import (
 from engine.lifecycle import CLOSED, LIVE, Report, Status, after
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.model import Instrument
-from engine.money import ZERO
+from engine.money import ZERO, to_ledger
 from engine.session_record import REFUSAL_RULES, TERM_RULES
 from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.positions import after_fill
 from engine.state.rates import recorded_rate
+from engine.state.wallets import realised_by
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -72,7 +74,8 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
         if is_revived:
             step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
         step.emit(OrderAccepted(name, report.venue_order_id, report.venue_ns), key=name)
-    if report.is_triggered and step.settings.order_rules >= TERM_RULES:
+    is_triggered = report.is_triggered or (report.is_in_market and order.order.terms.trigger is not None)
+    if is_triggered and step.settings.order_rules >= TERM_RULES:
         _trigger(step, name, report)
     known, quantity = order.order, report.quantity
     is_short = report.status is VenueStatus.FILLED and report.filled_quantity < quantity
@@ -108,8 +111,10 @@ def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, 
 
 def _trigger(step: StepContext, name: str, report: OrderReport) -> None:
     """Record that the venue activated an order that it held."""
-    if after(step.account.orders.known(name).status, Report.TRIGGERED) is not None:
-        step.emit(OrderTriggered(name, report.venue_ns), key=name)
+    order = step.account.orders.known(name)
+    if after(order.status, Report.TRIGGERED) is not None:
+        order_id = report.venue_order_id if report.is_in_market and not order.venue_order_id else ""
+        step.emit(OrderTriggered(name, report.venue_ns, order_id), key=name)
 
 
 def follow_terms(step: StepContext, name: str, report: OrderReport) -> None:
@@ -165,14 +170,19 @@ def _adopt(step: StepContext, report: OrderReport) -> Order:
             trailing_delta=report.trailing_delta,
             iceberg_quantity=report.iceberg_quantity,
             quote_quantity=report.quote_quantity,
+            reduce_only=report.reduce_only,
         )
     name = report.client_order_id or f"venue-{report.venue_order_id}"
     if step.account.orders.get(name) is not None:
         name = f"{name}@{report.venue_order_id}"  # others may use an id again
     if step.account.orders.get(name) is not None:
         name = f"{name}@{report.instrument}"  # instruments number their orders apart
-    step.note(NoteLevel.WARNING, f"order {name} at the venue is not of this journal: adopted as external")
-    step.emit(OrderAdopted(name, report.venue_order_id, order, report.filled_quantity), key=name)
+    strategy = "" if report.forced is None else holder_of(step, report)
+    if report.forced is None:
+        step.note(NoteLevel.WARNING, f"order {name} at the venue is not of this journal: adopted as external")
+    else:
+        record_forced(step, report, name, strategy)
+    step.emit(OrderAdopted(name, report.venue_order_id, order, report.filled_quantity, strategy), key=name)
     return step.account.orders.known(name)
 
 
@@ -247,7 +257,10 @@ def record_fill(
         late=is_late,
         fee_rate=_fee_rate(step, fill, instrument),
         report_rate=report_rate(step, instrument),
+        position_side=fill.position_side,
     )
+    if instrument.contract and step.reducer_settings.settles_contracts:
+        fact = replace(fact, settled=to_ledger(realised_by(step.account.wallets, fact, instrument)))
     seq = step.emit(fact, key=name)
     position = step.account.positions.get(order.strategy, fill.instrument)
     keeps_unvalued = step.settings.accounting > 1

@@ -16,6 +16,7 @@ from engine.execution.books_check import compare_books
 from engine.execution.doubts import ENDED
 from engine.execution.order_fills import query_by_order, record_of_order
 from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
+from engine.execution.position_reports import adopt_openings
 from engine.execution.request_factory import RequestFactory
 from engine.facts import BalanceChanged, FillsConfirmed, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
@@ -95,6 +96,7 @@ def _advance(step: StepContext, scope: AccountScope) -> bool:
             return False
         # orders whose fills are missing: 0 in health
         corrections = sum(map(scope.concerns, map(partial(_instrument_of, step), step.account.orders.missing_fills)))
+        adopt_openings(step, scope)
         unsettled = ledger_check.compare(step, account=scope.account, corrections=corrections)
         compare_books(step, scope, is_settled=not corrections and not unsettled)
         changed = (rounds.changed_orders, rounds.changed_fills, rounds.changed_balances)
@@ -138,6 +140,9 @@ def _start(step: StepContext, scope: AccountScope) -> None:
     for factory in scope.factories.values():
         factory.open_orders(step, reconcile_round=number)
         factory.balances(step, reconcile_round=number)
+        if factory.contracts.has_positions:
+            factory.contracts.positions(step, reconcile_round=number)
+        query_fundings(step, factory, scope.instruments, reconcile_round=number)
     for instrument in scope.instruments.values():
         after = _overlapping(step, instrument, step.account.reconciling.confirmed_cursor(instrument.id))
         scope.factories[instrument.venue].fills(step, instrument=instrument, after=after, reconcile_round=number)
@@ -145,6 +150,25 @@ def _start(step: StepContext, scope: AccountScope) -> None:
         if order.status is Status.UNKNOWN and scope.concerns(order.order.instrument):
             instrument = scope.instruments[order.order.instrument]
             _query(step, scope.factories[instrument.venue], instrument, order, number)
+
+
+def query_fundings(
+    step: StepContext, factory: RequestFactory, instruments: Instruments, *, reconcile_round: int = 0
+) -> None:
+    """Query the fundings since those that are recorded, or since the session or the one before began to miss them.
+
+    The stream does not say to which contract a funding belongs, and one of a lost connection is never streamed.
+    """
+    if not factory.contracts.has_positions or not step.reducer_settings.settles_contracts:
+        return
+    if not reconcile_round and step.account.requests.find(Purpose.FUNDINGS) is not None:
+        return
+    pnl, name = step.account.pnl, factory.venue.name
+    funded = [pnl.funded_ns(each.id) for each in instruments.values() if each.venue == name and each.contract]
+    known = [at_ns for at_ns in funded if at_ns]
+    offset_ns = step.account.limits.get(name).clock_offset_ns
+    since_ns = min(known) if known else step.reducer_settings.fundings_from_ns + offset_ns
+    factory.contracts.fundings(step, since_ns=since_ns, reconcile_round=reconcile_round)
 
 
 def _overlapping(step: StepContext, instrument: Instrument, confirmed: str | None) -> str | None:
@@ -212,6 +236,8 @@ def apply_open_orders(
     for order in step.account.orders.live_by_age():
         if order.client_order_id in listed or order.status in (Status.PENDING, Status.UNKNOWN):
             continue
+        if report.are_held is not None and factory.keeps_apart(order) is not report.are_held:
+            continue  # the other list has it
         instrument = instruments[order.order.instrument]
         if order.updated_seq < pending.seq and instrument.venue == factory.venue.name:
             _query(step, factory, instrument, order, pending.request.round)

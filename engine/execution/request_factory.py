@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from engine.bodies import RequestBody
+from engine.execution.contract_requests import ContractRequests
+from engine.execution.position_terms import placement
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
 from engine.model import Instrument, ListKind
@@ -12,6 +14,7 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
+from engine.venues.order_routes import cancel_of, keeps_apart, open_orders_of, query_of
 from engine.venues.venue import (
     AmendsOrders,
     DeadManSwitch,
@@ -33,6 +36,7 @@ class RequestFactory:
         self.venue = venue
         self.settings = settings
         self.safeguards = safeguards or SafeguardSettings()
+        self.contracts = ContractRequests(venue, self._request)
         # True if fills of ours carry the ids of the venue's public trades
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
@@ -97,7 +101,7 @@ class RequestFactory:
     ) -> int:
         """Emit the request that places an approved order, perhaps one of an execution plan; return its seq."""
         order = approved.order
-        unsigned = self.venue.account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
+        unsigned = placement(step, self.venue, approved, client_order_id, strategy=strategy, instrument=instrument)
         return self._request(
             step,
             Purpose.PLACE,
@@ -150,7 +154,13 @@ class RequestFactory:
         return self._request(
             step,
             Purpose.CANCEL,
-            self.venue.account.cancel(instrument, client_order_id, self._venue_order_id(step, client_order_id)),
+            cancel_of(
+                self.venue.account,
+                instrument,
+                client_order_id,
+                self._venue_order_id(step, client_order_id),
+                has_trigger=_has_trigger(step.account.orders.get(client_order_id)),
+            ),
             mutates=True,
             cause=cause,
             instrument=instrument.id,
@@ -211,7 +221,8 @@ class RequestFactory:
         """Request one order's status, by the venue's id if it is given or known, else by ours."""
         if client_order_id and self.settings.order_rules:
             venue_order_id = venue_order_id or self._venue_order_id(step, client_order_id)
-        unsigned = self.venue.account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
+        has_trigger, account = _has_trigger(step.account.orders.get(client_order_id)), self.venue.account
+        unsigned = query_of(account, instrument, client_order_id, venue_order_id, has_trigger=has_trigger)
         return self._request(
             step,
             Purpose.QUERY_ORDER,
@@ -222,10 +233,17 @@ class RequestFactory:
         )
 
     def open_orders(self, step: StepContext, *, reconcile_round: int) -> int:
-        """Emit a query of all open orders; return its seq."""
-        return self._request(
-            step, Purpose.OPEN_ORDERS, self.venue.account.open_orders(), reconcile_round=reconcile_round
-        )
+        """Emit the queries of all open orders, one for each place where the venue keeps some; return the last seq."""
+        seqs = [
+            self._request(step, Purpose.OPEN_ORDERS, unsigned, reconcile_round=reconcile_round)
+            for unsigned in open_orders_of(self.venue.account)
+        ]
+        return seqs[-1]
+
+    def keeps_apart(self, order: Order) -> bool:
+        """Return True if the venue keeps an order apart from the market: it waits for its trigger."""
+        has_trigger, order_id = _has_trigger(order), order.venue_order_id
+        return keeps_apart(self.venue.account, has_trigger=has_trigger, venue_order_id=order_id)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
         """Emit a query of all balances; return its seq."""
@@ -266,7 +284,7 @@ class RequestFactory:
         """Request a book snapshot from a venue that serves it over REST."""
         assert self.venue.snapshots is not None, "a venue that streams snapshots gets a new connection instead"
         unsigned = self._snapshot(step, instrument)
-        if self.has_room(step, unsigned.weight):
+        if self.has_room(step, unsigned.weight, self.safeguards.snapshot_percent):
             self._request(step, Purpose.DEPTH, unsigned, instrument=instrument.id)
 
     def _snapshot(self, step: StepContext, instrument: Instrument) -> Unsigned:
@@ -278,15 +296,8 @@ class RequestFactory:
         minute = step.account.limits.get(self.venue.name).rate_limits.weight_minute_max
         return self.venue.snapshots.request_within(instrument, minute * percent // 100 // len(self.venue.instruments))
 
-    def has_room(self, step: StepContext, weight: int) -> bool:
-        """Return True if a snapshot of this weight leaves orders and reconciliation their part of the budget.
-
-        A budget that is idle has room for one snapshot of any weight.
-        """
-        return self._has_room(step, weight, self.safeguards.snapshot_percent)
-
-    def _has_room(self, step: StepContext, weight: int, percent: int) -> bool:
-        """Return True if a request keeps the use below this part of the budget. 0: any request does."""
+    def has_room(self, step: StepContext, weight: int, percent: int) -> bool:
+        """Return True if the use stays below this part of the budget, or the budget is idle. 0: no part is set."""
         if not percent:
             return True
         budget, rates = step.account.limits.get(self.venue.name), self.venue.rates
@@ -298,7 +309,7 @@ class RequestFactory:
         if not self.settings.history_from:
             assert isinstance(self.venue, HasHistory), f"{self.venue.name} has no history"
             unsigned = self.venue.history.request(instrument, page)
-            if not self._has_room(step, unsigned.weight, self.settings.history_percent):
+            if not self.has_room(step, unsigned.weight, self.settings.history_percent):
                 return
         self._request(step, Purpose.HISTORY, unsigned, instrument=instrument.id, history=page)
 
@@ -306,17 +317,10 @@ class RequestFactory:
         """Request a polled stream once, if that leaves orders and reconciliation their part of the budget."""
         assert isinstance(self.venue, PollsMarket), f"{self.venue.name} has a polled link and no polls"
         found = next(each for each in self.venue.polls(instrument) if each.stream.name.lower() == stream)
-        if not self.may_query(step) or not self._has_room(step, found.unsigned.weight, self.safeguards.poll_percent):
+        if not self.may_query(step) or not self.has_room(step, found.unsigned.weight, self.safeguards.poll_percent):
             return
-        every_ns = max(found.every_ns, self.safeguards.poll_every_ns)
-        self._request(
-            step,
-            Purpose.POLL,
-            found.unsigned,
-            source=source,
-            instrument=instrument.id,
-            poll=PolledStream(instrument.id, stream, every_ns),
-        )
+        polled = PolledStream(instrument.id, stream, max(found.every_ns, self.safeguards.poll_every_ns))
+        self._request(step, Purpose.POLL, found.unsigned, source=source, instrument=instrument.id, poll=polled)
 
     def metadata(self, step: StepContext) -> None:
         """Request the rules and status of the venue's instruments."""
@@ -386,3 +390,7 @@ class RequestFactory:
             link=plan,
             source=source,
         )
+
+
+def _has_trigger(order: Order | None) -> bool:
+    return order is not None and order.order.terms.trigger is not None

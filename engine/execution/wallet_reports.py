@@ -1,6 +1,7 @@
 """Reports of a contract venue about wallets and positions, turned into facts; a funding is shared by strategy."""
 
 from decimal import Decimal
+from typing import Final
 
 from engine import contracts
 from engine.bodies import NoteLevel
@@ -9,30 +10,38 @@ from engine.execution.order_reports import report_rate
 from engine.facts import CashReason, ContractReported, FundingPaid, WalletReported
 from engine.model import Instrument
 from engine.money import MONEY, ZERO, to_ledger
+from engine.session_record import SECOND_NS
 from engine.state.account_keys import asset_key
+from engine.state.orders import EXTERNAL
 from engine.step_context import StepContext
 from journal.record import plain
 
 Instruments = dict[str, Instrument]
 
+APART_NS: Final = 60 * SECOND_NS  # between two fundings of a contract, at the least
 
-def apply_wallet(step: StepContext, report: WalletReport, instruments: Instruments, venue: str) -> None:
-    """Record a wallet, once, and a funding that it contains. An older report than the newest changes nothing."""
+
+def apply_wallet(step: StepContext, report: WalletReport, instruments: Instruments, venue: str) -> bool:
+    """Record a wallet, once, and a funding that it contains. An older report than the newest changes nothing.
+
+    Returns:
+        True if the contract of the funding must be queried.
+    """
     account = step.account_of(venue)
     known = step.account.wallets.by_asset.get(asset_key(account, report.asset))
     if known is not None and _is_old(report, known.reported, known.reported_ns):
-        return
+        return False
     step.emit(WalletReported(report.asset, report.wallet, report.change, report.reason, report.venue_ns, account))
     if report.reason is CashReason.FUNDING and report.change:
-        _share_funding(step, report, {name: each for name, each in instruments.items() if each.venue == venue})
+        return _share_funding(step, report, {name: each for name, each in instruments.items() if each.venue == venue})
+    return False
 
 
 def apply_contract(step: StepContext, report: ContractReport, instruments: Instruments) -> None:
     """Record a position as the venue states it. An older report than the newest changes nothing."""
     if report.instrument in instruments:
-        step.emit(
-            ContractReported(report.instrument, report.quantity, report.entry_price, report.reason, report.venue_ns)
-        )
+        numbers = (report.quantity, report.entry_price, report.reason, report.venue_ns)
+        step.emit(ContractReported(report.instrument, *numbers, report.position_side))
 
 
 def _is_old(report: WalletReport, known: Decimal, known_ns: int) -> bool:
@@ -41,10 +50,13 @@ def _is_old(report: WalletReport, known: Decimal, known_ns: int) -> bool:
     return (report.venue_ns, report.wallet) == (known_ns, known) and report.reason is not CashReason.ORDER
 
 
-def _share_funding(step: StepContext, report: WalletReport, instruments: Instruments) -> None:
+def _share_funding(step: StepContext, report: WalletReport, instruments: Instruments) -> bool:
     """Record a funding as paid to the strategies that hold its contract, by quantity; the last one gets the rest.
 
     With cross margin the venue does not name the contract: it is known if only one of the asset is held.
+
+    Returns:
+        True if it is not known and must be queried.
     """
     held = {
         name: quantity
@@ -54,12 +66,25 @@ def _share_funding(step: StepContext, report: WalletReport, instruments: Instrum
         and (quantity := step.account.positions.net(name))
         and report.instrument in ("", name)
     }
+    if len(held) != 1 and step.reducer_settings.settles_contracts:
+        return True
     if len(held) != 1:
         text = f"the funding of {plain(report.change)} {report.asset} belongs to one of {len(held)} contracts held"
         step.note(NoteLevel.WARNING, f"{text}: it is in the wallet, and in no strategy's P&L")
-        return
+        return False
     [name] = held
-    _share(step, instruments[name], FundingReport(name, report.asset, report.change, ZERO, ZERO, report.venue_ns))
+    if not _is_recorded(step, name, report.venue_ns):
+        _share(step, instruments[name], FundingReport(name, report.asset, report.change, ZERO, ZERO, report.venue_ns))
+    return False
+
+
+def _is_recorded(step: StepContext, name: str, venue_ns: int) -> bool:
+    """Return True if the list of fundings brought this one before the stream, or the stream before the list.
+
+    Their dates differ a little, and two fundings of a contract are an hour apart.
+    """
+    known_ns = step.account.pnl.funded_ns(name)
+    return step.reducer_settings.settles_contracts and known_ns > 0 and venue_ns <= known_ns + APART_NS
 
 
 def apply_funding(step: StepContext, report: FundingReport, instruments: Instruments) -> None:
@@ -69,11 +94,23 @@ def apply_funding(step: StepContext, report: FundingReport, instruments: Instrum
         return
     if report.venue_ns <= step.account.pnl.funded_ns(instrument.id):
         return
+    if _lists_fundings(step, report) and _is_recorded(step, instrument.id, report.venue_ns):
+        return
     if step.account.positions.net(instrument.id):
         _share(step, instrument, report)
         return
+    if _lists_fundings(step, report):  # the position was closed meanwhile, but the wallet has the funding
+        rate = report_rate(step, instrument)
+        numbers = (report.asset, report.amount, ZERO, report.venue_ns, report.rate, report.mark, rate)
+        step.emit(FundingPaid(EXTERNAL, instrument.id, *numbers))
+        return
     text = f"a funding of {plain(report.amount)} {report.asset} came without a position in {instrument.id}"
     step.note(NoteLevel.WARNING, f"{text}: it is in no strategy's P&L")
+
+
+def _lists_fundings(step: StepContext, report: FundingReport) -> bool:
+    """Return True for a funding of a list, which states no mark price."""
+    return step.reducer_settings.settles_contracts and not report.mark
 
 
 def _share(step: StepContext, instrument: Instrument, report: FundingReport) -> None:

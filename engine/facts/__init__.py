@@ -21,6 +21,14 @@ from engine.facts.account_facts import (
     ReconcileFailed,
     RoundChanged,
 )
+from engine.facts.contract_facts import (
+    ContractConfigured,
+    ContractFact,
+    MarginReported,
+    PositionForced,
+    PositionModeKnown,
+    PositionOpened,
+)
 from engine.facts.history_facts import HistoryEnd, HistoryEnded, HistoryFact, HistoryFailed, HistoryRead
 from engine.facts.order_facts import (
     CancelSettled,
@@ -81,7 +89,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact | PollFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact | ContractFact | PollFact
 
 __all__ = [
     "AccessRefused",
@@ -97,6 +105,8 @@ __all__ = [
     "CashReason",
     "ClockMeasured",
     "CloseReason",
+    "ContractConfigured",
+    "ContractFact",
     "ContractReported",
     "CooldownBegan",
     "CooldownCause",
@@ -116,6 +126,7 @@ __all__ = [
     "LinkReady",
     "LinkSteady",
     "ListLeg",
+    "MarginReported",
     "MarketGap",
     "ModeChanged",
     "NewOrder",
@@ -144,6 +155,9 @@ __all__ = [
     "PortfolioPnl",
     "Position",
     "PositionEnteredDay",
+    "PositionForced",
+    "PositionModeKnown",
+    "PositionOpened",
     "RateBlocked",
     "ReconcileFailed",
     "Reconciled",

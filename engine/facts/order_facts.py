@@ -6,7 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from engine.lifecycle import Report
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import OrderType, PositionSide, Side, TimeInForce
 from engine.order_terms import TERMS, RecordedTerms, Terms
 
 
@@ -23,6 +23,7 @@ class NewOrder(msgspec.Struct, frozen=True):
             "iceberg_quantity",
             "quote_quantity",
             "good_till_ns",
+            "closes_position",
         }
     )
 
@@ -42,6 +43,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     # amount of the quote asset that a market order trades; `quantity` is then the most that it may be. 0: none
     quote_quantity: Decimal = Decimal(0)
     good_till_ns: int = 0  # session time at which the engine cancels it; 0: never
+    closes_position: bool = False  # of a stop: when it is triggered, the venue closes all that the account holds
 
     @property
     def terms(self) -> Terms:
@@ -78,6 +80,8 @@ class OrderAccepted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_ac
 class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_filled"):
     """One fill of an order."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"settled", "position_side"})
+
     client_order_id: str
     strategy: str
     instrument: str
@@ -94,6 +98,9 @@ class OrderFilled(msgspec.Struct, frozen=True, tag_field="fact", tag="order_fill
     fee_rate: Decimal = Decimal(0)  # mid of the fee's asset in the quote asset; 0: not needed, or not known
     # rate of the instrument's P&L in the reporting currency; 0: the same asset, or not known
     report_rate: Decimal = Decimal(0)
+    # of a contract: the P&L that it realised of the account's whole position, before the fee (accounting 6)
+    settled: Decimal = Decimal(0)
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_closed"):
@@ -112,8 +119,11 @@ class OrderClosed(msgspec.Struct, frozen=True, tag_field="fact", tag="order_clos
 class OrderTriggered(msgspec.Struct, frozen=True, tag_field="fact", tag="order_triggered"):
     """The market reached the trigger of an order that the venue held, and the venue activated it."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"venue_order_id"})
+
     client_order_id: str
     venue_ns: int
+    venue_order_id: str = ""  # of the order in the market, where the venue kept it apart before
 
 
 class OrderUnknown(msgspec.Struct, frozen=True, tag_field="fact", tag="order_unknown"):
@@ -134,10 +144,13 @@ class OrderNotPlaced(msgspec.Struct, frozen=True, tag_field="fact", tag="order_n
 class OrderAdopted(msgspec.Struct, frozen=True, tag_field="fact", tag="order_adopted"):
     """An order at the venue that this journal did not send: another program uses the account."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"strategy"})
+
     client_order_id: str
     venue_order_id: str
     order: NewOrder
     filled_before: Decimal
+    strategy: str = ""  # whose position the venue closes by it; "": of no strategy
 
 
 class OrderAmended(msgspec.Struct, frozen=True, tag_field="fact", tag="order_amended"):

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 import msgspec
 
+from engine.model import PositionSide
+
 
 class CashReason(StrEnum):
     """Reasons why a wallet or a position of contracts changed."""
@@ -44,13 +46,16 @@ class WalletReported(msgspec.Struct, frozen=True, tag_field="fact", tag="wallet"
 
 
 class ContractReported(msgspec.Struct, frozen=True, tag_field="fact", tag="contract_position"):
-    """The account's net position in a contract, as the venue reports it."""
+    """The account's position in a contract, as the venue reports it."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"position_side"})
 
     instrument: str
     quantity: Decimal
     entry_price: Decimal
     reason: CashReason
     venue_ns: int
+    position_side: PositionSide = PositionSide.BOTH
 
 
 class PortfolioPnl(msgspec.Struct, frozen=True, tag_field="fact", tag="portfolio_pnl"):

@@ -9,6 +9,8 @@ from engine.events import (
     ContractReport,
     Event,
     FundingReport,
+    MarginCall,
+    MarginSettingsReport,
     OrderReport,
     Outcome,
     StreamEnded,
@@ -19,6 +21,7 @@ from engine.events import (
 from engine.execution import order_reports, reconciliation, wallet_reports
 from engine.facts import LinkReady
 from engine.handlers.link_changes import disconnect
+from engine.handlers.margin_settings import apply_settings, note_margin_call
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.step_context import StepContext
@@ -38,7 +41,12 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
         case BalanceReport():
             reconciliation.apply_balance(step, event, venue)
         case WalletReport():
-            wallet_reports.apply_wallet(step, event, session.instruments, venue)
+            if wallet_reports.apply_wallet(step, event, session.instruments, venue):
+                reconciliation.query_fundings(step, session.factories[venue], session.instruments)
+        case MarginSettingsReport():
+            apply_settings(session, step, event)
+        case MarginCall():
+            note_margin_call(step, event)
         case ContractReport():
             wallet_reports.apply_contract(step, event, session.instruments)
         case FundingReport():

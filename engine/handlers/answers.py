@@ -1,5 +1,8 @@
 """Answers of a venue to our requests, and frames of private streams, which answer none."""
 
+from collections.abc import Callable
+from typing import Final
+
 from msgspec.structs import replace
 
 from engine.apply.batch import Applied
@@ -14,11 +17,13 @@ from engine.events import (
     OpenOrdersReport,
     OrderReport,
     Outcome,
+    PositionModeReport,
+    PositionsReport,
     ServerTime,
     Subscribed,
     Unrecognised,
 )
-from engine.execution import doubts, order_reports, reconciliation
+from engine.execution import doubts, order_reports, position_reports, reconciliation
 from engine.facts import (
     BalanceChanged,
     ClockMeasured,
@@ -38,9 +43,12 @@ from engine.handlers.amendments import handle_amend_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.load_history import handle_history_answer
+from engine.handlers.margin_settings import apply_position_mode, handle_set_answer
 from engine.handlers.order_queries import query_order
 from engine.handlers.poll_market import handle_poll_answer
+from engine.handlers.renew_tokens import handle_renewal
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
+from engine.lifecycle import LIVE
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
@@ -101,10 +109,8 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
         if answer.is_instrument_rule:
             reread_metadata(session, step, request.venue)
-    elif request.purpose is Purpose.AMEND:
-        handle_amend_answer(session, step, pending, answer)
-    elif request.purpose is Purpose.CANCEL:
-        _handle_cancel_answer(session, step, pending, answer)
+    elif (handle := HANDLERS.get(request.purpose)) is not None:
+        handle(session, step, pending, answer)
     elif request.purpose is Purpose.HISTORY:
         handle_history_answer(session, step, pending, answer, reports)
         return
@@ -171,6 +177,10 @@ def _handle_report(
         case AccountReport():
             reconciliation.apply_balances(step, pending, event, session.accounts.assets_at(venue))
             apply_permission(session, step, venue, is_allowed=event.can_trade)
+        case PositionsReport():
+            position_reports.apply_positions(step, pending, event, session.instruments)
+        case PositionModeReport():
+            apply_position_mode(session, step, venue, event)
         case InstrumentsReport():
             apply_metadata(session, step, venue, event)
         case FillsReport():
@@ -196,7 +206,11 @@ def _handle_queried_order(
     if is_open and order_reports.is_lost_order(step, event, session.is_own_order):
         order_reports.halt_for_lost(step, event)
     _judge_closed(step, pending, event)
-    order_reports.apply_report(step, event, session.instruments)
+    known = step.account.orders.get(request.client_order_id)
+    was_apart = known is not None and session.factories[request.venue].keeps_apart(known)
+    order = order_reports.apply_report(step, event, session.instruments)
+    if was_apart and order is not None and order.venue_order_id and order.status in LIVE:
+        query_order(session, step, order.client_order_id, if_unknown=False)  # its order in the market says how it is
     name = request.instrument
     if is_orphan and not reconciliation.queries_orphans(step, name):
         # the orders of the unknown fills are known now, so the fills can be recorded
@@ -279,3 +293,13 @@ def _heed_limits(session: SessionContext, step: StepContext, pending: PendingReq
             refuse_access(session, step, pending, answer)
         case _:
             pass
+
+
+# purpose -> what an answer to it leads to, after its reports
+HANDLERS: Final[dict[Purpose, Callable[[SessionContext, StepContext, PendingRequest, Answer], None]]] = {
+    Purpose.AMEND: handle_amend_answer,
+    Purpose.CANCEL: _handle_cancel_answer,
+    Purpose.SET_LEVERAGE: handle_set_answer,
+    Purpose.SET_MARGIN_MODE: handle_set_answer,
+    Purpose.RENEW_TOKEN: handle_renewal,
+}

@@ -4,6 +4,7 @@ from engine.apply.batch import Applied
 from engine.bodies import CommandBody, CommandName, NoteLevel
 from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind
+from engine.handlers.link_changes import disconnect
 from engine.handlers.pause_strategy import pause_strategy
 from engine.handlers.resuming import lift_halts
 from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
@@ -38,6 +39,8 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             _note_accepted(step, applied.body)
         case CommandName.RESUME_INSTRUMENT | CommandName.RESUME_STRATEGY:
             handle_resume(session, step, applied.body)
+        case CommandName.RELOAD_KEYS:
+            _open_accounts_again(session, step, applied.body)
         case CommandName.PAUSE_STRATEGY:
             pause_strategy(session, step, applied.body)
         case _:
@@ -53,6 +56,15 @@ def _note_accepted(step: StepContext, command: CommandBody) -> None:
     person = command.by or "operator"
     text = f"{command.about}: our records follow the venue at {plain(ours.expected)}, by {person}: {command.reason}"
     step.note(NoteLevel.INFO, text)
+
+
+def _open_accounts_again(session: SessionContext, step: StepContext, command: CommandBody) -> None:
+    """End the links of the accounts whose keys were read again, so that they begin with the new ones."""
+    links = step.account.links.private(command.about)
+    for link in links:
+        disconnect(session, step, link.source)
+    venues = ", ".join(sorted({link.venue for link in links}))
+    step.note(NoteLevel.INFO, f"keys were read again, by {command.by or 'operator'}: {venues}")
 
 
 def _order_safety(session: SessionContext, step: StepContext, command: CommandBody, kind: SafetyKind) -> None:

@@ -169,6 +169,7 @@ def _new_order(
         iceberg_quantity=intent.iceberg_quantity,
         quote_quantity=intent.quote_quantity,
         good_till_ns=intent.good_till_ns,
+        closes_position=intent.closes_position,
     )
     if not intent.reduce_only or instrument is None:
         return order, {}
@@ -225,6 +226,7 @@ def risk_context(
         last_of=partial(last_of, session, step.market),
         reporting=session.reducer_settings.reporting_currency,
         rate_of=partial(recorded_rate, step.market),
+        values_contracts=step.reducer_settings.settles_contracts,
         loss_reason=loss[0],
         loss_figure=loss[1],
         is_watched=instrument.venue not in session.accounts.trading,

@@ -7,9 +7,11 @@ from engine.handlers.dead_man import arm_switches
 from engine.handlers.freshness import watch_freshness
 from engine.handlers.link_changes import disconnect, reconnect
 from engine.handlers.link_gaps import open_gap
+from engine.handlers.margin_settings import ask_settings
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.private_probe import probe_private_links
+from engine.handlers.renew_tokens import renew_tokens
 from engine.handlers.safety import watch_safety
 from engine.handlers.trip_breakers import cancel_paused
 from engine.lifecycle import Status
@@ -48,6 +50,8 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
     cancel_paused(session, step)
     watch_safety(session, step)
     arm_switches(session, step)
+    renew_tokens(session, step)
+    ask_settings(session, step)
 
 
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:

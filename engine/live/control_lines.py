@@ -22,17 +22,19 @@ COMMANDS = (
     CommandName.RESUME_INSTRUMENT,
     CommandName.RESUME_STRATEGY,
     CommandName.PAUSE_STRATEGY,
+    CommandName.RELOAD_KEYS,
 )
 LINE_BYTES_MAX = 8192
 DEPTH_MAX = 8  # of brackets; a request has one
 BY_MAX, REASON_MAX = 64, 200  # characters kept
 # commands that concern one object -> characters of its name at most; longer ones are refused
 ABOUT_NAMES: dict[str, int] = {
-    CommandName.ACCEPT_BALANCE: 32,
+    CommandName.ACCEPT_BALANCE: 65,  # in a session of several venues, below the venue's name
     CommandName.RESUME_INSTRUMENT: 100,
     CommandName.RESUME_STRATEGY: 100,
     CommandName.PAUSE_STRATEGY: 100,
 }
+VENUE_MAX = 32  # characters of the venue that `reload_keys` may name
 # commands that `verbatim kill` extends to the orders of older sessions of the folder
 ABOUT_SESSIONS = (CommandName.CANCEL_ALL, CommandName.FLATTEN)
 SESSIONS_MAX = 200
@@ -87,6 +89,8 @@ def parse_line(line: bytes, commands: Sequence[str] = COMMANDS) -> ControlReques
     if request.command in ABOUT_SESSIONS:
         if request.about and _SESSIONS.fullmatch(request.about) is None:
             raise BadLineError(f"{request.command} concerns up to {SESSIONS_MAX} session ids with commas between")
+    elif request.command == CommandName.RELOAD_KEYS and len(request.about) <= VENUE_MAX:
+        pass  # "": the keys of all accounts
     elif request.about and not name_max:
         raise BadLineError(f"{request.command} concerns no asset, instrument or strategy")
     if name_max and not 0 < len(request.about) <= name_max:

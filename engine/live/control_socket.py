@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +51,27 @@ def private_folder(path: Path) -> None:
 STATUS = "status"  # a question: it is no command and leaves no record
 
 
+ReloadKeys = Callable[[str], Awaitable[str]]  # the venue, "" for all
+
+
 async def serve_control(
     path: Path,
     ingress: Ingress,
     status: Callable[[], dict[str, Any]] | None = None,
     *,
     waiting: WaitingCommands | None = None,
+    reload_keys: ReloadKeys | None = None,
     task_status: trio.TaskStatus[Path] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve commands until cancelled, then remove the socket's file. `status` answers the question of that name."""
+    """Serve commands until cancelled, then remove the socket's file.
+
+    `status` answers the question of that name. `reload_keys` runs before the command of that name becomes a record, and
+    returns why it is refused, or "".
+    """
     listening_socket = _listen(path)
     listening = trio.socket.from_stdlib_socket(listening_socket)
     waiting = waiting or WaitingCommands(ingress)
-    clients = _Clients(ingress, status, waiting.reading)
+    clients = _Clients(ingress, status, waiting.reading, reload_keys)
     token = trio.lowlevel.current_trio_token()
     try:
         async with trio.open_nursery() as nursery:
@@ -107,8 +115,15 @@ def _remove(path: Path) -> None:
 class _Clients:
     """The clients of a session's socket."""
 
-    def __init__(self, ingress: Ingress, status: Callable[[], dict[str, Any]] | None, reading: set[int]) -> None:
+    def __init__(
+        self,
+        ingress: Ingress,
+        status: Callable[[], dict[str, Any]] | None,
+        reading: set[int],
+        reload_keys: ReloadKeys | None,
+    ) -> None:
         self._ingress = ingress
+        self._reload_keys = reload_keys
         self._reading = reading  # descriptors of clients without a whole line yet
         self._status = status
         self._count = 0
@@ -175,6 +190,10 @@ class _Clients:
             return {"error": str(error)}
         if request.command == STATUS and self._status is not None:
             return self._status()
+        if request.command == CommandName.RELOAD_KEYS and self._reload_keys is not None:
+            refusal = await self._reload_keys(request.about)
+            if refusal:
+                return {"error": refusal}
         command = Command(CommandName(request.command), request.by, request.reason, trio.Event(), about=request.about)
         if not self._ingress.put_command(command):
             return {"error": "the session is ending, or too many commands wait"}

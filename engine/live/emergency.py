@@ -6,6 +6,7 @@ behind its books, so an order that is known here and not listed is queried by it
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
+from typing import NamedTuple
 
 import structlog
 import trio
@@ -17,6 +18,7 @@ from engine.requests import AnswerStatus, Unsigned
 from engine.session_context import SessionContext
 from engine.session_record import MILLISECOND_NS
 from engine.state.session_state import Account
+from engine.venues.order_routes import cancel_of, open_orders_of, query_of
 from engine.venues.venue import Venue
 
 SECONDS_MAX = 15.0  # for all venues together
@@ -30,6 +32,14 @@ OPEN = (VenueStatus.OPEN, VenueStatus.PARTIALLY_FILLED)
 Send = Callable[[str, Unsigned, int], Awaitable[HttpResult]]  # venue, request, clock offset
 
 log = structlog.get_logger()
+
+
+class _OrderAddress(NamedTuple):
+    """What a request about an order names."""
+
+    instrument: str
+    venue_order_id: str
+    has_trigger: bool
 
 
 class EmergencyCancel:
@@ -56,7 +66,7 @@ class EmergencyCancel:
         """
         self.open: dict[str, str] = {}  # client order id -> venue, of orders that may be open
         self.unconfirmed = set(session.accounts.trading)  # venues that did not show that none of ours is open
-        self._at_venue: dict[str, tuple[str, str]] = {}  # client order id -> its instrument, and its id at the venue
+        self._at_venue: dict[str, _OrderAddress] = {}  # by client order id
         self._absent_at: dict[str, float] = {}  # client order id -> when the venue first did not know it
         self._answered: set[str] = set()  # orders whose cancel was answered: if they are listed still, they are queried
         self._ended: set[str] = set()  # orders whose own answer states their end
@@ -69,7 +79,9 @@ class EmergencyCancel:
             instrument = session.instruments.get(order.order.instrument)
             if instrument is not None and session.is_ours(order, account.safety):
                 self.open[order.client_order_id] = instrument.venue
-                self._at_venue[order.client_order_id] = (instrument.id, order.venue_order_id)
+                self._at_venue[order.client_order_id] = _OrderAddress(
+                    instrument.id, order.venue_order_id, has_trigger=order.order.terms.trigger is not None
+                )
         self._offset_ns = {name: account.limits.get(name).clock_offset_ns for name in session.venues}
 
     async def run(self) -> None:
@@ -102,7 +114,9 @@ class EmergencyCancel:
             if theirs is not None:
                 for order in theirs:
                     self.open[order.client_order_id] = venue.name
-                    self._at_venue[order.client_order_id] = (order.instrument, order.venue_order_id)
+                    self._at_venue[order.client_order_id] = _OrderAddress(
+                        order.instrument, order.venue_order_id, has_trigger=not order.venue_order_id
+                    )
                 listed = {order.client_order_id for order in theirs}
                 known = [name for name in self._names(venue) if name not in listed or name in self._answered]
                 await self._query_all(venue, known, quiet_at)
@@ -130,9 +144,9 @@ class EmergencyCancel:
                 nursery.start_soon(self._query, venue, name, quiet_at)
 
     async def _query(self, venue: Venue, name: str, quiet_at: float) -> None:
-        instrument_id, venue_order_id = self._at_venue[name]
-        instrument = self._session.instruments[instrument_id]
-        unsigned = venue.account.query_order(instrument, "" if venue_order_id else name, venue_order_id)
+        place = self._at_venue[name]
+        instrument = self._session.instruments[place.instrument]
+        unsigned = query_of(venue.account, instrument, name, place.venue_order_id, has_trigger=place.has_trigger)
         answer, events = await self._request(venue, unsigned)
         report = next((event for event in events if isinstance(event, OrderReport)), None)
         now = trio.current_time()
@@ -149,12 +163,16 @@ class EmergencyCancel:
 
     async def _open_orders(self, venue: Venue) -> tuple[Answer, list[OrderReport] | None]:
         """Return the venue's answer and our orders among those that it lists; None if it does not list them."""
-        answer, events = await self._request(venue, venue.account.open_orders())
-        report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
-        if answer.outcome is not Outcome.DONE or report is None:
-            log.warning("the venue does not list open orders", venue=venue.name, answer=f"{answer.code} {answer.text}")
-            return answer, None
-        ours = (order for order in report.orders if self._is_ours(order))
+        answer, listed = Answer(Outcome.UNKNOWN), list[OrderReport]()
+        for unsigned in open_orders_of(venue.account):
+            answer, events = await self._request(venue, unsigned)
+            report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
+            if answer.outcome is not Outcome.DONE or report is None:
+                said = f"{answer.code} {answer.text}"
+                log.warning("the venue does not list open orders", venue=venue.name, answer=said)
+                return answer, None
+            listed += report.orders
+        ours = (order for order in listed if self._is_ours(order))
         return answer, [order for order in ours if order.client_order_id not in self._ended]
 
     def _is_ours(self, report: OrderReport) -> bool:
@@ -167,10 +185,11 @@ class EmergencyCancel:
     async def _cancel_all(self, venue: Venue, names: list[str]) -> None:
         async with trio.open_nursery() as nursery:
             for name in names:
-                instrument_id, venue_order_id = self._at_venue[name]
-                instrument = self._session.instruments.get(instrument_id)
+                place = self._at_venue[name]
+                instrument = self._session.instruments.get(place.instrument)
                 if instrument is not None and (self._recorded is None or name in self._recorded):
-                    unsigned = venue.account.cancel(instrument, name, venue_order_id)
+                    order_id, has_trigger = place.venue_order_id, place.has_trigger
+                    unsigned = cancel_of(venue.account, instrument, name, order_id, has_trigger=has_trigger)
                     nursery.start_soon(partial(self._cancel, venue, unsigned, name))
 
     async def _cancel(self, venue: Venue, unsigned: Unsigned, name: str) -> None:

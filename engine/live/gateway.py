@@ -16,12 +16,14 @@ from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks, venue_setting
 from engine.live.refused_addresses import RefusedAddresses
+from engine.live.token_requests import path_with_token
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
 from engine.venues.candle_store import CandleStore, stored_answer
+from engine.venues.link_tokens import without_token
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
@@ -32,6 +34,7 @@ PARALLEL_MAX = 16
 READ_ONLY = "the session only reads there: nothing that changes the venue is sent"
 LATENCIES_MAX = 1000  # times that the log summarises
 SENDS_MAX = 10_000  # between two lines of the meter
+TOKEN_TIMEOUT_S = 5.0
 EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
 
 
@@ -81,6 +84,7 @@ class Gateway:
         self._refused = refused or RefusedAddresses()
         self._history = history
         self._stamped_ns = 0
+        links.find_path = self._path_of
         # session time from the record that led to an order to its sending, newest last
         self.latencies_ns: deque[int] = deque(maxlen=LATENCIES_MAX)
         self.sends: deque[Send] = deque(maxlen=SENDS_MAX)  # newest last; a reader removes what it read
@@ -199,6 +203,25 @@ class Gateway:
     def _not_sent(self, why: str) -> HttpResult:
         return HttpResult(AnswerStatus.NOT_SENT, self._clock.now_ns(), wall_ns(), error=why)
 
+    def replace_key(self, venue: str, key: SecretKey) -> None:
+        """Sign with another key from here on."""
+        self._keys[venue] = key
+
+    async def try_key(self, venue: str, query: Unsigned, key: SecretKey, clock_offset_ns: int) -> HttpResult:
+        """Send a query that is signed with a key that is not in use yet. It is no record."""
+        message = self._venues[venue].signer.sign_http(query, key, self._stamp_ns(clock_offset_ns))
+        return await self._senders[venue].send(message, timeout_s=EMERGENCY_TIMEOUT_S, clock=self._clock)
+
+    async def _path_of(self, request: RequestBody) -> str:
+        """Return the path of a link, with a token if it needs one."""
+        assert request.link is not None, "a connect request carries its plan"
+        return await path_with_token(request.link.path, self._venues[request.venue], self._send_unrecorded)
+
+    async def _send_unrecorded(self, venue: str, unsigned: Unsigned) -> HttpResult:
+        """Send the request for a token, whose answer no record may hold."""
+        message = self._venues[venue].signer.sign_http(unsigned, self._keys[venue], self._stamp_ns(0))
+        return await self._senders[venue].send(message, timeout_s=TOKEN_TIMEOUT_S, clock=self._clock)
+
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
         """Send a request of the emergency cancel, after `close`. A venue that is only watched gets none."""
         if venue not in self._trading:
@@ -220,5 +243,5 @@ def arrival_of(seq: int, request: RequestBody, ended: HttpResult) -> Arrival:
         key=request.client_order_id or None if request.poll is None else request.poll.key,
         recv_ns=ended.recv_ns,
         meta=ended.meta(),
-        payload=ended.body,
+        payload=without_token(request.purpose, ended.body, ended.status),
     )

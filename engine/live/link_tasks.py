@@ -6,7 +6,7 @@ that it did not process go along.
 """
 
 import ssl
-from collections.abc import Mapping, Sized
+from collections.abc import Awaitable, Callable, Mapping, Sized
 from functools import partial
 
 import msgspec
@@ -16,6 +16,7 @@ from engine.bodies import LinkBody, LinkEvent, RequestBody
 from engine.live.clock import SessionClock
 from engine.live.ingress import FrameBatch, Ingress, LinkDown
 from engine.live.refused_addresses import RefusedAddresses
+from engine.live.token_requests import TokenRefusedError
 from engine.live.transport.selection import TransportProfile, open_websocket
 from engine.live.transport.websocket import (
     NO_ROOM,
@@ -84,6 +85,7 @@ class LinkTasks:
         refused: RefusedAddresses | None = None,
     ) -> None:
         """Take `handed_over`, the connections of the session before, by source; `profiles` are by venue."""
+        self.find_path: Callable[[RequestBody], Awaitable[str]] | None = None  # else the path of a request's plan
         self.keeps_open = False  # leave connections open at the session's end
         self._venues = venues
         self._ingress = ingress
@@ -132,7 +134,7 @@ class LinkTasks:
                 await self._read(link, source, is_market=request.link.role is LinkRole.MARKET)
         except trio.TooSlowError:
             link.reason = "no connection in time"
-        except WebsocketClosedError as error:
+        except (WebsocketClosedError, TokenRefusedError) as error:
             link.reason = str(error)
         finally:
             if link.websocket is not None and self.keeps_open and link.reason is SESSION_ENDS:
@@ -146,11 +148,14 @@ class LinkTasks:
         assert request.link is not None, "checked by the caller"
         part = "stream" if request.link.role is LinkRole.MARKET else "private"
         setting = venue_setting(request.venue, part, self._venues)
-        url = getattr(self._venues[request.venue], part).rstrip("/") + request.link.path
-        address = url.partition("?")[0]
+        base = getattr(self._venues[request.venue], part).rstrip("/")
+        url = base + request.link.path
+        address = url.partition("?")[0]  # without a token
         if self._tls is None and url.startswith("wss:"):
             self._tls = ssl.create_default_context()
         with trio.fail_after(max(self._clock.seconds(request.timeout_ns), OPEN_SECONDS_MIN)):
+            if self.find_path is not None:
+                url = base + await self.find_path(request)
             try:
                 profile = self._profiles.get(request.venue, TransportProfile.STANDARD)
                 websocket = await open_websocket(profile, url, self._tls, self._limits.websocket)

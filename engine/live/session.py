@@ -21,6 +21,7 @@ from engine.live.decision_watch import DecisionWatch
 from engine.live.emergency import EmergencyCancel
 from engine.live.ingress import Command
 from engine.live.input_loop import InputLoop
+from engine.live.key_reload import KeyReload
 from engine.live.link_tasks import HandedOverLink, LinkTasks
 from engine.live.log_task import LinesMaker, LogTask
 from engine.live.logs import print_text
@@ -222,8 +223,9 @@ class LiveSession:
         nursery, config = self._nursery, self.plan.wanted
         nursery.start_soon(self._watch_signals)
         nursery.start_soon(self._watch_clock)
-        path = socket_path(config.journals, self.plan.body.session)
-        await nursery.start(partial(serve_control, path, self.ingress, self.exposure, waiting=self._waiting))
+        keys = KeyReload(self.kernel.session, self._gateway, config.read_keys, lambda: self.state)
+        serve = partial(serve_control, waiting=self._waiting, reload_keys=keys.run)
+        await nursery.start(serve, socket_path(config.journals, self.plan.body.session), self.ingress, self.exposure)
         if progress is not None:
             nursery.start_soon(self._report_progress, progress)
         if self._log is not None:

@@ -26,10 +26,18 @@ from engine.session_record import (
 )
 from engine.venue_choices import AccountUse
 from engine.venues.candle_store import CandleStore
+from engine.venues.signing import SecretKey
 from engine.venues.venue import Network
 from journal.signing import Signer
 
 LIMITS_REQUIRED = ("order_size_max", "order_notional_max", "position_max", "daily_loss_max")  # with real money
+
+
+class KeyReadError(Exception):
+    """The keys cannot be read again; the text states the reason, and never holds a secret."""
+
+
+ReadKeys = Callable[[], Mapping[str, SecretKey]]  # by venue, as the configuration names them; raises KeyReadError
 
 
 class StartError(Exception):
@@ -59,6 +67,7 @@ class SessionConfig:
     carry: bool = True  # continue from the newest session of this account and venue
     read_seconds_max: float = 0  # for reading that session; then this one begins without its state. 0: no limit
     history: CandleStore | None = None  # answers requests for bars from before the session; None: the venue does
+    read_keys: ReadKeys | None = None  # again, on a person's command
     read_only: bool = False  # nothing that changes the venue is sent: a dry run, or an account that is watched
     paper: PaperSettings | None = None  # the account is simulated in this process, and there is no key
 

@@ -22,7 +22,7 @@ import trio
 from engine.kernel import rebuilder_of
 from engine.live.clock import wall_ns
 from engine.live.emergency import EmergencyCancel
-from engine.live.session_config import SessionConfig, StartPlan
+from engine.live.session_config import KeyReadError, SessionConfig, StartPlan
 from engine.live.transport.http_result import HttpResult
 from engine.live.venue_access import make_venue_sender
 from engine.requests import AnswerStatus, Unsigned
@@ -155,10 +155,15 @@ async def _cancel(plan: StartPlan) -> str:
     wanted = config.by_name
     senders = {name: make_venue_sender(each) for name, each in wanted.items()}
 
+    keys = {name: each.key for name, each in wanted.items()}
+    if config.read_keys is not None:
+        with suppress(KeyReadError):  # they may have been replaced since
+            keys |= config.read_keys()
+
     async def send(venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
         now_ns = config.clock.now_ns()
         try:
-            message = context.venues[venue].signer.sign_http(unsigned, wanted[venue].key, now_ns + clock_offset_ns)
+            message = context.venues[venue].signer.sign_http(unsigned, keys[venue], now_ns + clock_offset_ns)
         except ValueError as error:
             return HttpResult(AnswerStatus.NOT_SENT, now_ns, wall_ns(), error=str(error))
         return await senders[venue].send(message, timeout_s=5.0, clock=config.clock)

@@ -35,7 +35,7 @@ QUOTE_ID: Final = 10  # update id; 0 if the venue numbers no quotes
 TRADE: Final = 2
 TRADE_PRICE: Final = 6
 TRADE_SIZE: Final = 7
-TRADE_ID: Final = 8
+TRADE_ID: Final = 8  # -1 if the source numbers no trades
 TRADE_BUYER_IS_MAKER: Final = 9  # 0 or 1
 TRADE_OFF_BOOK: Final = 10  # 1: no order of the book took part
 DIFF: Final = 3  # the header of as many LEVEL rows
@@ -65,6 +65,19 @@ CLOCK: Final = 8  # of no message: time passed
 CLOCK_END_NS: Final = 6  # the bars that end at or before it close
 
 RETOLD: Final = 9  # of no effect: a trade that another stream of the capture reports; the columns of a TRADE
+
+# a bar of a source that has no trades: these two rows, the bar and its end. VENUE_NS is its start, or its end
+BAR: Final = 10
+BAR_OPEN: Final = 6
+BAR_HIGH: Final = 7
+BAR_LOW: Final = 8
+BAR_CLOSE: Final = 9
+BAR_VOLUME: Final = 10
+BAR_END: Final = 11
+BAR_END_NS: Final = 6
+# of the simulated venue alone: the quote at which a bar opens, or at which it has ended; the columns of a QUOTE, and
+# its size is all that the bar fills
+BAR_START: Final = 12
 
 BID: Final = 0
 ASK: Final = 1

@@ -55,9 +55,19 @@ class RiskContext(msgspec.Struct, frozen=True):
     loss_reason: str = ""  # why the loss of the day allows only orders that reduce a position
     is_protecting: bool = False  # it protects a position that stays open while the session stops
     linked: int = 0  # further orders that its request places: the other orders of a list
+    values_contracts: bool = False  # notionals count the size of contracts (accounting 6)
     is_watched: bool = False  # the session sends nothing that changes the instrument's venue
     venue_key: str = ""  # the instrument's venue in keys of assets; "": the session has one venue
     loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
+
+
+def notional_of(context: RiskContext, price: Decimal) -> Decimal:
+    """Return the worth of the order under review in its quote asset, at this price."""
+    instrument, quantity = context.instrument, context.order.quantity
+    if not instrument.contract or not context.values_contracts:
+        return context.terms.notional(quantity, price)
+    units = quantity * instrument.contract_size
+    return units if instrument.inverse else units * price
 
 
 class RiskAnswer(NamedTuple):

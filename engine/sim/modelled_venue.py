@@ -10,6 +10,7 @@ from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import SymbolRules, rules_of
 from engine.sim.exchange import adoption
+from engine.sim.exchange.queue_models import UNSEEN
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import units
@@ -76,11 +77,16 @@ def build_venue(market: RecordedMarket, session: SessionBody, model: VenueModel)
     )
     sim = SimVenue(config, market)
     sim.exchange.fills_whole = model.fills == "whole"
+    sim.exchange.fills_at_touch = model.limit_fills == "touch"
     for place, instrument in enumerate(session.instruments):
         sim.exchange.books.scale(place, instrument.price_scale, instrument.size_scale)
         if not session.engine.books:
             sim.exchange.books.quotes_alone(place)
-        sim.exchange.books.queue(place, QUEUES[model.queue], model.queue_n, rules[instrument.symbol].lot_size)
+        is_made = instrument.half_spread_ppm >= 0
+        if is_made:
+            sim.exchange.books.make_quotes(place, instrument.half_spread_ppm)
+        queue = UNSEEN if is_made and model.limit_fills == "through" else QUEUES[model.queue]
+        sim.exchange.books.queue(place, queue, model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 
 

@@ -22,7 +22,7 @@ from engine.sim.faults import Action, Faults, Rule, Target
 from engine.sim.feeds.pacing import FeedPacer
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
-from engine.sim.units import text, units
+from engine.sim.units import units
 from engine.sim.venue_config import VenueConfig, minutes_of
 from engine.sim.venue_protocol import AccountEvent, ProtocolMaker, VenueProtocol
 from engine.sim.wire import HttpRequest, Outgoing
@@ -262,10 +262,11 @@ class SimVenue:
         if not isinstance(exchange, ContractExchange):
             raise ValueError("this venue has no contracts with margin")  # noqa: TRY004  # the request is wrong, not a type
         name, owner = next(iter(exchange.margin_accounts.items()))
-        position, quantity = owner.position(wanted.symbol, wanted.side), units(wanted.quantity)
-        if not 0 < quantity <= abs(position.quantity):
-            raise ValueError(f"{name} holds {text(position.quantity)} of {wanted.symbol}")
-        exchange.deleverage(name, position, quantity, units(wanted.price), now_ns)
+        held = [each for each in owner.open_positions(wanted.symbol) if each.side == wanted.side]
+        quantity = units(wanted.quantity)
+        if not held or not 0 < quantity <= abs(held[0].quantity):
+            raise ValueError(f"{name} does not hold {wanted.quantity} of {wanted.symbol}")
+        exchange.deleverage(name, held[0], quantity, units(wanted.price), now_ns)
         self._emit_events(now_ns)
 
     def publish(self, line: Line, now_ns: int) -> None:

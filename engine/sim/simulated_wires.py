@@ -20,6 +20,8 @@ from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.step_context import Output
 from engine.venues.binance_common.signer import ApiKey, stamped_params
+from engine.venues.contract_accounts import StreamTokens
+from engine.venues.link_tokens import needs_token, with_token, without_token
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
@@ -102,6 +104,7 @@ class SimulatedWires:
         self._ways = 0  # number of deliveries so far
         self._frames_ns = 0  # when the last frame arrives
         self._asked: dict[int, SentRequest] = {}  # by the connection of their HTTP exchange
+        self._tokens: dict[int, tuple[int, RequestBody]] = {}  # of requests for a token: (seq, connect request)
 
     # ---- what arrives at the session
 
@@ -194,11 +197,40 @@ class SimulatedWires:
 
     def _connect(self, seq: int, request: RequestBody) -> None:
         assert request.link is not None, "a connect request carries its plan"
+        account = self._dialect.account if needs_token(request.link.path) else None
+        if isinstance(account, StreamTokens):
+            conn_id = self._exchange(request, account.stream_token())
+            self._tokens[conn_id] = (seq, request)
+            self.later(request.timeout_ns, lambda: self._no_token(conn_id, "timeout"))
+            return
+        self._open(seq, request, request.link.path)
+
+    def _open(self, seq: int, request: RequestBody, path: str) -> None:
         conn_id = self.venue.new_conn_id()
         self.links[conn_id] = request.source
-        if not request.link.polled and not self.venue.sim.connect(conn_id, request.link.path, self.venue.now_ns):
-            raise AssertionError(f"the venue has nothing at {request.link.path}")
+        is_polled = request.link is not None and request.link.polled
+        if not is_polled and not self.venue.sim.connect(conn_id, path, self.venue.now_ns):
+            raise AssertionError(f"the venue has nothing at {path}")
         self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
+
+    def _got_token(self, out: Outgoing) -> None:
+        """Open the private link for which a token was requested, or report that it stays down."""
+        account = self._dialect.account
+        assert isinstance(account, StreamTokens), "it requested the token"
+        try:
+            token = account.read_token(b"" if out.answer is None else out.answer.body)
+        except ValueError:
+            self._no_token(out.conn_id, "no token" if out.answer is None else f"HTTP {out.answer.status}")
+            return
+        seq, request = self._tokens.pop(out.conn_id)
+        assert request.link is not None, "a connect request carries its plan"
+        self._open(seq, request, with_token(request.link.path, token))
+
+    def _no_token(self, conn_id: int, reason: str) -> None:
+        found = self._tokens.pop(conn_id, None)
+        if found is not None:
+            body = text_of(LinkBody(LinkEvent.DOWN, f"no token for the private link: {reason}"))
+            self.accept(Arrival(Kind.LINK, found[1].source, cause=found[0], body=body))
 
     def _http(self, record: RequestRecord, request: RequestBody) -> None:
         assert request.unsigned is not None, "an HTTP request is a message"
@@ -206,12 +238,17 @@ class SimulatedWires:
         if now_ns > request.expires_ns:
             self.answered(record, request, {"outcome": AnswerStatus.NOT_SENT, "error": "expired"}, b"")
             return
-        conn_id = self.venue.new_conn_id()
+        conn_id = self._exchange(request, request.unsigned)
         self._asked[conn_id] = SentRequest(
             record, request, now_ns - self.wires.request_ns
         )  # it left the session one transit time ago
-        self.venue.sim.http(conn_id, self._http_request(request, request.unsigned), now_ns)
         self.later(request.timeout_ns, lambda: self._timeout(conn_id), ends=conn_id)
+
+    def _exchange(self, request: RequestBody, unsigned: Unsigned) -> int:
+        """Send a request to the venue over a new connection. Return the connection's number."""
+        conn_id = self.venue.new_conn_id()
+        self.venue.sim.http(conn_id, self._http_request(request, unsigned), self.venue.now_ns)
+        return conn_id
 
     def _http_request(self, request: RequestBody, unsigned: Unsigned) -> HttpRequest:
         stamp_ns = self._stamp_ns(request)
@@ -236,6 +273,7 @@ class SimulatedWires:
 
     def _end_exchange(self, conn_id: int, meta: dict[str, Any], body: bytes) -> None:
         record, request, sent_ns = self._asked.pop(conn_id)
+        body = without_token(request.purpose, body, int(meta.get("status", 0)))
         self.answered(record, request, {**meta, "sent_ns": sent_ns}, body)
 
     def answered(self, record: RequestRecord, request: RequestBody, meta: dict[str, Any], body: bytes) -> None:
@@ -262,7 +300,9 @@ class SimulatedWires:
             self.later(wait_ns, partial(self._arrive, out))
 
     def _arrive(self, out: Outgoing) -> None:
-        if out.conn_id in self._asked:
+        if out.conn_id in self._tokens:
+            self._got_token(out)
+        elif out.conn_id in self._asked:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:

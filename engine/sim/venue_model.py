@@ -32,12 +32,18 @@ QUEUES = {
     "log": queue_models.LOG,
     "log2": queue_models.LOG_2,
 }
-SETTING_RANGES = {"queue_n": (Decimal(1), Decimal(POWER_MAX)), "latency_sigma": (Decimal(0), SIGMA_MAX)}
+SETTING_RANGES = {
+    "queue_n": (Decimal(1), Decimal(POWER_MAX)),
+    "latency_sigma": (Decimal(0), SIGMA_MAX),
+    "half_spread": (Decimal(0), FEE_MAX),
+    "volume_share": (Decimal(0), Decimal(1)),
+}
 CHOICES: dict[str, tuple[str, ...]] = {
     "queue": tuple(QUEUES),
     "fills": ("partial", "whole"),
     "clock": ("received", "venue"),
     "quotes": ("fused", "ignored"),
+    "limit_fills": ("through", "touch"),
     "latency": ("constant", "lognormal", "measured"),
 }
 
@@ -63,6 +69,10 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # "measured": each way takes half of a round trip of the session, in their order; "lognormal": about the median
     latency: str = "constant"
     latency_sigma: str = "0.5"  # of the logarithm, for "lognormal"
+    # of markets without quotes, whose source has trades or bars alone
+    half_spread: str = "0.0001"  # share of the price between a made quote and the trade or bar
+    volume_share: str = "0.1"  # of a bar's volume that our orders fill at most; 0: no limit
+    limit_fills: str = "through"  # a limit order fills when the price passes it; "touch": when it is reached
     ways_ns: tuple[int, ...] = ()  # the measured times, for "measured"
 
     @property
@@ -84,6 +94,11 @@ class VenueModel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {name: getattr(self, name) for name in self.__struct_fields__ if name != "ways_ns"} | (
             {"ways": len(self.ways_ns)} if self.ways_ns else {}
         )
+
+    @property
+    def half_spread_ppm(self) -> int:
+        """The half spread in millionths of the price."""
+        return int(Decimal(self.half_spread) * 1_000_000)
 
     def text(self, origin: str) -> str:
         """Describe the model for people. `origin` says where its latencies come from."""

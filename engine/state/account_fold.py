@@ -27,6 +27,7 @@ from engine.state import (
     lateness,
     ledger,
     links,
+    margins,
     market_gaps,
     market_polls,
     mode,
@@ -91,6 +92,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "cooldowns": cooldowns.reduce,
     "plans": execution_plans.reduce,
     "history": history_loads.reduce,
+    "margins": margins.reduce,
     "polls": market_polls.reduce,
     "account_modes": account_modes.reduce,
 }  # "events" is folded last: it sets timers too
@@ -118,6 +120,7 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
     "ledger": lambda settings: {
         "instruments": settings.instruments,
         "keeps_fill_ids": settings.keeps_fill_ids,
+        "settles_contracts": settings.settles_contracts,
         "has_accounts": settings.has_accounts,
     },
     "pnl": lambda settings: {"settings": settings},
@@ -187,9 +190,9 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.SafetyOrderEnded: ("safety",),
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
-    facts.FundingPaid: ("pnl",),
+    facts.FundingPaid: ("pnl", "ledger"),
     facts.AmountRated: ("pnl",),
-    facts.WalletReported: ("wallets",),
+    facts.WalletReported: ("wallets", "ledger"),
     facts.ContractReported: ("wallets",),
     facts.BooksCompared: (),  # a report too
     facts.PortfolioPnl: (),  # a report: it moves nothing
@@ -202,6 +205,11 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.HistoryRead: ("history",),
     facts.HistoryFailed: ("history",),
     facts.HistoryEnded: ("history",),
+    facts.PositionOpened: ("positions", "pnl"),
+    facts.PositionForced: ("margins",),  # the venue's own order moves the position
+    facts.ContractConfigured: ("margins",),
+    facts.PositionModeKnown: ("margins",),
+    facts.MarginReported: ("margins",),
     facts.PollFailed: ("polls", "timers"),
     facts.PollResumed: ("polls",),
     facts.AccountModeChanged: ("account_modes",),
@@ -219,6 +227,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
         "plans",
         "order_budgets",
         "history",
+        "margins",
     ),
     Answered: ("orders", "requests", "limits"),
     LinkMoved: ("links", "requests", "reconciling", "modes", "timers", "account_modes"),
@@ -250,6 +259,13 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.ARM_SWITCH: (*_SENT, "safety"),
     Purpose.DISARM_SWITCH: (*_SENT, "safety"),
     Purpose.HISTORY: (*_SENT, "history"),
+    Purpose.POSITIONS: (*_SENT, "reconciling"),
+    Purpose.FUNDINGS: (*_SENT, "reconciling"),
+    Purpose.POSITION_MODE: (*_SENT, "margins"),
+    Purpose.CONTRACT_SETTINGS: (*_SENT, "margins"),
+    Purpose.SET_LEVERAGE: (*_SENT, "margins"),
+    Purpose.SET_MARGIN_MODE: (*_SENT, "margins"),
+    Purpose.RENEW_TOKEN: (*_SENT, "links"),
     Purpose.POLL: (*_SENT, "timers"),
 }
 

@@ -16,8 +16,18 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec.structs import replace
 
+from engine import contracts
 from engine.bodies import CommandName
-from engine.facts import BalanceChanged, BalanceDrift, OrderFilled, Reconciled, ReconcileFailed
+from engine.facts import (
+    BalanceChanged,
+    BalanceDrift,
+    CashReason,
+    FundingPaid,
+    OrderFilled,
+    Reconciled,
+    ReconcileFailed,
+    WalletReported,
+)
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.requests import Purpose
@@ -31,6 +41,7 @@ RECENT_MAX: Final = 512  # flows kept apart; older ones are contained in every r
 CUTS_MAX: Final = 1_000  # between fills of one moment, each compared with a report
 RECORDS_MAX: Final = 20  # seqs that a drift names
 ROUNDING: Final = Decimal("1e-8")  # by which a venue's figure of a fill may differ from exact arithmetic
+CONTRACT_ROUNDINGS: Final = 3  # of a fill of a contract: its entry price, its P&L and its fee
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -63,7 +74,7 @@ class AssetLedger(msgspec.Struct, frozen=True):
     opening_seq: int  # -1: in an earlier session
     opening_ns: int  # venue time of the opening, which contains all flows up to it; 0: not said
     expected: Decimal  # the balance by our records
-    flows: int = 0  # since the opening: each may be rounded
+    flows: int = 0  # roundings by the venue since the opening
     recent: tuple[Flow, ...] = ()
     changed_seq: int = -1  # of the newest flow
     records: tuple[int, ...] = ()  # behind the number since it last agreed, the newest ones
@@ -97,6 +108,7 @@ def reduce(
     instruments: dict[str, Instrument],
     *,
     keeps_fill_ids: bool,
+    settles_contracts: bool = False,
     has_accounts: bool = False,
 ) -> Ledger:
     """Fold reports, fills, rounds, confirmed drifts, and what a person accepts.
@@ -107,6 +119,7 @@ def reduce(
         at: The change's record.
         instruments: The session's instruments by id.
         keeps_fill_ids: Keep the venue's id of each fill, for `difference` (from accounting 5 on).
+        settles_contracts: Fold the P&L and the fundings of contracts (from accounting 6 on).
         has_accounts: The session has several venues, whose assets are apart.
     """
     match change:
@@ -114,8 +127,17 @@ def reduce(
             return _reported(ledger, change, at)
         case OrderFilled():
             instrument = instruments[change.instrument]
+            if instrument.contract and not settles_contracts:
+                return ledger
             account = instrument.venue if has_accounts else ""
             return _filled(ledger, change, at, instrument, account, keeps_id=keeps_fill_ids)
+        case FundingPaid() if settles_contracts:
+            account = instruments[change.instrument].venue if has_accounts else ""
+            flow = Flow(at.seq, change.venue_ns or at.time_ns, change.amount)
+            return _flowed(ledger, asset_key(account, change.asset), flow)
+        case WalletReported() if settles_contracts and change.reason not in (CashReason.ORDER, CashReason.FUNDING):
+            flow = Flow(at.seq, change.venue_ns or at.time_ns, change.change)
+            return _flowed(ledger, asset_key(change.venue, change.asset), flow)
         case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:
             return _map_assets(ledger, _round_began, change.request.venue if has_accounts else "")
         case ReconcileFailed():
@@ -141,9 +163,12 @@ def reduce(
 
 
 def flows_of(fill: OrderFilled, instrument: Instrument) -> dict[str, Decimal]:
-    """Return what a spot fill moves, by asset; nothing of a contract, whose margin is not compared."""
+    """Return the flows of a fill by asset. A contract settles its P&L; its worth is not paid."""
     if instrument.contract:
-        return {}
+        flows = {contracts.asset_of(instrument): fill.settled}
+        if fill.fee:
+            flows[fill.fee_asset] = flows.get(fill.fee_asset, ZERO) - fill.fee
+        return flows
     signed = fill.quantity * fill.side.sign
     flows = {instrument.base: signed}
     flows[instrument.quote] = flows.get(instrument.quote, ZERO) - signed * fill.price
@@ -242,24 +267,29 @@ def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
 def _filled(
     ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument, venue: str, *, keeps_id: bool
 ) -> Ledger:
-    date_ns = fill.venue_ns or at.time_ns
+    roundings = CONTRACT_ROUNDINGS if instrument.contract else 1
     for asset, amount in flows_of(fill, instrument).items():
-        key = asset_key(venue, asset)
-        ours = ledger.by_asset.get(key)
-        if ours is not None and amount and date_ns > ours.opening_ns:
-            flow = Flow(at.seq, date_ns, amount)
-            if keeps_id:
-                flow = replace(flow, instrument=fill.instrument, fill_id=fill.fill_id)
-            ledger = _put(ledger, key, _moved(ours, flow))
+        flow = Flow(at.seq, fill.venue_ns or at.time_ns, amount)
+        if keeps_id:
+            flow = replace(flow, instrument=fill.instrument, fill_id=fill.fill_id)
+        ledger = _flowed(ledger, asset_key(venue, asset), flow, roundings=roundings)
     return ledger
 
 
-def _moved(ours: AssetLedger, flow: Flow) -> AssetLedger:
+def _flowed(ledger: Ledger, asset: str, flow: Flow, *, roundings: int = 1) -> Ledger:
+    """Add a flow, unless the opening contains it."""
+    ours = ledger.by_asset.get(asset)
+    if ours is None or not flow.amount or flow.date_ns <= ours.opening_ns:
+        return ledger
+    return _put(ledger, asset, _moved(ours, flow, roundings))
+
+
+def _moved(ours: AssetLedger, flow: Flow, roundings: int) -> AssetLedger:
     records = (*ours.records, flow.seq)
     return replace(
         ours,
         expected=ours.expected + flow.amount,
-        flows=ours.flows + 1,
+        flows=ours.flows + roundings,
         recent=(*ours.recent, flow)[-RECENT_MAX:],
         changed_seq=flow.seq,
         records=records[-RECORDS_MAX:],

@@ -1,5 +1,7 @@
 """Links to venues: how far each is, and how often in a row it failed. The account starts each session without any."""
 
+from typing import ClassVar
+
 import msgspec
 from msgspec.structs import replace
 
@@ -12,6 +14,8 @@ from engine.state.changes import Change, LinkMoved, Requested, Stamp
 class LinkState(msgspec.Struct, frozen=True):
     """One link: its role, phase and newest records."""
 
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"renewed_ns"})
+
     source: str
     role: LinkRole
     venue: str
@@ -21,6 +25,7 @@ class LinkState(msgspec.Struct, frozen=True):
     changed_ns: int = 0
     failures: int = 0  # in a row, without becoming ready in between
     reconnects: int = 0
+    renewed_ns: int = 0  # when a renewal of its token was last requested
 
 
 class LinkStates(msgspec.Struct, frozen=True):
@@ -59,6 +64,9 @@ def reduce(links: LinkStates, change: Change, at: Stamp) -> LinkStates:
             assert plan is not None, "a connect request carries its plan"
             link = links.by_source.get(plan.source) or LinkState(plan.source, plan.role, change.request.venue)
             return _put(links, replace(link, state=LinkPhase.OPENING))
+        case Requested() if change.request.purpose is Purpose.RENEW_TOKEN:
+            link = links.by_source[change.request.source]
+            return _put(links, replace(link, renewed_ns=at.time_ns))
         case LinkMoved() if change.source in links.by_source:
             return _moved(links, change, at)
         case LinkReady():

@@ -182,7 +182,8 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
         case OrderNotPlaced():
             return _report(orders, change.client_order_id, Report.PROVED_ABSENT, at, reason=change.reason)
         case OrderTriggered():
-            return _report(orders, change.client_order_id, Report.TRIGGERED, at)
+            named = {"venue_order_id": change.venue_order_id} if change.venue_order_id else {}
+            return _report(orders, change.client_order_id, Report.TRIGGERED, at, **named)
         case CancelSettled():
             order = orders.known(change.client_order_id)
             return _put(orders, replace(order, cancel_seq=0, reason=change.outcome))
@@ -318,7 +319,7 @@ def _answered(orders: Orders, change: Answered) -> Orders:
 def _adopted(change: OrderAdopted, at: Stamp) -> Order:
     return Order(
         client_order_id=change.client_order_id,
-        strategy=EXTERNAL,
+        strategy=change.strategy or EXTERNAL,
         order=change.order,
         status=Status.OPEN,
         request_seq=at.seq,

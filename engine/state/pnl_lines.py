@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import contracts
-from engine.facts import AmountRated, FundingPaid, OrderFilled, Position
+from engine.facts import AmountRated, FundingPaid, OrderFilled, Position, PositionOpened
 from engine.lots import CostMethod, Lots, opened_at, quantity_of, trade
 from engine.model import Instrument
 from engine.money import MONEY, ZERO, to_ledger
@@ -111,7 +111,7 @@ def reduce(
         method: Which lots a fill closes.
 
     """
-    if not isinstance(change, OrderFilled | FundingPaid | AmountRated):
+    if not isinstance(change, OrderFilled | FundingPaid | AmountRated | PositionOpened):
         return lines
     instrument, currency = settings.instruments.get(change.instrument), settings.reporting_currency
     if instrument is None:
@@ -119,12 +119,14 @@ def reduce(
     line = lines.line(positions, instrument, change.strategy, currency)
     if isinstance(change, OrderFilled):
         line = after_fill(line, change, instrument, currency, method)
+    elif isinstance(change, PositionOpened):
+        line = replace(line, lots=opened_at(instrument, change.quantity, change.entry_price))
     elif isinstance(change, AmountRated):
         line = _rated(line, change)
     else:
         line = earned(line, Amounts(funding=change.amount), change.asset, currency, change.report_rate)
-        if change.mark:
-            line = replace(line, funded_ns=change.venue_ns)
+        if change.mark or settings.settles_contracts:
+            line = replace(line, funded_ns=max(line.funded_ns, change.venue_ns))
     return replace(lines, by_key={**lines.by_key, f"{change.strategy} {change.instrument}": line})
 
 

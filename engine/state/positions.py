@@ -10,7 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from engine import contracts
-from engine.facts import OrderFilled, Position
+from engine.facts import OrderFilled, Position, PositionOpened
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.changes import Change, Stamp
@@ -33,9 +33,12 @@ class Positions(msgspec.Struct, frozen=True):
 
 
 def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:
-    """Keep the position that a fill led to. `after_fill` computes it once, when the fact is made."""
+    """Keep the position that a fill led to, or that was there before. `after_fill` computes it with the fact."""
     if isinstance(change, Position):
         return Positions({**positions.by_key, f"{change.strategy} {change.instrument}": change})
+    if isinstance(change, PositionOpened):
+        opened = Position(change.strategy, change.instrument, change.quantity, change.entry_price, ZERO, {}, ZERO)
+        return Positions({**positions.by_key, f"{change.strategy} {change.instrument}": opened})
     return positions
 
 

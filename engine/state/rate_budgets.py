@@ -28,7 +28,7 @@ class RateBudget(msgspec.Struct, frozen=True):
     A RateModel defines the numbers.
     """
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"day", "orders_day", "wait_ns"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"day", "orders_day", "wait_ns", "orders_minute"})
 
     blocked_until_ns: int = 0
     reason: str = ""
@@ -43,6 +43,7 @@ class RateBudget(msgspec.Struct, frozen=True):
     day: int = 0  # number of the day
     orders_day: int = 0  # unfilled orders of the day: ours, or the count that the venue states
     wait_ns: int = 0  # of the block, where the venue stated no time
+    orders_minute: int = 0  # orders of the clock minute, where the venue limits them
 
     def next_wait_ns(self, time_ns: int, max_ns: int) -> int:
         """Return the wait after a refusal without a time: 1 s, or twice the last one unless that is long over."""
@@ -86,7 +87,7 @@ class SharedRates(Protocol):
 
 
 class FixedWindows:
-    """A RateModel with request weight per clock minute and orders per ten seconds.
+    """A RateModel with request weight per clock minute, and orders per ten seconds and, if limited, per clock minute.
 
     Binance counts so (Binance Spot API, limits).
     """
@@ -94,7 +95,9 @@ class FixedWindows:
     def charge(self, budget: RateBudget, unsigned: Unsigned, time_ns: int) -> RateBudget:
         """Return the budget after a request was sent."""
         budget = _rolled(budget, time_ns)
-        return replace(budget, weight=budget.weight + unsigned.weight, orders=budget.orders + unsigned.orders)
+        in_minute = budget.orders_minute + (unsigned.orders if budget.rate_limits.orders_minute_max else 0)
+        weight, orders = budget.weight + unsigned.weight, budget.orders + unsigned.orders
+        return replace(budget, weight=weight, orders=orders, orders_minute=in_minute)
 
     def observe(self, budget: RateBudget, weight_used: int, time_ns: int) -> RateBudget:
         """Return the budget after an answer stated the venue's own count."""
@@ -118,6 +121,9 @@ class FixedWindows:
             return f"request weight {budget.weight} of {most}: the rest is kept for cancels"
         if budget.order_window == time_ns // ORDER_WINDOW_NS and budget.orders >= budget.rate_limits.orders_10s_max:
             return f"{budget.orders} orders within 10 s"
+        minute_max = budget.rate_limits.orders_minute_max
+        if minute_max and budget.window == time_ns // WINDOW_NS and budget.orders_minute >= minute_max:
+            return f"{budget.orders_minute} orders within a minute"
         return ""
 
 
@@ -199,6 +205,7 @@ def _rolled(budget: RateBudget, time_ns: int) -> RateBudget:
         budget,
         window=window,
         weight=budget.weight if window == budget.window else 0,
+        orders_minute=budget.orders_minute if window == budget.window else 0,
         order_window=order_window,
         orders=budget.orders if order_window == budget.order_window else 0,
         second=second,

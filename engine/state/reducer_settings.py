@@ -28,6 +28,7 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     rounds_every_ns: int = 0  # between rounds in place of a private stream; 0: the account has one
     has_order_budgets: bool = False  # placements, cancels or replacements are limited: engine.risk.budget_answers.py
     wanted_events: dict[str, frozenset[TriggerKind]] = {}  # strategy -> the events of the account that make it decide
+    fundings_from_ns: int = 0  # session time of the end of the session before, or of this one's beginning
     has_accounts: bool = False  # several: their balances, ledgers, wallets and rounds are keyed by venue
     moves: dict[type | Purpose, Any] = {}  # kind of change -> the `Moves` that these settings lead to: account_fold.py
 
@@ -50,6 +51,11 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     def keeps_fill_ids(self) -> bool:
         """True from accounting 5 on: the ledger orders fills of one moment by the venue's ids."""
         return self.engine.accounting > 4
+
+    @property
+    def settles_contracts(self) -> bool:
+        """True from accounting 6 on: the ledger has the flows of contracts."""
+        return self.engine.accounting > 5
 
     @property
     def reporting_currency(self) -> str:

@@ -33,6 +33,7 @@ from engine.state.instrument_changes import InstrumentChanges
 from engine.state.lateness import Lateness
 from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
+from engine.state.margins import Margins
 from engine.state.market_gaps import OpenGaps
 from engine.state.market_polls import MarketPolls
 from engine.state.mode import ModeState
@@ -90,6 +91,7 @@ class Account(msgspec.Struct, frozen=True):
     events: StrategyEvents = StrategyEvents()
     order_budgets: OrderBudgets = OrderBudgets()
     history: HistoryLoads = HistoryLoads()
+    margins: Margins = Margins()
     polls: MarketPolls = MarketPolls()
     account_modes: AccountModes = AccountModes()
 
@@ -111,14 +113,16 @@ FRESH = (
     "lateness",
     "errors",
     "history",
+    "margins",
     "account_modes",
     "polls",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "account_modes", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history",
-    "instruments", "lateness", "ledger", "order_blocks", "order_budgets", "plans", "pnl", "polls", "private_seen",
-    "safety", "wallets",
+    "instruments", "lateness", "ledger", "margins", "order_blocks", "order_budgets", "plans", "pnl", "polls",
+    "private_seen", "safety",
+    "wallets",
 })  # fmt: skip
 
 

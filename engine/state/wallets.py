@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from engine import contracts
 from engine.facts import CashReason, ContractReported, OrderFilled, WalletReported
 from engine.lots import CostMethod, Lots, opened_at, trade
-from engine.model import Instrument
+from engine.model import Instrument, PositionSide
 from engine.money import ZERO
 from engine.state.account_keys import asset_key
 from engine.state.changes import Change, Stamp
@@ -53,7 +53,24 @@ class Wallets(msgspec.Struct, frozen=True):
     """All assets and contracts that the venue has reported."""
 
     by_asset: dict[str, Wallet] = {}  # by account_keys.asset_key
-    by_instrument: dict[str, NetContract] = {}
+    by_instrument: dict[str, NetContract] = {}  # position_key -> position
+
+
+def position_key(instrument: str, side: PositionSide) -> str:
+    """Return the key of a position: an instrument has two in hedge mode."""
+    return instrument if side is PositionSide.BOTH else f"{instrument} {side}"
+
+
+def instrument_of(key: str) -> str:
+    """Return the instrument of a position's key."""
+    return key.partition(" ")[0]
+
+
+def realised_by(wallets: Wallets, fill: OrderFilled, instrument: Instrument) -> Decimal:
+    """Return the P&L that a fill realises of the account's position, before its fee: average cost, as venues count."""
+    held = wallets.by_instrument.get(position_key(fill.instrument, fill.position_side), NetContract())
+    signed = fill.quantity * fill.side.sign
+    return trade(held.lots, instrument, signed, fill.price, CostMethod.AVERAGE)[1]
 
 
 def reduce(
@@ -65,9 +82,9 @@ def reduce(
             key = asset_key(change.venue, change.asset)
             return _put(wallets, key, _wallet_after(wallets.by_asset.get(key), change))
         case ContractReported() if change.instrument in instruments:
-            held = wallets.by_instrument.get(change.instrument)
-            contract = _contract_after(held, change, instruments[change.instrument])
-            return replace(wallets, by_instrument={**wallets.by_instrument, change.instrument: contract})
+            key = position_key(change.instrument, change.position_side)
+            contract = _contract_after(wallets.by_instrument.get(key), change, instruments[change.instrument])
+            return replace(wallets, by_instrument={**wallets.by_instrument, key: contract})
         case OrderFilled() if change.instrument in instruments and instruments[change.instrument].contract:
             instrument = instruments[change.instrument]
             return _filled(wallets, change, instrument, instrument.venue if has_accounts else "")
@@ -92,7 +109,8 @@ def _contract_after(known: NetContract | None, report: ContractReported, instrum
 
 
 def _filled(wallets: Wallets, fill: OrderFilled, instrument: Instrument, venue: str) -> Wallets:
-    held = wallets.by_instrument.get(fill.instrument, NetContract())
+    key = position_key(fill.instrument, fill.position_side)
+    held = wallets.by_instrument.get(key, NetContract())
     realised = ZERO
     if held.contains_ns and held.contains_ns == fill.venue_ns:
         held = replace(held, contains_ns=0)
@@ -100,7 +118,7 @@ def _filled(wallets: Wallets, fill: OrderFilled, instrument: Instrument, venue: 
         signed = fill.quantity * fill.side.sign
         lots, realised = trade(held.lots, instrument, signed, fill.price, CostMethod.AVERAGE)
         held = replace(held, lots=lots, realised=held.realised + realised, contains_ns=0)
-    wallets = replace(wallets, by_instrument={**wallets.by_instrument, fill.instrument: held})
+    wallets = replace(wallets, by_instrument={**wallets.by_instrument, key: held})
     flows = {contracts.asset_of(instrument): realised}
     if fill.fee:
         flows[fill.fee_asset] = flows.get(fill.fee_asset, ZERO) - fill.fee

@@ -152,6 +152,8 @@ class Place(msgspec.Struct, frozen=True):
     iceberg_quantity: Decimal = ZERO  # the part of a limit order that the book shows; 0: all of it
     quote_quantity: Decimal = ZERO  # amount of the quote asset that a market order buys or sells for
     good_till_ns: int = 0  # session time at which the engine cancels the order, over a restart too; 0: never
+    # of a stop of contracts: when it is triggered, the venue closes all that the account holds
+    closes_position: bool = False
 
     def __post_init__(self) -> None:
         _one_rationale(self)

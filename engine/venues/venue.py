@@ -54,7 +54,7 @@ class Endpoints:
 class OrderCapabilities:
     """The order types and operations that the venue supports, so code need not know a venue's name.
 
-    Nothing reads `native_stops`, `reduce_only` and `cancel_all` yet: they are stated for the code to come.
+    Nothing reads `native_stops` and `cancel_all` yet: they are stated for the code to come.
     """
 
     types: frozenset[OrderType]
@@ -62,7 +62,7 @@ class OrderCapabilities:
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
     terms: frozenset[OrderTerm] = frozenset()  # the terms of orders that not every venue has
-    reduce_only: bool = False
+    reduce_only: bool = False  # the venue takes orders that only reduce a position
     leverage: bool = False  # positions have a leverage and a margin mode, which requests set
     # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
     lookup_by_client_id: bool = True
@@ -375,6 +375,8 @@ class CapturedMarket(NamedTuple):
     inferred: tuple[str, ...] = ()  # symbols whose grid and assets were read off messages, for lack of metadata
     largest: tuple[tuple[str, Decimal, Decimal], ...] = ()  # bounds of the prices and of the sizes of each symbol
     refused: tuple[tuple[str, str], ...] = ()  # symbols whose numbers cannot be kept exactly, each with the reason
+    bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
+    lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
     snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
 
 

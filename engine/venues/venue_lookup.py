@@ -76,11 +76,23 @@ def make_venue(settings: VenueSettings, instruments: Sequence[Instrument], *, fi
     Raises:
         UnknownVenueError: The name is that of no venue.
     """
-    venue: Any = venue_class(settings)(instruments, settings.recv_window_ms)
-    if first:
-        venue.market = PlacedMarket(venue.market, first)
-    found: Venue = venue
-    return found
+    found = venue_class(settings)
+    is_attribute = not isinstance(getattr(found, "market", None), property)
+    if first and not is_attribute:
+        found = _placed_class(found, first)
+    made: Any = found(instruments, settings.recv_window_ms)
+    if first and is_attribute:
+        made.market = PlacedMarket(made.market, first)
+    venue: Venue = made
+    return venue
+
+
+@cache
+def _placed_class(dialect: Any, first: int) -> Any:
+    """Return a dialect's class whose property `market` places rows behind other venues' instruments."""
+    own = dialect.market
+    placed = property(lambda venue: PlacedMarket(own.fget(venue), first))
+    return type(dialect.__name__, (dialect,), {"market": placed})
 
 
 def network_of(settings: VenueSettings) -> Network:

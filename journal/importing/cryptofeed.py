@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from journal.importing.data_kinds import BOOKS, QUOTES, TRADES
 from journal.importing.json_text import is_complete
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.stamps import from_number
@@ -24,6 +25,7 @@ from journal.record import Kind
 
 NAME = "cryptofeed"
 ABOUT = "cryptofeed's raw files: `<seconds>: <frame>`, `URL <-> t`, `URL <- t: sent`, `URL -> t: HTTP body`"
+ALLOWS = (TRADES, QUOTES, BOOKS)
 _FRAME = re.compile(rb"(\d+(?:\.\d+)?): ")
 _URL = re.compile(rb"(\S+://\S*) (<->|<-|->) (\d+(?:\.\d+)?)(: |$)")
 _CONFIGURATION = b"configuration: "

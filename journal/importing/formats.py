@@ -2,11 +2,22 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from journal.errors import CaptureRefusedError
-from journal.importing import binance_archive, cryptofeed, hftbacktest, lean_tick, ndjson
+from journal.importing import (
+    binance_archive,
+    cryptofeed,
+    hftbacktest,
+    hftbacktest_npz,
+    lean_bar,
+    lean_tick,
+    ndjson,
+    table_file,
+    tardis,
+)
 from journal.importing.lines import CaptureLines, CaptureReader
 
 
@@ -19,11 +30,24 @@ class CaptureFormat(NamedTuple):
         [bytes, str], bool
     ]  # gets a file's first bytes and its name, for a zip the name of the file inside
     read: Callable[..., CaptureReader]
+    allows: tuple[str, ...]  # of data_kinds.py
 
 
-_ALL = (hftbacktest, cryptofeed, lean_tick, binance_archive, ndjson)
+_ALL = (
+    hftbacktest, hftbacktest_npz, tardis, cryptofeed, lean_tick, lean_bar, binance_archive, table_file, ndjson,
+)  # fmt: skip
+GROUP = "verbatim.importers"
+
+
+def _announced() -> list[Any]:
+    """Return the formats that other distributions announce: modules or objects with the five names of ours."""
+    found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return [point.load() for point in found]
+
+
 FORMATS: dict[str, CaptureFormat] = {
-    module.NAME: CaptureFormat(module.NAME, module.ABOUT, module.is_format, module.read) for module in _ALL
+    module.NAME: CaptureFormat(module.NAME, module.ABOUT, module.is_format, module.read, module.ALLOWS)
+    for module in (*_ALL, *_announced())
 }
 
 
@@ -33,6 +57,13 @@ class ImportOptions(NamedTuple):
     format: str | None = None
     time_field: str | None = None
     time_unit: str | None = None
+    symbol: str | None = None  # the instrument of files whose names do not say it
+    columns: str | None = None  # table: which column holds what (table_file.py)
+
+    def identity(self) -> list[str | None]:
+        """Return what makes another session of the same files."""
+        own = [self.time_field, self.time_unit]
+        return [*own, self.symbol, self.columns] if self.symbol or self.columns else own
 
 
 def choose_reader(path: Path, options: ImportOptions) -> tuple[str, Callable[[CaptureLines], CaptureReader]]:
@@ -44,6 +75,12 @@ def choose_reader(path: Path, options: ImportOptions) -> tuple[str, Callable[[Ca
     name = options.format or _guess(path)
     if name == ndjson.NAME:
         return name, partial(ndjson.read, time_field=options.time_field, time_unit=options.time_unit)
+    if name == table_file.NAME:
+        return name, partial(table_file.read, columns=options.columns or "")
+    if options.columns is not None:
+        raise CaptureRefusedError(
+            f"{path} has the format {name}, whose columns are known. What to do: omit --columns, or add --format table."
+        )
     if options.time_field is not None or options.time_unit is not None:
         raise CaptureRefusedError(
             f"{path} has the format {name}, which states its own times. What to do: omit --time-field and --time-unit."

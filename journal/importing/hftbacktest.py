@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterator
 from itertools import chain
 
+from journal.importing.data_kinds import BOOKS, QUOTES, TRADES
 from journal.importing.json_text import is_complete
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.stamps import UNIT_NS
 
 NAME = "hftbacktest"
 ABOUT = "hftbacktest's collector: `<receive time in ns or us> <frame>` a line"
+ALLOWS = (TRADES, QUOTES, BOOKS)
 _LINE = re.compile(rb"(?:\d{16}|\d{19}) [\[{]")
 _UNITS = {16: "us", 19: "ns"}
 
@@ -38,6 +40,9 @@ def read(lines: CaptureLines) -> CaptureReader:
 def _rows(lines: CaptureLines, first: bytes, digits: int, unit_ns: int) -> Iterator[CapturedRow]:
     for line in chain((first,), lines):
         stamp, gap, frame = line.partition(b" ")
+        if not line:
+            lines.note_dirt("an empty line")
+            continue
         if len(stamp) != digits or not stamp.isdigit() or not gap:
             raise lines.damaged(f"does not begin with a receive time of {digits} digits and a space")
         if lines.cut and not is_complete(frame):

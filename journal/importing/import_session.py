@@ -29,7 +29,17 @@ BATCH_ROWS = 4_096  # rows of a frame, and between two waits for the disk
 BATCH_BYTES = 4 * 1024 * 1024
 WAIT_S_MAX = 60.0  # a disk that needs longer for one batch has failed
 UNFINISHED = ".importing"  # suffix of a session's folder until it is complete
-SUFFIXES = (".gz", ".zip", ".dat", ".csv", ".json", ".jsonl", ".ndjson", ".txt")
+SUFFIXES = (".gz", ".xz", ".zst", ".zip", ".parquet", ".npz", ".dat", ".csv", ".json", ".jsonl", ".ndjson", ".txt")
+
+# what the engine reads in every SESSION record: commands that look through a folder of sessions meet imports too
+NOTHING_TRADED: dict[str, Any] = {
+    "clock": {"kind": "wall", "speed": 1},
+    "seed": 0,
+    "host": "",
+    "venues": [],
+    "instruments": [],
+    "strategies": [],
+}
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -40,6 +50,7 @@ class Imported(msgspec.Struct, frozen=True):
     records: int
     received: int  # FEED records, which came over the wire
     formats: tuple[str, ...]
+    dirty_lines: int  # empty lines, blocks of NUL bytes: left out, and counted in LINK records
     damage: tuple[str, ...]  # with `partial`: the damage before which each file ends
 
 
@@ -49,11 +60,12 @@ class _CaptureFile:
     def __init__(self, path: Path, source: str, options: ImportOptions, *, partial: bool) -> None:
         self.path, self.source = path, source
         self.damage: DamagedLineError | None = None
+        self.dirty_lines = 0  # left out, each in a record
         self._partial = partial
         self._state = _file_state(path)
         self.sha256, self.size = _digest(path)
         self.format, read = choose_reader(path, options)
-        self.lines = CaptureLines(path)
+        self.lines = CaptureLines(path, options.symbol or "")
         try:
             self.reading: CaptureReader = read(self.lines)
             self._rows = self._up_to_damage()
@@ -65,13 +77,25 @@ class _CaptureFile:
     def _up_to_damage(self) -> Iterator[CapturedRow]:
         try:
             for row in self.reading.rows:
+                if self.lines.dirt:
+                    yield self._gap()
                 if row.stamp_ns is not None and not 0 <= row.stamp_ns <= LATEST_NS:
                     raise self.lines.damaged("its time is not between the years 1970 and 2262")
                 yield row
+            if self.lines.dirt:
+                yield self._gap()
         except DamagedLineError as error:
             if not self._partial:
                 raise
             self.damage = error
+
+    def _gap(self) -> CapturedRow:
+        """Return the record of lines that were left out since the last row."""
+        dirt, self.lines.dirt = self.lines.dirt, []
+        self.dirty_lines += len(dirt)
+        first, what = dirt[0]
+        text = f"line {first}: {what}" + (f", and {len(dirt) - 1} more before the next row" if len(dirt) > 1 else "")
+        return CapturedRow(None, None, Kind.LINK, {"state": "gap", "lines": len(dirt), "text": text})
 
     def _until_stamped(self) -> list[CapturedRow]:
         early = []
@@ -168,6 +192,7 @@ def import_files(
         records=records,
         received=received,
         formats=tuple(file.format for file in files),
+        dirty_lines=sum(file.dirty_lines for file in files),
         damage=tuple(file.damage.summary for file in files if file.damage is not None),
     )
 
@@ -212,7 +237,7 @@ def _digest(path: Path) -> tuple[str, int]:
 def _session_id(files: Sequence[_CaptureFile], options: ImportOptions, *, partial: bool) -> str:
     """Derive the session id from the files' contents and the options, since other options make another session."""
     read = [[file.sha256, file.format, file.source] for file in files]
-    digest = hashlib.sha256(canonical([read, options.time_field, options.time_unit, partial]).encode()).digest()
+    digest = hashlib.sha256(canonical([read, *options.identity(), partial]).encode()).digest()
     return base64.b32encode(digest)[:8].decode().lower()
 
 

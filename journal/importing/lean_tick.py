@@ -13,14 +13,22 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from journal.errors import CaptureRefusedError
+from journal.importing.data_kinds import QUOTES, TRADES
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
+from journal.importing.row_head import QUOTE, TRADE, row_head
 
 NAME = "lean-tick"
 ABOUT = "LEAN's US equity ticks: a zip of <day>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv"
+ALLOWS = (TRADES, QUOTES)
 ZONE = "America/New_York"
 COLUMNS = {
     "trade": ("ms", "price", "size", "exchange", "condition", "suspicious"),
     "quote": ("ms", "bid", "bid_size", "ask", "ask_size", "exchange", "condition", "suspicious"),
+}
+_KINDS = {"trade": TRADE, "quote": QUOTE}
+_FIELDS = {
+    "trade": {"price": 1, "size": 2},
+    "quote": {"bid": 1, "bid_size": 2, "ask": 3, "ask_size": 4},
 }
 _FILE = re.compile(r"(\d{8})_(.+)_(trade|quote)_tick\.csv", re.IGNORECASE)
 _MS = re.compile(rb"(\d{1,8})(?:\.(\d{1,6}))?")
@@ -61,7 +69,9 @@ def read(lines: CaptureLines) -> CaptureReader:
     about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": table, "columns": list(columns)}
     about["price_unit"] = "0.0001"
     midnight_ns = (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days * _DAY_MS * 1_000_000
-    return CaptureReader("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns]))
+    head = row_head(_KINDS[table], "ticks", symbol.upper(), _FIELDS[table], exponent=-4, quote="USD")
+    about["head"] = head.decode().strip()
+    return CaptureReader("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns], head))
 
 
 def _ahead_of_utc_ns(wall: datetime) -> int:
@@ -70,7 +80,7 @@ def _ahead_of_utc_ns(wall: datetime) -> int:
     return (offset.days * 86_400 + offset.seconds) * 1_000_000_000
 
 
-def _rows(lines: CaptureLines, columns: tuple[str, ...], midnights_ns: list[int]) -> Iterator[CapturedRow]:
+def _rows(lines: CaptureLines, columns: tuple[str, ...], midnights_ns: list[int], head: bytes) -> Iterator[CapturedRow]:
     """Yield the rows. `midnights_ns` has the midnight from which each hour's clock counts, in UTC."""
     for line in lines:
         fields = line.rstrip(b"\r").split(b",")
@@ -81,4 +91,4 @@ def _rows(lines: CaptureLines, columns: tuple[str, ...], midnights_ns: list[int]
             raise lines.damaged("does not begin with milliseconds since midnight")
         ms = int(match[1])
         below_ns = int(match[2].ljust(6, b"0")) if match[2] else 0
-        yield CapturedRow(midnights_ns[ms // _HOUR_MS] + ms * 1_000_000 + below_ns, line)
+        yield CapturedRow(midnights_ns[ms // _HOUR_MS] + ms * 1_000_000 + below_ns, head + line)

@@ -1,6 +1,7 @@
-"""Lines of another tool's file, plain, gzip or zip, and the rows made from them.
+"""Lines of another tool's file, plain, gzip, xz, zstd or zip, and the rows made from them.
 
-Any damage to the file's bytes raises a DamagedLineError that names file and line. Knows nothing of formats.
+Dirt costs only itself: a byte order mark, an empty line and a block of NUL bytes are left out and counted. Any other
+damage to the file's bytes raises a DamagedLineError that names file and line. Knows nothing of formats.
 """
 
 import gzip
@@ -17,7 +18,9 @@ from journal.record import Kind
 
 LINE_BYTES_MAX = 64 * 1024 * 1024  # the longest message seen, an exchangeInfo of 2021, is 1.9 MB
 HEAD_BYTES = 4_096  # enough to guess a format
-GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"
+GZIP, ZIP, XZ, ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+MAGIC_BYTES = 6
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # gzip and zipfile raise these on damaged bytes; RuntimeError: the zip needs a password
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
@@ -46,12 +49,16 @@ class CaptureReader(NamedTuple):
 class CaptureLines:
     """Iterator over the lines of a file without their newlines. Memory does not grow with the file.
 
-    `number` counts the lines so far. `cut` is True once a line had no newline at its end.
+    `number` counts the lines so far. `cut` is True once a line had no newline at its end. `dirt` has what was left out
+    since the caller last took it. `symbol` is the caller's name of the instrument, or "".
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, symbol: str = "") -> None:
         self.path = path
+        self.symbol = symbol
+        self.dirt: list[tuple[int, str]] = []  # number of the line, what it was
         self.name = path.name  # for a zip, the name of the file inside
+        self.head_bytes = b""  # of the file as it is on the disk
         self.number = 0
         self.cut = False
         try:
@@ -65,11 +72,15 @@ class CaptureLines:
             raise self.damaged(_reason(error), line=1) from error
 
     def _open_stream(self, file: IO[bytes]) -> IO[bytes]:
-        magic = file.read(len(ZIP))
+        magic = self.head_bytes = file.read(MAGIC_BYTES)
         file.seek(0)
         if magic.startswith(GZIP):
             return cast("IO[bytes]", gzip.open(file))
-        if magic != ZIP:
+        if magic == XZ:
+            return cast("IO[bytes]", lzma.open(file))
+        if magic.startswith(ZSTD):
+            return _open_zstd(file)
+        if not magic.startswith(ZIP):
             return file
         archive = zipfile.ZipFile(file)
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -89,12 +100,29 @@ class CaptureLines:
         except UNREADABLE as error:
             if not head:
                 raise self.damaged(_reason(error), line=1) from error
-        return head
+        return head.removeprefix(BYTE_ORDER_MARK).lstrip(b"\0")
 
     def __iter__(self) -> Self:
         return self
 
+    def note_dirt(self, what: str) -> None:
+        """Note that the current line is left out, since it is no row of the file's format."""
+        self.dirt.append((self.number, what))
+
     def __next__(self) -> bytes:
+        while True:
+            line = self._read_line()
+            if self.number == 1 and line.startswith(BYTE_ORDER_MARK):
+                line = line[len(BYTE_ORDER_MARK) :]
+                self.note_dirt("a byte order mark")
+            if b"\0" in line:
+                line = line.strip(b"\0")
+                self.note_dirt("a block of NUL bytes")
+                if not line:
+                    continue
+            return line
+
+    def _read_line(self) -> bytes:
         try:
             line = self._stream.readline(LINE_BYTES_MAX + 1)
         except UNREADABLE as error:
@@ -123,6 +151,12 @@ class CaptureLines:
         """Close the file."""
         self._stream.close()
         self._file.close()
+
+
+def _open_zstd(file: IO[bytes]) -> IO[bytes]:
+    import pyarrow as pa  # it takes a fifth of a second to import
+
+    return io.BufferedReader(pa.CompressedInputStream(file, "zstd"))
 
 
 def _reason(error: BaseException) -> str:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 from journal.errors import CaptureRefusedError
+from journal.importing.data_kinds import BOOKS, QUOTES, TRADES
 from journal.importing.json_text import is_complete, read_field
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.stamps import UNIT_NS, from_iso, from_number
 
 NAME = "ndjson"
 ABOUT = "newline JSON, with --time-field NAME --time-unit ns|us|ms|s|iso (or --time-unit none)"
+ALLOWS = (TRADES, QUOTES, BOOKS)
 UNITS = (*UNIT_NS, "iso", "none")
 
 

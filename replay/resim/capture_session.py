@@ -17,6 +17,8 @@ from engine.model import Instrument
 from engine.session_record import (
     SAFEGUARDS,
     SAFETY,
+    SECOND_NS,
+    EngineSettings,
     SessionBody,
     VenueSettings,
     new_engine_settings,
@@ -24,6 +26,7 @@ from engine.session_record import (
 )
 from engine.sim.exchange.venue_arrays import PRICE_MAX, SIZE_MAX
 from engine.sim.units import PLACES
+from engine.sim.venue_model import VenueModel
 from engine.venues.venue import CapturedMarket
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
@@ -31,6 +34,7 @@ from journal.record import plain
 from replay.captured_market import read_markets
 from replay.resim.sim_setup import CannotResimulateError
 
+SLOW_PERIOD_NS = 86_400 * SECOND_NS  # of checks, reports and reconciliations on a market of bars
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -98,16 +102,51 @@ def read_capture(
         raise CannotResimulateError(f"{journal.folder} cannot be traded: {'; '.join(map(_left_out, refused.items()))}.")
     return CaptureSession(
         msgspec.structs.replace(
-            body,
-            engine=msgspec.structs.replace(new_engine_settings(), books=market.has_books),
-            risk=newest_risk(body.risk),
-            safeguards=SAFEGUARDS,
-            safety=SAFETY,
+            _with_new_rules(body, market),
             venues=(settings,),
             instruments=instruments,
             account="main",
         ),
         _notes(instruments, inferred, refused),
+    )
+
+
+def with_half_spread(body: SessionBody, model: VenueModel) -> SessionBody:
+    """Return a session whose made quotes have the half spread of a model."""
+    instruments = tuple(
+        msgspec.structs.replace(one, half_spread_ppm=model.half_spread_ppm) if one.half_spread_ppm >= 0 else one
+        for one in body.instruments
+    )
+    return msgspec.structs.replace(body, instruments=instruments)
+
+
+def _with_new_rules(body: SessionBody, market: CapturedMarket) -> SessionBody:
+    """Return the SESSION of an import with the rules of a new session."""
+    safeguards = msgspec.structs.replace(SAFEGUARDS, metadata_every_ns=0) if market.bar_interval_ns else SAFEGUARDS
+    return msgspec.structs.replace(
+        body,
+        started_ns=body.started_ns - market.lead_ns,
+        engine=_engine_settings(market),
+        risk=newest_risk(body.risk),
+        safeguards=safeguards,
+        safety=SAFETY,
+    )
+
+
+def _engine_settings(market: CapturedMarket) -> EngineSettings:
+    """Return the settings of a new session; on bars it has no checks between two of them, and bars close themselves."""
+    settings = msgspec.structs.replace(new_engine_settings(), books=market.has_books)
+    interval_ns = market.bar_interval_ns
+    if not interval_ns:
+        return settings
+    return msgspec.structs.replace(
+        settings,
+        check_interval_ns=SLOW_PERIOD_NS,
+        report_every_ns=SLOW_PERIOD_NS,
+        reconcile_every_ns=SLOW_PERIOD_NS,
+        quote_age_max_ns=0 if interval_ns >= settings.quote_age_max_ns else settings.quote_age_max_ns,
+        venue_lag_max_ns=0,
+        bar_close_after_ns=0,
     )
 
 
@@ -141,6 +180,7 @@ def _as_captured(listed: Instrument, seen: Instrument, size_max: Decimal) -> Ins
         size_scale=fitting_scale(max(_places(listed.lot_size), seen.size_scale), seen.size_scale, size_max),
         trade_stream=seen.trade_stream,
         quotes_from_book=seen.quotes_from_book,
+        half_spread_ppm=seen.half_spread_ppm,
     )
 
 
@@ -164,6 +204,11 @@ def _notes(instruments: Sequence[Instrument], inferred: frozenset[str], refused:
     return (
         *(_inferred(one) for one in instruments if one.symbol in inferred),
         *(f"{one.symbol}: no quotes; its book's best levels count" for one in instruments if one.quotes_from_book),
+        *(
+            f"{one.symbol}: no quotes; they are made of its bars or trades (docs/data-formats.md)"
+            for one in instruments
+            if one.half_spread_ppm >= 0
+        ),
         *(f"left out: {_left_out(one)}" for one in refused.items()),
     )
 

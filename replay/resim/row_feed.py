@@ -51,7 +51,15 @@ class RowFeed(Protocol):
 
 
 # all other rows are of books
-_STREAM_OF = {r.QUOTE: Stream.QUOTE, r.TRADE: Stream.TRADE, r.RETOLD: Stream.TRADE, r.MARK: Stream.MARK}
+_STREAM_OF = {
+    r.QUOTE: Stream.QUOTE,
+    r.TRADE: Stream.TRADE,
+    r.RETOLD: Stream.TRADE,
+    r.MARK: Stream.MARK,
+    r.BAR: Stream.TRADE,
+    r.BAR_END: Stream.TRADE,
+}
+_LINK_KEY = [r.TYPE, r.INSTRUMENT, r.BAD_VALUE_TYPE]
 
 
 def link_source(context: SessionContext, row: Sequence[int]) -> str:
@@ -120,6 +128,7 @@ class FullRows:
         self._sequencer = sequencer
         self._frames = frames
         self._checkpoint_every = checkpoint_every
+        self._links: dict[tuple[int, int, int], str] = {}  # type, instrument and type of a bad value -> source
 
     @property
     def due_ns(self) -> int:
@@ -138,33 +147,41 @@ class FullRows:
 
         def records_of(end: int, _has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
             count = int(np.searchsorted(ends, end)) + 1
+            originals = [self._frame(origin) for origin in origins[:count]]
+            by_source = state.account.links.by_source
+            sources = [original.source for original in originals]
+            if not by_source.keys() >= set(sources):  # of an import, which has its files as sources
+                sources = [
+                    source if source in by_source else self._link_of(*key)
+                    for source, key in zip(sources, rows[ends[:count] - 1][:, _LINK_KEY].tolist(), strict=True)
+                ]
             return [
-                self._make_record(seq, rows[ends[index] - 1], self._frame(origins[index]))
-                for index, seq in enumerate(range(state.seq + 1, state.seq + 1 + count))
+                Record(
+                    seq,
+                    original.time_ns,
+                    Kind.FEED,
+                    source,
+                    by_source[source].up_seq,
+                    str(original.seq),
+                    original.recv_ns,
+                    None,
+                    original.payload,
+                )
+                for seq, (original, source) in enumerate(zip(originals, sources, strict=True), state.seq + 1)
             ]
 
         batch = Batch(rows=rows, until_ns=until_ns, records_of=records_of)
         outputs = self._sequencer.step(batch).outputs
         return begin + batch.row, outputs
 
-    def _make_record(self, seq: int, row: Rows, original: Record) -> Record:
-        by_source = _state(self._sequencer).account.links.by_source
-        source = (
-            original.source
-            if original.source in by_source
-            else link_source(self._sequencer.kernel.session, row.tolist())
-        )
-        return Record(
-            seq,
-            original.time_ns,
-            Kind.FEED,
-            source,
-            by_source[source].up_seq,
-            str(original.seq),
-            original.recv_ns,
-            None,
-            original.payload,
-        )
+    def _link_of(self, kind: int, instrument: int, bad_value_type: int) -> str:
+        """Return the source of the link that carries the stream of such a row."""
+        key = kind, instrument, bad_value_type if kind == r.BAD_VALUE else 0
+        if key not in self._links:
+            row = [0] * r.COLUMNS
+            row[r.TYPE], row[r.INSTRUMENT], row[r.BAD_VALUE_TYPE] = kind, instrument, bad_value_type
+            self._links[key] = link_source(self._sequencer.kernel.session, row)
+        return self._links[key]
 
     def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
         """Read the frames of the rows, so that the next frame matches the next row."""

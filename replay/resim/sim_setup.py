@@ -20,6 +20,7 @@ from engine.state.session_state import State
 from engine.venues.venue_lookup import installed_venues
 from journal.reader import Journal
 from journal.record import Kind
+from replay.resim.bar_pieces import BarModel, venue_pieces
 from replay.resim.timeline import Timeline
 
 
@@ -75,6 +76,8 @@ def build_recorded_venue(timeline: Timeline, session: SessionBody, model: VenueM
         by_venue_clock=model.clock == "venue",
         with_quotes=model.quotes == "fused",
     )
+    bars = BarModel(Decimal(model.volume_share), model.feed_ns, model.answer_ns + model.venue_ns + 1 - model.feed_ns)
+    items = venue_pieces(items, session.instruments, bars)
     return build_venue(RecordedMarket(symbol_rules(session), items, ahead_ns=model.feed_ns), session, model)
 
 

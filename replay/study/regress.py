@@ -161,7 +161,7 @@ def job_key(job: Job, source: str = "") -> str:
         source: The digest of its session, if the caller has it.
     """
     parts = [
-        _code_digest(),
+        study_code_digest(),
         source or source_digest(job.folder),
         "" if job.body is None else canonical(job.body),
         canonical(job.model.settings()),
@@ -184,7 +184,8 @@ def source_digest(folder: Path) -> str:
 
 
 @cache
-def _code_digest() -> str:
+def study_code_digest() -> str:
+    """Return a hash over the code that makes results: the engine and the studies."""
     digest = hashlib.sha256(code_digest().encode())
     for path in sorted(_ROOT.rglob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())

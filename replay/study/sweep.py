@@ -19,7 +19,7 @@ from journal.record import Record, canonical
 from replay.overrides import UnknownOverrideError
 from replay.projections import load_projection
 from replay.resim.resimulate import ResimOptions, resimulate_decisions
-from replay.study.regress import Job, job_failure, job_key, source_digest
+from replay.study.regress import Job, job_failure, job_key, source_digest, study_code_digest
 from replay.study.return_figures import SECOND_NS, EquityPoint, sample_points
 from replay.study.sweep_space import Variant
 from replay.study.tear_sheet import TearSheet, TearSheetReader
@@ -72,6 +72,7 @@ class SweepSource(msgspec.Struct, frozen=True):
     folder: Path | None = None
     address: str = ""
     trust_key: bytes = b""
+    keeper: object = None  # owns a temporary folder, which is deleted with the last reference to it
 
 
 def sweep_jobs(
@@ -117,7 +118,7 @@ def sweep_jobs(
 
 def _archived(source: SweepSource, number: int, version: Version, request: VersionRequest, step_ns: int) -> SweepJob:
     work = ArchivedJob(version, source.address, request)
-    return SweepJob(number, source.name, _hash(canonical(work), str(step_ns)), work, step_ns)
+    return SweepJob(number, source.name, _hash(study_code_digest(), canonical(work), str(step_ns)), work, step_ns)
 
 
 def _hash(*parts: str) -> str:

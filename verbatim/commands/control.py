@@ -7,7 +7,7 @@ import click
 from verbatim.options import session_argument
 from verbatim.terminal import echo
 
-COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop")
+COMMANDS = ("pause", "resume", "halt", "cancel_all", "flatten", "reconcile", "stop", "reload-keys")
 ABOUT_ONE = {  # these concern one object: its kind, and an example of its name
     "accept-balance": ("asset", "USDT"),
     "resume-instrument": ("instrument", "BTCUSDT"),
@@ -28,6 +28,8 @@ def command(session: str, order: str, about: str, reason: str, journals: Path, *
 
     `accept-balance ASSET --reason TEXT` records a deposit, a withdrawal or a trade of your own: from then on the
     engine's records follow the venue's balance of ASSET, and a halt for its drift ends.
+
+    `reload-keys [VENUE]` reads the keys again from their files or the keyring; a venue tries the new one first.
 
     `pause-strategy NAME` pauses one strategy: its orders are cancelled, but not those that protect a position.
     `resume-strategy NAME` ends that pause. It and `resume-instrument NAME` end one that equal refusals led to.
@@ -50,7 +52,7 @@ def command(session: str, order: str, about: str, reason: str, journals: Path, *
             "What to do: the log line of the pause, and the first lines of `verbatim run`, print it",
             BAD_INPUT,
         )
-    if about and order not in ABOUT_ONE:
+    if about and order not in (*ABOUT_ONE, "reload-keys"):
         stop(f"{order} takes no {about!r}", BAD_INPUT)
     try:
         folder = find(journals, session)

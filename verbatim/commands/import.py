@@ -24,6 +24,12 @@ from verbatim.terminal import echo
 @click.option(
     "--time-unit", type=click.Choice(UNITS), help="ndjson: how it is written; none where no field holds a time."
 )
+@click.option("--symbol", metavar="SYMBOL", help="The instrument of files whose names do not say it.")
+@click.option(
+    "--columns",
+    metavar="FIELD=COLUMN,...",
+    help="table: what its columns hold, as in start=open_time:ms,open=1,high=2,low=3,close=4,volume=5,seconds=60.",
+)
 @click.option("--source", metavar="NAME", help="The source of every record. Default: import.<file>.")
 @click.option("--partial", is_flag=True, help="Keep what comes before the damage of a damaged file, and say so.")
 @click.option(
@@ -40,6 +46,8 @@ def command(
     name: str | None,
     time_field: str | None,
     time_unit: str | None,
+    symbol: str | None,
+    columns: str | None,
     source: str | None,
     partial: bool,
     into: Path | None,
@@ -54,13 +62,13 @@ def command(
 
     from journal.errors import CaptureRefusedError, JournalError
     from journal.importing.formats import ImportOptions
-    from journal.importing.import_session import import_files
+    from journal.importing.import_session import NOTHING_TRADED, import_files
 
     try:
         with progress("importing"):
             done = import_files(
                 files,
-                ImportOptions(name, time_field, time_unit),
+                ImportOptions(name, time_field, time_unit, symbol, columns),
                 journals=journals,
                 into=into,
                 source=source,
@@ -71,24 +79,19 @@ def command(
         stop(str(error))
     except JournalError as error:
         stop(str(error), FAILED)
+    if done.dirty_lines:
+        echo(f"left out: {done.dirty_lines:,} lines that hold no row; LINK records say which", err=True)
     for text in done.damage:
         echo(f"left out, from there on: {text}", err=True)
     formats = sorted(set(done.formats))
     if as_json:
         counts = {"messages": done.received, "records": done.records}
         made = {"session": done.session, "path": str(done.folder)}
-        echo(json.dumps({**made, **counts, "formats": formats, "left_out": list(done.damage)}))
+        echo(
+            json.dumps(
+                {**made, **counts, "formats": formats, "dirty_lines": done.dirty_lines, "left_out": list(done.damage)}
+            )
+        )
         return
     echo(f"session {done.session}: {done.received:,} messages, {done.records:,} records ({', '.join(formats)})")
     echo(done.folder)
-
-
-# what the engine reads in every SESSION record: commands that look through a folder of sessions meet imports too
-NOTHING_TRADED = {
-    "clock": {"kind": "wall", "speed": 1},
-    "seed": 0,
-    "host": "",
-    "venues": [],
-    "instruments": [],
-    "strategies": [],
-}

@@ -64,7 +64,8 @@ DIFFS_SHOWN = 10
     multiple=True,
     metavar="NAME=VALUE",
     help="Of the simulated venue: request_ms, answer_ms, feed_ms, venue_ms, fee_maker, fee_taker, fee_tiers, latency, "
-    "latency_sigma, queue, queue_n, fills, clock, quotes (docs/fidelity.md). Default: measured latency.",
+    "latency_sigma, queue, queue_n, fills, clock, quotes, half_spread, volume_share, limit_fills (docs/fidelity.md). "
+    "Default: measured latency.",
 )
 @click.option(
     "--balance",

@@ -7,6 +7,7 @@ never changes a result.
 """
 
 from engine.market import rows as r
+from engine.market.fold.bar_rows import end_bar, merge_bar
 from engine.market.fold.bars import close_until
 from engine.market.fold.book_rows import finish_book, fold_book, note_touched
 from engine.market.fold.books import apply_levels, drop_unreadable
@@ -262,6 +263,10 @@ def fold_rows(
             )
         elif kind == r.RETOLD:
             pass
+        elif kind == r.BAR:
+            flags = merge_bar(row, s, t, bars, closed, indicators, values, conditions)
+        elif kind == r.BAR_END:
+            flags = end_bar(row, s, t, bars, closed, indicators, values, conditions)
         elif kind == r.BAD_VALUE:
             flags = fold_bad_value(row, s, t, sides)
         else:

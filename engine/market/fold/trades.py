@@ -45,7 +45,7 @@ from engine.market.rows import Floats, Rows
 @compiled
 def is_repeated(count: int, last_id: int, last_venue_ns: int, trade_id: int, venue_ns: int) -> bool:
     """Return True if a trade is repeated: its id does not rise, and the numbering did not start again."""
-    if count == 0 or trade_id > last_id:
+    if count == 0 or trade_id > last_id or trade_id < 0:
         return False
     return trade_id == last_id or last_venue_ns <= 0 or venue_ns - last_venue_ns <= RESTART_NS
 
@@ -79,7 +79,7 @@ def fold_trade(
     i = row[r.INSTRUMENT]
     trade_id = row[r.TRADE_ID]
     flags = 0
-    if t[i, T_COUNT] > 0:
+    if t[i, T_COUNT] > 0 and trade_id >= 0:
         if is_repeated(t[i, T_COUNT], t[i, T_ID], t[i, T_VENUE_NS], trade_id, row[r.VENUE_NS]):
             t[i, T_REPEATED] += 1
             return 0

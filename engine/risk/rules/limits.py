@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.money import ZERO
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule, passed
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, notional_of, passed
 from engine.risk.open_quantity import open_quantity
 from engine.session_record import SECOND_NS, RiskSettings
 
@@ -14,7 +14,7 @@ def order_size(context: RiskContext) -> str | RiskAnswer:
     """Return why the order is larger than the session's limits allow, or ""."""
     size_max, notional_max = context.limits.order_size_max, context.limits.order_notional_max
     quantity = context.order.quantity
-    notional = context.terms.notional(quantity, context.worst_price)
+    notional = notional_of(context, context.worst_price)
     size = RiskAnswer("", "order_size_max", (ZERO, size_max, quantity))
     value = RiskAnswer("", "order_notional_max", (ZERO, notional_max, notional))
     if size_max and quantity > size_max:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from engine.model import Instrument
 from engine.money import on_grid
-from engine.risk.context import RiskContext, RiskRule
+from engine.risk.context import RiskContext, RiskRule, notional_of
 
 
 def tick(context: RiskContext) -> str:
@@ -44,7 +44,9 @@ def notional_min(context: RiskContext) -> str:
     instrument, price = context.instrument, context.terms.price
     if not instrument.notional_min or (price is None and not instrument.notional_min_applies_to_market):
         return ""
-    notional = context.terms.notional(context.order.quantity, context.bid if price is None else price)
+    if context.order.reduce_only and context.account.margins.get(instrument.id).leverage:
+        return ""  # venues that state a leverage exempt it
+    notional = notional_of(context, context.bid if price is None else price)
     return f"notional {notional} is below {instrument.notional_min}" if notional < instrument.notional_min else ""
 
 

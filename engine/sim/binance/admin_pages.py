@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from engine.sim.exchange.contract_exchange import ContractExchange
-from engine.sim.exchange.order_values import PositionSide, SimFill, SimOrder
+from engine.sim.exchange.order_values import SimFill, SimOrder
 from engine.sim.faults import Rule
 from engine.sim.feeds.sim_market import Line, TradePrint, combined, trade_data
 from engine.sim.units import text, units
@@ -46,7 +46,7 @@ class Deleveraging(msgspec.Struct, forbid_unknown_fields=True):
     symbol: str
     quantity: str
     price: str
-    side: PositionSide = PositionSide.BOTH
+    side: str = "BOTH"
 
 
 def handle(venue: "SimVenue", request: HttpRequest, now_ns: int) -> HttpAnswer:

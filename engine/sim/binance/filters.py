@@ -205,8 +205,16 @@ def check_trailing(rules: SymbolRules, delta: int, *, above: bool) -> None:
         raise refusals.filter_failure("TRAILING_DELTA")
 
 
-def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
-    """Return the symbol's entry in exchangeInfo. It lists only the order types that this venue accepts."""
+def _count_filters(rules: SymbolRules) -> list[dict[str, Any]]:
+    return [
+        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.orders_max},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": rules.algo_orders_max},
+        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": rules.order_lists_max},
+        {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": rules.amends_max},
+    ]
+
+
+def _filters(rules: SymbolRules) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = [
         {
             "filterType": "PRICE_FILTER",
@@ -250,15 +258,17 @@ def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
             "minTrailingBelowDelta": rules.trailing_below[0],
             "maxTrailingBelowDelta": rules.trailing_below[1],
         },
-        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.orders_max},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": rules.algo_orders_max},
-        {"filterType": "MAX_NUM_ORDER_LISTS", "maxNumOrderLists": rules.order_lists_max},
-        {"filterType": "MAX_NUM_ORDER_AMENDS", "maxNumOrderAmends": rules.amends_max},
+        *_count_filters(rules),
     ]
     if rules.iceberg_orders_max:
         filters.append({"filterType": "MAX_NUM_ICEBERG_ORDERS", "maxNumIcebergOrders": rules.iceberg_orders_max})
     if rules.position_max:
         filters.append({"filterType": "MAX_POSITION", "maxPosition": text(rules.position_max)})
+    return filters
+
+
+def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
+    """Return the symbol's entry in exchangeInfo. It lists only the order types that this venue accepts."""
     return {
         "symbol": rules.symbol,
         "status": rules.status,
@@ -274,7 +284,7 @@ def exchange_info_entry(rules: SymbolRules) -> dict[str, Any]:
         "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": filters,
+        "filters": _filters(rules),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",

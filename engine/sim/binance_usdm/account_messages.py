@@ -216,16 +216,16 @@ def brackets(rules: SymbolRules) -> dict[str, Any]:
             {
                 "bracket": number,
                 "initialLeverage": each.leverage_max,
-                "notionalCap": _number(each.cap),
-                "notionalFloor": _number(each.floor),
-                "maintMarginRatio": _number(each.rate),
-                "cum": _number(each.amount),
+                "notionalCap": json_number(each.cap),
+                "notionalFloor": json_number(each.floor),
+                "maintMarginRatio": json_number(each.rate),
+                "cum": json_number(each.amount),
             }
             for number, each in enumerate(contract_of(rules).brackets, start=1)
         ],
     }
 
 
-def _number(amount: int) -> Any:
+def json_number(amount: int) -> Any:
     """Return an amount as a JSON number, digit by digit."""
     return msgspec.Raw(plain(amount).encode())

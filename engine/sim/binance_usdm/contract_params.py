@@ -5,13 +5,13 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import OrderType, PositionSide, Side, TimeInForce
 from engine.sim.binance import refusals
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.binance.params import Params
 from engine.sim.binance_usdm import contract_refusals as own
 from engine.sim.binance_usdm.contract_filters import ORDER_TYPES
-from engine.sim.exchange.order_values import ContractTerms, PositionSide, SelfTrade, SimNewOrder
+from engine.sim.exchange.order_values import ContractTerms, SelfTrade, SimNewOrder
 from engine.sim.exchange.price_match import PRICE_MATCHES, matched_price
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.units import plain

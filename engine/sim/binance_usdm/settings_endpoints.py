@@ -5,6 +5,7 @@ from typing import Any, Final
 from engine.sim.binance import refusals
 from engine.sim.binance.endpoints import Call, signed, trading
 from engine.sim.binance_usdm import contract_refusals as own
+from engine.sim.binance_usdm.account_messages import json_number
 from engine.sim.binance_usdm.contract_params import position_side
 from engine.sim.binance_usdm.endpoint_calls import MS, SUCCESS, contracts, market_of, owner_of, page, whole_number
 from engine.sim.units import plain
@@ -34,7 +35,7 @@ def move_margin(call: Call) -> dict[str, Any]:
         raise refusals.invalid_parameter("type" if amount else "amount")
     moved = amount if kind == 1 else -amount
     contracts(call).move_margin(call.account, symbol, position_side(params), moved, call.now_ns)
-    return {"amount": float(plain(amount)), "code": 200, "msg": "Successfully modify position margin.", "type": kind}
+    return {"amount": json_number(amount), "code": 200, "msg": "Successfully modify position margin.", "type": kind}
 
 
 def margin_history(call: Call) -> list[dict[str, Any]]:

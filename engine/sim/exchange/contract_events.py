@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from engine.sim.exchange.order_values import PositionSide, SimOrder
+from engine.model import PositionSide
+from engine.sim.exchange.order_values import SimOrder
 from engine.sim.feeds.sim_market import MarkPrint
 
 

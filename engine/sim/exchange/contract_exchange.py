@@ -8,7 +8,7 @@ from engine.sim.binance import refusals as common
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.binance_usdm import contract_filters
 from engine.sim.binance_usdm import contract_refusals as refusals
-from engine.sim.exchange.contract_orders import GOOD_TILL_DATE
+from engine.sim.exchange.contract_orders import GOOD_TILL_DATE, limited
 from engine.sim.exchange.deadlines import Deadlines
 from engine.sim.exchange.liquidation import Liquidations
 from engine.sim.exchange.margin import PositionMargin, asset_margin, liquidation_price, open_notional, position_margin
@@ -99,7 +99,7 @@ class ContractExchange(Liquidations):
             market.remove(order)
         order.price, order.quantity, order.updated_ns = price, quantity, now_ns
         order.contract = msgspec.structs.replace(terms, price_match="NONE")
-        matches = list(plan_matches(market, order.account, order))
+        matches = limited(list(plan_matches(market, order.account, order)), self._room(order))
         if matches and order.terms.is_post_only:
             self._end(order, SimOrderStatus.CANCELED, Execution.CANCELED, now_ns)
             return

@@ -5,7 +5,7 @@ Matching is Exchange's. A refusal is raised before anything changes.
 
 from collections.abc import Iterable, Sequence
 
-from engine.model import Side, TimeInForce
+from engine.model import PositionSide, Side, TimeInForce
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.binance_usdm import contract_filters
 from engine.sim.binance_usdm import contract_refusals as refusals
@@ -24,7 +24,7 @@ from engine.sim.exchange.margin import (
 )
 from engine.sim.exchange.margin_account import ContractPosition, Income, IncomeType, MarginAccount
 from engine.sim.exchange.match_plan import Match, plan_matches
-from engine.sim.exchange.order_values import ContractTerms, Execution, PositionSide, SimNewOrder, SimOrder
+from engine.sim.exchange.order_values import ContractTerms, Execution, SimNewOrder, SimOrder
 from engine.sim.exchange.settlement import Paid
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.units import ONE, product
@@ -117,7 +117,7 @@ class ContractOrders(Exchange):
         if room == 0:
             raise refusals.reduce_only_rejected()
         matches = _within(list(plan_matches(market, account, new)), market, new, self.mark(new.symbol))
-        matches = _limited(matches, new.quantity if room is None else min(room, new.quantity))
+        matches = limited(matches, new.quantity if room is None else min(room, new.quantity))
         if matches and new.terms.is_post_only:
             raise refusals.post_only_rejected()
         if new.time_in_force is TimeInForce.FOK and sum(match.quantity for match in matches) < new.quantity:
@@ -318,7 +318,7 @@ def _within(matches: list[Match], market: SymbolMarket, new: SimNewOrder, mark: 
     return near
 
 
-def _limited(matches: list[Match], most: int) -> list[Match]:
+def limited(matches: list[Match], most: int) -> list[Match]:
     """Return the first matches, up to a quantity."""
     found: list[Match] = []
     for match in matches:

@@ -3,12 +3,12 @@
 A change that a position or an order forbids is refused before anything changes.
 """
 
+from engine.model import PositionSide
 from engine.sim.binance_usdm import contract_refusals as refusals
 from engine.sim.exchange.contract_events import ConfigChanged, Reason
 from engine.sim.exchange.funding import ContractFunding
 from engine.sim.exchange.margin import contract_of
 from engine.sim.exchange.margin_account import MarginMove
-from engine.sim.exchange.order_values import PositionSide
 from engine.sim.units import product
 
 

@@ -12,6 +12,7 @@ from engine.market.rows import Rows
 from engine.model import Side
 from engine.sim.binance import filters, refusals
 from engine.sim.exchange import matching_kernel
+from engine.sim.exchange.bar_matching import BarMatching, BarPrices
 from engine.sim.exchange.held_orders import begin_tracking, reaches_stop, triggers_above
 from engine.sim.exchange.match_plan import Match, amount_to_lock, plan_matches, worst_trigger
 from engine.sim.exchange.order_lists import (
@@ -22,7 +23,6 @@ from engine.sim.exchange.order_lists import (
     are_prices_related,
     check_pair,
 )
-from engine.sim.exchange.order_matching import OrderMatching
 from engine.sim.exchange.order_values import Execution, FundingSettled, SimNewOrder, SimOrder, SimOrderStatus
 from engine.sim.exchange.settlement import settle_funding
 from engine.sim.exchange.symbol_view import SymbolMarket
@@ -35,7 +35,7 @@ class TooLargeError(Exception):
     """A number of the market is more than the venue counts in units of 1e-8. The text names the symbol."""
 
 
-class Exchange(OrderMatching):
+class Exchange(BarMatching):
     """The venue's orders, lists and market. Amounts are integers in units of 1e-8."""
 
     # ---- placing
@@ -299,10 +299,20 @@ class Exchange(OrderMatching):
                 self._fill_by_print(market, trade, row[r.TIME_NS] - ahead_ns)
             elif why == matching_kernel.CROSSED:
                 self._fill_by_book(market, row[r.TIME_NS] - ahead_ns)
+            elif why == matching_kernel.BAR_REACHED:
+                self._fill_by_bar(
+                    market,
+                    BarPrices(*(price * books.price_unit(market.place) for price in row[r.FIELDS : r.BAR_VOLUME])),
+                    row[r.TIME_NS] - ahead_ns,
+                )
             books.write_queues()
             now_ns = row[r.TIME_NS] - ahead_ns
+            if why == matching_kernel.BAR_REACHED:
+                continue  # the bar triggered what its prices reach
             for order in self._held.due(market.place, market.trigger_price(), now_ns):
-                if order.is_held:
+                if order.waits_for_bar:
+                    self._fill_waiting(market, order, now_ns)
+                elif order.is_held:
                     self._activate(market, order, now_ns)
         return True, start
 

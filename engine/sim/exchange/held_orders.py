@@ -61,12 +61,38 @@ def track(order: SimOrder, price: int, now_ns: int) -> None:
 
 def _bounds(order: SimOrder) -> tuple[int, int]:
     """Return the price at or above which, and the one at or below which, the order must be checked."""
+    if order.waits_for_bar:
+        return 0, arrays.HIGHEST
     if order.trailing_delta and order.trailing_best:
         level = trailing_trigger(order)
         return (level, order.trailing_best - 1) if order.side is Side.BUY else (order.trailing_best + 1, level)
     if not order.stop_price:
         return 0, arrays.HIGHEST  # any price begins the tracking
     return (order.stop_price, -1) if triggers_above(order) else (arrays.HIGHEST, order.stop_price)
+
+
+def trigger_within(order: SimOrder, low: int, high: int, path: tuple[int, int]) -> int:
+    """Return the price at which a bar triggers a held order, or 0 if it does not.
+
+    Args:
+        order: The order. A trailing one tracks the bar.
+        low: The lowest price of the bar.
+        high: Its highest price.
+        path: Its first and its last price. A trigger that the first one is beyond counts at that price.
+    """
+    first, last = path
+    if not order.trailing_delta:
+        reached = high if triggers_above(order) else low
+        if not reaches_stop(order, reached):
+            return 0
+        return max(order.stop_price, first) if triggers_above(order) else min(order.stop_price, first)
+    worst, best = (high, low) if order.side is Side.BUY else (low, high)
+    for price in (first, worst, best, last):
+        level = trailing_trigger(order) if order.trailing_best else 0
+        if level and is_triggered(order, price):
+            return price if price == first else level
+        track(order, price, order.trailing_ns)
+    return 0
 
 
 class HeldOrders:
@@ -85,9 +111,19 @@ class HeldOrders:
         self._orders.append(order)
         self._set_bounds(order.place)
 
+    def wait_for_bar(self, order: SimOrder) -> None:
+        """Hold a market order until a bar trades that can fill it."""
+        order.waits_for_bar = True
+        self.add(order)
+
+    def list_priced(self, place: int) -> list[SimOrder]:
+        """Return the orders of a symbol that wait for a price: those that limit a loss first, then by age."""
+        own = [order for order in self._orders if order.place == place and not order.waits_for_bar]
+        return sorted(own, key=lambda order: order.terms.triggers_on_gain)
+
     def remove(self, order: SimOrder) -> None:
         """Release an order: it was triggered or has ended."""
-        order.is_held = False
+        order.is_held = order.waits_for_bar = False
         self._orders.remove(order)
         self._set_bounds(order.place)
 
@@ -99,7 +135,7 @@ class HeldOrders:
             track(order, price, now_ns)
         if trailing:
             self._set_bounds(place)
-        return [order for order in own if is_triggered(order, price)]
+        return [order for order in own if order.waits_for_bar or is_triggered(order, price)]
 
     def _set_bounds(self, place: int) -> None:
         bounds = [_bounds(order) for order in self._orders if order.place == place]

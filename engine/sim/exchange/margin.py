@@ -10,11 +10,11 @@ counts each position with the orders that increase it. Orders that only reduce b
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from engine.model import Side
+from engine.model import PositionSide, Side
 from engine.sim.binance.filters import SymbolRules
 from engine.sim.exchange.contract_rules import ContractRules
 from engine.sim.exchange.margin_account import ContractPosition, MarginAccount
-from engine.sim.exchange.order_values import PositionSide, SimNewOrder, SimOrder
+from engine.sim.exchange.order_values import SimNewOrder, SimOrder
 from engine.sim.units import ONE, product
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from engine.model import PositionSide
 from engine.sim.exchange.funds import Funds, Holding
-from engine.sim.exchange.order_values import PositionSide
 from engine.sim.units import ONE, product
 
 LEVERAGE: Final = 20  # of a symbol without a setting

@@ -16,17 +16,16 @@ from engine.market.fold.dense_book import N_COUNT, N_MISSES, forget_window, need
 from engine.market.fold.id_gaps import has_restarted
 from engine.market.jit import compiled
 from engine.market.rows import VALUE_MAX, Floats, Rows
+from engine.sim.exchange.bar_kernel import apply_quote, bar_reaches_order, start_bar, triggers_order
 from engine.sim.exchange.price_levels import (
-    FAR,
     SIZE,
     best_offered,
     find_level,
     room_of,
     set_far,
-    set_quoted,
     set_slot,
 )
-from engine.sim.exchange.queue_models import PESSIMISTIC, advance_front, excess
+from engine.sim.exchange.queue_models import PESSIMISTIC, UNSEEN, advance_front, excess
 from engine.sim.exchange.trade_tape import add_up_to_largest, apply_trade, is_new_trade
 from engine.sim.exchange.venue_arrays import (
     HIGHEST,
@@ -38,9 +37,7 @@ from engine.sim.exchange.venue_arrays import (
     O_SYMBOL,
     O_TRADED,
     V_ASK,
-    V_ASK_SIZE,
     V_BID,
-    V_BID_SIZE,
     V_BOOK_NS,
     V_BOOK_VENUE_NS,
     V_EDGE,
@@ -57,15 +54,11 @@ from engine.sim.exchange.venue_arrays import (
     V_PRICE_UNIT,
     V_QUEUE,
     V_QUEUE_N,
-    V_QUOTE_ID,
-    V_QUOTED,
     V_QUOTES_ALONE,
     V_RATE,
     V_RECORDS,
     V_SIZE_UNIT,
     V_SNAPSHOT_ID,
-    V_TRIGGER_HIGH,
-    V_TRIGGER_LOW,
 )
 
 # Reasons to stop
@@ -77,6 +70,7 @@ JOINED: Final = 4  # after a snapshot
 GROW: Final = 5  # before a record for which the books need room or another window
 FUNDED: Final = 6  # before a mark with a later funding time: the previous funding is due
 TOO_LARGE: Final = 8  # before a record with a price above HIGHEST units or a size above LARGEST
+BAR_REACHED: Final = 9  # after a bar whose prices reach an order
 TRIGGERED: Final = 7  # after a price that triggers a held order and fills no resting one
 
 
@@ -92,7 +86,7 @@ def update_queues(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -
         side = orders[k, O_SIDE]
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
-        if orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC:
+        if v[i, V_QUEUE] != UNSEEN and (orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC):
             at = find_level(levels[2 * i + side], v[i, V_FAR + side], key)
             shown = levels[2 * i + side, at + SIZE] if at > 0 else 0
             if v[i, V_QUEUE] == PESSIMISTIC:
@@ -131,33 +125,6 @@ def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, o
             add_up_to_largest(orders[k], O_TRADED, size)
             fronts[k] -= size
     return False
-
-
-@compiled
-def apply_quote(i: int, row: Rows, v: Rows, levels: Rows) -> None:
-    """Set the best bid and ask as of an update, and remove better levels from the matching book."""
-    bid = row[r.QUOTE_BID] * v[i, V_PRICE_UNIT]
-    bid_size = row[r.QUOTE_BID_SIZE] * v[i, V_SIZE_UNIT]
-    ask = row[r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
-    ask_size = row[r.QUOTE_ASK_SIZE] * v[i, V_SIZE_UNIT]
-    v[i, V_QUOTED] = 1
-    v[i, V_QUOTE_ID] = row[r.QUOTE_ID]
-    v[i, V_BID] = bid
-    v[i, V_BID_SIZE] = bid_size
-    v[i, V_ASK] = ask
-    v[i, V_ASK_SIZE] = ask_size
-    if v[i, V_QUOTES_ALONE] == 0 and (row[r.QUOTE_ID] < v[i, V_ID] or v[i, V_ID] == 0):
-        return
-    for side in range(2):
-        key = bid if side == 0 else -ask
-        if v[i, V_QUOTES_ALONE]:  # one level a side; consumed size stays consumed while its price is the same
-            v[i, V_FAR + side] = 1 if v[i, V_FAR + side] > 0 and levels[2 * i + side, FAR] == key else 0
-        v[i, V_FAR + side] = set_quoted(
-            levels[2 * i + side], v[i, V_FAR + side], key, bid_size if side == 0 else ask_size
-        )
-    v[i, V_FRESH_ID] = row[r.QUOTE_ID]
-    v[i, V_FRESH_BID] = bid
-    v[i, V_FRESH_ASK] = ask
 
 
 @compiled
@@ -223,9 +190,22 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
 
 
 @compiled
-def triggers_order(i: int, price: int, v: Rows) -> bool:
-    """Return True if a price triggers a held order."""
-    return bool(price >= v[i, V_TRIGGER_HIGH] or price <= v[i, V_TRIGGER_LOW])
+def set_mark(i: int, row: Rows, v: Rows) -> None:
+    """Set the figures of the next funding."""
+    v[i, V_MARK] = row[r.MARK_PRICE]  # both have eight decimal places, as units do
+    v[i, V_RATE] = row[r.MARK_RATE]
+    v[i, V_FUNDING_NS] = row[r.MARK_NEXT_NS]
+
+
+@compiled
+def match_bar(i: int, row: Rows, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -> int:
+    """Set the quote at which a bar opens, or compare its prices with the orders; return the reason to stop."""
+    if row[r.TYPE] == r.BAR:
+        return BAR_REACHED if bar_reaches_order(i, row, v, orders) else DONE
+    start_bar(i, row, v, levels)
+    if update_queues(i, v, levels, orders, fronts):
+        return CROSSED
+    return TRIGGERED if triggers_order(i, (v[i, V_BID] + v[i, V_ASK]) // 2, v) else DONE
 
 
 @compiled
@@ -256,7 +236,11 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
         i = rows[k, r.INSTRUMENT]
         if kind == r.TRADE:
             low = high = rows[k, r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
-        elif kind == r.QUOTE:
+        elif kind == r.BAR:
+            if bar_reaches_order(i, rows[k], v, orders):
+                return k
+            continue
+        elif kind == r.QUOTE or kind == r.BAR_START:
             low = rows[k, r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
             high = rows[k, r.QUOTE_BID] * v[i, V_PRICE_UNIT]
         elif kind == r.LEVEL:
@@ -268,7 +252,11 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
             continue
         if kind == r.TRADE and triggers_order(i, low, v):
             return k
-        if kind == r.QUOTE and v[i, V_QUOTES_ALONE] and triggers_order(i, (low + high) // 2, v):
+        if (
+            (kind == r.QUOTE or kind == r.BAR_START)
+            and v[i, V_QUOTES_ALONE]
+            and triggers_order(i, (low + high) // 2, v)
+        ):
             return k
         for n in range(orders.shape[0]):
             if orders[n, O_SYMBOL] == i:
@@ -289,7 +277,10 @@ def fits_units(i: int, rows: Rows, start: int, end: int, v: Rows) -> bool:
         return True
     for k in range(start, end):
         kind = rows[k, r.TYPE]
-        if kind == r.QUOTE:
+        if kind == r.BAR:
+            if rows[k, r.BAR_HIGH] > price_max:
+                return False
+        elif kind == r.QUOTE or kind == r.BAR_START:
             if max(rows[k, r.QUOTE_BID], rows[k, r.QUOTE_ASK]) > price_max:
                 return False
             if max(rows[k, r.QUOTE_BID_SIZE], rows[k, r.QUOTE_ASK_SIZE]) > size_max:
@@ -335,9 +326,9 @@ def match_rows(
         elif kind == r.MARK:
             if v[i, V_FUNDING_NS] > 0 and rows[k, r.MARK_NEXT_NS] > v[i, V_FUNDING_NS]:
                 return k, FUNDED
-            v[i, V_MARK] = rows[k, r.MARK_PRICE]  # both have eight decimal places, as units do
-            v[i, V_RATE] = rows[k, r.MARK_RATE]
-            v[i, V_FUNDING_NS] = rows[k, r.MARK_NEXT_NS]
+            set_mark(i, rows[k], v)
+        elif kind == r.BAR or kind == r.BAR_START:
+            why = match_bar(i, rows[k], v, levels, orders, fronts)
         elif kind == r.QUOTE or kind == r.DIFF or kind == r.SNAPSHOT:
             if kind == r.DIFF and not is_joined(i, rows[k], v, levels):
                 return k, UNJOINED

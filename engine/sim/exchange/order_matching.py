@@ -199,13 +199,16 @@ class OrderMatching(ListLedger):
             if maker is not None and not match.quantity:
                 self._prevent(order, maker, match, now_ns)
                 continue
+            quantity = match.quantity if maker is None else min(match.quantity, self._room(maker))
+            if not quantity:
+                continue
             trade_id = self._new_trade_id()
             if maker is None:
-                market.consume(opposite(order.side), match.price, match.quantity)
+                market.consume(opposite(order.side), match.price, quantity)
             else:
-                self._fill(maker, match.price, match.quantity, now_ns, maker=True, trade_id=trade_id)
+                self._fill(maker, match.price, quantity, now_ns, maker=True, trade_id=trade_id)
                 self._settle_maker(maker, now_ns)
-            self._fill(order, match.price, match.quantity, now_ns, maker=False, trade_id=trade_id)
+            self._fill(order, match.price, quantity, now_ns, maker=False, trade_id=trade_id)
 
     def _prevent(self, order: SimOrder, maker: SimOrder, match: Match, now_ns: int) -> None:
         """Take from one or both orders of an account what would have traded between them, by the taker's mode."""
@@ -253,6 +256,8 @@ class OrderMatching(ListLedger):
             return  # self-trade prevention ended it
         elif order.terms.rests:
             market.rest(order)
+        elif order.terms.price is None and self.books.bar_left(order.place) is not None and not order.quote_quantity:
+            self._held.wait_for_bar(order)
         elif order.terms.price is None:
             if order.quote_quantity:
                 order.quantity = order.executed + order.prevented
@@ -293,6 +298,7 @@ class OrderMatching(ListLedger):
         order.fills.append(fill)
         order.executed += quantity
         order.executed_quote += quote
+        self.books.use_bar(order.place, quantity)
         order.shown = max(0, order.shown - quantity) if maker else 0
         account.traded += quote
         order.updated_ns = now_ns

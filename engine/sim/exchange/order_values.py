@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import OrderType, PositionSide, Side, TimeInForce
 from engine.order_terms import RecordedTerms, Terms, terms_of
 
 
@@ -56,14 +56,6 @@ class SelfTrade(StrEnum):
     def decrements(self) -> bool:
         """True if both orders lose the same quantity."""
         return self in (SelfTrade.DECREMENT, SelfTrade.TRANSFER)
-
-
-class PositionSide(StrEnum):
-    """The position that an order of a contract moves: the only one, or one of the two of hedge mode."""
-
-    BOTH = "BOTH"
-    LONG = "LONG"
-    SHORT = "SHORT"
 
 
 class ContractTerms(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,6 +177,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     prevented_last: int = 0
     prevented_matches: list[SimPreventedMatch] = []
     amendments: list[SimAmendment] = []
+    waits_for_bar: bool = False  # a market order that is held until the next bar trades
     is_held: bool = False  # True until the market triggers it (held_orders.py)
     working_ns: int = 0  # time from which it is in the book: its placement, trigger or release; 0: it ended before
     priority: int = 0  # among resting orders at one price: lower first

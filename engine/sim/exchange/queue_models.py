@@ -15,6 +15,7 @@ POWER_2: Final = 2
 POWER_3: Final = 3
 LOG: Final = 4
 LOG_2: Final = 5
+UNSEEN: Final = 6  # no book shows the queue: only a trade beyond the order's price reaches it
 
 
 @compiled
@@ -80,5 +81,7 @@ def excess(kind: int, lot: int, ahead: int, front: float, size: int) -> int:
     """Return what a trade of this size at the order's price leaves for it; probabilistic models round to lots."""
     if kind == PESSIMISTIC:
         return size - ahead
+    if kind == UNSEEN:
+        return 0
     beyond = float(size) - front
     return int(beyond / lot + 0.5) * lot if beyond > 0.0 else 0

@@ -37,7 +37,10 @@ V_SNAPSHOT_ID: Final = 31
 V_EDGE: Final = 32  # 1: a diff that ends at the snapshot's id changes it
 V_BOOK_VENUE_NS: Final = 33  # the venue's time of the last change of the book; 0 if unknown
 V_BOOK_NS: Final = 34  # and the time of its row
-V_FIELDS: Final = 35
+V_IS_BARS: Final = 35  # 1: the market is bars
+V_LEFT: Final = 36  # of a market of bars: what the current bar still fills
+V_HALF_SPREAD: Final = 37  # of made quotes, in millionths of the price
+V_FIELDS: Final = 38
 
 # tape: the last trades, a ring
 P_ID: Final = 0

@@ -11,10 +11,12 @@ import numpy as np
 
 from engine.market import rows as r
 from engine.market.fold.dense_book import N_COUNT, needs_window, rebuild_window, widen
+from engine.market.made_quotes import made_ask, made_bid
 from engine.market.rows import Floats, Rows
 from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import price_levels, queue_models
 from engine.sim.exchange import venue_arrays as arrays
+from engine.sim.exchange.bar_kernel import start_bar
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, MarketMessage, MarkPrint, SimQuote, TradePrint
 from engine.sim.units import PLACES
@@ -143,6 +145,33 @@ class VenueBooks:
         """Use the last quote as the book of a symbol without diffs."""
         self.v[i, [arrays.V_QUOTES_ALONE, arrays.V_JOINED, arrays.V_ID]] = 1
 
+    def make_quotes(self, i: int, half_spread_ppm: int) -> None:
+        """Note the half spread of a symbol whose quotes are made of trades or bars."""
+        self.v[i, arrays.V_HALF_SPREAD] = half_spread_ppm
+
+    def price_unit(self, i: int) -> int:
+        """Return the factor from a row's price to units."""
+        return int(self.v[i, arrays.V_PRICE_UNIT])
+
+    def bar_left(self, i: int) -> int | None:
+        """Return the quantity that the current bar of a symbol still fills; None if the symbol has no bars."""
+        return int(self.v[i, arrays.V_LEFT]) if self.v[i, arrays.V_IS_BARS] else None
+
+    def use_bar(self, i: int, quantity: int) -> None:
+        """Subtract a fill from the quantity that the current bar still fills."""
+        if self.v[i, arrays.V_IS_BARS]:
+            self.v[i, arrays.V_LEFT] = max(0, int(self.v[i, arrays.V_LEFT]) - quantity)
+
+    def quote_at(self, i: int, price: int, tick: int) -> None:
+        """Set the quote of a symbol around a price within its bar, with all that the bar still fills."""
+        price_unit, size_unit, ppm = (
+            int(self.v[i, field]) for field in (arrays.V_PRICE_UNIT, arrays.V_SIZE_UNIT, arrays.V_HALF_SPREAD)
+        )
+        size = int(self.v[i, arrays.V_LEFT]) // size_unit
+        bid, ask = made_bid(price, ppm, tick) // price_unit, made_ask(price, ppm, tick) // price_unit
+        row = np.array([r.BAR_START, i, 0, 0, 0, 1, bid, size, ask, size, 0], np.int64)
+        start_bar(i, row, self.v, self.levels)
+
     def queue(self, i: int, kind: int, n: int, lot: int) -> None:
         """Set the queue model of a symbol (queue_models.py)."""
         self.v[i, [arrays.V_QUEUE, arrays.V_QUEUE_N, arrays.V_LOT]] = kind, n, lot
@@ -199,13 +228,19 @@ class VenueBooks:
         """Yield (price, quantity left to consume), best first."""
         row, sign = 2 * i + side, 1 if side == r.BID else -1
         key = arrays.HIGHEST
+        most = int(self.v[i, arrays.V_LEFT]) if self.v[i, arrays.V_IS_BARS] else arrays.LARGEST
+        if not most:
+            return
         while (
             key := price_levels.best_offered(self.levels[row], int(self.v[i, arrays.V_FAR + side]), key)
         ) != price_levels.LOWEST:
             place = self._place(i, side, sign * key)
             yield (
                 sign * key,
-                int(self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN]),
+                min(
+                    most,
+                    int(self.levels[row, place + price_levels.SIZE] - self.levels[row, place + price_levels.TAKEN]),
+                ),
             )
 
     def consume(self, i: int, side: int, price: int, quantity: int) -> None:

@@ -105,7 +105,7 @@ def _as_seen(instrument: Instrument, scan: SymbolScan) -> Instrument:
 
 def _inferred(venue: str, symbol: str, scan: SymbolScan, kind: MarketKind) -> Instrument:
     is_future, is_inverse = kind is not MarketKind.SPOT, kind is MarketKind.INVERSE
-    base, quote = _assets(symbol)
+    base, quote = assets_of(symbol)
     tick, lot = (Decimal(1).scaleb(-numbers.places) for numbers in (scan.prices, scan.sizes))
     return Instrument(
         id=f"{venue}:{symbol}",
@@ -125,7 +125,7 @@ def _inferred(venue: str, symbol: str, scan: SymbolScan, kind: MarketKind) -> In
     )
 
 
-def _assets(symbol: str) -> tuple[str, str]:
+def assets_of(symbol: str) -> tuple[str, str]:
     """Return base and quote by the longest known asset at the symbol's end; ("", "") without one."""
     pair = symbol.partition("_")[0]
     ends = [quote for quote in _QUOTES if pair.endswith(quote) and len(pair) > len(quote)]

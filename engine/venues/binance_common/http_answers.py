@@ -5,7 +5,7 @@ Knows no method, path or report of one market: the caller passes a reader for th
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -36,6 +36,16 @@ class _Time(msgspec.Struct, frozen=True, rename="camel"):
     server_time: Millis
 
 
+class RefusalTable(NamedTuple):
+    """What the refusals of one market mean."""
+
+    classify: Callable[[str, int, int, str], Outcome]  # method, status, code and text -> what it proves
+    is_instrument_rule: Callable[[int, str], bool]
+    is_temporary: Callable[[int, str], bool]
+
+
+SPOT_REFUSALS = RefusalTable(classify, is_instrument_rule, is_temporary)
+
 _read_error = msgspec.json.Decoder(ErrorBody).decode
 
 
@@ -52,6 +62,7 @@ def read_answer(
     payload: bytes,
     *,
     read: Callable[[bytes], tuple[Event, ...]],
+    refusals: RefusalTable = SPOT_REFUSALS,
 ) -> tuple[Event, ...]:
     """Return what an answer proves, then what it reports.
 
@@ -64,11 +75,12 @@ def read_answer(
         headers: The kept headers.
         payload: The body.
         read: Makes reports of the body of a success. May raise FAILURES.
+        refusals: What the market's refusals mean.
 
     """
     answer = Answer(Outcome.UNKNOWN)
     try:
-        answer = _answer(method, status, headers, payload)
+        answer = _answer(method, status, headers, payload, refusals)
         if answer.outcome is not Outcome.DONE:
             return (answer,)
         return (answer, *read(payload))
@@ -77,14 +89,14 @@ def read_answer(
         return (proves_nothing, unrecognised(f"answer to {method} {path}"[:TEXT_MAX], error))
 
 
-def _answer(method: str, status: int, headers: Mapping[str, str], payload: bytes) -> Answer:
+def _answer(method: str, status: int, headers: Mapping[str, str], payload: bytes, refusals: RefusalTable) -> Answer:
     error = _error_body(status, payload)
     text = error.msg if error is not None else ""
     if error is None and not 200 <= status < 300:
         text = " ".join(payload[: 4 * TEXT_MAX].decode("utf-8", "replace").split())  # HTML, as a rule
     named = {name.lower(): value for name, value in headers.items()}
     return Answer(
-        outcome=classify(method, status, 0 if error is None else error.code, text),
+        outcome=refusals.classify(method, status, 0 if error is None else error.code, text),
         code=0 if error is None else error.code,
         text=text[:TEXT_MAX],
         retry_at_ns=0 if error is None else nanoseconds(retry_at_ms(error)),
@@ -92,8 +104,8 @@ def _answer(method: str, status: int, headers: Mapping[str, str], payload: bytes
         weight_used=_count(named, "x-mbx-used-weight-1m"),
         orders_used=_count(named, "x-mbx-order-count-10s"),
         orders_day_used=_count(named, "x-mbx-order-count-1d"),
-        is_instrument_rule=error is not None and is_instrument_rule(error.code, error.msg),
-        is_temporary=error is not None and is_temporary(error.code, error.msg),
+        is_instrument_rule=error is not None and refusals.is_instrument_rule(error.code, error.msg),
+        is_temporary=error is not None and refusals.is_temporary(error.code, error.msg),
     )
 
 

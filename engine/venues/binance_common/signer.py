@@ -18,6 +18,8 @@ from engine.venues.signing import Credentials, HttpMessage, SecretKey, is_header
 # What the WS API wants as JSON numbers; the signature is over their text, which is the same either way.
 NUMERIC_PARAMS = frozenset({"endTime", "fromId", "limit", "orderId", "recvWindow", "startTime", "timestamp"})
 STREAM_METHODS = frozenset({"SUBSCRIBE", "UNSUBSCRIBE"})  # of market links: their parameters are a list of streams
+# of the futures: they take the API key alone, without a timestamp and a signature
+KEY_ONLY = frozenset({"/fapi/v1/listenKey", "/dapi/v1/listenKey"})
 PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # percent-encoding leaves these characters
 FORM = "application/x-www-form-urlencoded"
 
@@ -109,6 +111,8 @@ def sign_rest(unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessag
     if unsigned.signed:
         assert key is not None, f"{unsigned.method} {unsigned.path} must be signed, and there is no key"
         text += f"&signature={_encoded(key.sign(text))}"
+        headers = key.headers()
+    elif key is not None and unsigned.path in KEY_ONLY:
         headers = key.headers()
     if unsigned.method == "POST":
         headers = (*headers, ("Content-Type", FORM))

@@ -1,8 +1,8 @@
-"""Binance's futures without socket or clock: what USD-M and COIN-M share. Market data and an account's messages, no
-orders.
+"""Binance's futures without socket or clock: what USD-M and COIN-M share.
 
-A market is its `FuturesVariant`. Numbers in parentheses are sections of the fact sheet of USD-M (state: May 2026).
-Frames are read in market.py, exchangeInfo in metadata.py.
+A market is its `FuturesVariant`; one without `private_path` is watched and not traded. Numbers in parentheses are
+sections of the fact sheet of USD-M (state: May 2026). Frames of the market are read in market.py, those of the account
+in account.py, exchangeInfo in metadata.py; calls.py makes the account's calls, and answers.py reads their answers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,16 +10,18 @@ from typing import ClassVar, NamedTuple
 
 from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
-from engine.model import Instrument
+from engine.model import Instrument, OrderTerm, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.http_answers import read_answer, read_nothing, read_time
 from engine.venues.binance_common.klines import Klines, read_klines
 from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
-from engine.venues.binance_futures.account import FuturesMessages
+from engine.venues.binance_futures.account import FuturesAccount
+from engine.venues.binance_futures.account_answers import AccountAnswers
 from engine.venues.binance_futures.market import SPELLING
 from engine.venues.binance_futures.metadata import read_metadata
+from engine.venues.binance_futures.order_types import BOOK_TYPES, HELD_TYPES
 from engine.venues.venue import (
     AccountCodec,
     Endpoints,
@@ -53,10 +55,23 @@ class FuturesVariant(NamedTuple):
     inverse: bool  # whether a contract is priced in quote and paid in base
     routes: tuple[tuple[str, tuple[str, ...]], ...]  # (path of a stream server, the streams that it has)
     endpoints: Mapping[Network, Endpoints]
+    account_prefix: str = ""  # of the paths of balances and positions; "": as all others
+    private_path: str = ""  # of the user stream, with `{token}` for the listen key; "": the account cannot be traded
+
+
+TRADING = OrderCapabilities(
+    types=frozenset({*BOOK_TYPES, *HELD_TYPES}),
+    times_in_force=frozenset(TimeInForce),
+    native_stops=True,
+    terms=frozenset({OrderTerm.TRAILING, OrderTerm.CLOSE_POSITION}),
+    reduce_only=True,
+    leverage=True,
+    dead_man_switch=True,
+)
 
 
 class BinanceFutures(BinanceVenue):
-    """An engine.venues.venue.Venue without account; a market is its name and its variant."""
+    """An engine.venues.venue.Venue; a market is its name and its variant."""
 
     name: str
     variant: ClassVar[FuturesVariant]
@@ -72,7 +87,9 @@ class BinanceFutures(BinanceVenue):
         self.metadata: MetadataReader = ExchangeInfo(self.variant.prefix, self._read_metadata)
         self.history: HistoryCodec = Klines(self.variant.prefix, weight=KLINES_WEIGHT)
         self._market = BinanceMarket(SPELLING, self.instruments)
-        self._account = FuturesMessages(self.name)
+        prefixes = (self.variant.prefix, self.variant.account_prefix or self.variant.prefix)
+        self._account = FuturesAccount(self.name, *prefixes, recv_window_ms)
+        self._answers = AccountAnswers(self.name, *prefixes)
         self._per_link = STREAMS_MAX // max(len(streams) for _, streams in self.variant.routes)
 
     @property
@@ -82,18 +99,20 @@ class BinanceFutures(BinanceVenue):
 
     @property
     def account(self) -> AccountCodec:
-        """Read the account's messages; its calls raise LookupError, because futures cannot be traded yet."""
+        """Calls and messages of the account."""
         return self._account
 
     def links(self) -> tuple[LinkPlan, ...]:
-        """Return as many connections for each route as its limit of streams needs."""
+        """Return as many connections for each route as its limit of streams needs, and one for the account."""
         many = -(-len(self.instruments) // self._per_link) * len(self.variant.routes)
-        return tuple(
+        market = (
             LinkPlan(
                 source, LinkRole.MARKET, f"{self._route(source)[0]}/stream?streams={'/'.join(self._streams(source))}"
             )
             for source in (f"{self.name}.market.{number}" for number in range(many))
         )
+        path = self.variant.private_path
+        return (*market, *((LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, path),) if path else ()))
 
     def instruments_of(self, source: str) -> Sequence[Instrument]:
         """Return the instruments whose streams arrive over a market link."""
@@ -128,7 +147,8 @@ class BinanceFutures(BinanceVenue):
 
         The codes of public queries mean what they mean on Spot (11).
         """
-        del instrument_id  # no public answer depends on it
+        if self._answers.reads(unsigned):
+            return self._answers.decode(unsigned, instrument_id, status, headers, payload)
 
         def read(body: bytes) -> tuple[Event, ...]:
             return self._readers[unsigned.path.partition("?")[0].removeprefix(f"{self.variant.prefix}/")](body)
@@ -145,7 +165,7 @@ class BinanceFutures(BinanceVenue):
         }
 
     def _read_metadata(self, payload: bytes) -> InstrumentsReport:
-        return read_metadata(payload, self.name, inverse=self.variant.inverse)
+        return read_metadata(payload, self.name, inverse=self.variant.inverse, trades=self.trades)
 
 
 def _number(source: str) -> int:

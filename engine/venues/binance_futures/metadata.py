@@ -18,6 +18,8 @@ from engine.venues.binance_common.metadata import (
 )
 
 NEVER_MS: Final = 4_133_404_800_000  # the delivery of a perpetual, in the year 2100
+ORDERS_MINUTE_MAX: Final = 1_200
+TRAILING_DELTAS: Final = (10, 1_000)  # basis points: callbackRate 0.1 to 10 percent (7)
 DOCUMENTED: Final = RateLimits(weight_minute_max=2_400, orders_10s_max=300)  # section 10
 
 
@@ -44,22 +46,36 @@ class _FuturesInfo(msgspec.Struct, rename="camel"):
 _DECODER = msgspec.json.Decoder(_FuturesInfo, strict=False)  # some mirrors quote their integers
 
 
-def read_exchange_info(payload: bytes, venue: str, *, inverse: bool) -> tuple[Instrument, ...]:
-    """Return every symbol in the venue's order. Raises ValueError for any other answer."""
-    return tuple(_instrument(of, venue, inverse=inverse) for of in _DECODER.decode(payload).symbols)
+def read_exchange_info(payload: bytes, venue: str, *, inverse: bool, trades: bool = False) -> tuple[Instrument, ...]:
+    """Return every symbol in the venue's order. Raises ValueError for any other answer.
+
+    Args:
+        payload: The answer.
+        venue: The venue's name.
+        inverse: Whether its contracts are inverse.
+        trades: True: with the bounds of trailing stops, which a venue that is only watched does not need.
+
+    """
+    return tuple(_instrument(of, venue, inverse=inverse, trades=trades) for of in _DECODER.decode(payload).symbols)
 
 
-def read_rate_limits(payload: bytes) -> RateLimits:
+def read_rate_limits(payload: bytes, *, trades: bool = False) -> RateLimits:
     """Return the rate limits of the same answer (section 10)."""
-    return rate_limits(_DECODER.decode(payload).rate_limits, DOCUMENTED)
+    rows = _DECODER.decode(payload).rate_limits
+    limits = rate_limits(rows, DOCUMENTED)
+    if not trades:
+        return limits
+    in_minute = [row.limit for row in rows if (row.rate_limit_type, row.interval) == ("ORDERS", "MINUTE")]
+    return msgspec.structs.replace(limits, orders_minute_max=min(in_minute, default=0) or ORDERS_MINUTE_MAX)
 
 
-def read_metadata(payload: bytes, venue: str, *, inverse: bool) -> InstrumentsReport:
+def read_metadata(payload: bytes, venue: str, *, inverse: bool, trades: bool = False) -> InstrumentsReport:
     """Return instruments and rate limits. Raises ValueError."""
-    return InstrumentsReport(read_exchange_info(payload, venue, inverse=inverse), read_rate_limits(payload))
+    instruments = read_exchange_info(payload, venue, inverse=inverse, trades=trades)
+    return InstrumentsReport(instruments, read_rate_limits(payload, trades=trades))
 
 
-def _instrument(symbol: _FuturesSymbol, venue: str, *, inverse: bool) -> Instrument:
+def _instrument(symbol: _FuturesSymbol, venue: str, *, inverse: bool, trades: bool) -> Instrument:
     filters = {of.filter_type: of for of in symbol.filters}
     absent = Filter()
     price = filters.get("PRICE_FILTER", absent)
@@ -88,5 +104,7 @@ def _instrument(symbol: _FuturesSymbol, venue: str, *, inverse: bool) -> Instrum
         contract_size=Decimal(symbol.contract_size),
         inverse=inverse,
         margin=symbol.margin_asset,
+        trailing_delta_min=TRAILING_DELTAS[0] if trades else 0,
+        trailing_delta_max=TRAILING_DELTAS[1] if trades else 0,
         delivery_ns=0 if symbol.delivery_date in (0, NEVER_MS) else symbol.delivery_date * 1_000_000,
     )

@@ -12,9 +12,9 @@ from engine.market.views import Stream
 from engine.model import Instrument, ListKind, OrderTerm, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.venues.binance_common import capture
+from engine.venues.binance_common.archive_layout import SPOT as SPOT_ARCHIVE
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.klines import WITH_SECONDS, Klines
-from engine.venues.binance_common.market import BinanceMarket
 from engine.venues.binance_common.public import DepthSnapshots, ExchangeInfo, server_time
 from engine.venues.binance_common.signer import ApiKey
 from engine.venues.binance_spot import venue_limits
@@ -24,12 +24,14 @@ from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_spot.order_types import REQUIRED
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.public_archive import PublicArchive
 from engine.venues.renaming import renamed_events, renamed_id
 from engine.venues.venue import (
     CapturedMarket,
     CaptureMessages,
     Endpoints,
     HistoryCodec,
+    MarketCodec,
     MetadataReader,
     Network,
     OrderCapabilities,
@@ -73,18 +75,19 @@ class BinanceSpot(BinanceVenue):
         times_in_force=frozenset(TimeInForce),
         amend=True,
         native_stops=True,
-        terms=frozenset(OrderTerm),
+        terms=frozenset({OrderTerm.TRAILING, OrderTerm.ICEBERG, OrderTerm.QUOTE_QUANTITY}),
         order_lists=frozenset(ListKind),
     )
+    public_archive: ClassVar[PublicArchive | None] = SPOT_ARCHIVE
     key_rights: ClassVar[BinanceKeyRights] = BinanceKeyRights()
-    snapshots: RestSnapshots = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
+    snapshots: RestSnapshots | None = DepthSnapshots(PREFIX, venue_limits.DEPTH_WEIGHTS)
     history: HistoryCodec = Klines(PREFIX, weight=2, intervals=WITH_SECONDS)
 
     def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = RECV_WINDOW_MS) -> None:
         self.instruments = tuple(instruments)
         self.recv_window_ms = recv_window_ms
         self.metadata: MetadataReader = ExchangeInfo(PREFIX, self._read_metadata, weight=20, by_symbol=True)
-        self.market: BinanceMarket = BinanceSpotMarket(self.instruments)
+        self.market: MarketCodec = BinanceSpotMarket(self.instruments)
         self.account: SpotAccount = SpotAccount(recv_window_ms, venue=self.name)
 
     def links(self) -> tuple[LinkPlan, ...]:

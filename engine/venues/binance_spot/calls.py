@@ -10,9 +10,10 @@ from engine.facts import ListLeg
 from engine.model import Instrument, Side
 from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
+from engine.venues.binance_common.values import number_text
 from engine.venues.binance_spot import venue_limits
 from engine.venues.binance_spot.list_calls import list_params
-from engine.venues.binance_spot.order_types import Params, number, order_params
+from engine.venues.binance_spot.order_types import Params, order_params
 
 
 def symbol_of(instrument: Instrument | str) -> str:
@@ -65,7 +66,7 @@ class Requests:
             ("symbol", symbol_of(instrument)),
             by,
             ("newClientOrderId", client_order_id),  # without it the venue draws one
-            ("newQty", number(quantity)),
+            ("newQty", number_text(quantity)),
         )
         return self._signed("PUT", "/api/v3/order/amend/keepPriority", params, weight=4)
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from engine.facts import ListLeg, NewOrder
 from engine.model import Side
-from engine.venues.binance_spot.order_types import Params, number, order_params
+from engine.venues.binance_common.values import number_text
+from engine.venues.binance_spot.order_types import Params, order_params
 
 OCO_PATH = "/api/v3/orderList/oco"
 OPOCO_PATH = "/api/v3/orderList/opoco"
@@ -30,11 +31,11 @@ def list_params(list_id: str, symbol: str, legs: Sequence[ListLeg]) -> tuple[str
     tail = (("newOrderRespType", "FULL"),)
     above, below = (target, stop) if exits.side is Side.SELL else (stop, target)
     if not entries:
-        sized = (("side", exits.side.value), ("quantity", number(exits.quantity)))
+        sized = (("side", exits.side.value), ("quantity", number_text(exits.quantity)))
         return OCO_PATH, (*head, *sized, *_leg("above", above), *_leg("below", below), *tail)
     [entry] = entries
     assert entry.order.side is Side.BUY, "only a buy pays for exits that sell what it brings"
-    sides = (("workingSide", entry.order.side.value), ("workingQuantity", number(entry.order.quantity)))
+    sides = (("workingSide", entry.order.side.value), ("workingQuantity", number_text(entry.order.quantity)))
     pending = (("pendingSide", exits.side.value), *_leg("pendingAbove", above), *_leg("pendingBelow", below))
     return OPOCO_PATH, (*head, *sides, *_leg("working", entry), *pending, *tail)
 

@@ -5,8 +5,7 @@ from decimal import Decimal
 from engine.model import OrderType
 from engine.money import ZERO
 from engine.order_terms import Terms
-from engine.venues.binance_spot import venue_limits
-from journal.record import plain
+from engine.venues.binance_common.values import number_text
 
 Params = tuple[tuple[str, str], ...]
 
@@ -30,13 +29,6 @@ TYPES = {NAMES[order_type]: order_type for order_type in (OrderType.MARKET, Orde
 OF_STOPS = frozenset(NAMES[order_type] for order_type, names in REQUIRED.items() if "stopPrice" in names)
 
 
-def number(value: Decimal) -> str:
-    """Return a number as Binance reads it, which has no exponent and no sign."""
-    text = plain(value)
-    assert venue_limits.NUMBER_SENT.fullmatch(text), f"Binance takes no number like {text}"
-    return text
-
-
 def order_params(terms: Terms, quantity: Decimal) -> Params:
     """Return type, quantity and the parameters of the type, in Binance's order."""
     required = REQUIRED[terms.type]
@@ -48,10 +40,10 @@ def order_params(terms: Terms, quantity: Decimal) -> Params:
     return (
         ("type", NAMES[terms.type]),
         *([("timeInForce", terms.time_in_force.value)] if "timeInForce" in required else []),
-        (amount[0], number(amount[1])),
-        *((name, number(price)) for name, price in prices if name in required and price is not None),
+        (amount[0], number_text(amount[1])),
+        *((name, number_text(price)) for name, price in prices if name in required and price is not None),
         *([("trailingDelta", str(terms.trailing_delta))] if terms.trailing_delta else []),
-        *([("icebergQty", number(terms.iceberg_quantity))] if terms.iceberg_quantity else []),
+        *([("icebergQty", number_text(terms.iceberg_quantity))] if terms.iceberg_quantity else []),
     )
 
 

@@ -5,13 +5,13 @@ Only the fields we use are named; the venue adds others at will.
 """
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from engine.events import AccountReport, BalanceReport, Fill, OrderReport, VenueStatus
 from engine.model import Side, TimeInForce
-from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, VenueId, nanoseconds
+from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, VenueId, nanoseconds, renamed
 from engine.venues.binance_spot.order_types import is_triggered, reported_type
 from engine.venues.binance_spot.venue_limits import VENUE
 
@@ -46,15 +46,10 @@ def _reason(*words: str) -> str:
     return ", ".join([word for word in words if word not in ("", "NONE")])
 
 
-def _rename(**names: str) -> Any:
-    """Return our field names for the wire's letters. Any, because msgspec's `rename` takes a plain mapping."""
-    return names
-
-
 class ExecutionReport(
     msgspec.Struct,
     frozen=True,
-    rename=_rename(
+    rename=renamed(
         symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
         price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i",
         last_quantity="l", filled_quantity="z", last_price="L", fee="n", fee_asset="N", transaction_ms="T",
@@ -330,7 +325,7 @@ class AccountAnswer(msgspec.Struct, frozen=True, rename="camel"):
         return AccountReport(held, self.can_trade, at)
 
 
-class PositionRow(msgspec.Struct, frozen=True, rename=_rename(asset="a", free="f", locked="l")):
+class PositionRow(msgspec.Struct, frozen=True, rename=renamed(asset="a", free="f", locked="l")):
     """A balance in an outboundAccountPosition event."""
 
     asset: Text
@@ -338,7 +333,7 @@ class PositionRow(msgspec.Struct, frozen=True, rename=_rename(asset="a", free="f
     locked: Amount
 
 
-class AccountPosition(msgspec.Struct, frozen=True, rename=_rename(updated_ms="u", rows="B")):
+class AccountPosition(msgspec.Struct, frozen=True, rename=renamed(updated_ms="u", rows="B")):
     """The assets that may have changed, as they are now; the others are unchanged."""
 
     updated_ms: Millis

@@ -4,15 +4,12 @@ Numbers are those of the documentation of 2026-07-21. A session may find others 
 the defaults.
 """
 
-import re
-
 from engine.venues.order_ids import ReadableOrderIds
 
 VENUE = "binance_spot"
 
 # ---- ids and numbers ---------------------------------------------------------------------------
 ORDER_IDS = ReadableOrderIds(length_max=36)  # USD-M also takes dot, colon and slash; Spot does not
-NUMBER_SENT = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")  # else -1100: no exponent, no sign, no leading dot
 
 # ---- time --------------------------------------------------------------------------------------
 RECV_WINDOW_MS = 5_000

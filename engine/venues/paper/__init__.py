@@ -26,6 +26,7 @@ from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.binance_usdm import BinanceUsdm
+from engine.venues.public_archive import PublicArchive
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
 
 USDM = "paper_usdm"
@@ -70,6 +71,7 @@ class _Paper(BinanceSpot):
     """Spot's calls and answers, under the market's own instruments."""
 
     futures: ClassVar[type[BinanceFutures]]
+    public_archive: ClassVar[PublicArchive | None] = None  # the data is of another venue
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {Network.LOCAL: Endpoints()}
     capabilities = replace(BinanceSpot.capabilities, order_lists=frozenset())  # the futures' own venue has none
 
@@ -85,7 +87,11 @@ class _Paper(BinanceSpot):
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return the market links of the futures, and Spot's connection for the account."""
-        market = (msgspec.structs.replace(plan, source=self._own_source(plan.source)) for plan in self._futures.links())
+        market = (
+            msgspec.structs.replace(plan, source=self._own_source(plan.source))
+            for plan in self._futures.links()
+            if plan.role is LinkRole.MARKET
+        )
         return (*market, LinkPlan(f"{self.name}.private.0", LinkRole.PRIVATE, PRIVATE_PATH))
 
     def _own_source(self, source: str) -> str:

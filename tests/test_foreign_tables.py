@@ -1,0 +1,152 @@
+"""Tables of Tardis, hftbacktest and LEAN: their books, trades, quotes and bars are the market."""
+
+import gzip
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bar_files import START_MS, backtest, fills, imported, verbatim
+from test_tables import instruments, market_rows
+
+from engine.market import rows as r
+from engine.market.layout import B_STATE, BOOK_SYNCED
+from engine.market.market_state import Market
+from journal.reader import Journal
+from replay.captured_market import read_markets
+
+US = START_MS * 1000
+FIRST = "exchange,symbol,timestamp,local_timestamp"
+
+
+def folded(session: Path) -> Market:
+    """Return the market after all rows of an import."""
+    (market,) = read_markets(Journal.open(session))
+    state = Market.empty(market.instruments)
+    rows = market_rows(session)
+    at = 0
+    while at < len(rows):
+        at = state.fold(rows, at)
+    return state
+
+
+# ---- Tardis --------------------------------------------------------------------------------------------
+
+
+def tardis(folder: Path, name: str, columns: str, *rows: str) -> Path:
+    path = folder / f"binance_{name}_2024-01-01_BTCUSDT.csv.gz"
+    lines = [
+        f"binance,BTCUSDT,{US + n * 1000 - 5},{US + int(row.split(':')[0]) * 1000},{row.split(':')[1]}"
+        for n, row in enumerate(rows)
+    ]
+    path.write_bytes(gzip.compress("\n".join([f"{FIRST},{columns}", *lines, ""]).encode()))
+    return path
+
+
+def test_a_book_of_tardis_is_snapshot_and_diffs(tmp_path: Path) -> None:
+    path = tardis(
+        tmp_path, "incremental_book_L2", "is_snapshot,side,price,amount",
+        "0:true,bid,100.0,1.5", "0:true,bid,99.5,2", "0:true,ask,100.5,3", "0:true,ask,101.0,1",
+        "1:false,ask,100.5,0", "1:false,bid,100.2,0.25", "2:false,bid,99.5,4",
+    )  # fmt: skip
+    session = imported(tmp_path, path)
+    kinds = market_rows(session)[:, r.TYPE].tolist()
+    assert (kinds.count(r.SNAPSHOT), kinds.count(r.DIFF), kinds.count(r.LEVEL)) == (1, 2, 7)
+    state = folded(session)
+    assert state.t[0, B_STATE] == BOOK_SYNCED
+    scaled = 10 ** instruments(session)["BTCUSDT"].price_scale
+    tops = [state.levels(0, side)[0][0] for side in (r.BID, r.ASK)]
+    assert [int(price) for price in tops] == [int(100.2 * scaled), 101 * scaled]
+    found = json.loads(verbatim("sql", session, "select count(*) as n from records where kind = 'FEED'", "--json"))
+    assert found == [{"n": 3}], "one message for each receive time"
+
+
+def test_trades_and_quotes_of_tardis_trade(tmp_path: Path) -> None:
+    quotes = tardis(tmp_path, "quotes", "ask_amount,ask_price,bid_price,bid_amount",
+                    *[f"{n * 1000}:0.5,100.{n + 1},99.9,0.{n + 1}" for n in range(8)])  # fmt: skip
+    trades = tardis(tmp_path, "trades", "id,side,price,amount",
+                    *[f"{n * 1000 + 1}:{7 + n},{'sell' if n % 2 else 'buy'},100.0,0.1" for n in range(8)])  # fmt: skip
+    session = imported(tmp_path, quotes, trades)
+    rows = market_rows(session)
+    printed = rows[rows[:, r.TYPE] == r.TRADE]
+    assert printed[:, r.TRADE_ID].tolist() == list(range(7, 15))
+    assert printed[:, r.TRADE_BUYER_IS_MAKER].tolist() == [0, 1] * 4
+    ((_, side, price, _),) = fills(backtest(session, "first_quote.py:Rests", at_market="true", size="0.4"))
+    assert (side, price[:4]) == ("BUY", "100.")
+
+
+def test_orders_fill_by_the_book_of_tardis(tmp_path: Path) -> None:
+    book = tardis(tmp_path, "incremental_book_L2", "is_snapshot,side,price,amount",
+                  "0:true,bid,100.0,1.5", "0:true,ask,100.5,0.3", "0:true,ask,101.0,1",
+                  *[f"{n * 1000}:false,bid,99.{n},1" for n in range(1, 9)])  # fmt: skip
+    quotes = tardis(tmp_path, "quotes", "ask_amount,ask_price,bid_price,bid_amount",
+                    *[f"{n * 1000}:0.3,100.5,100.0,1.{n}" for n in range(9)])  # fmt: skip
+    session = imported(tmp_path, book, quotes)
+    tested = backtest(session, "first_quote.py:Rests", "--model", "quotes=ignored", at_market="true", size="0.5")
+    assert [(price, quantity) for _, _, price, quantity in fills(tested)] == [("100.5", "0.3"), ("101", "0.2")]
+
+
+def test_ids_of_tardis_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+    path = tardis(tmp_path, "trades", "id,side,price,amount", *[f"{n}:a-{n},buy,100.0,0.1" for n in range(3)])
+    rows = market_rows(imported(tmp_path, path))
+    assert rows[rows[:, r.TYPE] == r.TRADE][:, r.TRADE_ID].tolist() == [-1] * 3
+
+
+# ---- hftbacktest ---------------------------------------------------------------------------------------
+
+EVENT = np.dtype([("ev", "u8"), ("exch_ts", "i8"), ("local_ts", "i8"), ("px", "f8"), ("qty", "f8"), ("order_id", "u8"),
+                  ("ival", "i8"), ("fval", "f8")])  # fmt: skip
+LOCAL, BUY, SELL = 1 << 30, 1 << 29, 1 << 28
+
+
+def test_arrays_of_hftbacktest_are_books_and_trades(tmp_path: Path) -> None:
+    ns = START_MS * 1_000_000
+    events = [
+        (4 | LOCAL | BUY, 100.1, 2.0, 0), (4 | LOCAL | SELL, 100.2, 3.0, 0),
+        (1 | LOCAL | SELL, 100.2, 1.5, 5), (2 | LOCAL | SELL, 100.1, 0.5, 6), (2 | BUY, 9.0, 9.0, 7),
+    ]  # fmt: skip
+    array = np.array([(ev, ns + at, ns + at, px, qty, 0, 0, 0.0) for ev, px, qty, at in events], EVENT)
+    np.savez_compressed(tmp_path / "btcusdt.npz", data=array)
+    session = imported(tmp_path, tmp_path / "btcusdt.npz", "--symbol", "BTCUSDT")
+    rows = market_rows(session)
+    assert [int(kind) for kind in rows[:, r.TYPE]] == [r.SNAPSHOT, r.LEVEL, r.LEVEL, r.DIFF, r.LEVEL, r.TRADE]
+    assert rows[rows[:, r.TYPE] == r.TRADE][0, r.TRADE_BUYER_IS_MAKER] == 1
+    assert instruments(session)["BTCUSDT"].price_scale == 1
+    assert folded(session).t[0, B_STATE] == BOOK_SYNCED
+
+
+# ---- LEAN ----------------------------------------------------------------------------------------------
+
+
+def lean(folder: Path, name: str, *lines: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(folder / f"{name}.zip", "w") as packed:
+        packed.writestr(f"{name}.csv", "\n".join(lines))
+    return folder / f"{name}.zip"
+
+
+def test_minutes_of_lean_equities_have_new_yorks_clock_and_exact_prices(shared_data: Path, tmp_path: Path) -> None:
+    session = imported(tmp_path, shared_data / "days" / "us-equity" / "minute_ibm_20131007_trade.zip")
+    rows = market_rows(session)
+    bars = rows[rows[:, r.TYPE] == r.BAR]
+    ibm = instruments(session)["IBM"]
+    assert (ibm.quote, ibm.price_scale) == ("USD", 4)
+    assert (int(bars[-1, r.VENUE_NS]) - int(bars[0, r.VENUE_NS])) // 60_000_000_000 >= 389, "a day of 390 minutes"
+    assert (bars[:, r.BAR_HIGH] >= bars[:, r.BAR_LOW]).all()
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "kind", "start_ms"),
+    [
+        ("crypto/gdax/minute/btcusd/20180404_btcusd_minute_trade", "60000,7400.1,7401,7399,7400.5,1.25", r.BAR, 1522800060000),
+        ("forex/oanda/minute/eurusd/20140501_eurusd_minute_quote", "60000,1.38,1.39,1.37,1.385,0,1.381,1.391,1.371,1.386,0", r.QUOTE, 0),
+        ("equity/usa/daily/ibm", "20131007 00:00,1815200,1820000,1810000,1819000,3960352", r.BAR, 1381118400000),
+    ],
+)  # fmt: skip
+def test_bars_of_lean_by_asset_class(tmp_path: Path, path: str, line: str, kind: int, start_ms: int) -> None:
+    folder, _, name = path.rpartition("/")
+    rows = market_rows(imported(tmp_path, lean(tmp_path / folder, name, line)))
+    assert rows[0, r.TYPE] == kind
+    if start_ms:
+        assert rows[0, r.VENUE_NS] == start_ms * 1_000_000
