@@ -10,6 +10,7 @@ from threading import Lock
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.read_only_thread import read_only
 from engine.market import rows as r
@@ -37,7 +38,7 @@ class SessionRows:
         self._venues: dict[str, Venue | None] = {}
         self._is_known = False  # whether the context was looked for: a recording may be of no market that is installed
         self._segments: dict[int, tuple[int, Projection]] = {}  # first seq -> last seq and rows
-        self._repeats: dict[int, Rows] = {}  # first seq -> seqs of the repeated trades of a segment
+        self._repeats: dict[int, NDArray[np.void]] = {}  # first seq -> keys of the repeated trades of a segment
         self._trades_after: dict[int, Rows] = {}  # first seq -> each instrument's last trade up to its end
 
     def rows_of(self, seqs: Rows, row_type: int) -> tuple[Rows, Rows]:
@@ -115,20 +116,20 @@ class SessionRows:
                 places = np.searchsorted(here, rows[:, r.SEQ])
                 rows = rows[here[np.minimum(places, len(here) - 1)] == rows[:, r.SEQ]]
                 if row_type == r.TRADE and len(repeated := self._repeated(first_seq, part, context)):
-                    rows = rows[~np.isin(rows[:, r.SEQ], repeated)]
+                    rows = rows[~np.isin(_trade_keys(rows), repeated)]
                 found.append(rows)
         return np.concatenate(found)
 
-    def _repeated(self, first_seq: int, part: Projection, context: SessionContext) -> Rows:
-        """Return the seqs of the repeated trades of a segment: the fold ignores the same."""
+    def _repeated(self, first_seq: int, part: Projection, context: SessionContext) -> NDArray[np.void]:
+        """Return the keys of the repeated trades of a segment: the fold ignores the same."""
         if first_seq not in self._repeats:
             last = self._trades_before(first_seq, context)
-            seqs = [np.empty(0, np.int64)]
+            keys = [_trade_keys(np.empty((0, r.COLUMNS), np.int64))]
             for rows, _ in part.rows(0, len(part.seqs)):
                 found = np.zeros(len(rows), np.int64)
                 find_repeats(rows, last, found)
-                seqs.append(rows[found == 1, r.SEQ])
-            self._repeats[first_seq] = np.concatenate(seqs)
+                keys.append(_trade_keys(rows[found == 1]))
+            self._repeats[first_seq] = np.concatenate(keys)
             self._trades_after[first_seq] = last
         return self._repeats[first_seq]
 
@@ -167,6 +168,12 @@ class SessionRows:
             del self._segments[next(iter(self._segments))]
         self._segments[first_seq] = last_seq, made
         return first_seq, last_seq, made
+
+
+def _trade_keys(rows: Rows) -> NDArray[np.void]:
+    """Return record and id of each trade: a polled page holds trades that were there before, and new ones."""
+    pairs = np.ascontiguousarray(rows[:, [r.SEQ, r.TRADE_ID]])
+    return pairs.view([("seq", np.int64), ("trade_id", np.int64)]).reshape(len(rows))
 
 
 def decoding_context(journal: Journal) -> SessionContext | None:

@@ -11,7 +11,7 @@ import msgspec
 
 from engine.facts import ListLeg, NewOrder
 from engine.plan_terms import PlanTerms
-from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
+from engine.requests import HistoryPage, LinkPlan, PolledStream, Purpose, Unsigned
 
 
 class IntentKind(StrEnum):
@@ -100,7 +100,7 @@ class VerdictBody(msgspec.Struct, frozen=True):
 class RequestBody(msgspec.Struct, frozen=True):
     """A task that the shell performs once. It carries `unsigned` or `link`; a disconnect carries neither."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id", "legs", "history"})
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"plan_id", "legs", "history", "poll"})
 
     purpose: Purpose
     venue: str
@@ -119,6 +119,7 @@ class RequestBody(msgspec.Struct, frozen=True):
     plan_id: str = ""  # the execution plan whose order it places
     history: HistoryPage | None = None  # the bars that are requested
     legs: tuple[ListLeg, ...] = ()  # the orders of a list, whose own id is `client_order_id`
+    poll: PolledStream | None = None  # the stream that is read
 
     @property
     def placed(self) -> tuple[tuple[str, NewOrder], ...]:
@@ -126,6 +127,11 @@ class RequestBody(msgspec.Struct, frozen=True):
         if self.purpose is Purpose.PLACE and self.order is not None:
             return ((self.client_order_id, self.order),)
         return tuple((leg.client_order_id, leg.order) for leg in self.legs)
+
+
+def source_of(request: RequestBody) -> str:
+    """Return the source of the answer to an HTTP request: the link of a polled stream, or the venue's REST."""
+    return f"{request.venue}.rest" if request.poll is None else request.source
 
 
 class TimerBody(msgspec.Struct, frozen=True):

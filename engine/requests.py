@@ -4,6 +4,7 @@ The journal holds this form: no key, no signature, no timestamp.
 """
 
 from enum import StrEnum
+from typing import ClassVar
 
 import msgspec
 
@@ -37,11 +38,12 @@ class Purpose(StrEnum):
     SET_LEVERAGE = "set_leverage"
     SET_MARGIN_MODE = "set_margin_mode"
     RENEW_TOKEN = "renew_token"  # keeps the token of a private link alive  # noqa: S105 - no secret
+    POLL = "poll"  # one stream of an instrument over REST, for a link without a socket
 
 
 PLACING = frozenset({Purpose.PLACE, Purpose.PLACE_LIST})
 # the answers to these are public: they become FEED records, not BROKER
-FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_INFO, Purpose.HISTORY})
+FEED_PURPOSES = frozenset({Purpose.DEPTH, Purpose.SERVER_TIME, Purpose.EXCHANGE_INFO, Purpose.HISTORY, Purpose.POLL})
 
 
 class LinkRole(StrEnum):
@@ -103,9 +105,31 @@ class HistoryPage(msgspec.Struct, frozen=True):
         return self.end_ns >= self.series_end_ns
 
 
+class PolledStream(msgspec.Struct, frozen=True):
+    """A stream of an instrument that is read over REST, again and again."""
+
+    instrument: str
+    stream: str  # quote, trade or book
+    every_ns: int  # from one request to the next
+
+    @property
+    def key(self) -> str:
+        """The name of the stream in timers and records."""
+        return f"{self.instrument}/{self.stream}"
+
+    @classmethod
+    def from_key(cls, key: str, every_ns: int = 0) -> "PolledStream":
+        """Return the stream with a key: that of the record with an answer, for instance."""
+        instrument, _, stream = key.rpartition("/")
+        return cls(instrument, stream, every_ns)
+
+
 class LinkPlan(msgspec.Struct, frozen=True):
-    """A websocket connection that the engine wants open."""
+    """A connection that the engine wants open: a websocket, or one without a socket whose streams are polled."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"polled"})
 
     source: str  # e.g. "binance_spot.market.0"
     role: LinkRole
     path: str  # path and query below the venue's host, a template: never a token
+    polled: bool = False  # no socket: polls bring its market data, rounds of reconciliation its account

@@ -1,6 +1,6 @@
 """The fixed part of a session: venues, instruments, strategies, limits, and the indexes by which arrays name them.
 
-Made once a session from the SESSION record and never changed. It holds no state of the session and decides nothing.
+Made from the SESSION record and never changed. It holds no state and decides nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,6 +33,7 @@ from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
 from engine.trigger_kinds import ACCOUNT_KINDS, TriggerKind, split_trigger, trigger_name
 from engine.venues.order_ids import ORDER_MARK
+from engine.venues.polling import PolledLinks
 from engine.venues.venue import HasHistory, HistoryCodec, MarketCodec, Venue
 from engine.venues.venue_lookup import make_venue, venue_class
 
@@ -110,13 +111,13 @@ class SessionContext:
             body.safeguards,
             {bars.interval_ns for bars in self._bars},
         )
+        self.polled = PolledLinks((self.venues[name], plan) for name in self.venues for plan in self.links(name))
         self.reducer_settings = self._reducer_settings()
         self.trigger_names = self._market_triggers()
         self._fired: dict[tuple[str, ...], dict[str, tuple[TriggerKind, ...]]] = {}
         self._indicator_index = self._indexes_of_indicators()
         self.history_needs = self._history_needs()
         self.runner = self._strategy_runner()
-        # sessions whose mark an order of ours bears
         self.own_sessions = (body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours)
 
     def _strategy_runner(self) -> StrategyRunner:
@@ -149,6 +150,7 @@ class SessionContext:
             safeguards=body.safeguards,
             safety=body.safety,
             has_order_budgets=has_budgets(body.risk),
+            rounds_every_ns=body.safeguards.account_poll_every_ns if self.polled.has_account else 0,
             fundings_from_ns=(body.previous.last_ns if body.previous else 0) or body.started_ns,
             has_accounts=self.accounts.are_several,
             wanted_events={

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from engine.model import Instrument, RateLimits
 from engine.paper_settings import PaperSettings
 from engine.plan_terms import StopChoice
+from engine.poll_settings import PollSettings
 from engine.risk_settings import (
     NO_LIMITS,
     CooldownSettings,
@@ -215,8 +216,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     late_waiting_max: int = 0  # it is late too if more messages wait in its queue; 0: no bound
     decision_warn_ns: int = 0  # a strategy's decision may take so long; 0: for ever
     decision_stop_ns: int = 0  # a decision is interrupted then, and its strategy stopped; 0: never
-    # revision of the rules of orders and reconciliation (docs/record-schema.md); 0: sessions recorded before them
-    order_rules: int = 0
+    order_rules: int = 0  # revision of the rules of orders and reconciliation (docs/record-schema.md); 0: before them
     # a TIMER closes bars so long after their end, those without a trade too, and equal indicators of several strategies
     # are one; 0: the next trade closes a bar, as in sessions recorded before
     bar_close_after_ns: int = 0
@@ -224,8 +224,7 @@ class EngineSettings(msgspec.Struct, frozen=True):
     access_wait_ns: int = 0  # without trading after a refusal of access; it doubles. 0: the first refusal halts
     access_halt_after_ns: int = 0  # refusals that last so long halt
     access_halt_refusals: int = 0  # so many refusals in a row halt
-    # newest fills and refusals that a strategy's view has; 0: none, and events of the account trigger nothing
-    events_kept: int = 0
+    events_kept: int = 0  # newest fills and refusals in a strategy's view; 0: none, and they trigger nothing
     reporting_currency: str = ""  # of P&L, equity and limits; "": the asset of the first instrument's P&L
     pnl_mark: MarkChoice = MarkChoice.MID  # the price at which open quantities count in P&L
     # 1: a CrossOver is checked where its indicators are updated: when their bar closes, at each trade; 0: at the next
@@ -277,10 +276,10 @@ def new_engine_settings() -> EngineSettings:
     return newest_rules(new)
 
 
-class SafeguardSettings(msgspec.Struct, frozen=True):
+class SafeguardSettings(PollSettings, frozen=True):
     """Bounds on repeated requests and refusals. 0 switches a bound off, as in sessions recorded before them."""
 
-    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"paused_exits", "rate_backoff_max_ns"})
+    OMITTED_AT_DEFAULT = PollSettings.OMITTED_AT_DEFAULT | {"paused_exits", "rate_backoff_max_ns"}
 
     # the wait after the venue refused an order for the number of orders; each next one doubles it
     order_backoff_first_ns: int = 0  # 0: such a refusal blocks every request, as a ban does
@@ -312,6 +311,8 @@ SAFEGUARDS = SafeguardSettings(  # of new sessions
     snapshot_percent=60,
     own_open_orders=True,
     error_burst_max=5,
+    poll_percent=60,
+    account_poll_every_ns=5 * SECOND_NS,
     paused_exits=True,
     rate_backoff_max_ns=30 * SECOND_NS,
 )

@@ -30,6 +30,7 @@ class TimerKind(StrEnum):
     PLAN = "plan"  # subject: execution plan
     EVENT = "event"  # subject: strategy that decides on the account's events
     EXPIRY = "expiry"  # subject: client order id of an order that is good till then
+    POLL = "poll"  # subject: polled stream (requests.PolledStream.key)
 
 
 class TimerName(msgspec.Struct, frozen=True):

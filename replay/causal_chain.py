@@ -128,13 +128,14 @@ class CausalWalk:
 
 
 def _is_origin(record: Record) -> bool:
-    """Return True for a connection and for requests that open one or fetch a book: no order explains them."""
+    """Return True for a connection and for requests that open one or read the market: no order explains them."""
     if record.kind is Kind.LINK:
         return True
     return record.kind is Kind.REQUEST and read_request(record.body or "").purpose in (
         Purpose.CONNECT,
         Purpose.DISCONNECT,
         Purpose.DEPTH,
+        Purpose.POLL,
     )
 
 

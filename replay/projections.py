@@ -1,10 +1,11 @@
 """The market rows of a sealed segment, decoded once and cached beside it. Resimulations fold them instead of payloads.
 
 A cache (journal/caches.py), keyed by the decoders' code, the segment's content and the instruments with their scales.
-Holds the plain stream messages; depth snapshots and messages that are not market data are not in it.
+Holds the plain stream messages and the answers of polled streams, without depth snapshots that a book needed.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from operator import itemgetter
 from struct import Struct
 
 import msgspec
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from engine.session_context import SessionContext
+from engine.venues.polling import decode_polled
 from engine.venues.venue import Venue
 from journal import caches
 from journal.arrow_arrays import flags, numbers, texts
@@ -27,6 +29,7 @@ _DECODED_COLUMNS = (
     "time_ns",
     "kind",
     "source",
+    "key",
     "meta",
     "payload",
 )
@@ -133,9 +136,21 @@ def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) ->
         seqs, times = numbers(batch.column("seq")), numbers(batch.column("time_ns"))
         plain = flags(batch.column("meta").is_null())
         sources, payloads = batch.column("source"), batch.column("payload").to_pylist()
-        parts += decode_messages(
-            context, sources=sources, payloads=payloads, seqs=seqs, times_ns=times, are_plain=plain
-        )
+        messages = _decode_runs(context, sources=sources, payloads=payloads, seqs=seqs, times_ns=times, are_plain=plain)
+        if context.polled.streams:  # the key of an answer names its stream
+            keys = zip(batch.column("key").to_pylist(), sources.to_pylist(), strict=True)
+            polls = [(at, key, source) for at, (key, source) in enumerate(keys) if key is not None and not plain[at]]
+            decoded = (
+                (
+                    at,
+                    decode_polled(
+                        venue_for_source(context, source), key, payloads[at] or b"", int(seqs[at]), int(times[at])
+                    ),
+                )
+                for at, key, source in polls
+            )
+            messages = iter(sorted([*messages, *decoded], key=itemgetter(0)))
+        parts += [rows for _, rows in messages]
     return np.concatenate(parts)
 
 
@@ -149,6 +164,20 @@ def decode_messages(
     are_plain: NDArray[np.bool_],
 ) -> Iterator[Rows]:
     """Yield the rows of messages, given as columns of FEED records. Those that are not plain have no rows."""
+    runs = _decode_runs(context, sources=sources, payloads=payloads, seqs=seqs, times_ns=times_ns, are_plain=are_plain)
+    return (rows for _, rows in runs)
+
+
+def _decode_runs(
+    context: SessionContext,
+    *,
+    sources: pa.Array | Sequence[str],
+    payloads: Sequence[bytes],
+    seqs: Rows,
+    times_ns: Rows,
+    are_plain: NDArray[np.bool_],
+) -> Iterator[tuple[int, Rows]]:
+    """Yield the rows of messages in a row, each with the place of its first message."""
     names = sources if isinstance(sources, pa.Array) else texts(sources)
     for venue, begin, end in _venue_runs(names, are_plain, context):
         at = begin
@@ -158,7 +187,7 @@ def decode_messages(
                 at += 1
                 continue
             rows, ends = decoded
-            yield rows
+            yield at, rows
             at += len(ends)
 
 

@@ -32,6 +32,7 @@ from engine.record_codec import (
     read_verdict,
 )
 from engine.session_context import SessionContext
+from engine.venues.polling import decode_polled
 from engine.venues.venue import Venue
 from journal.printable import in_one_line
 from journal.record import Kind, Record, canonical, plain
@@ -57,15 +58,18 @@ class FrameDecoder:
         return None if self._context is None else self._context.venues.get(source.split(".", 1)[0])
 
     def rows(self, record: Record) -> list[list[int]]:
-        """Decode a streamed market frame into rows. Return an empty list for any other record."""
+        """Decode a streamed frame or polled data of the market. Return an empty list for any other record."""
         decoded = self.decode(record) if record.kind is Kind.FEED else ()
         return [] if isinstance(decoded, tuple) else [[int(value) for value in row] for row in decoded]
 
     def decode(self, record: Record) -> Rows | tuple[Event, ...]:
         """Decode a frame into market rows or events. Return an empty tuple for any other record."""
         venue = self.venue(record.source)
-        if venue is None or record.meta is not None or record.payload is None:
+        if venue is None or record.payload is None:
             return ()
+        if record.meta is not None:
+            is_poll = record.kind is Kind.FEED and record.key is not None
+            return decode_polled(venue, record.key or "", record.payload, record.seq, record.time_ns) if is_poll else ()
         if record.kind is Kind.BROKER:
             return venue.account.decode_private(record.payload)
         return venue.market.decode(record.payload, record.source, record.seq, record.time_ns)
@@ -285,7 +289,7 @@ def _checkpoint(record: Record) -> str:
 
 
 def _wire(record: Record, markets: FrameDecoder | None) -> str:
-    if record.meta is not None:
+    if record.meta is not None and (markets is None or record.kind is not Kind.FEED or not len(markets.decode(record))):
         return _answer(record)
     if record.payload is None:
         return record.body or ""

@@ -187,6 +187,7 @@ def _purpose_text(purpose: Purpose, reconcile_round: int) -> str:
         Purpose.AMEND: "an order is to be reduced",
         Purpose.QUERY_ORDER: "the state of an order is unknown",
         Purpose.DEPTH: "a book has no snapshot",
+        Purpose.POLL: "a stream is polled",
         Purpose.SERVER_TIME: "the venue's clock is measured",
         Purpose.SUBSCRIBE: "the private stream needs it",
         Purpose.ARM_SWITCH: "orders rest, and silence must cancel them",

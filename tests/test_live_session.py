@@ -39,6 +39,7 @@ from verbatim.warmup import warm
 Ready = dict[str, Any]
 PROFILES = list(TransportProfile)
 BTCUSDT = "binance_spot:BTCUSDT"
+POLLED = "engine.venues.binance_spot_polled:BinanceSpotPolled"
 RESTLESS = "tests/strategies/restless.py"
 
 
@@ -107,6 +108,33 @@ async def test_a_session_trades_stops_and_can_be_repeated(venue: Ready, tmp_path
     assert {r.seq for r in asked} <= set(answers)
     assert b"verbatim-demo-secret" not in b"".join(path.read_bytes() for path in summary.folder.iterdir())
     check_meter(summary.folder, records)
+
+
+async def test_a_session_without_a_websocket_trades_through_the_shell(venue: Ready, tmp_path: Path) -> None:
+    demo = demo_session(DemoOptions(journals=tmp_path, strategy=RESTLESS), venue)
+    [access] = demo.venues
+    polled = msgspec.structs.replace(
+        access.settings, name=POLLED, stream="ws://127.0.0.1:9", private="ws://127.0.0.1:9"
+    )  # nothing listens there
+    faults = [{"action": "cut_answer", "method": "GET", "path": "/api/v3/ticker/bookTicker", "nth": 3, "times": 2}]
+    await ask(venue, "/sim/faults", "POST", json=faults)
+    summary = await run_session_config(
+        replace(demo, venues=(replace(access, settings=polled),)),
+        drive=trade_until(lambda s: s.status().orders >= 4 and s.state.seq > 200),
+    )
+    assert summary.clean, summary.reason
+    records = list(Journal.open(summary.folder).records())
+    assert not [r for r in records if r.kind in (Kind.FEED, Kind.BROKER) and r.meta is None], "no frame of a socket"
+    answers = [r for r in records if r.kind is Kind.FEED and r.key]
+    assert {(r.source, r.key.rpartition("/")[2]) for r in answers} == {
+        ("binance_spot.market.0", stream) for stream in ("quote", "book", "trade")
+    }
+    failed = [json.loads(r.body) for r in records if r.kind is Kind.FACT and '"poll_failed"' in r.body]
+    assert [body["stream"] for body in failed] == ["quote", "quote"]
+    state = await ask(venue, "/sim/state")
+    assert set(state["client_order_ids"].values()) == {1}
+    assert state["open_orders"] == []
+    assert replay_session(summary.folder).identical
 
 
 def check_meter(folder: Path, records: list[Record]) -> None:

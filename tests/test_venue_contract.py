@@ -11,7 +11,8 @@ from verbatim.testing import check_venue
 VECTORS = Path(__file__).parent / "vectors"
 
 
-@pytest.mark.parametrize("name", sorted(installed_venues()))
+@pytest.mark.parametrize("name", sorted({*installed_venues(), "engine.venues.binance_spot_polled:BinanceSpotPolled"}))
 def test_an_installed_venue_keeps_the_contract(name: str) -> None:
-    checked = check_venue(venue_class(VenueSettings(name=name)), VECTORS / name)
+    venue = venue_class(VenueSettings(name=name))
+    checked = check_venue(venue, VECTORS / venue.name)
     assert {"decoders_are_total", "requests_are_values", "market_messages_decode_as_recorded"} <= set(checked)

@@ -264,7 +264,9 @@ class VenueChecks:
 
     async def _open_links(self, role: LinkRole, base: str, setting: str) -> str:
         venue = make_venue(self._wanted.settings, self._instruments)
-        plans = [plan for plan in venue.links() if plan.role is role]
+        plans = [plan for plan in venue.links() if plan.role is role and not plan.polled]
+        if not plans:
+            return f"no {role} connection to open: {venue.name} is polled"
         tls = ssl.create_default_context() if base.startswith("wss:") else None
         for plan in plans:
             url = base.rstrip("/") + plan.path  # without a token: messages show it

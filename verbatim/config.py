@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from engine.live.clock import SessionClock
 from engine.live.session_config import KeyReadError, SessionConfig, limits_text, missing_limits
 from engine.live.venue_access import VenueAccess
+from engine.requests import LinkRole
 from engine.session_record import (
     SAFETY,
     SECOND_NS,
@@ -29,6 +30,7 @@ from engine.sim.modelled_venue import is_modelled
 from engine.strategy.rule_loading import recorded_rules
 from engine.suggestions import suggestion
 from engine.venue_choices import AccountUse
+from engine.venues.polling import is_polled
 from engine.venues.signing import SecretKey
 from engine.venues.venue_lookup import make_venue
 from journal.signing import Signer
@@ -319,13 +321,14 @@ def _check_account(venue: NamedVenue, *, is_paper: bool) -> None:
     """Raise ConfigError if a venue cannot serve the account that is named for it."""
     if venue.settings.use is AccountUse.NONE:
         return
-    if not make_venue(venue.settings, ()).trades:
+    made = make_venue(venue.settings, ())
+    if not made.trades:
         setting = "kind" if venue.section.kind else "name"
         raise ConfigError(
             f"{venue.where}.{setting}: {venue.section.dialect} supports market data only. What to do: use `verbatim "
             "record`"
         )
-    if not venue.settings.private and not is_paper:
+    if not venue.settings.private and not is_paper and not is_polled(made, LinkRole.PRIVATE):
         raise ConfigError(f"{venue.where}.private: a session that trades needs the address of the account's stream")
 
 

@@ -354,6 +354,9 @@ class SafeguardsSection(Section):
     metadata_every_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_every_ns), ge=0)
     metadata_retry_s: Decimal = Field(default=_seconds(SAFEGUARDS.metadata_retry_ns), gt=0)
     snapshot_percent: int = Field(default=SAFEGUARDS.snapshot_percent, ge=0, le=80)
+    poll_percent: int = Field(default=SAFEGUARDS.poll_percent, ge=0, le=80)
+    poll_every_s: Decimal = Field(default=_seconds(SAFEGUARDS.poll_every_ns), ge=0)
+    account_poll_every_s: Decimal = Field(default=_seconds(SAFEGUARDS.account_poll_every_ns), gt=0)
     own_open_orders: bool = SAFEGUARDS.own_open_orders
     error_burst_max: int = Field(default=SAFEGUARDS.error_burst_max, ge=0)
     paused_exits: bool = SAFEGUARDS.paused_exits

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from engine.requests import LinkRole
 from engine.session_record import VenueSettings
 from engine.venue_choices import AccountUse
+from engine.venues.polling import is_polled
 from engine.venues.venue import Endpoints, Network
 from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
 from verbatim.sections import ConfigError
@@ -99,12 +101,12 @@ def _settings(name: str, section: VenueSection, where: str, *, speed: int) -> Ve
     window_ms = min(section.recv_window_ms * speed, RECV_WINDOW_MS_MAX)
     settings = VenueSettings(name=name or kind, recv_window_ms=window_ms, kind=kind if name else "")
     try:
-        endpoints = make_venue(settings, ()).endpoints
+        venue = make_venue(settings, ())
     except UnknownVenueError as error:
         raise ConfigError(f"{where}.{'kind' if section.kind else 'name'}: {error}") from None
-    known = Endpoints() if network is None else endpoints.get(network, Endpoints())
+    known = Endpoints() if network is None else venue.endpoints.get(network, Endpoints())
     addresses = {part: getattr(section, part) or getattr(known, part) for part in ("rest", "stream", "private")}
-    for part in ("rest", "stream"):
+    for part in ("rest",) if is_polled(venue, LinkRole.MARKET) else ("rest", "stream"):
         if not addresses[part]:
             raise ConfigError(
                 f"{where}.network: {kind} has no known {part} address of its network {network}. What to do: name it "

@@ -23,11 +23,12 @@ from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
 from engine.model import Instrument, ListKind, MarginMode, OrderTerm, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.order_terms import RecordedTerms, terms_of
-from engine.requests import LinkRole, Transport, Unsigned
+from engine.requests import LinkRole, PolledStream, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
 from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, PlacesContracts, PositionTerms, StreamTokens
+from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
 from engine.venues.venue import DeadManSwitch, Network, PlacesLists, Venue
 from journal.record import canonical
@@ -151,6 +152,16 @@ class _Contract:
         assert all(name == name.lower() for name in (*kept.names, *kept.prefixes)), kept
         assert not kept.keep([(name, "x") for name in SECRET_HEADERS]), "a header is kept that may hold a secret"
 
+    def check_polled_links_are_read_by_polls(self) -> None:
+        """Verify that a polled market link has one poll for each stream, and no other link has one."""
+        for plan in self.venue.links():
+            for of in self.venue.instruments_of(plan.source) if plan.role is LinkRole.MARKET else ():
+                polls = polls_of(self.venue, of)
+                streams = [poll.stream for poll in polls]
+                assert sorted(streams) == sorted(self.venue.streams_of(plan.source) if plan.polled else ()), streams
+                assert all(poll.every_ns > 0 for poll in polls), "a poll without a cadence"
+            assert not plan.polled or not self.venue.subscriptions(plan.source), f"{plan.source} has no socket"
+
     # ---- requests
 
     def calls(self) -> Iterator[tuple[str, Unsigned]]:
@@ -161,6 +172,8 @@ class _Contract:
             yield "server_time", clock
         if venue.snapshots is not None:
             yield "snapshot", venue.snapshots.request(instrument)
+        for poll in polls_of(venue, instrument):
+            yield f"poll_{poll.stream.name.lower()}", poll.unsigned
         if not venue.trades:
             return
         account, order_id = venue.account, self._order_id(1)
@@ -444,9 +457,15 @@ class _Contract:
                 assert isinstance(decoded, tuple) or (decoded.ndim == 2 and decoded.shape[1] == COLUMNS), payload
             market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
             market.is_snapshot(payload)
+        of = self.report.instruments[0]
+        streams = [PolledStream(of.id, poll.stream.name.lower(), 1) for poll in polls_of(self.venue, of)]
         for case in read_cases(self._vectors, "answers"):
             for payload in mutations(case["payload"].encode(), self._random):
                 only_answer(self._answer_to(case, payload), payload)
+                for stream in streams:
+                    rows = decode_polled(self.venue, stream.key, payload, 7, NOW_NS)
+                    assert rows.ndim == 2, payload
+                    assert rows.shape[1] == COLUMNS, payload
         if self.venue.trades:
             for payload in self._mutated("private"):
                 events = self.venue.account.decode_private(payload)

@@ -2,7 +2,7 @@
 WITH decoded AS (
     SELECT session, seq, time_ns, recv_ns, unnest(trade_rows(session, seq)) AS trade
     FROM journal
-    WHERE kind = 'FEED' AND meta IS NULL
+    WHERE kind = 'FEED' AND (meta IS NULL OR key IS NOT NULL)  -- streamed, or polled
 )
 SELECT session, seq, instant(time_ns) AS time, time_ns, recv_ns, trade.instrument AS instrument,
        CASE trade.d WHEN 1 THEN 'SELL' ELSE 'BUY' END AS side,  -- 1: the buyer was the maker

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from engine.apply.batch import Applied, Fired
 from engine.apply.history_pages import apply_history
+from engine.apply.polled_streams import read_poll
 from engine.events import Answer, Event, Outcome, Subscribed
 from engine.market.rows import Rows
 from engine.money import MONEY
@@ -58,6 +59,8 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
         events, waiting = apply_history(session, state, request, meta, record)
     elif outcome == AnswerStatus.ANSWER:
         rows, events = _decode_answer(venue, request, meta, record)
+        if request.request.purpose is Purpose.POLL:
+            rows, events = read_poll(venue, state.account, request, record, events, settings=session.settings)
     weight, orders_day = next(
         ((event.weight_used, event.orders_day_used) for event in events if isinstance(event, Answer)), (-1, -1)
     )

@@ -8,7 +8,7 @@ from engine.execution.position_terms import placement
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
 from engine.model import Instrument, ListKind
-from engine.requests import HistoryPage, LinkPlan, Purpose, Unsigned
+from engine.requests import HistoryPage, LinkPlan, PolledStream, Purpose, Unsigned
 from engine.risk.review import Approved, ApprovedList
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
@@ -21,6 +21,7 @@ from engine.venues.venue import (
     HasHistory,
     OrderFills,
     PlacesLists,
+    PollsMarket,
     ProbesPrivateLink,
     Resubscribes,
     SizedSnapshots,
@@ -62,6 +63,7 @@ class RequestFactory:
         plan_id: str = "",
         legs: tuple[ListLeg, ...] = (),
         history: HistoryPage | None = None,
+        poll: PolledStream | None = None,
     ) -> int:
         window_ns = self.venue.recv_window_ms * 1_000_000
         request = RequestBody(
@@ -81,8 +83,10 @@ class RequestFactory:
             plan_id=plan_id,
             legs=legs,
             history=history,
+            poll=poll,
         )
-        return step.emit(request, key=client_order_id or None, source="execution", cause=cause)
+        key = client_order_id if poll is None else poll.key
+        return step.emit(request, key=key or None, source="execution", cause=cause)
 
     def place(
         self,
@@ -280,7 +284,7 @@ class RequestFactory:
         """Request a book snapshot from a venue that serves it over REST."""
         assert self.venue.snapshots is not None, "a venue that streams snapshots gets a new connection instead"
         unsigned = self._snapshot(step, instrument)
-        if self.has_room(step, unsigned.weight):
+        if self.has_room(step, unsigned.weight, self.safeguards.snapshot_percent):
             self._request(step, Purpose.DEPTH, unsigned, instrument=instrument.id)
 
     def _snapshot(self, step: StepContext, instrument: Instrument) -> Unsigned:
@@ -292,15 +296,11 @@ class RequestFactory:
         minute = step.account.limits.get(self.venue.name).rate_limits.weight_minute_max
         return self.venue.snapshots.request_within(instrument, minute * percent // 100 // len(self.venue.instruments))
 
-    def has_room(self, step: StepContext, weight: int) -> bool:
-        """Return True if a snapshot of this weight leaves orders and reconciliation their part of the budget.
-
-        A budget that is idle has room for one snapshot of any weight.
-        """
-        if not self.safeguards.snapshot_percent:
+    def has_room(self, step: StepContext, weight: int, percent: int) -> bool:
+        """Return True if the use stays below this part of the budget, or the budget is idle. 0: no part is set."""
+        if not percent:
             return True
-        budget = step.account.limits.get(self.venue.name)
-        rates, percent = self.venue.rates, self.safeguards.snapshot_percent
+        budget, rates = step.account.limits.get(self.venue.name), self.venue.rates
         return not isinstance(rates, SharedRates) or rates.has_room(budget, weight, percent, step.time_ns)
 
     def history(self, step: StepContext, *, instrument: Instrument, page: HistoryPage) -> None:
@@ -309,14 +309,18 @@ class RequestFactory:
         if not self.settings.history_from:
             assert isinstance(self.venue, HasHistory), f"{self.venue.name} has no history"
             unsigned = self.venue.history.request(instrument, page)
-            budget, rates, percent = (
-                step.account.limits.get(self.venue.name),
-                self.venue.rates,
-                self.settings.history_percent,
-            )
-            if isinstance(rates, SharedRates) and not rates.has_room(budget, unsigned.weight, percent, step.time_ns):
+            if not self.has_room(step, unsigned.weight, self.settings.history_percent):
                 return
         self._request(step, Purpose.HISTORY, unsigned, instrument=instrument.id, history=page)
+
+    def poll(self, step: StepContext, *, source: str, instrument: Instrument, stream: str) -> None:
+        """Request a polled stream once, if that leaves orders and reconciliation their part of the budget."""
+        assert isinstance(self.venue, PollsMarket), f"{self.venue.name} has a polled link and no polls"
+        found = next(each for each in self.venue.polls(instrument) if each.stream.name.lower() == stream)
+        if not self.may_query(step) or not self.has_room(step, found.unsigned.weight, self.safeguards.poll_percent):
+            return
+        polled = PolledStream(instrument.id, stream, max(found.every_ns, self.safeguards.poll_every_ns))
+        self._request(step, Purpose.POLL, found.unsigned, source=source, instrument=instrument.id, poll=polled)
 
     def metadata(self, step: StepContext) -> None:
         """Request the rules and status of the venue's instruments."""

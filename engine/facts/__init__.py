@@ -56,6 +56,7 @@ from engine.facts.pnl_facts import (
     PortfolioPnl,
     WalletReported,
 )
+from engine.facts.poll_facts import PollFact, PollFailed, PollResumed
 from engine.facts.session_facts import (
     AccountModeChanged,
     BreakerScope,
@@ -88,7 +89,7 @@ from engine.facts.venue_facts import (
     VenueFact,
 )
 
-Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact | ContractFact
+Fact = OrderFact | PlanFact | AccountFact | VenueFact | SessionFact | PnlFact | HistoryFact | ContractFact | PollFact
 
 __all__ = [
     "AccessRefused",
@@ -148,6 +149,9 @@ __all__ = [
     "Pnl",
     "PnlFact",
     "PnlPeak",
+    "PollFact",
+    "PollFailed",
+    "PollResumed",
     "PortfolioPnl",
     "Position",
     "PositionEnteredDay",

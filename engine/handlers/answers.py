@@ -46,6 +46,7 @@ from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, 
 from engine.handlers.load_history import handle_history_answer
 from engine.handlers.margin_settings import apply_position_mode, handle_set_answer
 from engine.handlers.order_queries import query_order
+from engine.handlers.poll_market import handle_poll_answer
 from engine.handlers.renew_tokens import handle_renewal
 from engine.handlers.reread_metadata import apply_metadata, apply_permission, reread_metadata
 from engine.lifecycle import LIVE
@@ -113,6 +114,9 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         handle(session, step, pending, answer)
     elif request.purpose is Purpose.HISTORY:
         handle_history_answer(session, step, pending, answer, reports)
+        return
+    elif request.purpose is Purpose.POLL:
+        handle_poll_answer(session, step, pending, answer, reports)
         return
     is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
     if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
@@ -255,6 +259,8 @@ def _check_silent_stream(session: SessionContext, step: StepContext, venue: str,
         link = step.account.links.by_source[source]
         if link.venue != venue or link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
             continue
+        if source in session.polled.sources:
+            continue  # only queries find its fills
         missed = [
             fill.fill_id
             for fill in recorded

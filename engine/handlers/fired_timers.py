@@ -8,6 +8,7 @@ from engine.handlers.load_history import advance_history
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
+from engine.handlers.poll_market import poll_due, poll_stream
 from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.stop_protection import name_protection
 from engine.handlers.watch import watch_session
@@ -30,6 +31,10 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
             watch_daily_loss(session, step)
             if session.history_needs:
                 advance_history(session, step)
+            if session.polled.streams:
+                poll_due(session, step)
+        case TimerKind.POLL:
+            poll_stream(session, step, timer.subject)
         case TimerKind.BARS if session.history_needs:
             advance_history(session, step)
         case TimerKind.REPORT:

@@ -52,13 +52,17 @@ def watch_freshness(session: SessionContext, step: StepContext) -> None:
 
 
 def venue_lag_ns(session: SessionContext, step: StepContext | State, index: int) -> dict[Stream, int]:
-    """Return how old each stream's newest message was when it came: our time in the venue's clock minus its stamp."""
-    venue = session.instruments[step.market.instruments[index].id].venue
+    """Return how old each stream's newest message was when it came: our time in the venue's clock minus its stamp.
+
+    The newest trade of a polled page may be old, so its stamp does not measure the way.
+    """
+    name = step.market.instruments[index].id
+    venue, has_page = session.instruments[name].venue, f"{name}/trade" in session.polled.streams
     offset_ns = step.account.limits.get(venue).clock_offset_ns
     return {
         stream: received_ns + offset_ns - stamp_ns
         for stream, received_ns, stamp_ns in step.market.venue_stamps(index)
-        if received_ns >= session.body.started_ns
+        if received_ns >= session.body.started_ns and not (stream is Stream.TRADE and has_page)
     }
 
 
@@ -84,6 +88,7 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Stal
         elif -behind_ns > settings.stream_behind_max_ns and market.quote_is_outdated(index):
             age_ns = now_ns - seen_ns[Stream.QUOTE]
             faults.append(StaleStream(BlockCode.STREAM_STALE, "quote", age_ns, (Stream.QUOTE,)))
+    faults += _failing_polls(session, step, name=market.instruments[index].id)
     if _misses_own_trade(session, step, index):
         age_ns = now_ns - market.last_seen_ns(index, Stream.TRADE)
         faults.append(StaleStream(BlockCode.STREAM_STALE, "trade", age_ns, (Stream.TRADE,)))
@@ -93,6 +98,17 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Stal
             for stream, lag_ns in venue_lag_ns(session, step, index).items()
             if lag_ns > settings.venue_lag_max_ns and now_ns - market.last_seen_ns(index, stream) < 2 * SECOND_NS
         ]
+    return faults
+
+
+def _failing_polls(session: SessionContext, step: StepContext, *, name: str) -> list[StaleStream]:
+    """Return the polled streams of an instrument that fail for longer than a silence may last."""
+    faults = []
+    for stream in (Stream.QUOTE, Stream.BOOK, Stream.TRADE) if step.account.polls.failing else ():
+        failing = step.account.polls.failing.get(f"{name}/{stream.name.lower()}")
+        if failing is not None and step.time_ns - failing.since_ns > session.settings.stream_silence_max_ns:
+            age_ns = step.time_ns - failing.since_ns
+            faults.append(StaleStream(BlockCode.STREAM_STALE, stream.name.lower(), age_ns, (stream,)))
     return faults
 
 
@@ -139,6 +155,8 @@ def _resubscribe(session: SessionContext, step: StepContext, name: str, fault: S
         return  # another subscription over the same link is as late
     instrument, index = session.instruments[name], session.indexes[name]
     source = session.link_of(index, fault.streams[0])
+    if source in session.polled.sources:
+        return  # its streams are requested again in any case
     if any(pending.request.purpose is Purpose.RESUBSCRIBE for pending in _on_link(step, source)):
         return
     messages = _messages(session, instrument, fault.streams)

@@ -1,17 +1,16 @@
-"""Links: what follows when one opens or closes, and opening and closing them. Gaps in market data go with them."""
+"""Links: what follows when one opens or closes, and opening and closing them."""
 
 from engine.apply.batch import Applied
 from engine.apply.inputs import OWN_SPEED
 from engine.bodies import LinkBody
-from engine.facts import LinkReady
+from engine.handlers.link_gaps import GAPS, note_ready, open_gap
 from engine.handlers.load_history import advance_history
 from engine.handlers.own_speed import handle_own_speed
+from engine.handlers.poll_market import poll_link
 from engine.requests import LinkPhase, LinkRole, Purpose, Unsigned
 from engine.session_context import SessionContext
-from engine.state.market_gaps import gap_before_session, gap_ended, gap_of_link
+from engine.state.market_gaps import gap_before_session
 from engine.step_context import StepContext
-
-GAPS = "gaps"  # source of the facts about gaps
 
 
 def handle_link(session: SessionContext, step: StepContext, applied: Applied) -> None:
@@ -31,7 +30,10 @@ def handle_link(session: SessionContext, step: StepContext, applied: Applied) ->
     subscribe(session, step, source)
     if link.role is LinkRole.PRIVATE:
         measure_clock(session, step, link.venue)
-    elif session.history_needs:
+        return
+    if source in session.polled.sources:
+        poll_link(session, step, source)
+    if session.history_needs:
         advance_history(session, step)
 
 
@@ -47,11 +49,8 @@ def subscribe(session: SessionContext, step: StepContext, source: str, answered:
     link = step.account.links.by_source[source]
     if session.factories[link.venue].subscribe(step, source=source, answered=answered):
         return
-    step.emit(LinkReady(source))
-    open_gaps = step.account.gaps.open
-    if source in open_gaps:
-        ended = gap_ended(open_gaps[source].gap, time_ns=step.time_ns, seq=step.record.seq)
-        step.emit(ended, source=GAPS, cause=open_gaps[source].seq)
+    if source not in session.polled.sources or link.role is LinkRole.PRIVATE:
+        note_ready(step, source)  # a market link without a socket is ready with the first answer
 
 
 def open_links(session: SessionContext, step: StepContext) -> None:
@@ -61,13 +60,6 @@ def open_links(session: SessionContext, step: StepContext) -> None:
             if plan.role is LinkRole.MARKET and (gap := gap_before_session(session.body, plan.source)) is not None:
                 step.emit(gap, source=GAPS)
             session.factories[name].connect(step, plan=plan)
-
-
-def open_gap(session: SessionContext, step: StepContext, source: str, reason: str) -> None:
-    """Emit the gap of a market link that may miss data from now on. No-op if its gap is open."""
-    if source not in step.account.gaps.open:
-        last_frame = step.market.last_frame(session.indexes_of(source), session.streams_of(source))
-        step.emit(gap_of_link(session.body, source, reason, last_frame), source=GAPS)
 
 
 def reconnect(session: SessionContext, step: StepContext, source: str) -> None:

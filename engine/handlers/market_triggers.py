@@ -2,7 +2,8 @@
 
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
-from engine.handlers.link_changes import GAPS, disconnect
+from engine.handlers.link_changes import disconnect
+from engine.handlers.link_gaps import GAPS
 from engine.handlers.policy import decide_mode
 from engine.handlers.watch_losses import watch_daily_loss
 from engine.market import layout

@@ -17,7 +17,7 @@ def probe_private_links(session: SessionContext, step: StepContext) -> None:
         return
     for source in sorted(step.account.links.by_source):
         link = step.account.links.by_source[source]
-        if link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
+        if link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY or source in session.polled.sources:
             continue
         pending = step.account.requests.find(Purpose.PROBE, source=source)
         seen_ns = max(step.account.private_seen.last_ns(source), link.changed_ns, step.account.lateness.over_ns)

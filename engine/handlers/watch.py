@@ -5,7 +5,8 @@ from engine.execution import ledger_check, reconciliation
 from engine.facts import LinkSteady
 from engine.handlers.dead_man import arm_switches
 from engine.handlers.freshness import watch_freshness
-from engine.handlers.link_changes import disconnect, open_gap, reconnect
+from engine.handlers.link_changes import disconnect, reconnect
+from engine.handlers.link_gaps import open_gap
 from engine.handlers.margin_settings import ask_settings
 from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order

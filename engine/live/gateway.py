@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import trio
 
-from engine.bodies import RequestBody
+from engine.bodies import RequestBody, source_of
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks, venue_setting
@@ -238,9 +238,9 @@ def arrival_of(seq: int, request: RequestBody, ended: HttpResult) -> Arrival:
     """Return the one input in which a request ends."""
     return Arrival(
         kind=Kind.FEED if request.purpose in FEED_PURPOSES else Kind.BROKER,
-        source=f"{request.venue}.rest",
+        source=source_of(request),
         cause=seq,
-        key=request.client_order_id or None,
+        key=request.client_order_id or None if request.poll is None else request.poll.key,
         recv_ns=ended.recv_ns,
         meta=ended.meta(),
         payload=without_token(request.purpose, ended.body, ended.status),

@@ -122,6 +122,9 @@ class LinkTasks:
         link = self._open[source] = _Link(trio.CancelScope())
         try:
             with link.scope:
+                if request.link.polled:
+                    self._ingress.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
+                    await trio.sleep_forever()  # until it is closed: the gateway sends its requests
                 old = self._handed_over.pop(source, None)
                 link.websocket = await self._connect(request) if old is None else old.websocket
                 self._ingress.put(Arrival(Kind.LINK, source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))

@@ -10,7 +10,7 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from engine.bodies import LinkBody, LinkEvent, RequestBody
+from engine.bodies import LinkBody, LinkEvent, RequestBody, source_of
 from engine.market.layout import NEVER
 from engine.record_codec import text_of
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Unsigned
@@ -208,7 +208,8 @@ class SimulatedWires:
     def _open(self, seq: int, request: RequestBody, path: str) -> None:
         conn_id = self.venue.new_conn_id()
         self.links[conn_id] = request.source
-        if not self.venue.sim.connect(conn_id, path, self.venue.now_ns):
+        is_polled = request.link is not None and request.link.polled
+        if not is_polled and not self.venue.sim.connect(conn_id, path, self.venue.now_ns):
             raise AssertionError(f"the venue has nothing at {path}")
         self.accept(Arrival(Kind.LINK, request.source, cause=seq, body=text_of(LinkBody(LinkEvent.UP))))
 
@@ -281,7 +282,7 @@ class SimulatedWires:
         self.accept(
             Arrival(
                 kind,
-                f"{request.venue}.rest",
+                source_of(request),
                 cause=record.seq,
                 key=record.key,
                 recv_ns=self.session_ns,

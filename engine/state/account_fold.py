@@ -29,6 +29,7 @@ from engine.state import (
     links,
     margins,
     market_gaps,
+    market_polls,
     mode,
     order_blocks,
     order_budgets,
@@ -92,6 +93,7 @@ REDUCERS: Final[dict[str, Callable[..., Any]]] = {
     "plans": execution_plans.reduce,
     "history": history_loads.reduce,
     "margins": margins.reduce,
+    "polls": market_polls.reduce,
     "account_modes": account_modes.reduce,
 }  # "events" is folded last: it sets timers too
 
@@ -109,6 +111,7 @@ SETTINGS: Final[dict[str, Callable[[ReducerSettings], dict[str, Any]]]] = {
         "recurring": settings.recurring,
         "seed": settings.seed,
         "metadata_retry_ns": settings.safeguards.metadata_retry_ns,
+        "rounds_every_ns": settings.rounds_every_ns,
     },
     "breakers": lambda settings: {
         "settings": settings.safeguards,
@@ -207,6 +210,8 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.ContractConfigured: ("margins",),
     facts.PositionModeKnown: ("margins",),
     facts.MarginReported: ("margins",),
+    facts.PollFailed: ("polls", "timers"),
+    facts.PollResumed: ("polls",),
     facts.AccountModeChanged: ("account_modes",),
     Requested: (
         "orders",
@@ -261,6 +266,7 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
     Purpose.SET_LEVERAGE: (*_SENT, "margins"),
     Purpose.SET_MARGIN_MODE: (*_SENT, "margins"),
     Purpose.RENEW_TOKEN: (*_SENT, "links"),
+    Purpose.POLL: (*_SENT, "timers"),
 }
 
 

@@ -25,6 +25,7 @@ class ReducerSettings(msgspec.Struct, frozen=True):
     safety: SafetySettings = SafetySettings()
     instruments: dict[str, Instrument] = {}
     risk: RiskSettings = RiskSettings()
+    rounds_every_ns: int = 0  # between rounds in place of a private stream; 0: the account has one
     has_order_budgets: bool = False  # placements, cancels or replacements are limited: engine.risk.budget_answers.py
     wanted_events: dict[str, frozenset[TriggerKind]] = {}  # strategy -> the events of the account that make it decide
     fundings_from_ns: int = 0  # session time of the end of the session before, or of this one's beginning

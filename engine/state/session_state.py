@@ -35,6 +35,7 @@ from engine.state.ledger import Ledger
 from engine.state.links import LinkStates
 from engine.state.margins import Margins
 from engine.state.market_gaps import OpenGaps
+from engine.state.market_polls import MarketPolls
 from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.order_budgets import OrderBudgets
@@ -91,6 +92,7 @@ class Account(msgspec.Struct, frozen=True):
     order_budgets: OrderBudgets = OrderBudgets()
     history: HistoryLoads = HistoryLoads()
     margins: Margins = Margins()
+    polls: MarketPolls = MarketPolls()
     account_modes: AccountModes = AccountModes()
 
 
@@ -113,12 +115,13 @@ FRESH = (
     "history",
     "margins",
     "account_modes",
+    "polls",
 )
 # parts that older sessions lack: while they are empty, neither a CHECKPOINT nor an opening state states them
 ADDED = frozenset({
     "access", "account_modes", "blocks", "breakers", "cancels", "cooldowns", "day_pnl", "errors", "events", "history",
-    "instruments", "lateness", "ledger", "margins", "order_blocks", "order_budgets", "plans", "pnl", "private_seen",
-    "safety",
+    "instruments", "lateness", "ledger", "margins", "order_blocks", "order_budgets", "plans", "pnl", "polls",
+    "private_seen", "safety",
     "wallets",
 })  # fmt: skip
 

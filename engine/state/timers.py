@@ -11,7 +11,16 @@ from math import gcd
 import msgspec
 
 from engine.bodies import CommandName, LinkEvent
-from engine.facts import LinkSteady, OrderUnknown, PlanEnded, PlanMoved, RateBlocked, Reconciled, ReconcileFailed
+from engine.facts import (
+    LinkSteady,
+    OrderUnknown,
+    PlanEnded,
+    PlanMoved,
+    PollFailed,
+    RateBlocked,
+    Reconciled,
+    ReconcileFailed,
+)
 from engine.requests import Purpose
 from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.changes import Change, Commanded, LinkMoved, Requested, Stamp, TimerFired
@@ -106,6 +115,7 @@ def reduce(
     recurring: dict[str, int],
     seed: int,
     metadata_retry_ns: int = 0,
+    rounds_every_ns: int = 0,
 ) -> Timers:
     """Apply a change: add the timers that it sets, drop the one that fired."""
     failures = timers.failures
@@ -126,7 +136,8 @@ def reduce(
         case Reconciled() if settings.order_rules:  # a market link may be down meanwhile: LinkSteady ends its failures
             name = timer_name(TimerKind.RECONCILE, change.venue)
             kept = {source: count for source, count in failures.items() if source != name}
-            return _set({**timers.due_ns, name: at.time_ns + settings.reconcile_every_ns}, kept)
+            every_ns = min(rounds_every_ns or settings.reconcile_every_ns, settings.reconcile_every_ns)
+            return _set({**timers.due_ns, name: at.time_ns + every_ns}, kept)
         case Reconciled():  # all links were ready for it, so their failures are over
             return _set({**timers.due_ns, RECONCILE: at.time_ns + settings.reconcile_every_ns}, {})
         case ReconcileFailed():
@@ -146,6 +157,9 @@ def reduce(
         case PlanEnded():
             name = timer_name(TimerKind.PLAN, change.plan_id)
             return _set({other: due_ns for other, due_ns in timers.due_ns.items() if other != name}, failures)
+        case PollFailed():
+            name = timer_name(TimerKind.POLL, f"{change.instrument}/{change.stream}")
+            return _set({**timers.due_ns, name: change.retry_ns}, failures)
         case Requested() if change.request.purpose is Purpose.EXCHANGE_INFO:
             name = timer_name(TimerKind.METADATA_RETRY, change.request.venue)
             return _set({**timers.due_ns, name: at.time_ns + metadata_retry_ns}, failures)
@@ -175,6 +189,8 @@ def _once(change: Change, at: Stamp, settings: EngineSettings) -> tuple[str, int
             return timer_name(TimerKind.EXPIRY, change.request.client_order_id), order.good_till_ns - at.time_ns
         case Requested() if change.request.purpose is Purpose.DEPTH:
             return timer_name(TimerKind.SNAPSHOT, change.request.instrument), settings.order_query_interval_ns
+        case Requested() if (poll := change.request.poll) is not None:
+            return timer_name(TimerKind.POLL, poll.key), poll.every_ns
         case Commanded() if change.command.command is CommandName.STOP:
             return STOP, settings.stop_timeout_ns
         case _:

@@ -21,7 +21,7 @@ from engine.market.history import Candle
 from engine.market.views import Stream
 from engine.model import Instrument, ListKind, OrderTerm, OrderType, Side, TimeInForce
 from engine.order_terms import Terms
-from engine.requests import HistoryPage, LinkPlan, Unsigned
+from engine.requests import HistoryPage, LinkPlan, PolledStream, Unsigned
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
 from engine.venues.signing import Credentials, HttpMessage, SecretKey
@@ -159,6 +159,31 @@ class HasHistory(Protocol):
 
     name: str
     history: HistoryCodec
+
+
+class Poll(NamedTuple):
+    """A request that reads a stream of an instrument once, and how often it is made."""
+
+    stream: Stream  # QUOTE, TRADE or BOOK
+    every_ns: int  # from one request to the next
+    unsigned: Unsigned
+
+
+@runtime_checkable
+class PollsMarket(Protocol):
+    """A venue with `polled` links for market data has this as well."""
+
+    def polls(self, instrument: Instrument) -> tuple[Poll, ...]:
+        """Return the polls of an instrument: one for each stream of its link."""
+        ...
+
+    def decode_poll(self, payload: bytes, poll: PolledStream, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
+        """Return the rows of an answer, as one message; an empty table if the market had nothing. Total.
+
+        A page of trades ascends and has the venue's ids: those that were there before count once, and a jump is a gap.
+        A book is a SNAPSHOT.
+        """
+        ...
 
 
 class MetadataReader(Protocol):

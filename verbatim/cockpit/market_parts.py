@@ -209,7 +209,7 @@ class MarketParts:
         """Add records that came after the last ones, of a running session."""
         if not records:
             return
-        frames = [record for record in records if record.kind is Kind.FEED and record.meta is None]
+        frames = [record for record in records if record.kind is Kind.FEED and (record.meta is None or record.key)]
         if frames and self._context is not None:
             self._tail.append(decode_frames([from_message(to_message(frames))], self._context))
         for record in records:
