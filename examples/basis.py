@@ -1,4 +1,4 @@
-"""Basis: buy spot and sell the perpetual against it, in equal amounts; close both when told. docs/examples.md."""
+"""Basis: buy spot and sell the perpetual against it, in equal amounts. docs/examples.md explains it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
