@@ -88,7 +88,7 @@ FAULTS = [
     Fault(wallets._wallet_after, "known.expected + moved", "known.expected", futures.test_j3_a_funding_is_in_the_wallet_and_in_the_strategys_pnl_and_no_part_of_realised_pnl, (FOLDER,)),
     Fault(wallet_reports._is_old, "report.venue_ns < known_ns", "False", futures.test_j3_a_funding_is_in_the_wallet_and_in_the_strategys_pnl_and_no_part_of_realised_pnl, (FOLDER,)),
     Fault(wallet_reports._share, "left -= share", "left -= 2 * share", futures.test_j3_a_funding_is_in_the_wallet_and_in_the_strategys_pnl_and_no_part_of_realised_pnl, (FOLDER,)),
-    Fault(wallet_reports._share_funding, 'report.instrument in ("", name)', "True", futures.test_a_funding_that_may_belong_to_two_contracts_is_in_the_wallet_alone),
+    Fault(wallet_reports._share_funding, 'report.instrument in ("", name)', "True", futures.test_a_funding_that_may_belong_to_two_contracts_is_asked_for),
     Fault(wallet_reports.apply_funding, "report.venue_ns <= step", "report.venue_ns < step", paper.test_a_funding_that_came_twice_is_paid_once_to_each_holder_by_its_quantity),
     # losses of the day
     Fault(losses_of_day._reported, "- day.reported.get(key, ZERO)", "", losses.test_what_had_no_rate_when_the_day_began_counts_from_its_first_rate),
@@ -109,7 +109,7 @@ FAULTS = [
     Fault(pnl_bridge._order_causes, "share.gross(instrument, mark) - share.fees", "share.gross(instrument, mark)", bridge_test.test_s28_an_extra_fill_counts_at_the_mark_with_its_fee, (FOLDER,)),
     Fault(pnl_bridge._order_causes, "prices - latency", "prices", bridge_test.test_s28_an_order_that_arrives_later_pays_the_moved_market_as_latency_and_the_rest_as_price, (FOLDER,)),
     Fault(pnl_bridge._market_moves, "and ours.is_taker", "", bridge_test.test_s28_an_order_that_rests_pays_no_latency, (FOLDER,)),
-    Fault(pnl_orders._add, "share.fees += fill.fee", "pass", bridge_test.test_s28_each_cause_alone_has_its_amount, DEARER),
+    Fault(pnl_orders.add_fill, "share.fees += fill.fee", "pass", bridge_test.test_s28_each_cause_alone_has_its_amount, DEARER),
     Fault(pnl_orders.touches, "quote.ask if share.sign > 0 else quote.bid", "quote.bid", bridge_test.test_s28_an_order_that_arrives_later_pays_the_moved_market_as_latency_and_the_rest_as_price, (FOLDER,)),
     # the round
     Fault(books_check.compare_books, "abs(fact.drift) > limit", "abs(fact.drift) >= limit", rounds.test_an_equity_at_its_limit_is_no_drift),
