@@ -1,6 +1,6 @@
 """Risk rules of contracts and of a watched venue, exactly at their edge: each by the context that it judges.
 
-The context is the kernel's own (risk_desk.py), with what a futures venue reports put into its state. Whole sessions on
+The context is the kernel's own (risk_desk.py), with the reports of a futures venue put into its state. Whole sessions on
 the simulated venue: tests/test_futures_trading.py, tests/test_several_venues.py.
 """
 
