@@ -85,13 +85,17 @@ class DataQuality(msgspec.Struct, frozen=True):
 
     @property
     def has_findings(self) -> bool:
-        """True if messages are missing, unreadable or crossed, or a link, a clock or our own processing had trouble."""
+        """True if messages are missing, unreadable or crossed, or a link, a clock or our own processing had trouble.
+
+        Also if no market message was decoded.
+        """
         return bool(
             self.gaps
             or self.link_losses
             or self.late
             or self.overruns
             or self.clock_drift_ms > CLOCK_STEP_MS
+            or not self.streams
             or any(each.gaps or each.unreadable or each.crossed for each in self.streams)
         )
 
@@ -148,7 +152,9 @@ def _streams(rows: SessionRows, offsets: Sequence[float]) -> Iterator[StreamQual
                 at = of_kind[block[of_kind, r.INSTRUMENT] == place]
                 tallies.setdefault((place, kind), _Tally(kind)).add(block[at], repeated[at])
     for (place, kind), tally in sorted(tallies.items()):
-        yield tally.quality(instruments[place].id, STREAMS[kind], offset_ns)
+        is_made = kind == r.QUOTE and instruments[place].half_spread_ppm >= 0  # quotes made of bars or trades
+        if not is_made:
+            yield tally.quality(instruments[place].id, STREAMS[kind], offset_ns)
 
 
 class _Tally:

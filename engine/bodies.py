@@ -40,6 +40,7 @@ class CommandName(StrEnum):
     PAUSE_STRATEGY = "pause_strategy"
     HANDOVER = "handover"  # of resimulations: the venue's model answers from here on
     RELOAD_KEYS = "reload_keys"  # the shell read keys again: links of accounts are opened again
+    REPORT = "report"  # of resimulations: the market ends here, and P&L is reported once more
     DECIDE = "decide"  # of resimulations: the warm-up ends, strategies decide from here on
 
 

@@ -9,6 +9,7 @@ import pytest
 from bar_files import BarValues, backtest, fills, imported, verbatim, write_klines
 
 from journal.verify import verify
+from verbatim import open as open_session
 
 FLAT: BarValues = ("100.01", "101.00", "99.00", "100.00", "50.01")
 HALF = ("--model", "half_spread=0.001")
@@ -41,6 +42,17 @@ def test_a_market_order_fills_at_the_next_open_and_half_a_spread(tmp_path: Path)
         (2.0, "BUY", "102.11", "1"),  # 102.00 * 1.001 = 102.102, up to a tick
         (3.0, "SELL", "103.89", "0.9"),  # 104.00 * 0.999 = 103.896, down to a tick
     ]
+
+
+def test_a_backtest_ends_with_the_profit_and_loss_at_its_last_price(tmp_path: Path) -> None:
+    """Bought at 102.11, the last close is 108.00: its made bid and ask have 108.00 in the middle."""
+    session = imported(tmp_path, write_klines(tmp_path / "XUSDT-1m-2024.csv", RISING))
+    tested = backtest(session, "at_bars.py:AtBars", *HALF, "--model", "fee_taker=0", orders="1 BUY 1 MARKET")
+    found = open_session(tested)
+    last = found.pnl.rows()[-1]
+    assert (last["mark"], last["quantity"], last["unrealised_pnl"]) == (108, 1, Decimal("5.89"))
+    assert found.pnl_report().portfolio.total == Decimal("5.89")
+    assert "the market ends" in next(iter(found.records(kinds=["COMMAND"])))["body"]
 
 
 def test_a_bar_never_fills_beyond_its_share_and_the_rest_waits(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from archive_server import Archive, serving
 from bar_files import kline, verbatim
 
 from engine.venues.binance_common.archive_layout import SPOT, USDM
+from engine.venues.public_archive import ArchiveFile
 from journal.reader import Journal
 from journal.record import Kind
 from verbatim.downloading import PART, Downloaded, DownloadError, download
@@ -97,6 +98,14 @@ def test_a_server_that_stays_busy_is_an_error_and_the_part_remains(archive: Arch
         fetched(archive, tmp_path)
 
 
+def test_a_file_of_an_archive_is_written_in_the_folder_alone(tmp_path: Path) -> None:
+    """A venue of another author may name its files by any text."""
+    outside = ArchiveFile("a.zip", "../a.zip")
+    with pytest.raises(DownloadError, match="is no name of a file"):
+        download(USDM, [outside], tmp_path / "into", base="http://127.0.0.1:1")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -104,6 +113,9 @@ def test_a_server_that_stays_busy_is_an_error_and_the_part_remains(archive: Arch
         (["binance_spot", "A", "2024-01-01", "2024-01-02", "--table", "metrics"], "has no table 'metrics'"),
         (["binance_spot", "A", "2024-01-01", "2024-01-02", "--interval", "7m"], "no candles of '7m'"),
         (["binance_spott", "A", "2024-01-01", "2024-01-02"], "no venue"),
+        (["binance_spot", "../../etc", "2024-01-01", "2024-01-02"], "is no symbol"),
+        (["binance_spot", "", "2024-01-01", "2024-01-02"], "is no symbol"),
+        (["binance_spot", "A?x=1#", "2024-01-01", "2024-01-02"], "is no symbol"),
     ],
 )
 def test_a_download_that_cannot_be_is_refused_in_one_line(words: list[str], said: str) -> None:

@@ -231,9 +231,14 @@ async def test_a_session_goes_on_from_the_one_before(venue: Ready, tmp_path: Pat
     assert len(fills) == first.last.fills + second.last.fills
 
 
+def with_access(config: SessionConfig, **changes: Any) -> SessionConfig:
+    """Return a session of one venue with another key, other symbols or other names of them."""
+    return replace(config, venues=(replace(config.venues[0], **changes),))
+
+
 @pytest.mark.slow
 async def test_a_person_tells_a_running_session_what_to_do(venue: Ready, tmp_path: Path) -> None:
-    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), own_symbols={"BTCUSDT": "BTC/USD"})
+    wanted = with_access(demo_session(DemoOptions(journals=tmp_path), venue), own_symbols={"BTCUSDT": "BTC/USD"})
     path = tmp_path
 
     async def drive(session: LiveSession) -> None:
@@ -278,7 +283,8 @@ async def test_a_disk_that_is_nearly_full_halts_trading_and_the_record_goes_on(v
 
 @pytest.mark.slow
 async def test_a_wrong_key_is_one_clear_line_and_ends_the_session(venue: Ready, tmp_path: Path) -> None:
-    wanted = replace(demo_session(DemoOptions(journals=tmp_path), venue), key=ApiKey.hmac("not-a-key", "not-a-secret"))
+    wrong = ApiKey.hmac("not-a-key", "not-a-secret")
+    wanted = with_access(demo_session(DemoOptions(journals=tmp_path), venue), key=wrong)
     with pytest.raises((StartError, BaseExceptionGroup)) as found, trio.fail_after(60):
         await run_session_config(wanted)
     assert "refused our key" in str(found.value)
@@ -290,7 +296,7 @@ async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, 
     with pytest.raises(StartError, match=r"cannot reach binance_spot at http://127.0.0.1:1 "):
         await open_session(with_venue(wanted, rest="http://127.0.0.1:1"))
     with pytest.raises(StartError, match="does not describe DOGEUSDT: it says -1121"):
-        await open_session(replace(wanted, symbols=("DOGEUSDT",)))
+        await open_session(with_access(wanted, symbols=("DOGEUSDT",)))
 
 
 @pytest.mark.slow

@@ -78,10 +78,10 @@ def test_a_venue_without_network_and_addresses_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"name a network \(live, testnet or local\), or the addresses"):
         session(name="binance_spot")
     with pytest.raises(
-        ConfigError, match=r"venue.network: binance_usdm has no known rest address of its network local"
+        ConfigError, match=r"venue.network: binance_coinm has no known rest address of its network local"
     ):
         recording_config(
-            make_config({"instruments": ["X"], "venue": {"name": "binance_usdm", "network": "local"}}, "t", {})
+            make_config({"instruments": ["X"], "venue": {"name": "binance_coinm", "network": "local"}}, "t", {})
         )
 
 

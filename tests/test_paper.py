@@ -26,6 +26,7 @@ from engine.bodies import RequestBody
 from engine.facts import OrderFilled
 from engine.lifecycle import Status
 from engine.live.clock import SessionClock
+from engine.live.link_tasks import LinkTasks
 from engine.live.paper_session import PaperGateway, PaperIngress
 from engine.mode_reasons import Mode
 from engine.paper_settings import PaperSettings
@@ -487,7 +488,7 @@ async def test_the_gateway_of_a_paper_session_signs_and_sends_nothing(tmp_path: 
     async with trio.open_nursery() as nursery:
         gateway = PaperGateway(
             venues={"binance_spot": BinanceSpot(())}, senders={"binance_spot": Refusing()},  # type: ignore[dict-item]  # it must not be called
-            keys={}, clock=SessionClock.wall(), ingress=ingress, links=None, nursery=nursery, trading=("binance_spot",),  # type: ignore[arg-type]
+            keys={}, clock=SessionClock.wall(), ingress=ingress, links=LinkTasks({}, ingress, SessionClock.wall()), nursery=nursery, trading=("binance_spot",),  # type: ignore[arg-type]
         )  # fmt: skip
         for mutates in (True, False):
             request = RequestBody(Purpose.PLACE, "binance_spot", mutates, 2**62, SECOND_NS, unsigned=place)

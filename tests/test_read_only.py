@@ -9,6 +9,7 @@ from checked_sessions import CheckedSessions
 
 from engine.bodies import RequestBody
 from engine.live.gateway import READ_ONLY, Gateway
+from engine.live.link_tasks import LinkTasks
 from engine.requests import Purpose, Transport, Unsigned
 from engine.session_record import read_session
 from journal.reader import Journal
@@ -69,7 +70,7 @@ def test_a_request_that_changes_the_venue_does_not_pass_the_gateway_of_a_read_on
                 trading=(),
                 clock=Clock(),  # type: ignore[arg-type]
                 ingress=Ingress(),  # type: ignore[arg-type]
-                links=None,  # type: ignore[arg-type]
+                links=LinkTasks({}, Ingress(), Clock()),  # type: ignore[arg-type]
                 nursery=nursery,
             )
             gateway.perform(Record(seq=7, kind=Kind.REQUEST, source="v", time_ns=1, body=text_of(request)))

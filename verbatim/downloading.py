@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -63,6 +64,9 @@ def download(
     Raises:
         DownloadError: A file cannot be had, or differs from its checksum. The files before it are kept.
     """
+    for file in files:
+        if Path(file.name).name != file.name:
+            raise DownloadError(f"{file.name!r} is no name of a file. What to do: check the symbol.")
     address = (base or archive.base).rstrip("/")
     found: list[Path] = []
     missing: list[str] = []
@@ -73,7 +77,7 @@ def download(
             for number, file in enumerate(files):
                 if on_progress is not None:
                     on_progress(number, len(files))
-                url, target = f"{address}/{file.path}", into / file.name
+                url, target = f"{address}/{quote(file.path)}", into / file.name
                 digest = _checksum(client, f"{url}{archive.checksum_suffix}", wait_s)
                 if digest is None:
                     missing.append(url)

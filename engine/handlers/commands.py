@@ -6,6 +6,7 @@ from engine.execution import reconciliation
 from engine.facts import SafetyCause, SafetyKind
 from engine.handlers.link_changes import disconnect
 from engine.handlers.pause_strategy import pause_strategy
+from engine.handlers.pnl import emit_pnl
 from engine.handlers.resuming import lift_halts
 from engine.handlers.safety import name_waiting, order_safety, withdraw_for_resume
 from engine.handlers.shutdown import cancel_all
@@ -41,6 +42,8 @@ def handle_command(session: SessionContext, step: StepContext, applied: Applied)
             handle_resume(session, step, applied.body)
         case CommandName.RELOAD_KEYS:
             _open_accounts_again(session, step, applied.body)
+        case CommandName.REPORT:
+            emit_pnl(session, step)
         case CommandName.PAUSE_STRATEGY:
             pause_strategy(session, step, applied.body)
         case _:

@@ -34,7 +34,8 @@ from journal.record import plain
 from replay.captured_market import read_markets
 from replay.resim.sim_setup import CannotResimulateError
 
-SLOW_PERIOD_NS = 86_400 * SECOND_NS  # of checks, reports and reconciliations on a market of bars
+SLOW_PERIOD_NS = 86_400 * SECOND_NS  # of checks and reconciliations on a market of bars
+HOUR_NS = 3_600 * SECOND_NS  # between two reports of P&L there, unless bars are longer
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -142,7 +143,7 @@ def _engine_settings(market: CapturedMarket) -> EngineSettings:
     return msgspec.structs.replace(
         settings,
         check_interval_ns=SLOW_PERIOD_NS,
-        report_every_ns=SLOW_PERIOD_NS,
+        report_every_ns=max(HOUR_NS, interval_ns),
         reconcile_every_ns=SLOW_PERIOD_NS,
         quote_age_max_ns=0 if interval_ns >= settings.quote_age_max_ns else settings.quote_age_max_ns,
         venue_lag_max_ns=0,

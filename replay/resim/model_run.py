@@ -191,9 +191,17 @@ class ModelRun:
                 ended_ns = next(self._journal.records(last, last)).time_ns  # the session had TIMERs up to there
                 end_ns = max(venue.now_ns, ended_ns) + (SHUTDOWN_NS_MAX if state.account.modes.stopping_since_ns else 0)
             if end_ns is not None and due_ns > end_ns:
+                self._report(end_ns)
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
             gateway.advance(self._arrivals(cursor, feed))
+
+    def _report(self, end_ns: int) -> None:
+        """Report P&L at the end of the market: the periodic report is older, by a day on bars of a day."""
+        self._venue.now_ns = max(self._venue.now_ns, end_ns)
+        if self._state.account.positions.by_key:
+            text = CommandBody(CommandName.REPORT, by="resim", reason="the market ends")
+            self.gateway.accept(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
 
     def _are_up(self) -> bool:
         by_source = self._state.account.links.by_source

@@ -1,6 +1,7 @@
 """`verbatim download`: files of a venue's public archive, each proved by its checksum. See verbatim/downloading.py."""
 
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
 DAY = click.DateTime(formats=["%Y-%m-%d"])
+SYMBOL = re.compile(r"[\w-]{1,40}")  # letters of any script, and no part of a path
 
 
 @click.command("download")
@@ -68,6 +70,8 @@ def command(
         stop(f"{venue} has no candles of {interval!r}. What to do: choose one of {', '.join(archive.intervals)}.")
     if last < first:
         raise click.UsageError("TO is before FROM")
+    if not SYMBOL.fullmatch(symbol):
+        stop(f"{symbol!r} is no symbol. What to do: name it as the archive does, as in BTCUSDT.")
     files = list(archive.files(symbol.upper(), table, interval, _days(first, last)))
     try:
         with progress("downloading", "files") as line:

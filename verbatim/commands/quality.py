@@ -64,7 +64,7 @@ def command(*, session: str, journals: Path, as_json: bool) -> None:
 def _lines(found: "DataQuality") -> list[str]:
     lines = [f"session {found.session}: {found.records:,} records", *_table(found.streams), "", *_troubles(found)]
     if not found.streams:
-        lines[1:3] = ["no market message was decoded"]
+        lines[1:3] = ["no market message was decoded: `verbatim sql` shows the records"]
     lines.append("findings: see above" if found.has_findings else "no findings")
     return lines
 
