@@ -56,7 +56,7 @@ DRY = terms.test_a_trailing_stop_that_finds_too_few_bids_is_closed_at_market
 RESTART = terms.test_the_time_of_an_order_holds_over_a_restart
 MUTANTS = [
     # triggers, and the terms of other programs' orders
-    Mutant(order_reports, "apply_report", "if report.is_triggered and", "if False and", terms.test_a_trailing_stop_rests_at_the_venue_and_follows, terms.TRAILING[0]),
+    Mutant(order_reports, "apply_report", "if is_triggered and", "if False and", terms.test_a_trailing_stop_rests_at_the_venue_and_follows, terms.TRAILING[0]),
     Mutant(shapes, "is_triggered", "venue_type in OF_STOPS and", "False and", terms.test_a_trigger_that_no_stream_delivered_is_known_by_a_query),
     Mutant(order_reports, "_adopt", ">= TERM_RULES", "> TERM_RULES + 9", terms.test_an_order_of_another_program_keeps_its_terms, (*terms.FOREIGN[0], "stream")),
     # orders by quote amount

@@ -34,7 +34,7 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root.mkdir()
     folders = [root / f"2026010{at + 1}T000000Z-aaaaaaa{'bcd'[at]}" for at in range(3)]
     for at in range(2):
-        session(folders[at], seconds=3 + at).stop()
+        session(folders[at], seconds=3 + at, session=folders[at].name[-8:]).stop()
     VirtualSession(VirtualVenue(seed=3), folders[2], session="aaaaaaad").run(2).stop()
     return folders
 

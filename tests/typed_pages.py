@@ -35,6 +35,7 @@ EXIT_CODE = re.compile(r"#\s*exit code (\d+)")
 STAYS_OPEN = "first terminal"  # the title of a block whose command runs on while the next ones are typed
 SERVERS = {"cockpit": "cockpit  http", "metrics": "metrics  http"}  # -> how the first line begins
 DEMO_SECONDS = 25  # of session time
+OWN_SECONDS = 60  # of a demo with the reader's strategy: its versions decide otherwise only after some trades
 COMMAND_SECONDS_MAX = 120
 IDS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -133,7 +134,7 @@ class Terminal:
             session=IDS[self.sessions] * 8,
             is_trusted=True,
         )
-        session.run(DEMO_SECONDS).stop()
+        session.run(OWN_SECONDS if strategy else DEMO_SECONDS).stop()
         assert session.facts("strategy_stopped") == []
         self.sessions += 1
         return replay_session(session.folder).text()

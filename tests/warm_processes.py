@@ -127,6 +127,7 @@ def serve(link: socket.socket) -> tuple[bool, list[str]]:
 def begin(wanted: dict[str, Any]) -> tuple[bool, list[str]]:
     """Make this process what was ordered. Return whether it is a venue, and the arguments of its command."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may run under nohup, which our commands respect
     if wanted["own_session"]:
         os.setsid()
     os.chdir(wanted["folder"])
