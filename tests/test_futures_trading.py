@@ -27,6 +27,7 @@ from engine.state.orders import EXTERNAL
 from engine.state.session_state import Account
 from engine.venues.binance_futures.account import FuturesAccount
 from journal.record import Kind
+from replay.study.pnl import session_pnl
 from verbatim.testing import START_NS, VirtualSession
 
 D = Decimal
@@ -242,6 +243,9 @@ def test_the_fee_of_a_liquidation_reaches_the_limit_of_the_day(futures: CheckedS
     session.run(70)
     assert difference(session) == 0
     assert session.facts("balance_drift") == []
+    session.stop()
+    reported = session_pnl(session.folder).portfolio
+    assert (reported.fees, reported.total) == (D("2.498800"), D("-119.9998")), "`verbatim pnl`"
 
 
 def test_silence_of_ours_is_answered_by_the_venues_own_cancel(futures: CheckedSessions) -> None:
