@@ -35,6 +35,7 @@ from engine.market.rows import Rows
 from engine.market.views import BookState, Stream
 from engine.model import Instrument, RateLimits
 from engine.record_codec import read_link, read_request
+from engine.requests import LinkRole
 from engine.session_record import SessionBody, VenueSettings, read_session
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_common.public import DepthSnapshots
@@ -489,6 +490,7 @@ def test_links_go_by_route_and_a_route_says_what_comes_over_it() -> None:
     assert [(plan.source, plan.role, plan.path) for plan in venue.links()] == [
         ("binance_usdm.market.0", "market", "/public/stream?streams=btcusdt@depth@100ms/btcusdt@bookTicker"),
         ("binance_usdm.market.1", "market", "/market/stream?streams=btcusdt@aggTrade/btcusdt@markPrice@1s"),
+        ("binance_usdm.private.0", "private", "/private/ws/{token}"),
     ]
     assert USDM.streams_of("binance_usdm.market.0") == (Stream.BOOK, Stream.QUOTE)
     assert USDM.streams_of("binance_usdm.market.1") == (Stream.TRADE, Stream.MARK)
@@ -504,7 +506,7 @@ def test_many_instruments_take_many_links_and_none_is_left_out() -> None:
     many = [Instrument(f"v:{n}", "v", f"S{n}", "B", "Q", 2, 3, Decimal(1), Decimal(1)) for n in range(600)]
     for cls, count in ((BinanceUsdm, 4), (BinanceCoinm, 3)):
         venue: BinanceFutures = cls(many)
-        plans = venue.links()
+        plans = [plan for plan in venue.links() if plan.role is LinkRole.MARKET]
         assert len(plans) == count
         asked = [re.findall(r"(\w+)@(depth@100ms|bookTicker|aggTrade|markPrice@1s)", plan.path) for plan in plans]
         assert max(map(len, asked)) <= 1024
@@ -550,18 +552,18 @@ def test_questions_and_what_their_answers_prove(shared_data: Path) -> None:
         assert (answer, type(error)) == (Answer(Outcome.UNKNOWN), Unrecognised)
 
 
-def test_a_session_that_trades_is_refused_in_one_line() -> None:
+def test_a_session_that_trades_coin_m_is_refused_in_one_line() -> None:
     values = {
-        "instruments": ("BTCUSDT",),
+        "instruments": ("BTCUSD_PERP",),
         "venue": {
-            "name": "binance_usdm",
-            "rest": "https://fapi.binance.com",
-            "stream": "wss://fstream.binance.com",
+            "name": "binance_coinm",
+            "rest": "https://dapi.binance.com",
+            "stream": "wss://dstream.binance.com",
             "private": "wss://x",
         },
         "strategy": {"q": {"file": "q.py:Quoter"}},
     }
-    with pytest.raises(ConfigError, match=r"binance_usdm supports market data only"):
+    with pytest.raises(ConfigError, match=r"binance_coinm supports market data only"):
         session_config(make_config(values, "test", {}), key=None)
     assert isinstance(make_venue(VenueSettings(name="binance_coinm"), [COIN]), BinanceCoinm)
 

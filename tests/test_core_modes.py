@@ -10,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+import test_futures_account as futures
 import test_reconcile_rounds as rounds
 from by_hand import BTC, ETH, PRIVATE, ByHand, report, shown, trade
 
@@ -280,6 +281,10 @@ REASONS: dict[ReasonCode, tuple[str, Callable[..., None]]] = {
     ReasonCode.RIVAL_ENGINE: (
         r" bears the mark of session ",
         test_an_order_with_the_mark_of_another_engine_of_ours_halts,
+    ),
+    ReasonCode.POSITION_FORCED: (
+        r"^liquidation: the venue closes ",
+        futures.test_a_liquidation_closes_the_holders_position_and_halts,
     ),
     ReasonCode.CORE_FAILED: (r" broke the core: ", test_an_error_of_the_core_halts),
 }

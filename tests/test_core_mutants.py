@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import test_budgets as budgets
+import test_contract_rules as contract_rules
 import test_core_lifecycle as life
 import test_core_modes as modes
 import test_pnl as pnl
@@ -93,10 +94,19 @@ def refusals(rule: str) -> Iterator[risk.Case]:
     return (case for case in risk.CASES if case.rule == rule and case.answer)
 
 
+def checks_by_context(rule: str) -> Iterator[tuple[Callable[..., None], Any]]:
+    """Return the tests of a rule that no transcript of orders reaches, each with its argument."""
+    if rule in risk.DATA_AGES:
+        yield risk.test_data_age_at_its_edge, rule
+    for case in contract_rules.CASES:
+        if case.rule == rule and case.answer:
+            yield contract_rules.test_a_rule_at_its_edge, case
+
+
 def some_refusal_passes(rule: str) -> None:
     """Play the refused cases of a rule; the first that is not refused raises."""
-    if rule in risk.DATA_AGES:
-        risk.test_data_age_at_its_edge(rule)
+    for test, given in checks_by_context(rule):
+        test(given)
     for case in refusals(rule):
         risk.play(case)
 
@@ -104,8 +114,8 @@ def some_refusal_passes(rule: str) -> None:
 @pytest.mark.parametrize("rule", first_is_quick(RULES, quick=3))
 def test_without_a_risk_rule_each_of_its_refusals_fails(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, rule, RiskRule(lambda _: "", name=rule))
-    if rule in risk.DATA_AGES:
-        must_notice(risk.test_data_age_at_its_edge, rule)
+    for test, given in checks_by_context(rule):
+        must_notice(test, given)
     for case in refusals(rule):
         must_notice(risk.play, case)
 

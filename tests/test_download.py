@@ -99,7 +99,7 @@ def test_a_server_that_stays_busy_is_an_error_and_the_part_remains(archive: Arch
 
 
 def test_a_file_of_an_archive_is_written_in_the_folder_alone(tmp_path: Path) -> None:
-    """Also where a venue of another author names its files by what it was given."""
+    """A venue of another author may name its files by any text."""
     outside = ArchiveFile("a.zip", "../a.zip")
     with pytest.raises(DownloadError, match="is no name of a file"):
         download(USDM, [outside], tmp_path / "into", base="http://127.0.0.1:1")

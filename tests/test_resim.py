@@ -97,7 +97,11 @@ def test_a_killed_session_is_modelled_up_to_its_last_record(tmp_path: Path) -> N
     """Take a TIMER that was due just before the end: without it lookahead would report a false difference."""
     folder = session(tmp_path / "s", seconds=5).kill()
     resim(folder, tmp_path / "m", modelled=True)
-    assert without_origins(tmp_path / "m") == without_origins(folder)
+    recorded, modelled = without_origins(folder), without_origins(tmp_path / "m")
+    assert modelled[: len(recorded)] == recorded
+    command, *reports = modelled[len(recorded) :]
+    assert '"command":"report"' in (command.body or ""), "behind its market, P&L is reported once more"
+    assert [record.kind for record in reports] == [Kind.FACT, Kind.FACT]
     assert "none depends on later records" in verbatim("lookahead", folder, "--trust-code", "--cuts", 12)
 
 

@@ -456,7 +456,7 @@ def test_self_trade_at_its_edge(case: Case) -> None:
 
 
 # rules that need more than orders and messages of the account: tests/test_instrument_blocks.py, tests/test_freshness.py
-IN_OTHER_FILES = {*DATA_AGES, "margin", "hedge", "close_position"}  # those of contracts: test_futures_trading.py
+IN_OTHER_FILES = {*DATA_AGES, "margin", "hedge", "close_position"}  # those of contracts: test_contract_rules.py
 
 
 def test_every_rule_is_accepted_and_refused_at_its_edge() -> None:

@@ -47,6 +47,36 @@ COLUMNS = "start=when:ms,open=o,high=h,low=l,close=c,volume=v,seconds=60"
 HEADER = "when,o,h,l,c,v,note"
 
 
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["1704067200000,1,2,0.5,1,9,", "1704067260000,1,2,0.5,abc,9,"], "line 3: has no number as its close"),
+        (["1704067200000,1,2,0.5,1,9,", "1704067260000,1,2"], "line 3"),
+        (["1704067200000,1,2,0.5,-1,9,"], "line 2: has no number as its close"),
+        (["1704067200000,1,0.9,0.5,1,9,"], "line 2: has prices outside its low and high"),
+        (["1704067260000,1,2,0.5,1,9,", "1704067200000,1,2,0.5,1,9,"], "line 3: is earlier than the line before"),
+    ],
+)
+def test_a_line_that_no_backtest_could_read_is_an_error_that_names_it(
+    tmp_path: Path, rows: list[str], said: str
+) -> None:
+    file = tmp_path / "bars.csv"
+    file.write_text("\n".join([HEADER, *rows]) + "\n")
+    words = ["import", str(file), "--format", "table", "--columns", COLUMNS, "--symbol", "XUSDT"]
+    result = CliRunner().invoke(main, [*words, "--into", str(tmp_path / "session")])
+    assert (result.exit_code != 0, said in result.output) == (True, True), result.output
+
+
+def test_one_column_for_two_fields_is_refused(tmp_path: Path) -> None:
+    """The last field would win, and orders would trade at the other's 0."""
+    file = tmp_path / "nav.csv"
+    file.write_text("when,nav\n1704067200000,100\n")
+    columns = "start=when:ms,open=nav,high=nav,low=nav,close=nav,seconds=60"
+    words = ["import", str(file), "--format", "table", "--columns", columns, "--symbol", "XUSDT"]
+    result = CliRunner().invoke(main, [*words, "--into", str(tmp_path / "session")])
+    assert (result.exit_code, "one column to two fields" in result.output) == (3, True), result.output
+
+
 def test_a_csv_with_stated_columns_has_the_rows_of_the_archive(tmp_path: Path) -> None:
     archive = imported(tmp_path, write_klines(tmp_path / "BTCUSDT-1m.csv", [BAR, BAR]))
     lines = [f"{START_MS + number * MINUTE_MS},{','.join(BAR)},x" for number in range(2)]

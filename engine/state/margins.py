@@ -4,6 +4,7 @@ As the venue states them: each session queries them. The venue alone decides the
 """
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -13,6 +14,11 @@ from engine.model import MarginMode
 from engine.money import ZERO
 from engine.requests import Purpose
 from engine.state.changes import Change, Requested, Stamp
+
+# requests whose times are kept: engine/handlers/margin_settings.py repeats them
+ABOUT_MARGIN: Final = frozenset(
+    {Purpose.POSITION_MODE, Purpose.CONTRACT_SETTINGS, Purpose.SET_LEVERAGE, Purpose.SET_MARGIN_MODE}
+)
 
 
 class ContractMargin(msgspec.Struct, frozen=True):
@@ -43,7 +49,7 @@ class Margins(msgspec.Struct, frozen=True):
 def reduce(margins: Margins, change: Change, at: Stamp) -> Margins:
     """Keep the newest settings and reports."""
     match change:
-        case Requested():
+        case Requested() if change.request.purpose in ABOUT_MARGIN:
             request = change.request
             about = request.venue if request.purpose is Purpose.POSITION_MODE else request.instrument
             return replace(margins, asked_ns={**margins.asked_ns, f"{request.purpose} {about}": at.time_ns})

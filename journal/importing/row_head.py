@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 TRADE, QUOTE, BAR, DIFF, SNAPSHOT = "trade", "quote", "bar", "diff", "book"
-SPOT, LINEAR, INVERSE = "spot", "linear", "inverse"
+MARKETS = (SPOT, LINEAR, INVERSE) = "spot", "linear", "inverse"
 MAKER: Final = "maker"  # a column that says whether the buyer was the maker, or which side the taker had
 ASK: Final = "ask"  # of a level: a column that says which side it is on
 

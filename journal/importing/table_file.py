@@ -6,12 +6,13 @@ A column is a name of the header, or its number from 0. A row of a Parquet file 
 
 import re
 from collections.abc import Iterator
+from math import inf
 from typing import Any, NamedTuple
 
 from journal.errors import CaptureRefusedError
 from journal.importing.data_kinds import BARS, QUOTES, TRADES
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
-from journal.importing.row_head import BAR, MAKER, QUOTE, SPOT, TRADE, row_head
+from journal.importing.row_head import BAR, MAKER, MARKETS, QUOTE, SPOT, TRADE, row_head
 from journal.importing.stamps import UNIT_NS, from_iso, from_number
 
 NAME = "table"
@@ -28,7 +29,10 @@ FIELDS = {
 TIMES = ("time", "start", "end")
 SETTINGS = ("seconds", "exponent", "market", "quote", "stream")
 UNITS = (*UNIT_NS, "iso")
+PRICES = frozenset({"open", "high", "low", "close"})
+NUMBERS = PRICES | {"volume", "bid", "bid_size", "ask", "ask_size", "price", "size"}
 _NAME = re.compile(r"[^,=:]+")
+_NUMBER = re.compile(rb"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
 
 
 class Mapping(NamedTuple):
@@ -75,7 +79,8 @@ def read(lines: CaptureLines, columns: str) -> CaptureReader:
     about = {"unit": mapping.unit, "columns": names, "mapping": columns, "head": head.decode().strip()}
     late_ns = seconds * UNIT_NS["s"] if mapping.is_start else 0
     times = _Times(names.index(mapping.time), mapping.unit, late_ns)
-    return CaptureReader("venue", about, _rows(lines, texts, times, head))
+    numbers = {field: names.index(column) for field, column in mapping.columns.items() if field in NUMBERS}
+    return CaptureReader("venue", about, _rows(lines, texts, times, numbers, head))
 
 
 def _parse(lines: CaptureLines, text: str) -> Mapping:
@@ -105,6 +110,10 @@ def _parse(lines: CaptureLines, text: str) -> Mapping:
     kind = next((kind for kind, fields in FIELDS.items() if fields[0] in columns), "")
     if unknown := sorted(columns.keys() - set(FIELDS.get(kind, ()))):
         raise refusal(f"--columns has no field {unknown[0]!r}")
+    if len({*columns.values()}) < len(columns):
+        raise refusal("--columns gives one column to two fields")
+    if settings.get("market", SPOT) not in MARKETS:
+        raise refusal(f"market={settings['market']} is none of {', '.join(MARKETS)}")
     if not kind or not time or unit not in UNITS:
         raise refusal("--columns needs a time with its unit, and open, bid or price")
     if (kind == BAR) != settings.get("seconds", "0").isdecimal() * (settings.get("seconds", "0") != "0"):
@@ -194,9 +203,29 @@ def _is_row(lines: CaptureLines, line: bytes) -> bool:
     return bool(line.strip())
 
 
-def _rows(lines: CaptureLines, texts: Iterator[bytes], times: _Times, head: bytes) -> Iterator[CapturedRow]:
+def _rows(
+    lines: CaptureLines, texts: Iterator[bytes], times: _Times, numbers: dict[str, int], head: bytes
+) -> Iterator[CapturedRow]:
+    """Yield the rows. A line that the venue of tables could not read, or that is out of order, is an error."""
+    before_ns = 0
     for line in texts:
         try:
-            yield CapturedRow(times.read(line), head + line)
+            time_ns = times.read(line)
+            values = _checked_values(line, numbers)
         except (ValueError, IndexError) as error:
             raise lines.damaged(str(error) if isinstance(error, ValueError) else "has too few columns") from error
+        if not values.get("low", 0.0) <= min(values.values()) <= max(values.values()) <= values.get("high", inf):
+            raise lines.damaged("has prices outside its low and high")
+        if time_ns < before_ns:
+            raise lines.damaged("is earlier than the line before: sort the table by its time")
+        before_ns = time_ns
+        yield CapturedRow(time_ns, head + line)
+
+
+def _checked_values(line: bytes, numbers: dict[str, int]) -> dict[str, float]:
+    """Return the prices of a line. Raises ValueError if a number of it is none, or IndexError."""
+    texts = line.rstrip(b"\r").split(b",")
+    for field, column in numbers.items():
+        if not _NUMBER.fullmatch(texts[column]):
+            raise ValueError(f"has no number as its {field}")
+    return {field: float(texts[column]) for field, column in numbers.items() if field in PRICES}
