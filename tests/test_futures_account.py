@@ -318,6 +318,47 @@ def test_a_funding_that_may_belong_to_two_contracts_is_asked_for() -> None:
     assert len(stream.facts("funding_paid")) == 2, "no funding is paid twice"
 
 
+def test_a_fee_of_a_liquidation_is_in_the_pnl_of_its_contract() -> None:
+    """The venue names no contract: it is that of the liquidation, or the only one."""
+    stream = held_long(UserStream())
+    stream.frame(account_update("ORDER", 4_000, "979.02", BNBUSDT="0"))
+    stream.frame(fill_of(9, 4_000, "SELL 2 90", "0.9", c="autoclose-4000", x="CALCULATED"))
+    stream.frame(account_update("INSURANCE_CLEAR", 4_000, "976.77", "-2.25"))
+    stream.frame(account_update("INSURANCE_CLEAR", 4_000, "976.77", "-2.25"))
+    [charged] = stream.facts("fee_charged")
+    assert (charged["strategy"], charged["instrument"], charged["amount"]) == (EXTERNAL, BNB.id, "2.25")
+    line_of = stream.account.pnl.by_key[f"{EXTERNAL} {BNB.id}"]
+    assert (line_of.own.realised, line_of.own.fees) == (-20, D("0.98") + D("2.25"))
+    assert stream.wallet.difference == 0
+    assert stream.facts("wallet")[-1]["reason"] == "liquidation_fee"
+
+
+def test_a_fee_of_one_of_two_contracts_is_an_alarm() -> None:
+    eth = Instrument(
+        "binance_usdm:ETHUSDT", "binance_usdm", "ETHUSDT", "ETH", "USDT", 2, 2, D("0.01"), D("0.01"),
+        contract="PERPETUAL", margin="USDT",
+    )  # fmt: skip
+    stream = held_long(UserStream((BNB, eth)))
+    stream.frame(account_update("INSURANCE_CLEAR", 4_000, "997.67", "-2.25"))
+    assert stream.facts("fee_charged") == []
+    assert "a liquidation fee of 2.25 USDT belongs to one of 2 contracts: it is in no strategy's P&L" in alarms(stream)
+
+
+def test_a_wallet_that_changes_for_an_unknown_reason_is_an_alarm_and_a_move_is_none() -> None:
+    stream = held_long(UserStream())
+    stream.frame(account_update("ASSET_TRANSFER", 4_000, "989.92", "-10"))
+    assert alarms(stream) == []
+    stream.frame(account_update("OPTIONS_PREMIUM_FEE", 5_000, "984.92", "-5"))
+    [text] = alarms(stream)
+    assert text.startswith("the venue changed the wallet by -5 USDT for a reason that is not known")
+    assert [fact["reason"] for fact in stream.facts("wallet")[-2:]] == ["move", "other"]
+
+
+def alarms(stream: UserStream) -> list[str]:
+    notes = [json.loads(record.body or "") for record in stream.records if record.kind is Kind.NOTE]
+    return [note["text"] for note in notes if note["level"] == "alarm"]
+
+
 def test_j3_a_liquidation_is_a_fill_that_nobody_ordered() -> None:
     """2 BNB are liquidated at 90: 2 * (90 - 100) = -20, less 0.9 of fees."""
     stream = held_long(UserStream())

@@ -1,22 +1,27 @@
 """Sessions on USD-M futures through the real shell, against the real venue on loopback: sockets, tokens and disk."""
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import trio
 from checked_sessions import of_tests
+from msgspec.structs import replace as replace_struct
 
 from engine.bodies import CommandName
 from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, with_venue
 from engine.live.transport.selection import TransportProfile
+from engine.model import MarginMode
+from engine.risk_settings import MarginSettings
 from engine.session_record import RiskSettings, newest_risk
 from journal.reader import Journal
 from journal.record import Kind
 from replay.replay import replay_session
 from verbatim.checking import Check, check_venue_of
 from verbatim.demo import DemoOptions, demo_session, venue_process
+from verbatim.local_checks import CheckStatus
 from verbatim.runner import run_session_config
 
 VENUE = {"kind": "binance_usdm", "symbols": ["BTCUSDT"]}
@@ -65,3 +70,24 @@ async def test_check_opens_the_user_stream(tmp_path: Path) -> None:
         made: list[Check] = []
         await check_venue_of(wanted, allowed_rights={}, report=made.append)
     assert any("accepts the subscription" in str(check) for check in made), made
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sets", [False, True])
+async def test_check_fails_where_the_limits_of_margin_would_block_every_order(tmp_path: Path, *, sets: bool) -> None:
+    """The venue begins at 20 times cross."""
+    margin = MarginSettings(leverage_max=Decimal(5), mode=MarginMode.ISOLATED, sets=sets)
+    async with venue_process(VENUE) as ready:
+        wanted = futures_session(tmp_path, ready, "", TransportProfile.STANDARD)
+        made: list[Check] = []
+        risk = replace_struct(wanted.risk, margin=margin)
+        await check_venue_of(replace(wanted, risk=risk), allowed_rights={}, report=made.append)
+        if not sets:
+            await check_venue_of(wanted, allowed_rights={}, report=made.append)
+    first, *more = [(check.status, check.text) for check in made if check.name == "margin"]
+    wrong = "BTCUSDT: leverage 20 is above leverage_max 5; the margin mode is cross, not isolated"
+    if sets:
+        assert (first, more) == ((CheckStatus.OK, f"{wrong}, which the session sets"), [])
+    else:
+        assert first == (CheckStatus.FAIL, f"every order would be refused: {wrong}")
+        assert more == [(CheckStatus.OK, "BTCUSDT cross, leverage 20")]

@@ -27,6 +27,7 @@ from engine.state.orders import EXTERNAL
 from engine.state.session_state import Account
 from engine.venues.binance_futures.account import FuturesAccount
 from journal.record import Kind
+from replay.study.pnl import session_pnl
 from verbatim.testing import START_NS, VirtualSession
 
 D = Decimal
@@ -191,7 +192,11 @@ def test_a_funding_of_a_lost_stream_is_found_in_the_list(futures: CheckedSession
 
 
 def test_a_liquidation_halts_and_is_the_strategys_loss(futures: CheckedSessions) -> None:
-    """1,000 USDT hold 0.3 BTC at 20 times; the price falls by 6 %, and the venue closes the position."""
+    """1,200 USDT hold 0.3 BTC at 20 times; the price falls by 6 %, and the venue closes the position.
+
+    Sold at 56,149.9: 0.3 * (56,149.9 - 60,000) = -1,155.03. Of 1,200 less 9 for the purchase, 35.97 are left. The fee
+    of the liquidation, 1.25 % of 16,844.97, takes them all.
+    """
     venue = FuturesVenue(balances={"USDT": "1200"})
     session = trade(futures, venue, "buy 0.3").run(5)
     assert own(session)[0] == D("0.3")
@@ -203,6 +208,44 @@ def test_a_liquidation_halts_and_is_the_strategys_loss(futures: CheckedSessions)
     assert session.state.account.modes.halts[0].code is ReasonCode.POSITION_FORCED
     assert (own(session)[0], venue.contract()) == (0, 0)
     assert any("liquidation" in text for text in notes(session, "alarm"))
+    [charged] = session.facts("fee_charged")
+    assert (charged["strategy"], charged["amount"], charged["reason"]) == ("script", "35.97", "liquidation_fee")
+    line = session.state.account.pnl.by_key[f"script {BTC}"].own
+    assert (line.realised, line.fees) == (D("-1155.03"), 9 + D("35.97"))
+    assert 1200 - venue.wallet() == -line.net == 1200
+    session.run(70)
+    assert difference(session) == 0
+    assert session.facts("balance_drift") == []
+
+
+def test_the_fee_of_a_liquidation_reaches_the_limit_of_the_day(futures: CheckedSessions) -> None:
+    """0.01 BTC are sold at 59,999.9, isolated at 5 times, and bought back at 71,750 by the venue.
+
+    The loss is 117.501, and 0.2999995 for the fee of the sale: below the limit of 119. The fee of the liquidation takes
+    the rest of the margin of 119.9998: 2.1988005.
+    """
+    venue = FuturesVenue()
+    margin = MarginSettings(leverage_max=D(5), mode=MarginMode.ISOLATED, sets=True)
+    risk = RiskSettings(margin=margin, daily_loss_max=D(119))
+    session = trade(futures, venue, "wait; wait; wait; sell 0.01", risk=risk).run(8)
+    before = venue.wallet() + D("0.2999995")
+    assert own(session)[0] == D("-0.01")
+    venue.move("71750")
+    session.run(5)
+    assert (own(session), venue.contract()) == ((0, D("-117.501")), 0)
+    [charged] = session.facts("fee_charged")
+    assert (charged["strategy"], charged["amount"]) == ("script", "2.1988005")
+    line = session.state.account.pnl.by_key[f"script {BTC}"].own
+    assert line.net == -(D("117.501") + D("0.2999995") + D("2.1988005")) == D("-119.9998")
+    assert before - venue.wallet() == -line.net
+    [reached] = session.facts("daily_loss_reached")
+    assert D(reached["loss"]) == -line.net
+    session.run(70)
+    assert difference(session) == 0
+    assert session.facts("balance_drift") == []
+    session.stop()
+    reported = session_pnl(session.folder).portfolio
+    assert (reported.fees, reported.total) == (D("2.498800"), D("-119.9998")), "`verbatim pnl`"
 
 
 def test_silence_of_ours_is_answered_by_the_venues_own_cancel(futures: CheckedSessions) -> None:

@@ -13,12 +13,12 @@ from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, rebuilt
 from tiers import first_is_quick
 
-from engine.facts import BalanceChanged, OrderFilled, Reconciled
+from engine.facts import BalanceChanged, CashReason, OrderFilled, Reconciled, WalletReported
 from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ReasonCode
 from engine.model import Instrument, Side
 from engine.session_record import SECOND_NS, DriftAction, EngineSettings, RiskSettings
-from engine.state.changes import Stamp
+from engine.state.changes import Change, Stamp
 from engine.state.ledger import Ledger, difference, reduce
 from journal.record import Kind
 from journal.recover import recover
@@ -26,6 +26,29 @@ from verbatim.testing import VirtualSession
 
 NONE = {"orders": 0}
 D = Decimal
+
+
+@pytest.mark.parametrize(
+    ("reason", "off"),
+    [(CashReason.TRANSFER, 0), (CashReason.MOVE, 0), (CashReason.OTHER, -5), (CashReason.LIQUIDATION_FEE, -5)],
+)
+def test_a_wallet_of_contracts_that_changes_without_a_known_reason_is_a_difference(
+    reason: CashReason, off: int
+) -> None:
+    """A liquidation fee is explained by its fact `fee_charged`, not by the wallet."""
+    minute_ns = 60 * SECOND_NS
+    steps: tuple[tuple[Change, int], ...] = (
+        (BalanceChanged("USDT", D(100), D(0), venue_ns=1), 1),
+        (Reconciled(1, 0), 2),
+        (WalletReported("USDT", D(95), D(-5), reason, minute_ns), minute_ns),
+        (BalanceChanged("USDT", D(95), D(0), venue_ns=2 * minute_ns), 2 * minute_ns),
+    )
+    ledger = Ledger()
+    for seq, (change, at_ns) in enumerate(steps):
+        ledger = reduce(ledger, change, Stamp(seq, at_ns), {}, keeps_fill_ids=True, settles_contracts=True)
+    ours = ledger.by_asset["USDT"]
+    assert ours.report is not None
+    assert difference(ours, ours.report, tolerance=D(0)) == off
 
 
 # ---- by hand ------------------------------------------------------------------------------------

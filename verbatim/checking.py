@@ -10,7 +10,17 @@ from contextlib import suppress
 
 import trio
 
-from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
+from engine.events import (
+    AccountReport,
+    Answer,
+    InstrumentsReport,
+    MarginSettingsReport,
+    OpenOrdersReport,
+    Outcome,
+    ServerTime,
+    Subscribed,
+)
+from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
 from engine.live.token_requests import TokenRefusedError, path_with_token
 from engine.live.transport.http_result import HttpResult, HttpSender
@@ -19,8 +29,11 @@ from engine.live.transport.websocket import WebsocketClosedError
 from engine.live.venue_access import VenueAccess, make_venue_sender
 from engine.model import Instrument
 from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
+from engine.risk.limits_of import limits_of
 from engine.session_record import MILLISECOND_NS
+from engine.state.margins import ContractMargin
 from engine.suggestions import suggestion
+from engine.venues.contract_accounts import HasPositions
 from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
@@ -78,6 +91,8 @@ class VenueChecks:
             yield await self._check("key", self._use_key, after="venue")
             yield await self._check("key rights", self._read_rights, after="key")
             yield await self._check("open orders", self._list_orders, after="key")
+            if self._trades and isinstance(self._venue.account, HasPositions):
+                yield await self._check("margin", self._compare_margin, after="key")
             yield await self._check("account stream", self._open_account, after="key")
 
     async def _check(self, name: str, make: Callable[[], Awaitable[str]], *, after: str = "") -> Check:
@@ -234,6 +249,44 @@ class VenueChecks:
                 raise CheckFailedError(f"the venue does not list open orders: {text}", "try again later")
             count += len(report.orders)
         return f"{count} open at the venue" + ("; those of other programs are left alone" if count else "")
+
+    async def _compare_margin(self) -> str:
+        """Compare leverage and margin mode of each contract with the limits, as a session does when it begins."""
+        account = self._venue.account
+        assert isinstance(account, HasPositions), "`run` checked it"
+        texts, wrong, to_set = [], [], []
+        for each in self._instruments:
+            if not each.contract:
+                continue
+            known = await self._margin_of(account, each)
+            limits = limits_of(self._config.risk, each).margin
+            differences = "; ".join(margin_differences(known, limits))
+            if differences and not (limits.sets and not self._config.read_only):
+                wrong.append(f"{each.symbol}: {differences}")
+            elif differences:
+                to_set.append(f"{each.symbol}: {differences}, which the session sets")
+            else:
+                texts.append(f"{each.symbol} {known.margin_mode}, leverage {plain(known.leverage)}")
+        if wrong:
+            raise CheckFailedError(
+                f"every order would be refused: {'. '.join(wrong)}",
+                "change it at the venue, or set risk.sets_margin = true, or correct risk.leverage_max and "
+                "risk.margin_mode",
+            )
+        return "; ".join((*texts, *to_set)) or "no contract"
+
+    async def _margin_of(self, account: HasPositions, instrument: Instrument) -> ContractMargin:
+        """Return leverage and margin mode of a contract. Raises CheckFailedError if the venue does not state them."""
+        query = account.contract_settings(instrument)
+        result = await self._ask(query)
+        events = self._venue.decode_answer(query, instrument.id, result.status, result.headers, result.body)
+        report = next((event for event in events if isinstance(event, MarginSettingsReport)), None)
+        if report is None:
+            text = f"HTTP {result.status}{_answer_text(events)}"
+            raise CheckFailedError(
+                f"the venue does not state the margin settings of {instrument.symbol}: {text}", "try again later"
+            )
+        return ContractMargin(report.leverage, report.margin_mode)
 
     async def _open_account(self) -> str:
         return await self._open_links(LinkRole.PRIVATE, self._wanted.settings.private, "venue.private")

@@ -1,4 +1,7 @@
-"""Reports of a contract venue about wallets and positions, turned into facts; a funding is shared by strategy."""
+"""Reports of a contract venue about wallets and positions, turned into facts.
+
+A funding is shared by strategy; the fee of a liquidation is booked to the strategy whose position the venue closed.
+"""
 
 from decimal import Decimal
 from typing import Final
@@ -7,8 +10,8 @@ from engine import contracts
 from engine.bodies import NoteLevel
 from engine.events import ContractReport, FundingReport, WalletReport
 from engine.execution.order_reports import report_rate
-from engine.facts import CashReason, ContractReported, FundingPaid, WalletReported
-from engine.model import Instrument
+from engine.facts import CashReason, ContractReported, FeeCharged, FundingPaid, WalletReported
+from engine.model import ForcedKind, Instrument
 from engine.money import MONEY, ZERO, to_ledger
 from engine.session_record import SECOND_NS
 from engine.state.account_keys import asset_key
@@ -19,10 +22,12 @@ from journal.record import plain
 Instruments = dict[str, Instrument]
 
 APART_NS: Final = 60 * SECOND_NS  # between two fundings of a contract, at the least
+FORCED_NS: Final = 60 * SECOND_NS  # between a liquidation and its fee, at most
+NEW_REASONS: Final = frozenset({CashReason.LIQUIDATION_FEE, CashReason.MOVE})  # OTHER before accounting 6
 
 
 def apply_wallet(step: StepContext, report: WalletReport, instruments: Instruments, venue: str) -> bool:
-    """Record a wallet, once, and a funding that it contains. An older report than the newest changes nothing.
+    """Record a wallet, once, and the funding or fee that it contains. An older report than the newest changes nothing.
 
     Returns:
         True if the contract of the funding must be queried.
@@ -31,16 +36,68 @@ def apply_wallet(step: StepContext, report: WalletReport, instruments: Instrumen
     known = step.account.wallets.by_asset.get(asset_key(account, report.asset))
     if known is not None and _is_old(report, known.reported, known.reported_ns):
         return False
-    step.emit(WalletReported(report.asset, report.wallet, report.change, report.reason, report.venue_ns, account))
-    if report.reason is CashReason.FUNDING and report.change:
-        return _share_funding(step, report, {name: each for name, each in instruments.items() if each.venue == venue})
+    reason = _recorded_reason(step, report.reason)
+    step.emit(WalletReported(report.asset, report.wallet, report.change, reason, report.venue_ns, account))
+    if not report.change:
+        return False
+    own = {
+        name: each
+        for name, each in instruments.items()
+        if each.venue == venue and each.contract and contracts.asset_of(each) == report.asset
+    }
+    if reason is CashReason.FUNDING:
+        return _share_funding(step, report, own)
+    if reason is CashReason.LIQUIDATION_FEE:
+        _charge_liquidation(step, report, own)
+    elif reason is CashReason.OTHER and step.reducer_settings.settles_contracts:
+        text = f"the venue changed the wallet by {plain(report.change)} {report.asset}"
+        step.note(NoteLevel.ALARM, f"{text} for a reason that is not known: it is in no strategy's P&L")
     return False
+
+
+def _recorded_reason(step: StepContext, reason: CashReason) -> CashReason:
+    """Return the reason as sessions of this accounting record it."""
+    is_new = reason in NEW_REASONS and not step.reducer_settings.settles_contracts
+    return CashReason.OTHER if is_new else reason
+
+
+def _charge_liquidation(step: StepContext, report: WalletReport, own: Instruments) -> None:
+    """Record the fee of a liquidation as paid by the strategy whose position the venue closed."""
+    found = _liquidated(step, report, own)
+    if found is None:
+        text = f"a liquidation fee of {plain(-report.change)} {report.asset} belongs to one of {len(own)} contracts"
+        step.note(NoteLevel.ALARM, f"{text}: it is in no strategy's P&L")
+        return
+    strategy, name = found
+    rate = report_rate(step, own[name])
+    step.emit(FeeCharged(strategy, name, report.asset, -report.change, report.reason, report.venue_ns, rate))
+
+
+def _liquidated(step: StepContext, report: WalletReport, own: Instruments) -> tuple[str, str] | None:
+    """Return strategy and contract of a liquidation fee; the strategy is EXTERNAL if the liquidation is not known.
+
+    The venue does not name the contract, and the fee follows the liquidation within moments.
+    """
+    named = [name for name in own if report.instrument in ("", name)]
+    forced = step.account.margins.forced
+    known = [
+        forced[name]
+        for name in named
+        if name in forced
+        and forced[name].kind is ForcedKind.LIQUIDATION
+        and abs(report.venue_ns - forced[name].venue_ns) <= FORCED_NS
+    ]
+    if known:
+        newest = max(known, key=lambda each: (each.venue_ns, each.instrument))
+        return newest.strategy, newest.instrument
+    return (EXTERNAL, named[0]) if len(named) == 1 else None
 
 
 def apply_contract(step: StepContext, report: ContractReport, instruments: Instruments) -> None:
     """Record a position as the venue states it. An older report than the newest changes nothing."""
     if report.instrument in instruments:
-        numbers = (report.quantity, report.entry_price, report.reason, report.venue_ns)
+        reason = _recorded_reason(step, report.reason)
+        numbers = (report.quantity, report.entry_price, reason, report.venue_ns)
         step.emit(ContractReported(report.instrument, *numbers, report.position_side))
 
 
@@ -61,10 +118,7 @@ def _share_funding(step: StepContext, report: WalletReport, instruments: Instrum
     held = {
         name: quantity
         for name, instrument in instruments.items()
-        if instrument.contract
-        and contracts.asset_of(instrument) == report.asset
-        and (quantity := step.account.positions.net(name))
-        and report.instrument in ("", name)
+        if (quantity := step.account.positions.net(name)) and report.instrument in ("", name)
     }
     if len(held) != 1 and step.reducer_settings.settles_contracts:
         return True

@@ -16,6 +16,8 @@ class CashReason(StrEnum):
     FUNDING = "funding"
     TRANSFER = "transfer"  # a deposit or withdrawal
     OTHER = "other"
+    LIQUIDATION_FEE = "liquidation_fee"  # of the venue's insurance fund (accounting 6)
+    MOVE = "move"  # of the account's own between wallets, assets or margin modes: no trade (accounting 6)
 
 
 class FundingPaid(msgspec.Struct, frozen=True, tag_field="fact", tag="funding_paid"):
@@ -108,4 +110,16 @@ class AmountRated(msgspec.Struct, frozen=True, tag_field="fact", tag="amount_rat
     report_rate: Decimal  # of the asset in the reporting currency
 
 
-PnlFact = FundingPaid | WalletReported | ContractReported | PortfolioPnl | BooksCompared | AmountRated
+class FeeCharged(msgspec.Struct, frozen=True, tag_field="fact", tag="fee_charged"):
+    """The venue took a fee that belongs to no fill: that of a liquidation."""
+
+    strategy: str
+    instrument: str
+    asset: str
+    amount: Decimal  # paid; negative: received
+    reason: CashReason
+    venue_ns: int
+    report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
+
+
+PnlFact = FundingPaid | WalletReported | ContractReported | PortfolioPnl | BooksCompared | AmountRated | FeeCharged

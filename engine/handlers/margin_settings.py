@@ -86,7 +86,7 @@ def _judge(session: SessionContext, step: StepContext, instrument: Instrument) -
         return
     unblock(step, instrument.id, BlockCode.MARGIN, SETTINGS)
     limits = session.limits_of[instrument.id].margin
-    wrong = _differences(contract, limits)
+    wrong = margin_differences(contract, limits)
     if not wrong:
         return
     block(step, instrument.id, BlockReason(BlockCode.MARGIN, "; ".join(wrong), SETTINGS))
@@ -94,7 +94,8 @@ def _judge(session: SessionContext, step: StepContext, instrument: Instrument) -
         _set(session.factories[instrument.venue], step, instrument, contract, limits)
 
 
-def _differences(contract: ContractMargin, limits: MarginSettings) -> list[str]:
+def margin_differences(contract: ContractMargin, limits: MarginSettings) -> list[str]:
+    """Return how a contract breaks the limits, in words."""
     wrong = []
     if limits.leverage_max and contract.leverage > limits.leverage_max:
         wrong.append(f"leverage {plain(contract.leverage)} is above leverage_max {plain(limits.leverage_max)}")

@@ -191,6 +191,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     facts.DayBegan: ("day_pnl",),
     facts.DailyLossReached: ("day_pnl",),
     facts.FundingPaid: ("pnl", "ledger"),
+    facts.FeeCharged: ("pnl", "ledger"),
     facts.AmountRated: ("pnl",),
     facts.WalletReported: ("wallets", "ledger"),
     facts.ContractReported: ("wallets",),

@@ -22,6 +22,7 @@ from engine.facts import (
     BalanceChanged,
     BalanceDrift,
     CashReason,
+    FeeCharged,
     FundingPaid,
     OrderFilled,
     Reconciled,
@@ -42,6 +43,8 @@ CUTS_MAX: Final = 1_000  # between fills of one moment, each compared with a rep
 RECORDS_MAX: Final = 20  # seqs that a drift names
 ROUNDING: Final = Decimal("1e-8")  # by which a venue's figure of a fill may differ from exact arithmetic
 CONTRACT_ROUNDINGS: Final = 3  # of a fill of a contract: its entry price, its P&L and its fee
+# changes of a wallet that need no explanation; one of any other reason is a drift unless another fact explains it
+NO_TRADES: Final = frozenset({CashReason.TRANSFER, CashReason.MOVE})
 
 
 class Flow(msgspec.Struct, frozen=True):
@@ -135,7 +138,11 @@ def reduce(
             account = instruments[change.instrument].venue if has_accounts else ""
             flow = Flow(at.seq, change.venue_ns or at.time_ns, change.amount)
             return _flowed(ledger, asset_key(account, change.asset), flow)
-        case WalletReported() if settles_contracts and change.reason not in (CashReason.ORDER, CashReason.FUNDING):
+        case FeeCharged():
+            account = instruments[change.instrument].venue if has_accounts else ""
+            flow = Flow(at.seq, change.venue_ns or at.time_ns, -change.amount)
+            return _flowed(ledger, asset_key(account, change.asset), flow)
+        case WalletReported() if settles_contracts and change.reason in NO_TRADES:
             flow = Flow(at.seq, change.venue_ns or at.time_ns, change.change)
             return _flowed(ledger, asset_key(change.venue, change.asset), flow)
         case Requested() if change.request.purpose is Purpose.ACCOUNT and change.request.round:

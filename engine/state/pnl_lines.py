@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine import contracts
-from engine.facts import AmountRated, FundingPaid, OrderFilled, Position, PositionOpened
+from engine.facts import AmountRated, FeeCharged, FundingPaid, OrderFilled, Position, PositionOpened
 from engine.lots import CostMethod, Lots, opened_at, quantity_of, trade
 from engine.model import Instrument
 from engine.money import MONEY, ZERO, to_ledger
@@ -100,7 +100,7 @@ def reduce(
     settings: ReducerSettings,
     method: CostMethod = CostMethod.AVERAGE,
 ) -> PnlLines:
-    """Fold fills, fundings, and rates of amounts that had none.
+    """Fold fills, fundings, fees without a fill, and rates of amounts that had none.
 
     Args:
         lines: The lines before.
@@ -111,7 +111,7 @@ def reduce(
         method: Which lots a fill closes.
 
     """
-    if not isinstance(change, OrderFilled | FundingPaid | AmountRated | PositionOpened):
+    if not isinstance(change, OrderFilled | FundingPaid | FeeCharged | AmountRated | PositionOpened):
         return lines
     instrument, currency = settings.instruments.get(change.instrument), settings.reporting_currency
     if instrument is None:
@@ -123,6 +123,8 @@ def reduce(
         line = replace(line, lots=opened_at(instrument, change.quantity, change.entry_price))
     elif isinstance(change, AmountRated):
         line = _rated(line, change)
+    elif isinstance(change, FeeCharged):
+        line = earned(line, Amounts(fees=change.amount), change.asset, currency, change.report_rate)
     else:
         line = earned(line, Amounts(funding=change.amount), change.asset, currency, change.report_rate)
         if change.mark or settings.settles_contracts:

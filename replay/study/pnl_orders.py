@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from engine import contracts, lots
-from engine.facts import FundingPaid, OrderFilled
+from engine.facts import FeeCharged, FundingPaid, OrderFilled
 from engine.kernel import rebuilder_of
 from engine.lots import CostMethod
 from engine.model import Instrument
@@ -60,7 +60,7 @@ class PnlRun(msgspec.Struct):
     marks: dict[str, Decimal]  # the last ones
     orders: dict[OrderKey, OrderShare]
     opening: dict[str, tuple[Decimal, Decimal, Decimal]]  # instrument -> quantity, cost, what was earned before
-    funding: dict[str, Decimal]
+    funding: dict[str, Decimal]  # instrument -> fundings, less fees without a fill
     totals: dict[str, Decimal]  # instrument -> P&L after fees, by the session's own lots
 
     def quantity(self, instrument: str) -> Decimal:
@@ -107,6 +107,8 @@ def read_run(folder: Path, *, as_source: bool = False) -> PnlRun:
             fact = read_fact(record.body or "")
             if isinstance(fact, FundingPaid):
                 funding[fact.instrument] = funding.get(fact.instrument, ZERO) + fact.amount
+            elif isinstance(fact, FeeCharged):
+                funding[fact.instrument] = funding.get(fact.instrument, ZERO) - fact.amount
             elif isinstance(fact, OrderFilled) and fact.instrument in pnl.instruments:
                 if fact.client_order_id not in by_name:  # of a safety order, or of another program
                     unknown[fact.strategy] += 1

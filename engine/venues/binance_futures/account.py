@@ -43,7 +43,17 @@ REASONS = {
     "FUNDING_FEE": CashReason.FUNDING,
     "DEPOSIT": CashReason.TRANSFER,
     "WITHDRAW": CashReason.TRANSFER,
-}
+    "INSURANCE_CLEAR": CashReason.LIQUIDATION_FEE,
+    "WITHDRAW_REJECT": CashReason.MOVE,
+    "ADMIN_DEPOSIT": CashReason.MOVE,
+    "ADMIN_WITHDRAW": CashReason.MOVE,
+    "MARGIN_TRANSFER": CashReason.MOVE,
+    "MARGIN_TYPE_CHANGE": CashReason.MOVE,
+    "ASSET_TRANSFER": CashReason.MOVE,
+    "AUTO_EXCHANGE": CashReason.MOVE,
+    "COIN_SWAP_DEPOSIT": CashReason.MOVE,
+    "COIN_SWAP_WITHDRAW": CashReason.MOVE,
+}  # any other is OTHER: an alarm, and a drift
 IGNORED = {
     "TRADE_LITE": "ORDER_TRADE_UPDATE has the same fill with its fee",
     "STRATEGY_UPDATE": "a grid of the venue's own program",
