@@ -27,6 +27,11 @@ class SessionAccounts:
         self.trading = frozenset(name for name, use in uses.items() if use is AccountUse.TRADES)
         self.scopes = self._scopes(factories)
 
+    def has_account_for(self, instrument: str) -> bool:
+        """Return False for an instrument at a venue without an account; an older session may have orders there."""
+        listed = self._instruments.get(instrument)
+        return listed is None or listed.venue in self.known
+
     def assets_at(self, venue: str) -> frozenset[str]:
         """Return the assets of a venue's instruments."""
         return self._assets[venue]

@@ -41,6 +41,14 @@ def placed(session: VirtualSession, since: int = 0) -> list[str]:
     return [body["venue"] for body in bodies if body["purpose"] == "place"]
 
 
+def signed_at(session: VirtualSession, venue: str) -> list[str]:
+    """Return the purposes of the signed requests to a venue."""
+    bodies = [json.loads(record.body or "") for record in session.kinds(Kind.REQUEST)]
+    return [
+        body["purpose"] for body in bodies if body["venue"] == venue and (body.get("unsigned") or {}).get("signed")
+    ]
+
+
 def test_two_venues_trade_in_one_session(begin: CheckedSessions) -> None:
     session = begin(two_venues(), "both").run(30)
     assert (mode(session), modes(session)) == (Mode.RUNNING, {"one": Mode.RUNNING, "two": Mode.RUNNING})
@@ -155,6 +163,7 @@ def test_a_market_of_futures_beside_spot(start: CheckedSessions) -> None:
     assert quotes[0] != quotes[1]
     assert session.state.account.links.by_source["perp.market.0"].state == "ready"
     assert session.sequencer.kernel.session.instrument_by_name["perp:BTCUSDT"].contract == "PERPETUAL"
+    assert signed_at(session, "perp") == [], "without an account there is no key"
     assert mode(session) is Mode.RUNNING
     session.stop()
 

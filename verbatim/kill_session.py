@@ -19,14 +19,15 @@ import trio
 
 from engine.bodies import CommandName
 from engine.kernel import rebuilder_of
+from engine.live.account_carry import left_out
 from engine.live.clock import SessionClock
 from engine.live.control_lines import REASON_MAX, SESSIONS_MAX
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
 from engine.live.emergency import APART_SECONDS
 from engine.live.logs import LogSettings
-from engine.live.previous_session import NOT_READ, PreviousJournal, rebuilt_state, unread_journal
+from engine.live.previous_session import NOT_READ, PreviousJournal, newest_sessions, rebuilt_state, unread_journal
 from engine.live.session import LiveSession
-from engine.live.session_config import SessionConfig, StartError
+from engine.live.session_config import SessionConfig, StartError, accounts_of
 from engine.live.session_status import exposure, is_reconciled
 from engine.live.venue_access import VenueAccess
 from engine.plan_terms import StopChoice
@@ -100,14 +101,16 @@ def kill(
     end, warning = time.monotonic() + seconds, ""
     if is_locked(folder):
         try:
-            return _by_session(folder, body, flatten=flatten, reason=reason, end=end)
+            killed = _by_session(folder, body, flatten=flatten, reason=reason, end=end)
+            return killed if config is None else _with_untouched(killed, body, config)
         except ControlError as error:
             if is_locked(folder):
                 warning = f"the process of session {body.session} lives but does not answer ({error}): end it yourself"
     if body.paper is not None:
         raise KillError("this session is on paper, and its process has ended: no venue has an order of it")
     wanted = config or _config_of(folder, body, environment)
-    wanted = replace_safety(replace(wanted, locks_account=not warning), (*_sessions_of(folder), body.session))
+    marks = (*_sessions_of(folder), *newest_sessions(wanted, wanted.accounts), body.session)
+    wanted = replace_safety(replace(wanted, locks_account=not warning), marks)
     order = CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL
     killing = _Killing(wanted, partial(_read_only, folder, body) if warning else None, order, reason, end)
     trio.run(killing.run)
@@ -209,6 +212,7 @@ def replace_safety(wanted: SessionConfig, marks: tuple[str, ...]) -> SessionConf
         safety=msgspec.structs.replace(SAFETY, blind_after_ns=0, also_ours=tuple(dict.fromkeys(marks))),
         free_bytes_min=0,
         carry=True,
+        joins=True,
         engine=msgspec.structs.replace(
             wanted.engine,
             cancel_on_stop=True,
@@ -252,6 +256,20 @@ def _by_session(folder: Path, body: SessionBody, *, flatten: bool, reason: str, 
     warning = f"orders of sessions before it are open: {', '.join(older)}. Stop it, and run this again" if older else ""
     is_done = not status["safety"] and not status["left"] and not older
     return Killed("session", status, is_done, warning)
+
+
+def _with_untouched(killed: Killed, body: SessionBody, config: SessionConfig) -> Killed:
+    """Return the end of a kill by a living session; it is not done if older sessions traded accounts it lacks."""
+    others = newest_sessions(config, left_out(accounts_of(body.account, body.venues), config.accounts))
+    if not others:
+        return killed
+    text = (
+        f"session {body.session} has not all accounts of the configuration: orders of {', '.join(others)} were not "
+        "looked for. Stop it, and run this again"
+    )
+    return msgspec.structs.replace(
+        killed, is_done=False, warning=f"{killed.warning}; {text}" if killed.warning else text
+    )
 
 
 def _left_in_journal(folder: Path, problem: str) -> dict[str, Any]:

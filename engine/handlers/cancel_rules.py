@@ -82,6 +82,8 @@ def cancel_reasons(
     rules = cancel_rules(step, order.strategy, order.client_order_id, venue=venue)
     if repeats:
         rules["again"] = ""
+    if venue not in session.accounts.known:
+        rules["account"] = f"the session has no account at {venue}"
     if unknown and order.status is Status.UNKNOWN:
         rules["live"] = unknown
     return "; ".join(reason for reason in rules.values() if reason)

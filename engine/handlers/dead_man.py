@@ -20,7 +20,9 @@ def arm_switches(session: SessionContext, step: StepContext) -> None:
     live = {order.order.instrument for order in step.account.orders.live.values() if session.is_ours(order, safety)}
     for name in sorted(live.union(step.account.safety.armed_ns)):
         instrument = session.instruments.get(name)
-        if instrument is None or not session.factories[instrument.venue].has_dead_man_switch:
+        if instrument is None or not session.accounts.has_account_for(name):
+            continue
+        if not session.factories[instrument.venue].has_dead_man_switch:
             continue
         armed_ns = step.account.safety.armed_ns.get(name)
         is_due = armed_ns is None or step.time_ns - armed_ns >= wait_ns // ARMED_AGAIN

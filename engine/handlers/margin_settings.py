@@ -48,9 +48,10 @@ def ask_settings(session: SessionContext, step: StepContext) -> None:
 
 
 def _factory(session: SessionContext, instrument: Instrument) -> RequestFactory | None:
-    """Return the requests of a contract whose venue states its margin; None for any other instrument."""
+    """Return the requests of a contract at an account whose venue states its margin; None for any other instrument."""
     factory = session.factories[instrument.venue]
-    return factory if instrument.contract and session.body.account and factory.contracts.has_positions else None
+    has_account = instrument.venue in session.accounts.known
+    return factory if instrument.contract and has_account and factory.contracts.has_positions else None
 
 
 def _may_ask(step: StepContext, factory: RequestFactory, purpose: Purpose, about: str) -> bool:

@@ -23,5 +23,7 @@ def query_order(session: SessionContext, step: StepContext, name: str, *, if_unk
     if order.status is not Status.UNKNOWN and if_unknown:
         return
     instrument = session.instruments[order.order.instrument]
+    if not session.accounts.has_account_for(instrument.id):
+        return  # there is no key to query it with
     if not is_blocked(step, instrument.venue) and not step.account.access.is_refused(instrument.venue, step.time_ns):
         session.factories[instrument.venue].query_order(step, instrument=instrument, client_order_id=name)

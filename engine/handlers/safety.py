@@ -73,11 +73,16 @@ def withdraw_for_resume(step: StepContext) -> None:
 
 
 def own_live(session: SessionContext, step: StepContext, strategy: str = "") -> list[Order]:
-    """Return the live orders that are ours, oldest first: of one strategy, or all."""
+    """Return the live orders that are ours, oldest first: of one strategy, or all.
+
+    Not those at a venue where this session has no account: it can neither query nor cancel them.
+    """
     return [
         order
         for order in step.account.orders.live_by_age()
-        if strategy in ("", order.strategy) and session.is_ours(order, step.account.safety)
+        if strategy in ("", order.strategy)
+        and session.is_ours(order, step.account.safety)
+        and session.accounts.has_account_for(order.order.instrument)
     ]
 
 

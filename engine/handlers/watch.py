@@ -112,7 +112,7 @@ def _watch_doubts(session: SessionContext, step: StepContext) -> None:
         instrument = session.instruments[order.order.instrument]
         factory = session.factories[instrument.venue]
         is_asked = step.account.requests.find(Purpose.QUERY_ORDER, instrument=instrument.id, client_order_id=name)
-        if is_asked is None and factory.may_query(step):
+        if is_asked is None and factory.may_query(step) and session.accounts.has_account_for(instrument.id):
             factory.query_order(step, instrument=instrument, client_order_id=name)
         if _is_next_minute(session, step, order.doubted_ns):
             step.note(NoteLevel.ALARM, order.doubt, key=name)

@@ -1,6 +1,6 @@
 """The previous session of the same account and venue: recovered, rebuilt, and carried over into the next."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from engine.facts import ModeChanged
 from engine.kernel import rebuilder_of
-from engine.live.account_carry import is_continued, left_out, rekeyed
+from engine.live.account_carry import is_continued, left_out, rekeyed, with_account
 from engine.live.session_config import SessionConfig, StartError, accounts_of
 from engine.mode_reasons import Mode, ReasonCode
 from engine.newer_sessions import refuse_newer
@@ -69,12 +69,14 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
         )
         if not wanted.account:
             return PreviousJournal(previous=previous)
-        refuse_parted(wanted, body)
+        parted = _newest_of(wanted, left_out(accounts_of(body.account, body.venues), wanted.accounts))
+        if not wanted.joins:
+            _refuse_parted(wanted, body, parted)
         try:
             state = clear_key_halt(body, journal, rebuilt_state(journal))
             kernel = rebuilder_of(record)
             opening = rekeyed(kernel.opening_after(state), kernel.session.venues, wanted.by_name)
-            return PreviousJournal(previous=previous, opening=opening)
+            return PreviousJournal(previous=previous, opening=_with_parted(wanted, opening, parted))
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001 - today's code may fail in any way on yesterday's records
@@ -97,26 +99,55 @@ def _names(body: SessionBody) -> list[str]:
     return [venue.name for venue in body.venues]
 
 
-def refuse_parted(wanted: SessionConfig, newest: SessionBody) -> None:
-    """Refuse a session whose accounts were last traded by different sessions: their states cannot be joined.
-
-    Raises:
-        StartError: The text names the sessions.
-    """
-    missing = left_out(accounts_of(newest.account, newest.venues), wanted.accounts)
-    for session in reversed(list_sessions(wanted.journals)) if missing else ():
+def _newest_of(wanted: SessionConfig, accounts: Mapping[str, str]) -> dict[str, tuple[Path, SessionBody]]:
+    """Return the newest session of each of these accounts. Both are by the venue's name in settings."""
+    found: dict[str, tuple[Path, SessionBody]] = {}
+    for session in reversed(list_sessions(wanted.journals)) if accounts else ():
         try:
             body = read_session(Journal.open(session.path).session_record().body or "")
         except JournalError:
             continue
+        if body.resimulated is not None or body.read_only or (body.paper is None) != (wanted.paper is None):
+            continue
         theirs = accounts_of(body.account, body.venues)
-        if body.resimulated is None and not body.read_only and is_continued(theirs, missing):
-            [venue] = [name for name in missing if theirs.get(name) == missing[name]][:1]
-            raise StartError(
-                f"account {missing[venue]!r} at {venue} was last traded by session {body.session}, and the other "
-                f"accounts by session {newest.session}: two states cannot be joined. What to do: trade each in "
-                "its own session, or begin without their states by session.carry = false"
-            )
+        for venue, account in accounts.items():
+            if theirs.get(venue) == account:
+                found.setdefault(venue, (session.path, body))
+    return found
+
+
+def _refuse_parted(wanted: SessionConfig, newest: SessionBody, parted: dict[str, tuple[Path, SessionBody]]) -> None:
+    """Refuse to trade accounts that were last traded by different sessions: their states cannot be joined.
+
+    Raises:
+        StartError: The text names the sessions.
+    """
+    for venue, (_, body) in parted.items():
+        raise StartError(
+            f"account {wanted.accounts[venue]!r} at {venue} was last traded by session {body.session}, and the other "
+            f"accounts by session {newest.session}: two states cannot be joined. What to do: end what is open by "
+            "verbatim kill --config, trade each in its own session, or begin without their states by "
+            "session.carry = false"
+        )
+
+
+def _with_parted(
+    wanted: SessionConfig, opening: dict[str, Any], parted: dict[str, tuple[Path, SessionBody]]
+) -> dict[str, Any]:
+    """Return an opening state in which each of these accounts is as its own newest session left it."""
+    for venue, (folder, _) in parted.items():
+        recover(folder, signer=wanted.signer)
+        journal = Journal.open(folder)
+        kernel = rebuilder_of(journal.session_record())
+        older = rekeyed(kernel.opening_after(rebuilt_state(journal)), kernel.session.venues, wanted.by_name)
+        [name] = [each.name for each in wanted.venues if each.settings.name == venue]
+        opening = with_account(opening, older, name)
+    return opening
+
+
+def newest_sessions(wanted: SessionConfig, accounts: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the newest session of each of these accounts, by the venue's name in settings."""
+    return tuple(dict.fromkeys(body.session for _, body in _newest_of(wanted, accounts).values()))
 
 
 def unread_journal(journals: Path, why: str) -> PreviousJournal:
