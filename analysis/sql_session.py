@@ -104,12 +104,6 @@ class SqlResult(msgspec.Struct, frozen=True):
     more: bool  # True if `limit` cut off rows
 
 
-class _NamedBody(msgspec.Struct):
-    """The body of a SESSION record as far as a name needs it."""
-
-    session: str = ""
-
-
 class QueryError(Exception):
     """DuckDB refused a query. The text is one line."""
 
@@ -167,10 +161,10 @@ def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
 def session_id(journal: Journal) -> str:
     """Return the id in a SESSION record, also of an import; without a readable one the folder's name."""
     try:
-        body = msgspec.json.decode(journal.session_record().body or "{}", type=_NamedBody)
+        body = msgspec.json.decode(journal.session_record().body or "{}", type=dict[str, Any])
     except msgspec.DecodeError:  # the record is of another kind, or another program wrote it
         return journal.folder.name
-    return body.session or journal.folder.name
+    return str(body.get("session") or journal.folder.name)
 
 
 def _session_select(session: str, relation: str) -> str:

@@ -10,16 +10,8 @@ from contextlib import suppress
 
 import trio
 
-from engine.events import (
-    AccountReport,
-    Answer,
-    InstrumentsReport,
-    MarginSettingsReport,
-    OpenOrdersReport,
-    Outcome,
-    ServerTime,
-    Subscribed,
-)
+from engine import events as reports
+from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
 from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
 from engine.live.token_requests import TokenRefusedError, path_with_token
@@ -280,7 +272,7 @@ class VenueChecks:
         query = account.contract_settings(instrument)
         result = await self._ask(query)
         events = self._venue.decode_answer(query, instrument.id, result.status, result.headers, result.body)
-        report = next((event for event in events if isinstance(event, MarginSettingsReport)), None)
+        report = next((event for event in events if isinstance(event, reports.MarginSettingsReport)), None)
         if report is None:
             text = f"HTTP {result.status}{_answer_text(events)}"
             raise CheckFailedError(
@@ -372,8 +364,9 @@ async def _refusal(venue: Venue, request_id: str, frames: trio.MemoryReceiveChan
     async for frame in frames:
         if venue.account.answered_request(frame) == request_id:
             events = venue.account.decode_private(frame)
-            accepted = any(isinstance(event, Subscribed) for event in events)
-            return "" if accepted else _answer_text(events).removeprefix(", ") or "the answer cannot be read"
+            if not any(isinstance(event, Subscribed) for event in events):
+                return _answer_text(events).removeprefix(", ") or "the answer cannot be read"
+            return ""
     return "the connection ended"
 
 
@@ -392,8 +385,7 @@ async def check_venue_of(
 ) -> None:
     """Make the checks at each venue, and report each; `allowed_rights` are by venue."""
     for each in config.venues:
-        sender = make_venue_sender(each)
-        name = each.settings.name
+        sender, name = make_venue_sender(each), each.settings.name
         try:
             async for check in VenueChecks(config, each, sender, allowed_rights.get(name, ())).run():
                 report(check if len(config.venues) == 1 else check._replace(name=f"{name} {check.name}"))
