@@ -109,3 +109,18 @@ def test_a_field_whose_old_value_does_not_fit_stops_the_strategy(begin: CheckedS
     second = begin(venue, counter(source), previous=first, opening=first.state).run(2)
     assert "label" in second.state.account.strategies.get("counter").stopped_for
     assert any("strategy counter is stopped" in text and "label" in text for text in notes(second, "alarm"))
+
+
+def test_a_stopped_strategy_is_no_paused_one(begin: CheckedSessions) -> None:
+    """`resume-strategy` leaves it stopped and names the command that starts it."""
+    session = begin(CalmVenue(), "faulty").run(5)
+    reason = session.state.account.strategies.get("faulty").stopped_for
+    assert "ZeroDivisionError" in reason
+    session.command("resume_strategy", about="faulty").run(1)
+    assert session.state.account.strategies.get("faulty").stopped_for == reason
+    assert notes(session, "warning")[-1] == (
+        f"strategy faulty is stopped, not paused, so nothing resumes: {reason}. "
+        "`verbatim control SESSION resume` starts it again"
+    )
+    session.command("resume").run(3)
+    assert session.facts("strategy_stopped")[1:] != [], "it decided again, and failed again"

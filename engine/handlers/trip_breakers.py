@@ -86,7 +86,14 @@ def handle_resume(session: SessionContext, step: StepContext, body: CommandBody)
         is_known = body.about in session.instrument_by_name
     else:
         is_known = body.about in session.strategies
-    if is_known:
+    stopped_for = "" if scope is BreakerScope.INSTRUMENT else step.account.strategies.get(body.about).stopped_for
+    if stopped_for:
+        step.note(
+            NoteLevel.WARNING,
+            f"strategy {body.about} is stopped, not paused, so nothing resumes: {stopped_for}. "
+            "`verbatim control SESSION resume` starts it again",
+        )
+    elif is_known:
         step.note(NoteLevel.INFO, f"{scope} {body.about} resumes, ordered by {body.by or 'operator'}")
     else:
         step.note(NoteLevel.WARNING, f"the session has no {scope} {body.about}, so nothing resumes")
