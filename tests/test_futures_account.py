@@ -339,9 +339,19 @@ def test_a_fee_of_one_of_two_contracts_is_an_alarm() -> None:
         contract="PERPETUAL", margin="USDT",
     )  # fmt: skip
     stream = held_long(UserStream((BNB, eth)))
+    stream.frame(fill_of(2, 2_500, "SELL 1 100", s="ETHUSDT"))
     stream.frame(account_update("INSURANCE_CLEAR", 4_000, "997.67", "-2.25"))
     assert stream.facts("fee_charged") == []
     assert "a liquidation fee of 2.25 USDT belongs to one of 2 contracts: it is in no strategy's P&L" in alarms(stream)
+
+
+def test_a_fee_before_its_liquidation_is_of_the_strategy_that_holds_the_contract() -> None:
+    """The fee comes first, because the stream lost the liquidation; a query finds its fill later."""
+    stream = held_at_mark()
+    stream.frame(account_update("INSURANCE_CLEAR", 4_000, "997.75", "-2.25"))
+    [charged] = stream.facts("fee_charged")
+    assert (charged["strategy"], charged["amount"]) == ("desk", "2.25")
+    assert stream.account.pnl.by_key[f"desk {BNB.id}"].own.fees == D("2.25")
 
 
 def test_a_wallet_that_changes_for_an_unknown_reason_is_an_alarm_and_a_move_is_none() -> None:

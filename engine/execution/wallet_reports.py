@@ -74,9 +74,10 @@ def _charge_liquidation(step: StepContext, report: WalletReport, own: Instrument
 
 
 def _liquidated(step: StepContext, report: WalletReport, own: Instruments) -> tuple[str, str] | None:
-    """Return strategy and contract of a liquidation fee; the strategy is EXTERNAL if the liquidation is not known.
+    """Return strategy and contract of a liquidation fee, or None if they are not known.
 
-    The venue does not name the contract, and the fee follows the liquidation within moments.
+    The venue does not name the contract, and the fee follows the liquidation within moments. If the stream lost the
+    liquidation, it is that of the only position which our books still have. EXTERNAL pays if there is none.
     """
     named = [name for name in own if report.instrument in ("", name)]
     forced = step.account.margins.forced
@@ -90,6 +91,9 @@ def _liquidated(step: StepContext, report: WalletReport, own: Instruments) -> tu
     if known:
         newest = max(known, key=lambda each: (each.venue_ns, each.instrument))
         return newest.strategy, newest.instrument
+    held = [each for each in step.account.positions.by_key.values() if each.quantity and each.instrument in named]
+    if len(held) == 1:
+        return held[0].strategy, held[0].instrument
     return (EXTERNAL, named[0]) if len(named) == 1 else None
 
 
