@@ -77,7 +77,7 @@ def _liquidated(step: StepContext, report: WalletReport, own: Instruments) -> tu
     """Return strategy and contract of a liquidation fee, or None if they are not known.
 
     The venue does not name the contract, and the fee follows the liquidation within moments. If the stream lost the
-    liquidation, it is that of the only position which our books still have. EXTERNAL pays if there is none.
+    liquidation, it is that of the only position which our books still have. EXTERNAL pays if they have no position.
     """
     named = [name for name in own if report.instrument in ("", name)]
     forced = step.account.margins.forced
