@@ -44,9 +44,7 @@ def placed(session: VirtualSession, since: int = 0) -> list[str]:
 def signed_at(session: VirtualSession, venue: str) -> list[str]:
     """Return the purposes of the signed requests to a venue."""
     bodies = [json.loads(record.body or "") for record in session.kinds(Kind.REQUEST)]
-    return [
-        body["purpose"] for body in bodies if body["venue"] == venue and (body.get("unsigned") or {}).get("signed")
-    ]
+    return [body["purpose"] for body in bodies if body["venue"] == venue and (body.get("unsigned") or {}).get("signed")]
 
 
 def test_two_venues_trade_in_one_session(begin: CheckedSessions) -> None:
