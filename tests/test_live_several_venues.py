@@ -2,18 +2,22 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import trio
+from msgspec.structs import replace as changed
 
 from engine.bodies import CommandName
 from engine.live.account_lock import AccountBusyError, AccountLock
+from engine.live.previous_session import newest_sessions
 from engine.live.session import LiveSession
-from engine.live.session_config import SessionConfig
+from engine.live.session_config import SessionConfig, StartError
 from engine.live.session_status import Summary
+from engine.live.startup import open_session
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
 from engine.session_record import read_session
 from journal.reader import Journal
@@ -21,6 +25,7 @@ from replay.replay import replay_session
 from verbatim.checking import check_venue_of
 from verbatim.config import make_config, read_keys, session_config
 from verbatim.demo import venue_process
+from verbatim.kill_session import replace_safety
 from verbatim.local_checks import Check, CheckStatus
 from verbatim.runner import run_session_config
 from verbatim.warmup import warm
@@ -171,3 +176,38 @@ async def test_check_names_each_venue(addresses: dict[str, str], tmp_path: Path)
     assert {each.name.partition(" ")[0] for each in found} == set(NAMES)
     assert {each.status for each in found} == {CheckStatus.OK}, [each.line() for each in found]
     assert [each.name for each in found if each.name.startswith("two")][:2] == ["two venue", "two clock"]
+
+
+@pytest.mark.slow
+async def test_a_kill_reaches_accounts_that_different_sessions_traded_last(
+    addresses: dict[str, str], tmp_path: Path
+) -> None:
+    """A session of both leaves orders at both, and one without an account at the second follows."""
+
+    def rests(session: LiveSession) -> bool:
+        live = session.state.account.orders.live.values()
+        return {each.order.instrument for each in live if each.venue_order_id} == {f"{name}:BTCUSDT" for name in NAMES}
+
+    async def cancel(session: LiveSession) -> None:
+        """Cancel all, as `kill` does."""
+        await session.command(CommandName.HALT, by="test")
+        await session.command(CommandName.CANCEL_ALL, by="test")
+        await until(lambda session: not session.state.account.safety.active)(session)
+
+    both = config(addresses, tmp_path)
+    left = replace(both, engine=changed(both.engine, cancel_on_stop=False))
+    first = await run_session_config(left, drive=until(rests))
+    strategy = {"both": {"file": BOTH, "parameters": {"second": "one:BTCUSDT"}}}
+    alone = config(addresses, tmp_path, account={"one": {}}, strategy=strategy)
+    second = await run_session_config(alone, drive=until(lambda session: session.state.account.modes.mode == "running"))
+    assert await open_orders(addresses["two"]) != []
+    assert second.ended == "closed", "it does not wait for orders that it can neither query nor cancel"
+    with pytest.raises(StartError, match=f"at two was last traded by session {first.last.session}, and the other"):
+        await run_session_config(both)
+    plan = await open_session(replace(both, carry=False))  # as the text advises
+    plan.release()
+    killed = await run_session_config(replace_safety(both, newest_sessions(both, both.accounts)), drive=cancel)
+    assert killed.ended == "closed"
+    for address in addresses.values():
+        assert await open_orders(address) == []
+    assert replay_session(killed.folder).identical
