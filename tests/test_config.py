@@ -192,7 +192,7 @@ def test_what_a_strategy_trades_must_be_listed(config: Write) -> None:
 def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str) -> None:
     strange = SAMPLE.replace('name = "binance_spot"', f'name = "{name}"')
     with pytest.raises(
-        ConfigError, match=rf"venue.name: no venue '{name}'.*installed: binance_coinm, binance_spot, binance_usdm"
+        ConfigError, match=rf"venue.name: no venue '{name}'.*installed: binance_coinm, binance_spot, .*binance_usdm"
     ):
         session_config(read_config(config(strange), {}), key=None, base=ROOT / "examples")
 
