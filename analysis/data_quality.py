@@ -4,6 +4,7 @@ Counted over the decoded rows (replay/projections.py) and the recorded facts; no
 facts, so its messages alone count.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +19,7 @@ from engine.market.rows import Rows
 if TYPE_CHECKING:
     from analysis.session import Session
 
+MICROSECOND_NS: Final = 1_000
 MILLISECOND_NS: Final = 1_000_000
 SILENCE_NS: Final = (
     10_000_000_000  # above it an interval without a message counts as silence, as the default rule has it
@@ -168,7 +170,7 @@ class _Tally:
         )
         self._first_ns = 0
         self._silence = (0, 0)  # the longest, and its beginning
-        self._lags: list[Rows] = []
+        self._lags = Counter[int]()  # whole microseconds -> messages: memory follows the spread, not the length
 
     def add(self, rows: Rows, repeated: Rows) -> None:
         """Count the next rows, which belong to one stream of one instrument."""
@@ -181,7 +183,8 @@ class _Tally:
         stamped = whole[whole[:, r.VENUE_NS] > 0]
         self._add("backwards", np.diff(stamped[:, r.VENUE_NS]) < 0)
         fresh = rows[rows[:, r.VENUE_NS] > 0]
-        self._lags.append(fresh[:, r.TIME_NS] - fresh[:, r.VENUE_NS])
+        lags, counts = np.unique((fresh[:, r.TIME_NS] - fresh[:, r.VENUE_NS]) // MICROSECOND_NS, return_counts=True)
+        self._lags.update(dict(zip(lags.tolist(), counts.tolist(), strict=True)))
         good = whole[whole[:, r.TYPE] == self._kind]
         if self._kind == r.TRADE:
             self._counts["repeated"] += int(repeated.sum())
@@ -197,8 +200,8 @@ class _Tally:
     def quality(self, instrument: str, stream: str, offset_ns: int) -> StreamQuality:
         """Return the result. The clock offset that the session measured is taken off the lags."""
         assert self._last is not None, "a stream is listed with its first message"
-        lags = (np.concatenate(self._lags) + offset_ns) / MILLISECOND_NS
-        found = tuple(round(float(each), 3) for each in np.percentile(lags, LAG_SHARES)) if len(lags) else None
+        lags = sorted(self._lags.items())
+        found = tuple(round(_share(lags, share) / 1e3 + offset_ns / MILLISECOND_NS, 3) for share in LAG_SHARES)
         return StreamQuality(
             instrument=instrument,
             stream=stream,
@@ -206,7 +209,7 @@ class _Tally:
             last_ns=int(self._last[r.TIME_NS]),
             silence_max_ns=self._silence[0],
             silence_from_ns=self._silence[1],
-            lag_ms=found,
+            lag_ms=found if lags else None,
             **self._counts,
         )
 
@@ -232,3 +235,13 @@ class _Tally:
         quotes = rows[rows[:, r.TYPE] == r.QUOTE]
         has_both = (quotes[:, r.QUOTE_BID] > 0) & (quotes[:, r.QUOTE_ASK] > 0)
         self._add("crossed", has_both & (quotes[:, r.QUOTE_BID] >= quotes[:, r.QUOTE_ASK]))
+
+
+def _share(counted: Sequence[tuple[int, int]], percent: int) -> int:
+    """Return the value below or at which this percentage of the counted values lie; 0 of none."""
+    left = -(-percent * sum(count for _, count in counted) // 100)
+    for value, count in counted:
+        left -= count
+        if left <= 0:
+            return value
+    return 0

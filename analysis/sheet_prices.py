@@ -1,4 +1,4 @@
-"""What a tear sheet needs of the market: mid prices over the session, slippage of the fills, holding as a benchmark.
+"""The market as a tear sheet needs it: mid prices over the session, slippage of the fills, holding as a benchmark.
 
 Reads the views `quotes` and `trades`, so it costs a read of all market messages.
 """
@@ -32,7 +32,7 @@ _TRADE_PRICES = """
 
 
 class Slippage(msgspec.Struct, frozen=True):
-    """What fills cost against the mid at the decision of their orders, in one asset; below 0 they gained."""
+    """The cost of fills against the mid at the decision of their orders, in one asset; below 0 they gained."""
 
     asset: str
     cost: Decimal

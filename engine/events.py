@@ -168,7 +168,7 @@ class MarginSettingsReport(msgspec.Struct, frozen=True):
 
 
 class PositionModeReport(msgspec.Struct, frozen=True):
-    """Whether the account has long and short positions apart."""
+    """The position mode: long and short positions apart, or one net position."""
 
     is_hedge: bool
 

@@ -45,7 +45,7 @@ class PositionSide(StrEnum):
 
 
 class MarginMode(StrEnum):
-    """What secures a position of a contract."""
+    """The money that secures a position of a contract."""
 
     CROSS = "cross"  # the whole wallet
     ISOLATED = "isolated"  # the margin that was put aside for it

@@ -1,4 +1,4 @@
-"""How often and how much a session polls a venue that has no streams. Values only."""
+"""The cadence and the budget with which a session polls a venue without streams. Values only."""
 
 from typing import ClassVar
 

@@ -73,7 +73,7 @@ class CooldownSettings(msgspec.Struct, frozen=True):
 
 
 class MarginSettings(msgspec.Struct, frozen=True):
-    """What leverage and margin mode of contracts may be. A contract with others is blocked."""
+    """The leverage and margin mode that contracts may have. A contract with others is blocked."""
 
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"leverage_max", "mode", "sets"})
 

@@ -1,4 +1,4 @@
-"""What a request for an order of contracts says beside the order: which position it concerns, and that it only reduces.
+"""Terms of requests for orders of contracts: the position that an order concerns, and that it only reduces.
 
 A strategy's position is a part of the account's. So the venue's own flag "reduce only" is set if the account's position
 covers the order, and in hedge mode the order names the position that it opens or closes.

@@ -41,7 +41,7 @@ class ContractConfigured(msgspec.Struct, frozen=True, tag_field="fact", tag="con
 
 
 class PositionModeKnown(msgspec.Struct, frozen=True, tag_field="fact", tag="position_mode"):
-    """Whether the account has long and short positions of a contract apart (hedge mode)."""
+    """The position mode: True if the account has long and short positions of a contract apart (hedge mode)."""
 
     venue: str
     is_hedge: bool

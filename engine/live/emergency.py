@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 
 class _OrderAddress(NamedTuple):
-    """What a request about an order names."""
+    """The order that a request is about."""
 
     instrument: str
     venue_order_id: str

@@ -58,7 +58,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiTables(msgspec.Struct, frozen=True, kw_only=True):
-    """What one protocol offers: its endpoints, their parameters, and what it lacks of the venue that it imitates."""
+    """One protocol: its endpoints, their parameters, and the parts of the imitated venue that it lacks."""
 
     routes: Mapping[tuple[str, str], Endpoint]  # (method, path)
     ws_methods: Mapping[str, tuple[str, str]]  # WebSocket API method -> its route

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from engine.sim.binance import refusals, venue_messages
 from engine.sim.binance.endpoints import Call, Endpoint, signed, time_window
+from engine.sim.binance.order_listing import listed_orders
 from engine.sim.binance.params import Params
 from engine.sim.exchange.order_values import SimFill, SimPreventedMatch
-from engine.sim.faults import Action
 
 MS: Final = 1_000_000
 UID: Final = 354_937_868
@@ -19,20 +19,7 @@ KEY_CREATED_MS: Final = 1_698_645_219_000
 
 def open_orders(call: Call) -> list[dict[str, Any]]:
     """Return the open orders of the account, or of one symbol."""
-    symbol = call.params.symbol() if call.params.get("symbol") else None
-    if symbol is not None:
-        call.exchange.market(symbol)
-    found = call.exchange.open_orders(call.account, symbol)
-    lag_ns = call.faults.list_lag_ns
-    late = [o for o in call.exchange.ended_since(call.account, call.now_ns - lag_ns, symbol) if lag_ns]
-    if late:
-        call.faults.count(Action.LIST_LAG)
-    found = sorted((*found, *late), key=lambda order: order.order_id)
-    behind_ns = call.faults.list_behind_ns
-    listed = [order for order in found if not behind_ns or order.created_ns <= call.now_ns - behind_ns]
-    if len(listed) < len(found):
-        call.faults.count(Action.LIST_BEHIND)
-    return [venue_messages.order_query(o) for o in listed if not call.hidden(o.client_order_id, call.now_ns)]
+    return [venue_messages.order_query(order) for order in listed_orders(call)]
 
 
 def _page(found: list[Any], limit: int, *, oldest_first: bool) -> list[Any]:

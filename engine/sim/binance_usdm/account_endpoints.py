@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from engine.sim.binance import endpoints_account as spot
 from engine.sim.binance.endpoints import Call, Endpoint, signed
+from engine.sim.binance.order_listing import optional_symbol
 from engine.sim.binance_usdm import account_messages as messages
 from engine.sim.binance_usdm import contract_refusals as refusals
 from engine.sim.binance_usdm.endpoint_calls import (
@@ -12,7 +13,6 @@ from engine.sim.binance_usdm.endpoint_calls import (
     by_symbol,
     contracts,
     keyed,
-    optional_symbol,
     owner_of,
 )
 from engine.sim.binance_usdm.order_messages import order_query

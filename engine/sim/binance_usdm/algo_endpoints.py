@@ -7,6 +7,7 @@ import msgspec
 from engine.model import OrderType
 from engine.sim.binance import refusals
 from engine.sim.binance.endpoints import Call, Endpoint, signed, trading
+from engine.sim.binance.order_listing import optional_symbol
 from engine.sim.binance_usdm import contract_refusals as own
 from engine.sim.binance_usdm.algo_messages import algo_order
 from engine.sim.binance_usdm.contract_params import ContractParams, WorkingType, precise_amount
@@ -15,7 +16,6 @@ from engine.sim.binance_usdm.endpoint_calls import (
     by_symbol,
     contracts,
     market_of,
-    optional_symbol,
     page,
     week_window,
 )

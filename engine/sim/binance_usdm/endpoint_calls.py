@@ -1,4 +1,4 @@
-"""What USD-M's endpoints share: the exchange of contracts, symbols, time windows and pages."""
+"""Shared parts of USD-M's endpoints: the exchange of contracts, symbols, time windows and pages."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
@@ -32,14 +32,6 @@ def owner_of(call: Call) -> MarginAccount:
 def market_of(call: Call) -> SymbolMarket:
     """Return the market of the symbol that a call names."""
     return call.exchange.market(call.params.symbol())
-
-
-def optional_symbol(call: Call) -> str | None:
-    """Return the symbol that a call names, or None."""
-    symbol = call.params.symbol() if call.params.get("symbol") else None
-    if symbol is not None:
-        call.exchange.market(symbol)
-    return symbol
 
 
 def week_window(call: Call) -> tuple[int, int]:

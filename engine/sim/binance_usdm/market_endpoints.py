@@ -8,9 +8,10 @@ from engine.sim.binance import endpoints_market as spot
 from engine.sim.binance import endpoints_tickers as tickers
 from engine.sim.binance import refusals
 from engine.sim.binance.endpoints import Call, Endpoint, NotYetError, fixed
+from engine.sim.binance.order_listing import optional_symbol
 from engine.sim.binance.params import Params
 from engine.sim.binance_usdm.contract_filters import exchange_info_entry
-from engine.sim.binance_usdm.endpoint_calls import MS, by_symbol, contracts, market_of, one_or_many, optional_symbol
+from engine.sim.binance_usdm.endpoint_calls import MS, by_symbol, contracts, market_of, one_or_many
 from engine.sim.binance_usdm.market_messages import snapshot_data
 from engine.sim.exchange.margin import contract_of
 from engine.sim.exchange.symbol_view import SymbolMarket

@@ -6,6 +6,7 @@ import msgspec
 
 from engine.sim.binance import refusals
 from engine.sim.binance.endpoints import Call, Endpoint, signed, trading
+from engine.sim.binance.order_listing import listed_orders
 from engine.sim.binance_usdm.contract_params import ContractParams
 from engine.sim.binance_usdm.endpoint_calls import (
     DAY_MS,
@@ -13,13 +14,11 @@ from engine.sim.binance_usdm.endpoint_calls import (
     by_symbol,
     contracts,
     market_of,
-    optional_symbol,
     page,
     week_window,
 )
 from engine.sim.binance_usdm.order_messages import order_answer, order_query, user_trade
 from engine.sim.exchange.order_values import SimFill, SimNewOrder, SimOrder, SimOrderStatus
-from engine.sim.faults import Action
 
 ENDED_KEPT_NS: Final = 3 * DAY_MS * MS  # an order that ended without a fill
 KEPT_NS: Final = 90 * DAY_MS * MS
@@ -100,18 +99,7 @@ def query_open(call: Call) -> dict[str, Any]:
 
 def open_orders(call: Call) -> list[dict[str, Any]]:
     """Return the open orders of the account, or of one symbol; conditional orders are not among them."""
-    symbol = optional_symbol(call)
-    found = call.exchange.open_orders(call.account, symbol)
-    lag_ns = call.faults.list_lag_ns
-    late = [o for o in call.exchange.ended_since(call.account, call.now_ns - lag_ns, symbol) if lag_ns]
-    if late:
-        call.faults.count(Action.LIST_LAG)
-    found = sorted((*found, *late), key=lambda order: order.order_id)
-    behind_ns = call.faults.list_behind_ns
-    listed = [order for order in found if not behind_ns or order.created_ns <= call.now_ns - behind_ns]
-    if len(listed) < len(found):
-        call.faults.count(Action.LIST_BEHIND)
-    return [order_query(o) for o in listed if not call.hidden(o.client_order_id, call.now_ns)]
+    return [order_query(order) for order in listed_orders(call)]
 
 
 def all_orders(call: Call) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What happens to an account of contracts with margin, as values: the reports beside those of its orders."""
+"""Events of an account of contracts with margin, as values: the reports beside those of its orders."""
 
 from enum import StrEnum
 from typing import NamedTuple

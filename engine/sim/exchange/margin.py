@@ -69,7 +69,7 @@ class AssetMargin(NamedTuple):
 
     @property
     def cross_balance(self) -> int:
-        """What bears the losses of all cross positions."""
+        """The money that bears the losses of all cross positions."""
         return self.cross_wallet + self.cross_unrealised
 
 

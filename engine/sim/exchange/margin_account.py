@@ -83,7 +83,7 @@ class ContractPosition(Holding):
 
 @dataclass(slots=True)
 class Settled:
-    """What a fill did to a position."""
+    """The effect of a fill on a position."""
 
     realised: int
     opened: int = 0  # quantity that opened, unsigned
