@@ -5,6 +5,7 @@ from decimal import Decimal
 from engine.model import Instrument
 from engine.money import on_grid
 from engine.risk.context import RiskContext, RiskRule, notional_of
+from engine.rounding import on_price_grid, price_grid_text
 
 
 def tick(context: RiskContext) -> str:
@@ -17,8 +18,8 @@ def tick(context: RiskContext) -> str:
 
 
 def _price_reason(name: str, price: Decimal, instrument: Instrument) -> str:
-    if price <= 0 or not on_grid(price, instrument.tick_size):
-        return f"{name} {price} is not a multiple of the tick {instrument.tick_size}"
+    if not on_price_grid(price, instrument):
+        return f"{name} {price_grid_text(price, instrument)}"
     if instrument.price_min and price < instrument.price_min:
         return f"{name} {price} is below {instrument.price_min}"
     if instrument.price_max and price > instrument.price_max:
