@@ -69,6 +69,8 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
+    market_bound: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,16 @@ class PresentsSecret(Protocol):
     """
 
     presents_secret: bool
+
+
+@runtime_checkable
+class ReadsPublicAccounts(Protocol):
+    """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
+
+    They are `signed` all the same, since only the key knows the address.
+    """
+
+    reads_are_public: bool
 
 
 class AccountCodec(Protocol):

@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
-from engine.model import Instrument
+from engine.model import Instrument, OrderType
 from engine.money import on_grid
 from engine.risk.context import RiskContext, RiskRule, notional_of
+from engine.risk.market_bound import far_touch
 from engine.rounding import on_price_grid, price_grid_text
 
 
@@ -54,6 +55,8 @@ def notional_min(context: RiskContext) -> str:
 def order_type(context: RiskContext) -> str:
     """Return why the venue does not place orders of this type, or ""."""
     if context.types is None or context.terms.type in context.types:
+        if context.market_bound and context.terms.type is OrderType.MARKET and not far_touch(context):
+            return f"{context.instrument.venue} bounds market orders by a price, and the market has none"
         return ""
     return f"{context.instrument.venue} places no {context.terms.type} orders"
 
