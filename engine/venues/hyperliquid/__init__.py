@@ -20,7 +20,7 @@ from engine.venues.hyperliquid.account import PerpAccount
 from engine.venues.hyperliquid.answers import AccountAnswers, by_http_status
 from engine.venues.hyperliquid.calls import TYPES
 from engine.venues.hyperliquid.candles import Candles
-from engine.venues.hyperliquid.fills import TimedFills
+from engine.venues.hyperliquid.fill_times import MillisecondFills
 from engine.venues.hyperliquid.key_rights import AccountRole
 from engine.venues.hyperliquid.market import PerpMarket
 from engine.venues.hyperliquid.metadata import PerpMetadata
@@ -75,7 +75,7 @@ class Hyperliquid:
         market_bound=Decimal("0.05"),  # as the venue's own SDK
     )
     rates = FIXED_WINDOWS
-    fill_cursor = TimedFills()
+    fill_cursor = MillisecondFills()
     order_ids = Cloids()
     key_rights = AccountRole()
     history = Candles()

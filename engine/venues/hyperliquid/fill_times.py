@@ -4,7 +4,7 @@ from engine.events import Fill
 from engine.venues.hyperliquid.values import MILLISECOND_NS
 
 
-class TimedFills:
+class MillisecondFills:
     """An engine.state.fill_cursor.FillCursor: a cursor is a millisecond, and a query from it lists that one again."""
 
     start = "-1"
