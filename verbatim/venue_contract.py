@@ -28,6 +28,7 @@ from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
 from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, PlacesContracts, PositionTerms, StreamTokens
+from engine.venues.order_routes import balances_of
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
 from engine.venues.venue import DeadManSwitch, Network, PlacesLists, PresentsSecret, Venue
@@ -47,7 +48,17 @@ TERM_TYPES = {
 TRIGGERED_TYPES = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 # calls about the account as a whole
 ACCOUNT_CALLS = frozenset(
-    {"metadata", "open_orders", "balances", "server_time", "open_held", "positions", "position_mode", "renew_token"}
+    {
+        "metadata",
+        "open_orders",
+        "balances",
+        "other_balances",
+        "server_time",
+        "open_held",
+        "positions",
+        "position_mode",
+        "renew_token",
+    }
 )
 SECRET_HEADERS = ("set-cookie", "cookie", "authorization", "server", "date")
 
@@ -63,8 +74,8 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
-      fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also place_held, cancel_held,
-      query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_leverage,
+      fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also other_balances, place_held,
+      cancel_held, query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_leverage,
       set_margin_mode, renew_token.
     - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
       accepts.
@@ -193,7 +204,7 @@ class _Contract:
             yield "dead_man_switch", account.dead_man_switch(instrument, 60_000)
         yield "query_order", account.query_order(instrument, order_id)
         yield "open_orders", account.open_orders()
-        yield "balances", account.balances()
+        yield from zip(("balances", "other_balances"), balances_of(account), strict=False)
         yield "fills_after", account.fills_after(instrument, venue.fill_cursor.start)
         yield from self._calls_of_contracts(order_id)
 

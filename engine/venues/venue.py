@@ -69,6 +69,7 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +293,15 @@ class AccountCodec(Protocol):
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the request id that a frame answers, or None if it answers none or does not say."""
+        ...
+
+
+@runtime_checkable
+class BalancesInParts(Protocol):
+    """An AccountCodec may have this as well: no single answer states all balances."""
+
+    def other_balances(self) -> tuple[Unsigned, ...]:
+        """Return the queries for the balances that `balances()` leaves out; each report says what it covers."""
         ...
 
 
