@@ -41,7 +41,7 @@ class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap")
     from_seq: int
     to_ns: int = 0  # of the LINK record or frame that ended it. 0: it lasts
     to_seq: int = -1
-    # the fields below are set if ids or a checksum of one stream show the gap; else it concerns every stream of the link
+    # the fields below are set if ids or a checksum of one stream show it; else it concerns every stream of the link
     instrument: str = ""
     stream: SequencedStream = SequencedStream.ALL
     last_id: int = 0
