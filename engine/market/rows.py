@@ -79,6 +79,11 @@ BAR_END_NS: Final = 6
 # its size is all that the bar fills
 BAR_START: Final = 12
 
+# of a link whose frames are numbered over all its channels: the number of a frame that changes no level of the
+# instrument's book. It continues the ids of the book's DIFFs, and a missing number breaks the book
+NUMBERED: Final = 14
+NUMBERED_ID: Final = DIFF_LAST_ID
+
 BID: Final = 0
 ASK: Final = 1
 
