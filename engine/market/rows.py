@@ -86,6 +86,11 @@ BOOK_CHECK_SUM: Final = 7  # the venue's checksum of the book after the message;
 BOOK_CHECK_LEVELS: Final = 8  # of each side that the checksum covers
 BOOK_CHECK_DEPTH: Final = 9  # levels of each side that the venue keeps up to date: deeper ones are stale. 0: all
 
+# of a link whose frames are numbered over all its channels: the number of a frame that changes no level of the
+# instrument's book. It continues the ids of the book's DIFFs, and a missing number breaks the book
+NUMBERED: Final = 14
+NUMBERED_ID: Final = DIFF_LAST_ID
+
 BID: Final = 0
 ASK: Final = 1
 
