@@ -19,7 +19,7 @@ import numpy as np
 
 from engine.events import Event, FillsReport, OrderReport, Outcome
 from engine.facts import ListLeg, NewOrder
-from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
+from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS, Rows
 from engine.model import Instrument, ListKind, MarginMode, OrderTerm, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.order_terms import RecordedTerms, terms_of
@@ -31,7 +31,7 @@ from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, Plac
 from engine.venues.order_routes import balances_of
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
-from engine.venues.venue import DeadManSwitch, Network, PlacesLists, PresentsSecret, Venue
+from engine.venues.venue import DeadManSwitch, Network, PlacesLists, PresentsSecret, RowsAndEvents, Venue
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 
@@ -69,8 +69,8 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     The folder of vectors holds JSON files:
 
     - `metadata.json`: the venue's description of its instruments, as it answers the metadata request.
-    - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`. A row
-      is a list of type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
+    - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`, or with
+      both. A row is a list of type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
@@ -431,21 +431,28 @@ class _Contract:
         for case in read_cases(self._vectors, "market"):
             payload, source = case["payload"].encode(), self._market_source()
             decoded = self.venue.market.decode(payload, source, 7, NOW_NS)
+            if isinstance(decoded, RowsAndEvents):
+                compare_events(decoded.events, case.get("events", []), payload)
+                self._compare_rows(decoded.rows, case.get("rows"), payload)
+                continue
             if "rows" not in case:
                 assert isinstance(decoded, tuple), f"rows, where events are stated: {payload[:200]!r}"
                 compare_events(decoded, case["events"], payload)
                 continue
             assert isinstance(decoded, np.ndarray), f"{decoded} from {payload[:200]!r}"
-            assert set(decoded[:, SEQ]) == {7}, "rows of another record"
-            assert set(decoded[:, TIME_NS]) == {NOW_NS}, "rows of another time"
-            assert decoded[-1, LAST] == 1, "no last row"
-            assert decoded[:, LAST].sum() == 1, "several last rows"
-            assert decoded[:, INSTRUMENT].max() < len(self.report.instruments), "an instrument that is not there"
-            told = [[row[0], row[1], row[4], *row[6:]] for row in decoded.tolist()]
-            assert told == case["rows"], f"{payload[:200]!r} gives {told}"
+            self._compare_rows(decoded, case["rows"], payload)
             many = self.venue.market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
             assert many is not None, f"not decoded among many: {payload[:200]!r}"
             assert many[0][: many[1][0]].tolist() == decoded.tolist(), "decoded differently among many"
+
+    def _compare_rows(self, decoded: Rows, stated: list[list[int]] | None, payload: bytes) -> None:
+        assert set(decoded[:, SEQ]) == {7}, "rows of another record"
+        assert set(decoded[:, TIME_NS]) == {NOW_NS}, "rows of another time"
+        assert decoded[-1, LAST] == 1, "no last row"
+        assert decoded[:, LAST].sum() == 1, "several last rows"
+        assert decoded[:, INSTRUMENT].max() < len(self.report.instruments), "an instrument that is not there"
+        told = [[row[0], row[1], row[4], *row[6:]] for row in decoded.tolist()]
+        assert told == stated, f"{payload[:200]!r} gives {told}"
 
     def check_account_messages_decode_as_recorded(self) -> None:
         """Verify that frames of a private link give the events stated, and records can hold them."""
@@ -472,7 +479,8 @@ class _Contract:
                 market.decode(payload, self._market_source(), 7, NOW_NS),
                 market.decode_snapshot(payload, self.report.instruments[0].id, 7, NOW_NS),
             ):
-                assert isinstance(decoded, tuple) or (decoded.ndim == 2 and decoded.shape[1] == COLUMNS), payload
+                table = decoded.rows if isinstance(decoded, RowsAndEvents) else decoded
+                assert isinstance(table, tuple) or (table.ndim == 2 and table.shape[1] == COLUMNS), payload
             market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
             market.is_snapshot(payload)
         of = self.report.instruments[0]

@@ -90,6 +90,17 @@ class KeptHeaders:
         return {name: value for name, value in lower if name in self.names or name.startswith(self.prefixes)}
 
 
+@dataclass(frozen=True, slots=True)
+class RowsAndEvents:
+    """A frame that is both, such as the acknowledgement of a subscription with a number of its link."""
+
+    rows: Rows
+    events: tuple[Event, ...]
+
+
+Decoded = Rows | tuple[Event, ...] | RowsAndEvents
+
+
 class MarketCodec(Protocol):
     """Public messages as rows (engine/market/rows.py). Total: a decoder returns for any bytes, and never raises."""
 
@@ -97,8 +108,8 @@ class MarketCodec(Protocol):
         """Compile what decodes frames, before the first one arrives. May do nothing."""
         ...
 
-    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
-        """Return the rows of a market message, or the events of any other frame of a market link."""
+    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Decoded:
+        """Return the rows of a market message, or the events of any other frame of a market link, or both."""
         ...
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
