@@ -11,10 +11,10 @@ from engine.events import Event
 from engine.market.views import Stream
 from engine.model import Instrument, OrderTerm, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Unsigned
+from engine.state.fill_cursor import TIMED_FILLS
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
 from engine.venues.alpaca import calls
 from engine.venues.alpaca.account import STREAM, AlpacaAccount
-from engine.venues.alpaca.fills import TimedFills
 from engine.venues.alpaca.market import AlpacaMarket
 from engine.venues.alpaca.metadata import AlpacaMetadata
 from engine.venues.alpaca.order_types import WORDS, is_crypto
@@ -66,7 +66,7 @@ class Alpaca:
         streams_balances=False,
     )
     rates: RateModel = FIXED_WINDOWS
-    fill_cursor = TimedFills()
+    fill_cursor = TIMED_FILLS
     order_ids = ReadableOrderIds(length_max=CLIENT_ID_MAX)
     signer = AlpacaSigner()
     snapshots = None  # a book begins with a reset on its stream

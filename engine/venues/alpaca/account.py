@@ -18,10 +18,10 @@ from engine.events import (
 )
 from engine.model import Instrument
 from engine.requests import Unsigned
+from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.alpaca import calls
 from engine.venues.alpaca.calls import Requests
 from engine.venues.alpaca.error_codes import read_refusal
-from engine.venues.alpaca.fills import TimedFills
 from engine.venues.alpaca.metadata import PATH as ASSETS
 from engine.venues.alpaca.metadata import AlpacaMetadata
 from engine.venues.alpaca.shapes import Account, Activity, Names, Order, Position, TradeUpdate
@@ -140,7 +140,7 @@ class AlpacaAccount(Requests):
 
     def _fills(self, payload: bytes, instrument: str) -> tuple[Event, ...]:
         activities = msgspec.json.decode(payload, type=tuple[Activity, ...])
-        cursor = TimedFills().cursor
+        cursor = TIMED_FILLS.cursor
         fills = sorted((each.fill(self._names) for each in activities), key=cursor)
         own = tuple(fill for fill in fills if fill.instrument == instrument)
         whole = len(fills) < FILLS_PAGE_MAX

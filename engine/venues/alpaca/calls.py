@@ -7,7 +7,7 @@ from typing import Final
 from engine.model import Instrument, Side
 from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
-from engine.venues.alpaca.fills import time_of
+from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.alpaca.order_types import Params, order_params
 from engine.venues.alpaca.values import time_text
 from engine.venues.alpaca.venue_limits import FILLS_PAGE_MAX, ORDERS_LISTED_MAX
@@ -77,7 +77,7 @@ class Requests:
 def _page(cursor: str | None) -> Params:
     if cursor is None:
         return (("direction", "desc"), ("page_size", str(FILLS_PAGE_MAX)))
-    after_ns = time_of(cursor) - OVERLAP_NS
+    after_ns = TIMED_FILLS.time_ns(cursor) - OVERLAP_NS
     after = (("after", time_text(after_ns)),) if after_ns > 0 else ()
     return (*after, ("direction", "asc"), ("page_size", str(FILLS_PAGE_MAX)))
 

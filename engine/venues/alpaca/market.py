@@ -34,6 +34,7 @@ IGNORED: Final = {
     "i": "an imbalance of an auction",
     "n": "news",
 }
+UNNUMBERED: Final = -1  # each exchange numbers its own trades, and the ids of a symbol do not rise
 CONNECTED: Final = "connected"
 OUTCOMES: Final = {
     401: Outcome.AUTH,
@@ -59,7 +60,6 @@ class _Message(msgspec.Struct, gc=False):
     t: str = ""
     p: Decimal = Decimal(0)
     s: Decimal = Decimal(0)
-    i: int | str = -1
     tks: str = ""
     bp: Decimal = Decimal(0)
     bs: Decimal = Decimal(0)
@@ -119,9 +119,8 @@ class AlpacaMarket:
         index, of = self._by_symbol[message.S]
         at = RowOrigin(index, of, seq, time_ns, nanoseconds(message.t))
         if message.T == TRADE:
-            trade_id = message.i if isinstance(message.i, int) and 0 <= message.i <= r.ID_MAX else -1
             is_sell = message.tks == "S"
-            return trade_rows(at, f"{message.p:f}", f"{message.s:f}", trade_id, buyer_is_maker=is_sell)
+            return trade_rows(at, f"{message.p:f}", f"{message.s:f}", UNNUMBERED, buyer_is_maker=is_sell)
         if message.T == QUOTE:
             values = (f"{value:f}" for value in (message.bp, message.bs, message.ap, message.as_))
             return quote_rows(at, *values, update_id=0)
