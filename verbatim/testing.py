@@ -41,6 +41,7 @@ from engine.session_record import (
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.key_ring import signature
+from engine.sim.binance_usdm import PROTOCOL as USDM
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
@@ -55,6 +56,7 @@ from engine.state.session_state import State, carry_over
 from engine.strategy.rule_loading import recorded_rules
 from engine.venue_choices import AccountUse
 from engine.venues.signing import Credentials
+from engine.venues.venue import Network
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.trust_key import marked
@@ -83,6 +85,7 @@ API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
 MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
+OWN_BALANCES = {PROTOCOL: BALANCES, USDM: MARGIN_BALANCES}  # instead of those of the venue's demo
 
 
 class VirtualVenue:
@@ -105,15 +108,16 @@ class VirtualVenue:
     ) -> None:
         self.kind = kind
         self.dialect = KINDS[kind].dialect
+        self.credentials = Credentials(*(KINDS[kind].credentials or (API_KEY, API_SECRET)), network=Network.LOCAL)
         market = market or (
             CaptureMarket(capture)
             if capture is not None
             else KINDS[kind].synthetic(tuple(symbols), seed=seed, start_ns=start_ns)
         )
         account = AccountConfig(
-            api_key=API_KEY,
-            secret=API_SECRET,
-            balances=balances or (BALANCES if kind == PROTOCOL else MARGIN_BALANCES),
+            api_key=self.credentials.key,
+            secret=self.credentials.secret,
+            balances=balances or dict(OWN_BALANCES.get(kind, KINDS[kind].balances)),
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
@@ -177,7 +181,7 @@ class VirtualVenue:
         conn_id = self.new_conn_id()
         venue = make_venue(VenueSettings(name=self.dialect), ())
         query = venue.metadata.request()
-        key = venue.signer.load_key(Credentials(API_KEY, API_SECRET)) if query.signed else None
+        key = venue.signer.load_key(self.credentials) if query.signed else None
         message = venue.signer.sign_http(query, key, self.now_ns)
         path, _, params = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
@@ -275,7 +279,7 @@ class VirtualSession:
 
     def _gateway(self, settings: VenueSettings, venue: VirtualVenue, wires: Wires) -> VirtualGateway:
         dialect = make_venue(settings, self.body.instruments)  # it signs
-        key = dialect.signer.load_key(Credentials(API_KEY, API_SECRET))
+        key = dialect.signer.load_key(venue.credentials)
         return self.gateway_class(venue, self.sequencer, dialect, key, wires)
 
     def _instruments(self, own: Mapping[str, str]) -> tuple[Instrument, ...]:

@@ -21,6 +21,7 @@ class VenueKind(NamedTuple):
     shapes: Mapping[str, Shape]
     symbols: tuple[str, ...]  # of a synthetic market, unless others are named
     balances: Mapping[str, str]  # of the demo's account
+    credentials: tuple[str, str] | None = None  # of it, where a venue does not take any words; open to all
 
     def synthetic(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> SyntheticMarket:
         """Return a synthetic market that speaks the venue's messages."""
