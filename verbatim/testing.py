@@ -185,7 +185,9 @@ class VirtualVenue:
         message = venue.signer.sign_http(query, key, self.now_ns)
         path, _, params = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        request = HttpRequest(method=message.method, path=path, query=params.encode(), headers=headers)
+        request = HttpRequest(
+            method=message.method, path=path, query=params.encode(), body=message.body, headers=headers
+        )
         self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS
