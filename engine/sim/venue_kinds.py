@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import binance, binance_usdm
+from engine.sim import binance, binance_usdm, hyperliquid
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
 from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
+from engine.sim.hyperliquid import perp_rules
+from engine.sim.hyperliquid.perp_protocol import PerpProtocol
 from engine.sim.venue_protocol import ProtocolMaker
 
 
@@ -46,5 +48,15 @@ KINDS: Final = {
         market_messages.SHAPES,
         _SYMBOLS,
         {"USDT": "100000"},
+    ),
+    hyperliquid.PROTOCOL: VenueKind(
+        hyperliquid.PROTOCOL,
+        PerpProtocol,
+        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
+        perp_rules.SHAPES,
+        ("BTC", "ETH"),
+        {"USDC": "100000"},
+        # an account and its API wallet
+        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
     ),
 }
