@@ -79,7 +79,7 @@ def test_long_short_and_back_settle_to_the_wallet_of_the_venue(perps: CheckedSes
 
 
 def test_orders_rest_are_canceled_and_found_again_after_a_kill(perps: CheckedSessions) -> None:
-    """Killed with two orders in the book, one of which fills while nobody looks; the next session continues."""
+    """Killed with two orders in the book; one fills while no session runs, and the next session continues."""
     venue = PerpVenue()
     first = trade(perps, venue, "buy 0.02; buy 0.01 limit -1; sell 0.01 limit 2").run(6)
     assert len(first.state.account.orders.live) == 2

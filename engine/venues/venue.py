@@ -268,7 +268,7 @@ class PresentsSecret(Protocol):
 class ReadsPublicAccounts(Protocol):
     """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
 
-    They are `signed` all the same, since only the key knows the address.
+    They are `signed` nevertheless, since only the key knows the address.
     """
 
     reads_are_public: bool
