@@ -18,7 +18,7 @@ from engine.model import Instrument, OrderType, Side
 from engine.rounding import on_price_grid
 from engine.venues.hyperliquid import Hyperliquid
 from engine.venues.hyperliquid.action_hash import MAINNET, connection_id, signed_digest
-from engine.venues.hyperliquid.shapes import PerpFill, OrderUpdate, in_time
+from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, in_time
 from engine.venues.signing import Credentials
 
 HAS_WALLET = importlib.util.find_spec("eth_account") is not None

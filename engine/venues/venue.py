@@ -69,6 +69,7 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    new_id_on_change: bool = False  # an order that a person changed has another id of the venue, and still ours
     # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
     market_bound: Decimal = Decimal(0)
     streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills

@@ -9,7 +9,7 @@ import msgspec
 from engine.events import Answer, Event, FillsReport, Outcome
 from engine.venues.hyperliquid.calls import AccountCalls
 from engine.venues.hyperliquid.market import GREETING, PerpFrame, link_events
-from engine.venues.hyperliquid.shapes import PerpFill, OrderUpdate, StreamedFunding, in_time
+from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, StreamedFunding, in_time
 from engine.venues.hyperliquid.values import FAILURES, unrecognised
 
 

@@ -1,7 +1,8 @@
 """Hyperliquid's public channels as rows. Total: no bytes raise. Numbers in parentheses are sections of the fact sheet.
 
-Every book message has all levels that the venue shows, 20 a side, so each is a snapshot, and its time is its id. Trades have hashes for ids, so their times order them: those of one block get rising nanoseconds. The first message
-of trades after a subscription lists the past, which is no news (4).
+Every book message has all levels that the venue shows, 20 a side, so each is a snapshot, and its time is its id. Trades
+have hashes for ids, so their times order them: those of one block get rising nanoseconds. The first message of trades
+after a subscription lists the past, which is no news (4).
 """
 
 from collections.abc import Callable, Mapping, Sequence

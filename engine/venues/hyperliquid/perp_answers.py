@@ -29,10 +29,10 @@ from engine.venues.hyperliquid.error_texts import refusal
 from engine.venues.hyperliquid.shapes import (
     AccountState,
     AssetData,
-    PerpFill,
     FundingRow,
-    PerpOrder,
     OrderUpdate,
+    PerpFill,
+    PerpOrder,
     in_time,
 )
 from engine.venues.hyperliquid.values import FAILURES, TEXT_MAX, Amount, Text, VenueId, unrecognised
