@@ -408,7 +408,10 @@ class KeyRightsReader(Protocol):
         ...
 
     def read(self, payload: bytes) -> KeyRights:
-        """Return what the answer states. Raises ValueError for any other bytes."""
+        """Return what the answer states.
+
+        Raises msgspec.MsgspecError for any other bytes, and ValueError with a text for people if the key is no key.
+        """
         ...
 
 
