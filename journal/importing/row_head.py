@@ -52,7 +52,7 @@ def row_head(
 
 
 def after_empty_book(rows: Iterator[CapturedRow], head: bytes) -> Iterator[CapturedRow]:
-    """Yield a book without orders, as of the first row, and the rows: order by order, a book begins with nothing."""
+    """Yield a book without orders, as of the first row, and the rows."""
     first = next(rows, None)
     if first is not None:
         yield CapturedRow(first.stamp_ns, empty_book(head))
