@@ -16,10 +16,11 @@ from engine.session_context import SessionContext
 from journal.archive_cache import cached_copy
 from journal.reader import Journal
 from journal.record import Record, canonical
+from replay.code_digest import study_code_digest
 from replay.overrides import UnknownOverrideError
 from replay.projections import load_projection
 from replay.resim.resimulate import ResimOptions, resimulate_decisions
-from replay.study.regress import Job, job_failure, job_key, source_digest, study_code_digest
+from replay.study.regress import Job, job_failure, job_key, source_digest
 from replay.study.return_figures import SECOND_NS, EquityPoint, sample_points
 from replay.study.sweep_space import Variant
 from replay.study.tear_sheet import TearSheet, TearSheetReader
