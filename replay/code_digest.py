@@ -1,4 +1,4 @@
-"""Hashes over our own source: what was computed by other code is computed again."""
+"""Hashes over our own source: results of other code are computed again."""
 
 import hashlib
 from collections.abc import Sequence
