@@ -104,7 +104,7 @@ def main() -> int:
 
 @contextmanager
 def basis_venue(kind: str, **options: Any) -> Iterator[BasisVenue]:
-    """Run a venue's process. A stopped one goes on before it ends."""
+    """Run a venue's process. A stopped one continues, so that it can end."""
     limits = {"orders_10s_max": 100_000, "weight_max": 1_000_000}
     text = json.dumps({"kind": kind, "symbols": ["BTCUSDT"], **limits, **options})
     command = [sys.executable, "-P", "-m", "engine.live.venue_main", text]
@@ -197,7 +197,7 @@ def access(name: str, address: str, speed: int) -> VenueAccess:
 
 
 def impatient(speed: int) -> EngineSettings:
-    """Return settings with short limits of silence: what lasts a second of real time is lost."""
+    """Return settings with short limits of silence: after a second of real time a stream is lost."""
     second_ns = SECOND_NS * speed
     return replace(
         scale_timeouts(new_engine_settings(), speed),

@@ -218,10 +218,10 @@ async def test_a_kill_reaches_accounts_that_different_sessions_traded_last(
 
 @pytest.mark.slow
 def test_a_basis_survives_kills_a_lost_venue_and_refused_legs() -> None:
-    """benchmarks/basis_kills.py says what is checked; each venue is lost once, for 2 s at speed 5, and refuses once."""
+    """benchmarks/basis_kills.py says what is checked; Spot is lost for 2 s at speed 5, and USD-M refuses once."""
     program = Path(__file__).parent.parent / "benchmarks" / "basis_kills.py"
-    ended = run([sys.executable, str(program), "--rounds", "2", "--lost", "2"], timeout=300)
+    ended = run([sys.executable, str(program), "--rounds", "1", "--lost", "2"], timeout=300)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     found = json.loads(ended.stdout)
     assert found["broken"] == []
-    assert (found["refused"] >= 2, found["lost"] >= 2, min(found["fills"].values()) > 20) == (True, True, True), found
+    assert (found["refused"] >= 1, found["lost"] >= 1, min(found["fills"].values()) > 10) == (True, True, True), found

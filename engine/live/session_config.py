@@ -1,6 +1,6 @@
 """The settings and the start plan of a session. Values only."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +113,20 @@ def with_venue(config: SessionConfig, **changes: Any) -> SessionConfig:
     """Return a session of one venue with other fields of its VenueSettings."""
     [venue] = config.venues
     return replace(config, venues=(replace(venue, settings=msgspec.structs.replace(venue.settings, **changes)),))
+
+
+def with_accounts(config: SessionConfig, venues: Collection[str]) -> SessionConfig:
+    """Return a session that has the accounts at these venues alone, by their names in settings.
+
+    The other venues stay without an account, so that their instruments are known.
+    """
+    return replace(config, venues=tuple(_as_used(each, venues) for each in config.venues))
+
+
+def _as_used(venue: VenueAccess, used: Collection[str]) -> VenueAccess:
+    if venue.settings.name in used:
+        return venue
+    return replace(venue, key=None, settings=msgspec.structs.replace(venue.settings, use=AccountUse.NONE))
 
 
 def missing_limits(risk: RiskSettings) -> list[str]:
