@@ -194,7 +194,9 @@ def pnl_text(pnl: PortfolioPnl | None) -> str:
     """Return P&L and equity in the reporting currency, or "" if no record states them."""
     if pnl is None:
         return ""
-    return f"{_rounded(pnl.total)} {pnl.currency}, equity {_rounded(pnl.equity)}"
+    lacking = ", ".join(sorted({*pnl.missing, *pnl.unrated}))
+    text = f"{_rounded(pnl.total)} {pnl.currency}, equity {_rounded(pnl.equity)}"
+    return f"{text}; no rate or mark: {lacking}" if lacking else text
 
 
 def _rounded(amount: Decimal) -> str:

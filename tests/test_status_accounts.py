@@ -1,26 +1,29 @@
 """What a person reads of sessions of several accounts, and of strategies that decide nothing: status, marks, start."""
 
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 from calm_venue import CalmVenue
-from checked_sessions import CheckedSessions, of_tests
-from test_several_venues import two_venues
+from checked_sessions import CheckedSessions, notes, of_tests
+from msgspec.structs import replace
+from test_several_venues import TWO, modes, settings, two_venues
 from test_status import ANY_AGE, NAME, problems, status
 
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.ingress import Ingress
-from engine.live.session_status import PositionStatus, SessionStatus, exposure
-from engine.venue_choices import AccountUse
+from engine.live.session_status import PositionStatus, SessionStatus, exposure, portfolio_status
+from engine.venue_choices import AccountUse, VenueTrouble
 from verbatim.folder_status import Expected, Problem, SessionNow, folder_status
 from verbatim.guard_mark import GuardMark
 from verbatim.run_mark import RunMark, failed_runs
-from verbatim.runner import positions_text
+from verbatim.runner import pnl_text, positions_text, status_line
 from verbatim.start_report import idle_lines
 from verbatim.testing import VirtualSession
 
+STATUS = SessionStatus("aaaaaaaa", "running", (), 0, 0, 0, 0, 0, "", (), 0, 0, 0, (), 0, "", "")
 UNGUARDED = Expected(is_guarded=True, age_s_max=1e12)
 
 
@@ -29,6 +32,11 @@ def begin_two(folder: Path, place: int = 0, *strategies: str, **settings: object
     chosen = [of_tests(each) for each in strategies or ("both",)]
     path = folder / NAME.format(place, name)
     return VirtualSession(two_venues(), path, strategies=chosen, session=name, **settings)  # type: ignore[arg-type]  # any of its settings
+
+
+def blocks(session: VirtualSession, instrument: str) -> list[object]:
+    """Return the reasons that block an instrument."""
+    return list(session.state.account.blocks.reasons(instrument))
 
 
 def row_of(folder: Path, session: str) -> SessionNow:
@@ -67,10 +75,8 @@ def test_a_session_of_one_account_leaves_the_one_before_current_at_the_other(tmp
 
 
 def test_the_status_line_names_venues_where_there_are_several() -> None:
-    held = [PositionStatus("s", f"{name}:BTCUSDT", *[1] * 4) for name in ("spot", "perp")]  # type: ignore[arg-type]  # any figures
-    fields = SessionStatus.__struct_fields__
-    empty = dict.fromkeys(fields[: len(fields) - len(SessionStatus.__struct_defaults__)], ())
-    shown = SessionStatus(**empty | {"positions": tuple(held)}, venues=("spot", "perp"))  # type: ignore[arg-type]  # figures
+    held = [PositionStatus("s", f"{name}:BTCUSDT", *[Decimal(1)] * 4) for name in ("spot", "perp")]
+    shown = replace(STATUS, positions=tuple(held), venues=("spot", "perp"))
     assert positions_text(shown) == "position 1 spot:BTCUSDT, 1 perp:BTCUSDT"
 
 
@@ -84,6 +90,35 @@ def test_the_mark_of_a_failed_run_names_all_accounts_and_ends_with_any_start_of_
     again.identify(tmp_path, {"perp": "margin", "spot": "main"})
     again.remove()
     assert failed_runs(tmp_path) == []
+
+
+def test_the_pnl_names_a_leg_without_a_quote(tmp_path: Path) -> None:
+    """The second venue cannot be reached from the start of the next session on, which holds a position there."""
+    first = begin_two(tmp_path).run(10)
+    first.kill()
+    chosen = {"strategies": [of_tests("both")], "session": "bbbbbbbb", "previous": first, "opening": first.state}
+    again = VirtualSession(first.venues, tmp_path / NAME.format(1, "bbbbbbbb"), **chosen)  # type: ignore[arg-type]  # as above
+    again.cut("two").run(30).kill()
+    row = row_of(tmp_path, "bbbbbbbb")
+    assert row.pnl.endswith("; no rate or mark: two:BTCUSDT")
+    session = again.sequencer.kernel.session
+    pnl, equity = portfolio_status(session, again.state)
+    shown = replace(STATUS, pnl=pnl, equity=equity)
+    assert "without two:BTCUSDT" in status_line(shown)
+    assert pnl_text(shown).endswith("; no rate or mark: two:BTCUSDT")
+
+
+def test_streams_of_a_venue_that_is_lost_are_not_recovered(start: CheckedSessions) -> None:
+    """Its streams fall silent first, and then its links go down, which ends that reason but is no recovery."""
+    session = start(two_venues(), "both", engine=settings(VenueTrouble.OWN)).run(5)
+    session.venues["two"].fault(action="silence", target="market", ms=60_000)
+    session.run(until=lambda each: any("all streams" in str(found) for found in blocks(each, TWO)))
+    session.cut("two").run(60)
+    recovered = [text for text in notes(session, "info") if "recovered" in text]
+    assert (blocks(session, TWO) != [], recovered) == (True, [])
+    session.restore("two").run(30)
+    assert modes(session)["two"] == "running"
+    session.stop()
 
 
 # ---- strategies that stay stopped or paused --------------------------------------------------------

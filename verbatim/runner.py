@@ -197,9 +197,10 @@ def status_line(status: SessionStatus) -> str:
     """Return mode, counts, positions, P&L and lag in one line."""
     pnl = sum((held.pnl for held in status.positions), start=0) if status.pnl is None else status.pnl.total
     currency = "" if status.pnl is None else f" {status.pnl.currency}"
+    lacking = f" without {', '.join(status.pnl.missing)}" if status.pnl is not None and status.pnl.missing else ""
     return (
         f"{status.mode:8}  orders {status.orders:,}  fills {status.fills:,}  {positions_text(status)}  "
-        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}"
+        f"P&L {pnl:+.2f}{currency}{lacking}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}"
         f"{protected_text(status)}{ages_text(status)}"
     )
 

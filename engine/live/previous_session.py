@@ -1,7 +1,9 @@
 """The previous session of the same account and venue: recovered, rebuilt, and carried over into the next."""
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -180,18 +182,37 @@ def left_by(body: SessionBody, state: State, *, chain: str, links: tuple[str, ..
 
 def check_unsettled_listed(before: PreviousJournal, listed: Collection[str]) -> None:
     """Raise StartError if an unsettled order of the previous session is on an instrument that is not listed."""
-    if before.opening is None or before.previous is None:
+    if before.previous is None:
         return
-    orders = before.opening["account"]["orders"]
-    unsettled = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
-    for order in (*orders["live"].values(), *unsettled):
-        symbol = order["order"]["instrument"].partition(":")[2]
-        if order["order"]["instrument"] not in listed:
+    for order in _unsettled(before):
+        if (name := order["order"]["instrument"]) not in listed:
+            symbol = name.partition(":")[2]
             raise StartError(
                 f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} "
                 "ended, "
                 f"and `instruments` does not list {symbol}: list it until that order is closed"
             )
+
+
+def with_unsettled(wanted: SessionConfig, before: PreviousJournal) -> SessionConfig:
+    """Return a session that lists what the previous one left open, too: orders, and positions that may be closed."""
+    positions = ((before.opening or {}).get("account") or {}).get("positions", {}).get("by_key", {}).values()
+    held = [each["instrument"] for each in positions if Decimal(each["quantity"])]
+    left = dict.fromkeys([*(order["order"]["instrument"] for order in _unsettled(before)), *held])
+    venues = []
+    for venue in wanted.venues:
+        more = (name.partition(":")[2] for name in left if name.partition(":")[0] == venue.name)
+        venues.append(dataclasses.replace(venue, symbols=tuple(dict.fromkeys((*venue.symbols, *more)))))
+    return dataclasses.replace(wanted, venues=tuple(venues))
+
+
+def _unsettled(before: PreviousJournal) -> list[dict[str, Any]]:
+    """Return the orders of an opening state that are open, or whose fills are missing."""
+    if before.opening is None:
+        return []
+    orders = before.opening["account"]["orders"]
+    missing = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
+    return [*orders["live"].values(), *missing]
 
 
 def clear_key_halt(body: SessionBody, journal: Journal, state: State) -> State:

@@ -65,7 +65,9 @@ class SessionConfig:
     signer: Signer | None = None  # signs sealed segments
     sync: bool = True  # False is for benchmarks alone: records are then not durable
     carry: bool = True  # continue from the newest session of this account and venue
-    joins: bool = False  # join the states of accounts that different sessions traded last: to end orders, not to trade
+    # to end orders, not to trade: join the states of accounts that different sessions traded last, and list every
+    # instrument in which they left something open
+    joins: bool = False
     read_seconds_max: float = 0  # for reading that session; then this one begins without its state. 0: no limit
     history: CandleStore | None = None  # answers requests for bars from before the session; None: the venue does
     read_keys: ReadKeys | None = None  # again, on a person's command
