@@ -14,6 +14,7 @@ from engine.market import rows as r
 from engine.market.layout import B_STATE, BOOK_SYNCED
 from engine.market.market_state import Market
 from journal.reader import Journal
+from journal.record import Kind
 from replay.captured_market import read_markets
 
 US = START_MS * 1000
@@ -150,3 +151,17 @@ def test_bars_of_lean_by_asset_class(tmp_path: Path, path: str, line: str, kind:
     assert rows[0, r.TYPE] == kind
     if start_ms:
         assert rows[0, r.VENUE_NS] == start_ms * 1_000_000
+
+
+def test_a_tick_of_lean_changes_one_side_and_the_other_stands(tmp_path: Path) -> None:
+    """LEAN writes 0,0 for the side that a line does not change: an order would divide by it, or fill at 0."""
+    path = tmp_path / "20131007_ibm_quote_tick.zip"
+    lines = ["34200000,0,0,1836300,100,Q,1,0", "34200241,1800100,300,0,0,P,1,0", "34200300,0,0,1818000,3000,P,1,0"]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("20131007_ibm_Quote_Tick.csv", "\n".join([*lines, ""]))
+    session = imported(tmp_path, path)
+    payloads = [record.payload for record in Journal.open(session).records(kinds=(Kind.FEED,))]
+    assert payloads[0] == lines[0].encode(), "no quote stands: a line without a head is no part of the market"
+    assert (payloads[1] or b"").endswith(f"\n{lines[1]},1800100,300,1836300,100".encode())
+    found = json.loads(verbatim("sql", session, "select bid, bid_size, ask, ask_size from quotes", "--json"))
+    assert [tuple(map(float, row.values())) for row in found] == [(180.01, 300, 183.63, 100), (180.01, 300, 181.8, 3000)]
