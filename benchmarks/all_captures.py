@@ -76,7 +76,9 @@ def groups() -> tuple[Group, ...]:
         ),
         Group("IBM minutes", tuple(f"days/us-equity/{file}" for file in minutes)),
         *(
-            Group(f"IBM ticks {day}", tuple(f"days/us-equity/tick_ibm_{day}_{table}.zip" for table in ("trade", "quote")))
+            Group(
+                f"IBM ticks {day}", tuple(f"days/us-equity/tick_ibm_{day}_{table}.zip" for table in ("trade", "quote"))
+            )
             for day in ("20131007", "20131008", "20131009")
         ),
         Group("SPY trades", ("days/us-equity/tick_spy_20131007_trade.zip",)),
@@ -90,7 +92,7 @@ def captured_files() -> set[str]:
 
 
 def rows_of(group: Group, folder: Path) -> Iterator[str]:
-    """Yield the rows of a group: one for each instrument, or one that says why there is none."""
+    """Yield the rows of a group: one for each instrument, or one with the reason of the refusal."""
     session = folder / re.sub(r"\W+", "_", group.name)
     files = "<br>".join(Path(file).name for file in group.files)
     _, said = _verbatim("import", *(DATA / file for file in group.files), *group.words, "--into", session)
@@ -106,7 +108,14 @@ def rows_of(group: Group, folder: Path) -> Iterator[str]:
         code, said = _verbatim(*_words(session, instrument, folder, strategy=strategy))
         if not said.startswith("{"):
             yield _row(
-                group.name, files, market.venue, instrument.symbol, f"refused ({code}): {_shortened(said, session)}", "", "", ""
+                group.name,
+                files,
+                market.venue,
+                instrument.symbol,
+                f"refused ({code}): {_shortened(said, session)}",
+                "",
+                "",
+                "",
             )
             continue
         figures = json.loads(said)["resimulated"]
@@ -136,7 +145,14 @@ def _words(
 ) -> Iterable[object]:
     """Return the words of a backtest with money enough."""
     if instrument is None or strategy is None:
-        return ("backtest", session, "--strategy", f"{ROOT / 'examples' / 'quoter.py'}:Quoter", "--no-journal", "--json")
+        return (
+            "backtest",
+            session,
+            "--strategy",
+            f"{ROOT / 'examples' / 'quoter.py'}:Quoter",
+            "--no-journal",
+            "--json",
+        )
     name = strategy.stem
     sets = {"fast": "5", "slow": "20", "value": "10000"} if name == "bar_cross" else _sizes(instrument)
     assets = sorted({instrument.base, instrument.quote, instrument.margin} - {""})

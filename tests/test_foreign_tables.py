@@ -164,4 +164,7 @@ def test_a_tick_of_lean_changes_one_side_and_the_other_stands(tmp_path: Path) ->
     assert payloads[0] == lines[0].encode(), "no quote stands: a line without a head is no part of the market"
     assert (payloads[1] or b"").endswith(f"\n{lines[1]},1800100,300,1836300,100".encode())
     found = json.loads(verbatim("sql", session, "select bid, bid_size, ask, ask_size from quotes", "--json"))
-    assert [tuple(map(float, row.values())) for row in found] == [(180.01, 300, 183.63, 100), (180.01, 300, 181.8, 3000)]
+    assert [tuple(map(float, row.values())) for row in found] == [
+        (180.01, 300, 183.63, 100),
+        (180.01, 300, 181.8, 3000),
+    ]

@@ -174,7 +174,9 @@ def test_ticks_of_lean_have_new_yorks_clock(shared_data: Path, tmp_path: Path) -
             lines = archive.read(archive.namelist()[0]).splitlines()
         found = records(imported(verbatim("import", path, "--journals", tmp_path)))
         texts = [(record.payload or b"").rpartition(b"\n")[2] for record in found]
-        assert [b",".join(text.split(b",")[: line.count(b",") + 1]) for text, line in zip(texts, lines, strict=True)] == lines
+        assert [
+            b",".join(text.split(b",")[: line.count(b",") + 1]) for text, line in zip(texts, lines, strict=True)
+        ] == lines
         assert len(lines) == known[name]
         midnight_ns = 1_381_118_400_000_000_000  # 2013-10-07T04:00Z: New York is four hours behind in October
         assert [record.time_ns for record in found] == [

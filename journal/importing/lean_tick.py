@@ -5,7 +5,7 @@
 
 Prices are in ten-thousandths of a dollar. ms counts from midnight by New York's clock, and is the venue's time.
 A line of quotes has 0,0 for the side that it does not change, so a message is the line and four columns more: bid, bid
-size, ask and ask size of the quote that then stands. Lines before both sides are known are kept without a head.
+size, ask and ask size of the quote after it. Lines before both sides are known are kept without a head.
 Source: QuantConnect/Lean, Data/equity/readme.md.
 """
 
@@ -91,7 +91,7 @@ def _trades(rows: Iterator[_Row], head: bytes) -> Iterator[CapturedRow]:
 
 
 def _quotes(rows: Iterator[_Row], head: bytes) -> Iterator[CapturedRow]:
-    """Yield each line with the quote that then stands."""
+    """Yield each line with the quote after it."""
     columns = [[COLUMNS["quote"].index(name) for name in side] for side in _SIDES]
     standing: list[bytes] = [b"", b""]
     for time_ns, fields, line in rows:

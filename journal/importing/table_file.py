@@ -13,7 +13,7 @@ from journal.errors import CaptureRefusedError
 from journal.importing.data_kinds import BARS, QUOTES, TRADES
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
 from journal.importing.row_head import BAR, MAKER, MARKETS, QUOTE, SPOT, TRADE, row_head
-from journal.importing.stamps import UNIT_NS, from_iso, from_number
+from journal.importing.stamps import UNIT_NS, UNIT_OF_DIGITS, from_iso, from_number
 
 NAME = "table"
 ABOUT = "a table with --columns: csv or Parquet of bars, trades or quotes"
@@ -101,7 +101,7 @@ def _parse(lines: CaptureLines, text: str) -> Mapping:
         if not _NAME.fullmatch(column):
             raise refusal(f"--columns has {pair.strip()!r}")
         if name in TIMES:
-            time, unit, is_start = column, argument or "ms", name == "start"
+            time, unit, is_start = column, argument, name == "start"
         elif name in SETTINGS:
             settings[name] = value
         else:
@@ -114,7 +114,9 @@ def _parse(lines: CaptureLines, text: str) -> Mapping:
         raise refusal("--columns gives one column to two fields")
     if settings.get("market", SPOT) not in MARKETS:
         raise refusal(f"market={settings['market']} is none of {', '.join(MARKETS)}")
-    if not kind or not time or unit not in UNITS:
+    if time and unit not in UNITS:
+        raise refusal(f"the unit of {time} is {unit or 'missing'}, and must be one of {', '.join(UNITS)}")
+    if not kind or not time:
         raise refusal("--columns needs a time with its unit, and open, bid or price")
     if (kind == BAR) != settings.get("seconds", "0").isdecimal() * (settings.get("seconds", "0") != "0"):
         raise refusal("bars, and only they, need seconds=60 or another length")
@@ -194,6 +196,11 @@ class _Times(NamedTuple):
     def read(self, line: bytes) -> int:
         """Return the time at which a row is known. Raises ValueError or IndexError."""
         text = line.split(b",", self.column + 1)[self.column].strip().strip(b'"')
+        likely = UNIT_OF_DIGITS.get(len(text)) if text.isdigit() else None
+        if likely is not None and self.unit in UNIT_NS and likely != self.unit:
+            raise ValueError(
+                f"has the time {text.decode()}, which is no time in {self.unit}: state its unit as {likely}"
+            )
         return (from_iso(text) if self.unit == "iso" else from_number(text, self.unit)) + self.late_ns
 
 
@@ -214,7 +221,9 @@ def _rows(
             values = _checked_values(line, numbers)
         except (ValueError, IndexError) as error:
             raise lines.damaged(str(error) if isinstance(error, ValueError) else "has too few columns") from error
-        if not values.get("low", 0.0) <= min(values.values()) <= max(values.values()) <= values.get("high", inf):
+        if values and not values.get("low", 0.0) <= min(values.values()) <= max(values.values()) <= values.get(
+            "high", inf
+        ):
             raise lines.damaged("has prices outside its low and high")
         if time_ns < before_ns:
             raise lines.damaged("is earlier than the line before: sort the table by its time")
