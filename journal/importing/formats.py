@@ -10,6 +10,8 @@ from journal.errors import CaptureRefusedError
 from journal.importing import (
     binance_archive,
     cryptofeed,
+    cryptofeed_pcap,
+    dbn,
     hftbacktest,
     hftbacktest_npz,
     lean_bar,
@@ -17,6 +19,7 @@ from journal.importing import (
     ndjson,
     table_file,
     tardis,
+    tardis_raw,
 )
 from journal.importing.lines import CaptureLines, CaptureReader
 
@@ -34,7 +37,8 @@ class CaptureFormat(NamedTuple):
 
 
 _ALL = (
-    hftbacktest, hftbacktest_npz, tardis, cryptofeed, lean_tick, lean_bar, binance_archive, table_file, ndjson,
+    hftbacktest, hftbacktest_npz, dbn, cryptofeed_pcap, tardis, tardis_raw, cryptofeed, lean_tick, lean_bar,
+    binance_archive, table_file, ndjson,
 )  # fmt: skip
 GROUP = "verbatim.importers"
 
