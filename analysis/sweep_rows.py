@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     from analysis.sweep_report import SweepReport, WinnerReport
 
 
-def counted(count: int, name: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
-
-
 def variant_lines(results: list[VariantResult]) -> list[str]:
     """Return the best variants as a table."""
     heads = ("", "variant", "score", "P&L", "return", "drawdown", "fills", "hit rate")

@@ -378,6 +378,7 @@ class CapturedMarket(NamedTuple):
     bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
     lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
     snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
+    without_sizes: tuple[str, ...] = ()  # symbols whose messages state no sizes
 
 
 class CaptureMessage(NamedTuple):
