@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from analysis.sheet_rows import NONE, FigureRow, money, percent
-from journal.printable import printable
+from journal.printable import counted, printable
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep_table import VariantResult
 from replay.study.walk_forward import WalkForward

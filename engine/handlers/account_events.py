@@ -8,6 +8,7 @@ from engine.events import (
     BalanceReport,
     ContractReport,
     Event,
+    FillsReport,
     FundingReport,
     MarginCall,
     MarginSettingsReport,
@@ -39,6 +40,9 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             _handle_order_report(session, step, event)
             if step.account.orders.missing_fills:
                 reconciliation.query_missing_fills(step, session.factories, session.instruments)
+        case FillsReport():  # of a stream that reports fills apart from their orders
+            for fill in event.fills:
+                order_reports.record_fill(step, fill, session.instruments)
         case BalanceReport():
             apply_balance(step, event, venue)
         case WalletReport():
