@@ -117,6 +117,8 @@ class Instrument(msgspec.Struct, frozen=True):
             "trade_stream",
             "half_spread_ppm",
             "quotes_from_book",
+            "lacks_types",
+            "lacks_times",
         }
     )
 
@@ -158,6 +160,9 @@ class Instrument(msgspec.Struct, frozen=True):
     # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
     half_spread_ppm: int = -1
     quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
+    # order types and times in force that the venue has, but not for this instrument
+    lacks_types: tuple[OrderType, ...] = ()
+    lacks_times: tuple[TimeInForce, ...] = ()
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

@@ -11,7 +11,7 @@ from contextlib import suppress
 import trio
 
 from engine import events as reports
-from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
+from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime
 from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
 from engine.live.token_requests import TokenRefusedError, path_with_token
@@ -31,6 +31,7 @@ from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
 from verbatim.local_checks import Check, CheckStatus
+from verbatim.subscription_answers import answer_text, refusal_of
 
 REQUEST_SECONDS_MAX = 10.0
 FRAMES_MAX = 1000  # of a link that waits for its subscription
@@ -139,7 +140,7 @@ class VenueChecks:
         found = {instrument.symbol: instrument for instrument in report.instruments}
         missing = [symbol for symbol in self._wanted.symbols if symbol not in found]
         if missing:
-            answer = _answer_text(events)
+            answer = answer_text(events)
             raise CheckFailedError(
                 f"the venue lists no {', '.join(missing)}{suggestion(missing[0], found)}{answer}",
                 "correct `instruments` in the configuration",
@@ -189,13 +190,13 @@ class VenueChecks:
             is_key = outcome is Outcome.AUTH
             raise CheckFailedError(
                 f"the venue {'refuses the key' if is_key else 'does not show the account'}: HTTP "
-                f"{result.status}{_answer_text(events)}",
+                f"{result.status}{answer_text(events)}",
                 f"check VERBATIM_API_KEY, VERBATIM_API_SECRET and the key's list of addresses, and that the key is of "
                 f"the network {self._wanted.network}"
                 if is_key
                 else "try again later",
             )
-        if self._trades and not report.can_trade:
+        if self._trades and report.can_trade is False:
             raise CheckFailedError("the account may not trade", "ask the venue why")
         held = [
             f"{each.asset} {plain(each.free + each.locked)}" for each in report.balances if each.free or each.locked
@@ -237,7 +238,7 @@ class VenueChecks:
             events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
             report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
             if report is None:
-                text = f"HTTP {result.status}{_answer_text(events)}"
+                text = f"HTTP {result.status}{answer_text(events)}"
                 raise CheckFailedError(f"the venue does not list open orders: {text}", "try again later")
             count += len(report.orders)
         return f"{count} open at the venue" + ("; those of other programs are left alone" if count else "")
@@ -274,7 +275,7 @@ class VenueChecks:
         events = self._venue.decode_answer(query, instrument.id, result.status, result.headers, result.body)
         report = next((event for event in events if isinstance(event, reports.MarginSettingsReport)), None)
         if report is None:
-            text = f"HTTP {result.status}{_answer_text(events)}"
+            text = f"HTTP {result.status}{answer_text(events)}"
             raise CheckFailedError(
                 f"the venue does not state the margin settings of {instrument.symbol}: {text}", "try again later"
             )
@@ -349,7 +350,7 @@ class VenueChecks:
                 for number, unsigned in enumerate(venue.subscriptions(plan.source)):
                     now_ns = self._config.clock.now_ns() + self._offset_ns + number
                     await websocket.send(venue.signer.sign_frame(unsigned, self._wanted.key, now_ns, str(number)))
-                    refusal = refusal or await _refusal(venue, str(number), receive)
+                    refusal = refusal or await refusal_of(venue, plan, str(number), receive)
             except WebsocketClosedError as error:  # outside of the nursery it would be in a group
                 refusal = str(error)
             finally:
@@ -357,22 +358,6 @@ class VenueChecks:
                 nursery.cancel_scope.cancel()
         if refusal:
             raise CheckFailedError(f"the subscription is refused: {refusal}", "check the key and its rights")
-
-
-async def _refusal(venue: Venue, request_id: str, frames: trio.MemoryReceiveChannel[bytes]) -> str:
-    """Wait for the answer to a subscription. Return why it is refused, or ""."""
-    async for frame in frames:
-        if venue.account.answered_request(frame) == request_id:
-            events = venue.account.decode_private(frame)
-            if not any(isinstance(event, Subscribed) for event in events):
-                return _answer_text(events).removeprefix(", ") or "the answer cannot be read"
-            return ""
-    return "the connection ended"
-
-
-def _answer_text(events: Sequence[object]) -> str:
-    answer = next((event for event in events if isinstance(event, Answer) and event.code), None)
-    return "" if answer is None else f", {answer.code} {answer.text}"
 
 
 def _body_text(result: HttpResult) -> str:

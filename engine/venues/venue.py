@@ -54,7 +54,7 @@ class Endpoints:
 class OrderCapabilities:
     """The order types and operations that the venue supports, so code need not know a venue's name.
 
-    Nothing reads `native_stops` and `cancel_all` yet: they are stated for the code to come.
+    Nothing reads `native_stops` yet: it is stated for the code to come.
     """
 
     types: frozenset[OrderType]
@@ -69,6 +69,7 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,16 @@ class RequestSigner(Protocol):
         ...
 
 
+@runtime_checkable
+class PresentsSecret(Protocol):
+    """A RequestSigner may have this as well: requests carry the secret itself, since the venue has no signatures.
+
+    Its messages are the same at any time, and the secret is in headers or frames alone, never in an address.
+    """
+
+    presents_secret: bool
+
+
 class AccountCodec(Protocol):
     """An account's calls as unsigned values, and its messages as events. Decoders are total."""
 
@@ -265,7 +276,10 @@ class AccountCodec(Protocol):
         ...
 
     def cancel_all(self, instrument: Instrument) -> Unsigned:
-        """Return the request that cancels every open order of an instrument."""
+        """Return the request that cancels every open order of an instrument.
+
+        Raises LookupError if the venue lacks the capability `cancel_all`.
+        """
         ...
 
     def query_order(self, instrument: Instrument, client_order_id: str = "", venue_order_id: str = "") -> Unsigned:
@@ -290,6 +304,15 @@ class AccountCodec(Protocol):
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the request id that a frame answers, or None if it answers none or does not say."""
+        ...
+
+
+@runtime_checkable
+class BalancesInParts(Protocol):
+    """An AccountCodec may have this as well: no single answer states all balances."""
+
+    def other_balances(self) -> tuple[Unsigned, ...]:
+        """Return the queries for the balances that `balances()` leaves out; each report says what it covers."""
         ...
 
 
@@ -471,7 +494,7 @@ class Venue(Protocol):
         """Return the messages that a link needs before it is ready, in order.
 
         Each is sent when the one before was acknowledged with Subscribed; a login comes first. Empty if the link's path
-        names the streams.
+        names the streams. A signed one on a market link means that the venue shows its market to key holders alone.
         """
         ...
 

@@ -51,10 +51,15 @@ def notional_min(context: RiskContext) -> str:
 
 
 def order_type(context: RiskContext) -> str:
-    """Return why the venue does not place orders of this type, or ""."""
-    if context.types is None or context.terms.type in context.types:
-        return ""
-    return f"{context.instrument.venue} places no {context.terms.type} orders"
+    """Return why the venue does not place orders of this type or time in force, or ""."""
+    terms, instrument = context.terms, context.instrument
+    if context.types is not None and terms.type not in context.types:
+        return f"{instrument.venue} places no {terms.type} orders"
+    if terms.type in instrument.lacks_types:
+        return f"{instrument.venue} places no {terms.type} orders of {instrument.symbol}"
+    if terms.time_in_force in instrument.lacks_times:
+        return f"{instrument.venue} places no {terms.time_in_force} orders of {instrument.symbol}"
+    return ""
 
 
 RULES = (
