@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Event, InstrumentsReport
+from engine.events import Event, FillsReport, InstrumentsReport
 from engine.facts import ListLeg
 from engine.market.history import Candle
 from engine.market.views import Stream
@@ -263,6 +263,16 @@ class PresentsSecret(Protocol):
     presents_secret: bool
 
 
+@runtime_checkable
+class SendsInTurn(Protocol):
+    """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
+
+    So the shell sends one request at a time; one whose answer takes longer than a second holds up no other.
+    """
+
+    sends_in_turn: bool
+
+
 class AccountCodec(Protocol):
     """An account's calls as unsigned values, and its messages as events. Decoders are total."""
 
@@ -323,6 +333,24 @@ class OrderFills(Protocol):
 
     def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
         """Return the query for the oldest fills of an order after a cursor. None requests them from the first."""
+        ...
+
+
+@runtime_checkable
+class LooksUpInTurn(Protocol):
+    """An AccountCodec may have this as well: no single query finds an order by our id, open or closed."""
+
+    def query_next(self, instrument: Instrument, answered: Unsigned) -> Unsigned | None:
+        """Return the query to make after one that found no order; None after the last, which proves absence."""
+        ...
+
+
+@runtime_checkable
+class PagesFromNewest(Protocol):
+    """An AccountCodec may have this as well: a page of fills begins with the newest, and states how many there are."""
+
+    def oldest_fills(self, instrument: Instrument, answered: Unsigned, report: FillsReport) -> Unsigned | None:
+        """Return the query for the oldest fills after the cursor of an answered query; None if it was that query."""
         ...
 
 
