@@ -10,9 +10,9 @@ from engine.events import Event
 from engine.market.views import Stream
 from engine.model import Instrument, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Unsigned
+from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.coinbase.account import CoinbaseAccount
 from engine.venues.coinbase.calls import server_time, subscribe
-from engine.venues.coinbase.fills import TimedFills
 from engine.venues.coinbase.key_rights import CoinbaseKeyRights
 from engine.venues.coinbase.market import CoinbaseMarket
 from engine.venues.coinbase.metadata import CoinbaseProducts
@@ -60,7 +60,7 @@ class Coinbase:
         streams_balances=False,
     )
     rates = CoinbaseRates()
-    fill_cursor = TimedFills()
+    fill_cursor = TIMED_FILLS
     order_ids = ReadableOrderIds(length_max=36)  # of a UUID: the venue states no limit
     signer = CoinbaseSigner()
     key_rights: ClassVar[CoinbaseKeyRights] = CoinbaseKeyRights()

@@ -19,6 +19,7 @@ from engine.events import (
     OrderReport,
     Outcome,
     ServerTime,
+    StreamNumber,
     Subscribed,
     Unrecognised,
 )
@@ -32,7 +33,7 @@ from engine.venues.coinbase.error_words import (
     reason_of,
     status_outcome,
 )
-from engine.venues.coinbase.frames import read_envelope, refused_frame, subscribed
+from engine.venues.coinbase.frames import Envelope, read_envelope, refused_frame, subscribed
 from engine.venues.coinbase.metadata import PRODUCTS
 from engine.venues.coinbase.placed import same_order
 from engine.venues.coinbase.shapes import FILL, FillRow, OrderState, OrderUpdate, Wallet
@@ -40,6 +41,7 @@ from engine.venues.coinbase.values import FAILURES, TEXT_MAX, Text, nanoseconds
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
+CONNECTION = "connection"  # frames are numbered over all its channels
 QUIET = frozenset({"heartbeats", "futures_balance_summary"})
 READ_AS_JSON = frozenset({200, 201})
 
@@ -153,19 +155,22 @@ class CoinbaseAccount(calls.Requests):
             frame = read_envelope(payload)
             if frame.type == "error":
                 return refused_frame(frame)
-            match frame.channel:
-                case "user":
-                    venue_ns = nanoseconds(frame.timestamp)
-                    updates = [order for event in _read_user(frame.events) for order in event.orders]
-                    return tuple(self._reported(order, venue_ns) for order in updates)
-                case "subscriptions":
-                    return (Answer(Outcome.DONE), Subscribed(subscribed(frame)))
-                case channel if channel in QUIET:
-                    return ()
-                case channel:
-                    raise ValueError(f"no channel {channel[:40]!r}")
+            return (StreamNumber(CONNECTION, frame.sequence_num), *self._frame_events(frame))
         except FAILURES as error:
             return (_unrecognised("private frame", error),)
+
+    def _frame_events(self, frame: Envelope) -> tuple[Event, ...]:
+        match frame.channel:
+            case "user":
+                venue_ns = nanoseconds(frame.timestamp)
+                updates = [order for event in _read_user(frame.events) for order in event.orders]
+                return tuple(self._reported(order, venue_ns) for order in updates)
+            case "subscriptions":
+                return (Answer(Outcome.DONE), Subscribed(subscribed(frame)))
+            case channel if channel in QUIET:
+                return ()
+            case channel:
+                raise ValueError(f"no channel {channel[:40]!r}")
 
     def _reported(self, order: OrderUpdate, venue_ns: int) -> Event:
         try:
@@ -265,18 +270,17 @@ class CoinbaseAccount(calls.Requests):
             raise ValueError("more open orders than a page holds")
         return (Answer(Outcome.DONE), OpenOrdersReport(tuple(each.report(self._venue) for each in body.orders)))
 
-    def _fills(self, _unsigned: Unsigned, instrument: str, payload: bytes) -> Read:
-        """Return a page of fills, oldest first. The venue lists the newest: older ones of a full page are missing."""
+    def _fills(self, unsigned: Unsigned, instrument: str, payload: bytes) -> Read:
+        """Return a page of fills, oldest first. The venue begins with the newest (`oldest_fills`)."""
         rows = _read_fills(payload).fills
         fills = [row.fill(self._venue) for row in rows if row.trade_type == FILL]
         fills.sort(key=lambda fill: (fill.venue_ns, fill.fill_id))
-        events: list[Event] = [Answer(Outcome.DONE), FillsReport(instrument, tuple(fills), whole=True)]
+        is_whole = len(rows) < calls.FILLS_PAGE and calls.UNTIL not in dict(unsigned.params)
+        events: list[Event] = [Answer(Outcome.DONE), FillsReport(instrument, tuple(fills), whole=is_whole)]
         corrections = [f"{row.trade_type} {row.entry_id[:40]}" for row in rows if row.trade_type != FILL]
         if corrections:
             text = f"the venue corrected fills, which is not booked: {', '.join(corrections)}"
             events.append(Unrecognised("fills", text[:TEXT_MAX]))
-        if len(rows) >= calls.FILLS_PAGE:
-            events.append(Unrecognised("fills", "a full page: older fills are queried by their orders"))
         return tuple(events)
 
 

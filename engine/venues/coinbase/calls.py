@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
+from engine.events import FillsReport
 from engine.model import Instrument, Side
 from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
-from engine.venues.coinbase.fills import since_of
+from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.coinbase.order_types import configuration
 from engine.venues.coinbase.values import time_text
 
@@ -28,6 +29,10 @@ SOUGHT: Final = f"{LOCAL}client_order_id"
 PAGE: Final = 250  # of accounts and of orders
 OPEN_PAGE: Final = 1_000  # the venue caps the open orders of a product at 500
 FILLS_PAGE: Final = 100
+SINCE: Final = "start_sequence_timestamp"
+UNTIL: Final = "end_sequence_timestamp"
+INSTANT_NS: Final = 1_000  # the venue's times have microseconds, and it is not stated whether the end is included
+OPEN: Final = ("order_status", "OPEN")
 FLAGS: Final = {"true": True, "false": False}  # of a JSON body; every other value is text
 
 
@@ -105,9 +110,16 @@ class Requests:
         product = ("product_ids", instrument.symbol)
         return _get(LISTED, product, ("limit", str(PAGE)), (SOUGHT, client_order_id))
 
+    def query_next(self, instrument: Instrument, answered: Unsigned) -> Unsigned | None:
+        """Return the query after one by our id that found no order: the open ones of the product; None after that."""
+        sought = dict(answered.params).get(SOUGHT)
+        if sought is None or OPEN in answered.params:
+            return None
+        return _get(LISTED, ("product_ids", instrument.symbol), OPEN, ("limit", str(OPEN_PAGE)), (SOUGHT, sought))
+
     def open_orders(self) -> Unsigned:
         """Return the query for all open orders. It leaves out those that are not in the book yet (PENDING, QUEUED)."""
-        return _get(LISTED, ("order_status", "OPEN"), ("limit", str(OPEN_PAGE)))
+        return _get(LISTED, OPEN, ("limit", str(OPEN_PAGE)))
 
     def balances(self) -> Unsigned:
         """Return the query for all balances."""
@@ -115,13 +127,25 @@ class Requests:
 
     def fills_after(self, instrument: Instrument, cursor: str | None) -> Unsigned:
         """Return the query for the fills since a cursor, newest first; the newest page if it is None."""
-        since_ns = 0 if cursor is None else since_of(cursor)
-        since = (("start_sequence_timestamp", time_text(since_ns)),) if since_ns else ()
-        return _get(FILLS, ("product_ids", instrument.symbol), *since, ("limit", str(FILLS_PAGE)))
+        return _get(FILLS, ("product_ids", instrument.symbol), *_since(cursor), ("limit", str(FILLS_PAGE)))
 
     def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
         """Return the query for the fills of an order."""
         del instrument
-        since_ns = 0 if cursor is None else since_of(cursor)
-        since = (("start_sequence_timestamp", time_text(since_ns)),) if since_ns else ()
-        return _get(FILLS, ("order_ids", venue_order_id), *since, ("limit", str(FILLS_PAGE)))
+        return _get(FILLS, ("order_ids", venue_order_id), *_since(cursor), ("limit", str(FILLS_PAGE)))
+
+    def oldest_fills(self, instrument: Instrument, answered: Unsigned, report: FillsReport) -> Unsigned | None:
+        """Return the query for the fills before those of a full page, which begins with the newest."""
+        if len(report.fills) < FILLS_PAGE:
+            return None
+        oldest_ns = min(fill.venue_ns for fill in report.fills)
+        until = (UNTIL, time_text(oldest_ns + INSTANT_NS))
+        if until in answered.params:
+            return None  # as many fills in one instant as a page holds
+        since = [param for param in answered.params if param[0] == SINCE]
+        return _get(FILLS, ("product_ids", instrument.symbol), *since, until, ("limit", str(FILLS_PAGE)))
+
+
+def _since(cursor: str | None) -> tuple[tuple[str, str], ...]:
+    since_ns = 0 if cursor is None else TIMED_FILLS.time_ns(cursor)
+    return ((SINCE, time_text(since_ns)),) if since_ns else ()
