@@ -4,7 +4,7 @@ A protocol is one object for each venue. It makes the exchange, and may keep its
 clock: each call gets its time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from engine.sim.binance.connections import Connection
@@ -62,6 +62,23 @@ class WatchesConnections(Protocol):
 
     def closed(self, connection: Connection, now_ns: int) -> None:
         """Note the end of a connection."""
+
+
+@runtime_checkable
+class NumbersFrames(Protocol):
+    """A VenueProtocol may have this as well: a message has several answers, and each frame a number of its connection.
+
+    Such a venue also ends connections by itself.
+    """
+
+    def answers(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
+        """Carry out a control message of a connection, and return its answers; it stands for `control`."""
+
+    def numbered(self, connection: Connection, frame: bytes) -> bytes:
+        """Return a frame as it is sent."""
+
+    def pop_ended(self) -> Sequence[int]:
+        """Return and forget the connections that the venue has ended since the last call."""
 
 
 class VenueProtocol(Protocol):
