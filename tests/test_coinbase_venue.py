@@ -115,7 +115,11 @@ def test_the_documented_answers_decode_to_their_known_values(shared_data: Path) 
     assert (done, order.client_order_id, order.filled_quantity) == (
         Answer(Outcome.DONE), "11111-000000-000000", Decimal("0.001"),
     )  # fmt: skip
-    assert (order.status.value, order.venue_type, order.reason) == ("partially_filled", "UNKNOWN_ORDER_TYPE", "string, string")
+    assert (order.status.value, order.venue_type, order.reason) == (
+        "partially_filled",
+        "UNKNOWN_ORDER_TYPE",
+        "string, string",
+    )
     other = Unsigned(Transport.REST, "GET", calls.ORDER + "123", (), signed=True)
     assert read(other, answers["GetOrder"])[0] == Answer(Outcome.UNKNOWN), "it is another order than was asked for"
 
