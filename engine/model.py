@@ -119,6 +119,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "quotes_from_book",
             "lacks_types",
             "lacks_times",
+            "by_order",
         }
     )
 
@@ -163,6 +164,7 @@ class Instrument(msgspec.Struct, frozen=True):
     # order types and times in force that the venue has, but not for this instrument
     lacks_types: tuple[OrderType, ...] = ()
     lacks_times: tuple[TimeInForce, ...] = ()
+    by_order: bool = False  # its book comes order by order, so queues are counted
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property
