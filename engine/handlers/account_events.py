@@ -12,6 +12,7 @@ from engine.events import (
     FundingReport,
     MarginCall,
     MarginSettingsReport,
+    OrderChange,
     OrderReport,
     Outcome,
     StreamEnded,
@@ -19,7 +20,7 @@ from engine.events import (
     Unrecognised,
     WalletReport,
 )
-from engine.execution import order_reports, reconciliation, wallet_reports
+from engine.execution import order_changes, order_reports, reconciliation, wallet_reports
 from engine.execution.balance_reports import apply_balance
 from engine.facts import LinkReady
 from engine.handlers.link_changes import disconnect
@@ -43,6 +44,10 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
         case FillsReport():  # of a stream that reports fills apart from their orders
             for fill in event.fills:
                 order_reports.record_fill(step, fill, session.instruments)
+        case OrderChange():
+            report = order_changes.completed(step, event, session.venues[venue].instruments)
+            if report is not None:
+                handle_event(session, step, report)
         case BalanceReport():
             apply_balance(step, event, venue)
         case WalletReport():

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import binance, binance_usdm, hyperliquid
+from engine.sim import binance, binance_usdm, coinbase, hyperliquid
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
+from engine.sim.coinbase.coinbase_protocol import CoinbaseProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
 from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
 from engine.sim.hyperliquid import perp_rules
@@ -58,5 +59,14 @@ KINDS: Final = {
         {"USDC": "100000"},
         # an account and its API wallet
         ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
+    ),
+    coinbase.PROTOCOL: VenueKind(
+        "engine.venues.coinbase:Coinbase",
+        CoinbaseProtocol,
+        SPOT_WORDING,
+        coinbase.SHAPES,
+        ("BTC-USD", "ETH-USD"),
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        coinbase.DEMO_KEY,
     ),
 }

@@ -64,7 +64,7 @@ from engine.market.rows import Rows
 
 @compiled
 def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
-    """Apply a DIFF, SNAPSHOT, LEVEL, ORDER or NUMBERED row; return the flags raised, GROW before anything is changed."""
+    """Apply a row of a book; return the flags raised, GROW before anything is changed."""
     i = row[r.INSTRUMENT]
     kind = row[r.TYPE]
     if kind == r.NUMBERED:
