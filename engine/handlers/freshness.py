@@ -69,7 +69,8 @@ def venue_lag_ns(session: SessionContext, step: StepContext | State, index: int)
 def _faults(session: SessionContext, step: StepContext, index: int) -> list[StaleStream]:
     """Return what is old about an instrument whose links are ready. A link that is not ready is another reason."""
     settings, market, now_ns = session.settings, step.market, step.time_ns
-    streams = (Stream.QUOTE, Stream.BOOK) if settings.books else (Stream.QUOTE,)
+    has_book = settings.books and not market.instruments[index].without_book
+    streams = (Stream.QUOTE, Stream.BOOK) if has_book else (Stream.QUOTE,)
     seen_ns: dict[Stream, int] = {}
     for stream in streams:
         link = step.account.links.by_source[session.link_of(index, stream)]
@@ -80,7 +81,7 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Stal
     if silent_ns > settings.stream_silence_max_ns:
         return [StaleStream(BlockCode.STREAM_STALE, ALL_STREAMS, silent_ns, streams)]
     faults = []
-    if settings.books and settings.stream_behind_max_ns:
+    if has_book and settings.stream_behind_max_ns:
         behind_ns = seen_ns[Stream.QUOTE] - seen_ns[Stream.BOOK]
         if behind_ns > settings.stream_behind_max_ns and market.quote_is_newer(index):
             age_ns = now_ns - seen_ns[Stream.BOOK]
