@@ -9,7 +9,7 @@ from typing import Any
 from calm_venue import CalmMarket
 
 from engine.sim.alpaca.broker_protocol import BrokerProtocol
-from engine.sim.wire import HttpRequest
+from engine.sim.wire import HttpRequest, Outgoing
 from verbatim.testing import API_KEY, API_SECRET, START_NS, VirtualSession, VirtualVenue
 
 BALANCES = {"USD": "100000"}
@@ -23,6 +23,7 @@ class BrokerVenue(VirtualVenue):
         market = CalmMarket(symbols, seed=1, start_ns=START_NS) if calm else None
         given = {"balances": BALANCES, "symbols": symbols, **more}
         super().__init__(kind="alpaca", market=market, start_ns=START_NS, **given)
+        self.inbox: list[Outgoing] = []  # frames for connections of a test, while an answer was waited for
 
     @property
     def broker(self) -> BrokerProtocol:
@@ -50,11 +51,25 @@ class BrokerVenue(VirtualVenue):
         request = HttpRequest(method=method, path=path, query=text.encode(), body=payload, headers=headers)
         self.sim.http(conn_id, request, self.now_ns)
         for _ in range(1000):
-            for out in self.sim.advance(self.now_ns):
+            sent = self.sim.advance(self.now_ns)
+            self.inbox += [out for out in sent if out.frame is not None]
+            for out in sent:
                 if out.conn_id == conn_id and out.answer is not None:
                     return out.answer.status, out.answer.named, out.answer.body
             self.now_ns += 1_000_000
         raise AssertionError(f"{method} {path} was not answered")
+
+    def trade(self, symbol: str, price: str, quantity: str, *, buyer_is_maker: bool = True) -> None:
+        """Let the market trade at a price."""
+        body = {"symbol": symbol, "price": price, "quantity": quantity, "buyer_is_maker": buyer_is_maker}
+        status, _, told = self.request("POST", "/sim/feed", body)
+        assert status == 200, told
+
+    def order(self, **fields: Any) -> tuple[int, Any]:
+        """Place an order as another program of the account; by default, a share to buy far below the market."""
+        usual = {"symbol": "AAPL", "side": "buy", "type": "limit", "time_in_force": "gtc", "qty": "1"}
+        usual |= {"limit_price": "100"} if fields.get("type", "limit") == "limit" else {}
+        return self.ask("POST", "/v2/orders", {**usual, **fields})
 
 
 def check_broker_books(session: VirtualSession, venue: BrokerVenue) -> None:

@@ -2,7 +2,6 @@
 
 import hmac
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -18,10 +17,11 @@ from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.binance.venue_api import ApiResult
 from engine.sim.faults import Faults
 from engine.sim.wire import HttpAnswer, HttpRequest
-from engine.venues.alpaca.values import SECOND_NS, nanoseconds
+from engine.venues.timestamps import nanoseconds
 
 ORDERS_MAX: Final = 500
 PAGE_MAX: Final = 100
+DATE_LETTERS: Final = 10
 Query = dict[str, str]
 
 
@@ -301,8 +301,6 @@ def _time(text: str | None) -> int:
     if not text:
         return 0
     try:
-        if len(text) == 10:
-            return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * SECOND_NS
-        return nanoseconds(text.replace(" ", "+"))
+        return nanoseconds(f"{text}T00:00:00Z" if len(text) == DATE_LETTERS else text.replace(" ", "+"))
     except ValueError:
         raise refusals.unprocessable(f"cannot parse time {text[:40]}") from None

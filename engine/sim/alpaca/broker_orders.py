@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from engine.sim.exchange.order_values import SimNewOrder, SimOrder, SimOrderStatus
 from engine.sim.units import ONE, plain
-from engine.venues.alpaca.values import time_text
+from engine.venues.timestamps import time_text
 
 STATUSES: Final = {
     SimOrderStatus.NEW: "new",

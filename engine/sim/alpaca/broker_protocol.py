@@ -26,7 +26,7 @@ from engine.sim.units import plain
 from engine.sim.venue_config import VenueConfig, open_accounts, rules_of_market
 from engine.sim.venue_protocol import AccountEvent
 from engine.venues.alpaca.account import STREAM
-from engine.venues.alpaca.values import time_text
+from engine.venues.timestamps import time_text
 
 CRYPTO_FEES: Final = ("0.0015", "0.0025")  # of the first tier; stocks pay none
 NO_TABLES: Final = ApiTables(routes={}, ws_methods={}, known={}, later={})
@@ -50,7 +50,6 @@ class BrokerProtocol:
         self._resets: set[str] = set()  # books that begin with a reset
         self._feeds: dict[tuple[str, str], BrokerConnection] = {}  # (account, feed) -> the only connection
         self._lingers: dict[tuple[str, str], int] = {}  # until when a closed one holds the place
-        self._now_ns = 0
 
     # ---- requests
 
@@ -70,23 +69,25 @@ class BrokerProtocol:
 
     @property
     def next_timer_ns(self) -> int | None:
-        """Return when the desk has something to do."""
-        return self.desk.next_timer_ns
+        """Return when the desk has something to do, or a place of a feed becomes free."""
+        due = (self.desk.next_timer_ns, *self._lingers.values())
+        return min((each for each in due if each is not None), default=None)
 
     def run_timers(self, now_ns: int) -> None:
         """Do what is due."""
+        self._lingers = {place: until_ns for place, until_ns in self._lingers.items() if until_ns > now_ns}
         self.desk.run_timers(now_ns)
 
     # ---- connections
 
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection for a websocket's request target."""
-        self._now_ns = now_ns
+        del now_ns
         return connections.open_connection(conn_id, target, binary=self.binary_frames)
 
     def opened(self, connection: Connection, now_ns: int) -> bytes | None:
         """Return the greeting of a feed; the account's stream has none."""
-        self._now_ns = now_ns
+        del now_ns
         assert isinstance(connection, BrokerConnection)
         return connections.success("connected") if connection.feed else None
 
@@ -96,7 +97,8 @@ class BrokerProtocol:
         place = connection.account, connection.feed
         if self._feeds.get(place) is connection:
             del self._feeds[place]
-            self._lingers[place] = now_ns + self.slot_linger_ns
+            if self.slot_linger_ns:
+                self._lingers[place] = now_ns + self.slot_linger_ns
 
     def control(self, connection: Connection, frame: bytes) -> bytes:
         """Carry out a message of a client, and return its answer."""
@@ -148,7 +150,7 @@ class BrokerProtocol:
         if not account:
             return connections.error(402)
         place = account, connection.feed
-        if place in self._feeds or self._lingers.get(place, 0) > self._now_ns:
+        if place in self._feeds or place in self._lingers:
             return connections.error(406)
         connection.account = account
         self._feeds[place] = connection
@@ -158,7 +160,7 @@ class BrokerProtocol:
 
     def account_events(self, event: Event, now_ns: int) -> Iterable[AccountEvent]:
         """Return the trade updates that an event causes."""
-        self._now_ns = now_ns
+        del now_ns
         match event:
             case SimReport():
                 order = self.desk.follow(event)

@@ -11,7 +11,7 @@ from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.feeds.sim_market import DepthDiff, Line, SimQuote, TradePrint, combined, decode
 from engine.sim.feeds.synthetic_feed import Shape
 from engine.sim.units import ONE, plain, units
-from engine.venues.alpaca.values import time_text
+from engine.venues.timestamps import time_text
 
 CARRIERS: Final = {"trades": "trade", "quotes": "bookTicker", "orderbooks": "depth@100ms"}
 LEVELS_MAX: Final = 100  # of a side, in a reset

@@ -1,6 +1,5 @@
 """The answers of the account's endpoints as JSON, but for orders (broker_orders.py)."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from engine.model import Side
@@ -10,7 +9,7 @@ from engine.sim.alpaca.market_hours import DAY_NS, MarketHours
 from engine.sim.exchange.order_values import SimFill
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.units import ONE, plain, product
-from engine.venues.alpaca.values import SECOND_NS, time_text
+from engine.venues.timestamps import time_text
 
 ACCOUNT_ID: Final = uuid_of(4, 1)
 
@@ -131,10 +130,10 @@ def asset(market: SymbolMarket) -> dict[str, Any]:
 
 def activity(order: BrokerOrder, fill: SimFill, traded: int) -> dict[str, Any]:
     """Return a fill as an activity. It has another id than on the stream, and no fee."""
-    moment = datetime.fromtimestamp(fill.time_ns // SECOND_NS, UTC)
+    digits = "".join(filter(str.isdigit, time_text(fill.time_ns)))
     quantity = order.new.quantity if order.sim is None else order.sim.quantity
     return {
-        "id": f"{moment:%Y%m%d%H%M%S}{fill.time_ns // 1_000_000 % 1_000:03d}::{uuid_of(3, fill.trade_id)}",
+        "id": f"{digits[:17]}::{uuid_of(3, fill.trade_id)}",
         "activity_type": "FILL",
         "transaction_time": time_text(fill.time_ns),
         "type": "fill" if traded == quantity else "partial_fill",
@@ -164,15 +163,15 @@ def calendar(hours: MarketHours) -> list[dict[str, Any]]:
     """Return the sessions, with their own close: half days exist. Times are UTC here."""
     days = []
     for begin, end in hours.windows:
-        opens, closes = (datetime.fromtimestamp(ns // SECOND_NS, UTC) for ns in (begin, end))
+        opens, closes = time_text(begin), time_text(end)
         days.append(
             {
-                "date": f"{opens:%Y-%m-%d}",
-                "open": f"{opens:%H:%M}",
-                "close": f"{closes:%H:%M}",
+                "date": opens[:10],
+                "open": opens[11:16],
+                "close": closes[11:16],
                 "session_open": "0400",
                 "session_close": "2000",
-                "settlement_date": f"{opens:%Y-%m-%d}",
+                "settlement_date": opens[:10],
             }
         )
     return days

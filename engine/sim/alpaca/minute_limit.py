@@ -4,8 +4,8 @@ from typing import Final
 
 from engine.sim.alpaca import refusals
 from engine.sim.binance.request_limits import MINUTE_NS
-from engine.venues.alpaca.values import SECOND_NS
 from engine.venues.alpaca.venue_limits import REQUESTS_MINUTE_MAX
+from engine.venues.timestamps import SECOND_NS
 
 LIMIT_HEADER: Final = "X-RateLimit-Limit"
 

@@ -23,6 +23,7 @@ TYPES: Final = {
 }
 LIMITED: Final = ("limit", "stop_limit")
 STOPPED: Final = ("stop", "stop_limit")
+PRICES: Final = ("limit_price", "stop_price")
 CRYPTO_TYPES: Final = ("market", "limit", "stop_limit")
 TIMES: Final = {
     "day": TimeInForce.GTC, "gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK,
@@ -70,7 +71,11 @@ def amount(value: str | float | None, name: str, places: int = PLACES) -> int:
     if not number.is_finite() or number <= 0 or number > 10**9:
         raise refusals.bad_parameter(f"{name} must be > 0")
     if number != round(number, places):
-        raise refusals.unprocessable(f"{name} must have at most {places} decimal places")
+        raise (
+            refusals.sub_penny(name, f"{number}")
+            if name in PRICES
+            else refusals.unprocessable(f"{name} must have at most {places} decimal places")
+        )
     return units(f"{number:f}")
 
 
@@ -173,9 +178,7 @@ class OrderReader:
         for name, price in (("limit_price", new.price), ("stop_price", new.stop_price)):
             step = rules.tick_size if order.is_crypto else PENNY if price >= ONE else SUB_PENNY
             if price % step:
-                raise refusals.unprocessable(
-                    f"invalid {name} {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria"
-                )
+                raise refusals.sub_penny(name, plain(price))
         is_fraction = bool(order.notional) or bool(new.quantity % ONE)
         if order.notional and new.order_type is not OrderType.MARKET:
             raise refusals.unprocessable("notional orders must be market orders")

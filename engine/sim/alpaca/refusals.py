@@ -36,6 +36,11 @@ def unprocessable(message: str) -> VenueRefusalError:
     return BrokerRefusalError(422, 42210000, message)
 
 
+def sub_penny(name: str, price: str) -> VenueRefusalError:
+    """Return the refusal of a price off its step."""
+    return unprocessable(f"invalid {name} {price}. sub-penny increment does not fulfill minimum pricing criteria")
+
+
 def id_taken() -> VenueRefusalError:
     """Return the refusal of a client order id that the account used before, also of an order that ended."""
     return BrokerRefusalError(422, 40010001, ID_TAKEN)
