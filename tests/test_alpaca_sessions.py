@@ -68,19 +68,23 @@ def test_stocks_and_crypto_trade_through_a_kill_and_a_restart(trade: Any) -> Non
     first.kill()
     venue.trade("AAPL", "58000", "2")
     venue.now_ns += 2 * SECOND_NS
-    second = trade(venue, "wait; wait; close", previous=first, opening=opening)
+    second = trade(venue, "wait; wait; wait; wait; wait; wait; close", previous=first, opening=opening)
     second.run(8)
     assert mode(second) is Mode.RUNNING
     assert second.state.account.orders.get(resting.client_order_id).status is Status.FILLED
     filled = second.facts("order_filled")
     assert resting.client_order_id in {each["client_order_id"] for each in filled}
-    assert second.state.account.positions.net(AAPL) == 0
+    sold = [each for each in filled if each["side"] == "SELL"]
+    assert sold, "the book takes a part of it"
+    bought = sum(order.filled_quantity for order in orders(first)) + 2
+    assert second.state.account.positions.net(AAPL) == bought - sum(Decimal(each["quantity"]) for each in sold)
 
 
 def test_a_504_after_a_placement_leaves_one_order(trade: Any) -> None:
     """Trap 1: the answer is lost, the order is there. It is found by our id, and never sent again."""
     venue = BrokerVenue(["AAPL"], balances=RICH)
     venue.fault(action="error_after", method="POST", path="/v2/orders", status=504)
+    venue.fault(action="drop_events", event="trade_updates", times=2)
     session = trade(venue, "buy 1 limit -1; wait; wait")
     session.run(8)
     assert len(placed(session)) == 1
@@ -115,7 +119,7 @@ def test_reconnects_are_apart_and_a_mute_stream_is_noticed(trade: Any) -> None:
     session.run(40)
     assert session.facts("market_gap") or notes(session, "alarm")
     reasons = session.state.account.modes.reasons
-    assert mode(session) is not Mode.RUNNING or any(each.code is ReasonCode.INSTRUMENT_BLOCKED for each in reasons)
+    assert ReasonCode.INSTRUMENT_BLOCKED in {each.code for each in reasons}
     session.run(60)
     assert mode(session) is Mode.RUNNING
 
@@ -125,10 +129,10 @@ def test_fills_while_the_stream_was_down_are_found(trade: Any) -> None:
     venue = BrokerVenue(["AAPL"], balances=RICH)
     session = trade(venue, "buy 3 limit -2; wait; wait; wait; wait; wait")
     session.run(4)
-    session.cut("")
+    session.cut("engine.venues.alpaca:Alpaca")
     venue.trade("AAPL", "58000", "1")
     session.run(2)
-    session.restore("")
+    session.restore("engine.venues.alpaca:Alpaca")
     session.run(6)
     assert mode(session) is Mode.RUNNING
     [order] = orders(session)
@@ -169,7 +173,7 @@ def test_crypto_is_sold_by_what_is_there_after_the_fee(trade: Any) -> None:
 def test_a_balance_that_lacks_more_than_a_fee_is_a_drift(trade: Any) -> None:
     venue = BrokerVenue(["BTC/USD"], balances=RICH)
     session = trade(venue, "buy 0.1; wait; wait; wait; wait; wait; wait")
-    session.run(3)
+    session.run(5)
     venue.move_balance("BTC", "-0.001")
     session.run(80)
     assert mode(session) is Mode.HALTED
@@ -275,7 +279,7 @@ def test_a_fill_that_is_taken_back_halts(trade: Any) -> None:
     venue.move_balance("AAPL", "-1")
     venue.move_balance("USD", str(order.filled_notional))
     session._shell._frame_arrived(PRIVATE, frame)
-    session.run(5)
+    session.run(20)
     assert any("trade_bust" in text for text in notes(session, "warning"))
     assert mode(session) is Mode.HALTED
     assert {each["asset"] for each in session.facts("balance_drift")} == {"AAPL", "USD"}
@@ -302,7 +306,7 @@ def test_a_limited_request_waits_until_the_stated_second(trade: Any) -> None:
     venue.fault(action="reject", method="POST", path="/v2/orders", status=429)
     session.run(3)
     blocked = session.state.account.limits.get("alpaca").blocked_until_ns
-    assert blocked % (60 * SECOND_NS) == 0, "the reset of the answer's header"
+    assert blocked % (60 * SECOND_NS) < SECOND_NS // 1000, "the reset of the answer's header"
     session.run(70)
     assert mode(session) is Mode.RUNNING
 

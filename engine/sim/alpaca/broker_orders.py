@@ -4,7 +4,7 @@ An order of the broker exists before the exchange has it (outside trading hours)
 venue's, and its client order id is unique over the account's whole life.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.sim.exchange.order_values import SimNewOrder, SimOrder, SimOrderStatus
@@ -50,7 +50,7 @@ class BrokerOrder:
     extended_hours: bool = False
     submitted_ns: int
     updated_ns: int
-    status: str = "accepted"  # what the exchange does not say: before it has the order, and at its end
+    phase: str = "accepted"  # while the exchange does not have it
     sim: SimOrder | None = None
     replaces: str | None = None
     replaced_by: str | None = None
@@ -58,7 +58,6 @@ class BrokerOrder:
     ends_as: str = ""  # how a cancel at the exchange is told
     filled_ns: int = 0
     ended_ns: int = 0
-    fills: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def order_id(self) -> str:
@@ -71,6 +70,14 @@ class BrokerOrder:
         return self.new.client_order_id
 
     @property
+    def status(self) -> str:
+        """Its status as the venue spells it."""
+        status = self.phase if self.sim is None else STATUSES[self.sim.status]
+        if status == "canceled" and self.ends_as:
+            return self.ends_as
+        return "pending_cancel" if self.cancel_due_ns is not None and status not in ENDED else status
+
+    @property
     def is_open(self) -> bool:
         """True until it ends."""
         return self.status not in ENDED
@@ -80,27 +87,23 @@ class BrokerOrder:
         """The quantity that can still be executed."""
         return self.new.quantity if self.sim is None else self.sim.leaves
 
-    def follow(self, sim: SimOrder, now_ns: int) -> None:
-        """Take the state that the exchange states."""
+    def note(self, now_ns: int) -> None:
+        """Note the time of a change."""
         self.updated_ns = now_ns
-        status = STATUSES[sim.status]
-        if status == "filled":
+        if self.status == "filled":
             self.filled_ns = now_ns
-        if status == "canceled" and self.ends_as:
-            status = self.ends_as
-        if status in ENDED:
+        if not self.is_open:
             self.ended_ns = now_ns
-        if self.status != "pending_cancel" or status in ENDED:
-            self.status = status
 
     def body(self, sim: SimOrder | None = None, status: str = "") -> dict[str, Any]:
         """Return the order as JSON.
 
         Args:
             sim: The exchange's order at an earlier moment; None: as it is now.
-            status: Its status then; "": as it is now.
+            status: Its status then; "": that of `sim`, or as it is now.
         """
-        at, status = sim or self.sim, status or self.status
+        at = sim or self.sim
+        status = status or (STATUSES[sim.status] if sim is not None and sim.is_open else self.status)
         traded = 0 if at is None else at.executed
         average = at.executed_quote * ONE // traded if at is not None and traded else 0
         ended = {name: self.ended_ns if status == name else 0 for name in ("canceled", "expired", "replaced")}

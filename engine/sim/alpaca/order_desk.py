@@ -39,7 +39,7 @@ class OrderDesk:
         if not self.cancel_wait_ns:
             self._end(order, "canceled", now_ns)
             return
-        order.status, order.cancel_due_ns = "pending_cancel", now_ns + self.cancel_wait_ns
+        order.cancel_due_ns = now_ns + self.cancel_wait_ns
         self._announce(order, "pending_cancel", now_ns)
 
     def replace(self, order: BrokerOrder, changes: OrderBody, now_ns: int) -> BrokerOrder:
@@ -100,7 +100,7 @@ class OrderDesk:
         """Take what the exchange reports of an order. Return the order, or None if it is not the broker's."""
         order = self.orders.of_client(report.order.account, report.order.client_order_id)
         if order is not None:
-            order.follow(report.order, report.time_ns)
+            order.note(report.time_ns)
         return order
 
     def _begin(self, order: BrokerOrder, now_ns: int) -> None:
@@ -120,17 +120,17 @@ class OrderDesk:
         try:
             self._place(order, now_ns)
         except VenueRefusalError:
-            order.status, order.ended_ns, order.updated_ns = "rejected", now_ns, now_ns
+            order.phase = "rejected"
             self._announce(order, "rejected", now_ns)
 
     def _end(self, order: BrokerOrder, ends_as: str, now_ns: int) -> None:
         if order.sim is None:
-            order.status, order.ended_ns, order.updated_ns = ends_as, now_ns, now_ns
+            order.phase = ends_as
             self._announce(order, ends_as, now_ns)
         elif order.sim.is_open:
             order.ends_as = ends_as
             self._exchange.cancel(order.sim, now_ns, cancel_client_order_id="")
 
     def _announce(self, order: BrokerOrder, name: str, now_ns: int) -> None:
-        order.updated_ns = now_ns
+        order.note(now_ns)
         self._exchange.announce(Announced(account=order.account, name=name, order=order.order_id, time_ns=now_ns))
