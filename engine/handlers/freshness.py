@@ -68,20 +68,21 @@ def venue_lag_ns(session: SessionContext, step: StepContext | State, index: int)
     }
 
 
-def _streams(session: SessionContext) -> tuple[Stream, ...]:
-    return (Stream.QUOTE, Stream.BOOK) if session.settings.books else (Stream.QUOTE,)
+def _streams(session: SessionContext, step: StepContext, index: int) -> tuple[Stream, ...]:
+    has_book = session.settings.books and not step.market.instruments[index].without_book
+    return (Stream.QUOTE, Stream.BOOK) if has_book else (Stream.QUOTE,)
 
 
 def _is_connected(session: SessionContext, step: StepContext, index: int) -> bool:
     """Return True if the links of an instrument's streams are ready."""
     links = step.account.links.by_source
-    return all(links[session.link_of(index, each)].state is LinkPhase.READY for each in _streams(session))
+    return all(links[session.link_of(index, each)].state is LinkPhase.READY for each in _streams(session, step, index))
 
 
 def _faults(session: SessionContext, step: StepContext, index: int) -> list[StaleStream]:
     """Return what is old about an instrument whose links are ready. A link that is not ready is another reason."""
     settings, market, now_ns = session.settings, step.market, step.time_ns
-    streams = _streams(session)
+    streams = _streams(session, step, index)
     seen_ns: dict[Stream, int] = {}
     for stream in streams:
         link = step.account.links.by_source[session.link_of(index, stream)]
@@ -90,7 +91,7 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Stal
     if silent_ns > settings.stream_silence_max_ns:
         return [StaleStream(BlockCode.STREAM_STALE, ALL_STREAMS, silent_ns, streams)]
     faults = []
-    if settings.books and settings.stream_behind_max_ns:
+    if Stream.BOOK in streams and settings.stream_behind_max_ns:
         behind_ns = seen_ns[Stream.QUOTE] - seen_ns[Stream.BOOK]
         if behind_ns > settings.stream_behind_max_ns and market.quote_is_newer(index):
             age_ns = now_ns - seen_ns[Stream.BOOK]

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import binance, binance_usdm, coinbase, hyperliquid
+from engine.sim import alpaca, binance, binance_usdm, coinbase, hyperliquid
+from engine.sim.alpaca import market_messages as broker_messages
+from engine.sim.alpaca.broker_protocol import BrokerProtocol
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
@@ -68,5 +70,13 @@ KINDS: Final = {
         ("BTC-USD", "ETH-USD"),
         {"USD": "100000", "BTC": "2", "ETH": "30"},
         coinbase.DEMO_KEY,
+    ),
+    alpaca.PROTOCOL: VenueKind(
+        "engine.venues.alpaca:Alpaca",
+        BrokerProtocol,
+        SPOT_WORDING,
+        broker_messages.SHAPES,
+        ("AAPL", "BTC/USD"),
+        {"USD": "100000"},
     ),
 }
