@@ -183,11 +183,18 @@ class MarginCall(msgspec.Struct, frozen=True):
 
 
 class AccountReport(msgspec.Struct, frozen=True):
-    """All balances. Assets not named hold nothing."""
+    """All balances, or those of the assets that it covers. A covered asset that is not named holds nothing."""
 
     balances: tuple[BalanceReport, ...]
-    can_trade: bool
+    can_trade: bool | None  # None: not said
     venue_ns: int = 0
+    # of a venue that answers in parts (venue.BalancesInParts): it covers these alone; (): all but `leaves_out`
+    covers: tuple[str, ...] = ()
+    leaves_out: tuple[str, ...] = ()
+
+    def is_about(self, asset: str) -> bool:
+        """Return True if the report states what the account holds of an asset."""
+        return asset in self.covers if self.covers else asset not in self.leaves_out
 
 
 class OpenOrdersReport(msgspec.Struct, frozen=True):
@@ -207,6 +214,7 @@ class FillsReport(msgspec.Struct, frozen=True):
     instrument: str
     fills: tuple[Fill, ...]
     whole: bool
+    through: str = ""  # cursor of the page's last fill, of a venue whose pages hold those of other instruments too
 
 
 class InstrumentsReport(msgspec.Struct, frozen=True):

@@ -120,6 +120,8 @@ class Instrument(msgspec.Struct, frozen=True):
             "price_digits",
             "venue_index",
             "money_scale",
+            "lacks_types",
+            "lacks_times",
         }
     )
 
@@ -165,6 +167,9 @@ class Instrument(msgspec.Struct, frozen=True):
     price_digits: int = 0
     venue_index: int = -1  # the number by which requests name it, where they do not name its symbol
     money_scale: int = 8  # decimal places to which the venue rounds the P&L, the fee and the funding of a contract
+    # order types and times in force that the venue has, but not for this instrument
+    lacks_types: tuple[OrderType, ...] = ()
+    lacks_times: tuple[TimeInForce, ...] = ()
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

@@ -196,7 +196,7 @@ class VenueChecks:
                 if is_key
                 else "try again later",
             )
-        if self._trades and not report.can_trade:
+        if self._trades and report.can_trade is False:
             raise CheckFailedError("the account may not trade", "ask the venue why")
         held = [
             f"{each.asset} {plain(each.free + each.locked)}" for each in report.balances if each.free or each.locked

@@ -67,7 +67,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     apply_change(session, state, Answered(request.seq, venue.name, outcome, weight, orders_day), record)
     flags = triggers = 0
     if rows is not None:
-        flags, triggers = _fold_snapshot(state, rows)
+        flags, triggers = fold_whole(state, rows)
     return Applied(
         events=events,
         request=request,
@@ -96,7 +96,8 @@ def apply_events(session: SessionContext, state: State, record: Record, events: 
     return Applied(events=events, request=request)
 
 
-def _fold_snapshot(state: State, rows: Rows) -> tuple[int, int]:
+def fold_whole(state: State, rows: Rows) -> tuple[int, int]:
+    """Fold all rows of a record, whatever they trigger. Return the flags raised and the bits of the triggers."""
     end = flags = triggers = 0
     while end < len(rows):
         end = state.market.fold(rows, end)

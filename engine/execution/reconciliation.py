@@ -292,7 +292,7 @@ def apply_fills(
     is_first_page = confirmed is None
     orphans: dict[str, str] = {}  # venue order id -> the cursor of its first fill here
     recorded: list[Fill] = []
-    newest = cursors.start if confirmed is None else confirmed
+    newest = max(cursors.start if confirmed is None else confirmed, report.through or cursors.start, key=cursors.key)
     for fill in report.fills:
         cursor = cursor_of(step, fill, instrument)
         if cursor is None:

@@ -14,7 +14,7 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
-from engine.venues.order_routes import cancel_of, keeps_apart, open_orders_of, query_of
+from engine.venues.order_routes import balances_of, cancel_of, keeps_apart, open_orders_of, query_of
 from engine.venues.venue import (
     AmendsOrders,
     DeadManSwitch,
@@ -246,8 +246,12 @@ class RequestFactory:
         return keeps_apart(self.venue.account, has_trigger=has_trigger, venue_order_id=order_id)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
-        """Emit a query of all balances; return its seq."""
-        return self._request(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
+        """Emit the queries of all balances, one for each part that the venue answers; return the last seq."""
+        seqs = [
+            self._request(step, Purpose.ACCOUNT, unsigned, reconcile_round=reconcile_round)
+            for unsigned in balances_of(self.venue.account)
+        ]
+        return seqs[-1]
 
     def fills(self, step: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
         """Query the fills after a cursor, or the newest page if `after` is None."""

@@ -177,7 +177,8 @@ def _handle_report(
             )
         case AccountReport():
             apply_balances(step, pending, event, session.accounts.assets_at(venue))
-            apply_permission(session, step, venue, is_allowed=event.can_trade)
+            if event.can_trade is not None:
+                apply_permission(session, step, venue, is_allowed=event.can_trade)
         case PositionsReport():
             position_reports.apply_positions(step, pending, event, session.instruments)
         case PositionModeReport():

@@ -153,13 +153,18 @@ def _resubscribe(session: SessionContext, step: StepContext, name: str, fault: S
     """Subscribe streams again over their living link; a venue without such messages gets a new connection."""
     if fault.code is BlockCode.VENUE_LAGS:
         return  # another subscription over the same link is as late
-    instrument, index = session.instruments[name], session.indexes[name]
-    source = session.link_of(index, fault.streams[0])
-    if source in session.polled.sources:
-        return  # its streams are requested again in any case
+    source = session.link_of(session.indexes[name], fault.streams[0])
+    if source not in session.polled.sources:  # those are requested again in any case
+        resubscribe(session, step, name, fault.streams)
+
+
+def resubscribe(session: SessionContext, step: StepContext, name: str, streams: tuple[Stream, ...]) -> None:
+    """Subscribe streams of an instrument again, one instrument of a link at a time."""
+    instrument = session.instruments[name]
+    source = session.link_of(session.indexes[name], streams[0])
     if any(pending.request.purpose is Purpose.RESUBSCRIBE for pending in _on_link(step, source)):
         return
-    messages = _messages(session, instrument, fault.streams)
+    messages = _messages(session, instrument, streams)
     if not messages:
         disconnect(session, step, source)
         return

@@ -158,7 +158,8 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         orders=orders,
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),
-        has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
+        has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types
+        and OrderType.STOP not in instrument.lacks_types,
         lists=session.factories[instrument.venue].order_lists,
         has_trailing=_has_trailing(session, step, instrument),
         replace_from_ns=replacement_from_ns(session, step, plan, instrument),

@@ -31,6 +31,9 @@ _LAST_FRAMES: Final = {
 }
 
 
+_BREAKS: Final = {r.TRADE: SequencedStream.TRADE, r.BOOK_CHECK: SequencedStream.CHECKSUM}  # others are of the depth
+
+
 _VENUE_STAMPS: Final = {
     Stream.TRADE: (at.T_TIME_NS, at.T_VENUE_NS),
     Stream.BOOK: (at.B_TIME_NS, at.B_VENUE_NS),
@@ -259,7 +262,7 @@ class MarketReader(MarketArrays):
     def last_break(self, i: int) -> SequenceBreak:
         """Return the last gap in the ids of a stream of this instrument."""
         stream, *numbers = self.t[i, at.G_STREAM : at.G_END].tolist()
-        return SequenceBreak(SequencedStream.TRADE if stream == r.TRADE else SequencedStream.DEPTH, *numbers)
+        return SequenceBreak(_BREAKS.get(stream, SequencedStream.DEPTH), *numbers)
 
     @property
     def messages(self) -> int:

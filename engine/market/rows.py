@@ -79,6 +79,18 @@ BAR_END_NS: Final = 6
 # its size is all that the bar fills
 BAR_START: Final = 12
 
+# the last row of a book message of a venue that states a checksum of its books, or bounds their depth
+BOOK_CHECK: Final = 13
+BOOK_CHECK_STYLE: Final = 6  # how the levels are written: a STYLE of engine/market/fold/book_checks.py
+BOOK_CHECK_SUM: Final = 7  # the venue's checksum of the book after the message; -1: not stated
+BOOK_CHECK_LEVELS: Final = 8  # of each side that the checksum covers
+BOOK_CHECK_DEPTH: Final = 9  # levels of each side that the venue keeps up to date: deeper ones are stale. 0: all
+
+# of a link whose frames are numbered over all its channels: the number of a frame that changes no level of the
+# instrument's book. It continues the ids of the book's DIFFs, and a missing number breaks the book
+NUMBERED: Final = 14
+NUMBERED_ID: Final = DIFF_LAST_ID
+
 BID: Final = 0
 ASK: Final = 1
 

@@ -71,6 +71,7 @@ class OrderCapabilities:
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
     # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
     market_bound: Decimal = Decimal(0)
+    streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,17 @@ class KeptHeaders:
         return {name: value for name, value in lower if name in self.names or name.startswith(self.prefixes)}
 
 
+@dataclass(frozen=True, slots=True)
+class RowsAndEvents:
+    """A frame that is both, such as the acknowledgement of a subscription with a number of its link."""
+
+    rows: Rows
+    events: tuple[Event, ...]
+
+
+Decoded = Rows | tuple[Event, ...] | RowsAndEvents
+
+
 class MarketCodec(Protocol):
     """Public messages as rows (engine/market/rows.py). Total: a decoder returns for any bytes, and never raises."""
 
@@ -98,8 +110,8 @@ class MarketCodec(Protocol):
         """Compile what decodes frames, before the first one arrives. May do nothing."""
         ...
 
-    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
-        """Return the rows of a market message, or the events of any other frame of a market link."""
+    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Decoded:
+        """Return the rows of a market message, or the events of any other frame of a market link, or both."""
         ...
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
@@ -304,6 +316,15 @@ class AccountCodec(Protocol):
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the request id that a frame answers, or None if it answers none or does not say."""
+        ...
+
+
+@runtime_checkable
+class BalancesInParts(Protocol):
+    """An AccountCodec may have this as well: no single answer states all balances."""
+
+    def other_balances(self) -> tuple[Unsigned, ...]:
+        """Return the queries for the balances that `balances()` leaves out; each report says what it covers."""
         ...
 
 

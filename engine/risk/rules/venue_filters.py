@@ -53,12 +53,17 @@ def notional_min(context: RiskContext) -> str:
 
 
 def order_type(context: RiskContext) -> str:
-    """Return why the venue does not place orders of this type, or ""."""
-    if context.types is None or context.terms.type in context.types:
-        if context.market_bound and context.terms.type is OrderType.MARKET and not far_touch(context):
-            return f"{context.instrument.venue} bounds market orders by a price, and the market has none"
-        return ""
-    return f"{context.instrument.venue} places no {context.terms.type} orders"
+    """Return why the venue does not place orders of this type or time in force, or ""."""
+    terms, instrument = context.terms, context.instrument
+    if context.types is not None and terms.type not in context.types:
+        return f"{instrument.venue} places no {terms.type} orders"
+    if terms.type in instrument.lacks_types:
+        return f"{instrument.venue} places no {terms.type} orders of {instrument.symbol}"
+    if terms.time_in_force in instrument.lacks_times:
+        return f"{instrument.venue} places no {terms.time_in_force} orders of {instrument.symbol}"
+    if context.market_bound and terms.type is OrderType.MARKET and not far_touch(context):
+        return f"{instrument.venue} bounds market orders by a price, and the market has none"
+    return ""
 
 
 RULES = (

@@ -72,6 +72,7 @@ class Hyperliquid:
         reduce_only=True,
         leverage=True,
         cancel_all=False,
+        streams_balances=False,
         market_bound=Decimal("0.05"),  # as the venue's own SDK
     )
     rates = FIXED_WINDOWS
