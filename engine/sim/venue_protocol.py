@@ -4,7 +4,7 @@ A protocol is one object for each venue. It makes the exchange, and may keep its
 clock: each call gets its time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from engine.sim.binance.connections import Connection
@@ -85,8 +85,8 @@ class VenueProtocol(Protocol):
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection for a websocket's request target, or None if the venue does not have the target."""
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
-        """Carry out a control message of a stream connection, and return its answer."""
+    def control(self, connection: Connection, frame: bytes) -> bytes | Sequence[bytes]:
+        """Carry out a control message of a stream connection. Return its answer, or several frames in order."""
 
     def session_result(
         self, api: VenueApi, connection: Connection, method: str, values: dict[str, str], now_ns: int
