@@ -91,7 +91,7 @@ class VirtualVenue:
     def __init__(
         self,
         *,
-        kind: str = PROTOCOL,  # the venue that it plays: binance_spot or binance_usdm
+        kind: str = PROTOCOL,  # the venue that it plays (engine/sim/venue_kinds.py)
         seed: int = 1,
         symbols: Sequence[str] = ("BTCUSDT",),
         capture: Iterable[bytes] | None = None,
@@ -104,6 +104,7 @@ class VirtualVenue:
         market: SimMarket | None = None,  # instead of a capture or the synthetic market of `symbols`
     ) -> None:
         self.kind = kind
+        self.dialect = KINDS[kind].dialect
         market = market or (
             CaptureMarket(capture)
             if capture is not None
@@ -172,18 +173,23 @@ class VirtualVenue:
         return result.status, result.body
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """Return the instruments of the venue, by its own exchangeInfo."""
+        """Return the instruments of the venue, by its own description of them."""
         conn_id = self.new_conn_id()
-        self.sim.http(conn_id, HttpRequest(method="GET", path=KINDS[self.kind].info_path, headers={}), self.now_ns)
+        venue = make_venue(VenueSettings(name=self.dialect), ())
+        query = venue.metadata.request()
+        key = venue.signer.load_key(Credentials(API_KEY, API_SECRET)) if query.signed else None
+        message = venue.signer.sign_http(query, key, self.now_ns)
+        path, _, params = message.path_and_query.partition("?")
+        headers = {name.lower(): value for name, value in message.headers}
+        request = HttpRequest(method=message.method, path=path, query=params.encode(), headers=headers)
+        self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS
             for outgoing in self.sim.advance(self.now_ns):
                 if outgoing.conn_id == conn_id and outgoing.answer is not None:
-                    found = (
-                        make_venue(VenueSettings(name=self.kind), ()).metadata.read(outgoing.answer.body).instruments
-                    )
+                    found = venue.metadata.read(outgoing.answer.body).instruments
                     return tuple(each for each in found if each.symbol in self.symbols)
-        raise AssertionError("exchangeInfo was not answered")
+        raise AssertionError("the description of the instruments was not answered")
 
 
 class VirtualSession:
@@ -223,7 +229,9 @@ class VirtualSession:
         self.records: list[Record] = []
         rates = RateLimits(**(limits or {}))
         venues = tuple(
-            VenueSettings(name or dialect or at.kind, rate_limits=rates, kind=(dialect or at.kind) if name else "")
+            VenueSettings(
+                name or dialect or at.dialect, rate_limits=rates, kind=(dialect or at.dialect) if name else ""
+            )
             for name, at in self.venues.items()
         )
         venues = tuple(replace(each, use=uses.get(each.name, each.use)) for each in venues)

@@ -221,6 +221,7 @@ def risk_context(
         rates=venue.rates,
         types=venue.capabilities.types,
         venue_terms=venue.capabilities.terms,
+        market_bound=venue.capabilities.market_bound,
         safeguards=session.safeguards,
         mid_of=partial(mid_of, session, step.market),
         last_of=partial(last_of, session, step.market),

@@ -59,7 +59,7 @@ class VenueOptions:
     capture: Path | None = None  # else the synthetic market
     speed: float = 1.0
     seed: int = 1
-    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")  # of the synthetic market; a capture has its own
+    symbols: tuple[str, ...] = ()  # of the synthetic market; empty: the venue's own. A capture has its own
     accounts: tuple[AccountConfig, ...] = ()  # empty: the demo's
     lead_seconds: float = LEAD_SECONDS
     hold_until_subscribed: bool = True  # captures only
@@ -74,8 +74,7 @@ class VenueOptions:
 
 def demo_account(kind: str) -> AccountConfig:
     """Return the account of a venue whose options name none."""
-    coins = {"BTC": "2", "ETH": "30"} if kind == SPOT else {}
-    return AccountConfig(api_key=DEMO_KEY, secret=DEMO_SECRET, balances={"USDT": "100000", **coins}, name="demo")
+    return AccountConfig(api_key=DEMO_KEY, secret=DEMO_SECRET, balances=dict(KINDS[kind].balances), name="demo")
 
 
 def read_capture(path: Path, kind: str = SPOT) -> CaptureMarket:
@@ -144,7 +143,7 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         origin_ns = market.first_ns - lead_ns
     else:
         origin_ns = time.time_ns() if options.session_origin_ns is None else options.session_origin_ns
-        market = kind.synthetic(options.symbols, seed=options.seed, start_ns=origin_ns)
+        market = kind.synthetic(options.symbols or kind.symbols, seed=options.seed, start_ns=origin_ns)
     real_ns = int(options.speed * 1e9)
     config = VenueConfig(
         accounts=options.accounts or (demo_account(options.kind),),

@@ -15,7 +15,6 @@ from engine.market.layout import NEVER
 from engine.record_codec import text_of
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Unsigned
 from engine.sequencer import Arrival
-from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.step_context import Output
@@ -312,7 +311,7 @@ class SimulatedWires:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:
-                headers = recorded_headers(out.answer)
+                headers = self._dialect.kept_headers.keep(out.answer.headers)
                 meta = {"outcome": AnswerStatus.ANSWER, "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)
         elif out.conn_id in self.links:

@@ -15,19 +15,35 @@ from engine.sim.venue_protocol import ProtocolMaker
 class VenueKind(NamedTuple):
     """One venue that the simulation can be."""
 
+    dialect: str  # that speaks to it (engine/venues)
     protocol: ProtocolMaker
     wording: Wording
     shapes: Mapping[str, Shape]
-    info_path: str  # of exchangeInfo
+    symbols: tuple[str, ...]  # of a synthetic market, unless others are named
+    balances: Mapping[str, str]  # of the demo's account
 
     def synthetic(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> SyntheticMarket:
         """Return a synthetic market that speaks the venue's messages."""
         return SyntheticMarket(symbols, seed=seed, start_ns=start_ns, wording=self.wording, shapes=self.shapes)
 
 
+_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
+
 KINDS: Final = {
-    binance.PROTOCOL: VenueKind(SpotProtocol, SPOT_WORDING, SPOT_SHAPES, "/api/v3/exchangeInfo"),
+    binance.PROTOCOL: VenueKind(
+        binance.PROTOCOL,
+        SpotProtocol,
+        SPOT_WORDING,
+        SPOT_SHAPES,
+        _SYMBOLS,
+        {"USDT": "100000", "BTC": "2", "ETH": "30"},
+    ),
     binance_usdm.PROTOCOL: VenueKind(
-        UsdmProtocol, market_messages.WORDING, market_messages.SHAPES, "/fapi/v1/exchangeInfo"
+        binance_usdm.PROTOCOL,
+        UsdmProtocol,
+        market_messages.WORDING,
+        market_messages.SHAPES,
+        _SYMBOLS,
+        {"USDT": "100000"},
     ),
 }

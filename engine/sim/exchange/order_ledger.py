@@ -14,6 +14,7 @@ from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.held_orders import HeldOrders
 from engine.sim.exchange.order_lists import ListChanged
 from engine.sim.exchange.order_values import (
+    Announced,
     Execution,
     FundingSettled,
     FundsChanged,
@@ -31,7 +32,7 @@ from engine.sim.units import ONE
 
 ORDER_ID_FIRST: Final = 1_000_001
 ENDED_KEPT: Final = 1_000  # orders that a lagging list can show
-Event = SimReport | FundingSettled | FundsChanged | ListChanged | ContractEvent
+Event = SimReport | Announced | FundingSettled | FundsChanged | ListChanged | ContractEvent
 TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id: (symbol, trade id) stays unique
 
 
