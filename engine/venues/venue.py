@@ -59,6 +59,7 @@ class OrderCapabilities:
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
+    gtc_only: frozenset[OrderType] = frozenset()  # types whose orders have no other time in force
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
     terms: frozenset[OrderTerm] = frozenset()  # the terms of orders that not every venue has
