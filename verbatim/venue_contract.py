@@ -27,7 +27,6 @@ from engine.requests import LinkRole, PolledStream, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
-<<<<<<< HEAD
 from engine.venues.contract_accounts import (
     HasPositions,
     HoldsOrdersApart,
@@ -37,16 +36,18 @@ from engine.venues.contract_accounts import (
     SetsMarginApart,
     StreamTokens,
 )
-from engine.venues.polling import decode_polled, polls_of
-from engine.venues.signing import Credentials
-from engine.venues.venue import DeadManSwitch, Network, PlacesLists, PresentsSecret, ReadsPublicAccounts, Venue
-=======
-from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, PlacesContracts, PositionTerms, StreamTokens
 from engine.venues.order_routes import balances_of
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
-from engine.venues.venue import DeadManSwitch, Network, PlacesLists, PresentsSecret, RowsAndEvents, Venue
->>>>>>> 8f048948
+from engine.venues.venue import (
+    DeadManSwitch,
+    Network,
+    PlacesLists,
+    PresentsSecret,
+    ReadsPublicAccounts,
+    RowsAndEvents,
+    Venue,
+)
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 
@@ -91,14 +92,9 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
-<<<<<<< HEAD
-      fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also place_held, cancel_held,
-      query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_margin, set_leverage,
-=======
       fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also other_balances, place_held,
-      cancel_held, query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_leverage,
->>>>>>> 8f048948
-      set_margin_mode, renew_token.
+      cancel_held, query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_margin,
+      set_leverage, set_margin_mode, renew_token.
     - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
       accepts.
 
@@ -346,13 +342,10 @@ class _Contract:
     def _presents_secret(self) -> bool:
         return isinstance(self.venue.signer, PresentsSecret) and self.venue.signer.presents_secret
 
-<<<<<<< HEAD
     @property
     def _reads_are_public(self) -> bool:
         return isinstance(self.venue.signer, ReadsPublicAccounts) and self.venue.signer.reads_are_public
 
-=======
->>>>>>> 8f048948
     def check_public_requests_need_no_key(self) -> None:
         """Verify that what is not signed is sent without a key."""
         for name, unsigned in self.calls():
@@ -395,11 +388,7 @@ class _Contract:
             if unsigned.transport is Transport.REST:
                 first = signer.sign_http(unsigned, key, NOW_NS)
                 assert first == signer.sign_http(unsigned, key, NOW_NS), f"{name} is signed differently each time"
-<<<<<<< HEAD
                 if unsigned.signed and not self._presents_secret and not (self._reads_are_public and name in READS):
-=======
-                if unsigned.signed and not self._presents_secret:
->>>>>>> 8f048948
                     later = signer.sign_http(unsigned, key, NOW_NS + SECOND_NS)
                     assert later != first, f"{name} can be sent again by anyone who saw it"
         for unsigned in (one for source in private for one in self.venue.subscriptions(source)):
