@@ -13,9 +13,9 @@ from engine.events import Event
 from engine.market.views import Stream
 from engine.model import Instrument, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
+from engine.state.fill_cursor import TIMED_FILLS, TimedFills
 from engine.venues.kraken.account import KrakenAccount
 from engine.venues.kraken.calls import ORDER_IDS
-from engine.venues.kraken.fills import TimedFills
 from engine.venues.kraken.key_rights import KrakenKeyRights
 from engine.venues.kraken.market import DEPTH, KrakenMarket
 from engine.venues.kraken.metadata import KrakenMetadata
@@ -70,7 +70,7 @@ class Kraken:
         streams_balances=False,
     )
     rates: ClassVar[DecayingCounters] = DecayingCounters()
-    fill_cursor: ClassVar[TimedFills] = TimedFills()
+    fill_cursor: ClassVar[TimedFills] = TIMED_FILLS
     order_ids = ORDER_IDS
     signer: ClassVar[KrakenSigner] = KrakenSigner()
     key_rights: ClassVar[KrakenKeyRights] = KrakenKeyRights()

@@ -19,11 +19,11 @@ from engine.events import (
 )
 from engine.model import Instrument
 from engine.requests import Unsigned
+from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.kraken import calls
 from engine.venues.kraken.calls import PAGE, Requests
 from engine.venues.kraken.error_codes import INSTRUMENT_RULES, TEMPORARY, classify, retry_at_ns
 from engine.venues.kraken.executions import Execution
-from engine.venues.kraken.fills import TimedFills
 from engine.venues.kraken.frames import QUIET, Frame, acknowledged, request_of
 from engine.venues.kraken.metadata import PATH as PAIRS_PATH
 from engine.venues.kraken.metadata import KrakenMetadata
@@ -35,7 +35,6 @@ IGNORED: Final = {
     "balances": "totals, without what orders hold: the balances are queried after fills",
     **QUIET,
 }
-CURSORS: Final = TimedFills()
 
 
 class _Body(msgspec.Struct):
@@ -195,11 +194,11 @@ def _balances(_pairs: PairNames, _unsigned: Unsigned, _instrument: str, result: 
 def _fills(pairs: PairNames, unsigned: Unsigned, instrument: str, result: bytes) -> tuple[Event, ...]:
     """Return the fills of one instrument, oldest first. The page holds those of all pairs."""
     page = msgspec.json.decode(result, type=_Fills)
-    fills = sorted((one.fill(name, pairs) for name, one in page.trades.items()), key=CURSORS.cursor)
+    fills = sorted((one.fill(name, pairs) for name, one in page.trades.items()), key=TIMED_FILLS.cursor)
     total = max(page.count, len(fills))
     is_oldest = any(name == "ofs" for name, _ in unsigned.params)
     own = tuple(fill for fill in fills if fill.instrument == instrument)
-    through = CURSORS.cursor(fills[-1]) if fills else ""
+    through = TIMED_FILLS.cursor(fills[-1]) if fills else ""
     is_whole = not is_oldest and total <= PAGE
     return (FillsReport(instrument, own, whole=is_whole, total=0 if is_oldest else total, through=through),)
 

@@ -7,7 +7,7 @@ from engine.events import FillsReport
 from engine.model import Instrument, Side
 from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
-from engine.venues.kraken.fills import time_of
+from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.kraken.order_types import Params, order_params
 from engine.venues.kraken.signer import DEADLINE
 from engine.venues.kraken.values import number_text, rest_pair
@@ -93,7 +93,7 @@ class Requests:
     def fills_after(self, instrument: Instrument, cursor: str | None) -> Unsigned:
         """Return the query for the newest page of fills of all pairs after a cursor, or of the newest page of all."""
         del instrument
-        time_ns = 0 if cursor is None else max(time_of(cursor) - MARGIN_NS, 0)
+        time_ns = 0 if cursor is None else max(TIMED_FILLS.time_ns(cursor) - MARGIN_NS, 0)
         since = (("start", _seconds(time_ns)),) if time_ns else ()
         return _private(FILLS, (*since, *_ALL_FILLS), weight=2)
 
@@ -106,7 +106,7 @@ class Requests:
         del instrument
         if report.total <= PAGE or any(name == "ofs" for name, _ in answered.params):
             return None
-        end = ("end", _seconds(time_of(report.through) + MARGIN_NS))
+        end = ("end", _seconds(TIMED_FILLS.time_ns(report.through) + MARGIN_NS))
         return _private(FILLS, (*answered.params, end, ("ofs", str(report.total - PAGE + MOVED_MAX))), weight=2)
 
     def stream_token(self) -> Unsigned:
