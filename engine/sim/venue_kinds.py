@@ -21,6 +21,7 @@ class VenueKind(NamedTuple):
     shapes: Mapping[str, Shape]
     symbols: tuple[str, ...]  # of a synthetic market, unless others are named
     balances: Mapping[str, str]  # of the demo's account
+    key: tuple[str, str] = ("", "")  # name and secret of that account's key, where not any text is one
 
     def synthetic(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> SyntheticMarket:
         """Return a synthetic market that speaks the venue's messages."""
