@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import binance, binance_usdm
+from engine.sim import binance, binance_usdm, kraken
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
 from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
+from engine.sim.kraken.kraken_protocol import KrakenProtocol
 from engine.sim.venue_protocol import ProtocolMaker
 
 
@@ -46,5 +47,14 @@ KINDS: Final = {
         market_messages.SHAPES,
         _SYMBOLS,
         {"USDT": "100000"},
+    ),
+    kraken.PROTOCOL: VenueKind(
+        kraken.PROTOCOL,
+        KrakenProtocol,
+        SPOT_WORDING,
+        kraken.SHAPES,
+        kraken.SYMBOLS,
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        kraken.DEMO_KEY,
     ),
 }
