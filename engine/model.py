@@ -117,6 +117,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "trade_stream",
             "half_spread_ppm",
             "quotes_from_book",
+            "by_order",
             "price_digits",
             "venue_index",
             "money_scale",
@@ -163,6 +164,7 @@ class Instrument(msgspec.Struct, frozen=True):
     # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
     half_spread_ppm: int = -1
     quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
+    by_order: bool = False  # its book comes order by order, so queues are counted
     # significant digits of a price beside the tick; a whole number may have more; 0: the tick alone decides
     price_digits: int = 0
     venue_index: int = -1  # the number by which requests name it, where they do not name its symbol
