@@ -41,13 +41,13 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             _handle_order_report(session, step, event)
             if step.account.orders.missing_fills:
                 reconciliation.query_missing_fills(step, session.factories, session.instruments)
-        case FillsReport():  # of a stream that reports fills apart from their orders
-            for fill in event.fills:
-                order_reports.record_fill(step, fill, session.instruments)
         case OrderChange():
             report = order_changes.completed(step, event, session.venues[venue].instruments)
             if report is not None:
                 handle_event(session, step, report)
+        case FillsReport():  # of a stream that reports fills apart from their orders
+            for fill in event.fills:
+                order_reports.record_fill(step, fill, session.instruments)
         case BalanceReport():
             apply_balance(step, event, venue)
         case WalletReport():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import alpaca, binance, binance_usdm, coinbase, hyperliquid
+from engine.sim import alpaca, binance, binance_usdm, coinbase, hyperliquid, kraken
 from engine.sim.alpaca import market_messages as broker_messages
 from engine.sim.alpaca.broker_protocol import BrokerProtocol
 from engine.sim.binance.spot_protocol import SpotProtocol
@@ -14,6 +14,7 @@ from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
 from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
 from engine.sim.hyperliquid import perp_rules
 from engine.sim.hyperliquid.perp_protocol import PerpProtocol
+from engine.sim.kraken.kraken_protocol import KrakenProtocol
 from engine.sim.venue_protocol import ProtocolMaker
 
 
@@ -78,5 +79,14 @@ KINDS: Final = {
         broker_messages.SHAPES,
         ("AAPL", "BTC/USD"),
         {"USD": "100000"},
+    ),
+    kraken.PROTOCOL: VenueKind(
+        kraken.PROTOCOL,
+        KrakenProtocol,
+        SPOT_WORDING,
+        kraken.SHAPES,
+        kraken.SYMBOLS,
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        kraken.DEMO_KEY,
     ),
 }
