@@ -206,8 +206,9 @@ class _Contract:
         if not venue.trades:
             return
         account, order_id = venue.account, self._order_id(1)
+        times = sorted(venue.capabilities.times_in_force)
         for kind in sorted(venue.capabilities.types):
-            for in_force in sorted(venue.capabilities.times_in_force):
+            for in_force in [TimeInForce.GTC] if kind in venue.capabilities.gtc_only else times:
                 yield self._placing(kind), self._place(order_id, kind, in_force)
         for term in sorted(venue.capabilities.terms):
             yield self._placing(TERM_TYPES[term]), self._place_with(order_id, term)
@@ -417,7 +418,8 @@ class _Contract:
         assert capabilities.times_in_force, "an order has a time in force"
         for kind in OrderType:
             if kind in capabilities.types:
-                unsigned = self._place(self._order_id(1), kind, min(capabilities.times_in_force))
+                in_force = TimeInForce.GTC if kind in capabilities.gtc_only else min(capabilities.times_in_force)
+                unsigned = self._place(self._order_id(1), kind, in_force)
                 assert unsigned.signed or unsigned.transport is not Transport.REST, f"{kind} is not signed"
                 assert unsigned.orders >= 1, f"{kind} counts as no order"
                 continue

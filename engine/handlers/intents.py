@@ -220,6 +220,7 @@ def risk_context(
         venue_lag_max_ns=settings.venue_lag_max_ns,
         rates=venue.rates,
         types=venue.capabilities.types,
+        gtc_only=venue.capabilities.gtc_only,
         venue_terms=venue.capabilities.terms,
         market_bound=venue.capabilities.market_bound,
         safeguards=session.safeguards,

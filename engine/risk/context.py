@@ -47,6 +47,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     safeguards: SafeguardSettings = SafeguardSettings()
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
+    gtc_only: frozenset[OrderType] = frozenset()  # types that the venue places with no other time in force
     venue_terms: frozenset[OrderTerm] | None = None  # that the venue has; None: not known
     mid_of: Callable[[str], Decimal] = no_price  # instrument -> mid of its last quote, 0 without one
     last_of: Callable[[str], Decimal] = no_price  # instrument -> price of its last trade, 0 without one

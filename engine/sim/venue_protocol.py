@@ -64,6 +64,23 @@ class WatchesConnections(Protocol):
         """Note the end of a connection."""
 
 
+@runtime_checkable
+class NumbersFrames(Protocol):
+    """A VenueProtocol may have this as well: a message has several answers, and each frame a number of its connection.
+
+    Such a venue also ends connections by itself.
+    """
+
+    def answers(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
+        """Carry out a control message of a connection, and return its answers; it stands for `control`."""
+
+    def numbered(self, connection: Connection, frame: bytes) -> bytes:
+        """Return a frame as it is sent."""
+
+    def pop_ended(self) -> Sequence[int]:
+        """Return and forget the connections that the venue has ended since the last call."""
+
+
 class VenueProtocol(Protocol):
     """One protocol over one exchange."""
 

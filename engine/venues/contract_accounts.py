@@ -111,10 +111,11 @@ class SetsMargin(Protocol):
 
 @runtime_checkable
 class StreamTokens(Protocol):
-    """An AccountCodec may have this as well: the path of its private link holds `{token}`, which the shell replaces.
+    """An AccountCodec may have this as well: a private link's path or subscriptions hold `{token}`, which is replaced.
 
-    The token is a secret of the account, so the shell requests it when it opens the link, and records neither the token
-    nor an answer that holds it.
+    The token is a secret of the account: the shell requests a new one whenever it opens the link, and records neither
+    the token nor an answer that holds it. A venue whose tokens end in time, once they are in use, has them renewed:
+    `renew_every_ns` is 0 for the others.
     """
 
     def stream_token(self) -> Unsigned:

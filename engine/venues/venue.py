@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Event, InstrumentsReport
+from engine.events import Event, FillsReport, InstrumentsReport
 from engine.facts import ListLeg
 from engine.market.history import Candle
 from engine.market.views import Stream
@@ -59,6 +59,7 @@ class OrderCapabilities:
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
+    gtc_only: frozenset[OrderType] = frozenset()  # types whose orders have no other time in force
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
     terms: frozenset[OrderTerm] = frozenset()  # the terms of orders that not every venue has
@@ -275,6 +276,16 @@ class ReadsPublicAccounts(Protocol):
     reads_are_public: bool
 
 
+@runtime_checkable
+class SendsInTurn(Protocol):
+    """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
+
+    So the shell sends one request at a time; one whose answer takes longer than a second holds up no other.
+    """
+
+    sends_in_turn: bool
+
+
 class AccountCodec(Protocol):
     """An account's calls as unsigned values, and its messages as events. Decoders are total."""
 
@@ -339,6 +350,24 @@ class OrderFills(Protocol):
 
 
 @runtime_checkable
+class LooksUpInTurn(Protocol):
+    """An AccountCodec may have this as well: no single query finds an order by our id, open or closed."""
+
+    def query_next(self, instrument: Instrument, answered: Unsigned) -> Unsigned | None:
+        """Return the query to make after one that found no order; None after the last, which proves absence."""
+        ...
+
+
+@runtime_checkable
+class PagesFromNewest(Protocol):
+    """An AccountCodec may have this as well: a page of fills begins with the newest, and states how many there are."""
+
+    def oldest_fills(self, instrument: Instrument, answered: Unsigned, report: FillsReport) -> Unsigned | None:
+        """Return the query for the oldest fills after the cursor of an answered query; None if it was that query."""
+        ...
+
+
+@runtime_checkable
 class DeadManSwitch(Protocol):
     """An AccountCodec of a venue with the capability `dead_man_switch` has this as well."""
 
@@ -397,7 +426,7 @@ class KeyRights(NamedTuple):
     reads: bool
     trades: bool
     withdraws: bool
-    is_ip_bound: bool  # only listed addresses may use it
+    is_ip_bound: bool | None  # only listed addresses may use it; None: not said
 
 
 class KeyRightsReader(Protocol):
@@ -428,6 +457,7 @@ class CapturedMarket(NamedTuple):
     bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
     lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
     snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
+    without_sizes: tuple[str, ...] = ()  # symbols whose messages state no sizes
 
 
 class CaptureMessage(NamedTuple):

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from engine.model import Instrument, OrderType
+from engine.model import Instrument, OrderType, TimeInForce
 from engine.money import on_grid
 from engine.risk.context import RiskContext, RiskRule, notional_of
 from engine.risk.market_bound import far_touch
@@ -57,6 +57,8 @@ def order_type(context: RiskContext) -> str:
     terms, instrument = context.terms, context.instrument
     if context.types is not None and terms.type not in context.types:
         return f"{instrument.venue} places no {terms.type} orders"
+    if terms.type in context.gtc_only and terms.time_in_force is not TimeInForce.GTC:
+        return f"{instrument.venue} places no {terms.type} orders with {terms.time_in_force}"
     if terms.type in instrument.lacks_types:
         return f"{instrument.venue} places no {terms.type} orders of {instrument.symbol}"
     if terms.time_in_force in instrument.lacks_times:
