@@ -18,7 +18,7 @@ from engine.model import Instrument, OrderType, Side
 from engine.rounding import on_price_grid
 from engine.venues.hyperliquid import Hyperliquid
 from engine.venues.hyperliquid.action_hash import MAINNET, connection_id, signed_digest
-from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, in_time
+from engine.venues.hyperliquid.shapes import PerpFill, PerpUpdate, in_time
 from engine.venues.signing import Credentials
 
 HAS_WALLET = importlib.util.find_spec("eth_account") is not None
@@ -261,7 +261,7 @@ def test_open_and_historical_orders_are_read_with_their_exits_and_endings() -> N
         (OrderType.STOP, Decimal("9.995"), Decimal("12.5")),
         (OrderType.LIMIT, 0, Decimal("12.5")),
     ]  # each once, though the exits also stand inside their parent
-    history = msgspec.json.decode(read("historical_orders.json"), type=tuple[OrderUpdate, ...])
+    history = msgspec.json.decode(read("historical_orders.json"), type=tuple[PerpUpdate, ...])
     told = [(each.report("hyperliquid").reason, each.report("hyperliquid").filled_quantity) for each in history]
     assert sorted(told) == [("canceled", 0)] * 2 + [("iocCancelRejected", 0)] * 3
 

@@ -56,7 +56,7 @@ KINDS: Final = {
     hyperliquid.PROTOCOL: VenueKind(
         "engine.venues.hyperliquid:Hyperliquid",
         PerpProtocol,
-        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
+        SPOT_WORDING,  # of the market inside: perp_channels.py makes the venue's own messages of it
         perp_rules.SHAPES,
         ("BTC", "ETH"),
         {"USDC": "100000"},

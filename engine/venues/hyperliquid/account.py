@@ -9,11 +9,11 @@ import msgspec
 from engine.events import Answer, Event, FillsReport, Outcome
 from engine.venues.hyperliquid.calls import AccountCalls
 from engine.venues.hyperliquid.market import GREETING, PerpFrame, link_events
-from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, StreamedFunding, in_time
+from engine.venues.hyperliquid.shapes import PerpFill, PerpUpdate, StreamedFunding, in_time
 from engine.venues.hyperliquid.values import FAILURES, unrecognised
 
 
-class _Fills(msgspec.Struct, frozen=True, rename="camel"):
+class _StreamedFills(msgspec.Struct, frozen=True, rename="camel"):
     fills: tuple[PerpFill, ...]
     is_snapshot: bool = False  # later messages say false, or nothing
 
@@ -33,7 +33,7 @@ class _Posted(msgspec.Struct, frozen=True):
 
 
 _read_frame = msgspec.json.Decoder(PerpFrame).decode
-_read_updates = msgspec.json.Decoder(tuple[OrderUpdate, ...]).decode
+_read_updates = msgspec.json.Decoder(tuple[PerpUpdate, ...]).decode
 
 
 class PerpAccount(AccountCalls):
@@ -49,7 +49,7 @@ class PerpAccount(AccountCalls):
                 case "orderUpdates":
                     return tuple(update.report(self.venue) for update in _read_updates(frame.data))
                 case "userFills":
-                    return self._fills(msgspec.json.decode(frame.data, type=_Fills))
+                    return self._fills(msgspec.json.decode(frame.data, type=_StreamedFills))
                 case "userFundings":
                     told = msgspec.json.decode(frame.data, type=_Fundings)
                     return () if told.is_snapshot else tuple(each.funding(self.venue) for each in told.fundings)
@@ -62,7 +62,7 @@ class PerpAccount(AccountCalls):
         except FAILURES as error:
             return (unrecognised("private frame", error),)
 
-    def _fills(self, told: _Fills) -> tuple[Event, ...]:
+    def _fills(self, told: _StreamedFills) -> tuple[Event, ...]:
         if told.is_snapshot:
             return ()
         by_instrument: dict[str, list[PerpFill]] = {}

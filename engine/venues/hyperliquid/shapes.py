@@ -108,7 +108,7 @@ class PerpOrder(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, rename="camel"):
+class PerpUpdate(msgspec.Struct, frozen=True, rename="camel"):
     """An order with its status: of `orderUpdates`, `orderStatus` and `historicalOrders`."""
 
     order: PerpOrder
