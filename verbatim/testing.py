@@ -182,10 +182,10 @@ class VirtualVenue:
         query = venue.metadata.request()
         key = venue.signer.load_key(self.credentials) if query.signed else None
         message = venue.signer.sign_http(query, key, self.now_ns)
-        path, _, params = message.path_and_query.partition("?")
+        path, _, text = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        sent = {"query": params.encode(), "body": message.body, "headers": headers}
-        self.sim.http(conn_id, HttpRequest(method=message.method, path=path, **sent), self.now_ns)
+        request = HttpRequest(method=message.method, path=path, query=text.encode(), body=message.body, headers=headers)
+        self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS
             for outgoing in self.sim.advance(self.now_ns):
