@@ -107,8 +107,7 @@ class VirtualVenue:
     ) -> None:
         self.kind = kind
         self.dialect = KINDS[kind].dialect
-        key, secret = KINDS[kind].key
-        self.credentials = Credentials(key or API_KEY, secret or API_SECRET)
+        self.credentials = Credentials(KINDS[kind].key[0] or API_KEY, KINDS[kind].key[1] or API_SECRET)
         market = market or (
             CaptureMarket(capture)
             if capture is not None
