@@ -238,7 +238,10 @@ class OpenOrdersReport(msgspec.Struct, frozen=True):
 
 
 class FillsReport(msgspec.Struct, frozen=True):
-    """A page of executions, oldest first. `whole` is False if the page was full and more may follow."""
+    """A page of executions, oldest first. `whole` is False if the page was full and more may follow.
+
+    In a frame of a private link: executions that the stream reports apart from their orders.
+    """
 
     instrument: str
     fills: tuple[Fill, ...]

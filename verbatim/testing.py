@@ -41,6 +41,7 @@ from engine.session_record import (
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.key_ring import signature
+from engine.sim.binance_usdm import PROTOCOL as USDM
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
@@ -55,6 +56,7 @@ from engine.state.session_state import State, carry_over
 from engine.strategy.rule_loading import recorded_rules
 from engine.venue_choices import AccountUse
 from engine.venues.signing import Credentials
+from engine.venues.venue import Network
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.trust_key import marked
@@ -83,8 +85,7 @@ API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
 MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
-# of the venues whose sessions were recorded with others than their demo's
-OWN_BALANCES: Mapping[str, dict[str, str]] = {PROTOCOL: BALANCES, "binance_usdm": MARGIN_BALANCES}
+OWN_BALANCES = {PROTOCOL: BALANCES, USDM: MARGIN_BALANCES}  # instead of those of the venue's demo
 
 
 class VirtualVenue:
@@ -107,7 +108,7 @@ class VirtualVenue:
     ) -> None:
         self.kind = kind
         self.dialect = KINDS[kind].dialect
-        self.credentials = Credentials(KINDS[kind].key[0] or API_KEY, KINDS[kind].key[1] or API_SECRET)
+        self.credentials = Credentials(*(KINDS[kind].credentials or (API_KEY, API_SECRET)), network=Network.LOCAL)
         market = market or (
             CaptureMarket(capture)
             if capture is not None
@@ -116,7 +117,7 @@ class VirtualVenue:
         account = AccountConfig(
             api_key=self.credentials.key,
             secret=self.credentials.secret,
-            balances=balances or OWN_BALANCES.get(kind) or dict(KINDS[kind].balances),
+            balances=balances or dict(OWN_BALANCES.get(kind, KINDS[kind].balances)),
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
@@ -184,7 +185,9 @@ class VirtualVenue:
         message = venue.signer.sign_http(query, key, self.now_ns)
         path, _, params = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        request = HttpRequest(method=message.method, path=path, query=params.encode(), headers=headers)
+        request = HttpRequest(
+            method=message.method, path=path, query=params.encode(), body=message.body, headers=headers
+        )
         self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS

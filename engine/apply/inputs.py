@@ -137,8 +137,10 @@ def _apply_link(session: SessionContext, state: State, record: Record) -> Applie
     if session.settings.bar_close_after_ns and link is not None and link.role is LinkRole.MARKET:
         _note_trades(session, state, record, body.state)
     is_lost = link is not None and link.role is LinkRole.MARKET and body.state is LinkEvent.DOWN
-    if is_lost and Stream.BOOK in session.streams_of(record.source):
-        for index in session.indexes_of(record.source):
+    streams = session.streams_of(record.source) if is_lost else ()
+    for index in session.indexes_of(record.source) if is_lost else ():
+        bookless = state.market.instruments[index].without_book
+        if (Stream.QUOTE if bookless else Stream.BOOK) in streams:
             state.market.reset_books(index)
     return Applied(body=body)
 

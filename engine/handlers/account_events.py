@@ -8,6 +8,7 @@ from engine.events import (
     BalanceReport,
     ContractReport,
     Event,
+    FillsReport,
     FundingReport,
     MarginCall,
     MarginSettingsReport,
@@ -44,6 +45,9 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             report = order_changes.completed(step, event, session.venues[venue].instruments)
             if report is not None:
                 handle_event(session, step, report)
+        case FillsReport():  # of a stream that reports fills apart from their orders
+            for fill in event.fills:
+                order_reports.record_fill(step, fill, session.instruments)
         case BalanceReport():
             apply_balance(step, event, venue)
         case WalletReport():

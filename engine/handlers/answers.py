@@ -25,6 +25,7 @@ from engine.events import (
 )
 from engine.execution import doubts, order_reports, position_reports, reconciliation
 from engine.execution.balance_reports import apply_balances
+from engine.execution.unstated_fees import charge_unstated_fees
 from engine.facts import (
     BalanceChanged,
     ClockMeasured,
@@ -179,6 +180,7 @@ def _handle_report(
             )
         case AccountReport():
             apply_balances(step, pending, event, session.accounts.assets_at(venue))
+            charge_unstated_fees(step, session.accounts.scopes[step.account_of(venue)])
             if event.can_trade is not None:
                 apply_permission(session, step, venue, is_allowed=event.can_trade)
         case PositionsReport():

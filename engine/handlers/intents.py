@@ -222,6 +222,7 @@ def risk_context(
         types=venue.capabilities.types,
         gtc_only=venue.capabilities.gtc_only,
         venue_terms=venue.capabilities.terms,
+        market_bound=venue.capabilities.market_bound,
         safeguards=session.safeguards,
         mid_of=partial(mid_of, session, step.market),
         last_of=partial(last_of, session, step.market),

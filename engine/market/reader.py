@@ -71,7 +71,11 @@ class MarketReader(MarketArrays):
 
     def is_live(self, i: int, *, with_book: bool) -> bool:
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
-        return bool(self.t[i, at.Q_LIVE]) and (not with_book or bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED))
+        return bool(self.t[i, at.Q_LIVE]) and not (with_book and self.awaits_book(i))
+
+    def awaits_book(self, i: int) -> bool:
+        """Return True if the instrument has a book and it is not synced."""
+        return bool(self.t[i, at.B_STATE] != at.BOOK_SYNCED) and not self.instruments[i].without_book
 
     def are_live(self, *, with_book: bool) -> bool:
         """Return True if every instrument is live."""
@@ -79,7 +83,9 @@ class MarketReader(MarketArrays):
         if len(t) < FEW:
             return False not in [self.is_live(i, with_book=with_book) for i in range(len(t))]
         is_live = bool(t[:, at.Q_LIVE].all())
-        return is_live and (not with_book or bool((t[:, at.B_STATE] == at.BOOK_SYNCED).all()))
+        if not is_live or not with_book:
+            return is_live
+        return not any(map(self.awaits_book, (t[:, at.B_STATE] != at.BOOK_SYNCED).nonzero()[0].tolist()))
 
     def mark_integers(self) -> list[list[int]]:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""

@@ -35,7 +35,7 @@ QUOTE_ID: Final = 10  # update id; 0 if the venue numbers no quotes
 TRADE: Final = 2
 TRADE_PRICE: Final = 6
 TRADE_SIZE: Final = 7
-TRADE_ID: Final = 8  # -1 if the source numbers no trades
+TRADE_ID: Final = 8  # -1 if the source numbers no trades; BY_TIME if it lists them by time, none twice
 TRADE_BUYER_IS_MAKER: Final = 9  # 0 or 1
 TRADE_OFF_BOOK: Final = 10  # 1: no order of the book took part
 DIFF: Final = 3  # the header of as many LEVEL rows
@@ -106,6 +106,8 @@ BID: Final = 0
 ASK: Final = 1
 
 MARK_SCALE: Final = 8  # decimal places of the numbers in a MARK row
+
+BY_TIME: Final = -2  # the TRADE_ID of trades whose times rise: one that is not younger than the last is repeated
 
 VALUE_MAX: Final = 2**53  # exact as a float64 too: JSON, SQL and indicators agree with the fold
 ID_MAX: Final = 2**62

@@ -59,6 +59,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     values_contracts: bool = False  # notionals count the size of contracts (accounting 6)
     is_watched: bool = False  # the session sends nothing that changes the instrument's venue
     venue_key: str = ""  # the instrument's venue in keys of assets; "": the session has one venue
+    market_bound: Decimal = ZERO  # of OrderCapabilities
     loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
 
 

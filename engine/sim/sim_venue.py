@@ -194,8 +194,9 @@ class SimVenue:
             self._listeners_changed(now_ns)
             self._emit_events(now_ns)
             return
-        answer = self.protocol.control(connection, data)
-        self._send(Outgoing(conn_id, now_ns, frame=answer, binary=connection.binary))
+        answers = self.protocol.control(connection, data)
+        for answer in (answers,) if isinstance(answers, bytes) else answers:
+            self._send(Outgoing(conn_id, now_ns, frame=answer, binary=connection.binary))
         self._listeners_changed(now_ns)
 
     def http(self, conn_id: int, request: HttpRequest, now_ns: int) -> None:

@@ -102,8 +102,8 @@ class VenueProtocol(Protocol):
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection for a websocket's request target, or None if the venue does not have the target."""
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
-        """Carry out a control message of a stream connection, and return its answer."""
+    def control(self, connection: Connection, frame: bytes) -> bytes | Sequence[bytes]:
+        """Carry out a control message of a stream connection. Return its answer, or several frames in order."""
 
     def session_result(
         self, api: VenueApi, connection: Connection, method: str, values: dict[str, str], now_ns: int

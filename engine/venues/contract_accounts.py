@@ -86,12 +86,26 @@ class HasPositions(Protocol):
         """Return the query for the leverage and the margin mode of a contract."""
         ...
 
+
+@runtime_checkable
+class SetsMarginApart(Protocol):
+    """An AccountCodec with positions has this, or SetsMargin: leverage and margin mode are set one by one."""
+
     def set_leverage(self, instrument: Instrument, leverage: Decimal) -> Unsigned:
         """Return the request that sets the leverage of a contract."""
         ...
 
     def set_margin_mode(self, instrument: Instrument, mode: MarginMode) -> Unsigned:
         """Return the request that sets the margin mode of a contract."""
+        ...
+
+
+@runtime_checkable
+class SetsMargin(Protocol):
+    """An AccountCodec with positions has this, or SetsMarginApart: one request sets leverage and margin mode."""
+
+    def set_margin(self, instrument: Instrument, leverage: Decimal, mode: MarginMode) -> Unsigned:
+        """Return the request that sets leverage and margin mode of a contract."""
         ...
 
 

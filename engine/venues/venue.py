@@ -70,6 +70,8 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
+    market_bound: Decimal = Decimal(0)
     streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
 
 
@@ -264,6 +266,16 @@ class PresentsSecret(Protocol):
 
 
 @runtime_checkable
+class ReadsPublicAccounts(Protocol):
+    """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
+
+    They are `signed` all the same, since only the key knows the address.
+    """
+
+    reads_are_public: bool
+
+
+@runtime_checkable
 class SendsInTurn(Protocol):
     """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
 
@@ -441,6 +453,7 @@ class CapturedMarket(NamedTuple):
     bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
     lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
     snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
+    without_sizes: tuple[str, ...] = ()  # symbols whose messages state no sizes
 
 
 class CaptureMessage(NamedTuple):

@@ -208,11 +208,12 @@ class Exchange(BarMatching):
             if order.is_working:
                 self._match(market, order, matches if made.contingency is Contingency.OTO else [], now_ns)
 
-    def report_rejected(self, account: str, new: SimNewOrder, reason: str, now_ns: int) -> None:
-        """Report an order that the matching refused although its request had an effect (cancelReplace)."""
+    def report_rejected(self, account: str, new: SimNewOrder, reason: str, now_ns: int) -> SimOrder:
+        """Report an order that the matching refused although its request had an effect. Return the order."""
         order = self._make(account, new, now_ns)
         order.status, order.reject_reason = SimOrderStatus.REJECTED, reason
         self._report(Execution.REJECTED, order, now_ns)
+        return order
 
     def restore(
         self,

@@ -25,8 +25,9 @@ from engine.venues.alpaca.error_codes import read_refusal
 from engine.venues.alpaca.metadata import PATH as ASSETS
 from engine.venues.alpaca.metadata import AlpacaMetadata
 from engine.venues.alpaca.shapes import Account, Activity, Names, Order, Position, TradeUpdate
-from engine.venues.alpaca.values import FAILURES, TEXT_MAX, Text, nanoseconds, symbol_key, unrecognised
+from engine.venues.alpaca.values import FAILURES, TEXT_MAX, Text, symbol_key, unrecognised
 from engine.venues.alpaca.venue_limits import CASH, FILLS_PAGE_MAX, ORDERS_LISTED_MAX
+from engine.venues.timestamps import nanoseconds
 
 STREAM: Final = "trade_updates"
 FILLED: Final = frozenset({"fill", "partial_fill"})

@@ -9,8 +9,8 @@ from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.alpaca.order_types import Params, order_params
-from engine.venues.alpaca.values import time_text
 from engine.venues.alpaca.venue_limits import FILLS_PAGE_MAX, ORDERS_LISTED_MAX
+from engine.venues.timestamps import time_text
 
 ORDERS: Final = "/v2/orders"
 BY_CLIENT_ID: Final = "/v2/orders:by_client_order_id"

@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from engine.events import Answer, Outcome
-from engine.venues.alpaca.values import FAILURES, SECOND_NS, TEXT_MAX
+from engine.venues.alpaca.values import FAILURES, TEXT_MAX
+from engine.venues.timestamps import SECOND_NS
 
 FORBIDDEN: Final = "forbidden."  # 403 of a wrong key; any other text of a 403 is about the order
 ID_TAKEN: Final = "client_order_id must be unique"  # an order with this id exists: the first attempt arrived

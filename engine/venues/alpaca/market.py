@@ -15,9 +15,10 @@ from engine.events import Answer, Event, Outcome, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import Instrument
-from engine.venues.alpaca.values import FAILURES, TEXT_MAX, nanoseconds, unrecognised
+from engine.venues.alpaca.values import FAILURES, TEXT_MAX, unrecognised
 from engine.venues.decoding import decode_each
 from engine.venues.row_builders import Level, RowOrigin, book_rows, quote_rows, trade_rows
+from engine.venues.timestamps import nanoseconds
 
 TRADE: Final = "t"
 QUOTE: Final = "q"

@@ -53,6 +53,8 @@ class _Asset(msgspec.Struct, frozen=True, rename={"asset_class": "class"}):
             notional_min=limits.CRYPTO_NOTIONAL_MIN if is_crypto else limits.STOCK_NOTIONAL_MIN,
             trading=self.status == "active" and self.tradable,
             forbids=forbidden,
+            unstated_fee_max=limits.CRYPTO_FEE_MAX if is_crypto else ZERO,
+            without_book=not is_crypto,
             lacks_types=(OrderType.STOP,) if is_crypto else (),
             lacks_times=(TimeInForce.FOK,) if is_crypto else (),
         )

@@ -10,8 +10,9 @@ from engine.model import Instrument, OrderType, Side
 from engine.money import ZERO
 from engine.venues.alpaca.fills import fill_id
 from engine.venues.alpaca.order_types import basis_points, reported_terms
-from engine.venues.alpaca.values import TEXT_MAX, Number, Text, nanoseconds, number, symbol_key
+from engine.venues.alpaca.values import TEXT_MAX, Number, Text, number, symbol_key
 from engine.venues.alpaca.venue_limits import CASH
+from engine.venues.timestamps import nanoseconds
 
 SIDES = {"buy": Side.BUY, "sell": Side.SELL}
 # "done_for_day" trades again in the next session; fills are possible in every status of the first group

@@ -15,6 +15,7 @@ ORDERS_LISTED_MAX: Final = 500  # GET /v2/orders stops there without a word
 FILLS_PAGE_MAX: Final = 100
 STOCK_NOTIONAL_MIN: Final = Decimal(1)
 CRYPTO_NOTIONAL_MIN: Final = Decimal(10)
+CRYPTO_FEE_MAX: Final = Decimal("0.0025")  # of a taker in the first tier; no message states it
 STOCK_TICK: Final = Decimal("0.01")  # below 1 USD the venue also takes steps of 0.0001
 STOCK_PRICE_SCALE: Final = 6  # trades print finer prices than orders may have
 CRYPTO_PRICE_SCALE: Final = 9
