@@ -18,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 USDM = "binance_usdm"
+COINBASE = "coinbase"
 SDK = "binance-sdk-derivatives-trading-usds-futures==18.1.0"
 CLIENTS = {
     "ccxt": ("ccxt==4.5.90", "ccxt_client.py"),
@@ -25,11 +26,27 @@ CLIENTS = {
     "binance-sdk-futures": (SDK, "binance_sdk_futures_client.py"),
     "python-binance": ("python-binance==1.0.37", "python_binance_client.py"),
     "binance-connector": ("binance-connector==3.13.0", "binance_connector_client.py"),
-}  # the last two install the same package name: they cannot share an environment
+    "coinbase-sdk": ("coinbase-advanced-py==1.8.4", "coinbase_sdk_client.py"),
+}  # two of them install the same package name: they cannot share an environment
 KEY, SECRET = "clients-key", "clients-secret"
+COINBASE_KEY = "organizations/clients/apiKeys/clients", "dmVyYmF0aW0tY2xpZW50cy1rZXktb3Blbi10by1hbGw="
 CLIENT_SECONDS_MAX = 120
-KINDS = {"ccxt-futures": USDM, "binance-sdk-futures": USDM}  # the venue of a client, if it is not Spot
-PAGES = {None: ROOT / "docs" / "venue.md", USDM: ROOT / "docs" / "venue-usdm.md"}
+KINDS = {
+    "ccxt-futures": USDM,
+    "binance-sdk-futures": USDM,
+    "coinbase-sdk": COINBASE,
+}  # the venue of a client, if it is not Spot
+PAGES = {
+    None: ROOT / "docs" / "venue.md",
+    USDM: ROOT / "docs" / "venue-usdm.md",
+    COINBASE: ROOT / "docs" / "coinbase.md",
+}
+ACCOUNTS: dict[str | None, dict[str, str]] = {
+    None: {"USDT": "100000", "BTC": "2"},
+    USDM: {"USDT": "100000"},
+    COINBASE: {"USD": "100000", "BTC": "2", "ETH": "30"},
+}
+SYMBOLS = {COINBASE: ["BTC-USD", "ETH-USD"]}
 MARK = "CALLS "  # as in reporting.py
 
 
@@ -46,11 +63,17 @@ def environment(requirement: str) -> Path:
     return python
 
 
+def key_of(kind: str | None) -> tuple[str, str]:
+    """Return name and secret of the key at a venue."""
+    return COINBASE_KEY if kind == COINBASE else (KEY, SECRET)
+
+
 def start_venue(kind: str | None) -> tuple[subprocess.Popen[bytes], str]:
-    balances = {"USDT": "100000"} if kind else {"USDT": "100000", "BTC": "2"}
-    account = {"api_key": KEY, "secret": SECRET, "balances": balances, "name": "clients"}
+    key, secret = key_of(kind)
+    account = {"api_key": key, "secret": secret, "balances": ACCOUNTS[kind], "name": "clients"}
     played = {"kind": kind} if kind else {}
-    options = json.dumps({"accounts": [account], "symbols": ["BTCUSDT", "ETHUSDT"], **played})
+    symbols = SYMBOLS.get(kind or "", ["BTCUSDT", "ETHUSDT"])
+    options = json.dumps({"accounts": [account], "symbols": symbols, **played})
     command = [sys.executable, "-m", "engine.live.venue_main", options]
     venue = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert venue.stdout is not None
@@ -64,7 +87,7 @@ def run(name: str) -> tuple[bool, str]:
     venue, address = start_venue(KINDS.get(name))
     try:
         ended = subprocess.run(
-            [python, "-P", HERE / script, address, KEY, SECRET],
+            [python, "-P", HERE / script, address, *key_of(KINDS.get(name))],
             capture_output=True,
             text=True,
             check=False,
