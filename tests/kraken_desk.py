@@ -63,13 +63,6 @@ class Desk(CalmVenue):
         assert body["error"] == [], body
         return body["result"]
 
-    def spoil_book(self, symbol: str) -> None:
-        """Publish a book that differs from its changes: the next checksum is of another book than clients hold."""
-        for stream, book in self.channels._books.items():
-            if stream.endswith(f":{symbol}"):
-                price = next(iter(book._sides[0]))
-                book._sides[0][price] += 1
-
     def lose_private_frame(self) -> None:
         """Lose the next private frame: its number is never seen."""
         for socket in self.channels.sockets.values():

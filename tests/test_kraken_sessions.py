@@ -6,6 +6,7 @@ from checked_sessions import CheckedSessions, mode, notes, rebuilt
 from kraken_desk import LIMITS, Desk, check_books, requests
 
 from engine.mode_reasons import Mode
+from engine.venues.kraken.calls import ORDER_IDS
 from journal.recover import recover
 from verbatim.testing import VirtualSession, from_sources
 
@@ -109,3 +110,14 @@ def test_a_dead_man_switch_is_armed_in_time_and_cancels_what_a_dead_session_leav
     venue.now_ns += 61 * 10**9
     venue.sim.advance(venue.now_ns)
     assert venue.ask("OpenOrders")["open"] == {}
+
+
+def test_an_order_of_another_engine_of_ours_halts_the_session(start: CheckedSessions) -> None:
+    """An id of 18 characters bears a session's mark as the longer ones of other venues do."""
+    venue = Desk()
+    session = start(venue, "script", parameters={"steps": "wait"}, limits=LIMITS).run(5)
+    rival = ORDER_IDS.make(session="zzzzzzzz", strategy="script", version="1", seq=9, leg=0)
+    order = {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "price": "50000", "volume": "0.01"}
+    venue.ask("AddOrder", **order, cl_ord_id=rival)
+    session.run(3)
+    assert mode(session) is Mode.HALTED
