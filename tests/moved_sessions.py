@@ -36,7 +36,8 @@ def _moved(record: Record, shift_ns: int, name: str, symbol: tuple[str, str] | N
     body, payload = record.body, record.payload
     if symbol is not None:
         body = None if body is None else body.replace(*symbol)
-        payload = None if payload is None else payload.replace(*(text.encode() for text in symbol))
+        old, new = symbol
+        payload = None if payload is None else payload.replace(old.encode(), new.encode())
     if record.kind is Kind.SESSION:
         fields = msgspec.json.decode(body or "{}")
         body = msgspec.json.encode({**fields, "session": name}).decode()

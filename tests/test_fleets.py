@@ -161,7 +161,8 @@ def test_a_row_of_another_archiver_is_not_lost(archived: Path, made: Path, monke
     """The other one adds its session between our reading and our writing: we look again, and both are there."""
     root, other = open_location(str(archived)), min((made / MONTHS[1]).iterdir())
     (archived / "catalogue.parquet").unlink()
-    write, struck = ArchiveLocation.replace, []
+    write = ArchiveLocation.replace
+    struck: list[Path] = []
 
     def replaces(place: ArchiveLocation, data: bytes) -> None:
         if place.path.endswith("catalogue.parquet") and not struck:
