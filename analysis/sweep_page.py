@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from analysis.html_page import figure, figure_table, html_page, section, table, tiles
 from analysis.sheet_rows import percent
 from analysis.svg_charts import ChartLine, bar_chart, escape, heat_map, line_chart
-from analysis.sweep_rows import counted, guard_rows, score_text, variant_cells
+from analysis.sweep_rows import guard_rows, score_text, variant_cells
+from journal.printable import counted
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep_table import SensitivityMap
 from replay.study.walk_forward import WalkForward

@@ -8,8 +8,8 @@ import msgspec
 
 from analysis.session_tables import LeftOutSession
 from analysis.sweep_page import sweep_page
-from analysis.sweep_rows import counted, guard_rows, variant_lines
-from journal.printable import printable
+from analysis.sweep_rows import guard_rows, variant_lines
+from journal.printable import counted, printable
 from journal.private_files import write_bytes
 from replay.study.overfitting import DeflatedSharpe, OverfittingProbability
 from replay.study.pnl import plain_values

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from analysis.sheet_rows import NONE, FigureRow, money, percent
-from journal.printable import printable
+from journal.printable import counted, printable
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep_table import VariantResult
 from replay.study.walk_forward import WalkForward
@@ -11,11 +11,6 @@ from replay.study.winner_checks import RecursiveIndicator
 
 if TYPE_CHECKING:
     from analysis.sweep_report import SweepReport, WinnerReport
-
-
-def counted(count: int, name: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def variant_lines(results: list[VariantResult]) -> list[str]:

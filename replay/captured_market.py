@@ -15,7 +15,7 @@ from journal.record import Kind
 from replay.code_digest import code_digest
 
 CACHE = "captured-markets"
-FORMAT_VERSION = 5  # of the cache
+FORMAT_VERSION = 6  # of the cache
 
 
 def read_markets(journal: Journal) -> list[CapturedMarket]:
