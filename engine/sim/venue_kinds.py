@@ -54,7 +54,7 @@ KINDS: Final = {
         {"USDT": "100000"},
     ),
     hyperliquid.PROTOCOL: VenueKind(
-        hyperliquid.PROTOCOL,
+        "engine.venues.hyperliquid:Hyperliquid",
         PerpProtocol,
         SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
         perp_rules.SHAPES,
