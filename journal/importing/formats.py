@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from journal.errors import CaptureRefusedError
 from journal.importing import (
     binance_archive,
+    coinbase_full,
     cryptofeed,
     cryptofeed_pcap,
     dbn,
@@ -16,6 +17,7 @@ from journal.importing import (
     hftbacktest_npz,
     lean_bar,
     lean_tick,
+    lobster,
     ndjson,
     table_file,
     tardis,
@@ -37,8 +39,8 @@ class CaptureFormat(NamedTuple):
 
 
 _ALL = (
-    hftbacktest, hftbacktest_npz, dbn, cryptofeed_pcap, tardis, tardis_raw, cryptofeed, lean_tick, lean_bar,
-    binance_archive, table_file, ndjson,
+    coinbase_full, hftbacktest, hftbacktest_npz, dbn, cryptofeed_pcap, tardis, tardis_raw, cryptofeed, lean_tick,
+    lean_bar, lobster, binance_archive, table_file, ndjson,
 )  # fmt: skip
 GROUP = "verbatim.importers"
 
