@@ -162,7 +162,7 @@ class Instrument(msgspec.Struct, frozen=True):
     # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
     half_spread_ppm: int = -1
     quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
-    # the largest share of what a fill brings that the venue keeps as a fee which no message states; 0: all are stated
+    # the largest share of a fill's proceeds that the venue keeps as a fee without stating it; 0: all fees are stated
     unstated_fee_max: Decimal = Decimal(0)
     without_book: bool = False  # the venue has a quote of it and no book
     # order types and times in force that the venue has, but not for this instrument

@@ -88,5 +88,5 @@ def check_broker_books(session: VirtualSession, venue: BrokerVenue) -> None:
     _, activities = venue.ask("GET", "/v2/account/activities/FILL", direction="asc")
     made = Counter(f"{each['order_id']}:{each['cum_qty']}" for each in activities)
     assert booked == made
-    names = [order.client_order_id for order in venue.broker.desk.orders.of("test")]
+    names = [order.client_order_id for order in venue.broker.desk.orders.list_all("test")]
     assert len(set(names)) == len(names)

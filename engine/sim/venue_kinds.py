@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from engine.sim import alpaca, binance, binance_usdm
-from engine.sim.alpaca import market_messages as broker_messages
+from engine.sim.alpaca import feed_messages
 from engine.sim.alpaca.broker_protocol import BrokerProtocol
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
@@ -52,7 +52,7 @@ KINDS: Final = {
         "engine.venues.alpaca:Alpaca",
         BrokerProtocol,
         SPOT_WORDING,
-        broker_messages.SHAPES,
+        feed_messages.SHAPES,
         ("AAPL", "BTC/USD"),
         {"USD": "100000"},
     ),
