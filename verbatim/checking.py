@@ -14,7 +14,7 @@ from engine import events as reports
 from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime
 from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
-from engine.live.token_requests import TokenRefusedError, path_with_token
+from engine.live.token_requests import TokenRefusedError, request_token
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
@@ -26,6 +26,7 @@ from engine.session_record import MILLISECOND_NS
 from engine.state.margins import ContractMargin
 from engine.suggestions import suggestion
 from engine.venues.contract_accounts import HasPositions
+from engine.venues.link_tokens import frame_with_token, with_token
 from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
@@ -288,7 +289,7 @@ class VenueChecks:
 
     async def _ask(self, query: Unsigned) -> HttpResult:
         """Send a query and return its answer. Raises CheckFailedError if no answer comes."""
-        assert query.method == "GET", f"a check sends no {query.method}"
+        assert not query.orders, f"a check sends no {query.method} {query.path}"
         now_ns = self._config.clock.now_ns() + self._offset_ns
         message = self._venue.signer.sign_http(query, self._wanted.key if query.signed else None, now_ns)
         result = await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
@@ -318,8 +319,8 @@ class VenueChecks:
             url = base.rstrip("/") + plan.path  # without a token: messages show it
             try:
                 with trio.fail_after(REQUEST_SECONDS_MAX):
-                    path = await path_with_token(plan.path, venue, self._request_token)
-                    await self._subscribe(venue, plan, base.rstrip("/") + path, tls)
+                    token = await request_token(plan, venue, self._request_token)
+                    await self._subscribe(venue, plan, base.rstrip("/") + with_token(plan.path, token), tls, token)
             except TokenRefusedError as error:
                 raise CheckFailedError(str(error), "check the key and its rights") from None
             except trio.TooSlowError:
@@ -328,7 +329,7 @@ class VenueChecks:
                 raise CheckFailedError(f"{url.partition('?')[0]}: {error}", f"correct {setting}") from None
         return f"{base} accepts {'the subscription' if role is LinkRole.PRIVATE else 'the connection'}"
 
-    async def _subscribe(self, venue: Venue, plan: LinkPlan, url: str, tls: ssl.SSLContext | None) -> None:
+    async def _subscribe(self, venue: Venue, plan: LinkPlan, url: str, tls: ssl.SSLContext | None, token: str) -> None:
         """Open a link and subscribe on it. Raises WebsocketClosedError and CheckFailedError."""
         websocket = await open_websocket(self._wanted.transport, url, tls)
         send, receive = trio.open_memory_channel[bytes](FRAMES_MAX)
@@ -349,7 +350,8 @@ class VenueChecks:
             try:
                 for number, unsigned in enumerate(venue.subscriptions(plan.source)):
                     now_ns = self._config.clock.now_ns() + self._offset_ns + number
-                    await websocket.send(venue.signer.sign_frame(unsigned, self._wanted.key, now_ns, str(number)))
+                    frame = venue.signer.sign_frame(unsigned, self._wanted.key, now_ns, str(number))
+                    await websocket.send(frame_with_token(frame, token))
                     refusal = refusal or await refusal_of(venue, plan, str(number), receive)
             except WebsocketClosedError as error:  # outside of the nursery it would be in a group
                 refusal = str(error)

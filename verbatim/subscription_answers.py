@@ -6,7 +6,7 @@ import trio
 
 from engine.events import Answer, Event, Subscribed
 from engine.requests import LinkPlan, LinkRole
-from engine.venues.venue import Venue
+from engine.venues.venue import RowsAndEvents, Venue
 
 
 async def refusal_of(venue: Venue, plan: LinkPlan, request_id: str, frames: trio.MemoryReceiveChannel[bytes]) -> str:
@@ -31,6 +31,8 @@ def _events_of(venue: Venue, plan: LinkPlan, frame: bytes) -> tuple[Event, ...]:
     if plan.role is LinkRole.PRIVATE:
         return venue.account.decode_private(frame)
     found = venue.market.decode(frame, plan.source, 0, 0)
+    if isinstance(found, RowsAndEvents):
+        return found.events
     return found if isinstance(found, tuple) else ()
 
 

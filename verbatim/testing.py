@@ -83,6 +83,8 @@ API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
 MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
+# of the venues whose sessions were recorded with others than their demo's
+OWN_BALANCES: Mapping[str, dict[str, str]] = {PROTOCOL: BALANCES, "binance_usdm": MARGIN_BALANCES}
 
 
 class VirtualVenue:
@@ -105,15 +107,17 @@ class VirtualVenue:
     ) -> None:
         self.kind = kind
         self.dialect = KINDS[kind].dialect
+        key, secret = KINDS[kind].key
+        self.credentials = Credentials(key or API_KEY, secret or API_SECRET)
         market = market or (
             CaptureMarket(capture)
             if capture is not None
             else KINDS[kind].synthetic(tuple(symbols), seed=seed, start_ns=start_ns)
         )
         account = AccountConfig(
-            api_key=API_KEY,
-            secret=API_SECRET,
-            balances=balances or (BALANCES if kind == PROTOCOL else MARGIN_BALANCES),
+            api_key=self.credentials.key,
+            secret=self.credentials.secret,
+            balances=balances or OWN_BALANCES.get(kind) or dict(KINDS[kind].balances),
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
@@ -177,7 +181,7 @@ class VirtualVenue:
         conn_id = self.new_conn_id()
         venue = make_venue(VenueSettings(name=self.dialect), ())
         query = venue.metadata.request()
-        key = venue.signer.load_key(Credentials(API_KEY, API_SECRET)) if query.signed else None
+        key = venue.signer.load_key(self.credentials) if query.signed else None
         message = venue.signer.sign_http(query, key, self.now_ns)
         path, _, params = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
@@ -275,7 +279,7 @@ class VirtualSession:
 
     def _gateway(self, settings: VenueSettings, venue: VirtualVenue, wires: Wires) -> VirtualGateway:
         dialect = make_venue(settings, self.body.instruments)  # it signs
-        key = dialect.signer.load_key(Credentials(API_KEY, API_SECRET))
+        key = dialect.signer.load_key(venue.credentials)
         return self.gateway_class(venue, self.sequencer, dialect, key, wires)
 
     def _instruments(self, own: Mapping[str, str]) -> tuple[Instrument, ...]:

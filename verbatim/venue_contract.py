@@ -27,11 +27,27 @@ from engine.requests import LinkRole, PolledStream, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
-from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, PlacesContracts, PositionTerms, StreamTokens
+from engine.venues.contract_accounts import (
+    HasPositions,
+    HoldsOrdersApart,
+    PlacesContracts,
+    PositionTerms,
+    SetsMargin,
+    SetsMarginApart,
+    StreamTokens,
+)
 from engine.venues.order_routes import balances_of
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
-from engine.venues.venue import DeadManSwitch, Network, PlacesLists, PresentsSecret, RowsAndEvents, Venue
+from engine.venues.venue import (
+    DeadManSwitch,
+    Network,
+    PlacesLists,
+    PresentsSecret,
+    ReadsPublicAccounts,
+    RowsAndEvents,
+    Venue,
+)
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 
@@ -60,6 +76,8 @@ ACCOUNT_CALLS = frozenset(
         "renew_token",
     }
 )
+# calls that change nothing: a venue whose accounts anyone may read needs no signature for them
+READS = ACCOUNT_CALLS | {"query_order", "fills_after", "contract_settings", "query_held"}
 SECRET_HEADERS = ("set-cookie", "cookie", "authorization", "server", "date")
 
 
@@ -75,8 +93,8 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
       fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also other_balances, place_held,
-      cancel_held, query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_leverage,
-      set_margin_mode, renew_token.
+      cancel_held, query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_margin,
+      set_leverage, set_margin_mode, renew_token.
     - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
       accepts.
 
@@ -188,8 +206,9 @@ class _Contract:
         if not venue.trades:
             return
         account, order_id = venue.account, self._order_id(1)
+        times = sorted(venue.capabilities.times_in_force)
         for kind in sorted(venue.capabilities.types):
-            for in_force in sorted(venue.capabilities.times_in_force):
+            for in_force in [TimeInForce.GTC] if kind in venue.capabilities.gtc_only else times:
                 yield self._placing(kind), self._place(order_id, kind, in_force)
         for term in sorted(venue.capabilities.terms):
             yield self._placing(TERM_TYPES[term]), self._place_with(order_id, term)
@@ -220,6 +239,9 @@ class _Contract:
             yield "positions", account.positions()
             yield "position_mode", account.position_mode()
             yield "contract_settings", account.contract_settings(instrument)
+        if isinstance(account, SetsMargin):
+            yield "set_margin", account.set_margin(instrument, Decimal(5), MarginMode.ISOLATED)
+        if isinstance(account, SetsMarginApart):
             yield "set_leverage", account.set_leverage(instrument, Decimal(5))
             yield "set_margin_mode", account.set_margin_mode(instrument, MarginMode.ISOLATED)
         if isinstance(account, StreamTokens):
@@ -238,6 +260,8 @@ class _Contract:
     def _place(self, order_id: str, kind: OrderType, in_force: TimeInForce) -> Unsigned:
         instrument = self.report.instruments[0]
         price = instrument.tick_size or Decimal(1)
+        if kind is OrderType.MARKET and self.venue.capabilities.market_bound:
+            kind, in_force = OrderType.LIMIT, TimeInForce.IOC
         terms = terms_of(kind, RecordedTerms(price, in_force, stop_price=price, venue_type="ANOTHER"))
         return self.venue.account.place(order_id, instrument, Side.BUY, instrument.lot_size or Decimal(1), terms)
 
@@ -318,6 +342,10 @@ class _Contract:
     def _presents_secret(self) -> bool:
         return isinstance(self.venue.signer, PresentsSecret) and self.venue.signer.presents_secret
 
+    @property
+    def _reads_are_public(self) -> bool:
+        return isinstance(self.venue.signer, ReadsPublicAccounts) and self.venue.signer.reads_are_public
+
     def check_public_requests_need_no_key(self) -> None:
         """Verify that what is not signed is sent without a key."""
         for name, unsigned in self.calls():
@@ -360,7 +388,7 @@ class _Contract:
             if unsigned.transport is Transport.REST:
                 first = signer.sign_http(unsigned, key, NOW_NS)
                 assert first == signer.sign_http(unsigned, key, NOW_NS), f"{name} is signed differently each time"
-                if unsigned.signed and not self._presents_secret:
+                if unsigned.signed and not self._presents_secret and not (self._reads_are_public and name in READS):
                     later = signer.sign_http(unsigned, key, NOW_NS + SECOND_NS)
                     assert later != first, f"{name} can be sent again by anyone who saw it"
         for unsigned in (one for source in private for one in self.venue.subscriptions(source)):
@@ -390,7 +418,8 @@ class _Contract:
         assert capabilities.times_in_force, "an order has a time in force"
         for kind in OrderType:
             if kind in capabilities.types:
-                unsigned = self._place(self._order_id(1), kind, min(capabilities.times_in_force))
+                in_force = TimeInForce.GTC if kind in capabilities.gtc_only else min(capabilities.times_in_force)
+                unsigned = self._place(self._order_id(1), kind, in_force)
                 assert unsigned.signed or unsigned.transport is not Transport.REST, f"{kind} is not signed"
                 assert unsigned.orders >= 1, f"{kind} counts as no order"
                 continue

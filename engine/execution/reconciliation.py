@@ -292,6 +292,8 @@ def apply_fills(
     cursors = step.fill_cursor(instrument.venue)
     confirmed = step.account.reconciling.confirmed_cursor(instrument.id)
     is_first_page = confirmed is None
+    if not is_first_page and factory.follow_ups.oldest_fills(step, pending.request, report):
+        return []
     orphans: dict[str, str] = {}  # venue order id -> the cursor of its first fill here
     recorded: list[Fill] = []
     newest = max(cursors.start if confirmed is None else confirmed, report.through or cursors.start, key=cursors.key)

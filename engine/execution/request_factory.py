@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from engine.bodies import RequestBody
 from engine.execution.contract_requests import ContractRequests
+from engine.execution.follow_up_queries import FollowUpQueries
 from engine.execution.position_terms import placement
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
@@ -37,6 +38,7 @@ class RequestFactory:
         self.settings = settings
         self.safeguards = safeguards or SafeguardSettings()
         self.contracts = ContractRequests(venue, self._request)
+        self.follow_ups = FollowUpQueries(venue, self._request)
         # True if fills of ours carry the ids of the venue's public trades
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 

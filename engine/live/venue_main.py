@@ -74,7 +74,9 @@ class VenueOptions:
 
 def demo_account(kind: str) -> AccountConfig:
     """Return the account of a venue whose options name none."""
-    return AccountConfig(api_key=DEMO_KEY, secret=DEMO_SECRET, balances=dict(KINDS[kind].balances), name="demo")
+    key, secret = KINDS[kind].key
+    balances = dict(KINDS[kind].balances)
+    return AccountConfig(api_key=key or DEMO_KEY, secret=secret or DEMO_SECRET, balances=balances, name="demo")
 
 
 def read_capture(path: Path, kind: str = SPOT) -> CaptureMarket:

@@ -27,6 +27,7 @@ from engine.sim.venue_config import VenueConfig, minutes_of
 from engine.sim.venue_protocol import (
     AccountEvent,
     HasOwnApi,
+    NumbersFrames,
     ProtocolMaker,
     SimApi,
     VenueProtocol,
@@ -84,6 +85,7 @@ class SimVenue:
         self.http_api: SimApi = self.api
         if isinstance(self.protocol, HasOwnApi):
             self.http_api = self.protocol.make_api(self.faults)
+        self._numbers = self.protocol if isinstance(self.protocol, NumbersFrames) else None
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
@@ -186,8 +188,15 @@ class SimVenue:
         if connection.ws_api:
             self._ws_request(connection, data, now_ns)
             return
-        answer = self.protocol.control(connection, data)
-        self._send(Outgoing(conn_id, now_ns, frame=answer, binary=connection.binary))
+        if self._numbers is not None:
+            for frame in self._numbers.answers(connection, data, now_ns):
+                self._send(Outgoing(conn_id, now_ns, frame=frame, binary=connection.binary))
+            self._listeners_changed(now_ns)
+            self._emit_events(now_ns)
+            return
+        answers = self.protocol.control(connection, data)
+        for answer in (answers,) if isinstance(answers, bytes) else answers:
+            self._send(Outgoing(conn_id, now_ns, frame=answer, binary=connection.binary))
         self._listeners_changed(now_ns)
 
     def http(self, conn_id: int, request: HttpRequest, now_ns: int) -> None:
@@ -269,6 +278,9 @@ class SimVenue:
         if feed_ns is not None and feed_ns < timer_ns:
             return False
         self.protocol.run_timers(timer_ns)
+        for conn_id in () if self._numbers is None else self._numbers.pop_ended():
+            self._drop(conn_id, now_ns)
+            self._send(Outgoing(conn_id, now_ns, close=True))
         self._emit_events(now_ns)
         return True
 
@@ -447,6 +459,11 @@ class SimVenue:
         if self._frozen and item.conn_id in self._frozen and item.frame is not None:
             self.faults.count(Action.FREEZE)
             return
+        if self._numbers is not None and item.frame is not None:
+            connection = self._connections.get(item.conn_id)
+            if connection is None:
+                return
+            item = msgspec.structs.replace(item, frame=self._numbers.numbered(connection, item.frame))
         if item.due_ns <= self._now_ns:
             self._ready.append(item)
             return

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import alpaca, binance, binance_usdm
+from engine.sim import alpaca, binance, binance_usdm, kraken
 from engine.sim.alpaca import feed_messages
 from engine.sim.alpaca.broker_protocol import BrokerProtocol
 from engine.sim.binance.spot_protocol import SpotProtocol
@@ -11,6 +11,7 @@ from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
 from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
+from engine.sim.kraken.kraken_protocol import KrakenProtocol
 from engine.sim.venue_protocol import ProtocolMaker
 
 
@@ -23,6 +24,7 @@ class VenueKind(NamedTuple):
     shapes: Mapping[str, Shape]
     symbols: tuple[str, ...]  # of a synthetic market, unless others are named
     balances: Mapping[str, str]  # of the demo's account
+    key: tuple[str, str] = ("", "")  # name and secret of that account's key, where not any text is one
 
     def synthetic(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> SyntheticMarket:
         """Return a synthetic market that speaks the venue's messages."""
@@ -55,5 +57,14 @@ KINDS: Final = {
         feed_messages.SHAPES,
         ("AAPL", "BTC/USD"),
         {"USD": "100000"},
+    ),
+    kraken.PROTOCOL: VenueKind(
+        kraken.PROTOCOL,
+        KrakenProtocol,
+        SPOT_WORDING,
+        kraken.SHAPES,
+        kraken.SYMBOLS,
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        kraken.DEMO_KEY,
     ),
 }

@@ -4,7 +4,7 @@ A protocol is one object for each venue. It makes the exchange, and may keep its
 clock: each call gets its time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from engine.sim.binance.connections import Connection
@@ -64,6 +64,23 @@ class WatchesConnections(Protocol):
         """Note the end of a connection."""
 
 
+@runtime_checkable
+class NumbersFrames(Protocol):
+    """A VenueProtocol may have this as well: a message has several answers, and each frame a number of its connection.
+
+    Such a venue also ends connections by itself.
+    """
+
+    def answers(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
+        """Carry out a control message of a connection, and return its answers; it stands for `control`."""
+
+    def numbered(self, connection: Connection, frame: bytes) -> bytes:
+        """Return a frame as it is sent."""
+
+    def pop_ended(self) -> Sequence[int]:
+        """Return and forget the connections that the venue has ended since the last call."""
+
+
 class VenueProtocol(Protocol):
     """One protocol over one exchange."""
 
@@ -85,8 +102,8 @@ class VenueProtocol(Protocol):
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection for a websocket's request target, or None if the venue does not have the target."""
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
-        """Carry out a control message of a stream connection, and return its answer."""
+    def control(self, connection: Connection, frame: bytes) -> bytes | Sequence[bytes]:
+        """Carry out a control message of a stream connection. Return its answer, or several frames in order."""
 
     def session_result(
         self, api: VenueApi, connection: Connection, method: str, values: dict[str, str], now_ns: int

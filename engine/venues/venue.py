@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Event, InstrumentsReport
+from engine.events import Event, FillsReport, InstrumentsReport
 from engine.facts import ListLeg
 from engine.market.history import Candle
 from engine.market.views import Stream
@@ -59,6 +59,7 @@ class OrderCapabilities:
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
+    gtc_only: frozenset[OrderType] = frozenset()  # types whose orders have no other time in force
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
     terms: frozenset[OrderTerm] = frozenset()  # the terms of orders that not every venue has
@@ -69,6 +70,8 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
+    market_bound: Decimal = Decimal(0)
     streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
 
 
@@ -262,6 +265,26 @@ class PresentsSecret(Protocol):
     presents_secret: bool
 
 
+@runtime_checkable
+class SendsInTurn(Protocol):
+    """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
+
+    So the shell sends one request at a time; one whose answer takes longer than a second holds up no other.
+    """
+
+    sends_in_turn: bool
+
+
+@runtime_checkable
+class ReadsPublicAccounts(Protocol):
+    """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
+
+    They are `signed` all the same, since only the key knows the address.
+    """
+
+    reads_are_public: bool
+
+
 class AccountCodec(Protocol):
     """An account's calls as unsigned values, and its messages as events. Decoders are total."""
 
@@ -322,6 +345,24 @@ class OrderFills(Protocol):
 
     def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
         """Return the query for the oldest fills of an order after a cursor. None requests them from the first."""
+        ...
+
+
+@runtime_checkable
+class LooksUpInTurn(Protocol):
+    """An AccountCodec may have this as well: no single query finds an order by our id, open or closed."""
+
+    def query_next(self, instrument: Instrument, answered: Unsigned) -> Unsigned | None:
+        """Return the query to make after one that found no order; None after the last, which proves absence."""
+        ...
+
+
+@runtime_checkable
+class PagesFromNewest(Protocol):
+    """An AccountCodec may have this as well: a page of fills begins with the newest, and states how many there are."""
+
+    def oldest_fills(self, instrument: Instrument, answered: Unsigned, report: FillsReport) -> Unsigned | None:
+        """Return the query for the oldest fills after the cursor of an answered query; None if it was that query."""
         ...
 
 

@@ -202,7 +202,8 @@ class OrderLedger:
         if not self.markets[order.symbol].rules.settles_in:
             price = order.price or order.stop_price
             buying = order.side is Side.BUY
-            self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves, price=price)
+            cost = -(-price * order.leaves // ONE) if buying else order.leaves
+            self._lock(order, self._with_fee(order.account, order, cost), price=price)
 
     def _unlock(self, order: SimOrder, amount: int) -> None:
         if amount:
@@ -218,7 +219,14 @@ class OrderLedger:
 
     def _needed(self, order: SimOrder) -> int:
         """Return what an order's rest must lock."""
-        return -(-order.lock_price * order.leaves // ONE) if order.side is Side.BUY else order.leaves
+        cost = -(-order.lock_price * order.leaves // ONE) if order.side is Side.BUY else order.leaves
+        return self._with_fee(order.account, order, cost)
+
+    def _with_fee(self, account: str, order: SimNewOrder | SimOrder, cost: int) -> int:
+        """Return what an order locks: a buy also the fee, where it is paid in the quote asset."""
+        if order.side is not Side.BUY or not self.markets[order.symbol].rules.fee_in_quote:
+            return cost
+        return cost + -(-cost * self.accounts[account].rate(maker=False) // ONE)
 
     def amend(self, order: SimOrder, quantity: int, now_ns: int, *, client_order_id: str) -> int:
         """Reduce an open order's quantity; it keeps its id and its place. Return the execution id of the report."""
