@@ -229,7 +229,7 @@ class VenueChecks:
                 "give it the right to trade at the venue, or remove the strategies to watch the account",
             )
         named = ["reads", *(["trades"] if rights.trades else []), *(["withdraws"] if rights.withdraws else [])]
-        bound = "" if rights.is_ip_bound else "; any address may use it: list yours at the venue"
+        bound = "; any address may use it: list yours at the venue" if rights.is_ip_bound is False else ""
         return f"{', '.join(named)}{bound}"
 
     async def _list_orders(self) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import alpaca, binance, binance_usdm, kraken
+from engine.sim import alpaca, binance, binance_usdm, coinbase, kraken
 from engine.sim.alpaca import feed_messages
 from engine.sim.alpaca.broker_protocol import BrokerProtocol
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
+from engine.sim.coinbase.coinbase_protocol import CoinbaseProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
 from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
 from engine.sim.kraken.kraken_protocol import KrakenProtocol
@@ -66,5 +67,14 @@ KINDS: Final = {
         kraken.SYMBOLS,
         {"USD": "100000", "BTC": "2", "ETH": "30"},
         kraken.DEMO_KEY,
+    ),
+    coinbase.PROTOCOL: VenueKind(
+        "engine.venues.coinbase:Coinbase",
+        CoinbaseProtocol,
+        SPOT_WORDING,
+        coinbase.SHAPES,
+        ("BTC-USD", "ETH-USD"),
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        coinbase.DEMO_KEY,
     ),
 }

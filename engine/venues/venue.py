@@ -425,7 +425,7 @@ class KeyRights(NamedTuple):
     reads: bool
     trades: bool
     withdraws: bool
-    is_ip_bound: bool  # only listed addresses may use it
+    is_ip_bound: bool | None  # only listed addresses may use it; None: not said
 
 
 class KeyRightsReader(Protocol):

@@ -25,9 +25,6 @@ class CoinbaseKeyRights:
         return Unsigned(Transport.REST, "GET", PATH, (), signed=True)
 
     def read(self, payload: bytes) -> KeyRights:
-        """Return what the answer states. Raises msgspec.MsgspecError, a ValueError, for any other bytes.
-
-        It does not state the addresses that may use the key.
-        """
+        """Return what the answer states. Raises msgspec.MsgspecError, a ValueError, for any other bytes."""
         stated = msgspec.json.decode(payload, type=_Permissions)
-        return KeyRights(stated.can_view, stated.can_trade, stated.can_transfer, is_ip_bound=False)
+        return KeyRights(stated.can_view, stated.can_trade, stated.can_transfer, is_ip_bound=None)

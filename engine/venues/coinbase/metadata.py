@@ -7,16 +7,18 @@ import msgspec
 
 from engine.events import InstrumentsReport
 from engine.market.rows import fitting_scale
-from engine.model import Instrument, OrderType
+from engine.model import Instrument, OrderType, RateLimits
 from engine.requests import Transport, Unsigned
 from engine.venues.coinbase.calls import PREFIX
 from engine.venues.coinbase.order_types import TYPES
+from engine.venues.coinbase.rates import SECOND_MAX
 from engine.venues.coinbase.values import Amount, Text, positive
 
 PRODUCTS: Final = f"{PREFIX}/market/products"
 SIZE_PLACES: Final = 8  # of a level, which may be finer than the step of an order
 LEVEL_OVER_ORDER: Final = 100  # a level may be so many times as large as an order
 SPOT: Final = "SPOT"
+LIMITS: Final = RateLimits(weight_minute_max=60 * SECOND_MAX, orders_10s_max=10 * SECOND_MAX)  # no answer states them
 
 
 class _Product(msgspec.Struct):
@@ -61,7 +63,8 @@ class CoinbaseProducts:
     def read(self, payload: bytes) -> InstrumentsReport:
         """Return the spot products: those of the other types are traded elsewhere. Raises ValueError."""
         products = _read(payload).products
-        return InstrumentsReport(tuple(_instrument(each, self._venue) for each in products if _is_spot(each)))
+        found = tuple(_instrument(each, self._venue) for each in products if _is_spot(each))
+        return InstrumentsReport(found, LIMITS)
 
 
 def _is_spot(product: _Product) -> bool:
