@@ -41,6 +41,7 @@ from engine.session_record import (
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.key_ring import signature
+from engine.sim.binance_usdm import PROTOCOL as USDM
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
@@ -55,6 +56,7 @@ from engine.state.session_state import State, carry_over
 from engine.strategy.rule_loading import recorded_rules
 from engine.venue_choices import AccountUse
 from engine.venues.signing import Credentials
+from engine.venues.venue import Network
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.trust_key import marked
@@ -82,9 +84,7 @@ START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
-MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
-# of the venues whose sessions were recorded with others than their demo's
-OWN_BALANCES: Mapping[str, dict[str, str]] = {PROTOCOL: BALANCES, "binance_usdm": MARGIN_BALANCES}
+OWN_BALANCES = {PROTOCOL: BALANCES, USDM: {"USDT": "1000000"}}  # instead of those of the venue's demo
 
 
 class VirtualVenue:
@@ -107,8 +107,7 @@ class VirtualVenue:
     ) -> None:
         self.kind = kind
         self.dialect = KINDS[kind].dialect
-        key, secret = KINDS[kind].key
-        self.credentials = Credentials(key or API_KEY, secret or API_SECRET)
+        self.credentials = Credentials(*(KINDS[kind].credentials or (API_KEY, API_SECRET)), network=Network.LOCAL)
         market = market or (
             CaptureMarket(capture)
             if capture is not None
@@ -117,7 +116,7 @@ class VirtualVenue:
         account = AccountConfig(
             api_key=self.credentials.key,
             secret=self.credentials.secret,
-            balances=balances or OWN_BALANCES.get(kind) or dict(KINDS[kind].balances),
+            balances=balances or dict(OWN_BALANCES.get(kind, KINDS[kind].balances)),
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
@@ -185,7 +184,8 @@ class VirtualVenue:
         message = venue.signer.sign_http(query, key, self.now_ns)
         path, _, params = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        request = HttpRequest(method=message.method, path=path, query=params.encode(), headers=headers)
+        method, query_text = message.method, params.encode()
+        request = HttpRequest(method=method, path=path, query=query_text, body=message.body, headers=headers)
         self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS

@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-USDM = "binance_usdm"
+USDM, PERPS = "binance_usdm", "hyperliquid"
 SDK = "binance-sdk-derivatives-trading-usds-futures==18.1.0"
 CLIENTS = {
     "ccxt": ("ccxt==4.5.90", "ccxt_client.py"),
@@ -25,11 +25,19 @@ CLIENTS = {
     "binance-sdk-futures": (SDK, "binance_sdk_futures_client.py"),
     "python-binance": ("python-binance==1.0.37", "python_binance_client.py"),
     "binance-connector": ("binance-connector==3.13.0", "binance_connector_client.py"),
-}  # the last two install the same package name: they cannot share an environment
+    "hyperliquid-sdk": ("hyperliquid-python-sdk==0.24.0", "hyperliquid_sdk_client.py"),
+}  # the two before the last install the same package name: they cannot share an environment
 KEY, SECRET = "clients-key", "clients-secret"
 CLIENT_SECONDS_MAX = 120
-KINDS = {"ccxt-futures": USDM, "binance-sdk-futures": USDM}  # the venue of a client, if it is not Spot
-PAGES = {None: ROOT / "docs" / "venue.md", USDM: ROOT / "docs" / "venue-usdm.md"}
+# the venue of a client, if it is not Spot
+KINDS = {"ccxt-futures": USDM, "binance-sdk-futures": USDM, "hyperliquid-sdk": PERPS}
+PAGES = {
+    None: ROOT / "docs" / "venue.md",
+    USDM: ROOT / "docs" / "venue-usdm.md",
+    PERPS: ROOT / "docs" / "venue-hyperliquid.md",
+}
+WALLET = "0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"  # of the demo
+CREDENTIALS = {PERPS: WALLET}  # of a venue that takes no words
 MARK = "CALLS "  # as in reporting.py
 
 
@@ -50,7 +58,8 @@ def start_venue(kind: str | None) -> tuple[subprocess.Popen[bytes], str]:
     balances = {"USDT": "100000"} if kind else {"USDT": "100000", "BTC": "2"}
     account = {"api_key": KEY, "secret": SECRET, "balances": balances, "name": "clients"}
     played = {"kind": kind} if kind else {}
-    options = json.dumps({"accounts": [account], "symbols": ["BTCUSDT", "ETHUSDT"], **played})
+    own = {} if kind in CREDENTIALS else {"accounts": [account], "symbols": ["BTCUSDT", "ETHUSDT"]}
+    options = json.dumps({**own, **played})
     command = [sys.executable, "-m", "engine.live.venue_main", options]
     venue = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert venue.stdout is not None
@@ -64,7 +73,7 @@ def run(name: str) -> tuple[bool, str]:
     venue, address = start_venue(KINDS.get(name))
     try:
         ended = subprocess.run(
-            [python, "-P", HERE / script, address, KEY, SECRET],
+            [python, "-P", HERE / script, address, *CREDENTIALS.get(KINDS.get(name, ""), (KEY, SECRET))],
             capture_output=True,
             text=True,
             check=False,

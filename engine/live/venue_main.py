@@ -74,9 +74,8 @@ class VenueOptions:
 
 def demo_account(kind: str) -> AccountConfig:
     """Return the account of a venue whose options name none."""
-    key, secret = KINDS[kind].key
-    balances = dict(KINDS[kind].balances)
-    return AccountConfig(api_key=key or DEMO_KEY, secret=secret or DEMO_SECRET, balances=balances, name="demo")
+    key, secret = KINDS[kind].credentials or (DEMO_KEY, DEMO_SECRET)
+    return AccountConfig(api_key=key, secret=secret, balances=dict(KINDS[kind].balances), name="demo")
 
 
 def read_capture(path: Path, kind: str = SPOT) -> CaptureMarket:

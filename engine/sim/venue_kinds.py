@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from engine.sim import alpaca, binance, binance_usdm, coinbase, kraken
+from engine.sim import alpaca, binance, binance_usdm, coinbase, hyperliquid, kraken
 from engine.sim.alpaca import feed_messages
 from engine.sim.alpaca.broker_protocol import BrokerProtocol
 from engine.sim.binance.spot_protocol import SpotProtocol
@@ -12,6 +12,8 @@ from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
 from engine.sim.coinbase.coinbase_protocol import CoinbaseProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
 from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
+from engine.sim.hyperliquid import perp_rules
+from engine.sim.hyperliquid.perp_protocol import PerpProtocol
 from engine.sim.kraken.kraken_protocol import KrakenProtocol
 from engine.sim.venue_protocol import ProtocolMaker
 
@@ -25,7 +27,7 @@ class VenueKind(NamedTuple):
     shapes: Mapping[str, Shape]
     symbols: tuple[str, ...]  # of a synthetic market, unless others are named
     balances: Mapping[str, str]  # of the demo's account
-    key: tuple[str, str] = ("", "")  # name and secret of that account's key, where not any text is one
+    credentials: tuple[str, str] | None = None  # of it, where a venue does not take any words; open to all
 
     def synthetic(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> SyntheticMarket:
         """Return a synthetic market that speaks the venue's messages."""
@@ -76,5 +78,15 @@ KINDS: Final = {
         ("BTC-USD", "ETH-USD"),
         {"USD": "100000", "BTC": "2", "ETH": "30"},
         coinbase.DEMO_KEY,
+    ),
+    hyperliquid.PROTOCOL: VenueKind(
+        hyperliquid.PROTOCOL,
+        PerpProtocol,
+        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
+        perp_rules.SHAPES,
+        ("BTC", "ETH"),
+        {"USDC": "100000"},
+        # an account and its API wallet
+        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
     ),
 }

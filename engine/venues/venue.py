@@ -70,6 +70,7 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    new_id_on_change: bool = False  # an order that a person changed has another id of the venue, and still ours
     # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
     market_bound: Decimal = Decimal(0)
     streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
@@ -279,7 +280,7 @@ class SendsInTurn(Protocol):
 class ReadsPublicAccounts(Protocol):
     """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
 
-    They are `signed` all the same, since only the key knows the address.
+    They are `signed` nevertheless, since only the key knows the address.
     """
 
     reads_are_public: bool

@@ -85,7 +85,7 @@ class BrokerProtocol:
         del now_ns
         return feed_connections.open_connection(conn_id, target, binary=self.binary_frames)
 
-    def opened(self, connection: Connection, now_ns: int) -> bytes | None:
+    def greet(self, connection: Connection, now_ns: int) -> bytes | None:
         """Return the greeting of a feed; the account's stream has none."""
         del now_ns
         assert isinstance(connection, BrokerConnection)
