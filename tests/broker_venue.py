@@ -32,7 +32,7 @@ class BrokerVenue(VirtualVenue):
 
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> tuple[int, Any]:
         """Return status and body of a request that another program of the account makes."""
-        answer = self.request(method, path, body, **query)
+        answer = self.request(method, path, body, query=query)
         return answer[0], json.loads(answer[2] or b"null")
 
     def request(
@@ -47,7 +47,7 @@ class BrokerVenue(VirtualVenue):
 
         Its events are streamed with the next ones of the market.
         """
-        text = "&".join(f"{name}={value}" for name, value in query.items())
+        text = "&".join(f"{name}={value}" for name, value in (query or {}).items())
         payload = b"" if body is None else json.dumps(body).encode()
         request = HttpRequest(method=method, path=path, query=text.encode(), body=payload, headers=headers)
         api = self.sim.http_api

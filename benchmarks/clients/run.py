@@ -17,7 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-USDM, PERPS = "binance_usdm", "hyperliquid"
+USDM, PERPS, BROKER = "binance_usdm", "hyperliquid", "alpaca"
 SDK = "binance-sdk-derivatives-trading-usds-futures==18.1.0"
 CLIENTS = {
     "ccxt": ("ccxt==4.5.90", "ccxt_client.py"),
@@ -26,18 +26,21 @@ CLIENTS = {
     "python-binance": ("python-binance==1.0.37", "python_binance_client.py"),
     "binance-connector": ("binance-connector==3.13.0", "binance_connector_client.py"),
     "hyperliquid-sdk": ("hyperliquid-python-sdk==0.24.0", "hyperliquid_sdk_client.py"),
-}  # the two before the last install the same package name: they cannot share an environment
+    "alpaca-py": ("alpaca-py==0.44.0", "alpaca_py_client.py"),
+}  # python-binance and binance-connector install the same package name: they cannot share an environment
 KEY, SECRET = "clients-key", "clients-secret"
 CLIENT_SECONDS_MAX = 120
 # the venue of a client, if it is not Spot
-KINDS = {"ccxt-futures": USDM, "binance-sdk-futures": USDM, "hyperliquid-sdk": PERPS}
+KINDS = {"ccxt-futures": USDM, "binance-sdk-futures": USDM, "hyperliquid-sdk": PERPS, "alpaca-py": BROKER}
 PAGES = {
     None: ROOT / "docs" / "venue.md",
     USDM: ROOT / "docs" / "venue-usdm.md",
     PERPS: ROOT / "docs" / "venue-hyperliquid.md",
+    BROKER: ROOT / "docs" / "venue-alpaca.md",
 }
 WALLET = "0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"  # of the demo
-CREDENTIALS = {PERPS: WALLET}  # of a venue that takes no words
+DEMO = "verbatim-demo-key", "verbatim-demo-secret"
+CREDENTIALS = {PERPS: WALLET, BROKER: DEMO}  # of the demo's account, where a venue has other symbols and assets
 MARK = "CALLS "  # as in reporting.py
 
 
