@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -30,7 +30,7 @@ class BrokerVenue(VirtualVenue):
         assert isinstance(self.sim.protocol, BrokerProtocol)
         return self.sim.protocol
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
         """Return status and body of a request that another program of the account makes."""
         answer = self.request(method, path, body, query=query)
         return answer[0], json.loads(answer[2] or b"null")
@@ -39,9 +39,10 @@ class BrokerVenue(VirtualVenue):
         self,
         method: str,
         path: str,
-        body: dict[str, Any] | None = None,
-        headers: dict[str, str] = HEADERS,
-        **query: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] = HEADERS,
+        query: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and bytes of the answer to a request.
 

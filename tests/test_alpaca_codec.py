@@ -21,7 +21,7 @@ from engine.events import (
 )
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.order_terms import RecordedTerms, terms_of
-from engine.requests import Unsigned
+from engine.requests import Transport, Unsigned
 from engine.venues.alpaca import Alpaca, AlpacaSip
 from engine.venues.alpaca.calls import FILLS, ORDERS
 from engine.venues.order_routes import balances_of
@@ -72,7 +72,8 @@ def test_the_captured_sequence_decodes_to_its_known_values() -> None:
     """One market order of 129.7 DOGE, from its login to its fill."""
     frames = [json.dumps(row).encode() for row in shared_rows("private/alpaca/trade_updates.jsonl")]
     assert len(frames) == 5
-    logged_in, listening, pending, new, filled = (VENUE.account.decode_private(frame) for frame in frames)
+    decoded: list[Any] = [VENUE.account.decode_private(frame) for frame in frames]
+    logged_in, listening, pending, new, filled = decoded
     assert logged_in == (Answer(Outcome.DONE), Subscribed("authorization"))
     assert listening == (Answer(Outcome.DONE), Subscribed("trade_updates"))
     assert [events[0].status for events in (pending, new, filled)] == ["open", "open", "filled"]
@@ -92,7 +93,7 @@ def test_every_answer_of_the_public_client_is_read() -> None:
     rows = shared_rows("rest/alpaca/alpaca-py.jsonl")
     assert len(rows) == 15
     calls = {
-        "test_get_orders": Unsigned("rest", "GET", ORDERS, (), signed=True),
+        "test_get_orders": Unsigned(Transport.REST, "GET", ORDERS, (), signed=True),
         "test_get_account": VENUE.account.balances(),
         "test_get_all_assets": VENUE.metadata.request(),
         "test_get_all_assets_params": VENUE.metadata.request(),
@@ -102,12 +103,12 @@ def test_every_answer_of_the_public_client_is_read() -> None:
         body = json.loads(row["raw"])
         if "activities" in row["test"]:
             fills = [each for each in body if each["activity_type"] == "FILL"]
-            unsigned = Unsigned("rest", "GET", FILLS, (), signed=True)
+            unsigned = Unsigned(Transport.REST, "GET", FILLS, (), signed=True)
             found[f"fills {number}"] = answered(unsigned, fills, instrument="alpaca:AMZN")
         elif row["test"] in calls:
             found[row["test"]] = answered(calls[row["test"]], body)
         elif isinstance(body, dict) and "client_order_id" in body:
-            found[f"order {number}"] = answered(Unsigned("rest", "GET", f"{ORDERS}/x", (), signed=True), body)
+            found[f"order {number}"] = answered(Unsigned(Transport.REST, "GET", f"{ORDERS}/x", (), signed=True), body)
     assert all(events[0].outcome is Outcome.DONE for events in found.values()), found
     orders = [event for events in found.values() for event in events if isinstance(event, OrderReport)]
     assert len(orders) == 5
@@ -153,7 +154,7 @@ def test_an_order_says_what_the_venue_reads(
         fields.get("in_force", "GTC"),
         {name: each for name, each in fields.items() if name != "in_force"},
     )
-    given = {name: Decimal(each) if isinstance(each, str) else each for name, each in numbers.items()}
+    given: dict[str, Any] = {name: Decimal(each) if isinstance(each, str) else each for name, each in numbers.items()}
     recorded = RecordedTerms(given.pop("price", Decimal(0)), TimeInForce(in_force), **given)
     unsigned = VENUE.account.place("ours", instrument, Side.BUY, Decimal(quantity), terms_of(kind, recorded))
     params = dict(unsigned.params)
@@ -280,6 +281,6 @@ def test_an_order_of_an_auction_is_foreign() -> None:
 
 
 def test_a_whole_share_has_no_fractions() -> None:
-    assert (WHOLE.lot_size, STOCK.lot_size, PAIR.lot_size) == (1, Decimal("1e-9"), Decimal("1e-9"))
+    assert (WHOLE.lot_size, STOCK.lot_size, PAIR.lot_size) == (Decimal(1), Decimal("1e-9"), Decimal("1e-9"))
     assert (STOCK.without_book, PAIR.without_book) == (True, False)
     assert (DOGE.tick_size, DOGE.quantity_min) == (Decimal("0.0000001"), Decimal("5.5"))

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from engine.live.session_config import StartError
 from engine.live.session_status import Summary
-from engine.live.startup import StartError, open_session
+from engine.live.startup import open_session
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET, VenueOptions, serve
 from engine.sim.alpaca import PROTOCOL
 from journal.reader import Journal
