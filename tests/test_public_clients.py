@@ -9,7 +9,8 @@ import pytest
 
 RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "clients" / "run.py"
 NAMES = (
-    "ccxt", "python-binance", "binance-connector", "ccxt-futures", "binance-sdk-futures", "coinbase-sdk", "hyperliquid-sdk",
+    "ccxt", "python-binance", "binance-connector", "ccxt-futures", "binance-sdk-futures", "coinbase-sdk",
+    "hyperliquid-sdk", "alpaca-py",
 )  # fmt: skip
 CHOSEN = os.environ.get("VERBATIM_CLIENTS", "ccxt,ccxt-futures" if os.environ.get("CI") == "true" else "")
 WANTED = NAMES if CHOSEN in ("1", "all") else CHOSEN.split(",")
@@ -56,3 +57,8 @@ def test_coinbases_sdk_trades_on_its_venue() -> None:
 @pytest.mark.slow
 def test_hyperliquids_sdk_trades_on_the_venue() -> None:
     trades("hyperliquid-sdk")
+
+
+@pytest.mark.slow
+def test_alpaca_py_trades_on_the_brokers_venue() -> None:
+    trades("alpaca-py")

@@ -184,8 +184,9 @@ class VirtualVenue:
         message = venue.signer.sign_http(query, key, self.now_ns)
         path, _, params = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        sent = {"query": params.encode(), "body": message.body, "headers": headers}
-        self.sim.http(conn_id, HttpRequest(method=message.method, path=path, **sent), self.now_ns)
+        method, query_text = message.method, params.encode()
+        request = HttpRequest(method=method, path=path, query=query_text, body=message.body, headers=headers)
+        self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS
             for outgoing in self.sim.advance(self.now_ns):

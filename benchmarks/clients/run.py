@@ -64,6 +64,7 @@ CLIENTS = {
     "binance-connector": Client("binance-connector==3.13.0", "binance_connector_client.py", SPOT),
     "coinbase-sdk": Client("coinbase-advanced-py==1.8.4", "coinbase_sdk_client.py", COINBASE),
     "hyperliquid-sdk": Client("hyperliquid-python-sdk==0.24.0", "hyperliquid_sdk_client.py", HYPERLIQUID),
+    "alpaca-py": Client("alpaca-py==0.44.0", "alpaca_py_client.py", ALPACA),
 }  # python-binance and binance-connector install the same package name: they cannot share an environment
 MARK = "CALLS "  # as in reporting.py
 
