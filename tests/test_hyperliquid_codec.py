@@ -20,6 +20,9 @@ from engine.venues.hyperliquid import Hyperliquid
 from engine.venues.hyperliquid.action_hash import MAINNET, connection_id, signed_digest
 from engine.venues.hyperliquid.shapes import PerpFill, PerpUpdate, in_time
 from engine.venues.signing import Credentials
+from engine.venues.venue import Network
+from engine.venues.venue_lookup import network_of_address
+from verbatim.config import make_config, recording_config
 
 HAS_WALLET = importlib.util.find_spec("eth_account") is not None
 needs_wallet = pytest.mark.skipif(
@@ -117,6 +120,17 @@ def test_credentials_that_cannot_sign_are_refused_without_the_secret(key: str, s
     with pytest.raises(ValueError, match=why) as refused:
         venue().signer.load_key(Credentials(key, secret))
     assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "host"), [("live", "api.hyperliquid.xyz"), ("testnet", "api.hyperliquid-testnet.xyz")]
+)
+def test_a_network_has_its_addresses(network: str, host: str) -> None:
+    name = "engine.venues.hyperliquid:Hyperliquid"
+    config = make_config({"instruments": ["BTC"], "venue": {"name": name, "network": network}}, "test", {})
+    venue = recording_config(config).venue
+    assert (venue.rest, venue.stream, venue.network) == (f"https://{host}", f"wss://{host}", network)
+    assert network_of_address(name, f"https://{host}/info") is Network(network)
 
 
 # ---- the shared capture
