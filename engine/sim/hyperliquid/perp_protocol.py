@@ -139,7 +139,7 @@ class PerpProtocol:
         key = order.account, order.symbol
         before = self._positions.get(key, 0)
         self._positions[key] = before + fill.quantity * fill.side.sign
-        row = rows.fill_row(fill, order, before)
+        row = rows.fill_row(fill, order, before, self._wallets.address_of[order.account])
         listed = (fill.trade_id, fill.order_id)
         for channel in ("userFills", "userEvents"):
             body = {"channel": channel, "data": {"fills": [row]}, "names_user": channel == "userFills"}

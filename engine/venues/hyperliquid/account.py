@@ -10,11 +10,12 @@ from engine.events import Answer, Event, FillsReport, Outcome
 from engine.venues.hyperliquid.calls import AccountCalls
 from engine.venues.hyperliquid.market import GREETING, PerpFrame, link_events
 from engine.venues.hyperliquid.shapes import PerpFill, PerpUpdate, StreamedFunding, in_time
-from engine.venues.hyperliquid.values import FAILURES, unrecognised
+from engine.venues.hyperliquid.values import FAILURES, Text, unrecognised
 
 
 class _StreamedFills(msgspec.Struct, frozen=True, rename="camel"):
     fills: tuple[PerpFill, ...]
+    user: Text = ""
     is_snapshot: bool = False  # later messages say false, or nothing
 
 
@@ -66,12 +67,17 @@ class PerpAccount(AccountCalls):
         if told.is_snapshot:
             return ()
         by_instrument: dict[str, list[PerpFill]] = {}
+        forced = []
         for row in in_time(told.fills):
-            by_instrument.setdefault(f"{self.venue}:{row.coin}", []).append(row)
-        return tuple(
+            if row.is_forced(told.user):
+                forced.append(row.forced_report(self.venue))
+            else:
+                by_instrument.setdefault(f"{self.venue}:{row.coin}", []).append(row)
+        own = tuple(
             FillsReport(name, tuple(row.fill(self.venue) for row in rows), whole=True)
             for name, rows in by_instrument.items()
         )
+        return (*own, *forced)
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the id of the posted query that a frame answers. Subscriptions are acknowledged without an id."""
