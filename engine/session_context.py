@@ -364,8 +364,7 @@ class SessionContext:
         It cancels for those of its SESSION record, and for those of `also`, which a safety order in force names.
         """
         found = self.instruments.get(instrument)
-        venue = None if found is None else self.venues.get(found.venue)
-        if venue is None:
+        if found is None or (venue := self.venues.get(found.venue)) is None:
             return False
         maker = venue.order_ids.session_of(client_order_id)
         return maker in self.own_sessions or maker in also

@@ -133,6 +133,15 @@ def test_a_network_has_its_addresses(network: str, host: str) -> None:
     assert network_of_address(name, f"https://{host}/info") is Network(network)
 
 
+def test_a_cloid_of_another_program_is_of_no_session() -> None:
+    ids = venue().order_ids
+    made = ids.make(session="aaaaaaaa", strategy="q", version="1", seq=7, leg=0)
+    assert ids.session_of(made) == "aaaaaaaa"
+    assert ids.session_of(f"{made}@77") == "aaaaaaaa"  # of an order that a person modified
+    for other in ("0x" + "0" * 31 + "7", made[:-20] + "f" * 20, made[:3] + "f" + made[4:], "my-order", ""):
+        assert ids.session_of(other) == ""
+
+
 # ---- the shared capture
 
 
