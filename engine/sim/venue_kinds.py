@@ -62,7 +62,7 @@ KINDS: Final = {
         {"USD": "100000"},
     ),
     kraken.PROTOCOL: VenueKind(
-        kraken.PROTOCOL,
+        "engine.venues.kraken:Kraken",
         KrakenProtocol,
         SPOT_WORDING,
         kraken.SHAPES,
