@@ -123,3 +123,17 @@ def test_a_market_frame_that_is_lost_breaks_the_book_and_a_new_connection_mends_
     gaps = [fact for fact in session.facts("market_gap") if fact.get("stream")]
     assert [(gap["first_id"] - gap["last_id"], gap["stream"]) for gap in gaps] == [(2, "depth")]
     assert mode(session) is Mode.RUNNING
+
+
+def test_a_channel_that_dies_while_heartbeats_go_on_is_subscribed_again(start: CheckedSessions) -> None:
+    """The numbers have no gap then: nothing is lost, and nothing comes."""
+    venue = Desk()
+    session = start(venue, "script", parameters={"steps": "wait"}).run(5)
+    venue.fault(action="stop_stream", stream="level2:BTC-USD", heals=True)
+    session.run(20)
+    (blocked,) = [fact for fact in session.facts("instrument_blocked") if "stream_stale" in json.dumps(fact)]
+    sent = [request["unsigned"]["method"] for request in requests(session, "resubscribe")]  # type: ignore[index]
+    assert sent == ["unsubscribe", "subscribe"], blocked
+    assert session.state.market.counters(0).book_gaps == 0
+    assert mode(session) is Mode.RUNNING
+    assert not session.state.account.blocks.reasons("coinbase:BTC-USD"), "the new snapshot ended the block"
