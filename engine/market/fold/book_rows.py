@@ -26,6 +26,7 @@ from engine.market.layout import (
     B_GAPS,
     B_ID,
     B_PENDING,
+    B_PENDING_ID,
     B_SEQ,
     B_STATE,
     B_TIME_NS,
@@ -136,6 +137,8 @@ def fold_number(row: Rows, s: Rows, t: Rows, sides: Rows) -> int:
             note_touched(s, t, i)
         else:  # it proves that no frame is lost, but not that the venue still sends this book: its age stays
             t[i, B_ID] = number
+    elif t[i, B_PENDING] > 0 and number == t[i, B_PENDING_ID] + 1:
+        t[i, B_PENDING_ID] = number  # the diffs that are kept have no gap here
     t[i, D_ID] = number
     t[i, D_SEQ] = row[r.SEQ]
     t[i, D_TIME_NS] = row[r.TIME_NS]
