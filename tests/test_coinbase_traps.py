@@ -1,4 +1,4 @@
-"""The traps of Coinbase Advanced, one test each, in the order of docs/coinbase.md.
+"""The traps of Coinbase Advanced, one test each, in the order of docs/venue-coinbase.md.
 
 Each has cost a client of that venue orders or money. Most run a session on the simulated venue.
 """

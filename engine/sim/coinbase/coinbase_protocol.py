@@ -109,7 +109,7 @@ class CoinbaseProtocol:
         del now_ns
         return Connection(conn_id=conn_id, combined=True) if target in ("", "/") else None
 
-    def opened(self, connection: Connection, now_ns: int) -> bytes | None:
+    def greet(self, connection: Connection, now_ns: int) -> bytes | None:
         """Begin to count the frames of a connection."""
         self.channels.open(connection, now_ns)
         return None

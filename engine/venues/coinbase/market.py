@@ -197,7 +197,7 @@ class CoinbaseMarket:
         return found, changed, seen
 
     def _trades(self, frame: Envelope, at: RowOrigin) -> tuple[list[Rows], set[int]]:
-        """Return the rows of the trades, which come newest first. The side is the maker's (docs/coinbase.md)."""
+        """Return the rows of the trades, which come newest first. The side is the maker's (docs/venue-coinbase.md)."""
         trades = [trade for event in _read_trades(frame.events) for trade in event.trades]
         found: list[Rows] = []
         seen: set[int] = set()

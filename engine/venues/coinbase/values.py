@@ -18,7 +18,7 @@ ID_MAX: Final = 100
 NUMBER_MAX: Final = Decimal(10) ** 20
 PLACES_MAX: Final = 24
 _NUMBER: Final = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
-# these have their own books; the book of any other pair with USDC is that with USD (docs/coinbase.md)
+# these have their own books; the book of any other pair with USDC is that with USD (docs/venue-coinbase.md)
 OWN_USDC_BOOKS: Final = frozenset({"USDT-USDC", "EURC-USDC"})
 
 
