@@ -73,7 +73,7 @@ def made(folder: Path, count: int, seconds: float) -> Path:
     from replaying import session
 
     from analysis import catalogue
-    from analysis.catalogue_row import catalogue_row
+    from analysis.catalogue_row import CatalogueRow, catalogue_row
     from journal.archive import archive
     from journal.archive_location import open_location
     from journal.arrow_codec import SCHEMA
@@ -86,7 +86,7 @@ def made(folder: Path, count: int, seconds: float) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     session(folder / "source", seconds=seconds).stop()
     records = read_records(folder / "source")
-    first: dict[bool, catalogue.CatalogueRow] = {}
+    first: dict[bool, CatalogueRow] = {}
     names = pa.schema([pa.field("session", pa.string()), *SCHEMA])
     with pq.ParquetWriter(folder / "big.parquet", names, compression="zstd", compression_level=8) as writer:
         for at in range(count):

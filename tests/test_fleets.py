@@ -23,6 +23,7 @@ from analysis.catalogue import read_catalogue, read_row, update_catalogue
 from analysis.fleet import Fleet, open_journal
 from analysis.fleet_plan import plan_fleet
 from analysis.fleet_selection import Selection
+from analysis.sql_session import QueryError
 from journal import seal
 from journal.archive_location import ArchiveLocation, open_location
 from journal.archive_patterns import expand
@@ -37,6 +38,7 @@ from verbatim.cli import main
 from verbatim.session_opening import open as open_sessions
 from verbatim.session_opening import open_fleet
 
+pytestmark = pytest.mark.slow
 DAY_NS = 86_400 * 1_000_000_000
 MONTHS = ("2026-01", "2026-02", "2026-03")
 MONTH_NS = [nanoseconds(datetime(2026, month, 1, tzinfo=UTC)) for month in (1, 2, 3)]
@@ -284,6 +286,9 @@ def test_a_query_over_a_bucket_is_that_over_the_local_sessions(bucket: str, made
     assert fleet.result(joined).rows[0][0] == len(local.fills.where("instrument LIKE '%ETHUSDT'"))
     assert fleet.left_out == ()
     assert not list(copies.rglob("*.parquet"))
+    for statement in (f"COPY (SELECT 1) TO '{copies}/x.csv'", "SELECT * FROM read_csv('/etc/passwd')", "ATTACH 'x.db'"):
+        with pytest.raises(QueryError):
+            fleet.result(statement)
 
 
 def test_quotes_are_decoded_from_the_objects_that_hold_them(bucket: str, made: Path, copies: Path) -> None:

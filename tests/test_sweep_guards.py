@@ -22,6 +22,7 @@ from replay.study.versions import Version, VersionRequest, jobs_for_session
 from verbatim.backtesting import strategy_settings
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
+pytestmark = pytest.mark.slow
 FIRST, SECOND, THIRD = (f"2026010{day}T000000Z-aaaaaaa{letter}" for day, letter in ((1, "b"), (2, "c"), (3, "d")))
 SECOND_NS = 1_000_000_000
 SETTINGS = {"engine.report_every_ns": SECOND_NS}
