@@ -8,7 +8,7 @@ from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
-from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
+from engine.sim.feeds.synthetic_feed import GAP_NS_QUIET, SPOT_SHAPES, Shape, SyntheticMarket
 from engine.sim.venue_protocol import ProtocolMaker
 
 
@@ -20,9 +20,13 @@ class VenueKind(NamedTuple):
     shapes: Mapping[str, Shape]
     info_path: str  # of exchangeInfo
 
-    def synthetic(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> SyntheticMarket:
+    def synthetic(
+        self, symbols: tuple[str, ...], *, seed: int, start_ns: int, gap_ns: int = GAP_NS_QUIET
+    ) -> SyntheticMarket:
         """Return a synthetic market that speaks the venue's messages."""
-        return SyntheticMarket(symbols, seed=seed, start_ns=start_ns, wording=self.wording, shapes=self.shapes)
+        return SyntheticMarket(
+            symbols, seed=seed, start_ns=start_ns, wording=self.wording, shapes=self.shapes, gap_ns=gap_ns
+        )
 
 
 KINDS: Final = {
