@@ -70,6 +70,10 @@ class MarketReader(MarketArrays):
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
         return bool(self.t[i, at.Q_LIVE]) and (not with_book or bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED))
 
+    def book_is_synced(self, i: int) -> bool:
+        """Return True if the book is synchronised."""
+        return bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED)
+
     def are_live(self, *, with_book: bool) -> bool:
         """Return True if every instrument is live."""
         t = self.t
