@@ -17,7 +17,6 @@ from engine.bodies import Figure, RequestBody
 from engine.events import BalanceReport, Event, OrderReport, Unrecognised
 from engine.facts import NewOrder
 from engine.market import rows as r
-from engine.market.rows import Rows
 from engine.model import Instrument, find_instrument
 from engine.plan_terms import PlanTerms
 from engine.record_codec import (
@@ -33,7 +32,7 @@ from engine.record_codec import (
 )
 from engine.session_context import SessionContext
 from engine.venues.polling import decode_polled
-from engine.venues.venue import Venue
+from engine.venues.venue import Decoded, RowsAndEvents, Venue
 from journal.printable import in_one_line
 from journal.record import Kind, Record, canonical, plain
 
@@ -60,10 +59,11 @@ class FrameDecoder:
     def rows(self, record: Record) -> list[list[int]]:
         """Decode a streamed frame or polled data of the market. Return an empty list for any other record."""
         decoded = self.decode(record) if record.kind is Kind.FEED else ()
-        return [] if isinstance(decoded, tuple) else [[int(value) for value in row] for row in decoded]
+        table = decoded.rows if isinstance(decoded, RowsAndEvents) else decoded
+        return [] if isinstance(table, tuple) else [[int(value) for value in row] for row in table]
 
-    def decode(self, record: Record) -> Rows | tuple[Event, ...]:
-        """Decode a frame into market rows or events. Return an empty tuple for any other record."""
+    def decode(self, record: Record) -> Decoded:
+        """Decode a frame into market rows, events or both. Return an empty tuple for any other record."""
         venue = self.venue(record.source)
         if venue is None or record.payload is None:
             return ()
@@ -289,11 +289,13 @@ def _checkpoint(record: Record) -> str:
 
 
 def _wire(record: Record, markets: FrameDecoder | None) -> str:
-    if record.meta is not None and (markets is None or record.kind is not Kind.FEED or not len(markets.decode(record))):
+    decoded = () if markets is None else markets.decode(record)
+    if isinstance(decoded, RowsAndEvents):
+        decoded = decoded.events
+    if record.meta is not None and (record.kind is not Kind.FEED or not len(decoded)):
         return _answer(record)
     if record.payload is None:
         return record.body or ""
-    decoded = () if markets is None else markets.decode(record)
     if markets is not None and not isinstance(decoded, tuple):
         rows = [[int(value) for value in row] for row in decoded]
         return _market_text(rows, markets.instrument(rows[0]))
@@ -332,6 +334,11 @@ def _market_text(rows: list[list[int]], instrument: Instrument) -> str:
         case r.TRADE:
             side = "sell" if row[r.TRADE_BUYER_IS_MAKER] else "buy"
             return f"trade {symbol}: a {side} of {size(row[r.TRADE_SIZE])} at {price(row[r.TRADE_PRICE])}"
+        case r.DIFF if len(rows) > 1 and rows[1][r.TYPE] == r.ORDER:
+            order = rows[1]
+            side = "sell" if order[r.ORDER_SIDE] == r.ASK else "buy"
+            what = "cancelled" if order[r.ORDER_ACTION] == r.ORDER_CANCELLED else "added"
+            return f"order {symbol}: {what} {side} of {size(order[r.ORDER_SIZE])} at {price(order[r.ORDER_PRICE])}"
         case r.DIFF:
             bids, asks = (sum(level[r.LEVEL_SIDE] == side for level in rows[1:]) for side in (r.BID, r.ASK))
             first_id, last_id = row[r.DIFF_FIRST_ID], row[r.DIFF_LAST_ID]

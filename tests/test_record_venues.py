@@ -21,7 +21,7 @@ from journal.reader import Journal
 from journal.record import Kind
 from journal.verify import verify
 from replay.replay import replay_session
-from verbatim.config import make_config, recording_config
+from verbatim.config import make_config, recording_config, with_market_keys
 from verbatim.recorder import Recorder
 from verbatim.warmup import warm
 
@@ -59,8 +59,15 @@ async def serve_streams(peer: Peer, *, metadata: bytes, frames: list[bytes]) -> 
 
 
 @pytest.mark.parametrize("name", streaming_venues())
-async def test_the_streams_of_each_venue_are_recorded(name: str, tmp_path: Path) -> None:
+async def test_the_streams_of_each_venue_are_recorded(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     warm()
+    credentials = VECTORS / name / "credentials.json"
+    if credentials.exists():  # some venues show their market to key holders alone
+        given = json.loads(credentials.read_text(encoding="utf-8"))
+        for part in ("key", "secret"):
+            monkeypatch.setenv(f"VERBATIM_API_{part.upper()}", given[part])
     metadata = (VECTORS / name / "metadata.json").read_bytes()
     cases = json.loads((VECTORS / name / "market.json").read_text(encoding="utf-8"))
     frames = [str(each["payload"]).encode() for each in cases if len(str(each["payload"])) < 65_000]
@@ -69,8 +76,9 @@ async def test_the_streams_of_each_venue_are_recorded(name: str, tmp_path: Path)
         server = await serve(nursery, partial(serve_streams, metadata=metadata, frames=frames))
         venue = {"name": name, "rest": server.http, "stream": server.http.replace("http", "ws")}
         values = {"instruments": [instrument.symbol], "venue": venue, "session": {"journals": str(tmp_path)}}
+        config = make_config(values, "test", {})
         recorder = Recorder(
-            recording_config(make_config(values, "test", {})),
+            with_market_keys(config, recording_config(config)),
             due_ns=lambda started_ns: 2 * started_ns,
             on_end=lambda _: None,
             on_status=lambda status: recorder.end() if status.messages > FRAMES_MIN else None,
@@ -80,7 +88,7 @@ async def test_the_streams_of_each_venue_are_recorded(name: str, tmp_path: Path)
         nursery.cancel_scope.cancel()
     assert last.clean
     records = list(Journal.open(last.folder).records(kinds={Kind.FEED}))
-    kept = [bytes(record.payload or b"") for record in records if ".market." in record.source]
+    kept = [bytes(record.payload or b"") for record in records if not record.source.endswith(".rest")]
     assert len(kept) >= FRAMES_MIN
     assert set(kept) <= set(frames), "each frame is recorded byte for byte"
     assert verify(last.folder).problems == []

@@ -38,7 +38,7 @@ def block_unready(session: SessionContext, step: StepContext) -> None:
         return
     for name, index in session.indexes.items():
         codes = [reason.code for reason in blocked.get(name, ())]
-        has_book = not with_books or market.book_is_synced(index)
+        has_book = not with_books or not market.awaits_book(index)
         has_quote = market.is_live(index, with_book=False)
         if has_book is (BlockCode.NO_BOOK in codes):
             _set_block(step, name, BlockReason(BlockCode.NO_BOOK, "no synchronised book"), is_blocked=not has_book)

@@ -68,20 +68,21 @@ def venue_lag_ns(session: SessionContext, step: StepContext | State, index: int)
     }
 
 
-def _streams(session: SessionContext) -> tuple[Stream, ...]:
-    return (Stream.QUOTE, Stream.BOOK) if session.settings.books else (Stream.QUOTE,)
+def _streams(session: SessionContext, step: StepContext, index: int) -> tuple[Stream, ...]:
+    has_book = session.settings.books and not step.market.instruments[index].without_book
+    return (Stream.QUOTE, Stream.BOOK) if has_book else (Stream.QUOTE,)
 
 
 def _is_connected(session: SessionContext, step: StepContext, index: int) -> bool:
     """Return True if the links of an instrument's streams are ready."""
     links = step.account.links.by_source
-    return all(links[session.link_of(index, each)].state is LinkPhase.READY for each in _streams(session))
+    return all(links[session.link_of(index, each)].state is LinkPhase.READY for each in _streams(session, step, index))
 
 
 def _faults(session: SessionContext, step: StepContext, index: int) -> list[StaleStream]:
     """Return what is old about an instrument whose links are ready. A link that is not ready is another reason."""
     settings, market, now_ns = session.settings, step.market, step.time_ns
-    streams = _streams(session)
+    streams = _streams(session, step, index)
     seen_ns: dict[Stream, int] = {}
     for stream in streams:
         link = step.account.links.by_source[session.link_of(index, stream)]
@@ -90,7 +91,7 @@ def _faults(session: SessionContext, step: StepContext, index: int) -> list[Stal
     if silent_ns > settings.stream_silence_max_ns:
         return [StaleStream(BlockCode.STREAM_STALE, ALL_STREAMS, silent_ns, streams)]
     faults = []
-    if settings.books and settings.stream_behind_max_ns:
+    if Stream.BOOK in streams and settings.stream_behind_max_ns:
         behind_ns = seen_ns[Stream.QUOTE] - seen_ns[Stream.BOOK]
         if behind_ns > settings.stream_behind_max_ns and market.quote_is_newer(index):
             age_ns = now_ns - seen_ns[Stream.BOOK]
@@ -163,13 +164,18 @@ def _resubscribe(session: SessionContext, step: StepContext, name: str, fault: S
     """Subscribe streams again over their living link; a venue without such messages gets a new connection."""
     if fault.code is BlockCode.VENUE_LAGS:
         return  # another subscription over the same link is as late
-    instrument, index = session.instruments[name], session.indexes[name]
-    source = session.link_of(index, fault.streams[0])
-    if source in session.polled.sources:
-        return  # its streams are requested again in any case
+    source = session.link_of(session.indexes[name], fault.streams[0])
+    if source not in session.polled.sources:  # those are requested again in any case
+        resubscribe(session, step, name, fault.streams)
+
+
+def resubscribe(session: SessionContext, step: StepContext, name: str, streams: tuple[Stream, ...]) -> None:
+    """Subscribe streams of an instrument again, one instrument of a link at a time."""
+    instrument = session.instruments[name]
+    source = session.link_of(session.indexes[name], streams[0])
     if any(pending.request.purpose is Purpose.RESUBSCRIBE for pending in _on_link(step, source)):
         return
-    messages = _messages(session, instrument, fault.streams)
+    messages = _messages(session, instrument, streams)
     if not messages:
         disconnect(session, step, source)
         return

@@ -1,6 +1,6 @@
 """Start of a session: its settings, the venue's instruments and the previous session become the SESSION record.
 
-Nothing that is signed is sent.
+Nothing that is signed is sent, except the query for instruments at a venue that shows them to key holders alone.
 """
 
 import secrets
@@ -182,7 +182,9 @@ async def request_instruments(
     """Request the configured instruments and the rate limits. Return both, and the answer as an input."""
     venue = make_venue(wanted.settings, ())
     unsigned = venue.metadata.request(wanted.symbols)
-    message = venue.signer.sign_http(unsigned, None, clock.now_ns())
+    if unsigned.signed and wanted.key is None:
+        raise StartError(f"{wanted.settings.name} describes its instruments to key holders alone; set its credentials")
+    message = venue.signer.sign_http(unsigned, wanted.key if unsigned.signed else None, clock.now_ns())
     where = f"{wanted.settings.name} at {wanted.settings.rest}"
     result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
     if result.outcome is not AnswerStatus.ANSWER:

@@ -59,7 +59,7 @@ class VenueOptions:
     capture: Path | None = None  # else the synthetic market
     speed: float = 1.0
     seed: int = 1
-    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")  # of the synthetic market; a capture has its own
+    symbols: tuple[str, ...] = ()  # of the synthetic market; empty: the venue's own. A capture has its own
     event_ms: float = 16.0  # mean time between two events of a symbol of the synthetic market, without excitation
     accounts: tuple[AccountConfig, ...] = ()  # empty: the demo's
     lead_seconds: float = LEAD_SECONDS
@@ -76,8 +76,8 @@ class VenueOptions:
 
 def demo_account(kind: str) -> AccountConfig:
     """Return the account of a venue whose options name none."""
-    coins = {"BTC": "2", "ETH": "30"} if kind == SPOT else {}
-    return AccountConfig(api_key=DEMO_KEY, secret=DEMO_SECRET, balances={"USDT": "100000", **coins}, name="demo")
+    key, secret = KINDS[kind].credentials or (DEMO_KEY, DEMO_SECRET)
+    return AccountConfig(api_key=key, secret=secret, balances=dict(KINDS[kind].balances), name="demo")
 
 
 def read_capture(path: Path, kind: str = SPOT) -> CaptureMarket:
@@ -146,8 +146,8 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         origin_ns = market.first_ns - lead_ns
     else:
         origin_ns = time.time_ns() if options.session_origin_ns is None else options.session_origin_ns
-        gap_ns = int(options.event_ms * 1e6)
-        market = kind.synthetic(options.symbols, seed=options.seed, start_ns=origin_ns, gap_ns=gap_ns)
+        gap_ns, symbols = int(options.event_ms * 1e6), options.symbols or kind.symbols
+        market = kind.synthetic(symbols, seed=options.seed, start_ns=origin_ns, gap_ns=gap_ns)
     real_ns = int(options.speed * 1e9)
     config = VenueConfig(
         accounts=options.accounts or (demo_account(options.kind),),

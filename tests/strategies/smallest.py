@@ -9,7 +9,7 @@ from verbatim import Cancel, Close, Every, OrderType, Place, Side
 class Smallest:
     version = "1"
     instruments = ("*",)
-    cadence = Every(ms=1000)
+    cadence = Every(ms=200)
 
     @dataclass
     class Parameters:

@@ -23,9 +23,9 @@ from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Record
 from journal.tail import POLL_ROWS, Follower
+from replay.code_digest import code_digest
 from replay.imported_sessions import is_import
 from replay.record_text import FrameDecoder
-from replay.snapshots import code_digest
 from verbatim.cockpit.acts import KINDS, Acts, ActsFold, IntentRow, new_acts
 from verbatim.cockpit.caching import cache_folder
 from verbatim.cockpit.market_parts import MarketParts

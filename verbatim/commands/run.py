@@ -102,6 +102,7 @@ def command(
 def _print_summary(summary: "Summary", *, as_json: bool) -> None:
     import json
 
+    from journal.printable import counted
     from verbatim.runner import headline, pnl_text, problems, short_path, summary_json
 
     if as_json:
@@ -111,7 +112,8 @@ def _print_summary(summary: "Summary", *, as_json: bool) -> None:
     if text := headline(summary):
         secho(text, fg="red", bold=True)
     echo(
-        f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
+        f"session {last.session}: {counted(last.records, 'record')}, {counted(last.orders, 'order')}, "
+        f"{counted(last.fills, 'fill')}; "
         f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}\ntime {summary.shares.line}"
     )
     if text := pnl_text(last):

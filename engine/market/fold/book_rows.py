@@ -1,18 +1,30 @@
-"""DIFF, SNAPSHOT and LEVEL rows on their way into a book, and the check of a book after a record.
+"""DIFF, SNAPSHOT, LEVEL, ORDER and NUMBERED rows on their way into a book, and the check of a book after a record.
 
 Compiled; knows no quote or trade.
 """
 
 from engine.market import rows as r
 from engine.market.fold.books import begin_diff, begin_snapshot, empty_book, finish_snapshot
-from engine.market.fold.dense_book import add_level, needs_window, room_of, set_outside, set_slot, slot_of, top_of
-from engine.market.fold.id_gaps import check_diff_ids, diff_ids_restarted
+from engine.market.fold.dense_book import (
+    add_level,
+    needs_window,
+    room_of,
+    set_outside,
+    set_slot,
+    size_after,
+    size_at,
+    slot_of,
+    top_of,
+)
+from engine.market.fold.id_gaps import check_diff_ids, diff_ids_restarted, note_gap
 from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
     APPLY,
     B_ASKS,
     B_BIDS,
+    B_GAPS,
+    B_ID,
     B_PENDING,
     B_SEQ,
     B_STATE,
@@ -27,18 +39,24 @@ from engine.market.layout import (
     BOOK_BROKEN,
     BOOK_CROSSED,
     BOOK_NEEDS_SNAPSHOT,
+    BOOK_QUOTES,
     BOOK_SYNCED,
+    D_ID,
+    D_SEQ,
+    D_TIME_NS,
     GROW,
     IGNORE,
     KEEP,
     LEVELS_EXCEEDED,
     LOAD,
+    Q_ID,
     S_CHANGED,
     S_LEVELS_MAX,
     S_MODE,
     S_REMAINING,
     S_TOUCHED,
     X_SEEN_BOOK_NS,
+    X_SEEN_QUOTE_NS,
     X_TRIGGERS,
 )
 from engine.market.rows import Rows
@@ -46,10 +64,13 @@ from engine.market.rows import Rows
 
 @compiled
 def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
-    """Apply a DIFF, SNAPSHOT or LEVEL row; return the flags raised, GROW before anything is changed."""
+    """Apply a row of a book; return the flags raised, GROW before anything is changed."""
     i = row[r.INSTRUMENT]
     kind = row[r.TYPE]
-    if kind == r.LEVEL:
+    if kind == r.NUMBERED:
+        return fold_number(row, s, t, sides)
+    is_level = kind in (r.LEVEL, r.ORDER)
+    if is_level:
         ends = s[S_REMAINING] == 1
     else:
         ends = row[r.DIFF_LEVELS] == 0
@@ -58,12 +79,12 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         if needs_window(sides[2 * i]) or needs_window(sides[2 * i + 1]):
             return GROW
     # the end of a snapshot applies all diffs kept at once: room for them first
-    if ends and (kind == r.SNAPSHOT or (kind == r.LEVEL and s[S_MODE] == LOAD)):
+    if ends and (kind == r.SNAPSHOT or (is_level and s[S_MODE] == LOAD)):
         most = max(t[i, B_BIDS], t[i, B_ASKS])
         if most + t[i, B_PENDING] + 2 > room_of(sides):
             return GROW
     flags = 0
-    if kind == r.LEVEL:
+    if is_level:
         if s[S_REMAINING] == 0:
             return 0  # more levels than the header announced: the fold must not trust them
         flags = fold_level(row, s, t, sides, pending)
@@ -103,6 +124,32 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
 
 
 @compiled
+def fold_number(row: Rows, s: Rows, t: Rows, sides: Rows) -> int:
+    """Continue a book with the number of a frame of its link; break it if numbers are missing. Return the flags."""
+    i = row[r.INSTRUMENT]
+    number = row[r.NUMBERED_ID]
+    flags = 0
+    if t[i, B_STATE] == BOOK_SYNCED:
+        if number <= t[i, B_ID]:
+            return 0
+        if number > t[i, B_ID] + 1:
+            t[i, B_GAPS] += 1
+            flags = note_gap(row, t, t[i, D_ID], t[i, D_SEQ], t[i, D_TIME_NS], number) | BOOK_NEEDS_SNAPSHOT
+            empty_book(t, sides, i, BOOK_BROKEN)
+            note_touched(s, t, i)
+        else:  # no change of the book was missed: it is as it was, and as new as this frame
+            t[i, B_ID] = number
+            t[i, B_TIME_NS] = row[r.TIME_NS]
+            t[i, X_SEEN_BOOK_NS] = row[r.TIME_NS]
+            if t[i, Q_ID] == BOOK_QUOTES:
+                t[i, X_SEEN_QUOTE_NS] = row[r.TIME_NS]
+    t[i, D_ID] = number
+    t[i, D_SEQ] = row[r.SEQ]
+    t[i, D_TIME_NS] = row[r.TIME_NS]
+    return flags
+
+
+@compiled
 def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
     """Apply, keep or load one level by its message's mode; return the flags raised, GROW before anything is changed."""
     i = row[r.INSTRUMENT]
@@ -111,7 +158,7 @@ def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
     size = row[r.LEVEL_SIZE]
     if mode == KEEP:
         used = t[i, B_PENDING]
-        pending[i, used, 0] = side
+        pending[i, used, 0] = side + 2 * (row[r.ORDER_ACTION] + 1 if row[r.TYPE] == r.ORDER else 0)
         pending[i, used, 1] = row[r.LEVEL_PRICE]
         pending[i, used, 2] = size
         t[i, B_PENDING] = used + 1
@@ -120,6 +167,8 @@ def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         if count >= room_of(sides) and size > 0:
             return GROW
         key = row[r.LEVEL_PRICE] if side == 0 else -row[r.LEVEL_PRICE]
+        if row[r.TYPE] == r.ORDER:
+            size = size_after(size_at(sides[2 * i + side], count, key), size, row[r.ORDER_ACTION])
         if mode == LOAD:
             add_level(sides[2 * i + side], count, key, size)
             count += 1

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from engine.market.jit import compiled, move_within
-from engine.market.rows import Rows
+from engine.market.rows import ORDER_ADDED, VALUE_MAX, Rows
 
 SLOTS: Final = 65_536  # the window then has 94 to 97 % of the levels in the BTCUSDT captures
 BLOCK_BITS: Final = 6  # levels are counted by blocks of 64 slots: a search skips empty blocks
@@ -156,6 +156,26 @@ def set_outside(side: Rows, count: int, key: int, size: int) -> int:
 
 
 @compiled
+def size_at(side: Rows, count: int, key: int) -> int:
+    """Return the size of a level; 0 if it is missing."""
+    slot = slot_of(side, key)
+    if slot >= 0:
+        return int(side[N_SLOTS + slot])
+    far = int(count - side[N_COUNT])
+    low = place_of(side, N_FAR, 2, far, key)
+    return int(side[N_FAR + 2 * low + 1]) if low < far and side[N_FAR + 2 * low] == key else 0
+
+
+@compiled
+def size_after(size: int, change: int, action: int) -> int:
+    """Return the size of a level after the change by one order: never negative, at most VALUE_MAX.
+
+    A level may be smaller than an order that leaves it, if the data began after that order was placed.
+    """
+    return min(size + change, VALUE_MAX) if action == ORDER_ADDED else max(size - change, 0)
+
+
+@compiled
 def highest_used(side: Rows, slot: int) -> int:
     """Return the highest slot at or below this one that has a level; -1 if all are empty."""
     while slot >= 0:
@@ -167,6 +187,30 @@ def highest_used(side: Rows, slot: int) -> int:
                 slot -= 1
         slot = first - 1
     return -1
+
+
+@compiled
+def lowest_used(side: Rows) -> int:
+    """Return the lowest slot that has a level; -1 if all are empty."""
+    if side[N_COUNT] == 0:
+        return -1
+    for block in range(SLOTS // BLOCK):
+        if side[N_BLOCKS + block] > 0:
+            for slot in range(block * BLOCK, block * BLOCK + BLOCK):
+                if side[N_SLOTS + slot] > 0:
+                    return slot
+    return -1
+
+
+@compiled
+def drop_worst(side: Rows, count: int) -> None:
+    """Remove the worst of `count` levels; there must be one."""
+    far = int(count - side[N_COUNT])
+    slot = lowest_used(side)
+    if slot < 0 or (far > 0 and side[N_FAR] < side[N_BASE] + slot * side[N_TICK]):
+        move_within(side, N_FAR, N_FAR + 2, 2 * (far - 1))
+    else:
+        set_slot(side, slot, 0)
 
 
 @compiled

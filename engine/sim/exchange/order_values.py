@@ -169,6 +169,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     queue_front: float = 0.0
     queue_shown: int = 0
     queue_traded: int = 0
+    queue_since: int = 0  # placements of other traders before this order
     expiry_reason: str = ""
     on_book: bool = False
     fills: list[SimFill] = []
@@ -241,6 +242,15 @@ class FundingSettled(msgspec.Struct, frozen=True, kw_only=True):
     price: int  # mark price
     rate: int
     funding_ns: int  # as the mark prices announced it
+    time_ns: int
+
+
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of an order that the protocol itself knows, outside the exchange."""
+
+    account: str
+    name: str
+    order: str  # the venue's id
     time_ns: int
 
 

@@ -15,6 +15,7 @@ from engine.venues.neutral.head import (
     BOOK_KINDS,
     FIELDS,
     MARK,
+    ORDER,
     PRICE,
     QUOTE,
     SECOND_NS,
@@ -26,6 +27,7 @@ from engine.venues.neutral.head import (
 )
 from engine.venues.venue import CapturedMarket, CaptureMessages
 
+FINEST_FIRST = (ORDER, TRADE, BAR)  # kinds of tables that report trades
 SIZE_PLACES = 8  # of an instrument whose tables have no sizes
 _BARE = Instrument("", "", "", "", "", 0, 0, Decimal(1), Decimal(1))
 
@@ -94,7 +96,17 @@ def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
         bar_interval_ns=interval_ns,
         lead_ns=max(interval_ns, SECOND_NS),
         largest=tuple((symbol, _largest(found, PRICE), _largest(found, SIZE)) for symbol, found in symbols.items()),
+        without_sizes=tuple(symbol for symbol, found in sorted(symbols.items()) if not _has_sizes(found)),
     )
+
+
+def _has_sizes(tables: Iterable[_TableScan]) -> bool:
+    """Return True if the tables at which orders fill state sizes: quotes, and without these trades or bars."""
+    heads = [table.head for table in tables]
+    if any(head.kind in BOOK_KINDS for head in heads):
+        return True
+    quotes = [head for head in heads if head.kind == QUOTE]
+    return any({"bid_size", "ask_size", "size", "volume"} & head.columns.keys() for head in quotes or heads)
 
 
 def _largest(tables: Iterable[_TableScan], kind: int) -> Decimal:
@@ -116,7 +128,7 @@ def _instrument(venue: str, symbol: str, tables: list[_TableScan]) -> Instrument
     base, quote = assets_of(symbol)
     if head.quoted_in:
         quote = head.quoted_in
-        base = symbol.removesuffix(quote) or symbol
+        base = symbol.removesuffix(quote).rstrip("-_/") or symbol
     is_contract, is_inverse = head.market != "spot", head.market == "inverse"
     lot = Decimal(1).scaleb(-size_places)
     return Instrument(
@@ -137,14 +149,15 @@ def _instrument(venue: str, symbol: str, tables: list[_TableScan]) -> Instrument
         trade_stream=_stream_that_counts(tables),
         half_spread_ppm=-1 if kinds & {QUOTE, *BOOK_KINDS} else 0,
         quotes_from_book=bool(kinds & BOOK_KINDS) and QUOTE not in kinds,
+        by_order=ORDER in kinds,
     )
 
 
 def _stream_that_counts(tables: list[_TableScan]) -> str:
     """Return the table whose trades count where several report them: the finest, and of equals the fullest."""
-    found: dict[str, tuple[bool, int, int]] = {}
+    found: dict[str, tuple[int, int, int]] = {}
     for table in tables:
-        if table.head.kind in (TRADE, BAR):
-            is_bar, interval_ns, count = found.get(table.head.stream, (table.head.kind == BAR, 0, 0))
-            found[table.head.stream] = is_bar, table.head.interval_ns or interval_ns, count - table.count
+        if table.head.kind in FINEST_FIRST:
+            rank, interval_ns, count = found.get(table.head.stream, (FINEST_FIRST.index(table.head.kind), 0, 0))
+            found[table.head.stream] = rank, table.head.interval_ns or interval_ns, count - table.count
     return min(found, key=lambda stream: found[stream]) if len(found) > 1 else ""
