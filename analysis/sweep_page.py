@@ -167,8 +167,11 @@ def _failed(report: "SweepReport") -> str:
     failed: Sequence[tuple[str, str]] = [
         (result.variant.label, result.errors[0]) for result in report.table.results if result.errors
     ][:VARIANTS_SHOWN]
+    failed = [*((each.name, f"left out: {each.reason}") for each in report.left_out), *failed]
     if not failed:
         return ""
     return section(
-        "Could not be run", table(("variant", "error"), failed, texts=(1,), label="failed", tall=True), full=True
+        "Could not be run",
+        table(("variant or session", "error"), failed, texts=(1,), label="failed", tall=True),
+        full=True,
     )

@@ -9,7 +9,7 @@ from decimal import Decimal
 from engine.model import Instrument, MarginMode
 from engine.requests import Purpose
 from engine.step_context import StepContext
-from engine.venues.contract_accounts import HasPositions, StreamTokens
+from engine.venues.contract_accounts import HasPositions, SetsMargin, SetsMarginApart, StreamTokens
 from engine.venues.venue import Venue
 
 
@@ -18,18 +18,22 @@ class ContractRequests:
 
     def __init__(self, venue: Venue, emit: Callable[..., int]) -> None:
         """Set the venue, and the function that emits a request (RequestFactory)."""
-        self._account = venue.account if venue.trades else None
+        account = venue.account if venue.trades else None
+        # checked once: a protocol takes 60 us to check
+        self._positions = account if isinstance(account, HasPositions) else None
+        self._token = account if isinstance(account, StreamTokens) else None
+        self.sets_margin_at_once = isinstance(account, SetsMargin)  # one request sets leverage and margin mode
         self._emit = emit
 
     @property
     def has_positions(self) -> bool:
         """True if the venue states positions, leverage and margin modes."""
-        return isinstance(self._account, HasPositions)
+        return self._positions is not None
 
     @property
     def _contracts(self) -> HasPositions:
-        assert isinstance(self._account, HasPositions), "the caller checked `has_positions`"
-        return self._account
+        assert self._positions is not None, "the caller checked `has_positions`"
+        return self._positions
 
     def positions(self, step: StepContext, *, reconcile_round: int) -> None:
         """Query all positions of contracts."""
@@ -48,22 +52,29 @@ class ContractRequests:
         unsigned = self._contracts.contract_settings(instrument)
         self._emit(step, Purpose.CONTRACT_SETTINGS, unsigned, instrument=instrument.id)
 
-    def set_leverage(self, step: StepContext, *, instrument: Instrument, leverage: Decimal) -> None:
-        """Request another leverage of a contract."""
-        unsigned = self._contracts.set_leverage(instrument, leverage)
+    def set_leverage(self, step: StepContext, *, instrument: Instrument, leverage: Decimal, mode: MarginMode) -> None:
+        """Request another leverage of a contract; with the margin mode if the venue sets both at once."""
+        account = self._contracts
+        if isinstance(account, SetsMargin):
+            unsigned = account.set_margin(instrument, leverage, mode)
+        else:
+            assert isinstance(account, SetsMarginApart), "a venue with positions sets their margin"
+            unsigned = account.set_leverage(instrument, leverage)
         self._emit(step, Purpose.SET_LEVERAGE, unsigned, mutates=True, instrument=instrument.id)
 
     def set_margin_mode(self, step: StepContext, *, instrument: Instrument, mode: MarginMode) -> None:
         """Request another margin mode of a contract."""
-        unsigned = self._contracts.set_margin_mode(instrument, mode)
+        account = self._contracts
+        assert isinstance(account, SetsMarginApart), "a venue with SetsMargin sets it with the leverage"
+        unsigned = account.set_margin_mode(instrument, mode)
         self._emit(step, Purpose.SET_MARGIN_MODE, unsigned, mutates=True, instrument=instrument.id)
 
     @property
     def renew_every_ns(self) -> int:
         """The time between two renewals of the private link's token; 0 if it has none."""
-        return self._account.renew_every_ns if isinstance(self._account, StreamTokens) else 0
+        return self._token.renew_every_ns if self._token is not None else 0
 
     def renew_token(self, step: StepContext, *, source: str) -> None:
         """Request that the token of a private link lives on."""
-        assert isinstance(self._account, StreamTokens), "the caller checked `renew_every_ns`"
-        self._emit(step, Purpose.RENEW_TOKEN, self._account.renew_token(), source=source)
+        assert self._token is not None, "the caller checked `renew_every_ns`"
+        self._emit(step, Purpose.RENEW_TOKEN, self._token.renew_token(), source=source)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from engine.events import Fill
 
+TIME_DIGITS = 20  # of a time in a cursor
 DIGITS_MAX = 18  # a longer number stays text in a record: JSON readers keep 64 bits at most
 
 
@@ -58,6 +59,38 @@ class NumberedFills:
 
 
 NUMBERED_FILLS = NumberedFills()
+
+
+class TimedFills:
+    """A FillCursor for venues whose fill ids have no order: the time and, within it, the id."""
+
+    start = ""
+
+    def cursor(self, fill: Fill) -> str:
+        """Return time and id. Raises ValueError for a fill without time."""
+        if fill.venue_ns <= 0:
+            raise ValueError(f"fill {fill.fill_id} has no time")
+        return f"{fill.venue_ns:0{TIME_DIGITS}d} {fill.fill_id}"
+
+    def cursor_by_id(self, fill_id: str) -> str | None:
+        """Return None: ids have no order."""
+        del fill_id
+        return None
+
+    def key(self, cursor: str) -> str:
+        """Return the cursor: its time has a fixed width, so it sorts as text."""
+        return cursor
+
+    def before(self, cursor: str) -> str:
+        """Return the time alone, which sorts before every fill of that time."""
+        return cursor[:TIME_DIGITS]
+
+    def time_ns(self, cursor: str) -> int:
+        """Return the time of a cursor; 0 of the start."""
+        return int(cursor[:TIME_DIGITS] or "0")
+
+
+TIMED_FILLS = TimedFills()
 
 
 def recorded_cursor(cursor: str) -> int | str:
