@@ -11,7 +11,7 @@ from contextlib import suppress
 import trio
 
 from engine import events as reports
-from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime, Subscribed
+from engine.events import AccountReport, Answer, OpenOrdersReport, Outcome, ServerTime, Subscribed
 from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
 from engine.live.token_requests import TokenRefusedError, path_with_token
@@ -26,6 +26,7 @@ from engine.session_record import MILLISECOND_NS
 from engine.state.margins import ContractMargin
 from engine.suggestions import suggestion
 from engine.venues.contract_accounts import HasPositions
+from engine.venues.metadata_parts import joined_report, metadata_requests
 from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
@@ -132,14 +133,16 @@ class VenueChecks:
         return text
 
     async def _find_instruments(self) -> str:
-        query = self._venue.metadata.request(self._wanted.symbols)
-        result = await self._ask(query)
-        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
-        report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
+        bodies, decoded = [], []
+        for query in metadata_requests(self._venue, self._wanted.symbols):
+            result = await self._ask(query)
+            bodies.append(result.body)
+            decoded.append(self._venue.decode_answer(query, "", result.status, result.headers, result.body))
+        report, failed = joined_report(self._venue, bodies, decoded)
         found = {instrument.symbol: instrument for instrument in report.instruments}
         missing = [symbol for symbol in self._wanted.symbols if symbol not in found]
         if missing:
-            answer = _answer_text(events)
+            answer = _answer_text((failed,) if failed else ())
             raise CheckFailedError(
                 f"the venue lists no {', '.join(missing)}{suggestion(missing[0], found)}{answer}",
                 "correct `instruments` in the configuration",
