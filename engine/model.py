@@ -117,6 +117,7 @@ class Instrument(msgspec.Struct, frozen=True):
             "trade_stream",
             "half_spread_ppm",
             "quotes_from_book",
+            "by_order",
         }
     )
 
@@ -158,6 +159,7 @@ class Instrument(msgspec.Struct, frozen=True):
     # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
     half_spread_ppm: int = -1
     quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
+    by_order: bool = False  # its book comes order by order, so queues are counted
     own_symbol: str = ""  # the user's name for it, as [symbols] of the configuration gives it
 
     @property

@@ -332,6 +332,11 @@ def _market_text(rows: list[list[int]], instrument: Instrument) -> str:
         case r.TRADE:
             side = "sell" if row[r.TRADE_BUYER_IS_MAKER] else "buy"
             return f"trade {symbol}: a {side} of {size(row[r.TRADE_SIZE])} at {price(row[r.TRADE_PRICE])}"
+        case r.DIFF if len(rows) > 1 and rows[1][r.TYPE] == r.ORDER:
+            order = rows[1]
+            side = "sell" if order[r.ORDER_SIDE] == r.ASK else "buy"
+            what = "cancelled" if order[r.ORDER_ACTION] == r.ORDER_CANCELLED else "added"
+            return f"order {symbol}: {what} {side} of {size(order[r.ORDER_SIZE])} at {price(order[r.ORDER_PRICE])}"
         case r.DIFF:
             bids, asks = (sum(level[r.LEVEL_SIDE] == side for level in rows[1:]) for side in (r.BID, r.ASK))
             first_id, last_id = row[r.DIFF_FIRST_ID], row[r.DIFF_LAST_ID]

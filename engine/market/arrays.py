@@ -224,7 +224,7 @@ class MarketArrays:
         i = int(row[r.INSTRUMENT])
         state = self.t[i]
         # within a message only room is missing: the levels of a snapshot are not sorted yet
-        for side in (r.BID, r.ASK) if row[r.TYPE] != r.LEVEL else ():
+        for side in (r.BID, r.ASK) if row[r.TYPE] not in (r.LEVEL, r.ORDER) else ():
             if needs_window(self.sides[2 * i + side]):
                 rebuild_window(self.sides[2 * i + side], self.side(i, side))
         kept = int(state[at.B_PENDING])

@@ -83,6 +83,17 @@ BAR_END_NS: Final = 6
 # its size is all that the bar fills
 BAR_START: Final = 12
 
+# a change by one order of an order-by-order book. A DIFF has it in place of a LEVEL row, a SNAPSHOT never
+ORDER: Final = 13
+ORDER_SIDE: Final = LEVEL_SIDE
+ORDER_PRICE: Final = LEVEL_PRICE
+ORDER_SIZE: Final = LEVEL_SIZE  # of this change, not of the level
+ORDER_ID: Final = 9
+ORDER_ACTION: Final = 10
+ORDER_ADDED: Final = 0  # to the end of the queue at its price
+ORDER_CANCELLED: Final = 1  # the order, or a part of it: the rest keeps its place
+ORDER_FILLED: Final = 2  # the TRADE row is before the DIFF
+
 BID: Final = 0
 ASK: Final = 1
 

@@ -10,7 +10,7 @@ from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import SymbolRules, rules_of
 from engine.sim.exchange import adoption
-from engine.sim.exchange.queue_models import UNSEEN
+from engine.sim.exchange.queue_models import EXACT, UNSEEN
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import units
@@ -85,7 +85,11 @@ def build_venue(market: RecordedMarket, session: SessionBody, model: VenueModel)
         is_made = instrument.half_spread_ppm >= 0
         if is_made:
             sim.exchange.books.make_quotes(place, instrument.half_spread_ppm)
-        queue = UNSEEN if is_made and model.limit_fills == "through" else QUEUES[model.queue]
+        queue = QUEUES[model.queue]
+        if is_made and model.limit_fills == "through":
+            queue = UNSEEN
+        elif instrument.by_order and model.queue == "pessimistic":
+            queue = EXACT
         sim.exchange.books.queue(place, queue, model.queue_n, rules[instrument.symbol].lot_size)
     return sim
 

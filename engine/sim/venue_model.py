@@ -25,7 +25,8 @@ SIGMA_MAX = Decimal(3)
 QUANTILES = 1024  # of a distribution of latencies
 UNMEASURED_NS = MILLISECOND_NS  # each way, if the journal contains no orders to estimate latency from
 QUEUES = {
-    "pessimistic": queue_models.PESSIMISTIC,
+    "pessimistic": queue_models.PESSIMISTIC,  # counted instead, if the book comes order by order
+    "levels": queue_models.PESSIMISTIC,  # even then
     "power": queue_models.POWER,
     "power2": queue_models.POWER_2,
     "power3": queue_models.POWER_3,

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 from journal.errors import CaptureRefusedError
 from journal.importing import (
     binance_archive,
+    coinbase_full,
     cryptofeed,
     hftbacktest,
     hftbacktest_npz,
     lean_bar,
     lean_tick,
+    lobster,
     ndjson,
     table_file,
     tardis,
@@ -34,7 +36,8 @@ class CaptureFormat(NamedTuple):
 
 
 _ALL = (
-    hftbacktest, hftbacktest_npz, tardis, cryptofeed, lean_tick, lean_bar, binance_archive, table_file, ndjson,
+    coinbase_full, hftbacktest, hftbacktest_npz, tardis, cryptofeed, lean_tick, lean_bar, lobster, binance_archive,
+    table_file, ndjson,
 )  # fmt: skip
 GROUP = "verbatim.importers"
 

@@ -9,18 +9,16 @@ Source: QuantConnect/Lean, Data/equity/readme.md.
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from journal.errors import CaptureRefusedError
 from journal.importing.data_kinds import QUOTES, TRADES
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
+from journal.importing.new_york import ZONE, NewYorkDay
 from journal.importing.row_head import QUOTE, TRADE, row_head
 
 NAME = "lean-tick"
 ABOUT = "LEAN's US equity ticks: a zip of <day>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv"
 ALLOWS = (TRADES, QUOTES)
-ZONE = "America/New_York"
 COLUMNS = {
     "trade": ("ms", "price", "size", "exchange", "condition", "suspicious"),
     "quote": ("ms", "bid", "bid_size", "ask", "ask_size", "exchange", "condition", "suspicious"),
@@ -32,7 +30,7 @@ _FIELDS = {
 }
 _FILE = re.compile(r"(\d{8})_(.+)_(trade|quote)_tick\.csv", re.IGNORECASE)
 _MS = re.compile(rb"(\d{1,8})(?:\.(\d{1,6}))?")
-_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+_DAY_MS = 86_400_000
 _SUSPICIOUS = (b"0", b"1")
 
 
@@ -55,33 +53,16 @@ def read(lines: CaptureLines) -> CaptureReader:
             "does, <yyyymmdd>_<symbol>_Trade_Tick.csv or _Quote_Tick.csv."
         )
     day, symbol, table = match[1], match[2], match[3].lower()
-    try:
-        # midnight by New York's clock, treated as if it were UTC
-        midnight = datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
-        hours_ns = [_ahead_of_utc_ns(midnight + timedelta(hours=hour)) for hour in range(24)]
-    except ValueError as error:
-        raise CaptureRefusedError(f"{lines.path}: {day!r} in {lines.name!r} is not a date.") from error
-    except ZoneInfoNotFoundError as error:
-        raise CaptureRefusedError(
-            f"this system has no data of the time zone {ZONE}. What to do: pip install tzdata."
-        ) from error
+    clock = NewYorkDay(day, f"{lines.path}: {lines.name!r}")
     columns = COLUMNS[table]
     about = {"unit": "ms", "zone": ZONE, "day": day, "symbol": symbol, "table": table, "columns": list(columns)}
     about["price_unit"] = "0.0001"
-    midnight_ns = (midnight - datetime(1970, 1, 1, tzinfo=UTC)).days * _DAY_MS * 1_000_000
     head = row_head(_KINDS[table], "ticks", symbol.upper(), _FIELDS[table], exponent=-4, quote="USD")
     about["head"] = head.decode().strip()
-    return CaptureReader("venue", about, _rows(lines, columns, [midnight_ns - ahead for ahead in hours_ns], head))
+    return CaptureReader("venue", about, _rows(lines, columns, clock, head))
 
 
-def _ahead_of_utc_ns(wall: datetime) -> int:
-    offset = wall.replace(tzinfo=ZoneInfo(ZONE)).utcoffset()
-    assert offset is not None
-    return (offset.days * 86_400 + offset.seconds) * 1_000_000_000
-
-
-def _rows(lines: CaptureLines, columns: tuple[str, ...], midnights_ns: list[int], head: bytes) -> Iterator[CapturedRow]:
-    """Yield the rows. `midnights_ns` has the midnight from which each hour's clock counts, in UTC."""
+def _rows(lines: CaptureLines, columns: tuple[str, ...], clock: NewYorkDay, head: bytes) -> Iterator[CapturedRow]:
     for line in lines:
         fields = line.rstrip(b"\r").split(b",")
         match = _MS.fullmatch(fields[0])
@@ -89,6 +70,5 @@ def _rows(lines: CaptureLines, columns: tuple[str, ...], midnights_ns: list[int]
             raise lines.damaged(f"does not have the {len(columns)} columns {', '.join(columns)}")
         if match is None or int(match[1]) >= _DAY_MS:
             raise lines.damaged("does not begin with milliseconds since midnight")
-        ms = int(match[1])
         below_ns = int(match[2].ljust(6, b"0")) if match[2] else 0
-        yield CapturedRow(midnights_ns[ms // _HOUR_MS] + ms * 1_000_000 + below_ns, head + line)
+        yield CapturedRow(clock.utc_ns(int(match[1]) * 1_000_000 + below_ns), head + line)

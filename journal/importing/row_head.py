@@ -4,12 +4,16 @@ A message is the head, a newline and the line as the file has it; a book message
 of the importer (engine/venues/neutral/head.py reads heads, docs/data-formats.md describes them).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-TRADE, QUOTE, BAR, DIFF, SNAPSHOT = "trade", "quote", "bar", "diff", "book"
+from journal.importing.lines import CapturedRow
+
+TRADE, QUOTE, BAR, DIFF, SNAPSHOT, ORDER = "trade", "quote", "bar", "diff", "book", "order"
 MARKETS = (SPOT, LINEAR, INVERSE) = "spot", "linear", "inverse"
 MAKER: Final = "maker"  # a column that says whether the buyer was the maker, or which side the taker had
+ACTIONS: Final = ("add", "cancel", "fill", "hidden")  # what happened to an order; "hidden": a trade outside the book
+NO_ACTIONS: Final[Mapping[str, str]] = {}
 ASK: Final = "ask"  # of a level: a column that says which side it is on
 
 
@@ -24,6 +28,7 @@ def row_head(
     exponent: int = 0,
     market: str = SPOT,
     quote: str = "",
+    actions: Mapping[str, str] = NO_ACTIONS,
 ) -> bytes:
     """Return the head of a table's lines, with its newline.
 
@@ -37,9 +42,24 @@ def row_head(
         exponent: Prices are written as multiples of ten to this.
         market: One of the markets above.
         quote: The asset in which the symbol is quoted, if its name does not show it.
+        actions: Of orders: one of ACTIONS to the words that stand for it in the column `action`, joined by `|`.
     """
     pairs = [f"{name}={column}" + (f":{word}" if name in (MAKER, ASK) and kind != QUOTE and word else "")
              for name, column in columns.items()]  # fmt: skip
     options = {"seconds": seconds, "exponent": exponent, "market": "" if market == SPOT else market, "quote": quote}
-    pairs += [f"{name}={value}" for name, value in options.items() if value]
+    pairs += [f"{name}={value}" for name, value in (*options.items(), *actions.items()) if value]
     return f"#{kind} {stream} {symbol} {' '.join(pairs)}\n".encode()
+
+
+def after_empty_book(rows: Iterator[CapturedRow], head: bytes) -> Iterator[CapturedRow]:
+    """Yield a book without orders, as of the first row, and the rows."""
+    first = next(rows, None)
+    if first is not None:
+        yield CapturedRow(first.stamp_ns, empty_book(head))
+        yield first
+        yield from rows
+
+
+def empty_book(head: bytes) -> bytes:
+    """Return the message of a book without orders, for a table of orders with this head."""
+    return b"#" + SNAPSHOT.encode() + head[1 + len(ORDER) :]

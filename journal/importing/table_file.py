@@ -1,4 +1,4 @@
-"""Tables with a stated mapping, csv or Parquet: bars, trades or quotes of any source.
+"""Tables with a stated mapping, csv or Parquet: bars, trades, quotes or orders of any source.
 
 The caller says which column holds which field: `start=open_time:ms,open=o,high=h,low=l,close=c,volume=v,seconds=60`.
 A column is a name of the header, or its number from 0. A row of a Parquet file becomes the line that csv would have.
@@ -10,24 +10,37 @@ from math import inf
 from typing import Any, NamedTuple
 
 from journal.errors import CaptureRefusedError
-from journal.importing.data_kinds import BARS, QUOTES, TRADES
+from journal.importing.data_kinds import BARS, ORDERS, QUOTES, TRADES
 from journal.importing.lines import CapturedRow, CaptureLines, CaptureReader
-from journal.importing.row_head import BAR, MAKER, MARKETS, QUOTE, SPOT, TRADE, row_head
+from journal.importing.row_head import (
+    ACTIONS,
+    ASK,
+    BAR,
+    MAKER,
+    MARKETS,
+    ORDER,
+    QUOTE,
+    SPOT,
+    TRADE,
+    after_empty_book,
+    row_head,
+)
 from journal.importing.stamps import UNIT_NS, from_iso, from_number
 
 NAME = "table"
-ABOUT = "a table with --columns: csv or Parquet of bars, trades or quotes"
-ALLOWS = (BARS, TRADES, QUOTES)
+ABOUT = "a table with --columns: csv or Parquet of bars, trades, quotes or orders"
+ALLOWS = (BARS, TRADES, QUOTES, ORDERS)
 PARQUET = b"PAR1"
 EXAMPLE = "--columns start=0:ms,open=1,high=2,low=3,close=4,volume=5,seconds=60 --symbol BTCUSDT"
 BATCH_ROWS = 65_536
 FIELDS = {
+    ORDER: ("action", "id", ASK, "price", "size"),
     BAR: ("open", "high", "low", "close", "volume"),
     QUOTE: ("bid", "bid_size", "ask", "ask_size", "id"),
     TRADE: ("price", "size", "id", MAKER),
 }
 TIMES = ("time", "start", "end")
-SETTINGS = ("seconds", "exponent", "market", "quote", "stream")
+SETTINGS = ("seconds", "exponent", "market", "quote", "stream", *ACTIONS)
 UNITS = (*UNIT_NS, "iso")
 PRICES = frozenset({"open", "high", "low", "close"})
 NUMBERS = PRICES | {"volume", "bid", "bid_size", "ask", "ask_size", "price", "size"}
@@ -74,13 +87,17 @@ def read(lines: CaptureLines, columns: str) -> CaptureReader:
         exponent=int(mapping.settings.get("exponent", "0")),
         market=mapping.settings.get("market", SPOT),
         quote=mapping.settings.get("quote", ""),
+        actions={name: mapping.settings[name] for name in ACTIONS if name in mapping.settings},
     )
     texts = (line for line in texts if _is_row(lines, line))
     about = {"unit": mapping.unit, "columns": names, "mapping": columns, "head": head.decode().strip()}
     late_ns = seconds * UNIT_NS["s"] if mapping.is_start else 0
     times = _Times(names.index(mapping.time), mapping.unit, late_ns)
     numbers = {field: names.index(column) for field, column in mapping.columns.items() if field in NUMBERS}
-    return CaptureReader("venue", about, _rows(lines, texts, times, numbers, head))
+    if mapping.kind == ORDER:
+        del numbers[ASK]  # a word
+    rows = _rows(lines, texts, times, numbers, head)
+    return CaptureReader("venue", about, after_empty_book(rows, head) if mapping.kind == ORDER else rows)
 
 
 def _parse(lines: CaptureLines, text: str) -> Mapping:
@@ -115,7 +132,13 @@ def _parse(lines: CaptureLines, text: str) -> Mapping:
     if settings.get("market", SPOT) not in MARKETS:
         raise refusal(f"market={settings['market']} is none of {', '.join(MARKETS)}")
     if not kind or not time or unit not in UNITS:
-        raise refusal("--columns needs a time with its unit, and open, bid or price")
+        raise refusal("--columns needs a time with its unit, and open, bid, price or action")
+    if kind == ORDER and (missing := [name for name in FIELDS[ORDER] if name not in columns]):
+        raise refusal(f"--columns has no {missing[0]}, and orders need {', '.join(FIELDS[ORDER])}")
+    if kind == ORDER and "add" not in settings:
+        raise refusal("--columns does not say which word of the action adds an order, as in add=A,cancel=D|X,fill=E")
+    if kind != ORDER and (words := [name for name in ACTIONS if name in settings]):
+        raise refusal(f"{words[0]}={settings[words[0]]} is for orders, which need a column as their action")
     if (kind == BAR) != settings.get("seconds", "0").isdecimal() * (settings.get("seconds", "0") != "0"):
         raise refusal("bars, and only they, need seconds=60 or another length")
     if not re.fullmatch(r"-?\d{1,2}", settings.get("exponent", "0")):
@@ -214,7 +237,8 @@ def _rows(
             values = _checked_values(line, numbers)
         except (ValueError, IndexError) as error:
             raise lines.damaged(str(error) if isinstance(error, ValueError) else "has too few columns") from error
-        if not values.get("low", 0.0) <= min(values.values()) <= max(values.values()) <= values.get("high", inf):
+        prices = values.values()
+        if prices and not values.get("low", 0.0) <= min(prices) <= max(prices) <= values.get("high", inf):
             raise lines.damaged("has prices outside its low and high")
         if time_ns < before_ns:
             raise lines.damaged("is earlier than the line before: sort the table by its time")

@@ -182,6 +182,7 @@ def _as_captured(listed: Instrument, seen: Instrument, size_max: Decimal) -> Ins
         trade_stream=seen.trade_stream,
         quotes_from_book=seen.quotes_from_book,
         half_spread_ppm=seen.half_spread_ppm,
+        by_order=seen.by_order,
     )
 
 
@@ -205,6 +206,7 @@ def _notes(instruments: Sequence[Instrument], inferred: frozenset[str], refused:
     return (
         *(_inferred(one) for one in instruments if one.symbol in inferred),
         *(f"{one.symbol}: no quotes; its book's best levels count" for one in instruments if one.quotes_from_book),
+        *(f"{one.symbol}: order by order; places in queues are counted" for one in instruments if one.by_order),
         *(
             f"{one.symbol}: no quotes; they are made of its bars or trades (docs/data-formats.md)"
             for one in instruments

@@ -1,11 +1,21 @@
-"""DIFF, SNAPSHOT and LEVEL rows on their way into a book, and the check of a book after a record.
+"""DIFF, SNAPSHOT, LEVEL and ORDER rows on their way into a book, and the check of a book after a record.
 
 Compiled; knows no quote or trade.
 """
 
 from engine.market import rows as r
 from engine.market.fold.books import begin_diff, begin_snapshot, empty_book, finish_snapshot
-from engine.market.fold.dense_book import add_level, needs_window, room_of, set_outside, set_slot, slot_of, top_of
+from engine.market.fold.dense_book import (
+    add_level,
+    needs_window,
+    room_of,
+    set_outside,
+    set_slot,
+    size_after,
+    size_at,
+    slot_of,
+    top_of,
+)
 from engine.market.fold.id_gaps import check_diff_ids, diff_ids_restarted
 from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
@@ -46,10 +56,11 @@ from engine.market.rows import Rows
 
 @compiled
 def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
-    """Apply a DIFF, SNAPSHOT or LEVEL row; return the flags raised, GROW before anything is changed."""
+    """Apply a DIFF, SNAPSHOT, LEVEL or ORDER row; return the flags raised, GROW before anything is changed."""
     i = row[r.INSTRUMENT]
     kind = row[r.TYPE]
-    if kind == r.LEVEL:
+    is_level = kind in (r.LEVEL, r.ORDER)
+    if is_level:
         ends = s[S_REMAINING] == 1
     else:
         ends = row[r.DIFF_LEVELS] == 0
@@ -58,12 +69,12 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         if needs_window(sides[2 * i]) or needs_window(sides[2 * i + 1]):
             return GROW
     # the end of a snapshot applies all diffs kept at once: room for them first
-    if ends and (kind == r.SNAPSHOT or (kind == r.LEVEL and s[S_MODE] == LOAD)):
+    if ends and (kind == r.SNAPSHOT or (is_level and s[S_MODE] == LOAD)):
         most = max(t[i, B_BIDS], t[i, B_ASKS])
         if most + t[i, B_PENDING] + 2 > room_of(sides):
             return GROW
     flags = 0
-    if kind == r.LEVEL:
+    if is_level:
         if s[S_REMAINING] == 0:
             return 0  # more levels than the header announced: the fold must not trust them
         flags = fold_level(row, s, t, sides, pending)
@@ -111,7 +122,7 @@ def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
     size = row[r.LEVEL_SIZE]
     if mode == KEEP:
         used = t[i, B_PENDING]
-        pending[i, used, 0] = side
+        pending[i, used, 0] = side + 2 * (row[r.ORDER_ACTION] + 1 if row[r.TYPE] == r.ORDER else 0)
         pending[i, used, 1] = row[r.LEVEL_PRICE]
         pending[i, used, 2] = size
         t[i, B_PENDING] = used + 1
@@ -120,6 +131,8 @@ def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
         if count >= room_of(sides) and size > 0:
             return GROW
         key = row[r.LEVEL_PRICE] if side == 0 else -row[r.LEVEL_PRICE]
+        if row[r.TYPE] == r.ORDER:
+            size = size_after(size_at(sides[2 * i + side], count, key), size, row[r.ORDER_ACTION])
         if mode == LOAD:
             add_level(sides[2 * i + side], count, key, size)
             count += 1

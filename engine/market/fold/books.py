@@ -11,6 +11,8 @@ from engine.market.fold.dense_book import (
     set_far,
     set_outside,
     set_slot,
+    size_after,
+    size_at,
     slot_of,
     sort_side,
 )
@@ -203,9 +205,13 @@ def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int
             t[i, B_ID] = pending[i, head, 1]
             t[i, B_APPLIED] += 1
             for k in range(head + 1, head + 1 + levels):
-                side = pending[i, k, 0]
+                side = pending[i, k, 0] & 1
                 key = pending[i, k, 1] if side == 0 else -pending[i, k, 1]
-                t[i, B_BIDS + side] = set_far(sides[2 * i + side], t[i, B_BIDS + side], key, pending[i, k, 2])
+                size = pending[i, k, 2]
+                if pending[i, k, 0] > 1:
+                    before = size_at(sides[2 * i + side], t[i, B_BIDS + side], key)
+                    size = size_after(before, size, (pending[i, k, 0] >> 1) - 1)
+                t[i, B_BIDS + side] = set_far(sides[2 * i + side], t[i, B_BIDS + side], key, size)
         head += 1 + levels
     if t[i, B_BIDS] > levels_max or t[i, B_ASKS] > levels_max:
         empty_book(t, sides, i, BOOK_BROKEN)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from engine.market.jit import compiled, move_within
-from engine.market.rows import Rows
+from engine.market.rows import ORDER_ADDED, VALUE_MAX, Rows
 
 SLOTS: Final = 65_536  # the window then has 94 to 97 % of the levels in the BTCUSDT captures
 BLOCK_BITS: Final = 6  # levels are counted by blocks of 64 slots: a search skips empty blocks
@@ -153,6 +153,26 @@ def set_outside(side: Rows, count: int, key: int, size: int) -> int:
     side[N_MISSES] += 1
     far = int(count - side[N_COUNT])
     return set_far(side, far, key, size) - far
+
+
+@compiled
+def size_at(side: Rows, count: int, key: int) -> int:
+    """Return the size of a level; 0 if it is missing."""
+    slot = slot_of(side, key)
+    if slot >= 0:
+        return int(side[N_SLOTS + slot])
+    far = int(count - side[N_COUNT])
+    low = place_of(side, N_FAR, 2, far, key)
+    return int(side[N_FAR + 2 * low + 1]) if low < far and side[N_FAR + 2 * low] == key else 0
+
+
+@compiled
+def size_after(size: int, change: int, action: int) -> int:
+    """Return the size of a level after the change by one order: never negative, at most VALUE_MAX.
+
+    A level may be smaller than an order that leaves it, if the data began after that order was placed.
+    """
+    return min(size + change, VALUE_MAX) if action == ORDER_ADDED else max(size - change, 0)
 
 
 @compiled

@@ -17,6 +17,7 @@ from engine.market.fold.id_gaps import has_restarted
 from engine.market.jit import compiled
 from engine.market.rows import VALUE_MAX, Floats, Rows
 from engine.sim.exchange.bar_kernel import apply_quote, bar_reaches_order, start_bar, triggers_order
+from engine.sim.exchange.market_orders import apply_order, has_room
 from engine.sim.exchange.price_levels import (
     SIZE,
     best_offered,
@@ -25,7 +26,7 @@ from engine.sim.exchange.price_levels import (
     set_far,
     set_slot,
 )
-from engine.sim.exchange.queue_models import PESSIMISTIC, UNSEEN, advance_front, excess
+from engine.sim.exchange.queue_models import UNSEEN, advance_front, excess, is_counted
 from engine.sim.exchange.trade_tape import add_up_to_largest, apply_trade, is_new_trade
 from engine.sim.exchange.venue_arrays import (
     HIGHEST,
@@ -86,10 +87,10 @@ def update_queues(i: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats) -
         side = orders[k, O_SIDE]
         price = orders[k, O_PRICE]
         key = price if side == 0 else -price
-        if v[i, V_QUEUE] != UNSEEN and (orders[k, O_AHEAD] > 0 or v[i, V_QUEUE] != PESSIMISTIC):
+        if v[i, V_QUEUE] != UNSEEN and (orders[k, O_AHEAD] > 0 or not is_counted(v[i, V_QUEUE])):
             at = find_level(levels[2 * i + side], v[i, V_FAR + side], key)
             shown = levels[2 * i + side, at + SIZE] if at > 0 else 0
-            if v[i, V_QUEUE] == PESSIMISTIC:
+            if is_counted(v[i, V_QUEUE]):
                 orders[k, O_AHEAD] = min(orders[k, O_AHEAD], shown)
             elif shown != orders[k, O_SHOWN]:
                 fronts[k] = advance_front(
@@ -128,11 +129,16 @@ def reaches_order(i: int, price: int, size: int, buyer_is_maker: int, v: Rows, o
 
 
 @compiled
-def apply_sizes(i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows) -> None:
+def apply_sizes(
+    i: int, rows: Rows, start: int, end: int, fresher: bool, v: Rows, levels: Rows, orders: Rows, known: Rows
+) -> None:
     """Set a diff's sizes in both books. A newer quote overrides an older diff at its prices and better ones."""
     price_unit = v[i, V_PRICE_UNIT]
     size_unit = v[i, V_SIZE_UNIT]
     for k in range(start, end):
+        if rows[k, r.TYPE] == r.ORDER:
+            apply_order(i, rows[k], v, levels, orders, known)
+            continue
         side = rows[k, r.LEVEL_SIDE]
         price = rows[k, r.LEVEL_PRICE] * price_unit
         size = rows[k, r.LEVEL_SIZE] * size_unit
@@ -161,7 +167,7 @@ def is_joined(i: int, row: Rows, v: Rows, levels: Rows) -> bool:
 
 
 @compiled
-def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
+def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows, orders: Rows, known: Rows) -> bool:
     """Apply a snapshot, or a diff with its levels; return True if it was new."""
     last_id = rows[start, r.DIFF_LAST_ID]
     fresher = True
@@ -184,7 +190,7 @@ def apply_depth(i: int, rows: Rows, start: int, v: Rows, levels: Rows) -> bool:
         fresher = last_id >= v[i, V_FRESH_ID]
     v[i, V_BOOK_VENUE_NS] = rows[start, r.VENUE_NS]
     v[i, V_BOOK_NS] = rows[start, r.TIME_NS]
-    apply_sizes(i, rows, start + 1, start + 1 + rows[start, r.DIFF_LEVELS], fresher, v, levels)
+    apply_sizes(i, rows, start + 1, start + 1 + rows[start, r.DIFF_LEVELS], fresher, v, levels, orders, known)
     v[i, V_ID] = last_id
     return True
 
@@ -243,7 +249,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
         elif kind == r.QUOTE or kind == r.BAR_START:
             low = rows[k, r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
             high = rows[k, r.QUOTE_BID] * v[i, V_PRICE_UNIT]
-        elif kind == r.LEVEL:
+        elif kind == r.LEVEL or kind == r.ORDER:
             low = high = rows[k, r.LEVEL_PRICE] * v[i, V_PRICE_UNIT]
         elif kind == r.SNAPSHOT and v[i, V_JOINED] == 0:
             low = 0
@@ -261,7 +267,7 @@ def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, o
         for n in range(orders.shape[0]):
             if orders[n, O_SYMBOL] == i:
                 side = orders[n, O_SIDE]
-                if kind == r.LEVEL and rows[k, r.LEVEL_SIDE] == side:
+                if (kind == r.LEVEL or kind == r.ORDER) and rows[k, r.LEVEL_SIDE] == side:
                     continue
                 if (low <= orders[n, O_PRICE]) if side == 0 else (high >= orders[n, O_PRICE]):
                     return k
@@ -288,7 +294,9 @@ def fits_units(i: int, rows: Rows, start: int, end: int, v: Rows) -> bool:
         elif kind == r.TRADE:
             if rows[k, r.TRADE_PRICE] > price_max or rows[k, r.TRADE_SIZE] > size_max:
                 return False
-        elif kind == r.LEVEL and (rows[k, r.LEVEL_PRICE] > price_max or rows[k, r.LEVEL_SIZE] > size_max):
+        elif (kind == r.LEVEL or kind == r.ORDER) and (
+            rows[k, r.LEVEL_PRICE] > price_max or rows[k, r.LEVEL_SIZE] > size_max
+        ):
             return False
     return True
 
@@ -304,6 +312,7 @@ def match_rows(
     minutes: Rows,
     orders: Rows,
     fronts: Floats,
+    known: Rows,
 ) -> tuple[int, int]:
     """Fold whole records up to and including `until_ns`; return (next row, reason to stop)."""
     k = start
@@ -339,11 +348,13 @@ def match_rows(
                 return k, GROW
             if kind == r.DIFF and (needs_window(levels[2 * i]) or needs_window(levels[2 * i + 1])):
                 return k, GROW
+            if last > k and rows[last, r.TYPE] == r.ORDER and not has_room(known, more, v):
+                return k, GROW
             told = True
             if kind == r.QUOTE:
                 apply_quote(i, rows[k], v, levels)
             else:
-                told = apply_depth(i, rows, k, v, levels)
+                told = apply_depth(i, rows, k, v, levels, orders, known)
             if kind == r.SNAPSHOT:
                 why = JOINED
             elif told and v[i, V_JOINED] and update_queues(i, v, levels, orders, fronts):

@@ -169,6 +169,7 @@ class SimOrder(msgspec.Struct, kw_only=True):
     queue_front: float = 0.0
     queue_shown: int = 0
     queue_traded: int = 0
+    queue_since: int = 0  # placements of other traders before this order
     expiry_reason: str = ""
     on_book: bool = False
     fills: list[SimFill] = []

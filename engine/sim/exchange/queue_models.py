@@ -15,7 +15,14 @@ POWER_2: Final = 2
 POWER_3: Final = 3
 LOG: Final = 4
 LOG_2: Final = 5
+EXACT: Final = 7  # counted: the market is order by order (market_orders.py)
 UNSEEN: Final = 6  # no book shows the queue: only a trade beyond the order's price reaches it
+
+
+@compiled
+def is_counted(kind: int) -> bool:
+    """Return True if the size before an order is a whole number, not an expectation."""
+    return kind == PESSIMISTIC or kind == EXACT
 
 
 @compiled
@@ -79,7 +86,7 @@ def advance_front(kind: int, n: int, front: float, before: int, shown: int, trad
 @compiled
 def excess(kind: int, lot: int, ahead: int, front: float, size: int) -> int:
     """Return what a trade of this size at the order's price leaves for it; probabilistic models round to lots."""
-    if kind == PESSIMISTIC:
+    if is_counted(kind):
         return size - ahead
     if kind == UNSEEN:
         return 0

@@ -202,6 +202,7 @@ class SymbolMarket:
         order.shown = min(order.iceberg_quantity, order.leaves)
         order.queue_ahead = order.queue_shown = self.quantity(order.side, order.price)
         order.queue_front = float(order.queue_ahead)
+        order.queue_since = self._number(arrays.V_PLACED)
         self._books.rest(order)
 
     def remove(self, order: SimOrder) -> None:

@@ -40,7 +40,9 @@ V_BOOK_NS: Final = 34  # and the time of its row
 V_IS_BARS: Final = 35  # 1: the market is bars
 V_LEFT: Final = 36  # of a market of bars: what the current bar still fills
 V_HALF_SPREAD: Final = 37  # of made quotes, in millionths of the price
-V_FIELDS: Final = 38
+V_PLACED: Final = 38  # of an order-by-order market: placements of other traders so far
+V_KNOWN: Final = 39  # their orders in the table, of all symbols; only the first symbol has it
+V_FIELDS: Final = 40
 
 # tape: the last trades, a ring
 P_ID: Final = 0
@@ -75,7 +77,8 @@ O_PRICE: Final = 2
 O_AHEAD: Final = 3  # size ahead in the queue; probabilistic models keep it in the floats
 O_SHOWN: Final = 4  # size of the level at the last update of the queue
 O_TRADED: Final = 5  # traded at the price since then
-O_FIELDS: Final = 6
+O_SINCE: Final = 6  # V_PLACED when the order came to rest: those placed later are behind it
+O_FIELDS: Final = 7
 
 ONE: Final = 100_000_000
 HIGHEST: Final = 2**62  # above any price

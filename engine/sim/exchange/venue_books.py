@@ -13,8 +13,8 @@ from engine.market import rows as r
 from engine.market.fold.dense_book import N_COUNT, needs_window, rebuild_window, widen
 from engine.market.made_quotes import made_ask, made_bid
 from engine.market.rows import Floats, Rows
+from engine.sim.exchange import market_orders, price_levels, queue_models
 from engine.sim.exchange import matching_kernel as at
-from engine.sim.exchange import price_levels, queue_models
 from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.bar_kernel import start_bar
 from engine.sim.exchange.order_values import SimOrder
@@ -38,6 +38,7 @@ class VenueBooks:
         self.minutes: Rows = np.zeros((symbols, arrays.MINUTES_KEPT, arrays.M_FIELDS), np.int64)
         self.resting: list[SimOrder] = []  # in the order of `orders`
         self.orders: Rows = np.zeros((0, arrays.O_FIELDS), np.int64)
+        self.known = market_orders.empty_table()  # the orders of other traders, of an order-by-order market
         self.fronts: Floats = np.zeros(0, np.float64)  # size before each order, in a probabilistic queue model
         self._pending: list[deque[Rows]] = [
             deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)
@@ -48,7 +49,9 @@ class VenueBooks:
     def _compile(self) -> None:
         """Compile the kernel before the first message; nothing is folded."""
         nothing: Rows = np.zeros((0, r.COLUMNS), np.int64)
-        at.match_rows(nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts)
+        at.match_rows(
+            nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts, self.known
+        )
         at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
         at.update_queues(0, self.v, self.levels, self.orders, self.fronts)
         side: Rows = np.zeros(price_levels.FAR, np.int64)
@@ -76,7 +79,16 @@ class VenueBooks:
         """
         while True:
             start, why = at.match_rows(
-                rows, start, until_ns, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts
+                rows,
+                start,
+                until_ns,
+                self.v,
+                self.levels,
+                self.prints,
+                self.minutes,
+                self.orders,
+                self.fronts,
+                self.known,
             )
             if why == at.GROW:
                 self._grow(
@@ -117,6 +129,8 @@ class VenueBooks:
             self.levels = widen(
                 self.levels, price_levels.NUMBERS, price_levels.FAR + price_levels.STEP * max(2 * room, room + more + 1)
             )
+        if not market_orders.has_room(self.known, more, self.v):
+            self.known = market_orders.widen(self.known, more)
 
     def _most(self, i: int) -> int:
         """Return the number of places on the longer side."""
@@ -186,14 +200,19 @@ class VenueBooks:
             )
             order.queue_ahead = (
                 numbers[arrays.O_AHEAD]
-                if self.v[order.place, arrays.V_QUEUE] == queue_models.PESSIMISTIC
+                if queue_models.is_counted(int(self.v[order.place, arrays.V_QUEUE]))
                 else max(0, int(front))
             )
 
     def write_queues(self) -> None:
         """Copy the queues from the orders to the arrays, after a caller changed them."""
         for k, order in enumerate(self.resting):
-            self.orders[k, arrays.O_AHEAD :] = order.queue_ahead, order.queue_shown, order.queue_traded
+            self.orders[k, arrays.O_AHEAD :] = (
+                order.queue_ahead,
+                order.queue_shown,
+                order.queue_traded,
+                order.queue_since,
+            )
             self.fronts[k] = order.queue_front
 
     def excess(self, order: SimOrder, size: int) -> int:

@@ -15,6 +15,7 @@ from engine.venues.neutral.head import (
     BOOK_KINDS,
     FIELDS,
     MARK,
+    ORDER,
     PRICE,
     QUOTE,
     SECOND_NS,
@@ -26,6 +27,7 @@ from engine.venues.neutral.head import (
 )
 from engine.venues.venue import CapturedMarket, CaptureMessages
 
+FINEST_FIRST = (ORDER, TRADE, BAR)  # kinds of tables that report trades
 SIZE_PLACES = 8  # of an instrument whose tables have no sizes
 _BARE = Instrument("", "", "", "", "", 0, 0, Decimal(1), Decimal(1))
 
@@ -116,7 +118,7 @@ def _instrument(venue: str, symbol: str, tables: list[_TableScan]) -> Instrument
     base, quote = assets_of(symbol)
     if head.quoted_in:
         quote = head.quoted_in
-        base = symbol.removesuffix(quote) or symbol
+        base = symbol.removesuffix(quote).rstrip("-_/") or symbol
     is_contract, is_inverse = head.market != "spot", head.market == "inverse"
     lot = Decimal(1).scaleb(-size_places)
     return Instrument(
@@ -137,14 +139,15 @@ def _instrument(venue: str, symbol: str, tables: list[_TableScan]) -> Instrument
         trade_stream=_stream_that_counts(tables),
         half_spread_ppm=-1 if kinds & {QUOTE, *BOOK_KINDS} else 0,
         quotes_from_book=bool(kinds & BOOK_KINDS) and QUOTE not in kinds,
+        by_order=ORDER in kinds,
     )
 
 
 def _stream_that_counts(tables: list[_TableScan]) -> str:
     """Return the table whose trades count where several report them: the finest, and of equals the fullest."""
-    found: dict[str, tuple[bool, int, int]] = {}
+    found: dict[str, tuple[int, int, int]] = {}
     for table in tables:
-        if table.head.kind in (TRADE, BAR):
-            is_bar, interval_ns, count = found.get(table.head.stream, (table.head.kind == BAR, 0, 0))
-            found[table.head.stream] = is_bar, table.head.interval_ns or interval_ns, count - table.count
+        if table.head.kind in FINEST_FIRST:
+            rank, interval_ns, count = found.get(table.head.stream, (FINEST_FIRST.index(table.head.kind), 0, 0))
+            found[table.head.stream] = rank, table.head.interval_ns or interval_ns, count - table.count
     return min(found, key=lambda stream: found[stream]) if len(found) > 1 else ""

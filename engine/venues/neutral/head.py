@@ -27,11 +27,30 @@ PRICE: Final = 0
 SIZE: Final = 1
 WHOLE: Final = 2
 WORD: Final = 3  # 1 if the text is the head's word
-FIELD_KINDS: Final = 4
+NAME: Final = 4  # a whole number, or a number made of any other text
+ACTION: Final = 5  # the action of one of the head's words
+FIELD_KINDS: Final = 6
 
-TRADE, QUOTE, BAR, DIFF, SNAPSHOT = "trade", "quote", "bar", "diff", "book"
-BOOK_KINDS: Final = frozenset({DIFF, SNAPSHOT})
-ROW_TYPES: Final[Mapping[str, int]] = {TRADE: r.TRADE, QUOTE: r.QUOTE, BAR: r.BAR, DIFF: r.DIFF, SNAPSHOT: r.SNAPSHOT}
+TRADE, QUOTE, BAR, DIFF, SNAPSHOT, ORDER = "trade", "quote", "bar", "diff", "book", "order"
+BOOK_KINDS: Final = frozenset({DIFF, SNAPSHOT, ORDER})
+ROW_TYPES: Final[Mapping[str, int]] = {
+    TRADE: r.TRADE,
+    QUOTE: r.QUOTE,
+    BAR: r.BAR,
+    DIFF: r.DIFF,
+    SNAPSHOT: r.SNAPSHOT,
+    ORDER: r.ORDER,
+}
+# what happened to an order, by the option that lists the words for it. A hidden fill is a trade and changes no book
+HIDDEN: Final = 3
+NO_ACTION: Final = 4  # any other word
+ACTIONS: Final[Mapping[str, int]] = {
+    "add": r.ORDER_ADDED,
+    "cancel": r.ORDER_CANCELLED,
+    "fill": r.ORDER_FILLED,
+    "hidden": HIDDEN,
+}
+ACTION_WORDS_MAX: Final = 16
 # the fields of each kind: name -> its place among the values of a row, and how it is written
 FIELDS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     TRADE: {"price": (0, PRICE), "size": (1, SIZE), "id": (2, WHOLE), "maker": (3, WORD)},
@@ -39,6 +58,7 @@ FIELDS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     BAR: {"open": (0, PRICE), "high": (1, PRICE), "low": (2, PRICE), "close": (3, PRICE), "volume": (4, SIZE)},
     DIFF: {"ask": (0, WORD), "price": (1, PRICE), "size": (2, SIZE)},
     SNAPSHOT: {"ask": (0, WORD), "price": (1, PRICE), "size": (2, SIZE)},
+    ORDER: {"ask": (0, WORD), "price": (1, PRICE), "size": (2, SIZE), "id": (3, NAME), "action": (4, ACTION)},
 }
 REQUIRED: Final[Mapping[str, frozenset[str]]] = {
     TRADE: frozenset({"price"}),
@@ -46,6 +66,7 @@ REQUIRED: Final[Mapping[str, frozenset[str]]] = {
     BAR: frozenset({"open", "high", "low", "close"}),
     DIFF: frozenset({"ask", "price", "size"}),
     SNAPSHOT: frozenset({"ask", "price", "size"}),
+    ORDER: frozenset({"ask", "price", "size", "id", "action"}),
 }
 MARKETS: Final = ("spot", "linear", "inverse")
 
@@ -63,7 +84,10 @@ L_LAST_COLUMN: Final = 9
 L_WORD_LENGTH: Final = 10
 L_WORD: Final = 11
 L_ROLES: Final = L_WORD + WORD_MAX  # of each column: 0, or 1 + FIELD_KINDS * place + kind
-L_NUMBERS: Final = L_ROLES + COLUMNS_MAX
+L_ACTION_WORDS: Final = L_ROLES + COLUMNS_MAX  # how many words stand for actions
+L_ACTIONS: Final = L_ACTION_WORDS + 1  # of each word: its action, its length, its letters
+ACTION_STEP: Final = 2 + WORD_MAX
+L_NUMBERS: Final = L_ACTIONS + ACTION_WORDS_MAX * ACTION_STEP
 
 
 class Head(NamedTuple):
@@ -78,6 +102,7 @@ class Head(NamedTuple):
     price_exponent: int = 0  # prices are written as multiples of ten to this
     market: str = "spot"  # of MARKETS
     quoted_in: str = ""  # the asset in which the symbol is quoted, if its name does not show it
+    actions: Mapping[str, int] = {}  # word -> what happened to an order
 
 
 def parse_head(text: bytes) -> Head:
@@ -109,10 +134,13 @@ def parse_head(text: bytes) -> Head:
         price_exponent=int(options.get("exponent", "0")),
         market=options.get("market", MARKETS[0]),
         quoted_in=options.get("quote", ""),
+        actions={word.lower(): of for name, of in ACTIONS.items() for word in options.get(name, "").split("|") if word},
     )
     if not REQUIRED[kind] <= columns.keys() or not all(0 <= column < COLUMNS_MAX for column in columns.values()):
         raise ValueError(f"a {kind} needs the columns {', '.join(sorted(REQUIRED[kind]))}")
-    if len(head.word) > WORD_MAX or head.market not in MARKETS or abs(head.price_exponent) > PLACES_MAX:
+    if max(map(len, (head.word, *head.actions))) > WORD_MAX or len(head.actions) > ACTION_WORDS_MAX:
+        raise ValueError("a word is too long, or there are too many")
+    if head.market not in MARKETS or abs(head.price_exponent) > PLACES_MAX:
         raise ValueError("a value is out of its range")
     if (kind == BAR) != (head.interval_ns > 0):
         raise ValueError("a bar, and nothing else, states its seconds")
@@ -135,6 +163,10 @@ def layout_of(head: Head, index: int, instrument: Instrument) -> Rows:
     layout[L_LAST_COLUMN] = max(head.columns.values())
     layout[L_WORD_LENGTH] = len(head.word)
     layout[L_WORD : L_WORD + len(head.word)] = list(head.word.encode())
+    layout[L_ACTION_WORDS] = len(head.actions)
+    for n, (word, action) in enumerate(head.actions.items()):
+        at = L_ACTIONS + n * ACTION_STEP
+        layout[at : at + 2 + len(word)] = action, len(word), *word.encode()
     for name, column in head.columns.items():
         place, kind = FIELDS[head.kind][name]
         layout[L_ROLES + column] = 1 + FIELD_KINDS * place + kind

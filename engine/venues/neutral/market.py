@@ -13,6 +13,7 @@ from engine.events import Event, Unrecognised
 from engine.market import rows as r
 from engine.market.made_quotes import made_ask, made_bid
 from engine.market.rows import COLUMNS, Rows
+from engine.market.text import whole
 from engine.model import Instrument
 from engine.venues.neutral import scan
 from engine.venues.neutral.head import (
@@ -21,6 +22,9 @@ from engine.venues.neutral.head import (
     FIELDS,
     L_NUMBERS,
     MARK,
+    NAME,
+    NO_ACTION,
+    ORDER,
     PRICE,
     ROW_TYPES,
     SECOND_NS,
@@ -28,6 +32,7 @@ from engine.venues.neutral.head import (
     SNAPSHOT,
     TRADE,
     WHOLE,
+    WORD,
     Head,
     layout_of,
     parse_head,
@@ -126,6 +131,8 @@ class NeutralMarket:
         head, i = found
         lines = payload[payload.index(b"\n") + 1 :].split(b"\n")
         of = self.instruments[i]
+        if head.kind == ORDER:
+            return self._order(head, i, lines[0], seq, time_ns)
         if head.kind in BOOK_KINDS:
             return self._book(head, i, [line for line in lines if line], seq, time_ns)
         values = _values(head, lines[0], of)
@@ -148,6 +155,14 @@ class NeutralMarket:
             table.append([r.QUOTE, i, seq, time_ns, first[r.VENUE_NS], 0, bid, size, ask, size, 0])
         table[-1][r.LAST] = 1
         return np.array(table, np.int64)
+
+    def _order(self, head: Head, i: int, line: bytes, seq: int, time_ns: int) -> Rows:
+        values = _values(head, line, self.instruments[i])
+        if values is None:
+            return r.bad_value(r.DIFF, instrument=i, seq=seq, time_ns=time_ns, venue_ns=time_ns)
+        table = np.zeros((scan.ROWS_MAX, COLUMNS), np.int64)
+        table[0] = r.ORDER, i, seq, time_ns, time_ns, 0, *values
+        return table[: scan.make_order_rows(table, layout_of(head, i, self.instruments[i]))]
 
     def _book(self, head: Head, i: int, lines: list[bytes], seq: int, time_ns: int) -> Rows:
         if len(lines) > LEVELS_IN_MESSAGE_MAX:
@@ -183,6 +198,16 @@ def _values(head: Head, line: bytes, of: Instrument) -> list[int] | None:
             values[place] = r.scaled(text, of.size_scale)
         elif kind == WHOLE:
             values[place] = int(text) if text.isdecimal() and int(text) <= r.ID_MAX else -1
-        else:
+        elif kind == WORD:
             values[place] = int(text.lower() == head.word)
+        elif kind == NAME:
+            values[place] = _number_of_name(text.encode())
+        else:
+            values[place] = head.actions.get(text.lower(), NO_ACTION)
     return None if min(values) < 0 else values
+
+
+def _number_of_name(name: bytes) -> int:
+    text = np.frombuffer(name, _UINT8)
+    value, after = whole(text, 0)
+    return int(value) if after == len(name) else scan.number_of_name(text, 0, len(name))

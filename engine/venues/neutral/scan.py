@@ -11,7 +11,11 @@ from engine.market.made_quotes import made_ask, made_bid
 from engine.market.rows import Rows
 from engine.market.text import Text, number, stamp, whole
 from engine.venues.neutral.head import (
+    ACTION_STEP,
     FIELD_KINDS,
+    HIDDEN,
+    L_ACTION_WORDS,
+    L_ACTIONS,
     L_HALF_SPREAD,
     L_HAS_ID,
     L_INSTRUMENT,
@@ -25,9 +29,12 @@ from engine.venues.neutral.head import (
     L_TICK,
     L_WORD,
     L_WORD_LENGTH,
+    NAME,
+    NO_ACTION,
     PRICE,
     SIZE,
     WHOLE,
+    WORD,
 )
 
 COMMA: Final = 44
@@ -38,20 +45,44 @@ SECOND_NS: Final = 1_000_000_000
 _UPPER_A: Final = 65
 _UPPER_Z: Final = 90
 _TO_LOWER: Final = 32
+_NAME_BITS: Final = 61  # of the number made of a name: it is no whole number that a source would use
+_NAME_BASE: Final = 2**_NAME_BITS
+_HALF: Final = 2**30
 
 
 @compiled
-def is_word(text: Text, at: int, end: int, layout: Rows) -> int:
-    """Return 1 if a field is the head's word in any case, otherwise 0."""
-    if end - at != layout[L_WORD_LENGTH]:
+def is_word(text: Text, at: int, end: int, layout: Rows, length: int, letters: int) -> int:
+    """Return 1 if a field is a word of the layout in any case, otherwise 0. `letters` is the place of its letters."""
+    if end - at != length:
         return 0
     for k in range(end - at):
         letter = int(text[at + k])
         if _UPPER_A <= letter <= _UPPER_Z:
             letter += _TO_LOWER
-        if letter != layout[L_WORD + k]:
+        if letter != layout[letters + k]:
             return 0
     return 1
+
+
+@compiled
+def action_of(text: Text, at: int, end: int, layout: Rows) -> int:
+    """Return the action of a field's word; NO_ACTION for an unknown one."""
+    for n in range(layout[L_ACTION_WORDS]):
+        entry = L_ACTIONS + n * ACTION_STEP
+        if is_word(text, at, end, layout, layout[entry + 1], entry + 2):
+            return int(layout[entry])
+    return NO_ACTION
+
+
+@compiled
+def number_of_name(text: Text, at: int, end: int) -> int:
+    """Return a number for a name, above any that `whole` reads: two polynomials of its bytes, of 30 bits each."""
+    first = 0
+    second = 0
+    for k in range(at, end):
+        first = (first * 16_777_619 + int(text[k]) + 1) % 1_073_741_789
+        second = (second * 131_071 + int(text[k]) + 7) % 1_073_741_783
+    return _NAME_BASE + first * _HALF + second
 
 
 @compiled
@@ -79,8 +110,15 @@ def read_line(text: Text, begin: int, end: int, layout: Rows, row: Rows, first: 
                 value, after = number(text, at, layout[L_SIZE_SCALE])
             elif kind == WHOLE:
                 value, after = whole(text, at)
+            elif kind == WORD:
+                value = is_word(text, at, stop, layout, layout[L_WORD_LENGTH], L_WORD)
+            elif kind == NAME:
+                value, after = whole(text, at)
+                if after != stop:
+                    value = number_of_name(text, at, stop)
+                    after = stop
             else:
-                value = is_word(text, at, stop, layout)
+                value = action_of(text, at, stop, layout)
             if after != stop:
                 return False
             row[first + role // FIELD_KINDS] = value
@@ -102,12 +140,14 @@ def make_quote(table: Rows, at: int, price: int, size: int, layout: Rows) -> Non
 
 @compiled
 def read_message(text: Text, begin: int, end: int, layout: Rows, seq: int, time_ns: int, table: Rows) -> int:
-    """Read a line of a trade, quote or bar; return the number of rows, 0 if it is unusual."""
+    """Read a line of a trade, quote, bar or order; return the number of rows, 0 if it is unusual."""
     row = table[0]
     kind = layout[L_ROW_TYPE]
     stamp(row, kind, layout[L_INSTRUMENT], seq, time_ns, time_ns)
     if not read_line(text, begin, end, layout, row, r.FIELDS):
         return 0
+    if kind == r.ORDER:
+        return make_order_rows(table, layout)
     count = 1
     if kind == r.TRADE:
         if layout[L_HAS_ID] == 0:
@@ -158,6 +198,50 @@ def read_levels(text: Text, begin: int, end: int, layout: Rows, seq: int, time_n
     table[0, r.DIFF_LEVELS] = count
     table[count, r.LAST] = 1
     return count + 1
+
+
+@compiled
+def make_order_rows(table: Rows, layout: Rows) -> int:
+    """Make the rows of an event of an order from its fields, which the first row has; return their number.
+
+    A fill is a trade and a change of the book, a hidden fill a trade alone.
+    """
+    fields = table[0]
+    seq = fields[r.SEQ]
+    time_ns = fields[r.TIME_NS]
+    i = layout[L_INSTRUMENT]
+    side = fields[r.ORDER_SIDE]
+    price = fields[r.ORDER_PRICE]
+    size = fields[r.ORDER_SIZE]
+    order_id = fields[r.ORDER_ID]
+    action = fields[r.ORDER_ACTION]
+    count = 0
+    if action in (r.ORDER_FILLED, HIDDEN):
+        stamp(table[0], r.RETOLD if layout[L_RETOLD] else r.TRADE, i, seq, time_ns, time_ns)
+        table[0, r.TRADE_PRICE] = price
+        table[0, r.TRADE_SIZE] = size
+        table[0, r.TRADE_ID] = -1
+        table[0, r.TRADE_BUYER_IS_MAKER] = 1 - side
+        table[0, r.TRADE_OFF_BOOK] = action == HIDDEN
+        count = 1
+    if action != HIDDEN:
+        changes = 1 if action <= r.ORDER_FILLED else 0
+        stamp(table[count], r.DIFF, i, seq, time_ns, time_ns)
+        table[count, r.DIFF_FIRST_ID] = 0
+        table[count, r.DIFF_LAST_ID] = seq
+        table[count, r.DIFF_LEVELS] = changes
+        table[count, r.DIFF_PREVIOUS_ID] = 0
+        count += 1
+        if changes:
+            stamp(table[count], r.ORDER, i, seq, time_ns, time_ns)
+            table[count, r.ORDER_SIDE] = side
+            table[count, r.ORDER_PRICE] = price
+            table[count, r.ORDER_SIZE] = size
+            table[count, r.ORDER_ID] = order_id
+            table[count, r.ORDER_ACTION] = action
+            count += 1
+    table[count - 1, r.LAST] = 1
+    return count
 
 
 @compiled
