@@ -70,7 +70,7 @@ class Playing(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
         path, _, query = self.path.partition("?")
         server.seen.append(Seen(self.command, path, query, dict(self.headers), body))
-        status, payload = server.next
+        status, payload = server.routes.get(path, server.next)
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(payload)))
@@ -90,7 +90,7 @@ def playing() -> Iterator[ThreadingHTTPServer]:
     """Run a server on loopback."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Playing)
     server.daemon_threads = True
-    server.seen, server.next = [], (404, b"")
+    server.seen, server.next, server.routes = [], (404, b""), {}
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("ccxt")
 
 from ccxt_exchanges import STORIES, T
-from ccxt_playing import ITEMS, MS, encoded, instrument_of, key_of, minute_page, play
+from ccxt_playing import ITEMS, MS, encoded, instrument_of, key_of, minute_page, play, playing
 
 from engine.events import (
     Answer,
@@ -22,6 +22,10 @@ from engine.events import (
     Unrecognised,
     VenueStatus,
 )
+from engine.live.clock import SessionClock
+from engine.live.session_config import StartError
+from engine.live.startup import describe_venue
+from engine.live.venue_access import VenueAccess
 from engine.model import OrderType, Side, TimeInForce
 from engine.order_terms import LimitTerms, RecordedTerms, terms_of
 from engine.requests import PolledStream, Unsigned
@@ -129,6 +133,17 @@ def test_two_signatures_at_one_time_are_equal_and_a_record_holds_neither_time_no
         if "id" not in named and order_id in named.values():
             assert order_id in sent, f"our id is not in {sent}"
             assert "None" not in sent, sent
+
+
+@pytest.mark.parametrize("exchange", TRADING)
+def test_an_account_is_queried_without_instruments(exchange: str) -> None:
+    """As `verbatim check` does. ccxt would request the markets and the currencies first."""
+    venue = venue_of(exchange)((), 5_000)
+    for unsigned in (venue.account.balances(), *(() if exchange == "kucoin" else (venue.account.open_orders(),))):
+        path = venue.signer.sign_http(unsigned, key_of(venue), NOW_NS).path_and_query
+        assert "currenc" not in path
+        assert "config/getall" not in path
+        assert path != venue.signer.sign_http(venue.metadata.request(), None, NOW_NS).path_and_query
 
 
 def test_a_key_is_refused_with_a_reason_that_holds_no_secret() -> None:
@@ -364,10 +379,29 @@ def test_contracts_are_no_instruments_and_two_markets_of_one_name_are_one() -> N
         bare.metadata.read(b"<html>")
 
 
-def test_kucoin_serves_one_instrument_a_session() -> None:
+async def test_a_description_in_two_answers_is_read_as_a_session_begins() -> None:
+    margin, spot = STORIES["gate"]("x").markets
+    paths = ("/api/v4/margin/currency_pairs", "/api/v4/spot/currency_pairs")
+    with playing() as server:
+        server.routes = {path: (200, encoded(part)) for path, part in zip(paths, (margin, spot), strict=True)}
+        settings = VenueSettings("ccxt:gate", rest=f"http://127.0.0.1:{server.server_address[1]}")
+        access = VenueAccess(settings=settings, symbols=("BTC_USDT",))
+        report, arrivals = await describe_venue(access, SessionClock.wall())
+        assert [seen.path for seen in server.seen] == list(paths)
+        assert [arrival.payload for arrival in arrivals] == [encoded(margin), encoded(spot)], "both are recorded"
+        assert [of.id for of in report.instruments] == ["ccxt_gate:BTC_USDT"]
+        server.routes[paths[1]] = (500, b"{}")
+        with pytest.raises(StartError, match="does not describe BTC_USDT: it says 0 HTTP 500"):
+            await describe_venue(access, SessionClock.wall())
+
+
+async def test_kucoin_serves_one_instrument_a_session() -> None:
     bare = venue_of("kucoin")((), 5_000)
     with pytest.raises(ValueError, match="kucoin lists open orders of one instrument at a time"):
         bare.metadata.requests(("BTC-USDT", "ETH-USDT"))
+    settings = VenueSettings("ccxt:kucoin", rest="http://127.0.0.1:9")
+    with pytest.raises(StartError, match="What to do: name one instrument"):
+        await describe_venue(VenueAccess(settings=settings, symbols=("BTC-USDT", "ETH-USDT")), SessionClock.wall())
 
 
 def test_trades_without_numbers_count_once_by_their_time() -> None:

@@ -94,9 +94,10 @@ class VenueChecks:
             return Check(name, CheckStatus.SKIP, f"needs {after}")
         try:
             text = await make()
-        except CheckFailedError as error:
+        except (CheckFailedError, ValueError) as error:  # ValueError: the venue cannot serve or sign it
             self._failed.add(name)
-            return Check(name, CheckStatus.FAIL, error.text, error.advice)
+            text, advice = (error.text, error.advice) if isinstance(error, CheckFailedError) else (str(error), "")
+            return Check(name, CheckStatus.FAIL, text, advice)
         return Check(name, CheckStatus.OK, text)
 
     # ---- public
@@ -148,6 +149,7 @@ class VenueChecks:
                 "correct `instruments` in the configuration",
             )
         self._instruments = tuple(found[symbol] for symbol in self._wanted.symbols)
+        self._venue = make_venue(self._wanted.settings, self._instruments)
         halted = [instrument.symbol for instrument in self._instruments if not instrument.trading]
         if halted:
             raise CheckFailedError(f"{', '.join(halted)} does not trade now", "wait, or remove it from `instruments`")
@@ -311,7 +313,7 @@ class VenueChecks:
         return self._wanted.settings.rest.rstrip("/") + query.path
 
     async def _open_links(self, role: LinkRole, base: str, setting: str) -> str:
-        venue = make_venue(self._wanted.settings, self._instruments)
+        venue = self._venue
         plans = [plan for plan in venue.links() if plan.role is role and not plan.polled]
         if not plans:
             return f"no {role} connection to open: {venue.name} is polled"

@@ -176,7 +176,11 @@ async def request_instruments(
     venue = make_venue(wanted.settings, ())
     where = f"{wanted.settings.name} at {wanted.settings.rest}"
     results, decoded = [], []
-    for unsigned in metadata_requests(venue, wanted.symbols):
+    try:
+        requests = metadata_requests(venue, wanted.symbols)
+    except ValueError as error:  # the venue cannot serve these symbols together
+        raise StartError(f"{where}: {error}") from None
+    for unsigned in requests:
         message = venue.signer.sign_http(unsigned, None, clock.now_ns())
         result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
         if result.outcome is not AnswerStatus.ANSWER:

@@ -63,7 +63,7 @@ class CcxtVenue:
         if "recvWindow" in exchange.options:
             exchange.options["recvWindow"] = recv_window_ms
         self.metadata = CcxtMetadata(exchange, self.name, rules)
-        self._set_up(exchange)
+        set_markets(exchange, self.instruments, rules)
         reader = copy.copy(exchange)
         names = credential_names(exchange, needs_account_id=rules.needs_account_id)
         with_credentials(reader, dict.fromkeys(names, ANY_CREDENTIAL))
@@ -77,11 +77,6 @@ class CcxtVenue:
         self.history = CcxtHistory(exchange, weights, self._answers, self.instruments)
         if account is not None:
             self.account = CcxtAccount(account, weights, self.instruments)
-
-    def _set_up(self, exchange: Any) -> None:
-        """Give the exchange the markets of this session."""
-        if self.instruments:
-            set_markets(exchange, self.instruments, self.rules)
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return a market link and, with an account, one for it, both without a socket."""

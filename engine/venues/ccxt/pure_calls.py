@@ -154,6 +154,11 @@ class PureCalls:
 
     # ---- requests and answers
 
+    def load_markets(self, reload: Any = None, params: Any = None) -> Any:
+        """Return the markets of the session: no call requests others."""
+        exchange: Any = self
+        return exchange.markets
+
     def request(
         self, path: str, api: Any = "public", method: str = "GET", params: Any = None, config: Any = None
     ) -> Any:
