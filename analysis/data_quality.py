@@ -153,6 +153,10 @@ def _streams(rows: SessionRows, offsets: Sequence[float]) -> Iterator[StreamQual
             for place in np.unique(block[of_kind, r.INSTRUMENT]).tolist():
                 at = of_kind[block[of_kind, r.INSTRUMENT] == place]
                 tallies.setdefault((place, kind), _Tally(kind)).add(block[at], repeated[at])
+        of_books = block[np.isin(block[:, r.TYPE], (r.DIFF, r.NUMBERED))]
+        for place in np.unique(of_books[:, r.INSTRUMENT]).tolist():
+            if (book := tallies.get((place, r.DIFF))) is not None:
+                book.count_book_ids(of_books[of_books[:, r.INSTRUMENT] == place])
     for (place, kind), tally in sorted(tallies.items()):
         is_made = kind == r.QUOTE and instruments[place].half_spread_ppm >= 0  # quotes made of bars or trades
         if not is_made:
@@ -165,6 +169,7 @@ class _Tally:
     def __init__(self, kind: int) -> None:
         self._kind = kind
         self._last: Rows | None = None  # the row before
+        self._last_ids: Rows | None = None  # of a book: the row before that has ids
         self._counts: dict[str, int] = dict.fromkeys(
             ("messages", "silent_ns", "gaps", "missing", "repeated", "backwards", "crossed", "unreadable"), 0
         )
@@ -191,11 +196,15 @@ class _Tally:
             self._count_missing(good[:, r.TRADE_ID], good[1:, r.TRADE_OFF_BOOK])
         elif self._kind == r.QUOTE:
             self._count_quotes(good, rows)
-        elif self._kind == r.DIFF and len(good):
-            known = np.where(
-                good[1:, r.DIFF_PREVIOUS_ID] > 0, good[1:, r.DIFF_PREVIOUS_ID], good[1:, r.DIFF_FIRST_ID] - 1
-            )
-            self._add("gaps", known > good[:-1, r.DIFF_LAST_ID])
+
+    def count_book_ids(self, rows: Rows) -> None:
+        """Count the gaps in the ids of a book. Frames of its link without a change of it may continue them."""
+        whole = rows if self._last_ids is None else np.concatenate([self._last_ids[None], rows])
+        self._last_ids = rows[-1]
+        firsts, previous = whole[1:, r.DIFF_FIRST_ID], whole[1:, r.DIFF_PREVIOUS_ID]
+        is_number = whole[1:, r.TYPE] == r.NUMBERED
+        known = np.where(previous > 0, previous, np.where(is_number, whole[1:, r.NUMBERED_ID], firsts) - 1)
+        self._add("gaps", known > whole[:-1, r.DIFF_LAST_ID])
 
     def quality(self, instrument: str, stream: str, offset_ns: int) -> StreamQuality:
         """Return the result. The clock offset that the session measured is taken off the lags."""

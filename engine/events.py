@@ -97,6 +97,38 @@ class OrderReport(msgspec.Struct, frozen=True):
     forced: ForcedKind | None = None  # the venue itself placed it, to close a position
 
 
+class PartialFill(msgspec.Struct, frozen=True):
+    """An execution of an order that the message does not describe: what a Fill lacks is known of its order."""
+
+    fill_id: str
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    maker: bool
+
+
+class OrderChange(msgspec.Struct, frozen=True):
+    """What changed of an order that the venue names by its own id alone. None: not said."""
+
+    venue_order_id: str
+    venue_ns: int
+    status: VenueStatus | None = None
+    filled_quantity: Decimal | None = None
+    quantity: Decimal | None = None
+    price: Decimal | None = None
+    fill: PartialFill | None = None
+    reason: str = ""
+    is_triggered: bool = False
+
+
+class StreamNumber(msgspec.Struct, frozen=True):
+    """The number of a message of a private stream. A message whose number does not follow shows that some are lost."""
+
+    stream: str
+    number: int
+
+
 class BalanceReport(msgspec.Struct, frozen=True):
     """One asset as the venue holds it now."""
 
@@ -183,11 +215,18 @@ class MarginCall(msgspec.Struct, frozen=True):
 
 
 class AccountReport(msgspec.Struct, frozen=True):
-    """All balances. Assets not named hold nothing."""
+    """All balances, or those of the assets that it covers. A covered asset that is not named holds nothing."""
 
     balances: tuple[BalanceReport, ...]
-    can_trade: bool
+    can_trade: bool | None  # None: not said
     venue_ns: int = 0
+    # of a venue that answers in parts (venue.BalancesInParts): it covers these alone; (): all but `leaves_out`
+    covers: tuple[str, ...] = ()
+    leaves_out: tuple[str, ...] = ()
+
+    def is_about(self, asset: str) -> bool:
+        """Return True if the report states what the account holds of an asset."""
+        return asset in self.covers if self.covers else asset not in self.leaves_out
 
 
 class OpenOrdersReport(msgspec.Struct, frozen=True):
@@ -199,11 +238,16 @@ class OpenOrdersReport(msgspec.Struct, frozen=True):
 
 
 class FillsReport(msgspec.Struct, frozen=True):
-    """A page of executions, oldest first. `whole` is False if the page was full and more may follow."""
+    """A page of executions, oldest first. `whole` is False if the page was full and more may follow.
+
+    In a frame of a private link: executions that the stream reports apart from their orders.
+    """
 
     instrument: str
     fills: tuple[Fill, ...]
     whole: bool
+    total: int = 0  # of all fills after the cursor, of a venue whose pages begin with the newest; 0: not said
+    through: str = ""  # cursor of the page's last fill, of a venue whose pages hold those of other instruments too
 
 
 class InstrumentsReport(msgspec.Struct, frozen=True):
@@ -256,6 +300,8 @@ class Unrecognised(msgspec.Struct, frozen=True):
 
 Event = (
     OrderReport
+    | OrderChange
+    | StreamNumber
     | BalanceReport
     | WalletReport
     | ContractReport

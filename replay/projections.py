@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from engine.session_context import SessionContext
 from engine.venues.polling import decode_polled
-from engine.venues.venue import Venue
+from engine.venues.venue import RowsAndEvents, Venue
 from journal import caches
 from journal.arrow_arrays import flags, numbers, texts
 from journal.record import Kind
 from journal.segments import RowFilter, SealedSegment
-from replay.snapshots import code_digest
+from replay.code_digest import code_digest
 
 # columns of a record from which rows are decoded
 _DECODED_COLUMNS = (
@@ -184,6 +184,10 @@ def _decode_runs(
         while at < end:
             decoded = venue.market.decode_many(payloads[at:end], seqs[at:end], times_ns[at:end])
             if decoded is None:
+                single = venue.market.decode(payloads[at], names[at].as_py(), int(seqs[at]), int(times_ns[at]))
+                rows = single.rows if isinstance(single, RowsAndEvents) else single
+                if isinstance(rows, np.ndarray):  # such as a frame that its link alone explains
+                    yield at, rows
                 at += 1
                 continue
             rows, ends = decoded

@@ -17,7 +17,6 @@ from engine.bodies import Figure, RequestBody
 from engine.events import BalanceReport, Event, OrderReport, Unrecognised
 from engine.facts import NewOrder
 from engine.market import rows as r
-from engine.market.rows import Rows
 from engine.model import Instrument, find_instrument
 from engine.plan_terms import PlanTerms
 from engine.record_codec import (
@@ -33,7 +32,7 @@ from engine.record_codec import (
 )
 from engine.session_context import SessionContext
 from engine.venues.polling import decode_polled
-from engine.venues.venue import Venue
+from engine.venues.venue import Decoded, RowsAndEvents, Venue
 from journal.printable import in_one_line
 from journal.record import Kind, Record, canonical, plain
 
@@ -60,10 +59,11 @@ class FrameDecoder:
     def rows(self, record: Record) -> list[list[int]]:
         """Decode a streamed frame or polled data of the market. Return an empty list for any other record."""
         decoded = self.decode(record) if record.kind is Kind.FEED else ()
-        return [] if isinstance(decoded, tuple) else [[int(value) for value in row] for row in decoded]
+        table = decoded.rows if isinstance(decoded, RowsAndEvents) else decoded
+        return [] if isinstance(table, tuple) else [[int(value) for value in row] for row in table]
 
-    def decode(self, record: Record) -> Rows | tuple[Event, ...]:
-        """Decode a frame into market rows or events. Return an empty tuple for any other record."""
+    def decode(self, record: Record) -> Decoded:
+        """Decode a frame into market rows, events or both. Return an empty tuple for any other record."""
         venue = self.venue(record.source)
         if venue is None or record.payload is None:
             return ()
@@ -289,11 +289,13 @@ def _checkpoint(record: Record) -> str:
 
 
 def _wire(record: Record, markets: FrameDecoder | None) -> str:
-    if record.meta is not None and (markets is None or record.kind is not Kind.FEED or not len(markets.decode(record))):
+    decoded = () if markets is None else markets.decode(record)
+    if isinstance(decoded, RowsAndEvents):
+        decoded = decoded.events
+    if record.meta is not None and (record.kind is not Kind.FEED or not len(decoded)):
         return _answer(record)
     if record.payload is None:
         return record.body or ""
-    decoded = () if markets is None else markets.decode(record)
     if markets is not None and not isinstance(decoded, tuple):
         rows = [[int(value) for value in row] for row in decoded]
         return _market_text(rows, markets.instrument(rows[0]))

@@ -1,6 +1,6 @@
-"""A market of one USD-M contract whose price the test sets: two messages a second, a trade with each new price.
+"""A market of one contract whose price the test sets: two messages a second, a trade with each new price.
 
-The simulated venue computes the mark price from it.
+The simulated venue computes the mark price from it. Written as USD-M's, which the exchange reads for every venue.
 """
 
 from collections import deque
@@ -20,14 +20,17 @@ TICK, SIZE = units("0.1"), units("50")
 class SteeredMarket:
     """A SimMarket with a bid and an ask of 50 contracts, one tick apart, around the price."""
 
-    def __init__(self, symbol: str = "BTCUSDT", *, price: str = "60000", start_ns: int = START_NS) -> None:
+    def __init__(
+        self, symbol: str = "BTCUSDT", *, price: str = "60000", start_ns: int = START_NS, tick: int = TICK
+    ) -> None:
+        self._tick = tick
         self.symbols = (symbol,)
         self.streams = frozenset(f"{symbol.lower()}@{kind}" for kind in ("depth@100ms", "bookTicker", "trade"))
         self.price = Decimal(price)
         self._shown = units(price)
         self._symbol, self._due_ns = symbol, start_ns
         self._update_id, self._trade_id = 1_000, 1
-        snapshot = DepthSnapshot(self._update_id, [(self._shown - TICK, SIZE)], [(self._shown, SIZE)])
+        snapshot = DepthSnapshot(self._update_id, [(self._shown - self._tick, SIZE)], [(self._shown, SIZE)])
         self._ready = deque([Line(start_ns, "", symbol, WORDING.snapshot(snapshot, start_ns))])
 
     @property
@@ -49,13 +52,13 @@ class SteeredMarket:
     def _fill(self) -> None:
         self._due_ns += EVERY_NS
         price, before = units(str(self.price)), self._shown
-        bids, asks = {before - TICK: 0}, {before: 0}
-        bids[price - TICK], asks[price] = SIZE, SIZE
+        bids, asks = {before - self._tick: 0}, {before: 0}
+        bids[price - self._tick], asks[price] = SIZE, SIZE
         diff = DepthDiff(self._update_id + 1, self._update_id + 4, sorted(bids.items()), sorted(asks.items()))
         self._update_id += 4
         self._shown = price
         self._add("depth@100ms", WORDING.diff(self._symbol, diff, self._due_ns))
-        quote = SimQuote(self._update_id, price - TICK, SIZE, price, SIZE)
+        quote = SimQuote(self._update_id, price - self._tick, SIZE, price, SIZE)
         self._add("bookTicker", WORDING.quote(self._symbol, quote, self._due_ns))
         self._trade_id += 1
         trade = TradePrint(self._trade_id, price, units("0.001"), self._due_ns, price > before)

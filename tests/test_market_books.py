@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 import pytest
 
+from engine.facts import SequencedStream
 from engine.market import rows as r
 from engine.market.indicators.ema import EmaSpec
 from engine.market.layout import (
@@ -79,6 +80,9 @@ class Tape:
     def snapshot(self, last: int, bids: Levels, asks: Levels, *, i: int = 0) -> int:
         return self._fold(_message(r.SNAPSHOT, i, (last, 0), bids, asks), None)
 
+    def numbered(self, number: int, *, i: int = 0) -> int:
+        return self._fold([[r.NUMBERED, i, 0, 0, number]], None)
+
     def bad(self, kind: int, *, i: int = 0) -> int:
         return self._fold([[r.BAD_VALUE, i, 0, kind]], None)
 
@@ -139,6 +143,22 @@ def test_a_gap_breaks_the_book_and_a_snapshot_heals_it(tape: Tape) -> None:
     assert tape.snapshot(13, [(98, 1)], [(105, 1)]) == BOOK_JOINED
     assert tape.market.book_text(0) == "b,9.8,1\na,10.4,1\na,10.5,1\n"  # no ghost of the levels before
     assert tape.market.conditions(0) == 0
+
+
+def test_numbers_of_a_link_continue_a_book_and_a_missing_one_breaks_it(tape: Tape) -> None:
+    """The frames of a link share one counter: those of other channels count too."""
+    assert tape.numbered(1) == 0  # before the snapshot there is nothing to lose
+    assert tape.snapshot(2, [(100, 5)], [(101, 3)]) == BOOK_JOINED
+    assert tape.numbered(3) == 0
+    assert tape.diff(4, 4, [(100, 6)]) == 0
+    assert tape.numbered(4) == 0  # seen before
+    assert tape.numbered(5) == 0
+    assert tape.market.book_text(0) == "b,10,6\na,10.1,3\n"
+    assert tape.market.t[0, Stream.BOOK] == tape.now  # nothing was missed up to here
+    assert tape.numbered(7) == BOOK_NEEDS_SNAPSHOT | MISSED
+    assert tape.market.book_state(0) is BookState.BROKEN
+    assert tape.market.last_break(0) == SequenceBreak(SequencedStream.DEPTH, 5, 6, tape.now - 1_000_000, 7)
+    assert tape.market.counters(0).book_gaps == 1
 
 
 def test_a_gap_among_the_diffs_kept_drops_what_came_before_it(tape: Tape) -> None:

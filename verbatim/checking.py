@@ -11,10 +11,10 @@ from contextlib import suppress
 import trio
 
 from engine import events as reports
-from engine.events import AccountReport, Answer, OpenOrdersReport, Outcome, ServerTime, Subscribed
+from engine.events import AccountReport, Answer, OpenOrdersReport, Outcome, ServerTime
 from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
-from engine.live.token_requests import TokenRefusedError, path_with_token
+from engine.live.token_requests import TokenRefusedError, request_token
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.selection import open_websocket
 from engine.live.transport.websocket import WebsocketClosedError
@@ -26,12 +26,14 @@ from engine.session_record import MILLISECOND_NS
 from engine.state.margins import ContractMargin
 from engine.suggestions import suggestion
 from engine.venues.contract_accounts import HasPositions
+from engine.venues.link_tokens import frame_with_token, with_token
 from engine.venues.metadata_parts import joined_report, metadata_requests
 from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
 from verbatim.local_checks import Check, CheckStatus
+from verbatim.subscription_answers import answer_text, refusal_of
 
 REQUEST_SECONDS_MAX = 10.0
 FRAMES_MAX = 1000  # of a link that waits for its subscription
@@ -143,7 +145,7 @@ class VenueChecks:
         found = {instrument.symbol: instrument for instrument in report.instruments}
         missing = [symbol for symbol in self._wanted.symbols if symbol not in found]
         if missing:
-            answer = _answer_text((failed,) if failed else ())
+            answer = answer_text((failed,) if failed else ())
             raise CheckFailedError(
                 f"the venue lists no {', '.join(missing)}{suggestion(missing[0], found)}{answer}",
                 "correct `instruments` in the configuration",
@@ -194,13 +196,13 @@ class VenueChecks:
             is_key = outcome is Outcome.AUTH
             raise CheckFailedError(
                 f"the venue {'refuses the key' if is_key else 'does not show the account'}: HTTP "
-                f"{result.status}{_answer_text(events)}",
+                f"{result.status}{answer_text(events)}",
                 f"check VERBATIM_API_KEY, VERBATIM_API_SECRET and the key's list of addresses, and that the key is of "
                 f"the network {self._wanted.network}"
                 if is_key
                 else "try again later",
             )
-        if self._trades and not report.can_trade:
+        if self._trades and report.can_trade is False:
             raise CheckFailedError("the account may not trade", "ask the venue why")
         held = [
             f"{each.asset} {plain(each.free + each.locked)}" for each in report.balances if each.free or each.locked
@@ -232,7 +234,7 @@ class VenueChecks:
                 "give it the right to trade at the venue, or remove the strategies to watch the account",
             )
         named = ["reads", *(["trades"] if rights.trades else []), *(["withdraws"] if rights.withdraws else [])]
-        bound = "" if rights.is_ip_bound else "; any address may use it: list yours at the venue"
+        bound = "; any address may use it: list yours at the venue" if rights.is_ip_bound is False else ""
         return f"{', '.join(named)}{bound}"
 
     async def _list_orders(self) -> str:
@@ -242,7 +244,7 @@ class VenueChecks:
             events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
             report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
             if report is None:
-                text = f"HTTP {result.status}{_answer_text(events)}"
+                text = f"HTTP {result.status}{answer_text(events)}"
                 raise CheckFailedError(f"the venue does not list open orders: {text}", "try again later")
             count += len(report.orders)
         return f"{count} open at the venue" + ("; those of other programs are left alone" if count else "")
@@ -279,7 +281,7 @@ class VenueChecks:
         events = self._venue.decode_answer(query, instrument.id, result.status, result.headers, result.body)
         report = next((event for event in events if isinstance(event, reports.MarginSettingsReport)), None)
         if report is None:
-            text = f"HTTP {result.status}{_answer_text(events)}"
+            text = f"HTTP {result.status}{answer_text(events)}"
             raise CheckFailedError(
                 f"the venue does not state the margin settings of {instrument.symbol}: {text}", "try again later"
             )
@@ -292,7 +294,7 @@ class VenueChecks:
 
     async def _ask(self, query: Unsigned) -> HttpResult:
         """Send a query and return its answer. Raises CheckFailedError if no answer comes."""
-        assert query.method == "GET", f"a check sends no {query.method}"
+        assert not query.orders, f"a check sends no {query.method} {query.path}"
         now_ns = self._config.clock.now_ns() + self._offset_ns
         message = self._venue.signer.sign_http(query, self._wanted.key if query.signed else None, now_ns)
         result = await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
@@ -322,8 +324,8 @@ class VenueChecks:
             url = base.rstrip("/") + plan.path  # without a token: messages show it
             try:
                 with trio.fail_after(REQUEST_SECONDS_MAX):
-                    path = await path_with_token(plan.path, venue, self._request_token)
-                    await self._subscribe(venue, plan, base.rstrip("/") + path, tls)
+                    token = await request_token(plan, venue, self._request_token)
+                    await self._subscribe(venue, plan, base.rstrip("/") + with_token(plan.path, token), tls, token)
             except TokenRefusedError as error:
                 raise CheckFailedError(str(error), "check the key and its rights") from None
             except trio.TooSlowError:
@@ -332,7 +334,7 @@ class VenueChecks:
                 raise CheckFailedError(f"{url.partition('?')[0]}: {error}", f"correct {setting}") from None
         return f"{base} accepts {'the subscription' if role is LinkRole.PRIVATE else 'the connection'}"
 
-    async def _subscribe(self, venue: Venue, plan: LinkPlan, url: str, tls: ssl.SSLContext | None) -> None:
+    async def _subscribe(self, venue: Venue, plan: LinkPlan, url: str, tls: ssl.SSLContext | None, token: str) -> None:
         """Open a link and subscribe on it. Raises WebsocketClosedError and CheckFailedError."""
         websocket = await open_websocket(self._wanted.transport, url, tls)
         send, receive = trio.open_memory_channel[bytes](FRAMES_MAX)
@@ -353,8 +355,9 @@ class VenueChecks:
             try:
                 for number, unsigned in enumerate(venue.subscriptions(plan.source)):
                     now_ns = self._config.clock.now_ns() + self._offset_ns + number
-                    await websocket.send(venue.signer.sign_frame(unsigned, self._wanted.key, now_ns, str(number)))
-                    refusal = refusal or await _refusal(venue, str(number), receive)
+                    frame = venue.signer.sign_frame(unsigned, self._wanted.key, now_ns, str(number))
+                    await websocket.send(frame_with_token(frame, token))
+                    refusal = refusal or await refusal_of(venue, plan, str(number), receive)
             except WebsocketClosedError as error:  # outside of the nursery it would be in a group
                 refusal = str(error)
             finally:
@@ -362,22 +365,6 @@ class VenueChecks:
                 nursery.cancel_scope.cancel()
         if refusal:
             raise CheckFailedError(f"the subscription is refused: {refusal}", "check the key and its rights")
-
-
-async def _refusal(venue: Venue, request_id: str, frames: trio.MemoryReceiveChannel[bytes]) -> str:
-    """Wait for the answer to a subscription. Return why it is refused, or ""."""
-    async for frame in frames:
-        if venue.account.answered_request(frame) == request_id:
-            events = venue.account.decode_private(frame)
-            if not any(isinstance(event, Subscribed) for event in events):
-                return _answer_text(events).removeprefix(", ") or "the answer cannot be read"
-            return ""
-    return "the connection ended"
-
-
-def _answer_text(events: Sequence[object]) -> str:
-    answer = next((event for event in events if isinstance(event, Answer) and event.code), None)
-    return "" if answer is None else f", {answer.code} {answer.text}"
 
 
 def _body_text(result: HttpResult) -> str:

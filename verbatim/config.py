@@ -32,7 +32,7 @@ from engine.suggestions import suggestion
 from engine.venue_choices import AccountUse
 from engine.venues.polling import is_polled
 from engine.venues.signing import SecretKey
-from engine.venues.venue_lookup import make_venue
+from engine.venues.venue_lookup import make_venue, needs_key
 from journal.signing import Signer
 from verbatim import credentials
 from verbatim.config_sections import (
@@ -180,6 +180,9 @@ def venues_of(config: Config) -> tuple[NamedVenue, ...]:
     Raises:
         ConfigError: a name or an address cannot be used.
     """
+    if config.account and "account" in config.session.model_fields_set and not is_on_paper(config):
+        tables = ", ".join(f"[account.{name}]" for name in config.account)
+        raise ConfigError(f"session.account: the accounts have tables: {tables}. What to do: remove session.account")
     return named_venues(config.venue, config.account, alias=config.session.account, speed=config.clock.speed)
 
 
@@ -194,6 +197,20 @@ def read_keys(
     if is_on_paper(config):
         return {}
     return credentials.read_keys(venues_of(config), environment, base)
+
+
+def with_market_keys(config: Config, wanted: SessionConfig, base: Path | None = None) -> SessionConfig:
+    """Return a recording with the keys of the venues that show their market to key holders alone.
+
+    Raises:
+        ConfigError: there is no such key, or it cannot be used.
+    """
+    closed = [each for each in venues_of(config) if needs_key(make_venue(each.settings, ()))]
+    watched = [
+        each._replace(settings=msgspec.structs.replace(each.settings, use=AccountUse.WATCHES)) for each in closed
+    ]
+    keys = credentials.read_keys(tuple(watched), base=base)
+    return replace(wanted, venues=tuple(replace(each, key=keys.get(each.settings.name)) for each in wanted.venues))
 
 
 def _read_keys_again(config: Config, base: Path | None) -> dict[str, SecretKey]:

@@ -5,6 +5,7 @@ A key belongs to one network. Where the environment, the file or the account's t
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from engine.venue_choices import AccountUse
@@ -92,7 +93,7 @@ def _on_network(venue: NamedVenue, credentials: Credentials, where: str) -> Cred
             f"{where}: the key belongs to the network {stated}, and {venue.where}.network is {network}. What to do: "
             f"use a key of {network}"
         )
-    return credentials
+    return replace(credentials, network=str(network))  # at some venues the signature depends on it
 
 
 def _load(venue: NamedVenue, credentials: Credentials) -> SecretKey:

@@ -41,6 +41,7 @@ from engine.session_record import (
 )
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.key_ring import signature
+from engine.sim.binance_usdm import PROTOCOL as USDM
 from engine.sim.faults import Rule
 from engine.sim.feeds.capture_feed import CaptureMarket
 from engine.sim.feeds.sim_market import SimMarket
@@ -55,6 +56,7 @@ from engine.state.session_state import State, carry_over
 from engine.strategy.rule_loading import recorded_rules
 from engine.venue_choices import AccountUse
 from engine.venues.signing import Credentials
+from engine.venues.venue import Network
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.trust_key import marked
@@ -83,6 +85,7 @@ API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
 MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
+OWN_BALANCES = {PROTOCOL: BALANCES, USDM: MARGIN_BALANCES}  # instead of those of the venue's demo
 
 
 class VirtualVenue:
@@ -91,7 +94,7 @@ class VirtualVenue:
     def __init__(
         self,
         *,
-        kind: str = PROTOCOL,  # the venue that it plays: binance_spot or binance_usdm
+        kind: str = PROTOCOL,  # the venue that it plays (engine/sim/venue_kinds.py)
         seed: int = 1,
         symbols: Sequence[str] = ("BTCUSDT",),
         capture: Iterable[bytes] | None = None,
@@ -104,15 +107,17 @@ class VirtualVenue:
         market: SimMarket | None = None,  # instead of a capture or the synthetic market of `symbols`
     ) -> None:
         self.kind = kind
+        self.dialect = KINDS[kind].dialect
+        self.credentials = Credentials(*(KINDS[kind].credentials or (API_KEY, API_SECRET)), network=Network.LOCAL)
         market = market or (
             CaptureMarket(capture)
             if capture is not None
             else KINDS[kind].synthetic(tuple(symbols), seed=seed, start_ns=start_ns)
         )
         account = AccountConfig(
-            api_key=API_KEY,
-            secret=API_SECRET,
-            balances=balances or (BALANCES if kind == PROTOCOL else MARGIN_BALANCES),
+            api_key=self.credentials.key,
+            secret=self.credentials.secret,
+            balances=balances or dict(OWN_BALANCES.get(kind, KINDS[kind].balances)),
             name="test",
             fee_maker=fees[0],
             fee_taker=fees[1],
@@ -172,18 +177,25 @@ class VirtualVenue:
         return result.status, result.body
 
     def instruments(self) -> tuple[Instrument, ...]:
-        """Return the instruments of the venue, by its own exchangeInfo."""
+        """Return the instruments of the venue, by its own description of them."""
         conn_id = self.new_conn_id()
-        self.sim.http(conn_id, HttpRequest(method="GET", path=KINDS[self.kind].info_path, headers={}), self.now_ns)
+        venue = make_venue(VenueSettings(name=self.dialect), ())
+        query = venue.metadata.request()
+        key = venue.signer.load_key(self.credentials) if query.signed else None
+        message = venue.signer.sign_http(query, key, self.now_ns)
+        path, _, params = message.path_and_query.partition("?")
+        headers = {name.lower(): value for name, value in message.headers}
+        request = HttpRequest(
+            method=message.method, path=path, query=params.encode(), body=message.body, headers=headers
+        )
+        self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS
             for outgoing in self.sim.advance(self.now_ns):
                 if outgoing.conn_id == conn_id and outgoing.answer is not None:
-                    found = (
-                        make_venue(VenueSettings(name=self.kind), ()).metadata.read(outgoing.answer.body).instruments
-                    )
+                    found = venue.metadata.read(outgoing.answer.body).instruments
                     return tuple(each for each in found if each.symbol in self.symbols)
-        raise AssertionError("exchangeInfo was not answered")
+        raise AssertionError("the description of the instruments was not answered")
 
 
 class VirtualSession:
@@ -223,7 +235,9 @@ class VirtualSession:
         self.records: list[Record] = []
         rates = RateLimits(**(limits or {}))
         venues = tuple(
-            VenueSettings(name or dialect or at.kind, rate_limits=rates, kind=(dialect or at.kind) if name else "")
+            VenueSettings(
+                name or dialect or at.dialect, rate_limits=rates, kind=(dialect or at.dialect) if name else ""
+            )
             for name, at in self.venues.items()
         )
         venues = tuple(replace(each, use=uses.get(each.name, each.use)) for each in venues)
@@ -267,7 +281,7 @@ class VirtualSession:
 
     def _gateway(self, settings: VenueSettings, venue: VirtualVenue, wires: Wires) -> VirtualGateway:
         dialect = make_venue(settings, self.body.instruments)  # it signs
-        key = dialect.signer.load_key(Credentials(API_KEY, API_SECRET))
+        key = dialect.signer.load_key(venue.credentials)
         return self.gateway_class(venue, self.sequencer, dialect, key, wires)
 
     def _instruments(self, own: Mapping[str, str]) -> tuple[Instrument, ...]:

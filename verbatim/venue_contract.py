@@ -19,7 +19,7 @@ import numpy as np
 
 from engine.events import Event, FillsReport, InstrumentsReport, OrderReport, Outcome
 from engine.facts import ListLeg, NewOrder
-from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS
+from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS, Rows
 from engine.model import Instrument, ListKind, MarginMode, OrderTerm, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from engine.order_terms import RecordedTerms, terms_of
@@ -27,11 +27,29 @@ from engine.requests import LinkRole, PolledStream, Transport, Unsigned
 from engine.session_record import SECOND_NS
 from engine.state.fill_cursor import recorded_cursor
 from engine.state.rate_budgets import RateBudget
-from engine.venues.contract_accounts import HasPositions, HoldsOrdersApart, PlacesContracts, PositionTerms, StreamTokens
+from engine.venues.contract_accounts import (
+    HasPositions,
+    HoldsOrdersApart,
+    PlacesContracts,
+    PositionTerms,
+    SetsMargin,
+    SetsMarginApart,
+    StreamTokens,
+)
 from engine.venues.metadata_parts import metadata_requests
+from engine.venues.order_routes import balances_of
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
-from engine.venues.venue import DeadManSwitch, MetadataParts, Network, PlacesLists, Venue
+from engine.venues.venue import (
+    DeadManSwitch,
+    MetadataParts,
+    Network,
+    PlacesLists,
+    PresentsSecret,
+    ReadsPublicAccounts,
+    RowsAndEvents,
+    Venue,
+)
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 
@@ -48,8 +66,20 @@ TERM_TYPES = {
 TRIGGERED_TYPES = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT})
 # calls about the account as a whole
 ACCOUNT_CALLS = frozenset(
-    {"metadata", "open_orders", "balances", "server_time", "open_held", "positions", "position_mode", "renew_token"}
+    {
+        "metadata",
+        "open_orders",
+        "balances",
+        "other_balances",
+        "server_time",
+        "open_held",
+        "positions",
+        "position_mode",
+        "renew_token",
+    }
 )
+# calls that change nothing: a venue whose accounts anyone may read needs no signature for them
+READS = ACCOUNT_CALLS | {"query_order", "fills_after", "contract_settings", "query_held"}
 SECRET_HEADERS = ("set-cookie", "cookie", "authorization", "server", "date")
 
 
@@ -60,14 +90,14 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
 
     - `metadata.json`: the venue's description of its instruments, as it answers the metadata request. If that takes
       several, the first answer, and `metadata_2.json` and so on.
-    - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`. A row
-      is a list of type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
+    - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`, or with
+      both. A row is a list of type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
     - `answers.json`: a list of cases `{"call": name, "status": 200, "headers": {}, "payload": text, "events": [...]}`.
       The call is one of metadata, server_time, snapshot, place, cancel, cancel_all, query_order, open_orders, balances,
-      fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also place_held, cancel_held,
-      query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_leverage,
-      set_margin_mode, renew_token.
+      fills_after, dead_man_switch, place_oco, place_opoco; of a venue that has them also other_balances, place_held,
+      cancel_held, query_held, open_held, cancel_all_held, positions, position_mode, contract_settings, set_margin,
+      set_leverage, set_margin_mode, renew_token.
     - `credentials.json`, of a venue that trades: key, secret and, if it has one, passphrase. Any that the signer
       accepts.
 
@@ -191,8 +221,9 @@ class _Contract:
         if not venue.trades:
             return
         account, order_id = venue.account, self._order_id(1)
+        times = sorted(venue.capabilities.times_in_force)
         for kind in sorted(venue.capabilities.types):
-            for in_force in sorted(venue.capabilities.times_in_force):
+            for in_force in [TimeInForce.GTC] if kind in venue.capabilities.gtc_only else times:
                 yield self._placing(kind), self._place(order_id, kind, in_force)
         for term in sorted(venue.capabilities.terms):
             yield self._placing(TERM_TYPES[term]), self._place_with(order_id, term)
@@ -200,13 +231,14 @@ class _Contract:
             assert isinstance(account, PlacesLists), "a venue with the capability has the request"
             yield f"place_{list_kind}", account.place_list(self._order_id(2), instrument, self._legs(list_kind))
         yield "cancel", account.cancel(instrument, order_id, "venue-1")
-        yield "cancel_all", account.cancel_all(instrument)
+        if venue.capabilities.cancel_all:
+            yield "cancel_all", account.cancel_all(instrument)
         if venue.capabilities.dead_man_switch:
             assert isinstance(account, DeadManSwitch), "a venue with the capability has the request"
             yield "dead_man_switch", account.dead_man_switch(instrument, 60_000)
         yield "query_order", account.query_order(instrument, order_id)
         yield "open_orders", account.open_orders()
-        yield "balances", account.balances()
+        yield from zip(("balances", "other_balances"), balances_of(account), strict=False)
         yield "fills_after", account.fills_after(instrument, venue.fill_cursor.start)
         yield from self._calls_of_contracts(order_id)
 
@@ -222,6 +254,9 @@ class _Contract:
             yield "positions", account.positions()
             yield "position_mode", account.position_mode()
             yield "contract_settings", account.contract_settings(instrument)
+        if isinstance(account, SetsMargin):
+            yield "set_margin", account.set_margin(instrument, Decimal(5), MarginMode.ISOLATED)
+        if isinstance(account, SetsMarginApart):
             yield "set_leverage", account.set_leverage(instrument, Decimal(5))
             yield "set_margin_mode", account.set_margin_mode(instrument, MarginMode.ISOLATED)
         if isinstance(account, StreamTokens):
@@ -240,6 +275,8 @@ class _Contract:
     def _place(self, order_id: str, kind: OrderType, in_force: TimeInForce) -> Unsigned:
         instrument = self.report.instruments[0]
         price = instrument.tick_size or Decimal(1)
+        if kind is OrderType.MARKET and self.venue.capabilities.market_bound:
+            kind, in_force = OrderType.LIMIT, TimeInForce.IOC
         terms = terms_of(kind, RecordedTerms(price, in_force, stop_price=price, venue_type="ANOTHER"))
         return self.venue.account.place(order_id, instrument, Side.BUY, instrument.lot_size or Decimal(1), terms)
 
@@ -316,6 +353,14 @@ class _Contract:
         path = self._vectors / "credentials.json"
         return Credentials(**json.loads(path.read_text("utf-8")))
 
+    @property
+    def _presents_secret(self) -> bool:
+        return isinstance(self.venue.signer, PresentsSecret) and self.venue.signer.presents_secret
+
+    @property
+    def _reads_are_public(self) -> bool:
+        return isinstance(self.venue.signer, ReadsPublicAccounts) and self.venue.signer.reads_are_public
+
     def check_public_requests_need_no_key(self) -> None:
         """Verify that what is not signed is sent without a key."""
         for name, unsigned in self.calls():
@@ -323,7 +368,8 @@ class _Contract:
                 assert self.venue.signer.sign_http(unsigned, None, NOW_NS).method, name
         for source in (plan.source for plan in self.venue.links() if plan.role is LinkRole.MARKET):
             for unsigned in self.venue.subscriptions(source):
-                assert self.venue.signer.sign_frame(unsigned, None, NOW_NS, "1"), source
+                if not unsigned.signed:
+                    assert self.venue.signer.sign_frame(unsigned, None, NOW_NS, "1"), source
 
     def check_account_keys_show_nothing(self) -> None:
         """Verify that a key has no text, copy or pickle, and that messages show no secret."""
@@ -342,13 +388,14 @@ class _Contract:
             if unsigned.transport is not Transport.REST:
                 continue
             message = self.venue.signer.sign_http(unsigned, key, NOW_NS)
-            sent = f"{message.path_and_query} {message.headers}".encode() + message.body
+            shown = "" if self._presents_secret and unsigned.signed else f"{message.headers}"
+            sent = f"{message.path_and_query} {shown}".encode() + message.body
             assert credentials.secret.encode() not in sent, f"{name} sends the secret"
             assert not any(text in repr(message) for text in secrets), f"the text of {name} shows a secret"
 
     def check_account_signatures_are_repeatable(self) -> None:
         """Verify that the same request, key and time give the same bytes; another time gives others if a request is
-        signed.
+        signed, unless the venue has no signatures.
         """
         signer, key = self.venue.signer, self.venue.signer.load_key(self._credentials())
         private = [plan.source for plan in self.venue.links() if plan.role is LinkRole.PRIVATE]
@@ -356,7 +403,7 @@ class _Contract:
             if unsigned.transport is Transport.REST:
                 first = signer.sign_http(unsigned, key, NOW_NS)
                 assert first == signer.sign_http(unsigned, key, NOW_NS), f"{name} is signed differently each time"
-                if unsigned.signed:
+                if unsigned.signed and not self._presents_secret and not (self._reads_are_public and name in READS):
                     later = signer.sign_http(unsigned, key, NOW_NS + SECOND_NS)
                     assert later != first, f"{name} can be sent again by anyone who saw it"
         for unsigned in (one for source in private for one in self.venue.subscriptions(source)):
@@ -386,7 +433,8 @@ class _Contract:
         assert capabilities.times_in_force, "an order has a time in force"
         for kind in OrderType:
             if kind in capabilities.types:
-                unsigned = self._place(self._order_id(1), kind, min(capabilities.times_in_force))
+                in_force = TimeInForce.GTC if kind in capabilities.gtc_only else min(capabilities.times_in_force)
+                unsigned = self._place(self._order_id(1), kind, in_force)
                 assert unsigned.signed or unsigned.transport is not Transport.REST, f"{kind} is not signed"
                 assert unsigned.orders >= 1, f"{kind} counts as no order"
                 continue
@@ -427,21 +475,28 @@ class _Contract:
         for case in read_cases(self._vectors, "market"):
             payload, source = case["payload"].encode(), self._market_source()
             decoded = self.venue.market.decode(payload, source, 7, NOW_NS)
+            if isinstance(decoded, RowsAndEvents):
+                compare_events(decoded.events, case.get("events", []), payload)
+                self._compare_rows(decoded.rows, case.get("rows"), payload)
+                continue
             if "rows" not in case:
                 assert isinstance(decoded, tuple), f"rows, where events are stated: {payload[:200]!r}"
                 compare_events(decoded, case["events"], payload)
                 continue
             assert isinstance(decoded, np.ndarray), f"{decoded} from {payload[:200]!r}"
-            assert set(decoded[:, SEQ]) == {7}, "rows of another record"
-            assert set(decoded[:, TIME_NS]) == {NOW_NS}, "rows of another time"
-            assert decoded[-1, LAST] == 1, "no last row"
-            assert decoded[:, LAST].sum() == 1, "several last rows"
-            assert decoded[:, INSTRUMENT].max() < len(self.report.instruments), "an instrument that is not there"
-            told = [[row[0], row[1], row[4], *row[6:]] for row in decoded.tolist()]
-            assert told == case["rows"], f"{payload[:200]!r} gives {told}"
+            self._compare_rows(decoded, case["rows"], payload)
             many = self.venue.market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
             assert many is not None, f"not decoded among many: {payload[:200]!r}"
             assert many[0][: many[1][0]].tolist() == decoded.tolist(), "decoded differently among many"
+
+    def _compare_rows(self, decoded: Rows, stated: list[list[int]] | None, payload: bytes) -> None:
+        assert set(decoded[:, SEQ]) == {7}, "rows of another record"
+        assert set(decoded[:, TIME_NS]) == {NOW_NS}, "rows of another time"
+        assert decoded[-1, LAST] == 1, "no last row"
+        assert decoded[:, LAST].sum() == 1, "several last rows"
+        assert decoded[:, INSTRUMENT].max() < len(self.report.instruments), "an instrument that is not there"
+        told = [[row[0], row[1], row[4], *row[6:]] for row in decoded.tolist()]
+        assert told == stated, f"{payload[:200]!r} gives {told}"
 
     def check_account_messages_decode_as_recorded(self) -> None:
         """Verify that frames of a private link give the events stated, and records can hold them."""
@@ -468,7 +523,8 @@ class _Contract:
                 market.decode(payload, self._market_source(), 7, NOW_NS),
                 market.decode_snapshot(payload, self.report.instruments[0].id, 7, NOW_NS),
             ):
-                assert isinstance(decoded, tuple) or (decoded.ndim == 2 and decoded.shape[1] == COLUMNS), payload
+                table = decoded.rows if isinstance(decoded, RowsAndEvents) else decoded
+                assert isinstance(table, tuple) or (table.ndim == 2 and table.shape[1] == COLUMNS), payload
             market.decode_many([payload, payload], np.array([7, 8]), np.array([NOW_NS, NOW_NS]))
             market.is_snapshot(payload)
         of = self.report.instruments[0]

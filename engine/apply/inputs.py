@@ -11,12 +11,10 @@ from msgspec.structs import replace
 
 from engine.apply.batch import NO_EFFECT, NONE_FIRED, STRATEGY_FLAGS, Applied, Batch, Fired
 from engine.apply.history_pages import drop_ended
-from engine.apply.messages import apply_change, apply_events, apply_message
+from engine.apply.messages import apply_change, apply_events, apply_message, fold_whole
 from engine.bodies import LinkEvent, TimerBody
-from engine.events import Event
 from engine.market import layout
 from engine.market import rows as r
-from engine.market.rows import Rows
 from engine.market.views import Stream
 from engine.record_codec import read_command, read_link, read_timer
 from engine.requests import LinkRole
@@ -27,6 +25,7 @@ from engine.state.orders import Order, forget_closed
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from engine.trigger_kinds import TriggerKind, split_trigger
+from engine.venues.venue import Decoded, RowsAndEvents
 from journal.record import Kind, Record
 
 OWN_SPEED = frozenset({LinkEvent.LATE, LinkEvent.CAUGHT_UP, LinkEvent.OVERRUN})  # no link's
@@ -50,6 +49,8 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
         decoded = _decode(session, state, batch)
         if isinstance(decoded, tuple):
             return apply_events(session, state, batch.records[0], decoded) if decoded else NO_EFFECT
+        if isinstance(decoded, RowsAndEvents):
+            return _apply_both(session, state, batch.records[0], decoded)
         rows, is_single = decoded, len(batch.records) == 1
     market, until_ns, end = state.market, batch.until_ns, batch.row
     if until_ns is not None:
@@ -71,8 +72,16 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     return Applied(market_flags=flags, strategies=strategies, only_strategies=only_strategies, time_ns=time_ns)
 
 
-def _decode(session: SessionContext, state: State, batch: Batch) -> Rows | tuple[Event, ...]:
-    """Return the rows of the frames up to the first unusual one, or the events of a frame that has no rows."""
+def _apply_both(session: SessionContext, state: State, record: Record, decoded: RowsAndEvents) -> Applied:
+    """Apply a frame that holds rows and events."""
+    flags, triggers = fold_whole(state, decoded.rows)
+    fired = session.fired(state.market.evaluated(triggers, record.time_ns))
+    applied = apply_events(session, state, record, decoded.events)
+    return replace(applied, market_flags=flags, strategies=fired)
+
+
+def _decode(session: SessionContext, state: State, batch: Batch) -> Decoded:
+    """Return the rows of the frames up to the first unusual one, or what that holds if it is the first."""
     records = batch.records
     market = session.market_dialects[records[0].source]
     if len(records) > 1:
@@ -90,7 +99,7 @@ def _decode(session: SessionContext, state: State, batch: Batch) -> Rows | tuple
     record = records[0]
     assert record.payload is not None, "a market frame is bytes of the wire"
     found = market.decode(record.payload, record.source, record.seq, record.time_ns)
-    if not isinstance(found, tuple):
+    if isinstance(found, np.ndarray):
         batch.rows, batch.ends = found, (len(found),)
     return found
 
@@ -128,8 +137,10 @@ def _apply_link(session: SessionContext, state: State, record: Record) -> Applie
     if session.settings.bar_close_after_ns and link is not None and link.role is LinkRole.MARKET:
         _note_trades(session, state, record, body.state)
     is_lost = link is not None and link.role is LinkRole.MARKET and body.state is LinkEvent.DOWN
-    if is_lost and Stream.BOOK in session.streams_of(record.source):
-        for index in session.indexes_of(record.source):
+    streams = session.streams_of(record.source) if is_lost else ()
+    for index in session.indexes_of(record.source) if is_lost else ():
+        bookless = state.market.instruments[index].without_book
+        if (Stream.QUOTE if bookless else Stream.BOOK) in streams:
             state.market.reset_books(index)
     return Applied(body=body)
 

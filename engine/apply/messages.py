@@ -11,14 +11,14 @@ from msgspec.structs import replace
 from engine.apply.batch import Applied, Fired
 from engine.apply.history_pages import apply_history
 from engine.apply.polled_streams import read_poll
-from engine.events import Answer, Event, Outcome, Subscribed
+from engine.events import Answer, Event, Outcome, StreamEnded, StreamNumber, Subscribed
 from engine.market.rows import Rows
 from engine.money import MONEY
 from engine.requests import AnswerStatus, Purpose
 from engine.session_context import SessionContext
 from engine.state import private_seen
 from engine.state.account_fold import fold
-from engine.state.changes import Answered, Change, PrivateFrame, Stamp
+from engine.state.changes import Answered, Change, PrivateFrame, PrivateNumber, Stamp
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State
 from engine.venues.venue import Venue
@@ -42,7 +42,8 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
             seen, at = state.account.private_seen, Stamp(record.seq, record.time_ns)
             seen = private_seen.reduce(seen, PrivateFrame(record.source), at)
             state.account = replace(state.account, private_seen=seen)
-        return apply_events(session, state, record, venue.account.decode_private(record.payload or b""))
+        found = venue.account.decode_private(record.payload or b"")
+        return apply_events(session, state, record, _check_numbers(session, state, record, found))
     meta = msgspec.json.decode(record.meta)
     outcome = meta["outcome"]
     request = requests.by_seq.get(record.cause if record.cause is not None else -1)
@@ -67,7 +68,7 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     apply_change(session, state, Answered(request.seq, venue.name, outcome, weight, orders_day), record)
     flags = triggers = 0
     if rows is not None:
-        flags, triggers = _fold_snapshot(state, rows)
+        flags, triggers = fold_whole(state, rows)
     return Applied(
         events=events,
         request=request,
@@ -76,6 +77,22 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
         market_flags=flags,
         strategies=waiting or session.fired(state.market.evaluated(triggers, record.time_ns)),
     )
+
+
+def _check_numbers(
+    session: SessionContext, state: State, record: Record, events: tuple[Event, ...]
+) -> tuple[Event, ...]:
+    """Fold the numbers of a frame. Return its events, and the end of a stream whose numbers have a gap."""
+    ended: list[Event] = []
+    for event in events:
+        link = state.account.links.by_source.get(record.source)
+        if isinstance(event, StreamNumber) and link is not None:
+            number = PrivateNumber(record.source, link.up_seq, event.stream, event.number)
+            before = state.account.private_seen.before(number)
+            if before is not None and event.number != before + 1:
+                ended.append(StreamEnded(f"message {event.number} of {event.stream} follows {before}"))
+            apply_change(session, state, number, record)
+    return (*events, *ended) if ended else events
 
 
 def apply_events(session: SessionContext, state: State, record: Record, events: tuple[Event, ...]) -> Applied:
@@ -96,7 +113,8 @@ def apply_events(session: SessionContext, state: State, record: Record, events: 
     return Applied(events=events, request=request)
 
 
-def _fold_snapshot(state: State, rows: Rows) -> tuple[int, int]:
+def fold_whole(state: State, rows: Rows) -> tuple[int, int]:
+    """Fold all rows of a record, whatever they trigger. Return the flags raised and the bits of the triggers."""
     end = flags = triggers = 0
     while end < len(rows):
         end = state.market.fold(rows, end)

@@ -19,7 +19,7 @@ def apply_balance(step: StepContext, report: BalanceReport, venue: str) -> None:
 
 
 def apply_balances(step: StepContext, pending: PendingRequest, report: AccountReport, assets: frozenset[str]) -> None:
-    """Apply all balances of a query. One that changed after the query stays; an asset that is not listed is 0."""
+    """Apply the balances of a query. One that changed later stays; a covered asset that is not listed is 0."""
     account = step.account_of(pending.request.venue)
     listed = {theirs.asset: theirs for theirs in report.balances}
     # an order that was reported before the query is contained in the answer: risk need not count its lock again
@@ -32,7 +32,7 @@ def apply_balances(step: StepContext, pending: PendingRequest, report: AccountRe
         default=-1,
     )
     held = {key_asset(key) if account else key for key in step.account.balances.by_asset if key_venue_is(key, account)}
-    for asset in sorted(assets | held):
+    for asset in filter(report.is_about, sorted(assets | held)):
         key = asset_key(account, asset)
         known = step.account.balances.by_asset.get(key)
         if known is not None and known.seq > pending.seq:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from engine.model import Instrument, MarginMode
 from engine.requests import Purpose
 from engine.step_context import StepContext
-from engine.venues.contract_accounts import HasPositions, StreamTokens
+from engine.venues.contract_accounts import HasPositions, SetsMargin, SetsMarginApart, StreamTokens
 from engine.venues.venue import Venue
 
 
@@ -25,6 +25,11 @@ class ContractRequests:
     def has_positions(self) -> bool:
         """True if the venue states positions, leverage and margin modes."""
         return isinstance(self._account, HasPositions)
+
+    @property
+    def sets_margin_at_once(self) -> bool:
+        """True if one request sets leverage and margin mode."""
+        return isinstance(self._account, SetsMargin)
 
     @property
     def _contracts(self) -> HasPositions:
@@ -48,14 +53,21 @@ class ContractRequests:
         unsigned = self._contracts.contract_settings(instrument)
         self._emit(step, Purpose.CONTRACT_SETTINGS, unsigned, instrument=instrument.id)
 
-    def set_leverage(self, step: StepContext, *, instrument: Instrument, leverage: Decimal) -> None:
-        """Request another leverage of a contract."""
-        unsigned = self._contracts.set_leverage(instrument, leverage)
+    def set_leverage(self, step: StepContext, *, instrument: Instrument, leverage: Decimal, mode: MarginMode) -> None:
+        """Request another leverage of a contract; with the margin mode if the venue sets both at once."""
+        account = self._contracts
+        if isinstance(account, SetsMargin):
+            unsigned = account.set_margin(instrument, leverage, mode)
+        else:
+            assert isinstance(account, SetsMarginApart), "a venue with positions sets their margin"
+            unsigned = account.set_leverage(instrument, leverage)
         self._emit(step, Purpose.SET_LEVERAGE, unsigned, mutates=True, instrument=instrument.id)
 
     def set_margin_mode(self, step: StepContext, *, instrument: Instrument, mode: MarginMode) -> None:
         """Request another margin mode of a contract."""
-        unsigned = self._contracts.set_margin_mode(instrument, mode)
+        account = self._contracts
+        assert isinstance(account, SetsMarginApart), "a venue with SetsMargin sets it with the leverage"
+        unsigned = account.set_margin_mode(instrument, mode)
         self._emit(step, Purpose.SET_MARGIN_MODE, unsigned, mutates=True, instrument=instrument.id)
 
     @property

@@ -18,6 +18,7 @@ from engine.execution.order_fills import query_by_order, record_of_order
 from engine.execution.order_reports import IsOwn, apply_report, cursor_of, halt_for_lost, is_lost_order, record_fill
 from engine.execution.position_reports import adopt_openings
 from engine.execution.request_factory import RequestFactory
+from engine.execution.unstated_fees import charge_unstated_fees
 from engine.facts import FillsConfirmed, Reconciled, ReconcileFailed
 from engine.lifecycle import Status
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -95,6 +96,7 @@ def _advance(step: StepContext, scope: AccountScope) -> bool:
         # orders whose fills are missing: 0 in health
         corrections = sum(map(scope.concerns, map(partial(_instrument_of, step), step.account.orders.missing_fills)))
         adopt_openings(step, scope)
+        charge_unstated_fees(step, scope)
         unsettled = ledger_check.compare(step, account=scope.account, corrections=corrections)
         compare_books(step, scope, is_settled=not corrections and not unsettled)
         changed = (rounds.changed_orders, rounds.changed_fills, rounds.changed_balances)
@@ -290,9 +292,11 @@ def apply_fills(
     cursors = step.fill_cursor(instrument.venue)
     confirmed = step.account.reconciling.confirmed_cursor(instrument.id)
     is_first_page = confirmed is None
+    if not is_first_page and factory.follow_ups.oldest_fills(step, pending.request, report):
+        return []
     orphans: dict[str, str] = {}  # venue order id -> the cursor of its first fill here
     recorded: list[Fill] = []
-    newest = cursors.start if confirmed is None else confirmed
+    newest = max(cursors.start if confirmed is None else confirmed, report.through or cursors.start, key=cursors.key)
     for fill in report.fills:
         cursor = cursor_of(step, fill, instrument)
         if cursor is None:

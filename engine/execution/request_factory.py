@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from engine.bodies import RequestBody
 from engine.execution.contract_requests import ContractRequests
+from engine.execution.follow_up_queries import FollowUpQueries
 from engine.execution.position_terms import placement
 from engine.facts import ListLeg, NewOrder
 from engine.market.views import Stream
@@ -14,7 +15,7 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
-from engine.venues.order_routes import cancel_of, keeps_apart, open_orders_of, query_of
+from engine.venues.order_routes import balances_of, cancel_of, keeps_apart, open_orders_of, query_of
 from engine.venues.venue import (
     AmendsOrders,
     DeadManSwitch,
@@ -37,6 +38,7 @@ class RequestFactory:
         self.settings = settings
         self.safeguards = safeguards or SafeguardSettings()
         self.contracts = ContractRequests(venue, self._request)
+        self.follow_ups = FollowUpQueries(venue, self._request)
         # True if fills of ours carry the ids of the venue's public trades
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
 
@@ -246,8 +248,12 @@ class RequestFactory:
         return keeps_apart(self.venue.account, has_trigger=has_trigger, venue_order_id=order_id)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
-        """Emit a query of all balances; return its seq."""
-        return self._request(step, Purpose.ACCOUNT, self.venue.account.balances(), reconcile_round=reconcile_round)
+        """Emit the queries of all balances, one for each part that the venue answers; return the last seq."""
+        seqs = [
+            self._request(step, Purpose.ACCOUNT, unsigned, reconcile_round=reconcile_round)
+            for unsigned in balances_of(self.venue.account)
+        ]
+        return seqs[-1]
 
     def fills(self, step: StepContext, *, instrument: Instrument, after: str | None, reconcile_round: int = 0) -> int:
         """Query the fills after a cursor, or the newest page if `after` is None."""

@@ -18,6 +18,7 @@ class CashReason(StrEnum):
     OTHER = "other"
     LIQUIDATION_FEE = "liquidation_fee"  # of the venue's insurance fund (accounting 6)
     MOVE = "move"  # of the account's own between wallets, assets or margin modes: no trade (accounting 6)
+    FEE = "fee"  # of fills that do not state it
 
 
 class FundingPaid(msgspec.Struct, frozen=True, tag_field="fact", tag="funding_paid"):
@@ -111,7 +112,9 @@ class AmountRated(msgspec.Struct, frozen=True, tag_field="fact", tag="amount_rat
 
 
 class FeeCharged(msgspec.Struct, frozen=True, tag_field="fact", tag="fee_charged"):
-    """The venue took a fee that belongs to no fill: that of a liquidation."""
+    """The venue took a fee that no fill states: that of a liquidation, or one that only the balance shows."""
+
+    OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"fee_rate"})
 
     strategy: str
     instrument: str
@@ -119,7 +122,9 @@ class FeeCharged(msgspec.Struct, frozen=True, tag_field="fact", tag="fee_charged
     amount: Decimal  # paid; negative: received
     reason: CashReason
     venue_ns: int
-    report_rate: Decimal = Decimal(0)  # of the asset in the reporting currency; 0: the same asset, or not known
+    # of the asset in the reporting currency, with a fee rate that of the quote asset; 0: the same asset, or not known
+    report_rate: Decimal = Decimal(0)
+    fee_rate: Decimal = Decimal(0)  # of base that fills lost, in quote: their average price; 0: another asset
 
 
 PnlFact = FundingPaid | WalletReported | ContractReported | PortfolioPnl | BooksCompared | AmountRated | FeeCharged

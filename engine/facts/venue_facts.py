@@ -9,11 +9,12 @@ from engine.model import Instrument
 
 
 class SequencedStream(StrEnum):
-    """Market streams whose ids show a gap."""
+    """Market streams whose ids, or whose checksums, show a gap."""
 
     ALL = ""  # the gap concerns every stream of its link
     TRADE = "trade"
     DEPTH = "depth"
+    CHECKSUM = "checksum"  # of a book: it differs from the venue's
 
 
 class LinkReady(msgspec.Struct, frozen=True, tag_field="fact", tag="link_ready"):
@@ -40,7 +41,7 @@ class MarketGap(msgspec.Struct, frozen=True, tag_field="fact", tag="market_gap")
     from_seq: int
     to_ns: int = 0  # of the LINK record or frame that ended it. 0: it lasts
     to_seq: int = -1
-    # the fields below are set if the ids of one stream show the gap; else it concerns every stream of the link
+    # the fields below are set if ids or a checksum of one stream show it; else it concerns every stream of the link
     instrument: str = ""
     stream: SequencedStream = SequencedStream.ALL
     last_id: int = 0

@@ -8,9 +8,11 @@ from engine.events import (
     BalanceReport,
     ContractReport,
     Event,
+    FillsReport,
     FundingReport,
     MarginCall,
     MarginSettingsReport,
+    OrderChange,
     OrderReport,
     Outcome,
     StreamEnded,
@@ -18,7 +20,7 @@ from engine.events import (
     Unrecognised,
     WalletReport,
 )
-from engine.execution import order_reports, reconciliation, wallet_reports
+from engine.execution import order_changes, order_reports, reconciliation, wallet_reports
 from engine.execution.balance_reports import apply_balance
 from engine.facts import LinkReady
 from engine.handlers.link_changes import disconnect
@@ -39,6 +41,13 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
             _handle_order_report(session, step, event)
             if step.account.orders.missing_fills:
                 reconciliation.query_missing_fills(step, session.factories, session.instruments)
+        case OrderChange():
+            report = order_changes.completed(step, event, session.venues[venue].instruments)
+            if report is not None:
+                handle_event(session, step, report)
+        case FillsReport():  # of a stream that reports fills apart from their orders
+            for fill in event.fills:
+                order_reports.record_fill(step, fill, session.instruments)
         case BalanceReport():
             apply_balance(step, event, venue)
         case WalletReport():

@@ -25,6 +25,7 @@ from engine.events import (
 )
 from engine.execution import doubts, order_reports, position_reports, reconciliation
 from engine.execution.balance_reports import apply_balances
+from engine.execution.unstated_fees import charge_unstated_fees
 from engine.facts import (
     BalanceChanged,
     ClockMeasured,
@@ -83,6 +84,9 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     account, first = step.account, len(step.outputs)
     _heed_limits(session, step, pending, answer)
     admit(step, pending, answer)
+    is_absent = request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND
+    if is_absent and session.factories[request.venue].follow_ups.query_again(step, request):
+        return
     reports = [event for event in applied.events if not isinstance(event, Answer)]
     match request.purpose:
         case Purpose.QUERY_ORDER:
@@ -118,8 +122,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     elif request.purpose is Purpose.POLL:
         handle_poll_answer(session, step, pending, answer, reports)
         return
-    is_proof = is_done or (request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND)
-    if not is_proof or any(isinstance(event, Unrecognised) for event in reports):
+    if not (is_done or is_absent) or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
     _count_changes(step, pending, account, first)
     reconciliation.query_missing_fills(step, session.factories, session.instruments)
@@ -177,7 +180,9 @@ def _handle_report(
             )
         case AccountReport():
             apply_balances(step, pending, event, session.accounts.assets_at(venue))
-            apply_permission(session, step, venue, is_allowed=event.can_trade)
+            charge_unstated_fees(step, session.accounts.scopes[step.account_of(venue)])
+            if event.can_trade is not None:
+                apply_permission(session, step, venue, is_allowed=event.can_trade)
         case PositionsReport():
             position_reports.apply_positions(step, pending, event, session.instruments)
         case PositionModeReport():

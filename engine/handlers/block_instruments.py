@@ -2,7 +2,6 @@
 
 from engine.block_reasons import BlockCode, BlockReason
 from engine.facts import InstrumentBlocked
-from engine.market.views import BookState
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.instrument_blocks import with_reason, without_reason
@@ -39,7 +38,7 @@ def block_unready(session: SessionContext, step: StepContext) -> None:
     for name, index in session.indexes.items():
         if market.is_live(index, with_book=session.settings.books) and not step.account.blocks.reasons(name):
             continue
-        has_book = not session.settings.books or market.book_state(index) is BookState.SYNCED
+        has_book = not session.settings.books or not market.awaits_book(index)
         if has_book:
             unblock(step, name, BlockCode.NO_BOOK)
         else:

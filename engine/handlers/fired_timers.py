@@ -9,6 +9,7 @@ from engine.handlers.market_triggers import request_snapshots
 from engine.handlers.order_queries import query_order
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.poll_market import poll_due, poll_stream
+from engine.handlers.refresh_balances import refresh_balances
 from engine.handlers.reread_metadata import request_metadata
 from engine.handlers.stop_protection import name_protection
 from engine.handlers.watch import watch_session
@@ -29,6 +30,7 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
             watch_errors(session, step)
             rate_amounts(session, step)
             watch_daily_loss(session, step)
+            refresh_balances(session, step)
             if session.history_needs:
                 advance_history(session, step)
             if session.polled.streams:

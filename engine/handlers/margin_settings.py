@@ -110,11 +110,15 @@ def _set(
 ) -> None:
     """Request what differs, once a session: a venue that refused it would refuse it again."""
     asked = step.account.margins.asked_ns
-    too_high = limits.leverage_max and contract.leverage > limits.leverage_max
-    if too_high and f"{Purpose.SET_LEVERAGE} {instrument.id}" not in asked:
-        factory.contracts.set_leverage(step, instrument=instrument, leverage=limits.leverage_max // 1)
+    too_high = bool(limits.leverage_max) and contract.leverage > limits.leverage_max
     differs = limits.mode is not None and contract.margin_mode is not limits.mode
-    if differs and f"{Purpose.SET_MARGIN_MODE} {instrument.id}" not in asked:
+    is_both = differs and factory.contracts.sets_margin_at_once
+    if (too_high or is_both) and f"{Purpose.SET_LEVERAGE} {instrument.id}" not in asked:
+        leverage = limits.leverage_max // 1 if too_high else contract.leverage
+        mode = limits.mode or contract.margin_mode
+        assert mode is not None, "the settings are known"
+        factory.contracts.set_leverage(step, instrument=instrument, leverage=leverage, mode=mode)
+    if differs and not is_both and f"{Purpose.SET_MARGIN_MODE} {instrument.id}" not in asked:
         assert limits.mode is not None
         factory.contracts.set_margin_mode(step, instrument=instrument, mode=limits.mode)
 
@@ -126,8 +130,10 @@ def handle_set_answer(session: SessionContext, step: StepContext, pending: Pendi
     if answer.outcome is not Outcome.DONE:
         why = f"{answer.outcome} {answer.code} {answer.text}".rstrip()
         step.note(NoteLevel.ALARM, f"{instrument.id}: {request.purpose} failed: {why}")
-    if request.purpose is Purpose.SET_MARGIN_MODE or answer.outcome is not Outcome.DONE:
-        session.factories[instrument.venue].contracts.settings(step, instrument=instrument)
+    contracts = session.factories[instrument.venue].contracts
+    is_unstated = request.purpose is Purpose.SET_MARGIN_MODE or contracts.sets_margin_at_once
+    if is_unstated or answer.outcome is not Outcome.DONE:
+        contracts.settings(step, instrument=instrument)
 
 
 def note_margin_call(step: StepContext, event: MarginCall) -> None:

@@ -2,6 +2,7 @@
 
 from engine.apply.batch import Applied
 from engine.bodies import NoteLevel
+from engine.handlers.freshness import resubscribe
 from engine.handlers.link_changes import disconnect
 from engine.handlers.link_gaps import GAPS
 from engine.handlers.policy import decide_mode
@@ -9,7 +10,7 @@ from engine.handlers.watch_losses import watch_daily_loss
 from engine.market import layout
 from engine.market.views import BookState, Stream
 from engine.mode_reasons import ModeReason, ReasonCode
-from engine.requests import Purpose
+from engine.requests import LinkPhase, Purpose
 from engine.session_context import SessionContext
 from engine.state.market_gaps import gap_in_ids
 from engine.step_context import StepContext
@@ -58,13 +59,13 @@ def handle_market(session: SessionContext, step: StepContext, applied: Applied) 
 def request_snapshots(session: SessionContext, step: StepContext) -> None:
     """Request the book snapshots that are needed. After a refusal, wait for the instrument's timer.
 
-    A venue that streams its snapshots sends the next one over a new connection.
+    A venue that streams its snapshots sends the next one over a new subscription, or else over a new connection.
     """
     for name, index in session.indexes.items():
         instrument = session.instruments[name]
         is_lost = step.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
         if is_lost and session.venues[instrument.venue].snapshots is None:
-            disconnect(session, step, session.link_of(index, Stream.BOOK))
+            _renew_streamed(session, step, name)
             continue
         may_query = session.factories[instrument.venue].may_query(step)
         is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
@@ -75,6 +76,19 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
             and step.account.requests.find(Purpose.DEPTH, instrument=name) is None
         ):
             session.factories[instrument.venue].depth(step, instrument=instrument)
+
+
+def _renew_streamed(session: SessionContext, step: StepContext, name: str) -> None:
+    """Begin a book again whose snapshots are streamed. One whose snapshot itself differs waits for the next check."""
+    index, instrument, streams = session.indexes[name], session.instruments[name], (Stream.BOOK,)
+    source = session.link_of(index, Stream.BOOK)
+    if not session.factories[instrument.venue].resubscriptions(instrument, streams):
+        disconnect(session, step, source)
+        return
+    found = step.market.last_break(index)
+    is_hopeless = found.last_seq == step.record.seq and found.last_id == found.first_id
+    if step.account.links.by_source[source].state is LinkPhase.READY and not is_hopeless:
+        resubscribe(session, step, name, streams)
 
 
 def halt_account(step: StepContext, reason: ModeReason) -> None:

@@ -12,7 +12,6 @@ from engine.handlers.safety import advance_safety
 from engine.handlers.shutdown import advance_shutdown
 from engine.handlers.trip_breakers import trip_breakers
 from engine.handlers.venue_trouble import decide_account_modes
-from engine.market.views import BookState
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.mode import right_mode
@@ -118,7 +117,7 @@ def decide_mode(
         with_books, market = session.settings.books, step.market
         market_reasons = tuple(
             ModeReason(ReasonCode.NO_BOOK, f"{name} has no synchronised book", name)
-            if with_books and market.book_state(index) is not BookState.SYNCED
+            if with_books and market.awaits_book(index)
             else ModeReason(ReasonCode.NO_QUOTE, f"{name} has no quote", name)
             for name, index in session.indexes.items()
             if not market.is_live(index, with_book=with_books)

@@ -20,6 +20,7 @@ from engine.model import Instrument, OrderTerm, OrderType
 from engine.money import ZERO, on_grid
 from engine.plan_terms import Bracket, PlanTerms
 from engine.risk.exits import exit_quantity
+from engine.rounding import on_price_grid, price_grid_text
 from engine.session_context import SessionContext
 from engine.session_record import REFUSAL_RULES, RESTING_RULES, TERM_RULES
 from engine.state.execution_plans import ExecutionPlan
@@ -67,11 +68,11 @@ def _start(session: SessionContext, step: StepContext, strategy: str, intent: Ru
 
 def _rules(step: StepContext, terms: PlanTerms, instrument: Instrument) -> dict[str, str]:
     """Return each rule with its reason against a plan as a whole, or "". Each of its orders is reviewed by itself."""
-    off_tick = [price for price in terms.prices if price <= 0 or not on_grid(price, instrument.tick_size)]
+    off_tick = [price for price in terms.prices if not on_price_grid(price, instrument)]
     off_lot = [size for size in terms.quantities if size <= 0 or not on_grid(size, instrument.lot_size)]
     return {
         "lot": f"quantity {off_lot[0]} is not a multiple of the lot {instrument.lot_size}" if off_lot else "",
-        "tick": f"price {off_tick[0]} is not a multiple of the tick {instrument.tick_size}" if off_tick else "",
+        "tick": f"price {price_grid_text(off_tick[0], instrument)}" if off_tick else "",
         "trading": "" if instrument.trading else f"{instrument.symbol} is not trading",
         "mode": "the session is stopping" if step.account.modes.stopping_since_ns else "",
     }
@@ -157,7 +158,8 @@ def _seen(session: SessionContext, step: StepContext, plan: ExecutionPlan, instr
         orders=orders,
         position=step.account.positions.get(plan.strategy, instrument.id).quantity,
         read_book=lambda: step.market.book_top(index, 20),
-        has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types,
+        has_stops=OrderType.STOP in session.venues[instrument.venue].capabilities.types
+        and OrderType.STOP not in instrument.lacks_types,
         lists=session.factories[instrument.venue].order_lists,
         has_trailing=_has_trailing(session, step, instrument),
         replace_from_ns=replacement_from_ns(session, step, plan, instrument),

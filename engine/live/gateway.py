@@ -16,14 +16,15 @@ from engine.live.clock import SessionClock, wall_ns
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks, venue_setting
 from engine.live.refused_addresses import RefusedAddresses
-from engine.live.token_requests import path_with_token
+from engine.live.send_turns import SendTurns
+from engine.live.token_requests import request_token
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.transport.websocket import WebsocketClosedError
 from engine.record_codec import read_request
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
 from engine.venues.candle_store import CandleStore, stored_answer
-from engine.venues.link_tokens import without_token
+from engine.venues.link_tokens import frame_with_token, with_token, without_token
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
@@ -76,6 +77,7 @@ class Gateway:
         self._links = links
         self._nursery = nursery
         self._turns = trio.CapacityLimiter(PARALLEL_MAX)
+        self._venue_turns = SendTurns()
         self._writer: JournalWriter | None = None
         self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
         self._closed = False
@@ -84,6 +86,7 @@ class Gateway:
         self._refused = refused or RefusedAddresses()
         self._history = history
         self._stamped_ns = 0
+        self._tokens: dict[str, str] = {}  # of the private links that need one, by source
         links.find_path = self._path_of
         # session time from the record that led to an order to its sending, newest last
         self.latencies_ns: deque[int] = deque(maxlen=LATENCIES_MAX)
@@ -151,7 +154,7 @@ class Gateway:
         if unsigned.transport is Transport.WS_API:
             await self._over_link(seq, request, unsigned)
             return
-        async with self._turns:
+        async with self._venue_turns.turn(self._venues[request.venue]), self._turns:
             late_ns = self._clock.now_ns() - request.expires_ns
             if late_ns > 0:
                 ended = self._not_sent(f"expired {late_ns} ns before its turn came")
@@ -185,6 +188,7 @@ class Gateway:
         stamp_ns = self._stamp_ns(request.clock_offset_ns)
         signer, key = self._venues[request.venue].signer, self._keys[request.venue]
         frame = signer.sign_frame(unsigned, key, stamp_ns, str(seq))
+        frame = frame_with_token(frame, self._tokens.get(request.source, ""))
         try:
             if websocket is None:
                 raise WebsocketClosedError("the link is down")
@@ -213,14 +217,18 @@ class Gateway:
         return await self._senders[venue].send(message, timeout_s=EMERGENCY_TIMEOUT_S, clock=self._clock)
 
     async def _path_of(self, request: RequestBody) -> str:
-        """Return the path of a link, with a token if it needs one."""
-        assert request.link is not None, "a connect request carries its plan"
-        return await path_with_token(request.link.path, self._venues[request.venue], self._send_unrecorded)
+        """Return the path of a link. One that needs a token gets a new one for its path and its messages."""
+        plan = request.link
+        assert plan is not None, "a connect request carries its plan"
+        token = await request_token(plan, self._venues[request.venue], self._send_unrecorded)
+        self._tokens[plan.source] = token
+        return with_token(plan.path, token)
 
     async def _send_unrecorded(self, venue: str, unsigned: Unsigned) -> HttpResult:
         """Send the request for a token, whose answer no record may hold."""
-        message = self._venues[venue].signer.sign_http(unsigned, self._keys[venue], self._stamp_ns(0))
-        return await self._senders[venue].send(message, timeout_s=TOKEN_TIMEOUT_S, clock=self._clock)
+        async with self._venue_turns.turn(self._venues[venue]):
+            message = self._venues[venue].signer.sign_http(unsigned, self._keys[venue], self._stamp_ns(0))
+            return await self._senders[venue].send(message, timeout_s=TOKEN_TIMEOUT_S, clock=self._clock)
 
     async def send_now(self, venue: str, unsigned: Unsigned, clock_offset_ns: int) -> HttpResult:
         """Send a request of the emergency cancel, after `close`. A venue that is only watched gets none."""

@@ -1,6 +1,6 @@
 """Start of a session: its settings, the venue's instruments and the previous session become the SESSION record.
 
-Nothing that is signed is sent.
+Nothing that is signed is sent, except the query for instruments at a venue that shows them to key holders alone.
 """
 
 import secrets
@@ -18,7 +18,13 @@ from engine.live.calendars import resolved
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import software_versions
-from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous, unread_journal
+from engine.live.previous_session import (
+    PreviousJournal,
+    check_unsettled_listed,
+    restore_previous,
+    unread_journal,
+    with_unsettled,
+)
 from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.time_zones import tzdata_version
@@ -78,6 +84,8 @@ async def _open_locked(
     """Return the plan of a session whose accounts are locked; a recording has none."""
     if before is None:
         before = await _read_previous(wanted) if wanted.carry else PreviousJournal()
+    if wanted.joins:
+        wanted = with_unsettled(wanted, before)
     check_unsettled_listed(before, {name for each in wanted.venues for name in each.instrument_ids})
     described = [await describe_venue(each, wanted.clock) for each in wanted.venues]
     session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
@@ -180,8 +188,10 @@ async def request_instruments(
         requests = metadata_requests(venue, wanted.symbols)
     except ValueError as error:  # the venue cannot serve these symbols together
         raise StartError(f"{where}: {error}") from None
+    if wanted.key is None and any(unsigned.signed for unsigned in requests):
+        raise StartError(f"{wanted.settings.name} describes its instruments to key holders alone; set its credentials")
     for unsigned in requests:
-        message = venue.signer.sign_http(unsigned, None, clock.now_ns())
+        message = venue.signer.sign_http(unsigned, wanted.key if unsigned.signed else None, clock.now_ns())
         result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
         if result.outcome is not AnswerStatus.ANSWER:
             raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")

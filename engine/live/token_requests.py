@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 
 from engine.live.transport.http_result import HttpResult
-from engine.requests import AnswerStatus, Unsigned
+from engine.requests import AnswerStatus, LinkPlan, Unsigned
 from engine.venues.contract_accounts import StreamTokens
-from engine.venues.link_tokens import needs_token, with_token
+from engine.venues.link_tokens import needs_token
 from engine.venues.venue import Venue
 
 Send = Callable[[str, Unsigned], Awaitable[HttpResult]]
@@ -15,10 +15,10 @@ class TokenRefusedError(Exception):
     """The venue gave no token; the text says why, without any secret."""
 
 
-async def path_with_token(path: str, venue: Venue, send: Send) -> str:
-    """Return the path of a link, with a new token where it has a place for one. Raises TokenRefusedError."""
-    if not needs_token(path):
-        return path
+async def request_token(plan: LinkPlan, venue: Venue, send: Send) -> str:
+    """Return a new token for a link that needs one, or "". Raises TokenRefusedError."""
+    if not needs_token(venue, plan):
+        return ""
     account = venue.account
     assert isinstance(account, StreamTokens), f"{venue.name} has a place for a token and requests none"
     unsigned = account.stream_token()
@@ -29,7 +29,6 @@ async def path_with_token(path: str, venue: Venue, send: Send) -> str:
         text = " ".join(result.body[:200].decode("utf-8", "replace").split())
         raise TokenRefusedError(f"no token for the private link: HTTP {result.status} {text}")
     try:
-        token = account.read_token(result.body)
-    except ValueError:
-        raise TokenRefusedError("no token for the private link: its answer cannot be read") from None
-    return with_token(path, token)
+        return account.read_token(result.body)
+    except ValueError as error:
+        raise TokenRefusedError(f"no token for the private link: {error}") from None

@@ -59,11 +59,12 @@ class VenueOptions:
     capture: Path | None = None  # else the synthetic market
     speed: float = 1.0
     seed: int = 1
-    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")  # of the synthetic market; a capture has its own
+    symbols: tuple[str, ...] = ()  # of the synthetic market; empty: the venue's own. A capture has its own
     accounts: tuple[AccountConfig, ...] = ()  # empty: the demo's
     lead_seconds: float = LEAD_SECONDS
     hold_until_subscribed: bool = True  # captures only
     session_origin_ns: int | None = None  # synthetic market only; None: the wall clock
+    monotonic_origin_ns: int | None = None  # of another venue of this machine, whose clock it shares; None: now
     weight_max: int = 0  # 0: the venue's own
     orders_10s_max: int = 0
     latency_ms: float = 0.0  # real time
@@ -74,8 +75,8 @@ class VenueOptions:
 
 def demo_account(kind: str) -> AccountConfig:
     """Return the account of a venue whose options name none."""
-    coins = {"BTC": "2", "ETH": "30"} if kind == SPOT else {}
-    return AccountConfig(api_key=DEMO_KEY, secret=DEMO_SECRET, balances={"USDT": "100000", **coins}, name="demo")
+    key, secret = KINDS[kind].credentials or (DEMO_KEY, DEMO_SECRET)
+    return AccountConfig(api_key=key, secret=secret, balances=dict(KINDS[kind].balances), name="demo")
 
 
 def read_capture(path: Path, kind: str = SPOT) -> CaptureMarket:
@@ -144,7 +145,7 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         origin_ns = market.first_ns - lead_ns
     else:
         origin_ns = time.time_ns() if options.session_origin_ns is None else options.session_origin_ns
-        market = kind.synthetic(options.symbols, seed=options.seed, start_ns=origin_ns)
+        market = kind.synthetic(options.symbols or kind.symbols, seed=options.seed, start_ns=origin_ns)
     real_ns = int(options.speed * 1e9)
     config = VenueConfig(
         accounts=options.accounts or (demo_account(options.kind),),
@@ -158,7 +159,9 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         overrides=options.overrides,
         history=options.history,
     )
-    clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=time.monotonic_ns(), speed=options.speed)
+    now_ns = time.monotonic_ns()
+    monotonic_ns = now_ns if options.monotonic_origin_ns is None else options.monotonic_origin_ns
+    clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=monotonic_ns, speed=options.speed)
     try:
         return SimVenue(config, market, kind.protocol), clock
     except (ValueError, KeyError, TypeError) as error:  # a symbol or a filter that there is not

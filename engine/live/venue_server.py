@@ -69,15 +69,15 @@ class _Websocket:
         self.sending = False
         self.pong_due: float | None = None
 
-    def put_text(self, payload: bytes) -> None:
-        """Append a text frame. It is made by hand: the protocol object would cost more than all else on a busy feed."""
-        size = len(payload)
+    def put_frame(self, payload: bytes, *, binary: bool = False) -> None:
+        """Append a frame. It is made by hand: the protocol object would cost more than all else on a busy feed."""
+        size, head = len(payload), b"\x82" if binary else b"\x81"
         if size < 126:
-            self.buffer += bytes((0x81, size))
+            self.buffer += head + bytes((size,))
         elif size < 65_536:
-            self.buffer += b"\x81\x7e" + size.to_bytes(2, "big")
+            self.buffer += head + b"\x7e" + size.to_bytes(2, "big")
         else:
-            self.buffer += b"\x81\x7f" + size.to_bytes(8, "big")
+            self.buffer += head + b"\x7f" + size.to_bytes(8, "big")
         self.buffer += payload
 
     def put_protocol(self) -> None:
@@ -121,7 +121,7 @@ class VenueServer:
                 self._hand_over(item)
                 continue
             if item.frame is not None:
-                websocket.put_text(item.frame)
+                websocket.put_frame(item.frame, binary=item.binary)
             if item.close:
                 websocket.ending = True
             filled[item.conn_id] = websocket
@@ -256,7 +256,7 @@ class VenueServer:
             for event in protocol.events_received():
                 assert isinstance(event, Frame)
                 websocket.pong_due = None  # every frame is a sign of life
-                if event.opcode in (Opcode.TEXT, Opcode.CONT):
+                if event.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                     fragments += event.data
                     if event.fin:
                         self._venue.frame(conn_id, fragments, self._clock.now_ns())

@@ -31,6 +31,9 @@ _LAST_FRAMES: Final = {
 }
 
 
+_BREAKS: Final = {r.TRADE: SequencedStream.TRADE, r.BOOK_CHECK: SequencedStream.CHECKSUM}  # others are of the depth
+
+
 _VENUE_STAMPS: Final = {
     Stream.TRADE: (at.T_TIME_NS, at.T_VENUE_NS),
     Stream.BOOK: (at.B_TIME_NS, at.B_VENUE_NS),
@@ -68,7 +71,11 @@ class MarketReader(MarketArrays):
 
     def is_live(self, i: int, *, with_book: bool) -> bool:
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
-        return bool(self.t[i, at.Q_LIVE]) and (not with_book or bool(self.t[i, at.B_STATE] == at.BOOK_SYNCED))
+        return bool(self.t[i, at.Q_LIVE]) and not (with_book and self.awaits_book(i))
+
+    def awaits_book(self, i: int) -> bool:
+        """Return True if the instrument has a book and it is not synced."""
+        return bool(self.t[i, at.B_STATE] != at.BOOK_SYNCED) and not self.instruments[i].without_book
 
     def are_live(self, *, with_book: bool) -> bool:
         """Return True if every instrument is live."""
@@ -76,7 +83,9 @@ class MarketReader(MarketArrays):
         if len(t) < FEW:
             return False not in [self.is_live(i, with_book=with_book) for i in range(len(t))]
         is_live = bool(t[:, at.Q_LIVE].all())
-        return is_live and (not with_book or bool((t[:, at.B_STATE] == at.BOOK_SYNCED).all()))
+        if not is_live or not with_book:
+            return is_live
+        return not any(map(self.awaits_book, (t[:, at.B_STATE] != at.BOOK_SYNCED).nonzero()[0].tolist()))
 
     def mark_integers(self) -> list[list[int]]:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""
@@ -259,7 +268,7 @@ class MarketReader(MarketArrays):
     def last_break(self, i: int) -> SequenceBreak:
         """Return the last gap in the ids of a stream of this instrument."""
         stream, *numbers = self.t[i, at.G_STREAM : at.G_END].tolist()
-        return SequenceBreak(SequencedStream.TRADE if stream == r.TRADE else SequencedStream.DEPTH, *numbers)
+        return SequenceBreak(_BREAKS.get(stream, SequencedStream.DEPTH), *numbers)
 
     @property
     def messages(self) -> int:

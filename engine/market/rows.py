@@ -35,7 +35,7 @@ QUOTE_ID: Final = 10  # update id; 0 if the venue numbers no quotes
 TRADE: Final = 2
 TRADE_PRICE: Final = 6
 TRADE_SIZE: Final = 7
-TRADE_ID: Final = 8  # -1 if the source numbers no trades
+TRADE_ID: Final = 8  # -1 if the source numbers no trades; BY_TIME if it lists them by time, none twice
 TRADE_BUYER_IS_MAKER: Final = 9  # 0 or 1
 TRADE_OFF_BOOK: Final = 10  # 1: no order of the book took part; or one of the following
 # of a polled page of a venue whose ids rise with holes: its first trade, which must have been in the page before, and
@@ -94,10 +94,24 @@ ORDER_ADDED: Final = 0  # to the end of the queue at its price
 ORDER_CANCELLED: Final = 1  # the order, or a part of it: the rest keeps its place
 ORDER_FILLED: Final = 2  # the TRADE row is before the DIFF
 
+# the last row of a book message of a venue that states a checksum of its books, or bounds their depth
+BOOK_CHECK: Final = 15
+BOOK_CHECK_STYLE: Final = 6  # how the levels are written: a STYLE of engine/market/fold/book_checks.py
+BOOK_CHECK_SUM: Final = 7  # the venue's checksum of the book after the message; -1: not stated
+BOOK_CHECK_LEVELS: Final = 8  # of each side that the checksum covers
+BOOK_CHECK_DEPTH: Final = 9  # levels of each side that the venue keeps up to date: deeper ones are stale. 0: all
+
+# of a link whose frames are numbered over all its channels: the number of a frame that changes no level of the
+# instrument's book. It continues the ids of the book's DIFFs, and a missing number breaks the book
+NUMBERED: Final = 14
+NUMBERED_ID: Final = DIFF_LAST_ID
+
 BID: Final = 0
 ASK: Final = 1
 
 MARK_SCALE: Final = 8  # decimal places of the numbers in a MARK row
+
+BY_TIME: Final = -2  # the TRADE_ID of trades whose times rise: one that is not younger than the last is repeated
 
 VALUE_MAX: Final = 2**53  # exact as a float64 too: JSON, SQL and indicators agree with the fold
 ID_MAX: Final = 2**62

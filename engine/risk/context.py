@@ -47,6 +47,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     rates: RateModel = FIXED_WINDOWS  # how the instrument's venue counts requests
     safeguards: SafeguardSettings = SafeguardSettings()
     types: frozenset[OrderType] | None = None  # that the venue places; None: not known
+    gtc_only: frozenset[OrderType] = frozenset()  # types that the venue places with no other time in force
     venue_terms: frozenset[OrderTerm] | None = None  # that the venue has; None: not known
     mid_of: Callable[[str], Decimal] = no_price  # instrument -> mid of its last quote, 0 without one
     last_of: Callable[[str], Decimal] = no_price  # instrument -> price of its last trade, 0 without one
@@ -58,6 +59,7 @@ class RiskContext(msgspec.Struct, frozen=True):
     values_contracts: bool = False  # notionals count the size of contracts (accounting 6)
     is_watched: bool = False  # the session sends nothing that changes the instrument's venue
     venue_key: str = ""  # the instrument's venue in keys of assets; "": the session has one venue
+    market_bound: Decimal = ZERO  # of OrderCapabilities
     loss_figure: tuple[str, Figure] | None = None  # the limit of the day's losses that is used most
 
 

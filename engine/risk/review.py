@@ -9,6 +9,7 @@ from engine.bodies import Figure, VerdictBody
 from engine.facts import ListLeg, NewOrder
 from engine.order_terms import Terms
 from engine.risk.context import BoundRule, RiskAnswer, RiskContext
+from engine.risk.market_bound import sent_terms
 
 _REVIEWED = object()
 # the venue's rules of an order's own form
@@ -16,7 +17,7 @@ WAITING_RULES = frozenset({"lot", "tick", "notional_min", "order_type", "price_b
 
 
 class Approved:
-    """An order to which no rule objects."""
+    """An order to which no rule objects. `terms` are those that the venue gets."""
 
     __slots__ = ("order", "terms")
 
@@ -46,7 +47,7 @@ def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[Verdic
         verdict = VerdictBody(approved, objections, figures=figures)
     else:
         verdict = VerdictBody(approved, reasons)
-    return verdict, Approved(context.order, context.terms, proof=_REVIEWED) if approved else None
+    return verdict, Approved(context.order, sent_terms(context), proof=_REVIEWED) if approved else None
 
 
 class ApprovedList:

@@ -3,6 +3,7 @@
 Sends nothing. engine/sim/faults.py decides which rules strike a request.
 """
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs
@@ -20,6 +21,7 @@ FIREWALL_PAGE: Final = (
     b"<body>\n<center><h1>403 Forbidden</h1></center>\n</body>\n</html>\n"
 )
 SECOND_NS: Final = 1_000_000_000
+ORDER_NAMES: Final = ("clientOrderId", "clientAlgoId", "client_order_id")  # our id, in the answers of the venues
 
 
 def is_struck(struck: list[Rule], action: Action) -> bool:
@@ -32,8 +34,10 @@ def delay_ns(struck: list[Rule], action: Action) -> int:
     return sum(rule.ms for rule in struck if rule.action is action) * MS if struck else 0
 
 
-def replaced_answer(faults: Faults, struck: list[Rule], now_ns: int) -> ApiResult | None:
-    """Return the answer to a request that the venue does not process, or None if it processes it."""
+def replaced_answer(
+    faults: Faults, struck: list[Rule], now_ns: int, refused: Callable[[VenueRefusalError], ApiResult] = refused
+) -> ApiResult | None:
+    """Return the answer to a request that the venue does not process, or None; `refused` words its refusals."""
     if now_ns < faults.banned_until_ns:
         until_ns = faults.banned_until_ns
         return refused(banned(until_ns // MS, -(-(until_ns - now_ns) // SECOND_NS)))
@@ -53,11 +57,17 @@ def replaced_answer(faults: Faults, struck: list[Rule], now_ns: int) -> ApiResul
     return None
 
 
-def answer_after_faults(faults: Faults, result: ApiResult, struck: list[Rule], now_ns: int) -> ApiResult:
+def answer_after_faults(
+    faults: Faults,
+    result: ApiResult,
+    struck: list[Rule],
+    now_ns: int,
+    refused: Callable[[VenueRefusalError], ApiResult] = refused,
+) -> ApiResult:
     """Return the answer to a processed request: the venue's, or the error that a rule puts in its place."""
     if result.status == 200 and isinstance(result.body, dict):
         for rule in struck:
-            name = result.body.get("clientOrderId") or result.body.get("clientAlgoId")
+            name = next((found for key in ORDER_NAMES if (found := result.body.get(key))), None)
             if rule.action is Action.NOT_FOUND_FOR and name:
                 faults.suppress_order(name, rule, now_ns)
     for rule in struck:

@@ -24,7 +24,15 @@ from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.feeds.sim_market import Line, SimMarket, data_of, decode
 from engine.sim.units import units
 from engine.sim.venue_config import VenueConfig, minutes_of
-from engine.sim.venue_protocol import AccountEvent, ProtocolMaker, VenueProtocol
+from engine.sim.venue_protocol import (
+    AccountEvent,
+    HasOwnApi,
+    NumbersFrames,
+    ProtocolMaker,
+    SimApi,
+    VenueProtocol,
+    WatchesConnections,
+)
 from engine.sim.wire import HttpRequest, Outgoing
 
 STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
@@ -74,6 +82,10 @@ class SimVenue:
         rights = {one.api_key: one.rights for one in config.accounts}
         keys = KeyRing(self.protocol.keys, rights)
         self.api = VenueApi(self.exchange, keys, self.limits, self.faults, self.protocol.tables)
+        self.http_api: SimApi = self.api
+        if isinstance(self.protocol, HasOwnApi):
+            self.http_api = self.protocol.make_api(self.faults)
+        self._numbers = self.protocol if isinstance(self.protocol, NumbersFrames) else None
         self._latency_ns = config.latency_ns
         self._connections: dict[int, Connection] = {}
         self._listeners: dict[str, tuple[Connection, ...]] = {}
@@ -139,6 +151,10 @@ class SimVenue:
         if not connection.private:
             self._streamed.append(connection)
         self._listeners_changed(now_ns)
+        if isinstance(self.protocol, WatchesConnections):
+            frame = self.protocol.opened(connection, now_ns)
+            if frame is not None:
+                self._send(Outgoing(conn_id, now_ns, frame=frame, binary=connection.binary))
         return True
 
     def resume_private(self, conn_id: int, target: str, account: str, now_ns: int) -> None:
@@ -151,9 +167,17 @@ class SimVenue:
     def close(self, conn_id: int, now_ns: int) -> None:
         """Drop a connection that its client closed."""
         self._run_to(now_ns)
-        if self._connections.pop(conn_id, None) is not None:
-            self._listeners_changed(now_ns)
+        self._drop(conn_id, now_ns)
         self._waiting = [waiting for waiting in self._waiting if waiting.conn_id != conn_id]
+
+    def _drop(self, conn_id: int, now_ns: int) -> None:
+        """Forget a connection, if it is one."""
+        connection = self._connections.pop(conn_id, None)
+        if connection is None:
+            return
+        if isinstance(self.protocol, WatchesConnections):
+            self.protocol.closed(connection, now_ns)
+        self._listeners_changed(now_ns)
 
     def frame(self, conn_id: int, data: bytes, now_ns: int) -> None:
         """Handle a client's text frame."""
@@ -164,7 +188,15 @@ class SimVenue:
         if connection.ws_api:
             self._ws_request(connection, data, now_ns)
             return
-        self._send(Outgoing(conn_id, now_ns, frame=self.protocol.control(connection, data)))
+        if self._numbers is not None:
+            for frame in self._numbers.answers(connection, data, now_ns):
+                self._send(Outgoing(conn_id, now_ns, frame=frame, binary=connection.binary))
+            self._listeners_changed(now_ns)
+            self._emit_events(now_ns)
+            return
+        answers = self.protocol.control(connection, data)
+        for answer in (answers,) if isinstance(answers, bytes) else answers:
+            self._send(Outgoing(conn_id, now_ns, frame=answer, binary=connection.binary))
         self._listeners_changed(now_ns)
 
     def http(self, conn_id: int, request: HttpRequest, now_ns: int) -> None:
@@ -174,13 +206,13 @@ class SimVenue:
             self._send(Outgoing(conn_id, now_ns, answer=admin_pages.handle(self, request, now_ns)))
             return
         struck = self.faults.on_request(((request.method, request.path),))
-        result = replaced_answer(self.faults, struck, now_ns)
+        result = replaced_answer(self.faults, struck, now_ns, self.http_api.refused)
         if result is None and is_struck(struck, Action.DROP_REQUEST):
             self._send(Outgoing(conn_id, now_ns, close=True))
             return
         if result is None:
             try:
-                result = renumbered_depth(self.faults, request, self.api.rest(request, now_ns))
+                result = renumbered_depth(self.faults, request, self.http_api.rest(request, now_ns))
             except NotYetError as later:
                 self._wait(_Waiting(conn_id, later.symbol, None, struck))
                 return
@@ -196,10 +228,9 @@ class SimVenue:
         if rule.action is Action.DISCONNECT:
             for connection in list(self._connections.values()):
                 if connection.private is (rule.target is Target.PRIVATE):
-                    del self._connections[connection.conn_id]
+                    self._drop(connection.conn_id, now_ns)
                     self._send(Outgoing(connection.conn_id, now_ns, close=True))
                     fault.struck += 1
-            self._listeners_changed(now_ns)
         fault.struck += change_exchange(self.exchange, rule)
 
     @property
@@ -247,6 +278,9 @@ class SimVenue:
         if feed_ns is not None and feed_ns < timer_ns:
             return False
         self.protocol.run_timers(timer_ns)
+        for conn_id in () if self._numbers is None else self._numbers.pop_ended():
+            self._drop(conn_id, now_ns)
+            self._send(Outgoing(conn_id, now_ns, close=True))
         self._emit_events(now_ns)
         return True
 
@@ -330,16 +364,16 @@ class SimVenue:
         self, conn_id: int, result: ApiResult, struck: list[Rule], now_ns: int, *, ws_id: msgspec.Raw | None
     ) -> None:
         """Send a result, changed by the faults, and the events that it caused before or after it."""
-        result = answer_after_faults(self.faults, result, struck, now_ns)
+        refused = self.api.refused if ws_id is not None else self.http_api.refused
+        result = answer_after_faults(self.faults, result, struck, now_ns, refused)
         due_ns = now_ns + self._latency_ns + delay_ns(struck, Action.DELAY_ANSWER)
         if self.faults.events_before_answer and self._emit_events(now_ns):
             self.faults.count(Action.EVENTS_BEFORE_ANSWER)
         if is_struck(struck, Action.CUT_ANSWER) or is_struck(struck, Action.DROP_REQUEST):
-            self._connections.pop(conn_id, None)
-            self._listeners_changed(now_ns)
+            self._drop(conn_id, now_ns)
             self._send(Outgoing(conn_id, due_ns, close=True))
         elif ws_id is None:
-            self._send(Outgoing(conn_id, due_ns, answer=self.api.dress(result, now_ns)))
+            self._send(Outgoing(conn_id, due_ns, answer=self.http_api.dress(result, now_ns)))
         else:
             connection = self._connections.get(conn_id)
             wanted = connection is not None and connection.rate_limits
@@ -402,12 +436,11 @@ class SimVenue:
         return len(events)
 
     def _emit(self, told: AccountEvent, now_ns: int, *, due_ns: int) -> None:
-        body = told.body
-        report = body["o"] if isinstance(body.get("o"), dict) else body  # of contracts, the order is inside
-        struck = self.faults.on_event(body["e"], report.get("x", ""))
+        told = _named(told)
+        struck = self.faults.on_event(told.name, told.execution)
         for rule in struck:
-            if rule.action is Action.LIST_LATE and report.get("x") == "TRADE":
-                self.faults.unlist_fill(report["t"], report["i"], rule, now_ns)
+            if rule.action is Action.LIST_LATE and told.fill is not None:
+                self.faults.unlist_fill(*told.fill, rule, now_ns)
         if self.faults.silent(Target.PRIVATE, now_ns):
             self.faults.count(Action.SILENCE, Target.PRIVATE)
             return
@@ -417,17 +450,32 @@ class SimVenue:
         copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1
         for connection in self._connections.values():
             for number, subscribed in connection.accounts.items():
-                frame = self.protocol.wrap(connection, number, body) if subscribed == told.account else None
+                frame = self.protocol.wrap(connection, number, told.body) if subscribed == told.account else None
                 if frame is not None:
                     for _ in range(copies):
-                        self._send(Outgoing(connection.conn_id, due_ns, frame=frame))
+                        self._send(Outgoing(connection.conn_id, due_ns, frame=frame, binary=connection.binary))
 
     def _send(self, item: Outgoing) -> None:
         if self._frozen and item.conn_id in self._frozen and item.frame is not None:
             self.faults.count(Action.FREEZE)
             return
+        if self._numbers is not None and item.frame is not None:
+            connection = self._connections.get(item.conn_id)
+            if connection is None:
+                return
+            item = msgspec.structs.replace(item, frame=self._numbers.numbered(connection, item.frame))
         if item.due_ns <= self._now_ns:
             self._ready.append(item)
             return
         self._sequence += 1
         heappush(self._outbox, (item.due_ns, self._sequence, item))
+
+
+def _named(told: AccountEvent) -> AccountEvent:
+    """Return an event with its name and kind: those that Binance's messages state, unless the protocol names them."""
+    if told.name:
+        return told
+    report = told.body["o"] if isinstance(told.body.get("o"), dict) else told.body  # of contracts, the order is inside
+    execution = report.get("x", "")
+    fill = (report["t"], report["i"]) if execution == "TRADE" else None
+    return told._replace(name=told.body["e"], execution=execution, fill=fill)

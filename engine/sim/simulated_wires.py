@@ -15,13 +15,12 @@ from engine.market.layout import NEVER
 from engine.record_codec import text_of
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Unsigned
 from engine.sequencer import Arrival
-from engine.sim.binance.venue_api import recorded_headers
 from engine.sim.sim_venue import SimVenue
 from engine.sim.wire import HttpRequest, Outgoing
 from engine.step_context import Output
 from engine.venues.binance_common.signer import ApiKey, stamped_params
 from engine.venues.contract_accounts import StreamTokens
-from engine.venues.link_tokens import needs_token, with_token, without_token
+from engine.venues.link_tokens import frame_with_token, needs_token, with_token, without_token
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from journal.record import Kind, Record, canonical
@@ -104,7 +103,9 @@ class SimulatedWires:
         self._ways = 0  # number of deliveries so far
         self._frames_ns = 0  # when the last frame arrives
         self._asked: dict[int, SentRequest] = {}  # by the connection of their HTTP exchange
-        self._tokens: dict[int, tuple[int, RequestBody]] = {}  # of requests for a token: (seq, connect request)
+        self._awaited: dict[int, tuple[int, RequestBody]] = {}  # of requests for a token: (seq, connect request)
+        self._tokens: dict[str, str] = {}  # of links, by source
+        self._stamped_ns = 0
 
     # ---- what arrives at the session
 
@@ -184,6 +185,7 @@ class SimulatedWires:
                 frame = self._dialect.signer.sign_frame(
                     request.unsigned, self._key, self._stamp_ns(request), str(record.seq)
                 )
+                frame = frame_with_token(frame, self._tokens.get(request.source, ""))
                 for conn_id, source in self.links.items():
                     if source == request.source:
                         sim.frame(conn_id, frame, now_ns)
@@ -193,14 +195,16 @@ class SimulatedWires:
                 self._http(record, request)
 
     def _stamp_ns(self, request: RequestBody) -> int:
-        return self.venue.now_ns + request.clock_offset_ns
+        """Return the venue's time now, later than every stamp before, as the shell's gateway does."""
+        self._stamped_ns = max(self.venue.now_ns + request.clock_offset_ns, self._stamped_ns + 1)
+        return self._stamped_ns
 
     def _connect(self, seq: int, request: RequestBody) -> None:
         assert request.link is not None, "a connect request carries its plan"
-        account = self._dialect.account if needs_token(request.link.path) else None
+        account = self._dialect.account if needs_token(self._dialect, request.link) else None
         if isinstance(account, StreamTokens):
             conn_id = self._exchange(request, account.stream_token())
-            self._tokens[conn_id] = (seq, request)
+            self._awaited[conn_id] = (seq, request)
             self.later(request.timeout_ns, lambda: self._no_token(conn_id, "timeout"))
             return
         self._open(seq, request, request.link.path)
@@ -222,12 +226,13 @@ class SimulatedWires:
         except ValueError:
             self._no_token(out.conn_id, "no token" if out.answer is None else f"HTTP {out.answer.status}")
             return
-        seq, request = self._tokens.pop(out.conn_id)
+        seq, request = self._awaited.pop(out.conn_id)
         assert request.link is not None, "a connect request carries its plan"
+        self._tokens[request.source] = token
         self._open(seq, request, with_token(request.link.path, token))
 
     def _no_token(self, conn_id: int, reason: str) -> None:
-        found = self._tokens.pop(conn_id, None)
+        found = self._awaited.pop(conn_id, None)
         if found is not None:
             body = text_of(LinkBody(LinkEvent.DOWN, f"no token for the private link: {reason}"))
             self.accept(Arrival(Kind.LINK, found[1].source, cause=found[0], body=body))
@@ -300,13 +305,13 @@ class SimulatedWires:
             self.later(wait_ns, partial(self._arrive, out))
 
     def _arrive(self, out: Outgoing) -> None:
-        if out.conn_id in self._tokens:
+        if out.conn_id in self._awaited:
             self._got_token(out)
         elif out.conn_id in self._asked:
             if out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:
-                headers = recorded_headers(out.answer)
+                headers = self._dialect.kept_headers.keep(out.answer.headers)
                 meta = {"outcome": AnswerStatus.ANSWER, "status": out.answer.status, "headers": headers}
                 self._end_exchange(out.conn_id, meta, out.answer.body)
         elif out.conn_id in self.links:

@@ -4,18 +4,21 @@ A protocol is one object for each venue. It makes the exchange, and may keep its
 clock: each call gets its time.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from engine.sim.binance.connections import Connection
 from engine.sim.binance.endpoints import ApiTables
+from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.binance.venue_api import ApiResult, VenueApi
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.order_ledger import Event
 from engine.sim.exchange.symbol_view import SymbolMarket
+from engine.sim.faults import Faults
 from engine.sim.feeds.sim_market import Line, SimMarket
 from engine.sim.venue_config import VenueConfig
+from engine.sim.wire import HttpAnswer, HttpRequest
 
 
 class AccountEvent(NamedTuple):
@@ -23,6 +26,59 @@ class AccountEvent(NamedTuple):
 
     account: str
     body: dict[str, Any]
+    # as rules of faults name it; "": what `e` and `x` of the body say, as at Binance
+    name: str = ""
+    execution: str = ""
+    fill: tuple[int, int] | None = None  # (trade, order) of a fill that a rule can keep from lists
+
+
+class SimApi(Protocol):
+    """The HTTP interface of a simulated venue: its checks, its endpoints, and the words of its answers."""
+
+    def rest(self, request: HttpRequest, now_ns: int) -> ApiResult:
+        """Return a request's result. May raise NotYetError."""
+
+    def refused(self, refusal: VenueRefusalError) -> ApiResult:
+        """Return a refusal, of an endpoint or of a scripted fault, as a result in the venue's words."""
+
+    def dress(self, result: ApiResult, now_ns: int) -> HttpAnswer:
+        """Return a result as an HTTP answer with the venue's headers."""
+
+
+@runtime_checkable
+class HasOwnApi(Protocol):
+    """A VenueProtocol of a venue whose interface is not Binance's has this as well."""
+
+    def make_api(self, faults: Faults) -> SimApi:
+        """Return the HTTP interface. It need not ask the faults that strike whole requests."""
+
+
+@runtime_checkable
+class WatchesConnections(Protocol):
+    """A VenueProtocol may have this as well: the venue speaks first, or counts its connections."""
+
+    def opened(self, connection: Connection, now_ns: int) -> bytes | None:
+        """Return the first frame of a connection, or None."""
+
+    def closed(self, connection: Connection, now_ns: int) -> None:
+        """Note the end of a connection."""
+
+
+@runtime_checkable
+class NumbersFrames(Protocol):
+    """A VenueProtocol may have this as well: a message has several answers, and each frame a number of its connection.
+
+    Such a venue also ends connections by itself.
+    """
+
+    def answers(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
+        """Carry out a control message of a connection, and return its answers; it stands for `control`."""
+
+    def numbered(self, connection: Connection, frame: bytes) -> bytes:
+        """Return a frame as it is sent."""
+
+    def pop_ended(self) -> Sequence[int]:
+        """Return and forget the connections that the venue has ended since the last call."""
 
 
 class VenueProtocol(Protocol):
@@ -46,8 +102,8 @@ class VenueProtocol(Protocol):
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection for a websocket's request target, or None if the venue does not have the target."""
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
-        """Carry out a control message of a stream connection, and return its answer."""
+    def control(self, connection: Connection, frame: bytes) -> bytes | Sequence[bytes]:
+        """Carry out a control message of a stream connection. Return its answer, or several frames in order."""
 
     def session_result(
         self, api: VenueApi, connection: Connection, method: str, values: dict[str, str], now_ns: int

@@ -39,10 +39,11 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outgoing(msgspec.Struct, frozen=True):
-    """Something for one connection, to be sent at `due_ns`: a text frame, an HTTP answer, or the end of it."""
+    """Something for one connection, to be sent at `due_ns`: a frame, an HTTP answer, or the end of it."""
 
     conn_id: int
     due_ns: int
     frame: bytes | None = None
     answer: HttpAnswer | None = None
     close: bool = False
+    binary: bool = False  # the frame is a binary one

@@ -53,6 +53,7 @@ from engine.state.changes import (
     Lagged,
     LinkMoved,
     PrivateFrame,
+    PrivateNumber,
     Requested,
     Stamp,
     TimerFired,
@@ -235,6 +236,7 @@ CLAIMS: dict[type, tuple[str, ...]] = {
     Lagged: ("lateness",),
     TimerFired: ("timers", "events"),
     PrivateFrame: ("private_seen",),
+    PrivateNumber: ("private_seen",),
     Commanded: ("modes", "strategies", "timers", "breakers", "safety", "ledger", "lateness", "cooldowns"),
 }
 

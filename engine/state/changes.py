@@ -60,4 +60,24 @@ class PrivateFrame(msgspec.Struct, frozen=True):
     source: str
 
 
-Change = Fact | Requested | Answered | LinkMoved | Lagged | TimerFired | Commanded | PrivateFrame | VerdictBody
+class PrivateNumber(msgspec.Struct, frozen=True):
+    """A private link delivered a numbered message."""
+
+    source: str
+    up_seq: int  # of the LINK record that opened the link: each connection numbers anew
+    stream: str
+    number: int
+
+
+Change = (
+    Fact
+    | Requested
+    | Answered
+    | LinkMoved
+    | Lagged
+    | TimerFired
+    | Commanded
+    | PrivateFrame
+    | PrivateNumber
+    | VerdictBody
+)

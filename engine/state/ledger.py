@@ -137,7 +137,8 @@ def reduce(
         case FundingPaid() if settles_contracts:
             account = instruments[change.instrument].venue if has_accounts else ""
             flow = Flow(at.seq, change.venue_ns or at.time_ns, change.amount)
-            return _flowed(ledger, asset_key(account, change.asset), flow)
+            roundings = _roundings(instruments[change.instrument])
+            return _flowed(ledger, asset_key(account, change.asset), flow, roundings=roundings)
         case FeeCharged():
             account = instruments[change.instrument].venue if has_accounts else ""
             flow = Flow(at.seq, change.venue_ns or at.time_ns, -change.amount)
@@ -274,13 +275,18 @@ def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
 def _filled(
     ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument, venue: str, *, keeps_id: bool
 ) -> Ledger:
-    roundings = CONTRACT_ROUNDINGS if instrument.contract else 1
+    roundings = CONTRACT_ROUNDINGS * _roundings(instrument) if instrument.contract else 1
     for asset, amount in flows_of(fill, instrument).items():
         flow = Flow(at.seq, fill.venue_ns or at.time_ns, amount)
         if keeps_id:
             flow = replace(flow, instrument=fill.instrument, fill_id=fill.fill_id)
         ledger = _flowed(ledger, asset_key(venue, asset), flow, roundings=roundings)
     return ledger
+
+
+def _roundings(instrument: Instrument) -> int:
+    """Return the rounding of one figure of a contract, in units of ROUNDING."""
+    return int(10 ** max(-ROUNDING.adjusted() - instrument.money_scale, 0))
 
 
 def _flowed(ledger: Ledger, asset: str, flow: Flow, *, roundings: int = 1) -> Ledger:

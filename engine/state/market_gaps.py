@@ -4,6 +4,8 @@ The account starts each session without any. A gap is a lost or silent link, the
 in the ids of a stream. The functions return the fact to emit; the caller emits it.
 """
 
+from typing import Final
+
 import msgspec
 from msgspec.structs import replace
 
@@ -11,6 +13,12 @@ from engine.facts import MarketGap, SequencedStream
 from engine.market.views import SequenceBreak
 from engine.session_record import SessionBody
 from engine.state.changes import Change, Stamp
+
+BREAKS: Final = {
+    SequencedStream.TRADE: "trade ids are missing",
+    SequencedStream.DEPTH: "depth update ids are missing",
+    SequencedStream.CHECKSUM: "the book's checksum differs from the venue's",
+}
 
 
 class OpenGap(msgspec.Struct, frozen=True):
@@ -72,11 +80,10 @@ def gap_ended(gap: MarketGap, *, time_ns: int, seq: int) -> MarketGap:
 def gap_in_ids(
     body: SessionBody, found: SequenceBreak, *, link: str, instrument: str, time_ns: int, seq: int
 ) -> MarketGap:
-    """Return the gap that a jump in the ids of a stream shows. `time_ns` and `seq` are of the record with the jump."""
-    ids = "trade ids" if found.stream is SequencedStream.TRADE else "depth update ids"
+    """Return the gap that a jump in ids or a checksum shows. `time_ns` and `seq` are of the record that shows it."""
     return MarketGap(
         link=link,
-        reason=f"{ids} are missing",
+        reason=BREAKS[found.stream],
         from_ns=found.last_ns,
         from_seq=_seq_here(body, found.last_ns, found.last_seq),
         to_ns=time_ns,

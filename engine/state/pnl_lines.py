@@ -124,7 +124,7 @@ def reduce(
     elif isinstance(change, AmountRated):
         line = _rated(line, change)
     elif isinstance(change, FeeCharged):
-        line = earned(line, Amounts(fees=change.amount), change.asset, currency, change.report_rate)
+        line = _after_fee(line, change, instrument, currency, method)
     else:
         line = earned(line, Amounts(funding=change.amount), change.asset, currency, change.report_rate)
         if change.mark or settings.settles_contracts:
@@ -162,6 +162,15 @@ def after_fill(line: PnlLine, fill: OrderFilled, instrument: Instrument, currenc
         line = replace(line, unvalued=_plus(line.unvalued, fill.fee_asset, fill.fee))
     line = replace(line, lots=lots, fills=line.fills + 1)
     return earned(line, Amounts(realised, fees), asset, currency, fill.report_rate)
+
+
+def _after_fee(line: PnlLine, fee: FeeCharged, instrument: Instrument, currency: str, method: CostMethod) -> PnlLine:
+    """Return a line after a fee without a fill. Of base, the lots lose it at the fee's rate."""
+    if not fee.fee_rate:
+        return earned(line, Amounts(fees=fee.amount), fee.asset, currency, fee.report_rate)
+    lots, realised = trade(line.lots, instrument, -fee.amount, fee.fee_rate, method)
+    more = Amounts(realised, to_ledger(fee.amount * fee.fee_rate))
+    return earned(replace(line, lots=lots), more, contracts.asset_of(instrument), currency, fee.report_rate)
 
 
 def earned(line: PnlLine, more: Amounts, asset: str, currency: str, rate: Decimal) -> PnlLine:

@@ -10,7 +10,7 @@ from decimal import Decimal
 import msgspec
 
 from engine import contracts
-from engine.facts import OrderFilled, Position, PositionOpened
+from engine.facts import FeeCharged, OrderFilled, Position, PositionOpened
 from engine.model import Instrument
 from engine.money import ZERO
 from engine.state.changes import Change, Stamp
@@ -71,6 +71,16 @@ def after_fill(held: Position, fill: OrderFilled, instrument: Instrument, *, kee
         elif fill.fee_asset == instrument.quote:
             fees_quote += fill.fee
     return Position(held.strategy, held.instrument, *moved, fees, fees_quote, unvalued)
+
+
+def after_fee(held: Position, fee: FeeCharged, instrument: Instrument) -> Position:
+    """Return the position of spot after a fee that no fill stated. Base is sold for it, as for a stated one."""
+    moved = (held.quantity, held.price_avg, held.realised_pnl)
+    if fee.asset == instrument.base:
+        moved = _moved(*moved, -fee.amount, fee.fee_rate)
+    fees = {**held.fees, fee.asset: held.fees.get(fee.asset, ZERO) + fee.amount}
+    in_quote = fee.amount * (fee.fee_rate or 1)
+    return Position(held.strategy, held.instrument, *moved, fees, held.fees_quote + in_quote, held.fees_unvalued)
 
 
 def _moved(

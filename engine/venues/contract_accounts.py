@@ -86,6 +86,11 @@ class HasPositions(Protocol):
         """Return the query for the leverage and the margin mode of a contract."""
         ...
 
+
+@runtime_checkable
+class SetsMarginApart(Protocol):
+    """An AccountCodec with positions has this, or SetsMargin: leverage and margin mode are set one by one."""
+
     def set_leverage(self, instrument: Instrument, leverage: Decimal) -> Unsigned:
         """Return the request that sets the leverage of a contract."""
         ...
@@ -96,11 +101,21 @@ class HasPositions(Protocol):
 
 
 @runtime_checkable
-class StreamTokens(Protocol):
-    """An AccountCodec may have this as well: the path of its private link holds `{token}`, which the shell replaces.
+class SetsMargin(Protocol):
+    """An AccountCodec with positions has this, or SetsMarginApart: one request sets leverage and margin mode."""
 
-    The token is a secret of the account, so the shell requests it when it opens the link, and records neither the token
-    nor an answer that holds it.
+    def set_margin(self, instrument: Instrument, leverage: Decimal, mode: MarginMode) -> Unsigned:
+        """Return the request that sets leverage and margin mode of a contract."""
+        ...
+
+
+@runtime_checkable
+class StreamTokens(Protocol):
+    """An AccountCodec may have this as well: a private link's path or subscriptions hold `{token}`, which is replaced.
+
+    The token is a secret of the account: the shell requests a new one whenever it opens the link, and records neither
+    the token nor an answer that holds it. A venue whose tokens end in time, once they are in use, has them renewed:
+    `renew_every_ns` is 0 for the others.
     """
 
     def stream_token(self) -> Unsigned:

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engine.events import Event
 from engine.market.rows import Rows
+from engine.venues.venue import Decoded
 
-Decode = Callable[[bytes, str, int, int], Rows | tuple[Event, ...]]
+Decode = Callable[[bytes, str, int, int], Decoded]
 
 
 def decode_each(decode: Decode, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
@@ -23,7 +23,7 @@ def decode_each(decode: Decode, payloads: Sequence[bytes], seqs: Rows, times_ns:
     ends: list[int] = []
     for payload, seq, time_ns in zip(payloads, seqs.tolist(), times_ns.tolist(), strict=True):
         rows = decode(payload, "", seq, time_ns)
-        if isinstance(rows, tuple):
+        if not isinstance(rows, np.ndarray):
             break
         found.append(rows)
         ends.append((ends[-1] if ends else 0) + len(rows))

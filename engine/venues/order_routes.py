@@ -1,9 +1,9 @@
-"""Requests about an order, by the place where its venue keeps it: in the market, or apart until it is triggered."""
+"""Requests that a venue may answer in parts: about orders, in the market or apart until triggered, and balances."""
 
 from engine.model import Instrument
 from engine.requests import Unsigned
 from engine.venues.contract_accounts import HoldsOrdersApart
-from engine.venues.venue import AccountCodec
+from engine.venues.venue import AccountCodec, BalancesInParts
 
 
 def keeps_apart(account: AccountCodec, *, has_trigger: bool, venue_order_id: str) -> bool:
@@ -29,6 +29,11 @@ def query_of(
         assert isinstance(account, HoldsOrdersApart)
         return account.query_held(instrument, client_order_id)
     return account.query_order(instrument, "" if venue_order_id else client_order_id, venue_order_id)
+
+
+def balances_of(account: AccountCodec) -> tuple[Unsigned, ...]:
+    """Return the queries for all balances of the account; each answer covers a part."""
+    return (account.balances(), *(account.other_balances() if isinstance(account, BalancesInParts) else ()))
 
 
 def open_orders_of(account: AccountCodec) -> tuple[Unsigned, ...]:

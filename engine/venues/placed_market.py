@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from engine.events import Event
 from engine.market import rows as r
 from engine.market.rows import Rows
-from engine.venues.venue import MarketCodec
+from engine.venues.venue import Decoded, MarketCodec, RowsAndEvents
 
 
 class PlacedMarket:
@@ -18,9 +18,13 @@ class PlacedMarket:
         self.warm = codec.warm
         self.is_snapshot = codec.is_snapshot
 
-    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
+    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Decoded:
         """See MarketCodec."""
-        return self._placed(self._codec.decode(payload, source, seq, time_ns))
+        decoded = self._codec.decode(payload, source, seq, time_ns)
+        if isinstance(decoded, RowsAndEvents):
+            self._placed(decoded.rows)
+            return decoded
+        return self._placed(decoded)
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
         """See MarketCodec."""

@@ -114,5 +114,20 @@ def book_rows(kind: int, at: RowOrigin, ids: tuple[int, int, int], bids: list[Le
     return table
 
 
+def check_row(at: RowOrigin, checksum: int, *, style: int, levels: int, depth: int) -> Rows:
+    """Return the row with the checksum of a book after a message, which it ends.
+
+    Args:
+        at: The columns that all rows share.
+        checksum: As the venue states it, unsigned; -1: not stated.
+        style: How the levels are written (engine/market/fold/book_checks.py).
+        levels: The levels of each side that it covers.
+        depth: The levels of each side that the venue keeps up to date; 0: all.
+
+    """
+    row = [r.BOOK_CHECK, at.i, at.seq, at.time_ns, at.venue_ns, 1, style, checksum, levels, depth, 0]
+    return np.array([row], np.int64)
+
+
 def _bad_value(kind: int, at: RowOrigin) -> Rows:
     return r.bad_value(kind, instrument=at.i, seq=at.seq, time_ns=at.time_ns, venue_ns=at.venue_ns)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Event, InstrumentsReport
+from engine.events import Event, FillsReport, InstrumentsReport
 from engine.facts import ListLeg
 from engine.market.history import Candle
 from engine.market.views import Stream
@@ -54,11 +54,12 @@ class Endpoints:
 class OrderCapabilities:
     """The order types and operations that the venue supports, so code need not know a venue's name.
 
-    Nothing reads `native_stops` and `cancel_all` yet: they are stated for the code to come.
+    Nothing reads `native_stops` yet: it is stated for the code to come.
     """
 
     types: frozenset[OrderType]
     times_in_force: frozenset[TimeInForce]
+    gtc_only: frozenset[OrderType] = frozenset()  # types whose orders have no other time in force
     amend: bool = False  # reduce the quantity of an open order in place: the account codec is an AmendsOrders
     native_stops: bool = False  # the venue watches triggers itself
     terms: frozenset[OrderTerm] = frozenset()  # the terms of orders that not every venue has
@@ -69,6 +70,9 @@ class OrderCapabilities:
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
+    market_bound: Decimal = Decimal(0)
+    streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,17 @@ class KeptHeaders:
         return {name: value for name, value in lower if name in self.names or name.startswith(self.prefixes)}
 
 
+@dataclass(frozen=True, slots=True)
+class RowsAndEvents:
+    """A frame that is both, such as the acknowledgement of a subscription with a number of its link."""
+
+    rows: Rows
+    events: tuple[Event, ...]
+
+
+Decoded = Rows | tuple[Event, ...] | RowsAndEvents
+
+
 class MarketCodec(Protocol):
     """Public messages as rows (engine/market/rows.py). Total: a decoder returns for any bytes, and never raises."""
 
@@ -96,8 +111,8 @@ class MarketCodec(Protocol):
         """Compile what decodes frames, before the first one arrives. May do nothing."""
         ...
 
-    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
-        """Return the rows of a market message, or the events of any other frame of a market link."""
+    def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Decoded:
+        """Return the rows of a market message, or the events of any other frame of a market link, or both."""
         ...
 
     def decode_many(self, payloads: Sequence[bytes], seqs: Rows, times_ns: Rows) -> tuple[Rows, list[int]] | None:
@@ -256,6 +271,36 @@ class RequestSigner(Protocol):
         ...
 
 
+@runtime_checkable
+class PresentsSecret(Protocol):
+    """A RequestSigner may have this as well: requests carry the secret itself, since the venue has no signatures.
+
+    Its messages are the same at any time, and the secret is in headers or frames alone, never in an address.
+    """
+
+    presents_secret: bool
+
+
+@runtime_checkable
+class ReadsPublicAccounts(Protocol):
+    """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
+
+    They are `signed` all the same, since only the key knows the address.
+    """
+
+    reads_are_public: bool
+
+
+@runtime_checkable
+class SendsInTurn(Protocol):
+    """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
+
+    So the shell sends one request at a time; one whose answer takes longer than a second holds up no other.
+    """
+
+    sends_in_turn: bool
+
+
 class AccountCodec(Protocol):
     """An account's calls as unsigned values, and its messages as events. Decoders are total."""
 
@@ -270,7 +315,10 @@ class AccountCodec(Protocol):
         ...
 
     def cancel_all(self, instrument: Instrument) -> Unsigned:
-        """Return the request that cancels every open order of an instrument."""
+        """Return the request that cancels every open order of an instrument.
+
+        Raises LookupError if the venue lacks the capability `cancel_all`.
+        """
         ...
 
     def query_order(self, instrument: Instrument, client_order_id: str = "", venue_order_id: str = "") -> Unsigned:
@@ -299,11 +347,38 @@ class AccountCodec(Protocol):
 
 
 @runtime_checkable
+class BalancesInParts(Protocol):
+    """An AccountCodec may have this as well: no single answer states all balances."""
+
+    def other_balances(self) -> tuple[Unsigned, ...]:
+        """Return the queries for the balances that `balances()` leaves out; each report says what it covers."""
+        ...
+
+
+@runtime_checkable
 class OrderFills(Protocol):
     """An AccountCodec may have this as well: the fills of one order, also those that are listed late with a low id."""
 
     def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
         """Return the query for the oldest fills of an order after a cursor. None requests them from the first."""
+        ...
+
+
+@runtime_checkable
+class LooksUpInTurn(Protocol):
+    """An AccountCodec may have this as well: no single query finds an order by our id, open or closed."""
+
+    def query_next(self, instrument: Instrument, answered: Unsigned) -> Unsigned | None:
+        """Return the query to make after one that found no order; None after the last, which proves absence."""
+        ...
+
+
+@runtime_checkable
+class PagesFromNewest(Protocol):
+    """An AccountCodec may have this as well: a page of fills begins with the newest, and states how many there are."""
+
+    def oldest_fills(self, instrument: Instrument, answered: Unsigned, report: FillsReport) -> Unsigned | None:
+        """Return the query for the oldest fills after the cursor of an answered query; None if it was that query."""
         ...
 
 
@@ -366,7 +441,7 @@ class KeyRights(NamedTuple):
     reads: bool
     trades: bool
     withdraws: bool
-    is_ip_bound: bool  # only listed addresses may use it
+    is_ip_bound: bool | None  # only listed addresses may use it; None: not said
 
 
 class KeyRightsReader(Protocol):
@@ -394,6 +469,7 @@ class CapturedMarket(NamedTuple):
     bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
     lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
     snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
+    without_sizes: tuple[str, ...] = ()  # symbols whose messages state no sizes
 
 
 class CaptureMessage(NamedTuple):
@@ -476,7 +552,7 @@ class Venue(Protocol):
         """Return the messages that a link needs before it is ready, in order.
 
         Each is sent when the one before was acknowledged with Subscribed; a login comes first. Empty if the link's path
-        names the streams.
+        names the streams. A signed one on a market link means that the venue shows its market to key holders alone.
         """
         ...
 

@@ -148,6 +148,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def needs_key(venue: Venue) -> bool:
+    """Return True if a venue shows its instruments or its market to key holders alone."""
+    return venue.metadata.request().signed
+
+
 def captured_markets(messages: CaptureMessages) -> list[CapturedMarket]:
     """Return the markets of a capture, as the installed venues recognise them, in the order of their names."""
     found = []

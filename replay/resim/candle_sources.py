@@ -110,7 +110,7 @@ def _decoded(journal: Journal, venue: Venue) -> Iterator[Rows]:
                     continue
                 first, *waiting = waiting
                 single = venue.market.decode(first.payload or b"", source, first.seq, first.time_ns)
-                if not isinstance(single, tuple):
+                if isinstance(single, np.ndarray):
                     yield single
 
 

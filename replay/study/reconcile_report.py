@@ -190,7 +190,9 @@ def findings_text(events: Iterable[Event]) -> str:
                 found.append(f"{len(event.fills)} fills{more}")
             case AccountReport():
                 held = [each for each in event.balances if each.free or each.locked]
-                found.append(f"{len(held)} balances" + ("" if event.can_trade else ", the account may not trade"))
+                found.append(
+                    f"{len(held)} balances" + (", the account may not trade" if event.can_trade is False else "")
+                )
             case OrderReport():
                 found.append(f"the order is {event.status}, {plain(event.filled_quantity)} filled")
             case Unrecognised():

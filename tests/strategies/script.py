@@ -34,7 +34,10 @@ class Script:
             return
         verb, *rest = steps[state.next]
         state.next += 1
-        mid, tick = (quote.bid + quote.ask) / 2, view.instrument("*").tick_size
+        mid = (quote.bid + quote.ask) / 2
+        tick, digits = view.instrument("*").tick_size, view.instrument("*").price_digits
+        if digits:
+            tick = max(tick, min(Decimal(1).scaleb(mid.adjusted() + 1 - digits), Decimal(1)))
         held = view.position("*").quantity
         against = Side.SELL if held > 0 else Side.BUY
         if verb == "wait":

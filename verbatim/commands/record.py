@@ -58,7 +58,7 @@ def command(
 
     from engine.live.logs import configure
     from engine.live.session_status import Summary
-    from verbatim.config import recording_config
+    from verbatim.config import recording_config, with_market_keys
     from verbatim.exit_codes import FAILED
     from verbatim.recorder import Recorder, roll_due_ns
     from verbatim.runner import exit_for, run_or_stop, short_path, summary_json
@@ -67,7 +67,8 @@ def command(
     configure(level=log_level or "info", json_lines=as_json)
     try:
         settings = _settings(config, given)
-        wanted = recording_config(settings, base=config.parent if config is not None else None)
+        base = config.parent if config is not None else None
+        wanted = with_market_keys(settings, recording_config(settings, base=base), base)
         wanted = dataclasses.replace(wanted, journals=given["journals"] or wanted.journals)
     except Exception as error:
         exit_for(error)

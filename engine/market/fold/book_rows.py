@@ -1,4 +1,4 @@
-"""DIFF, SNAPSHOT, LEVEL and ORDER rows on their way into a book, and the check of a book after a record.
+"""DIFF, SNAPSHOT, LEVEL, ORDER and NUMBERED rows on their way into a book, and the check of a book after a record.
 
 Compiled; knows no quote or trade.
 """
@@ -16,13 +16,15 @@ from engine.market.fold.dense_book import (
     slot_of,
     top_of,
 )
-from engine.market.fold.id_gaps import check_diff_ids, diff_ids_restarted
+from engine.market.fold.id_gaps import check_diff_ids, diff_ids_restarted, note_gap
 from engine.market.fold.trigger_flags import note_inputs_changed
 from engine.market.jit import compiled
 from engine.market.layout import (
     APPLY,
     B_ASKS,
     B_BIDS,
+    B_GAPS,
+    B_ID,
     B_PENDING,
     B_SEQ,
     B_STATE,
@@ -37,18 +39,24 @@ from engine.market.layout import (
     BOOK_BROKEN,
     BOOK_CROSSED,
     BOOK_NEEDS_SNAPSHOT,
+    BOOK_QUOTES,
     BOOK_SYNCED,
+    D_ID,
+    D_SEQ,
+    D_TIME_NS,
     GROW,
     IGNORE,
     KEEP,
     LEVELS_EXCEEDED,
     LOAD,
+    Q_ID,
     S_CHANGED,
     S_LEVELS_MAX,
     S_MODE,
     S_REMAINING,
     S_TOUCHED,
     X_SEEN_BOOK_NS,
+    X_SEEN_QUOTE_NS,
     X_TRIGGERS,
 )
 from engine.market.rows import Rows
@@ -56,9 +64,11 @@ from engine.market.rows import Rows
 
 @compiled
 def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
-    """Apply a DIFF, SNAPSHOT, LEVEL or ORDER row; return the flags raised, GROW before anything is changed."""
+    """Apply a row of a book; return the flags raised, GROW before anything is changed."""
     i = row[r.INSTRUMENT]
     kind = row[r.TYPE]
+    if kind == r.NUMBERED:
+        return fold_number(row, s, t, sides)
     is_level = kind in (r.LEVEL, r.ORDER)
     if is_level:
         ends = s[S_REMAINING] == 1
@@ -110,6 +120,32 @@ def fold_book(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
             t[i, B_TIME_NS] = row[r.TIME_NS]
             t[i, B_VENUE_NS] = row[r.VENUE_NS]
         s[S_MODE] = IGNORE
+    return flags
+
+
+@compiled
+def fold_number(row: Rows, s: Rows, t: Rows, sides: Rows) -> int:
+    """Continue a book with the number of a frame of its link; break it if numbers are missing. Return the flags."""
+    i = row[r.INSTRUMENT]
+    number = row[r.NUMBERED_ID]
+    flags = 0
+    if t[i, B_STATE] == BOOK_SYNCED:
+        if number <= t[i, B_ID]:
+            return 0
+        if number > t[i, B_ID] + 1:
+            t[i, B_GAPS] += 1
+            flags = note_gap(row, t, t[i, D_ID], t[i, D_SEQ], t[i, D_TIME_NS], number) | BOOK_NEEDS_SNAPSHOT
+            empty_book(t, sides, i, BOOK_BROKEN)
+            note_touched(s, t, i)
+        else:  # no change of the book was missed: it is as it was, and as new as this frame
+            t[i, B_ID] = number
+            t[i, B_TIME_NS] = row[r.TIME_NS]
+            t[i, X_SEEN_BOOK_NS] = row[r.TIME_NS]
+            if t[i, Q_ID] == BOOK_QUOTES:
+                t[i, X_SEEN_QUOTE_NS] = row[r.TIME_NS]
+    t[i, D_ID] = number
+    t[i, D_SEQ] = row[r.SEQ]
+    t[i, D_TIME_NS] = row[r.TIME_NS]
     return flags
 
 

@@ -190,6 +190,30 @@ def highest_used(side: Rows, slot: int) -> int:
 
 
 @compiled
+def lowest_used(side: Rows) -> int:
+    """Return the lowest slot that has a level; -1 if all are empty."""
+    if side[N_COUNT] == 0:
+        return -1
+    for block in range(SLOTS // BLOCK):
+        if side[N_BLOCKS + block] > 0:
+            for slot in range(block * BLOCK, block * BLOCK + BLOCK):
+                if side[N_SLOTS + slot] > 0:
+                    return slot
+    return -1
+
+
+@compiled
+def drop_worst(side: Rows, count: int) -> None:
+    """Remove the worst of `count` levels; there must be one."""
+    far = int(count - side[N_COUNT])
+    slot = lowest_used(side)
+    if slot < 0 or (far > 0 and side[N_FAR] < side[N_BASE] + slot * side[N_TICK]):
+        move_within(side, N_FAR, N_FAR + 2, 2 * (far - 1))
+    else:
+        set_slot(side, slot, 0)
+
+
+@compiled
 def best_levels(side: Rows, count: int, into: Rows) -> None:
     """Write the best levels into a table of two rows, keys and sizes, best last. Its width is their number."""
     far = count - side[N_COUNT]

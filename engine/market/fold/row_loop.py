@@ -9,6 +9,7 @@ never changes a result.
 from engine.market import rows as r
 from engine.market.fold.bar_rows import end_bar, merge_bar
 from engine.market.fold.bars import close_until
+from engine.market.fold.book_checks import check_book
 from engine.market.fold.book_rows import finish_book, fold_book, note_touched
 from engine.market.fold.books import apply_levels, drop_unreadable
 from engine.market.fold.indicator_inputs import update_with_row
@@ -267,6 +268,8 @@ def fold_rows(
             flags = merge_bar(row, s, t, bars, closed, indicators, values, conditions)
         elif kind == r.BAR_END:
             flags = end_bar(row, s, t, bars, closed, indicators, values, conditions)
+        elif kind == r.BOOK_CHECK:
+            flags = check_book(row, t, sides, pending)
         elif kind == r.BAD_VALUE:
             flags = fold_bad_value(row, s, t, sides)
         else:

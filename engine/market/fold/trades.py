@@ -45,6 +45,8 @@ from engine.market.rows import Floats, Rows
 @compiled
 def is_repeated(count: int, last_id: int, last_venue_ns: int, trade_id: int, venue_ns: int) -> bool:
     """Return True if a trade is repeated: its id does not rise, and the numbering did not start again."""
+    if trade_id == r.BY_TIME:
+        return count > 0 and venue_ns <= last_venue_ns
     if count == 0 or trade_id > last_id or trade_id < 0:
         return False
     return trade_id == last_id or last_venue_ns <= 0 or venue_ns - last_venue_ns <= RESTART_NS
@@ -79,10 +81,10 @@ def fold_trade(
     i = row[r.INSTRUMENT]
     trade_id = row[r.TRADE_ID]
     flags = 0
+    if t[i, T_COUNT] > 0 and is_repeated(t[i, T_COUNT], t[i, T_ID], t[i, T_VENUE_NS], trade_id, row[r.VENUE_NS]):
+        t[i, T_REPEATED] += 1
+        return 0
     if t[i, T_COUNT] > 0 and trade_id >= 0:
-        if is_repeated(t[i, T_COUNT], t[i, T_ID], t[i, T_VENUE_NS], trade_id, row[r.VENUE_NS]):
-            t[i, T_REPEATED] += 1
-            return 0
         if trade_id <= t[i, T_ID]:
             t[i, T_ID_GAPS] += 1
             flags = note_gap(row, t, t[i, T_ID], t[i, T_SEQ], t[i, T_TIME_NS], trade_id)
@@ -106,7 +108,7 @@ def fold_trade(
     venue_ns = row[r.VENUE_NS] if row[r.VENUE_NS] > 0 else row[r.TIME_NS]
     if flags != 0 or t[i, L_BEFORE_NS] != NEVER or t[i, L_SINCE_NS] == NEVER:
         # after a lost link, an id that follows the last one shows that no trade was missed
-        follows = flags == 0 and t[i, L_BEFORE_NS] != NEVER
+        follows = flags == 0 and t[i, L_BEFORE_NS] != NEVER and trade_id != r.BY_TIME
         t[i, L_SINCE_NS] = t[i, L_BEFORE_NS] if follows else venue_ns + 1
         t[i, L_BEFORE_NS] = NEVER
     for k in range(bars.shape[0]):

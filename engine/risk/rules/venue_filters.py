@@ -2,9 +2,11 @@
 
 from decimal import Decimal
 
-from engine.model import Instrument
+from engine.model import Instrument, OrderType, TimeInForce
 from engine.money import on_grid
 from engine.risk.context import RiskContext, RiskRule, notional_of
+from engine.risk.market_bound import far_touch
+from engine.rounding import on_price_grid, price_grid_text
 
 
 def tick(context: RiskContext) -> str:
@@ -17,8 +19,8 @@ def tick(context: RiskContext) -> str:
 
 
 def _price_reason(name: str, price: Decimal, instrument: Instrument) -> str:
-    if price <= 0 or not on_grid(price, instrument.tick_size):
-        return f"{name} {price} is not a multiple of the tick {instrument.tick_size}"
+    if not on_price_grid(price, instrument):
+        return f"{name} {price_grid_text(price, instrument)}"
     if instrument.price_min and price < instrument.price_min:
         return f"{name} {price} is below {instrument.price_min}"
     if instrument.price_max and price > instrument.price_max:
@@ -51,10 +53,19 @@ def notional_min(context: RiskContext) -> str:
 
 
 def order_type(context: RiskContext) -> str:
-    """Return why the venue does not place orders of this type, or ""."""
-    if context.types is None or context.terms.type in context.types:
-        return ""
-    return f"{context.instrument.venue} places no {context.terms.type} orders"
+    """Return why the venue does not place orders of this type or time in force, or ""."""
+    terms, instrument = context.terms, context.instrument
+    if context.types is not None and terms.type not in context.types:
+        return f"{instrument.venue} places no {terms.type} orders"
+    if terms.type in context.gtc_only and terms.time_in_force is not TimeInForce.GTC:
+        return f"{instrument.venue} places no {terms.type} orders with {terms.time_in_force}"
+    if terms.type in instrument.lacks_types:
+        return f"{instrument.venue} places no {terms.type} orders of {instrument.symbol}"
+    if terms.time_in_force in instrument.lacks_times:
+        return f"{instrument.venue} places no {terms.time_in_force} orders of {instrument.symbol}"
+    if context.market_bound and terms.type is OrderType.MARKET and not far_touch(context):
+        return f"{instrument.venue} bounds market orders by a price, and the market has none"
+    return ""
 
 
 RULES = (

@@ -45,6 +45,7 @@ class Connection:
     ws_api: bool = False  # it answers requests
     private: bool = False  # it carries events of accounts
     combined: bool = False
+    binary: bool = False  # its frames are binary ones
     rate_limits: bool = True  # the WebSocket API's answers carry rateLimits
     streams: dict[str, None] = field(default_factory=dict)  # an ordered set
     accounts: dict[int, str] = field(default_factory=dict)  # subscription id -> account

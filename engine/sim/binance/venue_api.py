@@ -190,6 +190,11 @@ class VenueApi:
             return ApiResult(status=body.status, body=body.body, account=account)
         return ApiResult(status=200, body=body, account=account, counted_order=endpoint.counts_order)
 
+    @staticmethod
+    def refused(refusal: VenueRefusalError) -> ApiResult:
+        """Return a refusal as a result."""
+        return refused(refusal)
+
     def dress(self, result: ApiResult, now_ns: int) -> HttpAnswer:
         """Return a result as an HTTP answer with Binance's headers."""
         if result.html:

@@ -122,7 +122,7 @@ class Exchange(BarMatching):
             raise refusals.would_match()
         if new.quote_quantity:
             self._check_liquidity(market, matches)
-        cost = amount_to_lock(market, new, matches)
+        cost = self._with_fee(account, new, amount_to_lock(market, new, matches))
         self._require(account, market, {new.side: cost})
         order = self._admit(account, new, now_ns)
         self._lock(order, cost, price=worst_trigger(market, new) if is_held else 0)
@@ -171,7 +171,10 @@ class Exchange(BarMatching):
         placed = new.orders[:1] if new.working else new.orders
         if any(plan and order.terms.is_post_only for order, plan in zip(placed, plans, strict=False)):
             raise refusals.would_match()
-        costs = [amount_to_lock(market, order, plan) for order, plan in zip(new.orders, plans, strict=True)]
+        costs = [
+            self._with_fee(account, order, amount_to_lock(market, order, plan))
+            for order, plan in zip(new.orders, plans, strict=True)
+        ]
         if new.is_paid_by_working:
             costs[1:] = [0] * (len(costs) - 1)
         if new.pair:  # one order of a pair holds the lock of both
@@ -205,11 +208,12 @@ class Exchange(BarMatching):
             if order.is_working:
                 self._match(market, order, matches if made.contingency is Contingency.OTO else [], now_ns)
 
-    def report_rejected(self, account: str, new: SimNewOrder, reason: str, now_ns: int) -> None:
-        """Report an order that the matching refused although its request had an effect (cancelReplace)."""
+    def report_rejected(self, account: str, new: SimNewOrder, reason: str, now_ns: int) -> SimOrder:
+        """Report an order that the matching refused although its request had an effect. Return the order."""
         order = self._make(account, new, now_ns)
         order.status, order.reject_reason = SimOrderStatus.REJECTED, reason
         self._report(Execution.REJECTED, order, now_ns)
+        return order
 
     def restore(
         self,

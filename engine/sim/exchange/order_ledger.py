@@ -14,6 +14,7 @@ from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.held_orders import HeldOrders
 from engine.sim.exchange.order_lists import ListChanged
 from engine.sim.exchange.order_values import (
+    Announced,
     Execution,
     FundingSettled,
     FundsChanged,
@@ -31,7 +32,7 @@ from engine.sim.units import ONE
 
 ORDER_ID_FIRST: Final = 1_000_001
 ENDED_KEPT: Final = 1_000  # orders that a lagging list can show
-Event = SimReport | FundingSettled | FundsChanged | ListChanged | ContractEvent
+Event = SimReport | Announced | FundingSettled | FundsChanged | ListChanged | ContractEvent
 TRADE_ID_FIRST: Final = 9_000_000_001  # above any captured trade id: (symbol, trade id) stays unique
 
 
@@ -201,7 +202,8 @@ class OrderLedger:
         if not self.markets[order.symbol].rules.settles_in:
             price = order.price or order.stop_price
             buying = order.side is Side.BUY
-            self._lock(order, -(-price * order.leaves // ONE) if buying else order.leaves, price=price)
+            cost = -(-price * order.leaves // ONE) if buying else order.leaves
+            self._lock(order, self._with_fee(order.account, order, cost), price=price)
 
     def _unlock(self, order: SimOrder, amount: int) -> None:
         if amount:
@@ -217,7 +219,14 @@ class OrderLedger:
 
     def _needed(self, order: SimOrder) -> int:
         """Return what an order's rest must lock."""
-        return -(-order.lock_price * order.leaves // ONE) if order.side is Side.BUY else order.leaves
+        cost = -(-order.lock_price * order.leaves // ONE) if order.side is Side.BUY else order.leaves
+        return self._with_fee(order.account, order, cost)
+
+    def _with_fee(self, account: str, order: SimNewOrder | SimOrder, cost: int) -> int:
+        """Return what an order locks: a buy also the fee, where it is paid in the quote asset."""
+        if order.side is not Side.BUY or not self.markets[order.symbol].rules.fee_in_quote:
+            return cost
+        return cost + -(-cost * self.accounts[account].rate(maker=False) // ONE)
 
     def amend(self, order: SimOrder, quantity: int, now_ns: int, *, client_order_id: str) -> int:
         """Reduce an open order's quantity; it keeps its id and its place. Return the execution id of the report."""

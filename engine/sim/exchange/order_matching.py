@@ -116,7 +116,7 @@ class OrderMatching(ListLedger):
         matches = list(plan_matches(market, order.account, order))
         if order.side is Side.BUY and not order.price and not market.rules.settles_in:
             self._unlock(order, order.locked)
-            cost = amount_to_lock(market, order, matches)
+            cost = self._with_fee(order.account, order, amount_to_lock(market, order, matches))
             if cost > self.accounts[order.account].free[market.rules.quote]:
                 self._reject_late(order, NO_FUNDS, now_ns)
                 return
@@ -305,7 +305,8 @@ class OrderMatching(ListLedger):
         order.status = SimOrderStatus.PARTIALLY_FILLED if order.leaves else SimOrderStatus.FILLED
         if order.side is Side.BUY and order.price and not rules.settles_in:
             # a fill below the limit price frees the rest of the locked amount
-            self._unlock(order, order.locked - -(-order.price * order.leaves // ONE))
+            left = -(-order.price * order.leaves // ONE)
+            self._unlock(order, order.locked - self._with_fee(order.account, order, left))
         self._report(self._execution_of_fill(order), order, now_ns, fill=fill)
         self._after_fill(order, fill, now_ns)
 

@@ -245,6 +245,15 @@ class FundingSettled(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: int
 
 
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
+    """An event of an order that the protocol itself knows, outside the exchange."""
+
+    account: str
+    name: str
+    order: str  # the venue's id
+    time_ns: int
+
+
 class FundsChanged(msgspec.Struct, frozen=True, kw_only=True):
     """The assets of one account that one operation moved."""
 

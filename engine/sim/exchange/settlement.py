@@ -30,6 +30,12 @@ def swap_assets(
     rules: SymbolRules, funds: Funds, order: SimOrder, quantity: int, quote: int, *, maker: bool
 ) -> tuple[int, str]:
     """Exchange the locked asset for the other one, less the fee; return the fee and its asset."""
+    if order.side is Side.BUY and rules.fee_in_quote:
+        fee = product(quote, funds.rate(maker=maker))
+        funds.pay_locked(rules.quote, quote + fee)
+        order.locked -= quote + fee
+        funds.deposit(rules.base, quantity)
+        return fee, rules.quote
     if order.side is Side.BUY:
         pay_asset, pay, get_asset, get = rules.quote, quote, rules.base, quantity
     else:

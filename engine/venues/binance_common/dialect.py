@@ -6,7 +6,7 @@ from engine.venues.binance_common.signer import BinanceSigner
 from engine.venues.order_ids import ReadableOrderIds
 from engine.venues.venue import KeptHeaders, RequestSigner
 
-HEADERS = KeptHeaders(prefixes=(*KeptHeaders().prefixes, "x-mbx-used-weight", "x-mbx-order-count"))
+HEADERS = KeptHeaders(prefixes=(*KeptHeaders().prefixes, "x-mbx-used-weight-", "x-mbx-order-count"))
 
 
 class BinanceVenue:

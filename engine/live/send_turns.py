@@ -1,0 +1,34 @@
+"""Turns of requests to venues that take each nonce once and in rising order: two at once could overtake each other."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import trio
+
+from engine.venues.venue import SendsInTurn, Venue
+
+WAIT_S_MAX: Final = 1.0  # for the answer before: a hung request must not keep a cancel
+
+
+class SendTurns:
+    """The turns of all venues."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, trio.Event] = {}  # venue -> set when its newest request has ended
+
+    @asynccontextmanager
+    async def turn(self, venue: Venue) -> AsyncIterator[None]:
+        """Wait until the venue's request before this one was answered, by at most WAIT_S_MAX. No-op for most venues."""
+        if not isinstance(venue.signer, SendsInTurn):
+            yield
+            return
+        before, ended = self._last.get(venue.name), trio.Event()
+        self._last[venue.name] = ended
+        try:
+            if before is not None:
+                with trio.move_on_after(WAIT_S_MAX):
+                    await before.wait()
+            yield
+        finally:
+            ended.set()
