@@ -38,6 +38,7 @@ from engine.venues.ccxt.pure_calls import ccxt_module
 from engine.venues.ccxt.signer import CcxtSigner
 from engine.venues.ccxt.unified_calls import call_request
 from engine.venues.signing import Credentials
+from engine.venues.venue import OrderFills
 from engine.venues.venue_lookup import UnknownVenueError, make_venue
 from verbatim.venue_contract import NOW_NS, check_venue
 
@@ -337,6 +338,21 @@ def test_a_full_page_of_fills_says_that_more_may_follow_and_ascends() -> None:
     assert places == sorted(places)
     after = venue.account.fills_after(of, places[-1])
     assert ("since", str(T + 100)) in after.params
+    one_ms = [{**each, "ts": str(T + 100)} for each in page]
+    _, last = venue.decode_answer(after, of.id, 200, {}, encoded({**told.fills, "data": one_ms}))
+    assert last.whole, "the next page from this time on would be the same"
+
+
+@pytest.mark.parametrize("exchange", sorted(set(TRADING) - {"bitget", "cryptocom"}))
+def test_the_fills_of_one_order_are_listed_where_the_exchange_has_them(exchange: str) -> None:
+    venue, of, _, told = made(exchange)
+    account = venue.account
+    assert isinstance(account, OrderFills)
+    query = account.fills_of(of, "7001", None)
+    assert "7001" in str(venue.signer.sign_http(query, key_of(venue), NOW_NS).path_and_query)
+    _, report = venue.decode_answer(query, of.id, 200, {}, encoded(told.fills))
+    assert [(fill.fill_id, fill.venue_order_id) for fill in report.fills] == [("501", "7001")]
+    assert not isinstance(made("bitget")[0].account, OrderFills)
 
 
 def test_fees_in_two_assets_are_not_added() -> None:

@@ -18,7 +18,7 @@ from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, PolledStream, Unsigned
 from engine.state.fill_cursor import TIMED_FILLS, FillCursor
 from engine.state.rate_budgets import FIXED_WINDOWS, RateModel
-from engine.venues.ccxt.account import CcxtAccount
+from engine.venues.ccxt.account import CcxtAccount, CcxtAccountByOrder
 from engine.venues.ccxt.call_answers import CcxtAnswers, unrecognised
 from engine.venues.ccxt.exchange_rules import CLIENT_ID, ExchangeRules, rules_of
 from engine.venues.ccxt.market import NoStreams
@@ -76,7 +76,9 @@ class CcxtVenue:
         self._answers = CcxtAnswers(reader, exchange, self.name, self.instruments, rules)
         self.history = CcxtHistory(exchange, weights, self._answers, self.instruments)
         if account is not None:
-            self.account = CcxtAccount(account, weights, self.instruments)
+            by_order = exchange.has.get("fetchOrderTrades") is True
+            made = CcxtAccountByOrder if by_order else CcxtAccount
+            self.account: CcxtAccount = made(account, weights, self.instruments)
 
     def links(self) -> tuple[LinkPlan, ...]:
         """Return a market link and, with an account, one for it, both without a socket."""

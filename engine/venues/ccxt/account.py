@@ -82,13 +82,7 @@ class CcxtAccount:
 
     def fills_after(self, instrument: Instrument, cursor: str | None) -> Unsigned:
         """Return the query for the fills from a cursor's time on, or for the newest page."""
-        since = TIMED_FILLS.time_ns(cursor) // MILLION if cursor else 0
-        arguments = (
-            ("symbol", unified_symbol(instrument)),
-            *((("since", str(since)),) if since else ()),
-            ("limit", str(FILLS_PAGE_MAX)),
-        )
-        return self._request("fetch_my_trades", arguments)
+        return self._request("fetch_my_trades", (("symbol", unified_symbol(instrument)), *_page(cursor)))
 
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
         """Return that there is no private stream."""
@@ -109,3 +103,21 @@ class CcxtAccount:
     def _request(self, name: str, arguments: Arguments, *, orders: int = 0) -> Unsigned:
         weight = self._weights.weight(name, arguments)
         return call_request(name, arguments, weight=weight, orders=orders)
+
+
+class CcxtAccountByOrder(CcxtAccount):
+    """An OrderFills as well, of an exchange that lists the fills of one order.
+
+    A page of an account's fills is the newest of its time at some exchanges: the fills of an order fill what it lacks.
+    """
+
+    def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
+        """Return the query for the fills of one order from a cursor's time on, or from the first."""
+        by = ((BY_EXCHANGE, venue_order_id), ("symbol", unified_symbol(instrument)))
+        return self._request("fetch_order_trades", (*by, *_page(cursor)))
+
+
+def _page(cursor: str | None) -> Arguments:
+    """Return the arguments of a page of fills."""
+    since = TIMED_FILLS.time_ns(cursor) // MILLION if cursor else 0
+    return (*((("since", str(since)),) if since else ()), ("limit", str(FILLS_PAGE_MAX)))

@@ -98,6 +98,7 @@ class CcxtAnswers:
     def _reports(self, name: str, unsigned: Unsigned, instrument: str, found: Any) -> tuple[Event, ...]:
         """Return the reports of a success. Raises one of `failures` for unreadable content."""
         origin, known = self._origin, dict(unsigned.params)
+        since_ms = int(known.get("since", "0"))
         match name:
             case "fetch_markets" if known.get(PART, self._main_part) != self._main_part:
                 return ()  # only all parts together are read
@@ -120,7 +121,11 @@ class CcxtAnswers:
             case "fetch_open_orders":
                 return (open_orders(origin, found),)
             case "fetch_my_trades":
-                return (fills(origin, found, instrument, FILLS_PAGE_MAX),)
+                return (fills(origin, found, instrument, FILLS_PAGE_MAX, since_ms),)
+            case "fetch_order_trades":
+                of_order = [trade for trade in found if trade.get("order") in (None, known["id"])]
+                named = [{**trade, "order": known["id"]} for trade in of_order]
+                return (fills(origin, named, instrument, FILLS_PAGE_MAX, since_ms),)
             case "fetch_balance":
                 return (account_report(found),)
             case _:

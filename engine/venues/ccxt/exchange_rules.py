@@ -84,6 +84,7 @@ RULES: Final[Mapping[str, ExchangeRules]] = {
         ),
         options={**_types("spot"), "enableUnifiedMargin": False, "enableUnifiedAccount": True},
         has_ticker_sizes=True,
+        trades=60,  # the most that it lists
         testnet="https://api-testnet.bybit.com",
     ),
     "cryptocom": ExchangeRules(

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from engine.events import AccountReport, BalanceReport, Fill, FillsReport, OpenOrdersReport, OrderReport, VenueStatus
 from engine.model import Instrument, OrderType, Side, TimeInForce
-from engine.venues.ccxt.exact_numbers import amount, exact, nanoseconds, number_or_zero
+from engine.venues.ccxt.exact_numbers import MILLION, amount, exact, nanoseconds, number_or_zero
 from engine.venues.ccxt.exchange_rules import CLIENT_ID
 from engine.venues.ccxt.markets import unified_symbol
 
@@ -100,14 +100,24 @@ def open_orders(origin: ReportOrigin, orders: Sequence[Any]) -> OpenOrdersReport
     return OpenOrdersReport(tuple(order_report(origin, order, {}) for order in orders))
 
 
-def fills(origin: ReportOrigin, trades: Sequence[Any], instrument: str, page_max: int) -> FillsReport:
-    """Return a page of fills, in the order of their cursors."""
+def fills(origin: ReportOrigin, trades: Sequence[Any], instrument: str, page_max: int, since_ms: int) -> FillsReport:
+    """Return a page of fills, in the order of their cursors.
+
+    Args:
+        origin: The venue and its instruments.
+        trades: As ccxt returns them.
+        instrument: The requested one.
+        page_max: A page with as many is full.
+        since_ms: The time from which they were requested. A page of that time alone leads to no further one.
+
+    """
     found = [fill_of(origin, trade) for trade in trades]
     for fill in found:
         if fill.instrument != instrument:
             raise ValueError(f"{instrument} was requested, and {fill.instrument} answered")
     found.sort(key=lambda fill: (fill.venue_ns, fill.fill_id))
-    return FillsReport(instrument, tuple(found), whole=len(found) < page_max)
+    is_last = len(found) < page_max or (since_ms > 0 and found[-1].venue_ns <= since_ms * MILLION)
+    return FillsReport(instrument, tuple(found), whole=is_last)
 
 
 def fill_of(origin: ReportOrigin, trade: Any) -> Fill:

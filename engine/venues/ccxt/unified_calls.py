@@ -24,6 +24,7 @@ SIGNATURES: Final[Mapping[str, tuple[str, ...]]] = {
     "fetch_order": ("id", "symbol"),
     "fetch_open_orders": ("symbol",),
     "fetch_my_trades": ("symbol", "since", "limit"),
+    "fetch_order_trades": ("id", "symbol", "since", "limit"),
     "fetch_balance": (),
 }
 PUBLIC: Final = frozenset(
