@@ -141,7 +141,7 @@ class CcxtAnswers:
 
 
 def _is_nothing(call: str, found: Any) -> bool:
-    """Return True if a result is an empty list, account or book: ccxt returns that for any body that lacks one."""
+    """Return True for an empty list, account or book. ccxt also returns that for a body that lacks one."""
     if call == "fetch_balance":
         return not any(isinstance(held, dict) and name not in OF_BALANCES for name, held in found.items())
     if call == "fetch_order_book":
