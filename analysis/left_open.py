@@ -10,6 +10,7 @@ import msgspec
 
 from engine.bodies import RequestBody
 from engine.facts import (
+    BreakerTripped,
     Fact,
     ModeChanged,
     OrderAccepted,
@@ -23,15 +24,19 @@ from engine.facts import (
     PortfolioPnl,
     Position,
     SessionClosing,
+    StrategyStopped,
 )
 from engine.lifecycle import LIVE, Status
-from engine.record_codec import fact_tag, purpose_of, read_fact, read_request
+from engine.record_codec import fact_tag, purpose_of, read_command, read_fact, read_request
 from engine.requests import PLACING
 from engine.session_record import SessionBody
-from engine.state import orders
-from engine.state.changes import Requested, Stamp
+from engine.state import breakers, orders, strategy_states
+from engine.state.breakers import Breakers
+from engine.state.changes import Change, Commanded, Requested, Stamp
+from engine.state.idle_strategies import idle_strategies
 from engine.state.orders import EXTERNAL, Order, Orders
 from engine.state.positions import Positions
+from engine.state.strategy_states import StrategyStatuses
 from engine.venues.order_ids import SESSION_LETTERS
 from journal.reader import Journal
 from journal.record import Kind, Record, plain
@@ -46,7 +51,7 @@ ORDER_FACTS = (
     OrderTriggered,
     OrderUnknown,
 )
-KEPT_FACTS = (*ORDER_FACTS, ModeChanged, PortfolioPnl, Position, SessionClosing)
+KEPT_FACTS = (*ORDER_FACTS, BreakerTripped, ModeChanged, PortfolioPnl, Position, SessionClosing, StrategyStopped)
 KEPT_TAGS = frozenset(str(fact.__struct_config__.tag) for fact in KEPT_FACTS)
 MAY_RETURN = frozenset({Status.NOT_PLACED, Status.REJECTED})  # the venue may state later that it has the order
 TAIL_RECORDS = (20_000, 200_000)  # read from a session's end for its last facts
@@ -82,15 +87,20 @@ class LeftOpen:
         carried = msgspec.convert(opening.get("orders", {}), Orders, strict=False)
         self._orders = {order.client_order_id: order for order in carried.all()}
         self._positions = dict(msgspec.convert(opening.get("positions", {}), Positions, strict=False).by_key)
+        self._body = body
+        self._strategies = msgspec.convert(opening.get("strategies", {}), StrategyStatuses, strict=False)
+        self._breakers = msgspec.convert(opening.get("breakers", {}), Breakers, strict=False)
         self._marks = {body.session, *((body.previous.session,) if body.previous else ()), *body.safety.also_ours}
 
     def add(self, record: Record) -> None:
-        """Fold a FACT or a REQUEST; other kinds change nothing."""
+        """Fold a FACT, a REQUEST or a COMMAND; other kinds change nothing."""
         text, at = record.body or "", Stamp(record.seq, record.time_ns)
         if record.kind is Kind.REQUEST and purpose_of(text) in PLACING:
             self._add_request(read_request(text), at)
         elif record.kind is Kind.FACT and fact_tag(text) in KEPT_TAGS:
             self._add_fact(read_fact(text), at)
+        elif record.kind is Kind.COMMAND:
+            self._move_strategies(Commanded(read_command(text)), at)
 
     def _add_request(self, request: RequestBody, at: Stamp) -> None:
         self._orders |= orders.reduce(Orders(), Requested(request), at).live
@@ -99,6 +109,8 @@ class LeftOpen:
         self.last.add(fact)
         if isinstance(fact, Position):
             self._positions[f"{fact.strategy} {fact.instrument}"] = fact
+        elif isinstance(fact, BreakerTripped | StrategyStopped):
+            self._move_strategies(fact, at)
         elif isinstance(fact, ORDER_FACTS):
             self._add_order_fact(fact, at)
 
@@ -115,6 +127,17 @@ class LeftOpen:
             self._orders[name] = order
         else:
             self._orders.pop(name, None)
+
+    def _move_strategies(self, change: Change, at: Stamp) -> None:
+        self._strategies = strategy_states.reduce(self._strategies, change, at)
+        self._breakers = breakers.reduce(
+            self._breakers, change, at, orders=Orders(), settings=self._body.safeguards, keeps_newest=True
+        )
+
+    def idle_strategies(self, time_ns: int) -> dict[str, str]:
+        """Return why strategies decide nothing at a time: stopped, or paused."""
+        names = [each.name for each in self._body.strategies]
+        return idle_strategies(self._strategies, self._breakers, names, time_ns)
 
     def open_orders(self, *, own: bool) -> list[Order]:
         """Return the open orders, the oldest first.
@@ -145,7 +168,7 @@ def left_open(journal: Journal, body: SessionBody) -> LeftOpen:
         JournalError: It cannot be read.
     """
     found = LeftOpen(body)
-    for record in journal.records(kinds={Kind.FACT, Kind.REQUEST}):
+    for record in journal.records(kinds={Kind.COMMAND, Kind.FACT, Kind.REQUEST}):
         found.add(record)
     return found
 
@@ -171,7 +194,9 @@ def pnl_text(pnl: PortfolioPnl | None) -> str:
     """Return P&L and equity in the reporting currency, or "" if no record states them."""
     if pnl is None:
         return ""
-    return f"{_rounded(pnl.total)} {pnl.currency}, equity {_rounded(pnl.equity)}"
+    lacking = ", ".join(sorted({*pnl.missing, *pnl.unrated}))
+    text = f"{_rounded(pnl.total)} {pnl.currency}, equity {_rounded(pnl.equity)}"
+    return f"{text}; no rate or mark: {lacking}" if lacking else text
 
 
 def _rounded(amount: Decimal) -> str:

@@ -9,6 +9,7 @@ import msgspec
 
 from analysis.session_tables import SessionTables
 from analysis.sheet_prices import Slippage, slippage_of
+from journal.printable import counted
 from replay.study.return_figures import STEP_NAMES
 from replay.study.tear_sheet import SHEET_KINDS, TearSheet, read_tear_sheet
 
@@ -45,10 +46,11 @@ class SessionFigures(msgspec.Struct, frozen=True):
         return self.winning_fills / self.closing_fills if self.closing_fills else None
 
     def __str__(self) -> str:
-        step = f", {_ratio(self.sharpe_step)} a {STEP_NAMES[self.step_ns]}" if self.step_ns else ""
+        step = f", {_ratio(self.sharpe_step)} per {STEP_NAMES[self.step_ns]}" if self.step_ns else ""
         lines = [f"P&L {_money(self.pnl)} {self.currency}, drawdown at most {_money(self.drawdown)}"]
-        lines += [f"{self.fills} fills, {_percent(self.maker_ratio)} as maker, hit rate {_percent(self.hit_ratio)}"]
-        lines += [f"Sharpe {_ratio(self.sharpe)}{step}, Sortino {_ratio(self.sortino)}, of {self.returns} returns"]
+        fills, returns = counted(self.fills, "fill"), counted(self.returns, "return")
+        lines += [f"{fills}, {_percent(self.maker_ratio)} as maker, hit rate {_percent(self.hit_ratio)}"]
+        lines += [f"Sharpe {_ratio(self.sharpe)}{step}, Sortino {_ratio(self.sortino)}, of {returns}"]
         lines += [f"slippage {_money(found.cost)} {found.asset} of {_money(found.notional)}" for found in self.slippage]
         return "\n".join(lines)
 

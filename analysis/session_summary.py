@@ -7,6 +7,7 @@ import msgspec
 from analysis.session_row import SessionRow, session_row
 from analysis.sql_session import session_id
 from engine.mode_shares import ModeSummary
+from journal.printable import counted
 from journal.reader import Journal
 from replay.imported_sessions import is_import
 from replay.study.mode_shares import session_mode_shares
@@ -24,9 +25,10 @@ class SessionSummary(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         row = self.row
+        orders, fills = counted(row.orders or 0, "order"), counted(row.fills or 0, "fill")
         lines = [
             f"session {row.session}, {row.start}, {row.seconds or 0:,.3f} s, {row.records or 0:,} records, {row.ended}",
-            f"strategies {', '.join(row.strategies) or 'none'}; {row.orders or 0:,} orders, {row.fills or 0:,} fills",
+            f"strategies {', '.join(row.strategies) or 'none'}; {orders}, {fills}",
         ]
         lines += [f"time {self.time.line}"] if self.time else []
         lines += self.performance.troubles if self.performance else []

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from analysis.sheet_prices import SheetPrices, Slippage
 from engine.mode_shares import span_text
+from journal.printable import counted
 from replay.study.return_figures import ANNUAL, SECOND_NS
 from replay.study.tear_sheet import TearSheet
 
@@ -83,7 +84,8 @@ def _ratios(sheet: TearSheet) -> list[FigureRow]:
     of = f"{len(returns.values):,} returns, one each {returns.step_name}"
     error = "" if figures.sharpe_step_error is None else f"± {figures.sharpe_step_error:.3f}, "
     step = f"{figures.sharpe_step:.3f}" if figures.sharpe_step is not None else NONE
-    rows = [FigureRow(f"Sharpe a {returns.step_name}", step, f"{error}{of}, not annualised")] if returns.step_ns else []
+    name = f"Sharpe per {returns.step_name}"
+    rows = [FigureRow(name, step, f"{error}{of}, not annualised")] if returns.step_ns else []
     named = (
         ("Sharpe", "sharpe", ratio),
         ("Sortino", "sortino", ratio),
@@ -107,18 +109,23 @@ def _trading(sheet: TearSheet) -> list[FigureRow]:
     counts, sums, currency = sheet.performance, sheet.trade_sums, sheet.currency
     refused = f"{counts.refused:,} refused by risk" if counts.refused else ""
     nothing = "" if sums.count else "no fill reduced a position"
+    fills = counted(counts.fills, "fill")
     unrated = sum(not trade.is_rated for trade in sheet.trades)
-    without = f"{unrated:,} trades lack a rate of {currency}" if unrated else ""
+    without = f"no rate of {currency} for {counted(unrated, 'trade')}" if unrated else ""
     gross = max((each.gross for each in sheet.exposures), default=None)
     return [
         FigureRow("orders", f"{counts.placed:,}", refused),
         FigureRow("fills", f"{counts.fills:,}"),
-        FigureRow("maker share", percent(sheet.maker_ratio), f"{counts.maker_fills:,} of {counts.fills:,} fills"),
+        FigureRow("maker share", percent(sheet.maker_ratio), f"{counts.maker_fills:,} of {fills}"),
         FigureRow("closed trades", f"{sums.count:,}", nothing or without),
         FigureRow("hit rate", percent(sums.hit_ratio), nothing or f"{sums.wins:,} won more than their fee"),
         FigureRow("profit factor", ratio(sums.profit_factor), nothing or ("" if sums.lost else "nothing was lost")),
         FigureRow("mean trade", NONE if sums.expectancy is None else f"{money(sums.expectancy, sign=True)} {currency}"),
-        FigureRow("best, worst trade", f"{money(sums.best, sign=True)}, {money(sums.worst, sign=True)} {currency}"),
+        FigureRow(
+            "best, worst trade",
+            f"{money(sums.best, sign=True)}, {money(sums.worst, sign=True)} {currency}" if sums.count else NONE,
+            nothing,
+        ),
         FigureRow("turnover", by_asset(sheet.turnover)),
         FigureRow(
             "largest exposure", by_asset(sheet.exposure_max), "" if gross is None else f"{money(gross)} {currency}"
@@ -135,7 +142,7 @@ def _market(sheet: TearSheet, prices: SheetPrices | None) -> list[FigureRow]:
             "slippage",
             slippage_text(each),
             f"{'' if each.ratio is None else f'{each.ratio * 1e4:+.2f} bp of {money(each.notional)}, '}"
-            f"{each.fills:,} fills against the mid at their decision",
+            f"{counted(each.fills, 'fill')} against the mid at the decision",
         )
         for each in prices.slippage
     ] or [FigureRow("slippage", NONE, "no fill" if not sheet.fills else "no quote was recorded")]

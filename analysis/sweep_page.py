@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from analysis.html_page import figure, figure_table, html_page, section, table, tiles
 from analysis.sheet_rows import percent
 from analysis.svg_charts import ChartLine, bar_chart, escape, heat_map, line_chart
-from analysis.sweep_rows import counted, guard_rows, score_text, variant_cells
+from analysis.sweep_rows import guard_rows, score_text, variant_cells
+from journal.printable import counted
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep_table import SensitivityMap
 from replay.study.walk_forward import WalkForward
@@ -166,8 +167,11 @@ def _failed(report: "SweepReport") -> str:
     failed: Sequence[tuple[str, str]] = [
         (result.variant.label, result.errors[0]) for result in report.table.results if result.errors
     ][:VARIANTS_SHOWN]
+    failed = [*((each.name, f"left out: {each.reason}") for each in report.left_out), *failed]
     if not failed:
         return ""
     return section(
-        "Could not be run", table(("variant", "error"), failed, texts=(1,), label="failed", tall=True), full=True
+        "Could not be run",
+        table(("variant or session", "error"), failed, texts=(1,), label="failed", tall=True),
+        full=True,
     )

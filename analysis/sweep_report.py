@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
+from analysis.session_tables import LeftOutSession
 from analysis.sweep_page import sweep_page
-from analysis.sweep_rows import counted, guard_rows, variant_lines
-from journal.printable import printable
+from analysis.sweep_rows import guard_rows, variant_lines
+from journal.printable import counted, printable
 from journal.private_files import write_bytes
-from replay.study.lookahead import LookaheadResult
 from replay.study.overfitting import DeflatedSharpe, OverfittingProbability
 from replay.study.pnl import plain_values
 from replay.study.sweep_table import Neighbourhood, SensitivityMap, SweepTable
 from replay.study.walk_forward import WalkForward
-from replay.study.winner_checks import ModelDraws, RecursiveIndicator, Resampled
+from replay.study.winner_checks import CheckedSession, ModelDraws, Resampled
 
 SHOWN = 10  # variants in the text
 
@@ -26,10 +26,7 @@ class WinnerReport(msgspec.Struct, frozen=True):
     number: int
     resampled: Resampled
     draws: ModelDraws | None  # None: not run
-    checked_session: str  # the longest one, on which the next two ran
-    lookahead: LookaheadResult | None
-    recursion: tuple[RecursiveIndicator, ...] | None
-    lack: str = ""  # why one of the two could not be run
+    checked: tuple[CheckedSession, ...] = ()  # lookahead and recursion on the longest sessions; (): not run
 
 
 class SweepReport(msgspec.Struct, frozen=True):
@@ -38,7 +35,8 @@ class SweepReport(msgspec.Struct, frozen=True):
     table: SweepTable
     search: str
     seed: int
-    step_ns: int
+    step_ns: int  # between two returns
+    step_asked_ns: int  # shorter, if the sessions report their P&L less often
     numbers: tuple[int, ...]  # of the variants that ran on every session
     overfitting: OverfittingProbability
     deflated: DeflatedSharpe | None  # None: no variant has a score
@@ -50,6 +48,7 @@ class SweepReport(msgspec.Struct, frozen=True):
     cpu_seconds: float  # of the backtests on this machine
     kept: int  # rows of an earlier run
     results: Path | None  # the Parquet file of all rows
+    left_out: tuple[LeftOutSession, ...] = ()  # sessions that cannot be read, or on which no variant ran
 
     def __str__(self) -> str:
         table = self.table
@@ -61,6 +60,7 @@ class SweepReport(msgspec.Struct, frozen=True):
         failed = [result for result in table.results if result.errors]
         lines += [f"{counted(len(failed), 'variant')} could not be run everywhere:"] if failed else []
         lines += [f"  {printable(each.variant.label)}: {printable(each.errors[0])}" for each in failed[:SHOWN]]
+        lines += [printable(str(each)) for each in self.left_out]
         rows = guard_rows(self)
         names = max((len(row.name) for row in rows), default=0)
         values = max((len(row.value) for row in rows), default=0)
@@ -83,7 +83,9 @@ class SweepReport(msgspec.Struct, frozen=True):
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON values, money as exact texts; the rows are in the Parquet file."""
-        fields = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("table", "results")}
+        fields = {
+            name: getattr(self, name) for name in self.__struct_fields__ if name not in ("table", "results", "left_out")
+        }
         fields["overfitting"] = msgspec.structs.replace(self.overfitting, logits=())
         ranked = {result.number: place for place, result in enumerate(self.table.ranked, 1)}
         variants = [
@@ -94,6 +96,7 @@ class SweepReport(msgspec.Struct, frozen=True):
         return found | {
             "objective": self.table.objective.value,
             "sessions": list(self.table.sessions),
+            "left_out": {each.name: each.reason for each in self.left_out},
             "variants": variants,
             "results": None if self.results is None else str(self.results),
         }

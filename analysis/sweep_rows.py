@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from analysis.sheet_rows import NONE, FigureRow, money, percent
-from journal.printable import printable
+from journal.printable import counted, printable
 from replay.study.return_figures import SECOND_NS
 from replay.study.sweep_table import VariantResult
 from replay.study.walk_forward import WalkForward
@@ -11,11 +11,6 @@ from replay.study.winner_checks import RecursiveIndicator
 
 if TYPE_CHECKING:
     from analysis.sweep_report import SweepReport, WinnerReport
-
-
-def counted(count: int, name: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def variant_lines(results: list[VariantResult]) -> list[str]:
@@ -54,11 +49,20 @@ def score_text(score: float | None) -> str:
 def guard_rows(report: "SweepReport") -> list[FigureRow]:
     """Return the guards as rows: name, value, and what it means."""
     return [
+        *_step_rows(report),
         *_chance_rows(report),
         *([] if report.walk is None else [_walk_row(report.walk)]),
         *_neighbour_rows(report),
         *([] if report.winner is None else _winner_rows(report.winner)),
     ]
+
+
+def _step_rows(report: "SweepReport") -> list[FigureRow]:
+    """Return the step of the returns, if it is not the requested one."""
+    if report.step_ns == report.step_asked_ns:
+        return []
+    note = f"between two returns, in place of {report.step_asked_ns / SECOND_NS:g} s: P&L is reported no more often"
+    return [FigureRow("step", f"{report.step_ns / SECOND_NS:,g} s", note)]
 
 
 def _chance_rows(report: "SweepReport") -> list[FigureRow]:
@@ -80,7 +84,9 @@ def _chance_rows(report: "SweepReport") -> list[FigureRow]:
 
 def _walk_row(walk: WalkForward) -> FigureRow:
     efficiency = "" if walk.efficiency is None else f", {walk.efficiency:.0%} of the score in training"
-    note = walk.lack or f"Sharpe {score_text(walk.sharpe)} in {len(walk.windows)} tests{efficiency}"
+    own = f", {walk.own_runs} backtests of parts of sessions" if walk.own_runs else ""
+    tests = f"Sharpe {score_text(walk.sharpe)} in {counted(len(walk.windows), 'test')}, chosen by {walk.chosen_by}"
+    note = walk.lack or f"{tests}{efficiency}{own}"
     return FigureRow(f"walk-forward, {walk.kind}", percent(walk.total_return, sign=True), note)
 
 
@@ -106,15 +112,24 @@ def _winner_rows(winner: "WinnerReport") -> list[FigureRow]:
         spread = f"score {score_text(known[0])} to {score_text(known[-1])}" if known else "no score"
         note = f"of {len(winner.draws.scores)} drawn latencies, queues and fills have a score below 0; {spread}"
         rows.append(FigureRow("drawn venue models", _share(winner.draws.share_below), note))
-    if winner.lookahead is not None:
-        ahead = winner.lookahead
-        value = "found" if ahead.found else "none"
-        note = f"{ahead.decisions:,} decisions of {winner.checked_session}, cut at {len(ahead.cuts)} records"
-        rows.append(FigureRow("lookahead", value, note))
-    if winner.lack:
-        rows.append(FigureRow("checks of the winner", NONE, winner.lack))
-    if winner.recursion is not None:
-        rows.append(_recursion_row(winner.recursion))
+    return [*rows, *_check_rows(winner)]
+
+
+def _check_rows(winner: "WinnerReport") -> list[FigureRow]:
+    """Return lookahead and recursion over all checked sessions."""
+    rows = []
+    if ahead := [(each.session, each.lookahead) for each in winner.checked if each.lookahead is not None]:
+        found = [session for session, result in ahead if result.found]
+        decisions = sum(result.decisions for _, result in ahead)
+        cuts = sum(len(result.cuts) for _, result in ahead)
+        note = f"{decisions:,} decisions of {counted(len(ahead), 'session')}, cut at {cuts} records"
+        note += f"; found in {printable(', '.join(found))}" if found else ""
+        rows.append(FigureRow("lookahead", "found" if found else "none", note))
+    rows += [
+        FigureRow("checks of the winner", NONE, f"{each.session}: {each.lack}") for each in winner.checked if each.lack
+    ]
+    if folded := [each.recursion for each in winner.checked if each.recursion is not None]:
+        rows.append(_recursion_row(tuple(one for recursion in folded for one in recursion)))
     return rows
 
 

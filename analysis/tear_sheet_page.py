@@ -9,6 +9,7 @@ from analysis.sheet_rows import clock, figure_groups, mode_rows, money, percent,
 from analysis.svg_charts import ChartLine, ChartMark, bar_chart, escape, line_chart
 from engine.mode_shares import span_text
 from engine.money import ZERO
+from journal.printable import counted
 from replay.study.closed_trades import ClosedTrade
 from replay.study.pnl import Grouping
 from replay.study.return_figures import RETURNS_MIN, SECOND_NS, rolling
@@ -51,7 +52,7 @@ def _tiles(sheet: TearSheet, prices: SheetPrices | None) -> list[tuple[str, str,
         ("Calmar", ratio(figures.calmar), lacks.get("calmar", "annualised")),
         ("hit rate", percent(sums.hit_ratio), f"{sums.count:,} closed trades"),
         ("profit factor", ratio(sums.profit_factor), "" if sums.lost else "nothing was lost"),
-        ("maker share", percent(sheet.maker_ratio), f"{sheet.performance.fills:,} fills"),
+        ("maker share", percent(sheet.maker_ratio), counted(sheet.performance.fills, "fill")),
         ("fees", money(sheet.pnl.portfolio.fees), currency),
     ]
     if prices is not None:
@@ -156,7 +157,7 @@ def _group_bars(title: str, groups: Sequence[GroupPnl]) -> str:
         (
             each.name[:3],
             float(each.pnl),
-            f"{each.name}: {money(each.pnl, sign=True)} {each.asset}, {each.fills:,} fills",
+            f"{each.name}: {money(each.pnl, sign=True)} {each.asset}, {counted(each.fills, 'fill')}",
         )
         for each in groups
     ]
@@ -185,8 +186,8 @@ def _price_curve(curve: PriceCurve, fills: Sequence[SheetFill]) -> str:
         height=250,
     )
     few = "" if len(shown) == len(fills) else f" ({len(shown):,} drawn)"
-    kind = "last trade" if curve.is_of_trades else "mid"
-    return figure(curve.instrument, chart, f"{kind}; {len(fills):,} fills{few}: blue bought, orange sold", full=True)
+    what = f"{'last trade' if curve.is_of_trades else 'mid'}; {counted(len(fills), 'fill')}"
+    return figure(curve.instrument, chart, f"{what}{few}: blue bought, orange sold", full=True)
 
 
 def _role(fill: SheetFill) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from analysis.sheet_prices import SheetPrices
 from analysis.sheet_rows import FigureRow, clock, figure_groups, mode_rows, money
 from engine.mode_shares import span_text
-from journal.printable import printable
+from journal.printable import counted, printable
 from replay.study.pnl import Grouping
 from replay.study.sheet_groups import GroupPnl
 from replay.study.tear_sheet import TearSheet
@@ -36,7 +36,7 @@ def sheet_text(sheet: TearSheet, prices: SheetPrices | None) -> str:
 
 def _groups(title: str, groups: Sequence[GroupPnl]) -> list[str]:
     rows = [
-        (printable(each.name) or NO_TAG, f"{money(each.pnl, sign=True)} {each.asset}", f"{each.fills:,} fills")
+        (printable(each.name) or NO_TAG, f"{money(each.pnl, sign=True)} {each.asset}", counted(each.fills, "fill"))
         for each in groups
     ]
     return ["", title, *_columns(rows)] if rows else []

@@ -43,6 +43,7 @@ from engine.live.machine import software_versions
 from engine.live.previous_session import rebuilt_state
 from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig, with_venue
+from engine.live.session_status import is_reconciled
 from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
 from engine.record_codec import read_fact
 from engine.session_record import SECOND_NS
@@ -180,7 +181,7 @@ def _in_child(wanted: SessionConfig, *, rest: bool, is_settled: Callable[[LiveSe
             while account().orders.live or account().requests.by_seq:
                 await trio.sleep(0.01)
             asked = await session.command("reconcile", by="kill_test")
-            while account().reconciling.done_started_seq < asked.seq:
+            while not is_reconciled(session.kernel.session, account(), asked.seq):
                 await trio.sleep(0.01)
         await session.command("stop", by="kill_test")
 

@@ -3,13 +3,11 @@
     python benchmarks/sweep_captures.py FOLDER [--variants N] [--captures NAME,NAME]
 
 FOLDER is made: the captures are imported into it once. Prints the processor time of a variant on a capture against that of one
-`verbatim backtest --no-journal`, without and with the start of its process.
+backtest alone in a warm process.
 """
 
 import argparse
 import json
-import resource
-import time
 from pathlib import Path
 
 from regress_captures import BALANCES, CAPTURES, FIRST, imported
@@ -32,16 +30,18 @@ def main() -> None:
     parser.add_argument("--captures", default=",".join(CAPTURES))
     options = parser.parse_args()
     sessions = [imported(options.folder / "sessions", name, CAPTURES[name]) for name in options.captures.split(",")]
-    for _ in range(2):  # the first compiles and decodes
-        begun = cpu()
-        folder = options.folder / f"one-{time.time_ns()}"
-        verbatim.backtest(sessions[0], f"{FIRST}:Touch", balances=balances(), into=folder)
-    print(f"one backtest with a journal: {cpu() - begun:.2f} CPU s")
+    swept(sessions[:1], 1, workers=1)  # compiles
+    alone = [min(swept([session], 1, workers=1).cpu_seconds for _ in range(2)) for session in sessions]
+    names = ", ".join(f"{session.name} {seconds:.2f}" for session, seconds in zip(sessions, alone, strict=True))
+    print(f"one backtest alone: {sum(alone) / len(alone):.2f} CPU s ({names})", flush=True)
     first = swept(sessions, options.variants, workers=2)
     jobs = len(first.table.rows)
-    print(f"two processes: {jobs} backtests, {first.seconds:.1f} s, {first.cpu_seconds / jobs:.2f} CPU s each")
-    alone = [swept(sessions[:1], 2, workers=1) for _ in range(3)]
-    print(f"the first capture in this process: {min(each.cpu_seconds for each in alone) / 2:.2f} CPU s each")
+    mean = first.cpu_seconds / jobs
+    print(
+        f"two processes: {jobs} backtests, {first.seconds:.1f} s, {mean:.2f} CPU s each with the start of the processes, "
+        f"{mean / (sum(alone) / len(alone)):.2f} of one alone",
+        flush=True,
+    )
     with two_workers() as (address, kill_one):
         second = swept(
             sessions, options.variants, on=address, on_progress=lambda done, _all: kill_one() if done == 3 else None
@@ -70,11 +70,6 @@ def swept(sessions: list[Path], variants: int, **where: object) -> SweepReport:
         checks_winner=False,
         **where,  # type: ignore[arg-type]  # of all kinds
     )
-
-
-def cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

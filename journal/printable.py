@@ -19,6 +19,15 @@ def in_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def counted(count: int, name: str) -> str:
+    """Return a count with its noun.
+
+    >>> counted(1, "fill"), counted(2_000, "fill")
+    ('1 fill', '2,000 fills')
+    """
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
 def printable(text: str, limit: int | None = None) -> str:
     r"""Return a text with each unfit character as its JSON escape, so that JSON stays JSON.
 

@@ -12,10 +12,10 @@ from engine.venues.venue_lookup import captured_markets
 from journal import caches
 from journal.reader import Journal
 from journal.record import Kind
-from replay.snapshots import code_digest
+from replay.code_digest import code_digest
 
 CACHE = "captured-markets"
-FORMAT_VERSION = 5  # of the cache
+FORMAT_VERSION = 6  # of the cache
 
 
 def read_markets(journal: Journal) -> list[CapturedMarket]:

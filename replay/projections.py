@@ -21,7 +21,7 @@ from journal import caches
 from journal.arrow_arrays import flags, numbers, texts
 from journal.record import Kind
 from journal.segments import RowFilter, SealedSegment
-from replay.snapshots import code_digest
+from replay.code_digest import code_digest
 
 # columns of a record from which rows are decoded
 _DECODED_COLUMNS = (

@@ -5,7 +5,6 @@ those of its CHECKPOINT record.
 """
 
 import hashlib
-from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -20,10 +19,10 @@ from journal.bundle import BEGIN_STATE
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
+from replay.code_digest import code_digest
 from replay.recorded_digests import digests_as_of
 
 _PREFIX = "state-"
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -45,15 +44,6 @@ def _decode_older(body: bytes | memoryview) -> Snapshot:
     values = msgspec.msgpack.decode(body)
     account_values(values["account"])
     return msgspec.convert(values, Snapshot)
-
-
-@cache
-def code_digest() -> str:
-    """Return a hash over the engine's source, since another engine may fold records to another state."""
-    digest = hashlib.sha256()
-    for path in sorted((_ROOT / "engine").rglob("*.py")):
-        digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def session_digest(record: Record) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from engine.facts import BreakerScope
 from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
 from engine.mode_reasons import texts
@@ -154,6 +155,7 @@ def _strategies(kernel: Kernel, state: State) -> list[dict[str, Any]]:
             "version": loaded.settings.version,
             "state": state.account.strategies.get(name).state,
             "stopped_for": state.account.strategies.get(name).stopped_for,
+            "paused_for": state.account.breakers.pause_reason(BreakerScope.STRATEGY, name, state.time_ns),
         }
         for name, loaded in kernel.session.strategies.items()
     ]

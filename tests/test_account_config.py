@@ -104,6 +104,7 @@ def test_a_recording_has_no_account_and_several_venues() -> None:
         ({"venue": {"one": {"name": "x", "network": "local"}}, "account": {}}, KEYS, r"venue.one.name: its table names"),
         ({"venue": {"one": {"netwrk": "local"}}}, KEYS, r"venue.one.netwrk: unknown name .did you mean 'network'"),
         ({"account": {}}, KEYS, r"account: no venue has an account"),
+        ({"session": {"account": "main"}}, KEYS, r"session.account: the accounts have tables.*What to do: remove sess"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_refused_in_words(tables: dict[str, Any], keys: dict[str, str], text: str) -> None:

@@ -280,7 +280,7 @@ def test_a_run_that_fails_is_reported_until_a_session_begins(tmp_path: Path, mon
         f"run_failed a trader of this folder: a trader of this folder does not run, verbatim run ended: {said}"
     ]
     other = RunMark(None)
-    other.identify(journals, venue="binance_spot", account="other")
+    other.identify(journals, {"binance_spot": "other"})
     other.make("no venue\n\x1b[2J")
     assert found()[0].startswith("run_failed account other at binance_spot: account other")
     assert found()[0].endswith("verbatim run ended: no venue \\u001b[2J")
@@ -293,7 +293,7 @@ def test_a_run_that_fails_is_reported_until_a_session_begins(tmp_path: Path, mon
     assert (listed.exit_code, listed.stdout.count("critical  run_failed account")) == (1, 2)
     [mark] = [each for each in failed_runs(journals) if each.account != "other"]
     begun = RunMark(None)
-    begun.identify(journals, venue=mark.venue, account=mark.account)
+    begun.identify(journals, {mark.venue: mark.account})
     begun.remove()
     assert [each.account for each in failed_runs(journals)] == ["other"]
     (journals / ".locks/failed-torn").write_text("{")

@@ -74,6 +74,16 @@ def test_without_a_share_a_bar_fills_all(tmp_path: Path) -> None:
     assert found == [(2.0, "BUY", "102.11", "1000")]
 
 
+def test_by_the_venues_clock_a_bar_is_known_at_its_end(tmp_path: Path) -> None:
+    """Its stamp is its start: an order filled one bar late."""
+    orders = "1 BUY 1 MARKET; 2 SELL 0.9 MARKET; 3 BUY 1 LIMIT 103.50"
+    (tmp_path / "venue").mkdir()
+    found = traded(tmp_path / "venue", RISING, orders, "--model", "clock=venue")
+    (tmp_path / "received").mkdir()
+    assert found == traded(tmp_path / "received", RISING, orders)
+    assert found[0] == (2.0, "BUY", "102.11", "1")
+
+
 # ---- a day of limit orders -----------------------------------------------------------------------------
 
 DIPPING: list[BarValues] = [

@@ -127,7 +127,7 @@ def test_help_is_light_and_fast() -> None:
 @pytest.mark.slow
 def test_sigterm_stops_in_order_and_seals(tmp_path: Path) -> None:
     failed = RunMark(None)
-    failed.identify(tmp_path / "journals", venue="binance_spot", account="demo")
+    failed.identify(tmp_path / "journals", {"binance_spot": "demo"})
     failed.make("an earlier start")
     assert len(failed_runs(tmp_path / "journals")) == 1
     with venue() as ready:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import trio
 from cockpit_session import HOSTILE, NAME, begin_session
@@ -24,20 +25,23 @@ pytest.importorskip("starlette", reason="the extra cockpit is not installed")
 pytest.importorskip("hypercorn", reason="the extra cockpit is not installed")
 
 from calm_venue import CalmVenue
+from checked_sessions import of_tests
 from test_amendments import started
 from test_order_lists import MARKET_BRACKET, Desk
+from test_several_venues import ONE, TWO, two_venues
 
 import verbatim
 from engine.live.control_socket import serve_control, socket_path
 from engine.live.ingress import Command, Ingress
-from engine.session_record import EngineSettings
+from engine.session_record import EngineSettings, new_engine_settings
+from engine.venue_choices import VenueTrouble
 from journal.reader import Journal
 from journal.record import Kind
 from journal.writer import JournalWriter
 from replay.snapshots import snapshot_seqs
 from verbatim.cockpit import app, fold_ahead, guards, plots, queries, report
 from verbatim.cockpit.at_cursor import cursor_facts, ladder, state
-from verbatim.cockpit.plots import series
+from verbatim.cockpit.plots import plot_acts, series
 from verbatim.cockpit.registry import Registry
 from verbatim.cockpit.report import report_data, report_page, write_report
 from verbatim.cockpit.serve import CannotListenError, listening_socket, run_cockpit
@@ -127,6 +131,30 @@ def test_acts_are_those_of_the_views(journals: Path, view: SessionView) -> None:
     assert [seq for seq, _ in view.acts.marks["refusal"]] == refused
     modes = [(row["seq"], row["mode"], json.loads(row["reasons"])) for row in session.modes.rows()]
     assert [(seq, mode, reasons) for seq, _, mode, reasons in view.acts.modes] == modes
+
+
+def test_a_session_of_several_venues_names_the_venue(tmp_path: Path) -> None:
+    """Both have one symbol and one asset; one venue is lost, and a person paused the strategy."""
+    engine = msgspec.structs.replace(new_engine_settings(), on_venue_trouble=VenueTrouble.OWN)
+    strategies = [of_tests("both")]
+    session = VirtualSession(
+        two_venues(), tmp_path / NAME, strategies=strategies, engine=engine, session="aaaaaaaa"
+    ).run(10)
+    session.cut("two").run(15).command("pause_strategy", "to look", about="both").run(3)
+    session.kill()
+    [row] = Registry([], [tmp_path]).overview()
+    assert (row["instruments"], row["account"]) == ([ONE, TWO], "main")
+    view = SessionView(tmp_path / NAME)
+    view.load()
+    assert [each["symbol"] for each in view.head()["instruments"]] == [ONE, TWO]
+    facts = cursor_facts(view, view.last_seq, None)
+    assert [held[2] for held in facts["balances"]] == ["one/BTC", "one/USDT", "two/BTC", "two/USDT"]
+    assert {"one/equity in USDT", "two/equity in USDT"} <= {each[2] for each in facts["checks"]}
+    assert any("the account at two is syncing" in each[3] for each in facts["safety"])
+    gaps = [plot_acts(view, name, 0, view.last_ns - view.origin_ns)["gaps"] for name in (ONE, TWO)]
+    assert (gaps[0], gaps[1] != []) == ([], True)
+    [held] = state(view, view.last_seq)["strategies"]
+    assert held["paused_for"] == "paused by test: to look"
 
 
 def test_acts_have_the_orders_of_lists_and_their_triggers(tmp_path: Path) -> None:

@@ -3,17 +3,20 @@
 import gzip
 import json
 import zipfile
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
-from bar_files import START_MS, backtest, fills, imported, verbatim
+from bar_files import START_MS, STRATEGIES, backtest, fills, imported, verbatim
+from capture_lines import calm, opening
 from test_tables import instruments, market_rows
 
 from engine.market import rows as r
 from engine.market.layout import B_STATE, BOOK_SYNCED
 from engine.market.market_state import Market
 from journal.reader import Journal
+from journal.record import Kind
 from replay.captured_market import read_markets
 
 US = START_MS * 1000
@@ -116,6 +119,38 @@ def test_arrays_of_hftbacktest_are_books_and_trades(tmp_path: Path) -> None:
     assert folded(session).t[0, B_STATE] == BOOK_SYNCED
 
 
+def test_derivative_tickers_of_tardis_are_kept_beside_the_market(tmp_path: Path) -> None:
+    columns = "funding_timestamp,funding_rate,predicted_funding_rate,open_interest,last_price,index_price,mark_price"
+    row = f"binance-futures,BTCUSDT,{US},{US + 1},{US + 9},-0.0001,,80512.5,42000.1,42001.5,42000.9"
+    (tmp_path / "t.csv").write_text(f"{FIRST},{columns}\n{row}\n")
+    session = imported(tmp_path, tmp_path / "t.csv")
+    (record,) = Journal.open(session).records(kinds=(Kind.FEED,))
+    assert (record.payload, record.recv_ns) == (row.encode(), (US + 1) * 1000)
+    assert read_markets(Journal.open(session)) == []
+
+
+def test_raw_feeds_of_tardis_are_the_exchange_s_messages_and_trade(tmp_path: Path) -> None:
+    """A generated snapshot is the book; an empty line is a lost connection."""
+    first, deep, *rest = [*opening(), *islice(calm(), 20)]
+    lines = []
+    for number, event in enumerate([first, deep, *rest]):
+        stream = "btcusdt@depth@100ms" if event.get("e") else "btcusdt@bookTicker"
+        text = {"stream": stream, "data": event}
+        if event is deep:
+            text = {"stream": "btcusdt@depthSnapshot", "generated": True, "data": event}
+        lines.append(f"2024-01-01T00:00:{number:02}.1234567Z {json.dumps(text, separators=(',', ':'))}")
+    lines[12:12] = ["", ""]
+    (tmp_path / "raw.gz").write_bytes(gzip.compress("\n".join([*lines, ""]).encode()))
+    session = imported(tmp_path, tmp_path / "raw.gz")
+    records = list(Journal.open(session).records())[1:]
+    assert [record.kind for record in records].count(Kind.LINK) == 1
+    assert records[0].recv_ns == START_MS * 1_000_000 + 123_456_700
+    assert json.loads(records[1].payload or b"") == deep
+    assert json.loads(records[1].meta or "")["stream"] == "btcusdt@depthSnapshot"
+    tested = backtest(session, "first_quote.py:Rests", at_market="true")
+    assert [(side, price) for _, side, price, _ in fills(tested)] == [("BUY", "100.01")]
+
+
 # ---- LEAN ----------------------------------------------------------------------------------------------
 
 
@@ -150,3 +185,40 @@ def test_bars_of_lean_by_asset_class(tmp_path: Path, path: str, line: str, kind:
     assert rows[0, r.TYPE] == kind
     if start_ms:
         assert rows[0, r.VENUE_NS] == start_ms * 1_000_000
+
+
+def test_a_future_of_lean_is_its_contract_and_trades_on_margin(tmp_path: Path) -> None:
+    """Files of several contracts differ in the month alone."""
+    lines = [f"{60_000 * minute},1700.25,1701,1700,17{minute:02}.5,900" for minute in range(1, 6)]
+    folder = tmp_path / "future/cme/minute/es"
+    files = [lean(folder, f"20131007_es_minute_trade_{month}", *lines) for month in ("201312", "201403")]
+    session = imported(tmp_path, *files)
+    found = instruments(session)
+    assert sorted(found) == ["ES_201312", "ES_201403"]
+    future = found["ES_201312"]
+    assert (future.quote, future.margin, future.contract, str(future.tick_size)) == ("USD", "USD", "PERPETUAL", "0.01")
+    rows = market_rows(session)
+    midnight_ns = 1_381_118_400_000_000_000  # by New York's clock
+    assert rows[rows[:, r.TYPE] == r.BAR][0, r.VENUE_NS] == midnight_ns + 60_000_000_000
+    (tmp_path / "es.py").write_text((STRATEGIES / "first_quote.py").read_text().replace('("*",)', '("ES_201312",)'))
+    tested = backtest(
+        session, f"{tmp_path / 'es.py'}:Rests", "--balance", "USD=100000", "--model", "half_spread=0", at_market="true"
+    )
+    assert [(side, price) for _, side, price, _ in fills(tested)] == [("BUY", "1700.25")]
+
+
+def test_a_tick_of_lean_changes_one_side_and_the_other_stands(tmp_path: Path) -> None:
+    """LEAN writes 0,0 for the side that a line does not change: an order would divide by it, or fill at 0."""
+    path = tmp_path / "20131007_ibm_quote_tick.zip"
+    lines = ["34200000,0,0,1836300,100,Q,1,0", "34200241,1800100,300,0,0,P,1,0", "34200300,0,0,1818000,3000,P,1,0"]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("20131007_ibm_Quote_Tick.csv", "\n".join([*lines, ""]))
+    session = imported(tmp_path, path)
+    payloads = [record.payload for record in Journal.open(session).records(kinds=(Kind.FEED,))]
+    assert payloads[0] == lines[0].encode(), "no quote stands: a line without a head is no part of the market"
+    assert (payloads[1] or b"").endswith(f"\n{lines[1]},1800100,300,1836300,100".encode())
+    found = json.loads(verbatim("sql", session, "select bid, bid_size, ask, ask_size from quotes", "--json"))
+    assert [tuple(map(float, row.values())) for row in found] == [
+        (180.01, 300, 183.63, 100),
+        (180.01, 300, 181.8, 3000),
+    ]

@@ -134,6 +134,25 @@ def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
         assert "its positions are not in this report" in ended.stderr
 
 
+@pytest.mark.slow
+def test_a_kill_by_a_configuration_without_the_instrument_ends_its_orders(tmp_path: Path) -> None:
+    """The configuration was changed to another instrument meanwhile."""
+    with venue("--symbol", "BTCUSDT", "--symbol", "ETHUSDT") as ready:
+        config = configured(tmp_path, ready)
+        with running(config) as process:
+            until(lambda: len(open_at(ready)) == 14, 60)
+            process.kill()
+            process.wait(60)
+        text = config.read_text().replace('["BTCUSDT"]', '["ETHUSDT"]')
+        strategies = text.index("[strategy")
+        config.write_text(text[:strategies] + text[text.index("[risk]") :])
+        assert '"BTCUSDT"' not in config.read_text()
+        ended = kill(config)
+        assert ended.returncode == 0, ended.stderr
+        assert open_at(ready) == []
+    replays(tmp_path)
+
+
 def damage(journals: Path) -> None:
     """Make all sessions unreadable."""
     for session in list_sessions(journals):

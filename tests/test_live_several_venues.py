@@ -1,5 +1,7 @@
 """One session on two simulated venues, each in its own process: trading, locks, check, restart, the emergency cancel."""
 
+import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -10,6 +12,7 @@ import httpx
 import pytest
 import trio
 from msgspec.structs import replace as changed
+from warm_processes import run
 
 from engine.bodies import CommandName
 from engine.live.account_lock import AccountBusyError, AccountLock
@@ -211,3 +214,14 @@ async def test_a_kill_reaches_accounts_that_different_sessions_traded_last(
     for address in addresses.values():
         assert await open_orders(address) == []
     assert replay_session(killed.folder).identical
+
+
+@pytest.mark.slow
+def test_a_basis_survives_kills_a_lost_venue_and_refused_legs() -> None:
+    """benchmarks/basis_kills.py says what is checked; Spot is lost for 2 s at speed 5, and USD-M refuses once."""
+    program = Path(__file__).parent.parent / "benchmarks" / "basis_kills.py"
+    ended = run([sys.executable, str(program), "--rounds", "1", "--lost", "2"], timeout=300)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["broken"] == []
+    assert (found["refused"] >= 1, found["lost"] >= 1, min(found["fills"].values()) > 10) == (True, True, True), found

@@ -2,19 +2,28 @@
 
 import math
 import statistics
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from replay.study.overfitting import (
+    Matrix,
     deflated_sharpe,
     expected_max_sharpe,
     overfitting_probability,
     probabilistic_sharpe,
 )
 from replay.study.return_figures import sharpe_ratio
-from replay.study.walk_forward import WindowKind, walk_forward
+from replay.study.walk_forward import WalkForward, WindowKind, choose_variants, walk_forward
+
+
+def walked(returns: Matrix, *, kind: WindowKind, folds: int, edges: Sequence[int] = ()) -> WalkForward:
+    """Return a walk whose tests are the parts of the same runs."""
+    choices = choose_variants(returns, kind=kind, folds=folds, edges=edges)
+    tests = [returns[each.test[0] : each.test[1], each.variant].tolist() for each in choices]
+    return walk_forward(choices, tests, kind=kind, lack="too few steps")
 
 
 def test_the_numbers_of_the_paper_of_the_deflated_sharpe_ratio() -> None:
@@ -83,11 +92,11 @@ def test_a_walk_chooses_on_the_past_and_tests_on_the_next_part() -> None:
     """Variant 0 is best in the first two thirds, 1 in the last: an anchored walk notices later than a rolling one."""
     rising, falling = [0.02, 0.01] * 6, [-0.02, -0.01] * 6
     returns = np.array([rising + rising + falling + falling, falling + falling + rising + rising]).T
-    rolling = walk_forward(returns, kind=WindowKind.ROLLING, folds=3)
+    rolling = walked(returns, kind=WindowKind.ROLLING, folds=3)
     assert [window.train for window in rolling.windows] == [(0, 12), (12, 24), (24, 36)]
     assert [window.test for window in rolling.windows] == [(12, 24), (24, 36), (36, 48)]
     assert [window.variant for window in rolling.windows] == [0, 0, 1]
-    anchored = walk_forward(returns, kind=WindowKind.ANCHORED, folds=3)
+    anchored = walked(returns, kind=WindowKind.ANCHORED, folds=3)
     assert [window.train for window in anchored.windows] == [(0, 12), (0, 24), (0, 36)]
     assert [window.variant for window in anchored.windows] == [0, 0, 0]
     assert list(rolling.returns) == [*rising, *falling, *rising]
@@ -97,10 +106,10 @@ def test_a_walk_chooses_on_the_past_and_tests_on_the_next_part() -> None:
 
 def test_parts_end_where_sessions_do_if_there_are_enough() -> None:
     returns = np.random.default_rng(1).normal(0, 1, (100, 3))
-    found = walk_forward(returns, kind=WindowKind.ROLLING, folds=2, edges=[30, 60, 100])
+    found = walked(returns, kind=WindowKind.ROLLING, folds=2, edges=[30, 60, 100])
     assert [window.test for window in found.windows] == [(30, 60), (60, 100)]
-    within = walk_forward(returns, kind=WindowKind.ROLLING, folds=4, edges=[50, 100])
+    within = walked(returns, kind=WindowKind.ROLLING, folds=4, edges=[50, 100])
     assert [window.test[0] for window in within.windows] == [20, 40, 60, 80]
-    assert "needs 5 parts" in walk_forward(returns[:6], kind=WindowKind.ROLLING, folds=4).lack
-    flat = walk_forward(np.zeros((40, 2)), kind=WindowKind.ANCHORED, folds=2)
+    assert "too few" in walked(returns[:6], kind=WindowKind.ROLLING, folds=4).lack
+    flat = walked(np.zeros((40, 2)), kind=WindowKind.ANCHORED, folds=2)
     assert [window.test_score for window in flat.windows] == [None, None]

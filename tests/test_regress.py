@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from engine.session_record import read_session
 from journal.disk import FileReader
 from journal.frames import FrameWalk
 from journal.reader import Journal
+from replay.code_digest import RESULT_PACKAGES, digest_packages, study_code_digest
 from replay.study.performance import session_performance
 from replay.study.regress import Job, job_key, regress_rows, run_job
 from replay.study.workers import WorkFailedError, run_jobs
@@ -25,6 +27,8 @@ from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
 from verbatim.sweeping import sweep
 from verbatim.testing import VirtualSession, VirtualVenue
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +151,25 @@ def kill_once(path: Path) -> int:
 def kill_always(_path: Path) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["engine/kernel.py", "journal/reader.py", "replay/resim/resimulate.py", "replay/projections.py"],
+)
+def test_kept_results_end_with_the_code_that_made_them(
+    journals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """A changed line of any file between a journal and a result is another key, so the work is done again."""
+    for package in RESULT_PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("*.pyc"))
+    assert digest_packages(RESULT_PACKAGES, tmp_path) == study_code_digest()
+    job = Job(version="", folder=next(journals.iterdir()), body=None)
+    before = job_key(job)
+    with (tmp_path / changed).open("a") as file:
+        file.write("# another line\n")
+    monkeypatch.setattr("replay.study.regress.study_code_digest", lambda: digest_packages(RESULT_PACKAGES, tmp_path))
+    assert job_key(job) != before
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from replay.imported_sessions import refuse_import
 from replay.overrides import apply_overrides, with_strategy
 from replay.resim.capture_session import with_half_spread
 from replay.resim.measured_latency import MeasuredLatency, session_model
+from replay.resim.model_notes import model_notes
 from verbatim.session_lookup import described_session
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ class ChangedSession(NamedTuple):
     model: VenueModel
     measured: MeasuredLatency
     balances: dict[str, str]
-    notes: tuple[str, ...]  # of a capture: the instruments that were inferred or left out
+    notes: tuple[
+        str, ...
+    ]  # of a capture: the instruments that were inferred or left out, and what the model makes of them
 
     @property
     def folder(self) -> Path:
@@ -100,13 +103,15 @@ def changed_session(
     measured = session_model(journal, (configured or recorded).paper)
     money = {} if configured is None or configured.paper is None else configured.paper.balances
     venue_model = with_settings(measured.model, dict(model), measured.ways_ns)
+    changed = apply_overrides(with_half_spread(body, venue_model), dict(settings))
+    of_model = () if described.market is None else model_notes(changed.instruments, described.market, venue_model)
     return ChangedSession(
         place=place,
         journal=journal,
         recorded=recorded,
-        body=apply_overrides(with_half_spread(body, venue_model), dict(settings)),
+        body=changed,
         model=venue_model,
         measured=measured,
         balances=parse_balances({**money, **balances}),
-        notes=described.notes,
+        notes=(*described.notes, *of_model),
     )

@@ -180,6 +180,9 @@ def venues_of(config: Config) -> tuple[NamedVenue, ...]:
     Raises:
         ConfigError: a name or an address cannot be used.
     """
+    if config.account and "account" in config.session.model_fields_set and not is_on_paper(config):
+        tables = ", ".join(f"[account.{name}]" for name in config.account)
+        raise ConfigError(f"session.account: the accounts have tables: {tables}. What to do: remove session.account")
     return named_venues(config.venue, config.account, alias=config.session.account, speed=config.clock.speed)
 
 

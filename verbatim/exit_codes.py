@@ -11,6 +11,7 @@ BAD_INPUT = 3  # a file, configuration, strategy or session that cannot be used
 FAILED = 4  # the venue, the network or the disk failed
 LOCKED = 5  # another engine trades this account, or another process writes this journal
 HALTED = 6  # a session ended in order, but halted: a person must check its reasons and resume
+STOPPED = 7  # a strategy of a backtest was stopped by its own error: the rest of its figures is that of no strategy
 CRASHED = 70  # a fault of ours: the traceback says where
 
 

@@ -5,7 +5,7 @@ A running session answers over its control socket. If it does not, or has ended,
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pyarrow as pa
 from analysis.left_open import LastFacts, last_facts, left_open, pnl_text
 from engine.facts import CloseReason
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
+from engine.live.session_config import accounts_of
 from engine.mode_reasons import Mode
 from engine.session_record import SECOND_NS, SessionBody, read_session
 from journal.disk import is_locked
@@ -26,7 +27,7 @@ from journal.sessions import SessionFolder, list_sessions, session_id_of
 from replay.imported_sessions import is_import
 from replay.moments import utc_time
 from verbatim.exit_codes import DIFFERS, FAILED, HALTED, OK
-from verbatim.guard_mark import GuardStatus, guard_status
+from verbatim.guard_mark import GuardStatus, guard_status, joined_guards
 from verbatim.options import AGE_SECONDS_MAX
 
 ANSWER_SECONDS = 3.0  # for a running session's answer
@@ -45,6 +46,7 @@ class Problem(StrEnum):
     NOT_STARTED = "not_started"  # no session runs, and one was expected
     HALTED = "halted"
     NOT_RUNNING = "not_running"  # it lives, and places no new orders
+    STRATEGY_STOPPED = "strategy_stopped"  # it lives, and one of its strategies was stopped by an error
     UNREADABLE = "unreadable"
     NO_GUARD = "no_guard"
     DISK = "disk"
@@ -58,6 +60,7 @@ EXIT_CODES = {
     Problem.NOT_STARTED: FAILED,
     Problem.HALTED: HALTED,
     Problem.NOT_RUNNING: DIFFERS,
+    Problem.STRATEGY_STOPPED: DIFFERS,
     Problem.UNREADABLE: DIFFERS,
     Problem.NO_GUARD: DIFFERS,
     Problem.DISK: DIFFERS,
@@ -82,10 +85,12 @@ class SessionNow(msgspec.Struct, frozen=True, kw_only=True):
     is_live: bool  # a process writes it
     is_current: bool  # no later session continues its account or recording
     ended: str = ""  # "" while it runs; closed, stopped (its process ended), begun (no record), unreadable
-    account: str = ""
-    venue: str = ""
+    account: str = ""  # its accounts, with a comma between several
+    venue: str = ""  # its venues, likewise
+    accounts: dict[str, str] = {}  # venue -> account, without venues that have none
     read_only: bool = False
     strategies: list[str] = []
+    idle: dict[str, str] = {}  # strategies that are stopped or paused, and why
     started: str = ""
     mode: str = ""
     reasons: list[str] = []
@@ -97,7 +102,8 @@ class SessionNow(msgspec.Struct, frozen=True, kw_only=True):
     other_orders: list[str] | None = None  # open orders of other programs
     positions: list[dict[str, Any]] | None = None
     pnl: str = ""
-    guard: GuardStatus | None = None
+    guard: GuardStatus | None = None  # of several accounts: alive if each has one, and the oldest check
+    unguarded: list[str] = []  # venues whose account no guard watches
     problem: str = ""
 
 
@@ -163,7 +169,7 @@ def folder_status(journals: Path, expected: Expected, *, only: Path | None = Non
 
 def _open_newest(sessions: Sequence[SessionFolder]) -> list[_Opened]:
     """Open the newest sessions and those that run. The newest of each account or recording is current."""
-    followed: set[tuple[Any, ...]] = set()
+    followed: set[tuple[Any, ...]] = set()  # by later sessions
     found: list[_Opened] = []
     for place, session in enumerate(reversed(sessions)):
         if place >= READ_MAX and not _is_live(session.path):
@@ -171,9 +177,9 @@ def _open_newest(sessions: Sequence[SessionFolder]) -> list[_Opened]:
         opened = _open(session.path)
         found.append(opened)
         if (body := opened.body) is not None:
-            chain = _chain_of(body)
-            opened.is_current = opened.is_live or (chain not in followed and body.resimulated is None)
-            followed.add(chain)
+            chains = _chains_of(body)
+            opened.is_current = opened.is_live or not chains <= followed
+            followed |= chains
     return found
 
 
@@ -246,20 +252,24 @@ def _read(opened: _Opened, journals: Path) -> SessionNow:
 
 
 def _read_begun(row: SessionNow, journal: Journal, body: SessionBody, journals: Path) -> SessionNow:
-    folder, venue = journal.folder, body.venues[0].name if body.venues else ""
+    folder, accounts = journal.folder, accounts_of(body.account, body.venues)
     [last] = journal.records(journal.last_seq)
     is_traded = row.is_current and _trades(body)
+    guards = {venue: guard_status(journals, venue, account) for venue, account in accounts.items()}
+    has_guards = is_traded and body.paper is None
     row = msgspec.structs.replace(
         row,
-        account=body.account,
-        venue=venue,
+        account=", ".join(dict.fromkeys(accounts.values())),
+        venue=", ".join(venue.name for venue in body.venues),
+        accounts=accounts,
         read_only=body.read_only,
         strategies=[found.name for found in body.strategies],
         started=utc_time(body.started_ns).strftime("%Y-%m-%dT%H:%M:%SZ"),
         bytes=sum(path.stat().st_size for path in folder.iterdir()),
         ended="" if row.is_live else "closed" if journal.closed else "stopped",
         age_s=_age_s(folder, last.time_ns, is_scaled=body.clock.speed != 1),
-        guard=guard_status(journals, venue, body.account) if is_traded and body.paper is None else None,
+        guard=joined_guards(guards.values()) if has_guards else None,
+        unguarded=[venue for venue, found in guards.items() if has_guards and not found.is_alive],
     )
     if row.is_live:
         answer = _ask_process(folder, body)
@@ -274,6 +284,7 @@ def _read_begun(row: SessionNow, journal: Journal, body: SessionBody, journals: 
         orders=[order.client_order_id for order in found.open_orders(own=True)],
         other_orders=[order.client_order_id for order in found.open_orders(own=False)],
         positions=found.positions(),
+        idle=found.idle_strategies(last.time_ns),
     )
 
 
@@ -282,10 +293,14 @@ def _trades(body: SessionBody) -> bool:
     return bool(body.account) and not body.read_only and body.resimulated is None
 
 
-def _chain_of(body: SessionBody) -> tuple[Any, ...]:
-    """Return what the sessions of one account, or the recordings of one market, have in common."""
-    symbols = () if body.account else tuple(instrument.symbol for instrument in body.instruments)
-    return body.account, tuple(venue.name for venue in body.venues), body.read_only, symbols
+def _chains_of(body: SessionBody) -> set[tuple[Any, ...]]:
+    """Return what a session continues: each of its accounts, or the recording of a market. A resimulation has none."""
+    if body.resimulated is not None:
+        return set()
+    accounts = accounts_of(body.account, body.venues)
+    if not accounts:
+        return {(tuple(venue.name for venue in body.venues), tuple(each.symbol for each in body.instruments))}
+    return {(venue, account, body.read_only) for venue, account in accounts.items()}
 
 
 def _age_s(folder: Path, last_ns: int, *, is_scaled: bool) -> float:
@@ -322,6 +337,7 @@ def _with_answer(row: SessionNow, answer: dict[str, Any]) -> SessionNow:
         orders=[str(name) for name in answer["orders"]],
         other_orders=[str(name) for name in answer["others"]],
         positions=list(answer["positions"]),
+        idle=dict(answer.get("idle", {})),  # a process of an older version states none
     )
 
 
@@ -352,9 +368,18 @@ def _findings(row: SessionNow, expected: Expected) -> list[StatusFinding]:
         found.append((Problem.HALTED, f"trading is halted: {reasons}"))
     elif row.is_live and row.mode != Mode.RUNNING and row.account:
         found.append((Problem.NOT_RUNNING, f"mode {row.mode or 'unknown'}: {reasons}"))
-    if expected.is_guarded and row.guard is not None and not row.guard.is_alive:
-        found.append((Problem.NO_GUARD, f"no guard watches account {row.account}"))
+    for name, why in row.idle.items():
+        if row.is_live and why.startswith("stopped"):
+            found.append((Problem.STRATEGY_STOPPED, in_one_line(f"strategy {name} is {why}")))
+    if expected.is_guarded and row.unguarded:
+        texts = [account_text(venue, row.accounts) for venue in row.unguarded]
+        found.append((Problem.NO_GUARD, f"no guard watches account {', '.join(texts)}"))
     return [StatusFinding(problem, row.session, text) for problem, text in found]
+
+
+def account_text(venue: str, accounts: Mapping[str, str]) -> str:
+    """Return the name of an account of a session, with its venue if there are several."""
+    return accounts[venue] if len(accounts) == 1 else f"{accounts[venue]} at {venue}"
 
 
 def _folder_findings(rows: Sequence[SessionNow], free: int | None, expected: Expected) -> list[StatusFinding]:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -66,6 +67,18 @@ def guard_status(journals: Path, venue: str, account: str) -> GuardStatus:
     finally:
         os.close(fd)
     return GuardStatus(is_alive=is_alive, checked_s=checked_s)
+
+
+def joined_guards(found: Iterable[GuardStatus]) -> GuardStatus | None:
+    """Return the guards of several accounts as one: alive if each is, with the oldest check; None without accounts."""
+    each = list(found)
+    if not each:
+        return None
+    checked = [status.checked_s for status in each if status.checked_s is not None]
+    return GuardStatus(
+        is_alive=all(status.is_alive for status in each),
+        checked_s=max(checked) if len(checked) == len(each) else None,
+    )
 
 
 def _is_held(fd: int) -> bool:

@@ -11,16 +11,15 @@ import msgspec
 import structlog
 
 from engine.facts import CloseReason, SessionClosing
-from engine.live.account_carry import is_continued
 from engine.live.control_socket import STATUS, ControlError, send_command, socket_path
-from engine.live.session_config import SessionConfig, StartError, accounts_of
+from engine.live.previous_session import newest_of
+from engine.live.session_config import SessionConfig, StartError, with_accounts
 from engine.record_codec import read_fact
-from engine.session_record import SessionBody, read_session
+from engine.session_record import SessionBody
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind
-from journal.sessions import list_sessions
 from verbatim.guard_mark import GuardMark
 from verbatim.kill_session import KillError, kill
 
@@ -33,77 +32,83 @@ log = structlog.get_logger()
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """The newest session of the guarded account."""
+    """The newest session of one or several guarded accounts."""
 
     folder: Path
     body: SessionBody
+    venues: tuple[str, ...]  # of the accounts that it traded last
     beats: bool  # its process answers
     is_over: bool  # it ended in order, and was answered: what it left open, it left on purpose
 
 
+class Silence(msgspec.Struct):
+    """The time since the last heartbeat of an account's newest session, by the monotonic clock."""
+
+    since: float
+    failed: int = 0  # kills in a row that left something
+
+
 class Guard:
-    """Watches the newest session of one account, and kills it if its heartbeat stops."""
+    """Watches the newest session of each account, and kills it if its heartbeat stops."""
 
     def __init__(self, config: SessionConfig, *, after_s: float, flatten: bool, environment: Mapping[str, str]) -> None:
         self._config = config
         self._after_s = after_s
         self._flatten = flatten
         self._environment = environment
-        self._beat_at = time.monotonic()
+        begun = time.monotonic()
+        self._silences = {venue: Silence(begun) for venue in config.accounts}
         self._done: set[str] = set()  # sessions that were killed
-        self._failed = 0  # kills in a row that left something
         self._is_ended = False  # by a signal that arrived during a kill
-        self._mark = self._make_mark()  # `verbatim status` reads it
+        self._marks = self._make_marks()  # `verbatim status` reads them
 
-    def _make_mark(self) -> GuardMark | None:
-        config = self._config
+    def _make_marks(self) -> list[GuardMark]:
         try:
-            return GuardMark(config.journals, config.venue.name, config.account)
+            return [GuardMark(self._config.journals, *each) for each in self._config.accounts.items()]
         except OSError as error:  # a guard without a mark still cancels
             log.warning("no mark for verbatim status", reason=f"{error.filename}: {error.strerror}")
-            return None
+            return []
 
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Watch until `until` returns True. Nothing but our own fault ends it."""
-        log.info("guarding", account=self._config.account, journals=str(self._config.journals), after_s=self._after_s)
+        accounts = ", ".join(f"{account} at {venue}" for venue, account in self._config.accounts.items())
+        log.info("guarding", account=accounts, journals=str(self._config.journals), after_s=self._after_s)
         while not until():
-            if self._mark is not None:
-                self._mark.refresh()
+            for mark in self._marks:
+                mark.refresh()
             self.watch_once()
             if self._is_ended:  # the session that cancels takes the signals of its process
                 return
             time.sleep(BEAT_SECONDS)
 
     def watch_once(self) -> None:
-        """Request the heartbeat once; kill if it is missing for too long."""
+        """Request each heartbeat once; kill a session whose heartbeat is missing for too long."""
         try:
             watched = self.newest()
         except (JournalError, OSError) as error:
             log.warning("the newest session cannot be read", reason=str(error))
             return
-        if watched is None or watched.beats or watched.is_over or watched.body.session in self._done:
-            self._beat_at, self._failed = time.monotonic(), 0
-            return
-        silent_s = time.monotonic() - self._beat_at
-        if silent_s < min(self._after_s * 2**self._failed, max(self._after_s, WAIT_SECONDS_MAX)):
-            return
-        log.error("the heartbeat stopped: cancelling", session=watched.body.session, silent_s=round(silent_s, 1))
-        is_done = self._kill(watched)
-        self._beat_at, self._failed = time.monotonic(), 0 if is_done else min(self._failed + 1, 10)
+        for each in watched:
+            silence, is_done = self._silences[each.venues[0]], True
+            if not (each.beats or each.is_over or each.body.session in self._done):
+                silent_s = time.monotonic() - silence.since
+                if silent_s < min(self._after_s * 2**silence.failed, max(self._after_s, WAIT_SECONDS_MAX)):
+                    continue
+                log.error("the heartbeat stopped: cancelling", session=each.body.session, silent_s=round(silent_s, 1))
+                is_done = self._kill(each)
+                if self._is_ended:
+                    return
+            silence.since, silence.failed = time.monotonic(), 0 if is_done else min(silence.failed + 1, 10)
 
-    def newest(self) -> Watched | None:
-        """Return the newest session of the account and venue, or None."""
-        for found in reversed(list_sessions(self._config.journals)):
-            try:
-                journal = Journal.open(found.path)
-                body = read_session(journal.session_record().body or "")
-            except JournalError:
-                continue  # it has no record yet
-            theirs = accounts_of(body.account, body.venues)
-            if not is_continued(theirs, self._config.accounts) or body.resimulated is not None or body.read_only:
-                continue
-            return Watched(found.path, body, beats=self._beats(found.path, body), is_over=_is_over(journal))
-        return None
+    def newest(self) -> list[Watched]:
+        """Return the newest sessions of the accounts, each once."""
+        found: dict[Path, tuple[SessionBody, list[str]]] = {}
+        for venue, (folder, body) in newest_of(self._config, self._config.accounts).items():
+            found.setdefault(folder, (body, []))[1].append(venue)
+        return [
+            Watched(folder, body, tuple(venues), self._beats(folder, body), _is_over(Journal.open(folder)))
+            for folder, (body, venues) in found.items()
+        ]
 
     def _beats(self, folder: Path, body: SessionBody) -> bool:
         if not is_locked(folder):
@@ -124,7 +129,7 @@ class Guard:
                 flatten=self._flatten,
                 reason="the guard saw no heartbeat",
                 seconds=max(self._after_s, 60.0),
-                config=self._config,
+                config=with_accounts(self._config, watched.venues),
                 environment=self._environment,
             )
         except (StartError, JournalError, KillError, OSError) as error:

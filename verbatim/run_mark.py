@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,35 +27,42 @@ class FailedRun(msgspec.Struct, frozen=True):
     text: str  # what the command printed
     account: str = ""  # "": the configuration cannot be read
     venue: str = ""
+    others: dict[str, str] = {}  # venue -> account, of a trader of several
 
     @property
     def about(self) -> str:
         """The trader that was to run."""
-        return f"account {self.account} at {self.venue}" if self.account else "a trader of this folder"
+        if not self.account:
+            return "a trader of this folder"
+        accounts = {self.venue: self.account, **self.others}
+        return f"account {', '.join(f'{account} at {venue}' for venue, account in accounts.items())}"
 
 
 class RunMark:
-    """The mark of one run. Its folder and its account are known once the configuration is read."""
+    """The mark of one run. Its folder and its accounts are known once the configuration is read."""
 
     def __init__(self, journals: Path | None) -> None:
         self._journals = journals
-        self._account, self._venue = "", ""
+        self._accounts: dict[str, str] = {}
 
-    def identify(self, journals: Path, *, venue: str, account: str) -> None:
-        """Set folder and account. The configuration can be read, so an older mark without an account is over."""
-        self._journals, self._venue, self._account = journals, venue, account
+    def identify(self, journals: Path, accounts: Mapping[str, str]) -> None:
+        """Set the folder and the accounts, by venue. The configuration can be read: a mark without one is over."""
+        self._journals, self._accounts = journals, dict(accounts)
         self._unlink(UNKNOWN)
 
     def remove(self) -> None:
-        """Delete the mark: a session begins."""
-        self._unlink(lock_name(self._venue, self._account))
+        """Delete the marks of these accounts: a session begins."""
+        for venue, account in self._accounts.items():
+            self._unlink(lock_name(venue, account))
 
     def make(self, text: str) -> None:
         """Write the mark. A folder that cannot be written changes nothing: the run has failed anyway."""
         if self._journals is None:
             return
-        name = lock_name(self._venue, self._account) if self._account else UNKNOWN
-        found = FailedRun(time.time_ns(), text[:TEXT_MAX], self._account, self._venue)
+        venue, account = next(iter(self._accounts.items()), ("", ""))
+        others = {name: alias for name, alias in self._accounts.items() if name != venue}
+        name = lock_name(venue, account) if account else UNKNOWN
+        found = FailedRun(time.time_ns(), text[:TEXT_MAX], account, venue, others)
         with suppress(OSError):
             path = self._journals / FOLDER / f"{PREFIX}{name}"
             make_folder(path.parent)

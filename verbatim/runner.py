@@ -23,7 +23,7 @@ from engine.live.control_socket import ControlError
 from engine.live.logs import STDERR, LogSettings
 from engine.live.previous_session import PreviousJournal
 from engine.live.session import LiveSession, run_session
-from engine.live.session_config import SessionConfig, StartError
+from engine.live.session_config import SessionConfig, StartError, StartPlan
 from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
@@ -71,7 +71,7 @@ async def run_session_config(
     on_status: Callable[[SessionStatus], None] | None = None,
     drive: Callable[[LiveSession], Awaitable[None]] | None = None,
     before: PreviousJournal | None = None,
-    on_open: Callable[[], None] = lambda: None,
+    on_open: Callable[[StartPlan], None] = lambda _plan: None,
     log: LogSettings | None = None,
     stops_if_refused: bool = True,
 ) -> Summary:
@@ -80,7 +80,7 @@ async def run_session_config(
     Args:
         config: the session to open.
         on_status: called with each progress report.
-        on_open: called when the venue described the instruments, before anything is connected.
+        on_open: called when the venues described the instruments, before anything is connected.
         drive: an async function that controls the running session; the session's end cancels it.
         before: the state to continue from; None: that of the newest session.
         log: what the session logs of its outputs; None: nothing.
@@ -91,7 +91,7 @@ async def run_session_config(
     """
     make_journals_folder(config.journals)
     plan = await open_session(config, before)
-    on_open()
+    on_open(plan)
     watch = SessionWatch(on_status)
     make_lines = None if log is None else partial(SessionLog, settings=log)
     ended: list[Summary] = []
@@ -197,19 +197,22 @@ def status_line(status: SessionStatus) -> str:
     """Return mode, counts, positions, P&L and lag in one line."""
     pnl = sum((held.pnl for held in status.positions), start=0) if status.pnl is None else status.pnl.total
     currency = "" if status.pnl is None else f" {status.pnl.currency}"
+    lacking = f" without {', '.join(status.pnl.missing)}" if status.pnl is not None and status.pnl.missing else ""
     return (
         f"{status.mode:8}  orders {status.orders:,}  fills {status.fills:,}  {positions_text(status)}  "
-        f"P&L {pnl:+.2f}{currency}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}"
+        f"P&L {pnl:+.2f}{currency}{lacking}  lag {status.lag_ns / 1e6:.1f} ms  records {status.records:,}"
         f"{protected_text(status)}{ages_text(status)}"
     )
 
 
 def positions_text(status: SessionStatus) -> str:
-    """Return the positions by instrument, of all strategies together; the first few by name."""
+    """Return the positions by instrument, of all strategies together; the first few by name, with venues if several."""
     sums: dict[str, Decimal] = {}
     for held in status.positions:
         sums[held.instrument] = sums.get(held.instrument, Decimal(0)) + held.quantity
-    found = [f"{plain(quantity)} {name.partition(':')[2]}" for name, quantity in sums.items() if quantity]
+    several = len(status.venues) > 1
+    shown = {name: name if several else name.partition(":")[2] for name in sums}
+    found = [f"{plain(quantity)} {shown[name]}" for name, quantity in sums.items() if quantity]
     more = f" and {len(found) - POSITIONS_NAMED_MAX} more" if len(found) > POSITIONS_NAMED_MAX else ""
     return f"position {', '.join(found[:POSITIONS_NAMED_MAX]) or 'none'}{more}"
 

@@ -5,26 +5,35 @@ from decimal import Decimal
 
 import structlog
 
-from engine.live.session_config import SessionConfig
+from engine.live.session_config import SessionConfig, StartPlan
 from engine.risk_settings import NO_LIMITS
-from engine.session_record import RiskSettings
+from engine.session_record import RiskSettings, SessionBody
+from engine.state.idle_strategies import idle_strategies
+from engine.state.session_state import restore_opening
 from engine.venue_choices import AccountUse
+from journal.printable import in_one_line
 from journal.record import plain
 from verbatim.terminal import echo, secho
 
+RESUMES = {"stopped": "resume", "paused": "resume-strategy {name}"}  # commands that end it
 REAL_MONEY = "REAL MONEY"
 ROOT = "running as root: a fault or a strategy could change this whole machine. What to do: make a user for it"
 
 log = structlog.get_logger()
 
 
-def report_start(config: SessionConfig, *, as_json: bool) -> None:
+def report_start(plan: StartPlan, *, as_json: bool) -> None:
     """Print on stderr what the session is about to do, and warn once if it runs as root."""
+    config, idle = plan.wanted, idle_lines(plan.body)
     if as_json:
         log.warning("start", **start_values(config))
+        for line in idle:
+            log.warning(line)
         if os.geteuid() == 0:
             log.warning(ROOT)
         return
+    for line in idle:
+        secho(f"warning: {line}", err=True, fg="yellow")
     for line in start_lines(config):
         if line == REAL_MONEY:
             secho(line, err=True, fg="red", bold=True)
@@ -32,6 +41,22 @@ def report_start(config: SessionConfig, *, as_json: bool) -> None:
             echo(line, err=True)
     if os.geteuid() == 0:
         secho(f"warning: {ROOT}", err=True, fg="yellow")
+
+
+def idle_lines(body: SessionBody) -> list[str]:
+    """Return a line for each strategy that the session before left stopped or paused: it decides nothing."""
+    if body.opening is None:
+        return []
+    account = restore_opening(body.opening)
+    names = [each.name for each in body.strategies]
+    found = idle_strategies(account.strategies, account.breakers, names, body.started_ns)
+    return [
+        in_one_line(
+            f"strategy {name} does not decide, {why} (before this session). What to do: verbatim control "
+            f"{body.session} {RESUMES[why.partition(':')[0]].format(name=name)}"
+        )
+        for name, why in found.items()
+    ]
 
 
 def start_lines(config: SessionConfig) -> list[str]:

@@ -28,7 +28,7 @@ def status_lines(status: FolderStatus) -> Iterator[str]:
 
 
 def _session_lines(row: SessionNow) -> Iterator[str]:
-    what = f"{row.account} at {row.venue}" if row.account else f"recording of {row.venue}" if row.venue else ""
+    what = _accounts(row) if row.account else f"recording of {row.venue}" if row.venue else ""
     what += " (read-only)" if row.read_only else ""
     began = f"began {row.started.replace('T', ' ').rstrip('Z')} UTC" if row.started else ""
     yield "  ".join(part for part in (row.session, what, "runs" if row.is_live else row.ended, began) if part)
@@ -41,7 +41,10 @@ def _session_lines(row: SessionNow) -> Iterator[str]:
     if row.orders is not None:
         yield _line("orders", _named(row.orders, "open") + _others(row.other_orders or []))
     if row.positions is not None:
-        yield _line("positions", _named([_position(held) for held in row.positions], ""))
+        several = "," in row.venue
+        yield _line("positions", _named([_position(held, several=several) for held in row.positions], ""))
+    for name, why in row.idle.items():
+        yield _line("strategy", in_one_line(f"{name} {why}"))
     if row.pnl:
         yield _line("P&L", row.pnl)
     if row.guard is not None:
@@ -63,8 +66,17 @@ def _others(names: Sequence[str]) -> str:
     return f"; {len(names)} of other programs" if names else ""
 
 
-def _position(held: dict[str, Any]) -> str:
-    return f"{held['strategy']} {str(held['instrument']).partition(':')[2]} {held['quantity']}"
+def _accounts(row: SessionNow) -> str:
+    """Return the accounts with their venues, and the venues that have none."""
+    without = [venue for venue in row.venue.split(", ") if venue not in row.accounts]
+    texts = [f"{account} at {venue}" for venue, account in row.accounts.items()]
+    return "; ".join([*texts, *(f"none at {venue}" for venue in without)])
+
+
+def _position(held: dict[str, Any], *, several: bool) -> str:
+    """Return a position; its instrument has its venue in a session of several."""
+    instrument = str(held["instrument"])
+    return f"{held['strategy']} {instrument if several else instrument.partition(':')[2]} {held['quantity']}"
 
 
 def _guard(row: SessionNow) -> str:

@@ -3,21 +3,19 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from analysis.session_tables import SessionPlace
+from analysis.session_tables import LeftOutSession, SessionPlace
 from analysis.sweep_report import SweepReport, WinnerReport
-from engine.errors import CoreError
 from engine.session_record import StrategySettings
 from journal.archive_cache import archived_sessions, session_name
 from journal.errors import JournalError
 from journal.record import canonical
 from journal.session_names import is_address
-from replay.resim.sim_setup import CannotResimulateError
 from replay.study import bayesian_search
 from replay.study.overfitting import deflated_sharpe, overfitting_probability
 from replay.study.regress import Job, job_failure
@@ -38,15 +36,17 @@ from replay.study.sweep_table import (
     Objective,
     SweepTable,
     neighbourhood,
+    score_of_returns,
     sensitivity_maps,
     sweep_table,
 )
 from replay.study.versions import Version, VersionRequest
-from replay.study.walk_forward import WalkForward, WindowKind, walk_forward
-from replay.study.winner_checks import ModelDraws, check_lookahead, check_recursion, drawn_models, resample_returns
+from replay.study.walk_forward import WalkForward, WindowKind, choose_variants, walk_forward
+from replay.study.winner_checks import ModelDraws, check_session, drawn_models, resample_returns
 from replay.study.workers import run_jobs
 from verbatim.warmup import compile_if_new
 
+SESSIONS_CHECKED = 3  # the longest ones, for lookahead and recursion
 SEARCHES = ("grid", "random", "bayes")
 OnProgress = Callable[[int, int], None]
 
@@ -65,6 +65,7 @@ class SweepPlan(msgspec.Struct, frozen=True, kw_only=True):
     model: dict[str, str] = {}
     balances: dict[str, str] = {}
     step_ns: int = STEP_NS
+    left_out: tuple[LeftOutSession, ...] = ()  # sessions that cannot be read
 
 
 class SweepChecks(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +78,26 @@ class SweepChecks(msgspec.Struct, frozen=True, kw_only=True):
     checks_winner: bool = True  # lookahead and recursion
 
 
-def sweep_sources(find: Callable[[Any], Iterable[SessionPlace]], sessions: Any) -> tuple[SweepSource, ...]:
+class OpenedSessions(Protocol):
+    """Sessions of this machine, and those beside them that cannot be read."""
+
+    @property
+    def places(self) -> tuple[SessionPlace, ...]:
+        """The sessions."""
+
+    @property
+    def unreadable(self) -> tuple[LeftOutSession, ...]:
+        """Sessions of the same folder that cannot be read."""
+
+
+class SweepSessions(NamedTuple):
+    """The sessions of a sweep, and those that cannot be read."""
+
+    sources: tuple[SweepSource, ...]
+    left_out: tuple[LeftOutSession, ...]
+
+
+def sweep_sessions(find: Callable[[Any], OpenedSessions], sessions: Any) -> SweepSessions:
     """Return the sessions of a sweep. Those of an archive stay there: each worker fetches what it needs.
 
     Args:
@@ -89,18 +109,23 @@ def sweep_sources(find: Callable[[Any], Iterable[SessionPlace]], sessions: Any) 
     """
     several = isinstance(sessions, Iterable) and not isinstance(sessions, str | os.PathLike)
     found: list[SweepSource] = []
+    left_out: list[LeftOutSession] = []
     for each in sessions if several else [sessions]:
         if isinstance(each, str) and is_address(each):
             found += [SweepSource(session_name(address), address=address) for address in archived_sessions(each)]
         else:
+            opened = find(each)
+            left_out += opened.unreadable
             found += [
                 SweepSource(place.folder.name, place.folder.absolute(), trust_key=place.trust_key, keeper=place.keeper)
-                for place in find(each)
+                for place in opened.places
             ]
     names = [source.name for source in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise SweepError(f"two sessions have the name {twice}. What to do: name each session once.")
-    return tuple(sorted(found, key=lambda source: source.name))  # ids begin with the time
+    return SweepSessions(
+        tuple(sorted(found, key=lambda source: source.name)), tuple(left_out)
+    )  # ids begin with the time
 
 
 def run_sweep(
@@ -125,7 +150,7 @@ def run_sweep(
     variants = run.search(on_progress)
     seconds, cpu = time.monotonic() - began, _cpu_seconds() - used
     table = sweep_table(variants, [source.name for source in plan.sources], run.rows, plan.objective)
-    results = None if run.store is None else run.store.finish(table.rows, variants)
+    results = None if run.store is None else run.store.finish(run.ordered_rows(), variants)
     numbers, matrix, _ = table.matrix()
     best = table.winner
     sharpes = [each.sharpe or 0.0 for each in table.results if not each.errors]
@@ -133,11 +158,12 @@ def run_sweep(
         table=table,
         search=plan.search,
         seed=plan.seed,
-        step_ns=plan.step_ns,
+        step_ns=table.step_ns or plan.step_ns,
+        step_asked_ns=plan.step_ns,
         numbers=tuple(numbers),
         overfitting=overfitting_probability(matrix, checks.blocks),
         deflated=None if best is None else deflated_sharpe(table.returns(best.number), sharpes),
-        walk=_walk(plan, checks, table),
+        walk=run.walk(checks, table),
         maps=tuple(sensitivity_maps(table)),
         neighbourhood=neighbourhood(table),
         winner=None if best is None else run.check_winner(best.number, table, checks),
@@ -145,22 +171,32 @@ def run_sweep(
         cpu_seconds=cpu,
         kept=run.kept,
         results=results,
+        left_out=(*plan.left_out, *(LeftOutSession(*each) for each in table.left_out)),
     )
-
-
-def _walk(plan: SweepPlan, checks: SweepChecks, table: SweepTable) -> WalkForward | None:
-    if checks.walk_forward is None:
-        return None
-    if plan.search == "bayes":
-        return WalkForward(checks.walk_forward, lack="a Bayesian search has seen the tests: choose grid or random")
-    _, matrix, edges = table.matrix()
-    return walk_forward(matrix, kind=checks.walk_forward, folds=checks.folds, edges=edges)
 
 
 def _cpu_seconds() -> float:
     """Return the processor time of this process and of its workers that ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
+
+
+def parts_of_sessions(
+    steps: tuple[int, int], sessions: Sequence[str], edges: Sequence[int]
+) -> list[tuple[str, int, int, int]]:
+    """Return the parts of sessions that steps cover: the session, first step, one past the last, and all its steps.
+
+    Args:
+        steps: The first row of the matrix of returns, and one past the last.
+        sessions: The sessions in their order.
+        edges: One past the last row of each.
+    """
+    found = []
+    for session, begin, end in zip(sessions, [0, *edges], edges, strict=False):
+        first, last = max(steps[0], begin), min(steps[1], end)
+        if first < last:
+            found.append((session, first - begin, last - begin, end - begin))
+    return found
 
 
 class _SweepRun:
@@ -216,11 +252,7 @@ class _SweepRun:
 
     def _run(self, variants: list[tuple[int, Variant]], on_progress: OnProgress | None) -> list[SweepRow]:
         """Run variants on all sessions, session by session, and return their rows."""
-        jobs = [
-            job
-            for source in self._plan.sources
-            for job in sweep_jobs(source, variants, self._base, self._request, self._plan.step_ns)
-        ]
+        jobs = [job for source in self._plan.sources for job in self._jobs_of(source, variants)]
         for job in jobs:
             self._winner_jobs.setdefault(job.variant, []).append(job)
         rows, waiting = [], []
@@ -238,12 +270,29 @@ class _SweepRun:
         self.rows += rows
         return rows
 
+    def _jobs_of(self, source: SweepSource, variants: list[tuple[int, Variant]]) -> list[SweepJob]:
+        """Return the jobs on a session. One that cannot be read costs itself, if there are others."""
+        try:
+            return sweep_jobs(source, variants, self._base, self._request, self._plan.step_ns)
+        except JournalError as error:
+            if len(self._plan.sources) == 1:
+                raise
+            reason = job_failure(error).error
+            return [SweepJob(number, source.name, "", None, self._plan.step_ns, reason) for number, _ in variants]
+
     def _compute(self, jobs: list[SweepJob], on_progress: OnProgress | None) -> list[SweepRow]:
         if not jobs:
             return []
-        if not self._on:  # each market is decoded once, before several processes need it
-            firsts = list({job.session: job for job in reversed(jobs) if job.work is not None}.values())
-            run_jobs(decode_session, firsts, workers=self._workers)
+        # each market is decoded once, before several processes need it, and a damaged session costs one attempt
+        firsts = list({job.session: job for job in reversed(jobs) if job.work is not None}.values())
+        decoded = run_jobs(decode_session, firsts, on=self._on, workers=self._workers)
+        unread = {job.session: found.error for job, found in zip(firsts, decoded, strict=True) if found.error}
+        jobs = [
+            msgspec.structs.replace(job, work=None, error=unread[job.session])
+            if job.session in unread and job.work is not None
+            else job
+            for job in jobs
+        ]
         store = self.store
         keep = None if store is None else lambda _place, row: store.add(row)
         try:
@@ -254,28 +303,49 @@ class _SweepRun:
             if store is not None:
                 store.flush()
 
+    def ordered_rows(self) -> list[SweepRow]:
+        """Return all rows as they were computed, by variant and session."""
+        place = {source.name: number for number, source in enumerate(self._plan.sources)}
+        return sorted(self.rows, key=lambda row: (row.variant, place[row.session]))
+
+    def walk(self, checks: SweepChecks, table: SweepTable) -> WalkForward | None:
+        """Choose a variant in each window, and judge it by a backtest of its test alone."""
+        kind = checks.walk_forward
+        if kind is None:
+            return None
+        if self._plan.search == "bayes":
+            return WalkForward(kind, lack="a Bayesian search has seen the tests: choose grid or random")
+        numbers, matrix, edges = table.matrix()
+        name, score = score_of_returns(self._plan.objective)
+        choices = choose_variants(matrix, kind=kind, folds=checks.folds, score=score, edges=edges)
+        tests: list[list[float]] = [[] for _ in choices]
+        jobs: list[tuple[int, SweepJob]] = []
+        for window, choice in enumerate(choices):
+            for session, first, end, steps in parts_of_sessions(choice.test, table.sessions, edges):
+                job = next(each for each in self._winner_jobs[numbers[choice.variant]] if each.session == session)
+                span = None if (first, end) == (0, steps) else (first, end)
+                jobs.append((window, msgspec.structs.replace(job, span=span, step_ns=table.step_ns)))
+        judged = [job for _, job in jobs if job.span is not None]
+        rows = iter(run_jobs(run_sweep_job, judged, on=self._on, workers=self._workers))
+        for window, job in jobs:  # a whole session has run alone already
+            row = table.row(job.variant, job.session) if job.span is None else next(rows)
+            if row.error:
+                return WalkForward(kind, lack=f"{row.session}: {row.error}")
+            tests[window] += row.returns
+        lack = f"needs {checks.folds + 1} parts of at least 2 steps, and there are {len(matrix)} steps"
+        found = walk_forward(choices, tests, kind=kind, score=score, lack=lack)
+        return msgspec.structs.replace(found, chosen_by=name, own_runs=len(judged))
+
     def check_winner(self, number: int, table: SweepTable, checks: SweepChecks) -> WinnerReport:
         """Run the checks of the best variant."""
-        jobs = [job for job in self._winner_jobs[number] if job.work is not None]
-        longest = max(jobs, key=lambda job: len(table.row(number, job.session).returns))
-        assert longest.work is not None, "filtered"
-        ahead, recursion, lack = None, None, ""
-        if checks.checks_winner:
-            local = local_job(longest.work)
-            assert local.body is not None, "a variant has a session"
-            try:
-                ahead = check_lookahead(local)
-                recursion = tuple(check_recursion(local.folder, local.body))
-            except (CoreError, CannotResimulateError, JournalError) as error:
-                lack = job_failure(error).error
+        jobs = [job for job in self._winner_jobs[number] if job.session in table.sessions and job.work is not None]
+        longest = sorted(jobs, key=lambda job: -len(table.row(number, job.session).returns))[:SESSIONS_CHECKED]
+        checked = run_jobs(check_session, longest, on=self._on, workers=self._workers) if checks.checks_winner else []
         return WinnerReport(
             number=number,
             resampled=resample_returns(table.returns(number), self._plan.seed),
             draws=self._draw_models(number, jobs, table, checks.model_draws),
-            checked_session=longest.session,
-            lookahead=ahead,
-            recursion=recursion,
-            lack=lack,
+            checked=tuple(checked),
         )
 
     def _draw_models(self, number: int, jobs: list[SweepJob], table: SweepTable, count: int) -> ModelDraws | None:
@@ -304,8 +374,8 @@ class _SweepRun:
 
 def _comparable(plan: SweepPlan) -> dict[str, Any]:
     """Return the part of a plan that decides its rows, as JSON values. Places and the objective may differ."""
-    left_out = ("sources", "objective")
-    fields = {name: getattr(plan, name) for name in plan.__struct_fields__ if name not in left_out}
+    free = ("sources", "objective", "left_out")
+    fields = {name: getattr(plan, name) for name in plan.__struct_fields__ if name not in free}
     names = [source.name for source in plan.sources]
     found: dict[str, Any] = msgspec.json.decode(canonical({**msgspec.to_builtins(fields), "sessions": names}))
     return found

@@ -15,7 +15,7 @@ from replay.study.sweep_table import Objective
 from replay.study.walk_forward import WindowKind
 from verbatim.backtesting import strategy_settings, texts
 from verbatim.session_opening import SessionName, find_sessions
-from verbatim.sweep_run import OnProgress, SweepChecks, SweepPlan, run_sweep, sweep_sources
+from verbatim.sweep_run import OnProgress, SweepChecks, SweepPlan, run_sweep, sweep_sessions
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -76,9 +76,10 @@ def sweep(
         StrategyError: The strategy cannot be used.
         WorkFailedError: The workers were killed repeatedly, or there is no cluster.
     """
-    sources = sweep_sources(lambda each: find_sessions(each, Path(journals)).places, sessions)
+    found = sweep_sessions(lambda each: find_sessions(each, Path(journals)), sessions)
     plan = SweepPlan(
-        sources=sources,
+        sources=found.sources,
+        left_out=found.left_out,
         strategy=None if strategy is None else strategy_settings(strategy, NOTHING),
         axes=tuple(_axis(name, values) for name, values in parameters.items()),
         search=search,

@@ -40,12 +40,14 @@ def watch_freshness(session: SessionContext, step: StepContext) -> None:
     if not session.settings.stream_silence_max_ns or not step.account.links.has_account:
         return
     for name, index in session.indexes.items():
-        faults = _faults(session, step, index)
+        is_connected = _is_connected(session, step, index)
+        faults = _faults(session, step, index) if is_connected else []
         current = {(fault.code, fault.about) for fault in faults}
         for reason in step.account.blocks.reasons(name):
             if reason.code in OWN_CODES and (reason.code, reason.about) not in current:
                 unblock(step, name, reason.code, reason.about)
-                step.note(NoteLevel.INFO, f"{name}: {reason.about} recovered")
+                if is_connected:  # else the lost link is the reason now
+                    step.note(NoteLevel.INFO, f"{name}: {reason.about} recovered")
         for fault in faults:
             _handle_fault(session, step, name, fault)
     _end_overdue(session, step)
@@ -66,22 +68,30 @@ def venue_lag_ns(session: SessionContext, step: StepContext | State, index: int)
     }
 
 
+def _streams(session: SessionContext, step: StepContext, index: int) -> tuple[Stream, ...]:
+    has_book = session.settings.books and not step.market.instruments[index].without_book
+    return (Stream.QUOTE, Stream.BOOK) if has_book else (Stream.QUOTE,)
+
+
+def _is_connected(session: SessionContext, step: StepContext, index: int) -> bool:
+    """Return True if the links of an instrument's streams are ready."""
+    links = step.account.links.by_source
+    return all(links[session.link_of(index, each)].state is LinkPhase.READY for each in _streams(session, step, index))
+
+
 def _faults(session: SessionContext, step: StepContext, index: int) -> list[StaleStream]:
     """Return what is old about an instrument whose links are ready. A link that is not ready is another reason."""
     settings, market, now_ns = session.settings, step.market, step.time_ns
-    has_book = settings.books and not market.instruments[index].without_book
-    streams = (Stream.QUOTE, Stream.BOOK) if has_book else (Stream.QUOTE,)
+    streams = _streams(session, step, index)
     seen_ns: dict[Stream, int] = {}
     for stream in streams:
         link = step.account.links.by_source[session.link_of(index, stream)]
-        if link.state is not LinkPhase.READY:
-            return []
         seen_ns[stream] = max(market.last_seen_ns(index, stream), link.changed_ns, step.account.lateness.over_ns)
     silent_ns = now_ns - max(seen_ns.values())
     if silent_ns > settings.stream_silence_max_ns:
         return [StaleStream(BlockCode.STREAM_STALE, ALL_STREAMS, silent_ns, streams)]
     faults = []
-    if has_book and settings.stream_behind_max_ns:
+    if Stream.BOOK in streams and settings.stream_behind_max_ns:
         behind_ns = seen_ns[Stream.QUOTE] - seen_ns[Stream.BOOK]
         if behind_ns > settings.stream_behind_max_ns and market.quote_is_newer(index):
             age_ns = now_ns - seen_ns[Stream.BOOK]

@@ -1,7 +1,9 @@
 """The previous session of the same account and venue: recovered, rebuilt, and carried over into the next."""
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -45,16 +47,14 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
     """
     for session in reversed(list_sessions(wanted.journals)):
         try:
-            if not wanted.account and _is_other_recording(wanted, session.path):
-                continue  # it may be running: recordings of different instruments are independent
+            if _is_unrelated(wanted, session.path):
+                continue  # it may be running: recordings of other instruments and other accounts are independent
             recovered = recover(session.path, signer=wanted.signer)
             journal = Journal.open(session.path)
             record = journal.session_record()
         except NotAJournalError:
             continue  # it ended before its first record was on disk, so it sent nothing
         body = read_session(record.body or "")
-        if not _is_before(wanted, body):
-            continue
         refuse_newer(body)
         if body.previous is not None and body.previous.last_seq == NOT_READ:
             continue  # a kill that did not know the state of the session before it: that one is continued
@@ -69,7 +69,7 @@ def restore_previous(wanted: SessionConfig) -> PreviousJournal:
         )
         if not wanted.account:
             return PreviousJournal(previous=previous)
-        parted = _newest_of(wanted, left_out(accounts_of(body.account, body.venues), wanted.accounts))
+        parted = newest_of(wanted, left_out(accounts_of(body.account, body.venues), wanted.accounts))
         if not wanted.joins:
             _refuse_parted(wanted, body, parted)
         try:
@@ -99,10 +99,12 @@ def _names(body: SessionBody) -> list[str]:
     return [venue.name for venue in body.venues]
 
 
-def _newest_of(wanted: SessionConfig, accounts: Mapping[str, str]) -> dict[str, tuple[Path, SessionBody]]:
+def newest_of(wanted: SessionConfig, accounts: Mapping[str, str]) -> dict[str, tuple[Path, SessionBody]]:
     """Return the newest session of each of these accounts. Both are by the venue's name in settings."""
     found: dict[str, tuple[Path, SessionBody]] = {}
-    for session in reversed(list_sessions(wanted.journals)) if accounts else ():
+    for session in reversed(list_sessions(wanted.journals)):
+        if len(found) == len(accounts):
+            break
         try:
             body = read_session(Journal.open(session.path).session_record().body or "")
         except JournalError:
@@ -147,7 +149,7 @@ def _with_parted(
 
 def newest_sessions(wanted: SessionConfig, accounts: Mapping[str, str]) -> tuple[str, ...]:
     """Return the newest session of each of these accounts, by the venue's name in settings."""
-    return tuple(dict.fromkeys(body.session for _, body in _newest_of(wanted, accounts).values()))
+    return tuple(dict.fromkeys(body.session for _, body in newest_of(wanted, accounts).values()))
 
 
 def unread_journal(journals: Path, why: str) -> PreviousJournal:
@@ -157,12 +159,19 @@ def unread_journal(journals: Path, why: str) -> PreviousJournal:
     return PreviousJournal(previous=previous, broken=why)
 
 
-def _is_other_recording(wanted: SessionConfig, folder: Path) -> bool:
-    """Return True unless a folder is a recording of the same instruments."""
-    body = read_session(Journal.open(folder).session_record().body or "")
-    names = [each.settings.name for each in wanted.venues]
+def _is_unrelated(wanted: SessionConfig, folder: Path) -> bool:
+    """Return True if a session traded other accounts, or is a recording of other instruments.
+
+    A journal that cannot be read counts as related: recovery states what is wrong with it.
+    """
+    try:
+        body = read_session(Journal.open(folder).session_record().body or "")
+    except NotAJournalError:
+        raise
+    except (JournalError, ValueError):
+        return False
     symbols = tuple(instrument.symbol for instrument in body.instruments)
-    return (body.account, _names(body), symbols) != ("", names, wanted.symbols)
+    return not _is_before(wanted, body) or (not wanted.account and symbols != wanted.symbols)
 
 
 def left_by(body: SessionBody, state: State, *, chain: str, links: tuple[str, ...]) -> PreviousJournal:
@@ -173,18 +182,37 @@ def left_by(body: SessionBody, state: State, *, chain: str, links: tuple[str, ..
 
 def check_unsettled_listed(before: PreviousJournal, listed: Collection[str]) -> None:
     """Raise StartError if an unsettled order of the previous session is on an instrument that is not listed."""
-    if before.opening is None or before.previous is None:
+    if before.previous is None:
         return
-    orders = before.opening["account"]["orders"]
-    unsettled = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
-    for order in (*orders["live"].values(), *unsettled):
-        symbol = order["order"]["instrument"].partition(":")[2]
-        if order["order"]["instrument"] not in listed:
+    for order in _unsettled(before):
+        if (name := order["order"]["instrument"]) not in listed:
+            symbol = name.partition(":")[2]
             raise StartError(
                 f"order {order['client_order_id']} on {symbol} was not settled when session {before.previous.session} "
                 "ended, "
                 f"and `instruments` does not list {symbol}: list it until that order is closed"
             )
+
+
+def with_unsettled(wanted: SessionConfig, before: PreviousJournal) -> SessionConfig:
+    """Return a session that lists what the previous one left open, too: orders, and positions that may be closed."""
+    positions = ((before.opening or {}).get("account") or {}).get("positions", {}).get("by_key", {}).values()
+    held = [each["instrument"] for each in positions if Decimal(each["quantity"])]
+    left = dict.fromkeys([*(order["order"]["instrument"] for order in _unsettled(before)), *held])
+    venues = []
+    for venue in wanted.venues:
+        more = (name.partition(":")[2] for name in left if name.partition(":")[0] == venue.name)
+        venues.append(dataclasses.replace(venue, symbols=tuple(dict.fromkeys((*venue.symbols, *more)))))
+    return dataclasses.replace(wanted, venues=tuple(venues))
+
+
+def _unsettled(before: PreviousJournal) -> list[dict[str, Any]]:
+    """Return the orders of an opening state that are open, or whose fills are missing."""
+    if before.opening is None:
+        return []
+    orders = before.opening["account"]["orders"]
+    missing = [orders["closed"].get(name) or orders["live"][name] for name in orders["missing_fills"]]
+    return [*orders["live"].values(), *missing]
 
 
 def clear_key_halt(body: SessionBody, journal: Journal, state: State) -> State:

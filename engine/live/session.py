@@ -39,6 +39,7 @@ from engine.live.session_status import (
     portfolio_status,
     position_statuses,
     protections,
+    stopped_strategies,
     stream_ages,
 )
 from engine.live.stuck_guard import stuck_guard
@@ -192,11 +193,7 @@ class LiveSession:
             waiting=self.ingress.waiting,
             waiting_peak=self.ingress.waiting_peak,
             lag_ns=self._loop.lag_ns,
-            stopped=tuple(
-                (name, reason)
-                for name in self.kernel.session.strategies
-                if (reason := state.account.strategies.get(name).stopped_for)
-            ),
+            stopped=stopped_strategies(self.kernel.session, state),
             refused=outputs.refused,
             first_objection=outputs.first_objection,
             key_refused=outputs.key_refused,
@@ -209,6 +206,7 @@ class LiveSession:
                 for name in self.kernel.session.strategies
                 if (missing := self.kernel.session.runner.missing(state.account, state.market, name))
             ),
+            venues=tuple(self.kernel.session.venues),
             protected=protections(state),
         )
 

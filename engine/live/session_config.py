@@ -1,6 +1,6 @@
 """The settings and the start plan of a session. Values only."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +65,9 @@ class SessionConfig:
     signer: Signer | None = None  # signs sealed segments
     sync: bool = True  # False is for benchmarks alone: records are then not durable
     carry: bool = True  # continue from the newest session of this account and venue
-    joins: bool = False  # join the states of accounts that different sessions traded last: to end orders, not to trade
+    # to end orders, not to trade: join the states of accounts that different sessions traded last, and list every
+    # instrument in which they left something open
+    joins: bool = False
     read_seconds_max: float = 0  # for reading that session; then this one begins without its state. 0: no limit
     history: CandleStore | None = None  # answers requests for bars from before the session; None: the venue does
     read_keys: ReadKeys | None = None  # again, on a person's command
@@ -113,6 +115,20 @@ def with_venue(config: SessionConfig, **changes: Any) -> SessionConfig:
     """Return a session of one venue with other fields of its VenueSettings."""
     [venue] = config.venues
     return replace(config, venues=(replace(venue, settings=msgspec.structs.replace(venue.settings, **changes)),))
+
+
+def with_accounts(config: SessionConfig, venues: Collection[str]) -> SessionConfig:
+    """Return a session that has the accounts at these venues alone, by their names in settings.
+
+    The other venues stay without an account, so that their instruments are known.
+    """
+    return replace(config, venues=tuple(_as_used(each, venues) for each in config.venues))
+
+
+def _as_used(venue: VenueAccess, used: Collection[str]) -> VenueAccess:
+    if venue.settings.name in used:
+        return venue
+    return replace(venue, key=None, settings=msgspec.structs.replace(venue.settings, use=AccountUse.NONE))
 
 
 def missing_limits(risk: RiskSettings) -> list[str]:

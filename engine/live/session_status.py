@@ -13,12 +13,14 @@ from engine.mode_shares import ModeSummary
 from engine.money import MONEY
 from engine.requests import LinkPhase, LinkRole
 from engine.session_context import SessionContext
-from engine.state.orders import EXTERNAL
+from engine.state.idle_strategies import idle_strategies
+from engine.state.orders import EXTERNAL, Order
 from engine.state.pnl_figures import PnlFigures, total_figures
 from engine.state.positions import unrealised
 from engine.state.protection import ProtectedBy, protected_by
 from engine.state.rates import equity
 from engine.state.reconcile_rounds import Rounds
+from engine.state.safety_orders import SafetyOrders
 from engine.state.session_state import Account, State
 from engine.valuation import Valuation
 from journal.record import plain
@@ -78,6 +80,7 @@ class SessionStatus(msgspec.Struct, frozen=True):
     pnl: PnlFigures | None = None  # of all strategies in the reporting currency; None before accounting 3
     equity: Valuation | None = None  # of the account, in the same currency
     warming: tuple[tuple[str, str], ...] = ()  # strategies whose WarmUp is not over, and what they wait for
+    venues: tuple[str, ...] = ()
     protected: dict[str, int] = {}  # "venue", "engine" -> execution plans whose position it protects
 
 
@@ -96,6 +99,12 @@ def protections(state: State) -> dict[str, int]:
     live = state.account.orders.live
     guards = [guard for plan in state.account.plans.by_age() if (guard := protected_by(plan, live)) is not None]
     return {str(each): guards.count(each) for each in ProtectedBy if each in guards}
+
+
+def stopped_strategies(session: SessionContext, state: State) -> tuple[tuple[str, str], ...]:
+    """Return the strategies that were stopped, and why."""
+    reasons = ((name, state.account.strategies.get(name).stopped_for) for name in session.strategies)
+    return tuple((name, reason) for name, reason in reasons if reason)
 
 
 def position_statuses(session: SessionContext, state: State) -> tuple[PositionStatus, ...]:
@@ -171,22 +180,30 @@ NAMED_MAX = 100  # orders that an answer names
 def exposure(session: SessionContext, state: State) -> dict[str, Any]:
     """Return, as JSON values, what is open, and which safety orders are in force."""
     account = state.account
-    live = account.orders.live_by_age()
-    names = {order.client_order_id: None for order in live if session.is_ours(order, account.safety)}
+    by_owner: dict[str, list[str]] = {"orders": [], "others": [], "elsewhere": []}
+    for order in account.orders.live_by_age():
+        by_owner[_owner(session, order, account.safety)].append(order.client_order_id)
     return {
         "mode": str(account.modes.mode),
         "reasons": [reason.text for reason in account.modes.reasons],
         "safety": [order.title for order in account.safety.active],
         "left": list(account.safety.left),
-        "orders": list(names)[:NAMED_MAX],
-        "others": [order.client_order_id for order in live if order.client_order_id not in names][:NAMED_MAX],
+        **{owner: names[:NAMED_MAX] for owner, names in by_owner.items()},
         "positions": [
             {"strategy": held.strategy, "instrument": held.instrument, "quantity": plain(held.quantity)}
             for _, held in sorted(account.positions.by_key.items())
             if held.quantity and held.strategy != EXTERNAL
         ],
+        "idle": idle_strategies(account.strategies, account.breakers, session.strategies, state.time_ns),
         "unconfirmed": unconfirmed_reason(session, state),
     }
+
+
+def _owner(session: SessionContext, order: Order, safety: SafetyOrders) -> str:
+    """Return whose an order is; `elsewhere` is one of an older session, where this one has no account."""
+    if not session.is_ours(order, safety):
+        return "others"
+    return "orders" if session.accounts.has_account_for(order.order.instrument) else "elsewhere"
 
 
 def rounds_of(session: SessionContext, account: Account) -> list[Rounds]:

@@ -18,7 +18,13 @@ from engine.live.calendars import resolved
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.link_tasks import HandedOverLink
 from engine.live.machine import software_versions
-from engine.live.previous_session import PreviousJournal, check_unsettled_listed, restore_previous, unread_journal
+from engine.live.previous_session import (
+    PreviousJournal,
+    check_unsettled_listed,
+    restore_previous,
+    unread_journal,
+    with_unsettled,
+)
 from engine.live.refused_addresses import NOT_HERE
 from engine.live.session_config import SessionConfig, StartError, StartPlan, limits_text, missing_limits
 from engine.live.time_zones import tzdata_version
@@ -77,6 +83,8 @@ async def _open_locked(
     """Return the plan of a session whose accounts are locked; a recording has none."""
     if before is None:
         before = await _read_previous(wanted) if wanted.carry else PreviousJournal()
+    if wanted.joins:
+        wanted = with_unsettled(wanted, before)
     check_unsettled_listed(before, {name for each in wanted.venues for name in each.instrument_ids})
     described = [await describe_venue(each, wanted.clock) for each in wanted.venues]
     session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))

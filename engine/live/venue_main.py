@@ -64,6 +64,7 @@ class VenueOptions:
     lead_seconds: float = LEAD_SECONDS
     hold_until_subscribed: bool = True  # captures only
     session_origin_ns: int | None = None  # synthetic market only; None: the wall clock
+    monotonic_origin_ns: int | None = None  # of another venue of this machine, whose clock it shares; None: now
     weight_max: int = 0  # 0: the venue's own
     orders_10s_max: int = 0
     latency_ms: float = 0.0  # real time
@@ -158,7 +159,9 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         overrides=options.overrides,
         history=options.history,
     )
-    clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=time.monotonic_ns(), speed=options.speed)
+    now_ns = time.monotonic_ns()
+    monotonic_ns = now_ns if options.monotonic_origin_ns is None else options.monotonic_origin_ns
+    clock = ScaledClock(session_origin_ns=origin_ns, monotonic_origin_ns=monotonic_ns, speed=options.speed)
     try:
         return SimVenue(config, market, kind.protocol), clock
     except (ValueError, KeyError, TypeError) as error:  # a symbol or a filter that there is not

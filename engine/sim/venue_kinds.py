@@ -53,6 +53,25 @@ KINDS: Final = {
         _SYMBOLS,
         {"USDT": "100000"},
     ),
+    hyperliquid.PROTOCOL: VenueKind(
+        hyperliquid.PROTOCOL,
+        PerpProtocol,
+        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
+        perp_rules.SHAPES,
+        ("BTC", "ETH"),
+        {"USDC": "100000"},
+        # an account and its API wallet
+        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
+    ),
+    coinbase.PROTOCOL: VenueKind(
+        "engine.venues.coinbase:Coinbase",
+        CoinbaseProtocol,
+        SPOT_WORDING,
+        coinbase.SHAPES,
+        ("BTC-USD", "ETH-USD"),
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        coinbase.DEMO_KEY,
+    ),
     alpaca.PROTOCOL: VenueKind(
         "engine.venues.alpaca:Alpaca",
         BrokerProtocol,
@@ -69,24 +88,5 @@ KINDS: Final = {
         kraken.SYMBOLS,
         {"USD": "100000", "BTC": "2", "ETH": "30"},
         kraken.DEMO_KEY,
-    ),
-    coinbase.PROTOCOL: VenueKind(
-        "engine.venues.coinbase:Coinbase",
-        CoinbaseProtocol,
-        SPOT_WORDING,
-        coinbase.SHAPES,
-        ("BTC-USD", "ETH-USD"),
-        {"USD": "100000", "BTC": "2", "ETH": "30"},
-        coinbase.DEMO_KEY,
-    ),
-    hyperliquid.PROTOCOL: VenueKind(
-        hyperliquid.PROTOCOL,
-        PerpProtocol,
-        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
-        perp_rules.SHAPES,
-        ("BTC", "ETH"),
-        {"USDC": "100000"},
-        # an account and its API wallet
-        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
     ),
 }

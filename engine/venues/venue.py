@@ -267,16 +267,6 @@ class PresentsSecret(Protocol):
 
 
 @runtime_checkable
-class SendsInTurn(Protocol):
-    """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
-
-    So the shell sends one request at a time; one whose answer takes longer than a second holds up no other.
-    """
-
-    sends_in_turn: bool
-
-
-@runtime_checkable
 class ReadsPublicAccounts(Protocol):
     """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
 
@@ -284,6 +274,16 @@ class ReadsPublicAccounts(Protocol):
     """
 
     reads_are_public: bool
+
+
+@runtime_checkable
+class SendsInTurn(Protocol):
+    """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
+
+    So the shell sends one request at a time; one whose answer takes longer than a second holds up no other.
+    """
+
+    sends_in_turn: bool
 
 
 class AccountCodec(Protocol):
@@ -454,6 +454,7 @@ class CapturedMarket(NamedTuple):
     bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
     lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
     snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
+    without_sizes: tuple[str, ...] = ()  # symbols whose messages state no sizes
 
 
 class CaptureMessage(NamedTuple):

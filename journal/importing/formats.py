@@ -11,6 +11,8 @@ from journal.importing import (
     binance_archive,
     coinbase_full,
     cryptofeed,
+    cryptofeed_pcap,
+    dbn,
     hftbacktest,
     hftbacktest_npz,
     lean_bar,
@@ -19,6 +21,7 @@ from journal.importing import (
     ndjson,
     table_file,
     tardis,
+    tardis_raw,
 )
 from journal.importing.lines import CaptureLines, CaptureReader
 
@@ -36,8 +39,8 @@ class CaptureFormat(NamedTuple):
 
 
 _ALL = (
-    coinbase_full, hftbacktest, hftbacktest_npz, tardis, cryptofeed, lean_tick, lean_bar, lobster, binance_archive,
-    table_file, ndjson,
+    coinbase_full, hftbacktest, hftbacktest_npz, dbn, cryptofeed_pcap, tardis, tardis_raw, cryptofeed, lean_tick,
+    lean_bar, lobster, binance_archive, table_file, ndjson,
 )  # fmt: skip
 GROUP = "verbatim.importers"
 

@@ -29,7 +29,22 @@ BATCH_ROWS = 4_096  # rows of a frame, and between two waits for the disk
 BATCH_BYTES = 4 * 1024 * 1024
 WAIT_S_MAX = 60.0  # a disk that needs longer for one batch has failed
 UNFINISHED = ".importing"  # suffix of a session's folder until it is complete
-SUFFIXES = (".gz", ".xz", ".zst", ".zip", ".parquet", ".npz", ".dat", ".csv", ".json", ".jsonl", ".ndjson", ".txt")
+SUFFIXES = (
+    ".gz",
+    ".xz",
+    ".zst",
+    ".zip",
+    ".parquet",
+    ".npz",
+    ".dbn",
+    ".pcap",
+    ".dat",
+    ".csv",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+    ".txt",
+)
 
 # what the engine reads in every SESSION record: commands that look through a folder of sessions meet imports too
 NOTHING_TRADED: dict[str, Any] = {
@@ -307,13 +322,13 @@ def _batches(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _records(files: Sequence[_CaptureFile]) -> Iterator[Record]:
-    links: dict[_CaptureFile, int] = {}  # file -> the LINK record that opened its connection
+    links: dict[tuple[_CaptureFile, str], int] = {}  # file and connection -> the LINK record that opened it
     streams = [file.timed() for file in files]
     seq = time_ns = 0
     for seq, (time_ns, row, file) in enumerate(merge(*streams, key=itemgetter(0)), 1):
         received = file.reading.stamp == "receive"
         if row.body is not None and row.body["state"] == "up":
-            links[file] = seq
+            links[file, row.link] = seq
         meta = row.meta
         if row.stamp_ns is not None and row.stamp_ns < time_ns:
             meta = {**(meta or {}), "fell_ns": time_ns - row.stamp_ns}
@@ -322,7 +337,7 @@ def _records(files: Sequence[_CaptureFile]) -> Iterator[Record]:
             time_ns,
             row.kind,
             file.source,
-            cause=links.get(file) if row.kind is Kind.FEED and row.meta is None else None,
+            cause=links.get((file, row.link)) if row.kind is Kind.FEED and row.meta is None else None,
             recv_ns=row.stamp_ns if received else None,
             meta=None if meta is None else canonical(meta),
             payload=row.payload,

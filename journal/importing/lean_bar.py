@@ -2,6 +2,7 @@
 
     20131007_ibm_minute_trade.csv   ms, open, high, low, close, volume
     20180404_btcusd_minute_quote.csv ms, bid o h l c, bid size, ask o h l c, ask size
+    20131007_es_minute_trade_201312.csv of a future: the symbol is ES_201312
     ibm.csv                         yyyymmdd hh:mm, open, high, low, close, volume
 
 A bar is stamped with its start and gets its end. A quote bar gives the quote at its end. Equities have prices in
@@ -26,7 +27,7 @@ ABOUT = "LEAN's second, minute, hour and daily bars of equities, crypto, forex a
 ALLOWS = (BARS, QUOTES)
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "daily": 86_400}
 SCALED, NEW_YORK = -4, "America/New_York"
-_FILE = re.compile(r"(\d{8})_(.+?)_(second|minute)_(trade|quote)(?:_.*)?\.csv", re.IGNORECASE)
+_FILE = re.compile(r"(\d{8})_(.+?)_(second|minute)_(trade|quote)(?:_(\w+))?\.csv", re.IGNORECASE)
 _LONG = re.compile(r"([a-z0-9.]+?)(?:_(trade|quote))?\.csv", re.IGNORECASE)
 _COLUMNS = {"trade": (6, {"open": 1, "high": 2, "low": 3, "close": 4, "volume": 5}),
             "quote": (11, {"bid": 4, "bid_size": 5, "ask": 9, "ask_size": 10})}  # fmt: skip
@@ -76,6 +77,9 @@ def read(lines: CaptureLines) -> CaptureReader:
         raise CaptureRefusedError("this system has no time zone data. What to do: pip install tzdata.") from error
     if of_day is not None:
         symbol, resolution, table = of_day[2], of_day[3].lower(), of_day[4].lower()
+        symbol += (
+            f"_{of_day[5]}" if of_day[5] else ""
+        )  # a contract of several: its month, and its last day in some files
         first = datetime.strptime(of_day[1], "%Y%m%d").replace(tzinfo=zone)
     else:
         assert of_symbol is not None, "one of both names matched"

@@ -33,6 +33,7 @@ class CapturedRow(NamedTuple):
     kind: Kind = Kind.FEED
     body: dict[str, Any] | None = None
     meta: dict[str, Any] | None = None
+    link: str = ""  # the connection, in a file of several
 
 
 class CaptureReader(NamedTuple):
@@ -142,6 +143,13 @@ class CaptureLines:
             except UnicodeDecodeError as error:
                 raise self.damaged(f"not UTF-8 at its byte {error.start}") from error
         return line
+
+    def read_bytes(self, count: int) -> bytes:
+        """Return up to so many bytes of a file that has no lines; b"" at its end."""
+        try:
+            return self._stream.read(count)
+        except UNREADABLE as error:
+            raise self.damaged(_reason(error), line=self.number + 1) from error
 
     def damaged(self, problem: str, *, line: int | None = None) -> DamagedLineError:
         """Return the error for the current line, or for `line`."""

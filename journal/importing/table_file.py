@@ -25,7 +25,7 @@ from journal.importing.row_head import (
     after_empty_book,
     row_head,
 )
-from journal.importing.stamps import UNIT_NS, from_iso, from_number
+from journal.importing.stamps import UNIT_NS, UNIT_OF_DIGITS, from_iso, from_number
 
 NAME = "table"
 ABOUT = "a table with --columns: csv or Parquet of bars, trades, quotes or orders"
@@ -118,7 +118,7 @@ def _parse(lines: CaptureLines, text: str) -> Mapping:
         if not _NAME.fullmatch(column):
             raise refusal(f"--columns has {pair.strip()!r}")
         if name in TIMES:
-            time, unit, is_start = column, argument or "ms", name == "start"
+            time, unit, is_start = column, argument, name == "start"
         elif name in SETTINGS:
             settings[name] = value
         else:
@@ -131,7 +131,9 @@ def _parse(lines: CaptureLines, text: str) -> Mapping:
         raise refusal("--columns gives one column to two fields")
     if settings.get("market", SPOT) not in MARKETS:
         raise refusal(f"market={settings['market']} is none of {', '.join(MARKETS)}")
-    if not kind or not time or unit not in UNITS:
+    if time and unit not in UNITS:
+        raise refusal(f"the unit of {time} is {unit or 'missing'}, and must be one of {', '.join(UNITS)}")
+    if not kind or not time:
         raise refusal("--columns needs a time with its unit, and open, bid, price or action")
     if kind == ORDER and (missing := [name for name in FIELDS[ORDER] if name not in columns]):
         raise refusal(f"--columns has no {missing[0]}, and orders need {', '.join(FIELDS[ORDER])}")
@@ -217,6 +219,11 @@ class _Times(NamedTuple):
     def read(self, line: bytes) -> int:
         """Return the time at which a row is known. Raises ValueError or IndexError."""
         text = line.split(b",", self.column + 1)[self.column].strip().strip(b'"')
+        likely = UNIT_OF_DIGITS.get(len(text)) if text.isdigit() else None
+        if likely is not None and self.unit in UNIT_NS and likely != self.unit:
+            raise ValueError(
+                f"has the time {text.decode()}, which is no time in {self.unit}: state its unit as {likely}"
+            )
         return (from_iso(text) if self.unit == "iso" else from_number(text, self.unit)) + self.late_ns
 
 

@@ -1,7 +1,8 @@
-"""Tardis.dev's normalised csv files: trades, quotes, incremental_book_L2, book_snapshot_5 and _25.
+"""Tardis.dev's normalised csv files: trades, quotes, incremental_book_L2, book_snapshot_5 and _25, derivative_ticker.
 
 The header identifies the table. `local_timestamp` is the receive time, in us. The rows of one update of a book have one
 receive time and become one message; of a book_snapshot the best level counts as a quote, and the line keeps the rest.
+Rows of derivative_ticker are kept without a head: mark prices, funding rates and open interest are no prices to trade.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from journal.importing.stamps import from_number
 from journal.record import Kind
 
 NAME = "tardis"
-ABOUT = "Tardis.dev's csv: trades, quotes, incremental_book_L2, book_snapshot"
+ABOUT = "Tardis.dev's csv: trades, quotes, incremental_book_L2, book_snapshot, derivative_ticker"
 ALLOWS = (TRADES, QUOTES, BOOKS)
 START = b"exchange,symbol,timestamp,local_timestamp,"
 EXCHANGE, SYMBOL, RECEIVED = 0, 1, 3  # columns
@@ -27,16 +28,18 @@ class _TardisTable(NamedTuple):
     """A table by its columns behind the receive time."""
 
     name: str
-    kind: str
+    kind: str  # of row_head.py; "": kept, and no part of the market
     columns: dict[str, int]
     word: str = ""
 
 
+_TICKER = b"funding_timestamp,funding_rate,predicted_funding_rate,open_interest,last_price,index_price,mark_price"
 _TABLES = {
     b"id,side,price,amount": _TardisTable("trades", TRADE, {"price": 6, "size": 7, "id": 4, "maker": 5}, "sell"),
     b"ask_amount,ask_price,bid_price,bid_amount": _TardisTable(
         "quotes", QUOTE, {"bid": 6, "bid_size": 7, "ask": 5, "ask_size": 4}
     ),
+    _TICKER: _TardisTable("derivative_ticker", "", {}),
     b"is_snapshot,side,price,amount": _TardisTable(
         "incremental_book_L2", DIFF, {"ask": 5, "price": 6, "size": 7}, "ask"
     ),
@@ -93,6 +96,9 @@ def _rows(lines: CaptureLines, header: bytes, table: _TardisTable) -> Iterator[C
     for stamp_ns, fields, line in _fields(lines, header):
         is_numbered = table.kind == TRADE and fields[4].isdigit()
         key = fields[EXCHANGE], fields[SYMBOL], b"id" if is_numbered else b""
+        if not table.kind:
+            yield CapturedRow(stamp_ns, line)
+            continue
         if key not in heads:
             columns = {name: column for name, column in table.columns.items() if name != "id" or is_numbered}
             heads[key] = _head(table.kind, table, key, columns)

@@ -24,7 +24,7 @@ UNLIMITED = 2**62  # units of a size without a limit
 class BarModel(NamedTuple):
     """How the venue trades bars."""
 
-    volume_share: Decimal  # of a bar that our orders fill at most; 0: no limit
+    volume_share: Decimal  # of a bar that our orders fill at most; 0: no limit, also at quotes and trades without size
     ahead_ns: int  # the venue's clock is behind the rows' by so much
     before_end_ns: int  # the prices of a bar come so long before its record, so that their fills are known at its end
 
@@ -36,7 +36,7 @@ def venue_pieces(pieces: Iterator[Piece], instruments: Sequence[Instrument], mod
     """
     held: list[Rows] = []
     longest_ns = 0
-    for piece in pieces:
+    for piece in pieces if model.volume_share else _without_limits(pieces, instruments):
         if not isinstance(piece, np.ndarray):
             yield from _in_order(held)
             held = []
@@ -58,6 +58,28 @@ def venue_pieces(pieces: Iterator[Piece], instruments: Sequence[Instrument], mod
             yield table[:count]
         held = [table[count:]]
     yield from _in_order(held)
+
+
+def _without_limits(pieces: Iterator[Piece], instruments: Sequence[Instrument]) -> Iterator[Piece]:
+    """Yield a market in which quotes and trades without a size have any: the model sets no limit."""
+    unlimited = np.array([_unlimited(instrument) for instrument in instruments], np.int64)
+    for piece in pieces:
+        if isinstance(piece, np.ndarray):
+            quotes = (piece[:, r.TYPE] == r.QUOTE) & (piece[:, r.QUOTE_BID_SIZE] + piece[:, r.QUOTE_ASK_SIZE] == 0)
+            trades = (piece[:, r.TYPE] == r.TRADE) & (piece[:, r.TRADE_SIZE] == 0)
+            if quotes.any() or trades.any():
+                rows = piece.copy()
+                rows[quotes, r.QUOTE_BID_SIZE] = rows[quotes, r.QUOTE_ASK_SIZE] = unlimited[rows[quotes, r.INSTRUMENT]]
+                rows[trades, r.TRADE_SIZE] = unlimited[rows[trades, r.INSTRUMENT]]
+                yield rows
+                continue
+        yield piece
+
+
+def _unlimited(instrument: Instrument) -> int:
+    """Return a size that no order reaches."""
+    steps: int = 10 ** (PLACES - instrument.size_scale)
+    return min(VALUE_MAX, UNLIMITED // steps)
 
 
 def _with_made_quotes(rows: Rows, instruments: Sequence[Instrument]) -> Rows:
@@ -105,7 +127,7 @@ def _moved(rows: Rows, is_bar: np.ndarray, instruments: Sequence[Instrument], mo
 def _sizes(volumes: Rows, instrument: Instrument, share: Decimal) -> Rows:
     """Return what bars with these volumes fill: whole lots."""
     if not share:
-        return np.full(len(volumes), min(VALUE_MAX, UNLIMITED // 10 ** (PLACES - instrument.size_scale)), np.int64)
+        return np.full(len(volumes), _unlimited(instrument), np.int64)
     lot = max(int(instrument.lot_size.scaleb(instrument.size_scale)), 1)
     numerator, denominator = share.as_integer_ratio()
     sizes = [volume * numerator // denominator // lot * lot for volume in volumes.tolist()]

@@ -44,6 +44,7 @@ class CaptureSession(NamedTuple):
 
     body: SessionBody
     notes: tuple[str, ...]  # the instruments that were inferred, and those that were left out
+    market: CapturedMarket | None = None  # None: the session is no import
 
 
 def session_from_capture(
@@ -109,6 +110,7 @@ def read_capture(
             account="main",
         ),
         _notes(instruments, inferred, refused),
+        market,
     )
 
 

@@ -38,6 +38,7 @@ from replay.backtest_rules import without_silence_rules
 from replay.compare import timer_difference
 from replay.cut_decisions import Cuts, with_cuts
 from replay.imported_sessions import is_import
+from replay.resim.bar_cadences import refuse_idle_clocks
 from replay.resim.candle_sources import recorded_candles
 from replay.resim.capture_session import captured_snapshots
 from replay.resim.model_run import MarketLinks, ModelRun
@@ -188,6 +189,8 @@ class _Resimulation:
         self.closing = False
         self._journal = journal
         refuse_session(journal, options.session)
+        if is_import(journal):
+            refuse_idle_clocks(journal, options.session)
         assert options.modelled or not options.from_seq, "an exact resimulation decides from the beginning"
         resimulated = Resimulated(
             source=journal.folder.resolve().name,

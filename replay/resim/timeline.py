@@ -238,6 +238,12 @@ def _row_spans(market: Projection, begin: int, end: int, line: int, *, merged: b
 def _with_venue_times(rows: Rows, offset_ns: int) -> Rows:
     """Return the rows with the venue's own times, where it states them, in the order of these."""
     times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS] + offset_ns, rows[:, r.TIME_NS])
+    bars = np.flatnonzero(
+        rows[:, r.TYPE] == r.BAR
+    )  # stamped with its start, and known at its end: the next row's stamp
+    times[bars] = times[bars + 1]
+    quoted = bars[rows[bars + 1, r.LAST] == 0]
+    times[quoted + 2] = times[quoted + 1]
     order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
     moved: Rows = rows[order]
     moved[:, r.TIME_NS] = times[order]

@@ -24,7 +24,7 @@ from engine.state.session_state import restore_opening
 from engine.step_context import Output
 from journal.reader import Journal
 from journal.record import Kind
-from replay.entries import Entry, text_of
+from replay.entries import Entry, body_of, text_of
 
 _COUNTED_KINDS = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
 _COUNTED_FACTS = (
@@ -147,9 +147,9 @@ class PerformanceCounter:
         elif entry.kind is Kind.INTENT:
             self._counts["intents"] += 1
         elif entry.kind is Kind.VERDICT:
-            self._counts["refused"] += not read_verdict(text_of(entry)).approved
+            self._counts["refused"] += not body_of(entry, read_verdict).approved
         elif entry.kind is Kind.REQUEST:
-            request = read_request(text_of(entry))
+            request = body_of(entry, read_request)
             self._counts["placed"] += len(request.placed)
             self._counts["canceled"] += request.purpose is Purpose.CANCEL
         elif entry.kind is Kind.FACT and not (isinstance(entry, Output) and type(entry.body) not in _COUNTED_FACTS):

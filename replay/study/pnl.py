@@ -207,6 +207,10 @@ class PnlFolder:
                     report_rate=fact.report_rate,
                 )  # fmt: skip
 
+    def pass_time(self, time_ns: int) -> None:
+        """Note the time of a fact that moves no P&L."""
+        self._last_ns = time_ns
+
     def result(self) -> SessionPnl:
         """Return the P&L so far."""
         lines = tuple(

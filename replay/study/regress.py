@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -20,14 +19,12 @@ from engine.sim.venue_model import VenueModel
 from journal.content_hash import hash_rows
 from journal.reader import Journal
 from journal.record import canonical
+from replay.code_digest import study_code_digest
 from replay.resim.resimulate import ResimOptions
 from replay.resim.sim_setup import CannotResimulateError
-from replay.snapshots import code_digest
 from replay.study.decisions import ChangedDecision, RecordedDecision, changed_decisions, session_decisions
 from replay.study.performance import Performance, session_performance
 from replay.study.trial import run_trial
-
-_ROOT = Path(__file__).resolve().parent
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,15 +178,6 @@ def source_digest(folder: Path) -> str:
         hashlib.sha256((journal.session_record().body or "").encode()).hexdigest(),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-@cache
-def study_code_digest() -> str:
-    """Return a hash over the code that makes results: the engine and the studies."""
-    digest = hashlib.sha256(code_digest().encode())
-    for path in sorted(_ROOT.rglob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 def regress_rows(jobs: Sequence[SessionJob], outcomes: Iterable[JobOutcome]) -> list[RegressRow]:

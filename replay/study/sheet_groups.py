@@ -13,7 +13,8 @@ from engine.facts import OrderFilled, Pnl, PortfolioPnl, Position
 from engine.model import Instrument
 from engine.money import MONEY, ZERO
 from engine.record_codec import read_intent, read_request, read_verdict
-from journal.record import Kind, Record
+from journal.record import Kind
+from replay.entries import Entry, body_of, text_of
 from replay.study.pnl_orders import OrderShare, add_fill
 from replay.study.return_figures import SECOND_NS, EquityPoint
 
@@ -95,18 +96,20 @@ class TagReader:
         self._shares: dict[tuple[str, str], OrderShare] = {}  # by tag and instrument
         self._names: set[str] = set()
 
-    def read(self, record: Record) -> None:
+    def read(self, entry: Entry) -> None:
         """Read an INTENT, VERDICT or REQUEST."""
-        if record.kind is Kind.INTENT:
-            body = read_intent(record.body or "")
+        if entry.kind is Kind.INTENT:
+            body = body_of(entry, read_intent)
+            if TAG in body.rationale:
+                body = read_intent(text_of(entry))  # a tag may be a number, whose text has one form
             tag = self._tag_of(body.rationale) or self._tags.get(body.plan_id, "")
             if body.intent is IntentKind.RUN and body.plan_id:
                 self._tags[body.plan_id] = tag
             self._pending = tag
-        elif record.kind is Kind.VERDICT:
-            self._pending = self._pending if read_verdict(record.body or "").approved else ""
-        elif record.kind is Kind.REQUEST:
-            for name, _ in read_request(record.body or "").placed:
+        elif entry.kind is Kind.VERDICT:
+            self._pending = self._pending if body_of(entry, read_verdict).approved else ""
+        elif entry.kind is Kind.REQUEST:
+            for name, _ in body_of(entry, read_request).placed:
                 if self._pending:
                     self._tags[name] = self._pending
             self._pending = ""

@@ -7,19 +7,25 @@ hash of all inputs. Knows nothing of files of strategies, of workers, or of how 
 import hashlib
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from engine.session_context import SessionContext
+from engine.step_context import Output
 from journal.archive_cache import cached_copy
+from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Record, canonical
+from replay.code_digest import study_code_digest
+from replay.entries import Entry
 from replay.overrides import UnknownOverrideError
 from replay.projections import load_projection
-from replay.resim.resimulate import ResimOptions, resimulate_decisions
-from replay.study.regress import Job, job_failure, job_key, source_digest, study_code_digest
+from replay.resim.resimulate import ResimOptions, resimulate_steps
+from replay.resim.sim_setup import CannotResimulateError
+from replay.study.regress import Job, job_failure, job_key, source_digest
 from replay.study.return_figures import SECOND_NS, EquityPoint, sample_points
 from replay.study.sweep_space import Variant
 from replay.study.tear_sheet import TearSheet, TearSheetReader
@@ -39,6 +45,7 @@ class SweepJob(msgspec.Struct, frozen=True):
     work: Job | ArchivedJob | None  # None: the variant does not fit, `error` says why
     step_ns: int = STEP_NS
     error: str = ""
+    span: tuple[int, int] | None = None  # steps from the session's start: trades these alone, flat before
 
 
 class SweepRow(msgspec.Struct, frozen=True):
@@ -139,9 +146,16 @@ def run_sweep_job(job: SweepJob) -> SweepRow:
     if job.work is None:
         return SweepRow(job.key, job.variant, job.session, job.error)
     try:
-        return sheet_row(job, trial_sheet(local_job(job.work)))
+        local = local_job(job.work)
+        assert local.body is not None, "a variant has a session"
+        return sheet_row(job, trial_sheet(local, span_ns(job)), local.body.engine.report_every_ns)
     except Exception as error:  # noqa: BLE001 - a version's code or a damaged journal may raise any error
         return SweepRow(job.key, job.variant, job.session, job_failure(error).error)
+
+
+def span_ns(job: SweepJob) -> tuple[int, int] | None:
+    """Return the part of the session that a job trades, from its start; None: all."""
+    return None if job.span is None else (job.span[0] * job.step_ns, job.span[1] * job.step_ns)
 
 
 def local_job(work: Job | ArchivedJob) -> Job:
@@ -152,8 +166,13 @@ def local_job(work: Job | ArchivedJob) -> Job:
     return found
 
 
-def trial_sheet(job: Job) -> TearSheet:
+def trial_sheet(job: Job, span_ns: tuple[int, int] | None = None) -> TearSheet:
     """Run a backtest without a journal, and return its tear sheet.
+
+    Args:
+        job: The version on the session.
+        span_ns: The part to trade, from the session's start: before it the strategy does not decide, and its
+            indicators follow the market; after it nothing is read.
 
     Raises:
         CannotResimulateError: The session cannot be resimulated.
@@ -161,20 +180,24 @@ def trial_sheet(job: Job) -> TearSheet:
     """
     assert job.body is not None, "a variant has a session"
     options = ResimOptions(session=job.body, model=job.model, modelled=True, balances=job.balances)
+    if span_ns is not None:
+        journal = Journal.open(job.folder)
+        begin, end = (journal.seq_at(job.body.started_ns + edge_ns) for edge_ns in span_ns)
+        options = msgspec.structs.replace(options, from_seq=begin + 1 if span_ns[0] else 0, until_seq=max(end, 1))
     reader = TearSheetReader()
 
-    def add_records(records: Sequence[Record]) -> None:
-        for record in records:
-            reader.add(record)
+    def add_step(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
+        for entry in chain[Entry](inputs, outputs):
+            reader.add(entry)
 
-    resimulate_decisions(job.folder, options, add_records)
+    resimulate_steps(job.folder, options, add_step)
     reader.end(last_time_ns(job.folder, options))
     return reader.sheet()
 
 
-def sheet_row(job: SweepJob, sheet: TearSheet) -> SweepRow:
+def sheet_row(job: SweepJob, sheet: TearSheet, report_every_ns: int) -> SweepRow:
     """Return the row of a tear sheet. A stopped strategy has figures, but its stop counts as the error."""
-    step_ns, returns, note = curve_returns(sheet, job.step_ns)
+    step_ns, returns, note = curve_returns(sheet, job.step_ns, report_every_ns, job.span)
     return SweepRow(
         key=job.key,
         variant=job.variant,
@@ -198,17 +221,28 @@ def sheet_row(job: SweepJob, sheet: TearSheet) -> SweepRow:
     )
 
 
-def curve_returns(sheet: TearSheet, step_ns: int) -> tuple[int, tuple[float, ...], str]:
-    """Return the step, the returns of equal steps from the session's start to its end, and a reason to distrust them.
+def curve_returns(
+    sheet: TearSheet, step_ns: int, report_every_ns: int = 0, span: tuple[int, int] | None = None
+) -> tuple[int, tuple[float, ...], str]:
+    """Return the step, the returns of all steps from the session's start, and a reason to distrust them.
 
     A session without a report has returns of 0, so that all variants have as many.
+
+    Args:
+        sheet: The tear sheet.
+        step_ns: Between two returns. The step is a whole number of these, at least as long as the time between two
+            reports of the P&L: no return is of a time in which nothing was reported.
+        report_every_ns: The time between two reports.
+        span: The steps to return. Default: all.
     """
-    span_ns = sheet.ended_ns - sheet.started_ns
-    step_ns = max(step_ns, -(-span_ns // RETURNS_MAX))
-    count = span_ns // step_ns
+    length_ns = sheet.ended_ns - sheet.started_ns
+    step_ns *= -(-max(step_ns, report_every_ns) // step_ns)
+    while length_ns // step_ns > RETURNS_MAX:
+        step_ns *= 2
+    first, end = (0, length_ns // step_ns) if span is None else span
     if not sheet.points:
-        return step_ns, (0.0,) * count, ""
-    times_ns = range(sheet.started_ns, sheet.started_ns + count * step_ns + 1, step_ns)
+        return step_ns, (0.0,) * (end - first), ""
+    times_ns = [sheet.started_ns + step_ns * step for step in range(first, end + 1)]
     sampled = sample_points(sheet.points, times_ns)
     is_known = all(point.equity is not None and point.equity > 0 for point in sheet.points)
     base = Decimal(1)
@@ -220,17 +254,27 @@ def _return(sooner: EquityPoint, later: EquityPoint, base: Decimal | None) -> fl
     return float((later.total - sooner.total) / (base or sooner.equity or Decimal(1)))
 
 
-def decode_session(job: SweepJob) -> int:
-    """Decode the market of a session into its cache, which all variants read. Return the number of its segments."""
+class DecodedSession(NamedTuple):
+    """The segments whose market was decoded, or why the session cannot be read."""
+
+    segments: int = 0
+    error: str = ""
+
+
+def decode_session(job: SweepJob) -> DecodedSession:
+    """Decode the market of a session into its cache, which all variants read."""
     if job.work is None:
-        return 0
-    work = local_job(job.work)
-    assert work.body is not None, "a variant has a session"
-    journal, context, seq, count = Journal.open(work.folder), SessionContext(work.body, None), 0, 0
-    while seq <= journal.last_seq:
-        _, last_seq, sealed = journal.segment_at(seq)
-        if sealed is not None:
-            load_projection(sealed, context)
-            count += 1
-        seq = last_seq + 1
-    return count
+        return DecodedSession()
+    try:
+        work = local_job(job.work)
+        assert work.body is not None, "a variant has a session"
+        journal, context, seq, count = Journal.open(work.folder), SessionContext(work.body, None), 0, 0
+        while seq <= journal.last_seq:
+            _, last_seq, sealed = journal.segment_at(seq)
+            if sealed is not None:
+                load_projection(sealed, context)
+                count += 1
+            seq = last_seq + 1
+    except (JournalError, CannotResimulateError, OSError) as error:
+        return DecodedSession(error=job_failure(error).error)
+    return DecodedSession(count)

@@ -1,5 +1,6 @@
 """The rows of a sweep as a table: one row a variant over all sessions, its score, and the matrix of returns."""
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from enum import StrEnum
@@ -58,6 +59,8 @@ class SweepTable(msgspec.Struct, frozen=True):
     objective: Objective
     results: tuple[VariantResult, ...]
     rows: tuple[SweepRow, ...]  # by variant, then by session
+    step_ns: int = 0  # between two returns of every row; 0: no variant ran
+    left_out: tuple[tuple[str, str], ...] = ()  # sessions on which no variant ran, each with the first error
 
     @property
     def ranked(self) -> list[VariantResult]:
@@ -97,13 +100,21 @@ class SweepTable(msgspec.Struct, frozen=True):
 def sweep_table(
     variants: Sequence[Variant], sessions: Sequence[str], rows: Sequence[SweepRow], objective: Objective
 ) -> SweepTable:
-    """Return the table of a sweep's rows.
+    """Return the table of a sweep's rows, all with the same step.
+
+    A session on which no variant ran, as a damaged one, is left out and named, if another one was run.
 
     Raises:
         SweepError: The objective is P&L, and the sessions report in several currencies.
     """
+    left_out = _sessions_without_a_run(sessions, rows)
+    sessions = [name for name in sessions if name not in left_out]
     place = {name: number for number, name in enumerate(sessions)}
-    ordered = sorted(rows, key=lambda row: (row.variant, place[row.session]))
+    step_ns = common_step(rows)
+    ordered = sorted(
+        (with_step(row, step_ns) for row in rows if row.session in place),
+        key=lambda row: (row.variant, place[row.session]),
+    )
     currencies = {row.currency for row in ordered if row.currency}
     if objective is Objective.PNL and len(currencies) > 1:
         raise SweepError(
@@ -114,7 +125,33 @@ def sweep_table(
     for row in ordered:
         by_variant.setdefault(row.variant, []).append(row)
     results = tuple(_result(number, variants[number], by_variant[number], objective) for number in sorted(by_variant))
-    return SweepTable(tuple(sessions), objective, results, tuple(ordered))
+    return SweepTable(tuple(sessions), objective, results, tuple(ordered), step_ns, tuple(left_out.items()))
+
+
+def _sessions_without_a_run(sessions: Sequence[str], rows: Sequence[SweepRow]) -> dict[str, str]:
+    ran = {row.session for row in rows if row.step_ns}
+    errors: dict[str, str] = {}
+    for row in rows:
+        errors.setdefault(row.session, row.error)
+    return {name: errors.get(name, "") for name in sessions if name not in ran} if ran else {}
+
+
+def common_step(rows: Sequence[SweepRow]) -> int:
+    """Return the shortest step that is a whole number of each row's own; 0 if no row has one.
+
+    Sessions that report their P&L less often than others have longer steps (replay/study/sweep.py).
+    """
+    return math.lcm(*{row.step_ns for row in rows if row.step_ns}) if any(row.step_ns for row in rows) else 0
+
+
+def with_step(row: SweepRow, step_ns: int) -> SweepRow:
+    """Return a row with a longer step, a multiple of its present one. An incomplete last step is dropped."""
+    if not row.step_ns or row.step_ns == step_ns:
+        return row
+    count = step_ns // row.step_ns
+    whole = len(row.returns) // count * count
+    returns = tuple(compounded(row.returns[place : place + count]) for place in range(0, whole, count))
+    return msgspec.structs.replace(row, step_ns=step_ns, returns=returns)
 
 
 def _result(number: int, variant: Variant, rows: Sequence[SweepRow], objective: Objective) -> VariantResult:
@@ -157,6 +194,13 @@ def _calmar(returns: Sequence[float]) -> float | None:
     return compounded(returns) / worst if worst else None
 
 
+def score_of_returns(objective: Objective) -> tuple[str, Callable[[Sequence[float]], float | None]]:
+    """Return the figure that ranks parts of a run, and its name. Money is not known by steps: their return counts."""
+    chosen = Objective.RETURN if objective in _OF_MONEY else objective
+    return chosen.value, lambda returns: _SCORES[chosen](returns, {}, Decimal(0), Decimal(0))
+
+
+_OF_MONEY = (Objective.PNL, Objective.PROFIT_FACTOR)
 _SCORES: dict[Objective, Scorer] = {
     Objective.SHARPE: lambda returns, _pnl, _won, _lost: sharpe_ratio(returns),
     Objective.SORTINO: lambda returns, _pnl, _won, _lost: sortino_ratio(returns),

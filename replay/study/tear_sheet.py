@@ -11,7 +11,19 @@ from decimal import Decimal, localcontext
 import msgspec
 
 from engine import contracts
-from engine.facts import Fact, OrderFilled, Pnl, PortfolioPnl, Position
+from engine.facts import (
+    AmountRated,
+    DayBegan,
+    Fact,
+    FeeCharged,
+    FundingPaid,
+    OrderFilled,
+    Pnl,
+    PortfolioPnl,
+    Position,
+    PositionEnteredDay,
+    PositionOpened,
+)
 from engine.lots import CostMethod
 from engine.mode_shares import ModeSummary
 from engine.model import Side
@@ -19,7 +31,9 @@ from engine.money import MONEY, ZERO
 from engine.record_codec import read_fact
 from engine.session_record import read_session
 from engine.state.changes import Stamp
+from engine.step_context import Output
 from journal.record import Kind, Record
+from replay.entries import Entry, text_of
 from replay.study.closed_trades import ClosedTrade, ClosedTradeReader, TradeFigures, trade_figures
 from replay.study.performance import Performance, PerformanceCounter
 from replay.study.pnl import PnlFolder, SessionPnl
@@ -34,6 +48,10 @@ from replay.study.sheet_groups import (
     weekday_name,
 )
 
+SHEET_FACTS = (  # the facts that a tear sheet is made of, beside those that PerformanceCounter counts
+    OrderFilled, Pnl, PortfolioPnl, Position, PositionOpened, PositionEnteredDay, DayBegan, AmountRated, FeeCharged,
+    FundingPaid,
+)  # fmt: skip
 SHEET_KINDS = (Kind.SESSION, Kind.INTENT, Kind.VERDICT, Kind.REQUEST, Kind.FACT)
 
 
@@ -118,17 +136,20 @@ class TearSheetReader:
         self._pnl: PnlFolder | None = None
         self._exposure: ExposureReader | None = None
 
-    def add(self, record: Record) -> None:
-        """Add one record."""
-        self._ended_ns = max(self._ended_ns, record.time_ns)
-        self._performance.add(record)
-        if record.kind is Kind.SESSION:
-            self._begin(record)
-        elif record.kind is Kind.FACT:
-            with localcontext(MONEY):
-                self._add_fact(read_fact(record.body or ""), Stamp(record.seq, record.time_ns))
+    def add(self, entry: Entry) -> None:
+        """Add one record, or one output of a run that keeps no records: only figures get a text."""
+        self._ended_ns = max(self._ended_ns, entry.time_ns)
+        self._performance.add(entry)
+        if entry.kind is Kind.SESSION:
+            self._begin(entry)
+        elif entry.kind is not Kind.FACT:
+            self._tags.read(entry)
+        elif isinstance(entry, Output) and not isinstance(entry.body, SHEET_FACTS):
+            if self._pnl is not None:
+                self._pnl.pass_time(entry.time_ns)
         else:
-            self._tags.read(record)
+            with localcontext(MONEY):
+                self._add_fact(read_fact(text_of(entry)), Stamp(entry.seq, entry.time_ns))
 
     def end(self, time_ns: int) -> None:
         """Set the time up to which the session ran: its last records may be market messages, which are not added."""
@@ -186,12 +207,12 @@ class TearSheetReader:
             points.append(_moved(points[-1], max(self._ended_ns, points[-1].time_ns + 1), sums.total))
         return points
 
-    def _begin(self, record: Record) -> None:
-        body = read_session(record.body or "")
+    def _begin(self, entry: Entry) -> None:
+        body = read_session(text_of(entry))
         self._pnl = PnlFolder(body, CostMethod.AVERAGE)
         self._exposure = ExposureReader(self._pnl.instruments, self._pnl.currency)
         self._strategies = tuple(each.name for each in body.strategies)
-        self._continues, self._started_ns = body.opening is not None, record.time_ns
+        self._continues, self._started_ns = body.opening is not None, entry.time_ns
 
     def _add_fact(self, fact: Fact, at: Stamp) -> None:
         pnl, exposure = self._pnl, self._exposure

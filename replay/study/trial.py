@@ -15,11 +15,11 @@ from replay.study.decisions import DecisionReader, RecordedDecision
 from replay.study.performance import Performance, PerformanceCounter
 
 
-class RecordReader(Protocol):
-    """Reads the records of a trial, as a tear sheet's reader does."""
+class EntryReader(Protocol):
+    """Reads the records and outputs of a trial, as a tear sheet's reader does."""
 
-    def add(self, record: Record) -> None:
-        """Add one record."""
+    def add(self, entry: Entry) -> None:
+        """Add one record, or one output."""
 
     def end(self, time_ns: int) -> None:
         """Set the time up to which the session ran."""
@@ -38,7 +38,7 @@ def run_trial(
     options: ResimOptions,
     on_progress: Progress | None = None,
     *,
-    more_readers: Sequence[RecordReader] = (),
+    more_readers: Sequence[EntryReader] = (),
 ) -> Trial:
     """Resimulate a session and keep only decisions and figures.
 
@@ -46,7 +46,7 @@ def run_trial(
         folder: The session.
         options: What to change.
         on_progress: As of `resimulate`.
-        more_readers: Get each record too.
+        more_readers: Get each record and output too.
 
     Raises:
         CannotResimulateError: The session cannot be resimulated.
@@ -59,7 +59,7 @@ def run_trial(
         for entry in chain[Entry](inputs, outputs):
             counter.add(entry)
             for each in more_readers:
-                each.add(entry.record if isinstance(entry, Output) else entry)
+                each.add(entry)
             if (decision := reader.read(entry)) is not None:
                 decisions.append(decision)
 

@@ -1,7 +1,8 @@
-"""Walk-forward: choose the best variant on past steps, measure it on the next ones, and move on.
+"""Walk-forward: choose the best variant on past steps, judge it on the next ones, and move on.
 
-Every variant has run over all the data already, so a window only selects: nothing runs again. A variant's positions at
-the edge of a window are those of its whole run.
+Every variant has run over all the data, and its returns up to a step depend on nothing after it, so the choice needs no
+other run. The test runs alone: flat at its beginning, with warm indicators. The caller runs it
+(verbatim/sweep_run.py).
 """
 
 from collections.abc import Callable, Sequence
@@ -23,12 +24,21 @@ class WindowKind(StrEnum):
     ROLLING = "rolling"  # the one part before the test
 
 
+class WalkChoice(msgspec.Struct, frozen=True):
+    """The variant that the training chose. Rows are steps: the first one, and one past the last."""
+
+    train: tuple[int, int]
+    test: tuple[int, int]
+    variant: int  # its column
+    train_score: float
+
+
 class WalkWindow(msgspec.Struct, frozen=True):
     """One choice and its test. Rows are steps: the first one, and one past the last."""
 
     train: tuple[int, int]
     test: tuple[int, int]
-    variant: int
+    variant: int  # its column
     train_score: float
     test_score: float | None  # None: it is not defined, as a ratio of returns that do not vary
     test_return: float
@@ -44,15 +54,17 @@ class WalkForward(msgspec.Struct, frozen=True):
     total_return: float | None = None
     efficiency: float | None = None  # mean score in the tests / mean score in the training
     lack: str = ""
+    chosen_by: str = "sharpe"  # the figure that chose
+    own_runs: int = 0  # tests within a session: backtests that begin flat there
 
 
 Score = Callable[[Sequence[float]], float | None]
 
 
-def walk_forward(
+def choose_variants(
     returns: Matrix, *, kind: WindowKind, folds: int, score: Score = sharpe_ratio, edges: Sequence[int] = ()
-) -> WalkForward:
-    """Return the windows of a walk through the steps.
+) -> tuple[WalkChoice, ...]:
+    """Return the choice of each window of a walk through the steps; none if there are too few steps.
 
     Args:
         returns: One column a variant, one row a step.
@@ -64,25 +76,44 @@ def walk_forward(
     steps, variants = returns.shape
     cuts = _cuts(steps, folds + 1, edges)
     if folds < FOLDS_MIN or not variants or len(cuts) < folds + 2 or min(np.diff(cuts)) < 2:
-        return WalkForward(kind, lack=f"needs {folds + 1} parts of at least 2 steps, and there are {steps} steps")
-    windows, tested = [], []
+        return ()
+    choices = []
     for fold in range(1, folds + 1):
         begin = cuts[0] if kind is WindowKind.ANCHORED else cuts[fold - 1]
-        train, test = (begin, cuts[fold]), (cuts[fold], cuts[fold + 1])
         scores = [score(returns[begin : cuts[fold], column].tolist()) for column in range(variants)]
         best = max(range(variants), key=lambda column: _number(scores[column]))
-        values = returns[test[0] : test[1], best].tolist()
-        tested += values
-        windows.append(WalkWindow(train, test, best, _number(scores[best], 0.0), score(values), compounded(values)))
+        choices.append(WalkChoice((begin, cuts[fold]), (cuts[fold], cuts[fold + 1]), best, _number(scores[best], 0.0)))
+    return tuple(choices)
+
+
+def walk_forward(
+    choices: Sequence[WalkChoice],
+    tests: Sequence[Sequence[float]],
+    *,
+    kind: WindowKind,
+    score: Score = sharpe_ratio,
+    lack: str = "",
+) -> WalkForward:
+    """Return the windows with their tests, and the tests put together.
+
+    Args:
+        choices: The windows.
+        tests: The returns of each choice in its test.
+        kind: How the training data grew.
+        score: That of the choice.
+        lack: Why there are no windows.
+    """
+    if not choices:
+        return WalkForward(kind, lack=lack)
+    windows = tuple(
+        WalkWindow(each.train, each.test, each.variant, each.train_score, score(values), compounded(values))
+        for each, values in zip(choices, tests, strict=True)
+    )
+    tested = tuple(value for values in tests for value in values)
     trained = float(np.mean([window.train_score for window in windows]))
     reached = float(np.mean([window.test_score or 0.0 for window in windows]))
     return WalkForward(
-        kind,
-        tuple(windows),
-        tuple(tested),
-        sharpe_ratio(tested),
-        compounded(tested),
-        reached / trained if trained > 0 else None,
+        kind, windows, tested, sharpe_ratio(tested), compounded(tested), reached / trained if trained > 0 else None
     )
 
 

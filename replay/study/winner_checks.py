@@ -10,19 +10,23 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from engine.errors import CoreError
 from engine.market import rows as r
 from engine.market.indicators.indicator import IndicatorSpec
 from engine.market.market_state import Market
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody
 from engine.sim.venue_model import QUEUES, VenueModel
+from journal.errors import JournalError
 from journal.reader import Journal
 from replay.imported_sessions import is_import
 from replay.resim.capture_session import captured_snapshots
+from replay.resim.sim_setup import CannotResimulateError
 from replay.resim.timeline import RowSpan, Timeline
 from replay.study.lookahead import LookaheadResult, lookahead
 from replay.study.overfitting import Matrix
-from replay.study.regress import Job
+from replay.study.regress import Job, job_failure
+from replay.study.sweep import SweepJob, local_job
 
 LATENCY_SIGMA = 0.7  # of the logarithm of the factor on all latencies: two thirds are within half and double
 RESAMPLES = 2_000
@@ -99,6 +103,29 @@ def resample_returns(returns: Sequence[float], seed: int, samples: int = RESAMPL
     totals, falls = worth[:, -1] - 1, (1 - worth / peaks).max(axis=1)
     low, middle, high = (float(value) for value in np.quantile(totals, (0.05, 0.5, 0.95)))
     return Resampled(samples, low, middle, high, float(np.quantile(falls, 0.95)), float(np.mean(totals < 0)))
+
+
+class CheckedSession(msgspec.Struct, frozen=True):
+    """The checks of the winner on one session."""
+
+    session: str
+    lookahead: LookaheadResult | None = None
+    recursion: tuple[RecursiveIndicator, ...] | None = None
+    lack: str = ""  # why one of the two could not be run
+
+
+def check_session(job: SweepJob) -> CheckedSession:
+    """Check the winner for lookahead and recursive indicators on one session, in any process."""
+    assert job.work is not None, "a variant that ran"
+    ahead, recursion = None, None
+    try:
+        local = local_job(job.work)
+        assert local.body is not None, "a variant has a session"
+        ahead = check_lookahead(local)
+        recursion = tuple(check_recursion(local.folder, local.body))
+    except (CoreError, CannotResimulateError, JournalError) as error:
+        return CheckedSession(job.session, ahead, recursion, job_failure(error).error)
+    return CheckedSession(job.session, ahead, recursion)
 
 
 def check_lookahead(job: Job) -> LookaheadResult:

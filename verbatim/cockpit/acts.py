@@ -25,6 +25,7 @@ from engine.record_codec import (
 )
 from engine.requests import Purpose
 from engine.session_record import SessionBody
+from engine.state.account_keys import asset_key
 from engine.state.session_state import restore_opening
 from journal.record import Kind, Record, plain
 from replay.record_text import shorten
@@ -297,12 +298,16 @@ class ActsFold:
                 amounts = (fact.realised, fact.unrealised, fact.fees, fact.funding, fact.total, fact.equity)
                 acts.portfolio.append((seq, time, *map(plain, amounts), fact.currency))  # type: ignore[arg-type]  # six numbers
             case facts.BalanceChanged():
-                acts.balances.append((seq, time, fact.asset, plain(fact.free), plain(fact.locked)))
+                acts.balances.append(
+                    (seq, time, asset_key(fact.venue, fact.asset), plain(fact.free), plain(fact.locked))
+                )
             case facts.BalanceDrift():
-                found = (f"balance of {fact.asset}", plain(fact.expected), plain(fact.reported), plain(fact.difference))
+                name = asset_key(fact.venue, fact.asset)
+                found = (f"balance of {name}", plain(fact.expected), plain(fact.reported), plain(fact.difference))
                 acts.checks.append((seq, time, *found))
             case facts.BooksCompared():
-                found = (f"equity in {fact.currency}", plain(fact.expected), plain(fact.reported), plain(fact.drift))
+                name = asset_key(fact.venue, f"equity in {fact.currency}")
+                found = (name, plain(fact.expected), plain(fact.reported), plain(fact.drift))
                 acts.checks.append((seq, time, *found))
             case facts.StrategyChanged():
                 acts.changes.append((seq, time, fact.strategy, _bounded(fact.changed)))
@@ -335,6 +340,9 @@ def _safety_text(fact: facts.Fact) -> str | None:
         case facts.InstrumentBlocked():
             reasons = "; ".join(reason.text for reason in fact.reasons)
             return f"{fact.instrument} is blocked: {reasons}" if reasons else f"{fact.instrument} trades again"
+        case facts.AccountModeChanged():
+            reasons = "; ".join(reason.text for reason in fact.reasons)
+            return f"the account at {fact.venue} is {fact.mode.value}" + (f": {reasons}" if reasons else "")
         case facts.StrategyStopped():
             return f"strategy {fact.strategy} stopped: {fact.reason}"
         case facts.DailyLossReached():

@@ -27,8 +27,8 @@ from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import SealedSegment
+from replay.code_digest import code_digest
 from replay.projections import CODEC, build_projection, decode_frames, load_projection
-from replay.snapshots import code_digest
 from verbatim.cockpit.series import BLOCK, Ints, MarketPart, PartSummary, Series, Ticks, clock_of, summarize, ticks_of
 
 FORMAT_VERSION = 2  # of the cache

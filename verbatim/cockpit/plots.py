@@ -122,7 +122,7 @@ def plot_acts(view: SessionView, instrument: str, from_time: int, to_time: int) 
             "gaps": [
                 [gap[1], gap[2], gap[5]]
                 for gap in acts.gaps
-                if gap[1] <= to_time and (gap[2] is None or gap[2] >= from_time) and gap[4] in {instrument, ""}
+                if gap[1] <= to_time and (gap[2] is None or gap[2] >= from_time) and _concerns(gap, instrument)
             ][-ROWS_MAX:],
             "more": max(len(orders), len(refused), len(fills)) > ROWS_MAX,
         }
@@ -213,6 +213,12 @@ def activity(view: SessionView) -> dict[str, Any]:
 def book_levels(state: State, instrument: int, count: int = 40) -> list[list[list[int]]]:
     """Return the levels of both sides, best first: price and size as integers."""
     return [[[price, size] for price, size in state.market.levels(instrument, side, count)] for side in (r.BID, r.ASK)]
+
+
+def _concerns(gap: list[Any], instrument: str) -> bool:
+    """Return True for a gap of an instrument, or of a whole link of its venue."""
+    link, of = gap[3], gap[4]
+    return bool(of == instrument if of else link.partition(".")[0] == instrument.partition(":")[0])
 
 
 def _thinned(rows: list[Any], count: int) -> list[Any]:

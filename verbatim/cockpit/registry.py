@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from engine.live.session_config import accounts_of
 from engine.session_record import read_session
 from journal.disk import is_locked
 from journal.errors import JournalError, UnknownSessionError
@@ -15,7 +16,7 @@ from journal.reader import Journal
 from journal.record import Kind
 from journal.sessions import list_named_journals, list_sessions, session_id_of
 from verbatim.cockpit.fold_ahead import FoldAhead, lacks_snapshots
-from verbatim.cockpit.session_view import SessionView
+from verbatim.cockpit.session_view import SessionView, shown_names
 
 VIEWS_MAX = 6  # open at a time; the one that was not used for longest is closed
 LISTED_MAX = 500  # sessions of the overview, the newest first
@@ -99,9 +100,9 @@ class Registry:
             }
             body = read_session(first.body or "")
             row |= {
-                "account": body.account,
+                "account": ", ".join(dict.fromkeys(accounts_of(body.account, body.venues).values())),
                 "strategies": [f"{found.name} {found.version}" for found in body.strategies],
-                "instruments": [found.symbol for found in body.instruments][:20],
+                "instruments": list(shown_names(body.instruments[:20]).values()),
             }
             row |= self._last_facts(journal)
         except (JournalError, OSError, ValueError, pa.ArrowException) as error:

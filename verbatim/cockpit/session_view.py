@@ -4,6 +4,7 @@ Every answer is plain JSON values and bounded in size. Times are nanoseconds sin
 a JavaScript number; the first record's own time is a text.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock, RLock, Thread
 from time import monotonic
@@ -14,6 +15,7 @@ import msgspec
 from analysis.market_rows import decoding_context
 from analysis.why import StoryReader
 from engine.errors import CoreError
+from engine.model import Instrument
 from engine.session_record import SessionBody, read_session
 from journal import caches
 from journal.disk import is_locked
@@ -21,15 +23,15 @@ from journal.errors import JournalError
 from journal.reader import Journal
 from journal.record import Record
 from journal.tail import POLL_ROWS, Follower
+from replay.code_digest import code_digest
 from replay.imported_sessions import is_import
 from replay.record_text import FrameDecoder
-from replay.snapshots import code_digest
 from verbatim.cockpit.acts import KINDS, Acts, ActsFold, IntentRow, new_acts
 from verbatim.cockpit.caching import cache_folder
 from verbatim.cockpit.market_parts import MarketParts
 from verbatim.cockpit.state_cache import StateCache
 
-ACTS_FORMAT = 5  # of the cache
+ACTS_FORMAT = 6  # of the cache
 ROWS_MAX = 2_000  # of a list in one answer
 LOADING_SECONDS = 0.5  # that an answer waits for the session to be shown
 LOADING_STEP_SECONDS = 0.02
@@ -180,7 +182,8 @@ class SessionView:
     def head(self) -> dict[str, Any]:
         """Return what the page needs first."""
         body = self.body
-        instruments = [] if self.context is None else self.context.body.instruments
+        instruments = () if self.context is None else self.context.body.instruments
+        names = shown_names(instruments)
         return {
             "id": self.name,
             "folder": self.folder.name,
@@ -193,7 +196,7 @@ class SessionView:
             "instruments": [
                 {
                     "id": found.id,
-                    "symbol": found.symbol,
+                    "symbol": names[found.id],
                     "base": found.base,
                     "quote": found.quote,
                     "price_scale": found.price_scale,
@@ -315,3 +318,10 @@ def plain_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain_json(item) for item in value]
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def shown_names(instruments: Iterable[Instrument]) -> dict[str, str]:
+    """Return id -> name that the page shows: the symbol, or the id in a session of several venues."""
+    found = list(instruments)
+    several = len({each.venue for each in found}) > 1
+    return {each.id: each.id if several else each.symbol for each in found}

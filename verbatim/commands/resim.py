@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from verbatim.exit_codes import HALTED
+from verbatim.exit_codes import HALTED, STOPPED
 from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
@@ -218,6 +218,8 @@ def command(
             echo(str(tried.outcome.folder))
         if tried.performance.shares is not None and tried.performance.shares.is_halted:
             raise SystemExit(HALTED)
+        if tried.performance.stopped:
+            raise SystemExit(STOPPED)
 
 
 def _read_configuration(path: Path | None) -> "SessionConfig | None":

@@ -9,6 +9,7 @@ from verbatim.options import complete_file, log_options
 from verbatim.terminal import echo, make_console, secho
 
 if TYPE_CHECKING:
+    from engine.live.session_config import StartPlan
     from engine.live.session_status import Summary
 
 
@@ -65,8 +66,8 @@ def command(
     with marked_run(journals) as mark:
         try:
             settings = on_paper(read_config(config)) if paper else read_config(config)
-            first = venues_of(settings)[0]
-            mark.identify(journals or settings.session.journals, venue=first.settings.name, account=first.alias)
+            accounts = {each.settings.name: each.alias for each in venues_of(settings) if each.alias}
+            mark.identify(journals or settings.session.journals, accounts)
             keys = read_keys(settings, base=config.parent)
             chosen = session_config(settings, keys=keys, base=config.parent, dry_run=dry_run)
             require_limits(chosen)
@@ -84,8 +85,8 @@ def command(
             exit_for(error)
             raise
 
-        def on_open() -> None:
-            report_start(chosen, as_json=log.json_lines)
+        def on_open(plan: "StartPlan") -> None:
+            report_start(plan, as_json=log.json_lines)
             mark.remove()
 
         async def main() -> Summary:
@@ -101,6 +102,7 @@ def command(
 def _print_summary(summary: "Summary", *, as_json: bool) -> None:
     import json
 
+    from journal.printable import counted
     from verbatim.runner import headline, pnl_text, problems, short_path, summary_json
 
     if as_json:
@@ -110,7 +112,8 @@ def _print_summary(summary: "Summary", *, as_json: bool) -> None:
     if text := headline(summary):
         secho(text, fg="red", bold=True)
     echo(
-        f"session {last.session}: {last.records:,} records, {last.orders:,} orders, {last.fills:,} fills; "
+        f"session {last.session}: {counted(last.records, 'record')}, {counted(last.orders, 'order')}, "
+        f"{counted(last.fills, 'fill')}; "
         f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}\ntime {summary.shares.line}"
     )
     if text := pnl_text(last):

@@ -112,11 +112,13 @@ def command(
     from replay.study.sweep_table import Objective
     from replay.study.walk_forward import WindowKind
     from verbatim.strategy_files import read_strategy
-    from verbatim.sweep_run import SweepChecks, SweepPlan, run_sweep, sweep_sources
+    from verbatim.sweep_run import SweepChecks, SweepPlan, run_sweep, sweep_sessions
 
     with study_failures():
+        found = sweep_sessions(lambda each: open_to_read(journals, each), sessions)
         plan = SweepPlan(
-            sources=sweep_sources(lambda each: open_to_read(journals, each).places, sessions),
+            sources=found.sources,
+            left_out=found.left_out,
             strategy=None if strategy is None else read_strategy(strategy),
             axes=tuple(map(parse_axis, parameters)),
             search=search,

@@ -96,7 +96,17 @@ def identify(messages: CaptureMessages, venue: str) -> CapturedMarket | None:
         bar_interval_ns=interval_ns,
         lead_ns=max(interval_ns, SECOND_NS),
         largest=tuple((symbol, _largest(found, PRICE), _largest(found, SIZE)) for symbol, found in symbols.items()),
+        without_sizes=tuple(symbol for symbol, found in sorted(symbols.items()) if not _has_sizes(found)),
     )
+
+
+def _has_sizes(tables: Iterable[_TableScan]) -> bool:
+    """Return True if the tables at which orders fill state sizes: quotes, and without these trades or bars."""
+    heads = [table.head for table in tables]
+    if any(head.kind in BOOK_KINDS for head in heads):
+        return True
+    quotes = [head for head in heads if head.kind == QUOTE]
+    return any({"bid_size", "ask_size", "size", "volume"} & head.columns.keys() for head in quotes or heads)
 
 
 def _largest(tables: Iterable[_TableScan], kind: int) -> Decimal:

@@ -72,8 +72,14 @@ export function shortId(id) {
   return parts.length > 2 && parts[0].length === 8 ? parts.slice(1).join("-") : String(id);
 }
 
+let hasVenues = false; // the session has several venues, so a symbol alone would be ambiguous
+
+export function nameVenues(instruments) {
+  hasVenues = new Set(instruments.map((each) => each.id.split(":")[0])).size > 1;
+}
+
 export function symbol(id) {
-  return String(id).split(":").pop();
+  return hasVenues ? String(id) : String(id).split(":").pop();
 }
 
 // a price with as many places as the instrument's tick, or more if it has them

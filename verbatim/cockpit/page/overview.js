@@ -2,7 +2,7 @@
 
 import { html, theme, use, useEffect, useState } from "./store.js";
 import { get } from "./api.js";
-import { grouped, signed, span, symbol, utc, utcDate } from "./format.js";
+import { grouped, signed, span, utc, utcDate } from "./format.js";
 import { Table } from "./table.js";
 import { nextTheme } from "./theme.js";
 
@@ -35,7 +35,7 @@ export function Overview() {
     },
     { name: "records", text: (row) => grouped(row.records), sort: (row) => row.records ?? 0, right: true },
     { name: "account", text: (row) => row.account || "" },
-    { name: "instruments", text: (row) => (row.instruments || []).map(symbol).join(", ") },
+    { name: "instruments", text: (row) => (row.instruments || []).join(", ") },
     { name: "strategies", text: (row) => (row.strategies || []).join(", ") },
     {
       name: "P&L",

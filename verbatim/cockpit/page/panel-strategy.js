@@ -43,6 +43,7 @@ export function Strategies() {
       return html`<section class="strategy">
         <h3>${each.name} <span class="dim">version ${each.version}</span></h3>
         ${held?.stopped_for && html`<p class="warn-text">stopped: ${held.stopped_for}</p>`}
+        ${held?.paused_for && html`<p class="warn-text">${held.paused_for}</p>`}
         <table class="mini wide" aria-label=${"state of " + each.name}>
           <tbody>
             ${Object.entries(held?.state || {}).map(

@@ -3,6 +3,7 @@
 import { batch, effect, signal } from "./signals-core.js";
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./htm-preact.js";
 import { get, progress } from "./api.js";
+import { nameVenues } from "./format.js";
 
 export { batch, effect, html, render, signal, useEffect, useLayoutEffect, useRef, useState };
 
@@ -29,6 +30,8 @@ export const compared = signal(null);
 export const helpOpen = signal(false);
 export const confirming = signal(null); // the command that a person is asked to confirm
 export const markKind = signal("fill");
+
+effect(() => nameVenues(head.value?.instruments || []));
 
 progress.listener = (share) => (loaded.value = share);
 
