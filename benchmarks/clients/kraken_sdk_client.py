@@ -11,7 +11,6 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parent))  # -P leaves it out
 
-import kraken.spot.websocket.connectors as connectors
 from kraken.exceptions import (
     KrakenInsufficientFundsError,
     KrakenInvalidArgumentsError,
@@ -19,6 +18,7 @@ from kraken.exceptions import (
     KrakenUnknownOrderError,
 )
 from kraken.spot import Market, SpotWSClient, Trade, User
+from kraken.spot.websocket import connectors
 from reporting import Calls
 
 PAIR, SYMBOL = "XBTUSD", "BTC/USD"
