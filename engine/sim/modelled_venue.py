@@ -6,10 +6,12 @@ Backtests, resimulations and paper sessions build it here, so one model gives on
 from collections.abc import Mapping
 
 from engine.lifecycle import Status
+from engine.lots import cost_of, quantity_of
 from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import SymbolRules, rules_of
 from engine.sim.exchange import adoption
+from engine.sim.exchange.funds import Holding
 from engine.sim.exchange.queue_models import EXACT, UNSEEN
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.sim_venue import SimVenue
@@ -95,7 +97,7 @@ def build_venue(market: RecordedMarket, session: SessionBody, model: VenueModel)
 
 
 def adopt_state(sim: SimVenue, state: State, totals: Mapping[str, int]) -> None:
-    """Give the simulated venue an account: balances, and the open orders of a session's state.
+    """Give the simulated venue an account: balances, and the open orders and positions of a session's state.
 
     Args:
         sim: The venue.
@@ -120,9 +122,21 @@ def adopt_state(sim: SimVenue, state: State, totals: Mapping[str, int]) -> None:
                 (int(order.venue_order_id) for order in known if order.venue_order_id.isdigit()), default=0
             ),
             trade_id_last=max((*fills, *confirmed), default=0),
+            contracts=_positions(state),
         ),
         state.time_ns,
     )
+
+
+def _positions(state: State) -> dict[str, Holding]:
+    """Return the account's positions in contracts by symbol, with their worth at entry as settlement.py counts it."""
+    known = {instrument.id: instrument for instrument in state.market.instruments}
+    found = {}
+    for name, held in state.account.wallets.by_instrument.items():
+        if held.lots and name in known:
+            cost = -cost_of(held.lots) if known[name].inverse else cost_of(held.lots)
+            found[known[name].symbol] = Holding(units(f"{quantity_of(held.lots):f}"), units(f"{cost:f}"))
+    return found
 
 
 def _open_order(order: Order, *, is_pending: bool) -> adoption.OpenOrder:

@@ -1,7 +1,7 @@
 """Parameters of a request, read as Binance reads them: texts in, checked values out, its own refusals otherwise."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from enum import StrEnum
 from functools import partial
 from typing import Final, TypeVar
@@ -32,10 +32,16 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
 
 
 class Params:
-    """The parameters of one request. `first` wins over `second` (query over body)."""
+    """The parameters of one request. `first` wins over `second` (query over body).
 
-    def __init__(self, first: Iterable[tuple[str, str]], second: Iterable[tuple[str, str]] = ()) -> None:
+    The symbols that are `listed` may have characters that Binance's have not: on paper they are of another venue.
+    """
+
+    def __init__(
+        self, first: Iterable[tuple[str, str]], second: Iterable[tuple[str, str]] = (), *, listed: Container[str] = ()
+    ) -> None:
         self._values = {**dict(second), **dict(first)}
+        self._listed = listed
 
     @property
     def names(self) -> Iterable[str]:
@@ -100,7 +106,7 @@ class Params:
     def symbol(self) -> str:
         """Return the symbol, or refuse one that cannot be a symbol."""
         value = self.required("symbol")
-        if not _SYMBOL.fullmatch(value):
+        if value not in self._listed and not _SYMBOL.fullmatch(value):
             raise refusals.illegal_characters("symbol", _SYMBOL_RANGE)
         return value
 

@@ -133,9 +133,9 @@ class VenueApi:
             return ApiResult(status=status, body={"code": -1000, "msg": text})
         payload: bytes | None = None
         if request.params is not None:
-            params = Params(request.params)
+            params = Params(request.params, listed=self.exchange.markets)
         else:
-            params = Params(parse_query(request.query), parse_query(request.body))
+            params = Params(parse_query(request.query), parse_query(request.body), listed=self.exchange.markets)
             payload = rest_payload(request.query, request.body)
         try:
             if request.headers.get("x-mbx-time-unit", "MILLISECOND").upper() != "MILLISECOND":
@@ -150,7 +150,8 @@ class VenueApi:
         route = self.tables.ws_methods[method]
         endpoint = self.tables.routes[route]
         check_names(self.tables, route, values, signed=endpoint.signed, ws=True)
-        return self._run(endpoint, Params(values.items()), values.get("apiKey"), ws_payload(values), now_ns)
+        params = Params(values.items(), listed=self.exchange.markets)
+        return self._run(endpoint, params, values.get("apiKey"), ws_payload(values), now_ns)
 
     def authenticate(self, values: dict[str, str], now_ns: int) -> str:
         """Return the account of a signed WebSocket API request, or refuse it."""

@@ -1,14 +1,15 @@
-"""Adoption: a simulated exchange that continues an account's known balances and open orders.
+"""Adoption: a simulated exchange that continues an account's known balances, open orders and positions of contracts.
 
 Knows no journal. An adopted order goes to the end of its queue: its real place is not recorded, and the worst place
 promises nothing that the market might not give.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.funds import Holding
 from engine.sim.exchange.order_values import SimNewOrder, SimOrder, SimOrderStatus
 
 
@@ -43,6 +44,7 @@ class Known:
     orders: Iterable[OpenOrder]
     order_id_last: int  # used so far: the exchange continues after it
     trade_id_last: int
+    contracts: Mapping[str, Holding] = field(default_factory=dict)  # positions by symbol
 
 
 def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
@@ -50,6 +52,7 @@ def adopt(exchange: Exchange, account: str, known: Known, now_ns: int) -> None:
     owner = exchange.accounts[account]
     for asset, total in known.totals.items():
         owner.free[asset], owner.locked[asset] = total, 0
+    owner.contracts = dict(known.contracts)
     lists: dict[str, list[SimOrder]] = {}
     for given in sorted(known.orders, key=lambda order: order.order_id):
         status = SimOrderStatus.PARTIALLY_FILLED if given.executed else SimOrderStatus.NEW
