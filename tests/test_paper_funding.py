@@ -17,7 +17,7 @@ from engine.record_codec import read_fact
 from engine.sequencer import Arrival, Sequencer
 from engine.session_record import ClockSettings, SessionBody, VenueSettings, new_engine_settings
 from engine.state.positions import Positions
-from engine.venues.paper import PaperAccount
+from engine.venues.paper.account import PaperAccount
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify

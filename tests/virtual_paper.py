@@ -10,12 +10,16 @@ from engine.market.rows import Rows
 from engine.paper_settings import PaperSettings
 from engine.requests import LinkRole
 from engine.sequencer import Arrival
+from engine.session_record import VenueSettings
 from engine.sim.paper_broker import PaperBroker, concerns_account
+from engine.sim.simulated_wires import Wires
 from engine.sim.venue_model import VenueModel
 from engine.sim.virtual_gateway import VirtualGateway
 from engine.step_context import Output
+from engine.venues.signing import Credentials
+from engine.venues.venue_lookup import make_venue
 from journal.record import Record
-from verbatim.testing import BALANCES, VirtualSession
+from verbatim.testing import BALANCES, VirtualSession, VirtualVenue
 
 
 class _Queued:
@@ -84,6 +88,12 @@ class PaperSession(VirtualSession):
 
     gateway_class = PaperInVirtualTime
     sequencer_class = PaperSequencer
+
+    def _gateway(self, settings: VenueSettings, venue: VirtualVenue, wires: Wires) -> VirtualGateway:
+        """Give the market's wires a key that its venue does not know: they must not use it."""
+        dialect = make_venue(settings, self.body.instruments)
+        key = dialect.signer.load_key(Credentials("not-a-key", "not-a-key"))
+        return self.gateway_class(venue, self.sequencer, dialect, key, wires)
 
 
 def paper(model: VenueModel, **balances: str) -> PaperSettings:

@@ -30,9 +30,10 @@ from engine.sim.modelled_venue import is_modelled
 from engine.strategy.rule_loading import recorded_rules
 from engine.suggestions import suggestion
 from engine.venue_choices import AccountUse
+from engine.venues.paper.live_market import paper_refusal
 from engine.venues.polling import is_polled
 from engine.venues.signing import SecretKey
-from engine.venues.venue_lookup import make_venue, needs_key
+from engine.venues.venue_lookup import ON_PAPER, make_venue, needs_key
 from journal.signing import Signer
 from verbatim import credentials
 from verbatim.config_sections import (
@@ -285,7 +286,7 @@ def session_config(
     for each in found:
         _check_account(each, is_paper=is_paper)
     if is_paper:
-        _check_paper(found)
+        found = (_on_paper(found),)
     given = {found[0].settings.name: key} if keys is None else keys
     chosen = recording_config(config, base=base)
     chosen = replace(
@@ -309,7 +310,7 @@ def session_config(
         venues=tuple(
             replace(
                 one,
-                settings=msgspec.structs.replace(each.settings, private="") if is_paper else each.settings,
+                settings=each.settings,
                 key=given.get(each.settings.name),
             )
             for one, each in zip(chosen.venues, found, strict=True)
@@ -325,13 +326,19 @@ def session_config(
     return chosen
 
 
-def _check_paper(venues: Sequence[NamedVenue]) -> None:
-    """Raise ConfigError if no model of the venue can have the paper account."""
+def _on_paper(venues: Sequence[NamedVenue]) -> NamedVenue:
+    """Return the venue with the paper account. Raises ConfigError if its market cannot have one."""
     if len(venues) > 1:
         raise ConfigError("session.account: paper: it has one venue. What to do: trade each venue on paper by itself")
-    dialect = venues[0].section.dialect
+    [venue] = venues
+    dialect, settings = venue.section.dialect, msgspec.structs.replace(venue.settings, private="")
     if not is_modelled(dialect):
-        raise ConfigError(f"session.account: paper: no model of {dialect}. What to do: use shadow, or a test network")
+        if reason := paper_refusal(make_venue(settings, ())):
+            raise ConfigError(
+                f"session.account: paper: not on {dialect}: {reason}. What to do: use shadow, or a test network"
+            )
+        settings = msgspec.structs.replace(settings, kind=f"{ON_PAPER}{dialect}")
+    return venue._replace(settings=settings)
 
 
 def _check_account(venue: NamedVenue, *, is_paper: bool) -> None:
@@ -339,7 +346,7 @@ def _check_account(venue: NamedVenue, *, is_paper: bool) -> None:
     if venue.settings.use is AccountUse.NONE:
         return
     made = make_venue(venue.settings, ())
-    if not made.trades:
+    if not made.trades and not is_paper:
         setting = "kind" if venue.section.kind else "name"
         raise ConfigError(
             f"{venue.where}.{setting}: {venue.section.dialect} supports market data only. What to do: use `verbatim "

@@ -20,6 +20,7 @@ from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Netw
 
 GROUP = "verbatim.venues"
 FAMILIES = "verbatim.venue_families"
+ON_PAPER = "paper:"  # before the kind of any venue: its market, with an account on paper
 
 
 class UnknownVenueError(Exception):
@@ -47,16 +48,18 @@ def venue_class(settings: VenueSettings) -> Any:
     """
     if not settings.kind:
         return _dialect_class(settings.name)
-    return _named_class(_dialect_class(settings.kind), settings.name)
+    return named_class(_dialect_class(settings.kind), settings.name)
 
 
 @cache
-def _named_class(dialect: Any, name: str) -> Any:
+def named_class(dialect: Any, name: str) -> Any:
     """Return a dialect's class under another name: its ids and sources begin with its `name`."""
     return dialect if dialect.name == name else type(dialect.__name__, (dialect,), {"name": name})
 
 
 def _dialect_class(kind: str) -> Any:
+    if kind.startswith(ON_PAPER):  # imported here, since it imports this module
+        return import_module("engine.venues.paper.live_market").paper_class(_dialect_class(kind.removeprefix(ON_PAPER)))
     installed, families = installed_venues(), installed_families()
     module, _, cls = installed.get(kind, kind).partition(":")
     names = ", ".join((*installed, *(f"{family}:NAME" for family in families)))

@@ -1,70 +1,33 @@
-"""Futures to trade on paper: the market of Binance's futures, and an account at the simulated venue.
+"""Captures of futures to trade on paper: the market of Binance's futures, and an account at the simulated venue.
 
-The simulated venue speaks Spot's protocol, with an event `fundingFee` that Spot lacks.
+The simulated venue speaks Spot's protocol, with an event `fundingFee` that Spot lacks. live_market.py does the same for
+the live market of any venue.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from typing import ClassVar
 
 import msgspec
 
-from engine.events import Event, FundingReport
 from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_coinm import BinanceCoinm
 from engine.venues.binance_common import capture
-from engine.venues.binance_common.http_answers import FAILURES, unrecognised
 from engine.venues.binance_common.public import ExchangeInfo
-from engine.venues.binance_common.values import Amount, Millis, SignedAmount, Text, nanoseconds
 from engine.venues.binance_futures import BinanceFutures
 from engine.venues.binance_futures.metadata import read_exchange_info, read_metadata
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
-from engine.venues.binance_spot.account import SpotAccount
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.binance_usdm import BinanceUsdm
+from engine.venues.paper.account import PaperAccount
 from engine.venues.public_archive import PublicArchive
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
 
 USDM = "paper_usdm"
 COINM = "paper_coinm"
-
-
-class _Funding(msgspec.Struct, frozen=True, tag_field="e", tag="fundingFee"):
-    T: Millis
-    s: Text
-    a: Text
-    f: SignedAmount
-    p: Amount
-    r: SignedAmount
-
-    def report(self, venue: str) -> FundingReport:
-        """Return the funding."""
-        name, numbers = f"{venue}:{self.s}", (Decimal(self.f), Decimal(self.r), Decimal(self.p))
-        return FundingReport(name, self.a, *numbers, nanoseconds(self.T))
-
-
-class _FundingFrame(msgspec.Struct, frozen=True):
-    event: _Funding
-
-
-_read_funding = msgspec.json.Decoder(_FundingFrame).decode
-
-
-class PaperAccount(SpotAccount):
-    """Spot's account, about the instruments of another venue."""
-
-    def decode_private(self, payload: bytes) -> tuple[Event, ...]:
-        """Return the events of one frame."""
-        if b'"fundingFee"' in payload:
-            try:
-                return (_read_funding(payload).event.report(self._venue),)
-            except FAILURES as error:
-                return (unrecognised("private frame", error),)
-        return super().decode_private(payload)
 
 
 class _Paper(BinanceSpot):
