@@ -131,7 +131,7 @@ def test_a_paper_account_trades_on_the_market_of_any_venue_and_continues(kind: s
     assert balances_of(second) == expected
     second.run(60, until=lambda now: len(now.facts("order_filled")) > 4)
     assert second.state.account.modes.mode is Mode.RUNNING
-    for name, held in second.state.account.wallets.by_instrument.items():  # of contracts: the position goes on
+    for name, held in second.state.account.wallets.by_instrument.items():  # of contracts: the position continues
         assert contracts_of(second)[name.partition(":")[2]] == units(f"{quantity_of(held.lots):f}")
     check_end(second, tmp_path / "second")
 
