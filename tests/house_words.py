@@ -385,11 +385,13 @@ def long_sentence() -> Iterator[Finding]:
 
 
 def class_twice() -> Iterator[Finding]:
-    """Yield classes of one name that two modules of the product define."""
+    """Yield classes of one name that two modules of the product define. Files of several venues count as one."""
     places: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for source in product_sources():
         for node in source.tree.body:
             if isinstance(node, ast.ClassDef):
+                if _venue_folder(source.name) and any(_venue_folder(other) for other, _ in places[node.name]):
+                    continue
                 places[node.name].append((source.name, node.lineno))
     for name, found in sorted(places.items()):
         for path, line in found if len(found) > 1 else ():
@@ -397,10 +399,14 @@ def class_twice() -> Iterator[Finding]:
             yield Finding("class-twice", path, line, f"class {name}", f"also in {others}")
 
 
+SIM_SHARED = ("exchange", "feeds")  # folders of engine/sim that no venue's interface is in
+
+
 def _venue_folder(path: str) -> bool:
     """Return True for a file of one venue's folder: `.../venues/<venue>/<file>.py`, or a venue's folder in sim/."""
     parts = Path(path).parts
-    return len(parts) > 2 and parts[-3] == "venues"
+    in_sim = parts[:2] == ("engine", "sim") and len(parts) > 3 and parts[2] not in SIM_SHARED
+    return in_sim or (len(parts) > 2 and parts[-3] == "venues")
 
 
 def module_twice() -> Iterator[Finding]:

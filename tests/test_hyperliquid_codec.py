@@ -18,7 +18,7 @@ from engine.model import Instrument, OrderType, Side
 from engine.rounding import on_price_grid
 from engine.venues.hyperliquid import Hyperliquid
 from engine.venues.hyperliquid.action_hash import MAINNET, connection_id, signed_digest
-from engine.venues.hyperliquid.shapes import FillRow, OrderUpdate, in_time
+from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, in_time
 from engine.venues.signing import Credentials
 
 HAS_WALLET = importlib.util.find_spec("eth_account") is not None
@@ -151,7 +151,7 @@ def test_the_capture_decodes_to_its_books_and_trades() -> None:
 
 @needs_data
 def test_500_real_fills_follow_each_other_position_by_position_and_sum_up_to_the_known_pnl() -> None:
-    rows = msgspec.json.decode(read("user_fills.json"), type=tuple[FillRow, ...])
+    rows = msgspec.json.decode(read("user_fills.json"), type=tuple[PerpFill, ...])
     fills = in_time(rows)
     assert (len(fills), len({row.coin for row in fills}), len({row.oid for row in fills})) == (500, 15, 424)
     assert len({row.fill("hyperliquid").fill_id for row in fills}) == 500  # though they have no tid
@@ -175,7 +175,7 @@ def test_500_real_fills_follow_each_other_position_by_position_and_sum_up_to_the
     assert positions == dict.fromkeys(positions, Decimal(0))
 
 
-def is_self_trade(one: FillRow, other: FillRow) -> bool:
+def is_self_trade(one: PerpFill, other: PerpFill) -> bool:
     """Two legs of one trade of the account with itself, as they were before the venue prevented that."""
     same = (one.coin, one.px, one.sz, one.time, one.start_position) == (
         other.coin,
@@ -202,7 +202,7 @@ def test_the_closed_pnl_of_each_real_fill_is_its_closed_quantity_times_the_dista
     of a self-trade. So nothing of ours is made of closedPnl.
     """
     coins, sums, closing = by_coin(), defaultdict[str, Decimal](Decimal), 0
-    for row in in_time(msgspec.json.decode(read("user_fills.json"), type=tuple[FillRow, ...])):
+    for row in in_time(msgspec.json.decode(read("user_fills.json"), type=tuple[PerpFill, ...])):
         fill, held, pnl = row.fill("hyperliquid"), Decimal(row.start_position), Decimal(row.closed_pnl)
         sums[row.coin] += pnl
         closed = min(fill.quantity, abs(held)) if held * fill.side.sign < 0 else Decimal(0)

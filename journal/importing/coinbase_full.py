@@ -87,7 +87,7 @@ def _messages(lines: CaptureLines) -> Iterator[tuple[str, _FullFrame]]:
 
 
 def _rows(lines: CaptureLines, messages: Iterator[_FullFrame]) -> Iterator[CapturedRow]:
-    products: dict[str, _Product] = {}
+    products: dict[str, _BookedProduct] = {}
     for message in messages:
         if "sequence" not in message.content:
             yield CapturedRow(message.stamp_ns, None, Kind.LINK, {"state": "note", "text": message.frame.decode()})
@@ -96,14 +96,14 @@ def _rows(lines: CaptureLines, messages: Iterator[_FullFrame]) -> Iterator[Captu
         if not symbol:
             raise lines.damaged("is a book before any message of a product: name it with --symbol")
         try:
-            yield from products.setdefault(symbol, _Product(symbol)).rows(message)
+            yield from products.setdefault(symbol, _BookedProduct(symbol)).rows(message)
         except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise lines.damaged(f"lacks a field of its type ({type(error).__name__}: {error})") from error
     for product in products.values():
         yield from product.begin()
 
 
-class _Product:
+class _BookedProduct:
     """The open orders of a product, and the messages that wait for its book."""
 
     def __init__(self, symbol: str) -> None:

@@ -16,7 +16,7 @@ from engine.sim.hyperliquid import action_shapes as shapes
 from engine.sim.hyperliquid.order_rows import AGAIN, cloid_of, oid_of
 from engine.sim.hyperliquid.perp_rules import FIRST, is_price, is_size, money
 from engine.sim.hyperliquid.refusal_texts import INVALID_SIZE, NO_MATCH, RACE, TICK, ZERO_SIZE, text_of
-from engine.sim.hyperliquid.wallets import ActionRefusedError
+from engine.sim.hyperliquid.signers import ActionRefusedError
 from engine.sim.units import units
 
 MS: Final = 1_000_000
@@ -91,7 +91,7 @@ class ActionDesk:
     # ---- orders
 
     def _check_batch(self, orders: list[shapes.OrderWire], grouping: str) -> None:
-        """Refuse a whole batch for what is checked before: there is one error for all of its orders."""
+        """Refuse a whole batch with one error for all its orders."""
         if not orders:
             raise ActionRefusedError("Empty order action")
         if grouping != "na":
@@ -198,7 +198,7 @@ class ActionDesk:
         return "success"
 
     def _modify(self, account: str, oid: int | str, order: shapes.OrderWire, now_ns: int) -> dict[str, Any]:
-        """Cancel an order and place the changed one, which gets an id of its own."""
+        """Cancel an order and place the changed one, which gets a new id."""
         found = self.find(account, oid=oid) if isinstance(oid, int) else self.find(account, cloid=oid)
         if found is None or not found.is_open:
             raise OrderRefusedError("Cannot modify canceled or filled order")

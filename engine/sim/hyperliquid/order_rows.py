@@ -131,7 +131,7 @@ def fill_row(fill: SimFill, order: SimOrder, before: int) -> dict[str, Any]:
 
 
 def _direction(before: int, signed: int) -> str:
-    """Return the text that people read: what a fill does to a position."""
+    """Return the effect of a fill on a position, as people read it."""
     after = before + signed
     if before * after < 0:
         return "Long > Short" if before > 0 else "Short > Long"

@@ -17,14 +17,14 @@ from engine.model import Instrument, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.state.rate_budgets import FIXED_WINDOWS
 from engine.venues.hyperliquid.account import PerpAccount
-from engine.venues.hyperliquid.answers import AccountAnswers, by_http_status
 from engine.venues.hyperliquid.calls import TYPES
-from engine.venues.hyperliquid.candles import Candles
+from engine.venues.hyperliquid.candle_snapshots import Candles
+from engine.venues.hyperliquid.cloids import Cloids
 from engine.venues.hyperliquid.fill_times import MillisecondFills
 from engine.venues.hyperliquid.key_rights import AccountRole
 from engine.venues.hyperliquid.market import PerpMarket
 from engine.venues.hyperliquid.metadata import PerpMetadata
-from engine.venues.hyperliquid.order_ids import Cloids
+from engine.venues.hyperliquid.perp_answers import PerpAnswers, by_http_status
 from engine.venues.hyperliquid.signer import WalletSigner
 from engine.venues.hyperliquid.values import FAILURES, unrecognised
 from engine.venues.venue import Endpoints, KeptHeaders, Network, OrderCapabilities
@@ -73,6 +73,7 @@ class Hyperliquid:
         leverage=True,
         cancel_all=False,
         streams_balances=False,
+        new_id_on_change=True,
         market_bound=Decimal("0.05"),  # as the venue's own SDK
     )
     rates = FIXED_WINDOWS
@@ -89,7 +90,7 @@ class Hyperliquid:
         self.metadata = PerpMetadata(self.name)
         self._market = PerpMarket(self.instruments)
         self._account = PerpAccount(self.name)
-        self._answers = AccountAnswers(self.name)
+        self._answers = PerpAnswers(self.name)
 
     @property
     def market(self) -> PerpMarket:

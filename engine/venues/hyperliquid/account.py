@@ -8,13 +8,13 @@ import msgspec
 
 from engine.events import Answer, Event, FillsReport, Outcome
 from engine.venues.hyperliquid.calls import AccountCalls
-from engine.venues.hyperliquid.market import GREETING, Frame, link_events
-from engine.venues.hyperliquid.shapes import FillRow, OrderUpdate, StreamedFunding, in_time
+from engine.venues.hyperliquid.market import GREETING, PerpFrame, link_events
+from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, StreamedFunding, in_time
 from engine.venues.hyperliquid.values import FAILURES, unrecognised
 
 
 class _Fills(msgspec.Struct, frozen=True, rename="camel"):
-    fills: tuple[FillRow, ...]
+    fills: tuple[PerpFill, ...]
     is_snapshot: bool = False  # later messages say false, or nothing
 
 
@@ -32,7 +32,7 @@ class _Posted(msgspec.Struct, frozen=True):
     response: _PostedType
 
 
-_read_frame = msgspec.json.Decoder(Frame).decode
+_read_frame = msgspec.json.Decoder(PerpFrame).decode
 _read_updates = msgspec.json.Decoder(tuple[OrderUpdate, ...]).decode
 
 
@@ -65,7 +65,7 @@ class PerpAccount(AccountCalls):
     def _fills(self, told: _Fills) -> tuple[Event, ...]:
         if told.is_snapshot:
             return ()
-        by_instrument: dict[str, list[FillRow]] = {}
+        by_instrument: dict[str, list[PerpFill]] = {}
         for row in in_time(told.fills):
             by_instrument.setdefault(f"{self.venue}:{row.coin}", []).append(row)
         return tuple(

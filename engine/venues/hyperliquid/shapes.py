@@ -57,10 +57,10 @@ def status_of(word: str, *, is_begun: bool) -> VenueStatus:
     raise ValueError(f"no status {word[:40]!r}")
 
 
-class OrderRow(msgspec.Struct, frozen=True, rename="camel"):
+class PerpOrder(msgspec.Struct, frozen=True, rename="camel"):
     """An order as the stream and all queries show it. `sz` is what is left.
 
-    The answer to `openOrders` lacks `origSz`, so it is no report: what is filled would look like nothing.
+    The answer to `openOrders` lacks `origSz` and cannot be read: a filled part would look like nothing.
     """
 
     coin: Text
@@ -111,7 +111,7 @@ class OrderRow(msgspec.Struct, frozen=True, rename="camel"):
 class OrderUpdate(msgspec.Struct, frozen=True, rename="camel"):
     """An order with its status: of `orderUpdates`, `orderStatus` and `historicalOrders`."""
 
-    order: OrderRow
+    order: PerpOrder
     status: Text
     status_timestamp: Millis
 
@@ -120,7 +120,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, rename="camel"):
         return self.order.report(venue, self.status, self.status_timestamp)
 
 
-class FillRow(msgspec.Struct, frozen=True, rename="camel"):
+class PerpFill(msgspec.Struct, frozen=True, rename="camel"):
     """A fill. `closedPnl` is before the fee, and `dir` is text to read: the side alone says what was done."""
 
     coin: Text
@@ -158,20 +158,20 @@ class FillRow(msgspec.Struct, frozen=True, rename="camel"):
         return f"{self.time}-{self.oid}-{self.start_position}-{self.px}-{self.sz}"
 
 
-def in_time(rows: tuple[FillRow, ...]) -> list[FillRow]:
+def in_time(rows: tuple[PerpFill, ...]) -> list[PerpFill]:
     """Return fills as they happened. Answers list the newest millisecond first, and within one the oldest first (3)."""
     return sorted(rows, key=lambda row: row.time)
 
 
-class _Leverage(msgspec.Struct, frozen=True):
+class _CoinLeverage(msgspec.Struct, frozen=True):
     type: Literal["cross", "isolated"]
     value: int
 
 
-class _Position(msgspec.Struct, frozen=True, rename="camel"):
+class _PerpPosition(msgspec.Struct, frozen=True, rename="camel"):
     coin: Text
     szi: SignedAmount
-    leverage: _Leverage
+    leverage: _CoinLeverage
     margin_used: SignedAmount
     position_value: SignedAmount
     unrealized_pnl: SignedAmount
@@ -196,7 +196,7 @@ class _Position(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _AssetPosition(msgspec.Struct, frozen=True):
-    position: _Position
+    position: _PerpPosition
     type: Literal["oneWay"]
 
 
@@ -237,7 +237,7 @@ class AssetData(msgspec.Struct, frozen=True):
     """The answer to `activeAssetData`: leverage and margin mode of a coin."""
 
     coin: Text
-    leverage: _Leverage
+    leverage: _CoinLeverage
 
     def settings(self, venue: str) -> MarginSettingsReport:
         """Return leverage and margin mode."""

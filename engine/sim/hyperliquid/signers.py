@@ -1,4 +1,4 @@
-"""Who may act for an account: signatures, nonces, and the requests that an address may make, by the fact sheet (2, 9).
+"""Signers of accounts, their nonces, and the number of actions that an address may make (fact sheet, 2 and 9).
 
 Needs eth-account (the extra `hyperliquid`).
 """
@@ -24,7 +24,7 @@ class ActionRefusedError(Exception):
     """The refusal of a whole action, in the venue's words."""
 
 
-class Wallets:
+class SignerBook:
     """The addresses of accounts and of their API wallets. Each account has one API wallet, its configured secret."""
 
     def __init__(self, keys: dict[str, tuple[str, str]]) -> None:
