@@ -10,7 +10,7 @@ import pytest
 RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "clients" / "run.py"
 NAMES = (
     "ccxt", "python-binance", "binance-connector", "ccxt-futures", "binance-sdk-futures", "coinbase-sdk",
-    "hyperliquid-sdk", "alpaca-py",
+    "kraken-sdk", "hyperliquid-sdk", "alpaca-py",
 )  # fmt: skip
 CHOSEN = os.environ.get("VERBATIM_CLIENTS", "ccxt,ccxt-futures" if os.environ.get("CI") == "true" else "")
 WANTED = NAMES if CHOSEN in ("1", "all") else CHOSEN.split(",")
@@ -52,6 +52,11 @@ def test_binances_sdk_trades_on_the_futures_venue() -> None:
 @pytest.mark.slow
 def test_coinbases_sdk_trades_on_its_venue() -> None:
     trades("coinbase-sdk")
+
+
+@pytest.mark.slow
+def test_the_kraken_sdk_trades_on_its_venue() -> None:
+    trades("kraken-sdk")
 
 
 @pytest.mark.slow

@@ -56,6 +56,13 @@ HYPERLIQUID = Played(
     ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
 )
 ALPACA = Played("alpaca", DOCS / "venue-alpaca.md", ("verbatim-demo-key", "verbatim-demo-secret"))
+KRAKEN = Played(
+    "kraken",
+    DOCS / "venue-kraken.md",
+    ("clients-key", "Y2xpZW50cy1zZWNyZXQtdGhhdC1pcy1uby1zZWNyZXQ="),
+    {"USD": "100000", "BTC": "2"},
+    ("BTC/USD",),
+)
 CLIENTS = {
     "ccxt": Client("ccxt==4.5.90", "ccxt_client.py", SPOT),
     "ccxt-futures": Client("ccxt==4.5.90", "ccxt_futures_client.py", USDM),
@@ -63,6 +70,7 @@ CLIENTS = {
     "python-binance": Client("python-binance==1.0.37", "python_binance_client.py", SPOT),
     "binance-connector": Client("binance-connector==3.13.0", "binance_connector_client.py", SPOT),
     "coinbase-sdk": Client("coinbase-advanced-py==1.8.4", "coinbase_sdk_client.py", COINBASE),
+    "kraken-sdk": Client("python-kraken-sdk==3.1.3", "kraken_sdk_client.py", KRAKEN),
     "hyperliquid-sdk": Client("hyperliquid-python-sdk==0.24.0", "hyperliquid_sdk_client.py", HYPERLIQUID),
     "alpaca-py": Client("alpaca-py==0.44.0", "alpaca_py_client.py", ALPACA),
 }  # python-binance and binance-connector install the same package name: they cannot share an environment
