@@ -220,7 +220,7 @@ class AccountReport(msgspec.Struct, frozen=True):
     balances: tuple[BalanceReport, ...]
     can_trade: bool | None  # None: not said
     venue_ns: int = 0
-    # of a venue that answers in parts (venue.BalancesInParts): it covers these alone; (): all but `leaves_out`
+    # of a venue that answers in parts (venue.BalancesInParts): it covers these alone; (): all except `leaves_out`
     covers: tuple[str, ...] = ()
     leaves_out: tuple[str, ...] = ()
 

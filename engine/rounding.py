@@ -26,7 +26,7 @@ def price_step(price: Decimal, instrument: Instrument) -> Decimal:
 
 
 def on_price_grid(price: Decimal, instrument: Instrument) -> bool:
-    """Return True if the venue takes the price: it is positive, on the tick, and has no more digits than allowed."""
+    """Return True if the venue takes the price: positive, on the tick, and within the allowed digits."""
     return price > 0 and on_grid(price, price_step(price, instrument))
 
 

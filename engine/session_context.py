@@ -364,8 +364,7 @@ class SessionContext:
         It cancels for those of its SESSION record, and for those of `also`, which a safety order in force names.
         """
         found = self.instruments.get(instrument)
-        venue = None if found is None else self.venues.get(found.venue)
-        if venue is None:
+        if found is None or (venue := self.venues.get(found.venue)) is None:
             return False
         maker = venue.order_ids.session_of(client_order_id)
         return maker in self.own_sessions or maker in also
@@ -385,7 +384,8 @@ class SessionContext:
         """Return the session of another engine of ours that made an order's id, or "" for any other order."""
         instrument = self.instruments.get(order.instrument)
         venue = None if instrument is None else self.venues.get(instrument.venue)
-        if venue is None or not ORDER_MARK.fullmatch(client_order_id):
+        mark = ORDER_MARK if venue is None else getattr(venue.order_ids, "mark", ORDER_MARK)
+        if venue is None or not mark.fullmatch(client_order_id):
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker

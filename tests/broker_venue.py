@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -30,24 +30,25 @@ class BrokerVenue(VirtualVenue):
         assert isinstance(self.sim.protocol, BrokerProtocol)
         return self.sim.protocol
 
-    def ask(self, method: str, path: str, body: dict[str, Any] | None = None, **query: str) -> tuple[int, Any]:
+    def ask(self, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
         """Return status and body of a request that another program of the account makes."""
-        answer = self.request(method, path, body, **query)
+        answer = self.request(method, path, body, query=query)
         return answer[0], json.loads(answer[2] or b"null")
 
     def request(
         self,
         method: str,
         path: str,
-        body: dict[str, Any] | None = None,
-        headers: dict[str, str] = HEADERS,
-        **query: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] = HEADERS,
+        query: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
         """Return status, headers and bytes of the answer to a request.
 
         Its events are streamed with the next ones of the market.
         """
-        text = "&".join(f"{name}={value}" for name, value in query.items())
+        text = "&".join(f"{name}={value}" for name, value in (query or {}).items())
         payload = b"" if body is None else json.dumps(body).encode()
         request = HttpRequest(method=method, path=path, query=text.encode(), body=payload, headers=headers)
         api = self.sim.http_api
@@ -88,5 +89,5 @@ def check_broker_books(session: VirtualSession, venue: BrokerVenue) -> None:
     _, activities = venue.ask("GET", "/v2/account/activities/FILL", direction="asc")
     made = Counter(f"{each['order_id']}:{each['cum_qty']}" for each in activities)
     assert booked == made
-    names = [order.client_order_id for order in venue.broker.desk.orders.of("test")]
+    names = [order.client_order_id for order in venue.broker.desk.orders.list_all("test")]
     assert len(set(names)) == len(names)

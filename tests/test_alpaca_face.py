@@ -50,7 +50,8 @@ class Client:
 
 
 def test_a_key_of_another_network_or_none_is_not_authorized(venue: BrokerVenue) -> None:
-    for headers in ({}, {**HEADERS, "apca-api-secret-key": "live"}, {**HEADERS, "apca-api-key-id": "AKLIVE"}):
+    no_headers: dict[str, str] = {}
+    for headers in (no_headers, {**HEADERS, "apca-api-secret-key": "live"}, {**HEADERS, "apca-api-key-id": "AKLIVE"}):
         status, _, body = venue.request("GET", "/v2/account", headers=headers)
         assert (status, json.loads(body)["code"]) == (401, 40110000)
     assert Client(venue, "/stream").say({**AUTH, "secret": "live"})["data"]["status"] == "unauthorized"
@@ -103,8 +104,9 @@ def test_an_order_that_breaks_a_rule_is_refused_in_the_brokers_words(
 
 
 def test_a_body_that_is_no_order_is_a_bad_request(venue: BrokerVenue) -> None:
-    for body in ([], "text", {"symbol": 1}):
-        status, told = venue.ask("POST", "/v2/orders", body)  # type: ignore[arg-type]  # a client may send anything
+    bodies: list[Any] = [[], "text", {"symbol": 1}]
+    for body in bodies:
+        status, told = venue.ask("POST", "/v2/orders", body)
         assert (status, told["code"]) == (400, 40010000)
     assert venue.ask("GET", "/v2/nothing")[0] == 404
 

@@ -1,4 +1,4 @@
-"""The traps of Coinbase Advanced, one test each, in the order of docs/coinbase.md.
+"""The traps of Coinbase Advanced, one test each, in the order of docs/venue-coinbase.md.
 
 Each has cost a client of that venue orders or money. Most run a session on the simulated venue.
 """
@@ -14,7 +14,7 @@ import pytest
 from checked_sessions import CheckedSessions
 from coinbase_desk import DIALECT, OWN, PREFIX, Desk, check_books, message
 
-from engine.events import Answer, OrderReport, Outcome, VenueStatus
+from engine.events import Answer, OrderReport, Outcome, Unrecognised, VenueStatus
 from engine.live.transport.websocket import WebsocketLimits
 from engine.market import rows as r
 from engine.model import Instrument, Side, TimeInForce
@@ -57,7 +57,7 @@ def placing(answer: dict[str, Any], *, status: int = 200) -> tuple[Any, ...]:
 
 
 def test_1_the_id_of_an_order_is_in_the_success_response(start: CheckedSessions) -> None:
-    """The top level's order_id is empty: who reads it believes that a live order failed."""
+    """The top level's order_id is empty: a client that reads it believes that a live order failed."""
     venue = Desk()
     session = start(venue, "script", parameters={"steps": "buy 0.01 limit -1"}).run(5)
     (placed,) = answers(session, ORDERS["path"])
@@ -89,7 +89,12 @@ def test_3_a_cancel_that_succeeded_is_queued_and_the_order_still_lives(start: Ch
     assert statuses(session) == {"canceled": 1}, "a query found the end that no frame brought"
     for word in ("PENDING", "QUEUED", "OPEN", "EDIT_QUEUED", "CANCEL_QUEUED"):
         row = {"order_id": "1", "status": word, "product_id": "BTC-USD", "order_side": "BUY", "leaves_quantity": "1"}
-        frame = {"channel": "user", "timestamp": "2026-01-01T00:00:00Z", "events": [{"orders": [row]}]}
+        frame = {
+            "channel": "user",
+            "timestamp": "2026-01-01T00:00:00Z",
+            "sequence_num": 1,
+            "events": [{"orders": [row]}],
+        }
         *_, report = DIALECT.account.decode_private(json.dumps(frame).encode())
         assert isinstance(report, OrderReport)
         assert report.status is VenueStatus.OPEN, word
@@ -130,7 +135,7 @@ def test_5_the_data_of_a_usdc_product_arrives_under_the_usd_id() -> None:
 
 
 def test_6_numbers_count_the_frames_of_a_connection_over_all_channels(start: CheckedSessions) -> None:
-    """Heartbeats and confirmations have numbers too: no gap is seen where there is none, and none is missed."""
+    """Heartbeats and confirmations have numbers too: two quiet minutes show no gap, and a lost frame shows one."""
     venue = Desk(symbols=("BTC-USD", "ETH-USD"))
     conn_id = venue.socket(message("heartbeats"), message("level2", "BTC-USD"), message("market_trades", "ETH-USD"))
     seen = venue.frames(conn_id, seconds=10)
@@ -218,7 +223,12 @@ def test_12_expired_and_failed_are_not_canceled_and_three_fields_may_hold_a_reas
     found = {}
     for word in ("CANCELLED", "EXPIRED", "FAILED", "FILLED"):
         orders = [{**row, "status": word, "reject_reason": "INSUFFICIENT_FUND" if word == "FAILED" else ""}]
-        frame = {"channel": "user", "timestamp": "2026-01-01T00:00:00Z", "events": [{"orders": orders}]}
+        frame = {
+            "channel": "user",
+            "timestamp": "2026-01-01T00:00:00Z",
+            "sequence_num": 1,
+            "events": [{"orders": orders}],
+        }
         *_, report = DIALECT.account.decode_private(json.dumps(frame).encode())
         assert isinstance(report, OrderReport)
         found[word] = report.status.value, report.reason
@@ -277,12 +287,21 @@ def test_15_a_cancel_that_ends_in_5xx_leaves_the_order_and_nothing_is_placed_aga
     check_books(session)
 
 
+def test_a_frame_without_a_number_is_not_read_as_an_old_one() -> None:
+    """It would be dropped as older than the book, and the book would rot in silence."""
+    event = {"type": "update", "product_id": "BTC-USD", "updates": []}
+    frame = {"channel": "l2_data", "timestamp": "2026-01-01T00:00:00Z", "events": [event]}
+    venue = Coinbase([instrument("BTC-USD")])
+    (found,) = venue.market.decode(json.dumps(frame).encode(), "coinbase.market.0", 1, 1)
+    assert isinstance(found, Unrecognised)
+
+
 # ---- ids that are used again (sheet, section 7)
 
 
 @pytest.mark.parametrize("refuses", [False, True], ids=["answered by its order", "refused as a duplicate"])
 def test_an_id_that_was_used_creates_nothing_and_is_compared_with_what_was_meant(*, refuses: bool) -> None:
-    """Both behaviours of the venue are UNKNOWN to the engine, which queries: neither is a second order."""
+    """Both behaviours of the venue are UNKNOWN to the engine, which queries: there is one order."""
     venue = Desk()
     venue.frames(0, seconds=1)
     assert venue.protocol.api is not None
@@ -302,7 +321,7 @@ def test_an_id_that_was_used_creates_nothing_and_is_compared_with_what_was_meant
 
 
 def test_the_sandbox_of_keys_is_base64_of_32_or_64_bytes() -> None:
-    """An Ed25519 key is copied as its seed, or as seed and public key: both sign alike."""
+    """An Ed25519 key is copied as its seed, or as seed and public key: the signatures are equal."""
     seed = bytes(range(32))
     whole = seed + b"\x01" * 32
     tokens = {

@@ -32,8 +32,10 @@ def check_account(session: VirtualSession) -> None:
     assert isinstance(venue, PerpVenue)
     assert account.positions.net(BTC) == venue.position()
     assert venue.wallet() == account.ledger.by_asset["USDC"].expected
-    opened = {(row["cloid"], row["oid"]) for row in venue.ask("frontendOpenOrders")}
-    assert {(each.client_order_id, int(each.venue_order_id)) for each in account.orders.live.values()} == opened
+    opened = {row["oid"]: row["cloid"] for row in venue.ask("frontendOpenOrders")}
+    live = account.orders.live.values()
+    assert {int(each.venue_order_id) for each in live} == set(opened)
+    assert all(opened[int(each.venue_order_id)] == each.client_order_id for each in live if not each.adopted)
     booked = sorted(fill for order in account.orders.all() for fill in order.fill_ids)
     assert set(booked) <= {str(row["tid"]) for row in venue.ask("userFills")}
     placed = [record.key for record in session.kinds(Kind.REQUEST) if '"purpose":"place"' in (record.body or "")]
@@ -79,7 +81,7 @@ def test_long_short_and_back_settle_to_the_wallet_of_the_venue(perps: CheckedSes
 
 
 def test_orders_rest_are_canceled_and_found_again_after_a_kill(perps: CheckedSessions) -> None:
-    """Killed with two orders in the book, one of which fills while nobody looks; the next session continues."""
+    """Killed with two orders in the book; one fills while no session runs, and the next session continues."""
     venue = PerpVenue()
     first = trade(perps, venue, "buy 0.02; buy 0.01 limit -1; sell 0.01 limit 2").run(6)
     assert len(first.state.account.orders.live) == 2
@@ -142,6 +144,20 @@ def test_a_funding_is_booked_once_though_three_sources_state_it(perps: CheckedSe
     [listed] = venue.ask("userFunding", startTime=0)
     assert D(paid["amount"]) == D(listed["delta"]["usdc"]) < 0
     assert listed["time"] % 3_600_000 < 1_000
+
+
+def test_a_liquidation_closes_the_position_of_its_strategy(perps: CheckedSessions) -> None:
+    """18,000 dollars on an account of 2,000: at 53,000 the venue closes the position with its own order."""
+    venue = PerpVenue(balances={"USDC": "2000"})
+    session = trade(perps, venue, "buy 0.3; buy 0.001 limit -20").run(5)
+    venue.move("53000")
+    session.run(10)
+    assert venue.position() == 0
+    assert own(session)[0] == 0
+    [forced] = session.facts("position_forced")
+    assert (forced["kind"], forced["strategy"]) == ("liquidation", "script")
+    [rested] = [each for each in session.state.account.orders.all() if each.order.price == 47_999]
+    assert (rested.status, rested.reason) == ("canceled", "liquidatedCanceled")
 
 
 def test_leverage_and_margin_mode_are_set_with_one_request(perps: CheckedSessions) -> None:

@@ -203,7 +203,7 @@ def with_market_keys(config: Config, wanted: SessionConfig, base: Path | None = 
     """Return a recording with the keys of the venues that show their market to key holders alone.
 
     Raises:
-        ConfigError: there is no such key, or it cannot be used.
+        ConfigError: a key is missing, or it cannot be used.
     """
     closed = [each for each in venues_of(config) if needs_key(make_venue(each.settings, ()))]
     watched = [

@@ -84,8 +84,7 @@ START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
-MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
-OWN_BALANCES = {PROTOCOL: BALANCES, USDM: MARGIN_BALANCES}  # instead of those of the venue's demo
+OWN_BALANCES = {PROTOCOL: BALANCES, USDM: {"USDT": "1000000"}}  # instead of those of the venue's demo
 
 
 class VirtualVenue:
@@ -183,11 +182,9 @@ class VirtualVenue:
         query = venue.metadata.request()
         key = venue.signer.load_key(self.credentials) if query.signed else None
         message = venue.signer.sign_http(query, key, self.now_ns)
-        path, _, params = message.path_and_query.partition("?")
+        path, _, text = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        request = HttpRequest(
-            method=message.method, path=path, query=params.encode(), body=message.body, headers=headers
-        )
+        request = HttpRequest(method=message.method, path=path, query=text.encode(), body=message.body, headers=headers)
         self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS

@@ -1,4 +1,4 @@
-"""Fees that no message states: the venue keeps a part of what a fill brings, and only the balance shows it.
+"""Fees that no message states: the venue keeps a part of each fill's proceeds, and only the balance shows it.
 
 Each answer about balances is compared with the ledger. One that is short by no more than the fees of recent fills is
 explained by them. More than that is a drift, as at any venue (ledger_check.py).
@@ -21,7 +21,7 @@ from engine.step_context import StepContext
 
 
 class _Gain(NamedTuple):
-    """What a fill brought, and its order."""
+    """The proceeds of a fill, and its order."""
 
     flow: Flow
     order: Order
@@ -49,7 +49,7 @@ def charge_unstated_fees(step: StepContext, scope: AccountScope) -> None:
 
 
 def _gains(step: StepContext, scope: AccountScope, ours: AssetLedger) -> list[_Gain]:
-    """Return what recent fills with unstated fees brought of an asset."""
+    """Return the proceeds in an asset of recent fills with unstated fees."""
     found = []
     for flow in ours.recent:
         instrument = scope.instruments.get(flow.instrument)
@@ -63,7 +63,7 @@ def _gains(step: StepContext, scope: AccountScope, ours: AssetLedger) -> list[_G
 
 
 def _is_fee(flow: Flow) -> bool:
-    """Return True for a fee that was charged: it has the date of its fill, and no fill of its own."""
+    """Return True for a fee that was charged: it has the date of its fill, and no fill id."""
     return flow.amount < 0 and not flow.fill_id
 
 
@@ -87,7 +87,7 @@ def _short_by(ours: AssetLedger, known: Balance, *, most: Decimal) -> Decimal:
 
 
 def _share(step: StepContext, asset: str, amount: Decimal, gains: list[_Gain]) -> None:
-    """Record an amount as the fees of fills, each its share by what it brought; the last one gets the rest."""
+    """Record an amount as the fees of fills, in shares of their proceeds; the last one gets the rest."""
     left, total = amount, sum((each.fee_max for each in gains), ZERO)
     for place, (flow, order, instrument) in enumerate(gains):
         is_last = place == len(gains) - 1

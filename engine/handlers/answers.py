@@ -45,6 +45,7 @@ from engine.handlers.amendments import handle_amend_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.load_history import handle_history_answer
+from engine.handlers.lost_orders import is_unrecorded
 from engine.handlers.margin_settings import apply_position_mode, handle_set_answer
 from engine.handlers.order_queries import query_order
 from engine.handlers.poll_market import handle_poll_answer
@@ -176,7 +177,12 @@ def _handle_report(
     match event:
         case OpenOrdersReport():
             reconciliation.apply_open_orders(
-                step, factory, session.instruments, pending, event, is_own=session.is_own_order
+                step,
+                factory,
+                session.instruments,
+                pending,
+                event,
+                is_own=is_unrecorded(session, step),
             )
         case AccountReport():
             apply_balances(step, pending, event, session.accounts.assets_at(venue))
@@ -209,7 +215,7 @@ def _handle_queried_order(
     request = pending.request
     is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
     is_open = is_orphan or event.status in order_reports.OPEN
-    if is_open and order_reports.is_lost_order(step, event, session.is_own_order):
+    if is_open and order_reports.is_lost_order(step, event, is_unrecorded(session, step)):
         order_reports.halt_for_lost(step, event)
     _judge_closed(step, pending, event)
     known = step.account.orders.get(request.client_order_id)

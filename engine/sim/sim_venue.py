@@ -152,7 +152,7 @@ class SimVenue:
             self._streamed.append(connection)
         self._listeners_changed(now_ns)
         if isinstance(self.protocol, WatchesConnections):
-            frame = self.protocol.opened(connection, now_ns)
+            frame = self.protocol.greet(connection, now_ns)
             if frame is not None:
                 self._send(Outgoing(conn_id, now_ns, frame=frame, binary=connection.binary))
         return True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from engine.sim import alpaca, binance, binance_usdm, coinbase, hyperliquid, kraken
-from engine.sim.alpaca import market_messages as broker_messages
+from engine.sim.alpaca import feed_messages
 from engine.sim.alpaca.broker_protocol import BrokerProtocol
 from engine.sim.binance.spot_protocol import SpotProtocol
 from engine.sim.binance_usdm import market_messages
@@ -57,15 +57,22 @@ KINDS: Final = {
         _SYMBOLS,
         {"USDT": "100000"},
     ),
-    hyperliquid.PROTOCOL: VenueKind(
-        hyperliquid.PROTOCOL,
-        PerpProtocol,
-        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
-        perp_rules.SHAPES,
-        ("BTC", "ETH"),
-        {"USDC": "100000"},
-        # an account and its API wallet
-        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
+    alpaca.PROTOCOL: VenueKind(
+        "engine.venues.alpaca:Alpaca",
+        BrokerProtocol,
+        SPOT_WORDING,
+        feed_messages.SHAPES,
+        ("AAPL", "BTC/USD"),
+        {"USD": "100000"},
+    ),
+    kraken.PROTOCOL: VenueKind(
+        "engine.venues.kraken:Kraken",
+        KrakenProtocol,
+        SPOT_WORDING,
+        kraken.SHAPES,
+        kraken.SYMBOLS,
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        kraken.DEMO_KEY,
     ),
     coinbase.PROTOCOL: VenueKind(
         "engine.venues.coinbase:Coinbase",
@@ -76,21 +83,14 @@ KINDS: Final = {
         {"USD": "100000", "BTC": "2", "ETH": "30"},
         coinbase.DEMO_KEY,
     ),
-    alpaca.PROTOCOL: VenueKind(
-        "engine.venues.alpaca:Alpaca",
-        BrokerProtocol,
-        SPOT_WORDING,
-        broker_messages.SHAPES,
-        ("AAPL", "BTC/USD"),
-        {"USD": "100000"},
-    ),
-    kraken.PROTOCOL: VenueKind(
-        kraken.PROTOCOL,
-        KrakenProtocol,
-        SPOT_WORDING,
-        kraken.SHAPES,
-        kraken.SYMBOLS,
-        {"USD": "100000", "BTC": "2", "ETH": "30"},
-        kraken.DEMO_KEY,
+    hyperliquid.PROTOCOL: VenueKind(
+        "engine.venues.hyperliquid:Hyperliquid",
+        PerpProtocol,
+        SPOT_WORDING,  # of the market inside: perp_channels.py makes the venue's own messages of it
+        perp_rules.SHAPES,
+        ("BTC", "ETH"),
+        {"USDC": "100000"},
+        # an account and its API wallet
+        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
     ),
 }

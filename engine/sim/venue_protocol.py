@@ -57,7 +57,7 @@ class HasOwnApi(Protocol):
 class WatchesConnections(Protocol):
     """A VenueProtocol may have this as well: the venue speaks first, or counts its connections."""
 
-    def opened(self, connection: Connection, now_ns: int) -> bytes | None:
+    def greet(self, connection: Connection, now_ns: int) -> bytes | None:
         """Return the first frame of a connection, or None."""
 
     def closed(self, connection: Connection, now_ns: int) -> None:

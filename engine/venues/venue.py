@@ -68,8 +68,10 @@ class OrderCapabilities:
     # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
     lookup_by_client_id: bool = True
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
+    one_switch: bool = False  # it is one for the whole account: arming it for an instrument arms it for all
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
+    new_id_on_change: bool = False  # an order that a person changed has another id of the venue, and still ours
     # the venue has no market order: the codec gets a limit order IOC so far beyond the far touch; 0: it has one
     market_bound: Decimal = Decimal(0)
     streams_balances: bool = True  # the private link reports balances; if not, they are queried after fills
@@ -213,6 +215,22 @@ class MetadataReader(Protocol):
         ...
 
 
+@runtime_checkable
+class MetadataParts(Protocol):
+    """A MetadataReader may have this as well: only several answers together describe the instruments.
+
+    A session reads all of them as it begins, and the answer to `request` alone when it reads the rules again.
+    """
+
+    def requests(self, symbols: Sequence[str] = ()) -> tuple[Unsigned, ...]:
+        """Return the requests, in the order in which they are sent."""
+        ...
+
+    def read_parts(self, payloads: Sequence[bytes]) -> InstrumentsReport:
+        """Return what the answers to `requests` describe. Raises ValueError for any other bytes."""
+        ...
+
+
 class ClientOrderIds(Protocol):
     """Client order ids within a venue's limits. Derived, never drawn: the same record gives the same id again."""
 
@@ -269,7 +287,7 @@ class PresentsSecret(Protocol):
 class ReadsPublicAccounts(Protocol):
     """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
 
-    They are `signed` all the same, since only the key knows the address.
+    They are `signed` nevertheless, since only the key knows the address.
     """
 
     reads_are_public: bool
@@ -436,7 +454,10 @@ class KeyRightsReader(Protocol):
         ...
 
     def read(self, payload: bytes) -> KeyRights:
-        """Return what the answer states. Raises ValueError for any other bytes."""
+        """Return what the answer states.
+
+        Raises msgspec.MsgspecError for any other bytes, and ValueError with a text for people if the key is no key.
+        """
         ...
 
 

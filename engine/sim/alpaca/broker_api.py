@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from engine.sim.alpaca import messages, refusals
+from engine.sim.alpaca import account_bodies, broker_refusals
 from engine.sim.alpaca.broker_exchange import BrokerExchange
 from engine.sim.alpaca.broker_orders import BrokerOrder
 from engine.sim.alpaca.minute_limit import MinuteLimit
@@ -69,13 +69,13 @@ class BrokerApi:
         """Return the account of a key, or refuse it."""
         account, known = self._keys.get(key, ("", ""))
         if not account or not hmac.compare_digest(known.encode(), secret.encode()):
-            raise refusals.unauthorized()
+            raise broker_refusals.unauthorized()
         return account
 
     def refused(self, refusal: VenueRefusalError) -> ApiResult:
         """Return a refusal as a result, in the broker's words."""
-        told = refusals.in_brokers_words(refusal)
-        more = told.more if isinstance(told, refusals.BrokerRefusalError) else {}
+        told = broker_refusals.in_brokers_words(refusal)
+        more = told.more if isinstance(told, broker_refusals.BrokerRefusalError) else {}
         return ApiResult(status=told.status, body={"code": told.code, "message": told.message, **more})
 
     def dress(self, result: ApiResult, now_ns: int) -> HttpAnswer:
@@ -92,7 +92,7 @@ class BrokerApi:
         for (verb, prefix), handler in self._below.items():
             if verb == method and path.startswith(prefix) and len(path) > len(prefix):
                 return handler.__get__(self), unquote(path.removeprefix(prefix))
-        raise refusals.not_found(f"endpoint {method} {path}")
+        raise broker_refusals.not_found(f"endpoint {method} {path}")
 
     # ---- orders
 
@@ -108,7 +108,7 @@ class BrokerApi:
         after, until = _time(query.get("after")), _time(query.get("until"))
         found = [
             order
-            for order in self._desk.orders.of(call.account)
+            for order in self._desk.orders.list_all(call.account)
             if (wanted == "all" or order.is_open is (wanted == "open"))
             and (symbols is None or order.new.symbol in symbols)
             and query.get("side", order.new.side.value.lower()) == order.new.side.value.lower()
@@ -121,7 +121,7 @@ class BrokerApi:
         return _ok([order.body() for order in found[:limit]])
 
     def _by_client_id(self, call: _Call) -> ApiResult:
-        order = self._desk.orders.of_client(call.account, call.query.get("client_order_id", ""))
+        order = self._desk.orders.by_client_id(call.account, call.query.get("client_order_id", ""))
         return self._shown(order, call)
 
     def _one(self, call: _Call) -> ApiResult:
@@ -129,13 +129,13 @@ class BrokerApi:
 
     def _shown(self, order: BrokerOrder | None, call: _Call) -> ApiResult:
         if order is None or self._faults.hidden(order.client_order_id, call.now_ns):
-            raise refusals.not_found("order")
+            raise broker_refusals.not_found("order")
         return _ok(order.body())
 
     def _named(self, call: _Call) -> BrokerOrder:
         order = self._desk.orders.get(call.account, call.name)
         if order is None:
-            raise refusals.not_found(f"order {call.name[:60]}")
+            raise broker_refusals.not_found(f"order {call.name[:60]}")
         return order
 
     def _cancel(self, call: _Call) -> ApiResult:
@@ -143,7 +143,7 @@ class BrokerApi:
         return ApiResult(status=204, body=None)
 
     def _cancel_all(self, call: _Call) -> ApiResult:
-        """Cancel every order of the account, whoever placed it."""
+        """Cancel every order of the account, also of other programs."""
         told = []
         for order in [each for each in self._desk.orders.open() if each.account == call.account]:
             if order.status != "pending_cancel":
@@ -158,7 +158,7 @@ class BrokerApi:
     # ---- the account
 
     def _account(self, call: _Call) -> ApiResult:
-        return _ok(messages.account(self._exchange, call.account))
+        return _ok(account_bodies.account(self._exchange, call.account))
 
     def _configurations(self, call: _Call) -> ApiResult:
         del call
@@ -182,20 +182,20 @@ class BrokerApi:
             if order.account == account and order.sim is None and order.new.side.sign < 0:
                 base = self._exchange.markets[order.new.symbol].rules.base
                 queued[base] = queued.get(base, 0) + order.leaves
-        return messages.positions(self._exchange, account, queued)
+        return account_bodies.positions(self._exchange, account, queued)
 
     def _position(self, call: _Call) -> ApiResult:
-        return _ok(self._found(call))
+        return _ok(self._position_named(call))
 
-    def _found(self, call: _Call) -> dict[str, Any]:
+    def _position_named(self, call: _Call) -> dict[str, Any]:
         """Return the position of a name, which has no slash: the symbol of a crypto order is not found here."""
         for held in self._held(call.account):
             if call.name in (held["symbol"], held["asset_id"]):
                 return held
-        raise refusals.not_found("position")
+        raise broker_refusals.not_found("position")
 
     def _close(self, call: _Call) -> ApiResult:
-        return _ok(self._sell(call, self._found(call), call.query.get("qty")))
+        return _ok(self._sell(call, self._position_named(call), call.query.get("qty")))
 
     def _sell(self, call: _Call, held: dict[str, Any], quantity: str | None) -> dict[str, Any]:
         symbol = next(name for name in self._exchange.markets if name.replace("/", "") == held["symbol"])
@@ -222,10 +222,10 @@ class BrokerApi:
             return _ok([])
         size = query.get("page_size", "")
         if size and (not size.isdigit() or not 0 < int(size) <= PAGE_MAX):
-            raise refusals.unprocessable("page_size must be between 1 and 100")
+            raise broker_refusals.unprocessable("page_size must be between 1 and 100")
         after, until = _time(query.get("after")), _time(query.get("until"))
         found = []
-        for order in self._desk.orders.of(call.account):
+        for order in self._desk.orders.list_all(call.account):
             if order.sim is None or query.get("order_id", order.order_id) != order.order_id:
                 continue
             traded = 0
@@ -233,7 +233,7 @@ class BrokerApi:
                 traded += fill.quantity
                 is_inside = (not after or fill.time_ns > after) and (not until or fill.time_ns < until)
                 if is_inside and not self._faults.is_unlisted(fill.trade_id, fill.order_id, call.now_ns):
-                    found.append((fill.time_ns, fill.trade_id, messages.activity(order, fill, traded)))
+                    found.append((fill.time_ns, fill.trade_id, account_bodies.activity(order, fill, traded)))
         found.sort(key=lambda each: each[:2], reverse=query.get("direction", "desc") != "asc")
         page = [body for _, _, body in found]
         if token := query.get("page_token"):
@@ -245,22 +245,26 @@ class BrokerApi:
 
     def _assets(self, call: _Call) -> ApiResult:
         wanted = call.query.get("asset_class")
-        found = [messages.asset(market) for market in self._exchange.markets.values()]
+        found = [account_bodies.asset(market) for market in self._exchange.markets.values()]
         status = call.query.get("status")
         return _ok([each for each in found if wanted in (None, each["class"]) and status in (None, each["status"])])
 
     def _asset(self, call: _Call) -> ApiResult:
         for market in self._exchange.markets.values():
-            if call.name in (market.rules.symbol, market.rules.symbol.replace("/", ""), messages.asset_id(market)):
-                return _ok(messages.asset(market))
-        raise refusals.not_found(f"asset {call.name[:40]}")
+            if call.name in (
+                market.rules.symbol,
+                market.rules.symbol.replace("/", ""),
+                account_bodies.asset_id(market),
+            ):
+                return _ok(account_bodies.asset(market))
+        raise broker_refusals.not_found(f"asset {call.name[:40]}")
 
     def _clock(self, call: _Call) -> ApiResult:
-        return _ok(messages.clock(self._desk.hours, call.now_ns))
+        return _ok(account_bodies.clock(self._desk.hours, call.now_ns))
 
     def _calendar(self, call: _Call) -> ApiResult:
         start, end = call.query.get("start", ""), call.query.get("end", "9999")
-        return _ok([day for day in messages.calendar(self._desk.hours) if start <= day["date"] <= end])
+        return _ok([day for day in account_bodies.calendar(self._desk.hours) if start <= day["date"] <= end])
 
     _exact: Final[dict[tuple[str, str], Callable[["BrokerApi", _Call], ApiResult]]] = {
         ("POST", "/v2/orders"): _place,
@@ -303,4 +307,4 @@ def _time(text: str | None) -> int:
     try:
         return nanoseconds(f"{text}T00:00:00Z" if len(text) == DATE_LETTERS else text.replace(" ", "+"))
     except ValueError:
-        raise refusals.unprocessable(f"cannot parse time {text[:40]}") from None
+        raise broker_refusals.unprocessable(f"cannot parse time {text[:40]}") from None

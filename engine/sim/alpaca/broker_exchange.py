@@ -47,7 +47,7 @@ def rules_for(symbol: str) -> SymbolRules:
 
 
 class BrokerFunds(Funds):
-    """An account's money, with the cost of what it holds."""
+    """An account's money, with the cost of its holdings."""
 
     def __init__(self, name: str, balances: dict[str, int], *, fee_maker: int, fee_taker: int) -> None:
         super().__init__(name, balances, fee_maker=fee_maker, fee_taker=fee_taker)

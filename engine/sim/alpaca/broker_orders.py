@@ -55,7 +55,7 @@ class BrokerOrder:
     replaces: str | None = None
     replaced_by: str | None = None
     cancel_due_ns: int | None = None
-    ends_as: str = ""  # how a cancel at the exchange is told
+    ends_as: str = ""  # the status that a cancel at the exchange leads to
     filled_ns: int = 0
     ended_ns: int = 0
 
@@ -169,7 +169,7 @@ class BrokerOrders:
         self._by_client_id[order.account, order.client_order_id] = order
         self._open.append(order)
 
-    def of_client(self, account: str, client_order_id: str) -> BrokerOrder | None:
+    def by_client_id(self, account: str, client_order_id: str) -> BrokerOrder | None:
         """Return the order with a client's id, or None."""
         return self._by_client_id.get((account, client_order_id))
 
@@ -178,7 +178,7 @@ class BrokerOrders:
         order = self._by_id.get(order_id)
         return order if order is not None and order.account == account else None
 
-    def of(self, account: str) -> list[BrokerOrder]:
+    def list_all(self, account: str) -> list[BrokerOrder]:
         """Return an account's orders, oldest first."""
         return [order for order in self._by_id.values() if order.account == account]
 

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.sim.alpaca import connections, market_messages
+from engine.sim.alpaca import feed_connections, feed_messages
 from engine.sim.alpaca.broker_api import BrokerApi
 from engine.sim.alpaca.broker_exchange import CASH, BrokerExchange, BrokerFunds, rules_for
 from engine.sim.alpaca.broker_orders import BrokerOrder, uuid_of
-from engine.sim.alpaca.connections import BrokerConnection
+from engine.sim.alpaca.feed_connections import BrokerConnection
 from engine.sim.alpaca.minute_limit import MinuteLimit
 from engine.sim.alpaca.order_desk import OrderDesk
 from engine.sim.binance.connections import Connection
@@ -83,13 +83,13 @@ class BrokerProtocol:
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection for a websocket's request target."""
         del now_ns
-        return connections.open_connection(conn_id, target, binary=self.binary_frames)
+        return feed_connections.open_connection(conn_id, target, binary=self.binary_frames)
 
-    def opened(self, connection: Connection, now_ns: int) -> bytes | None:
+    def greet(self, connection: Connection, now_ns: int) -> bytes | None:
         """Return the greeting of a feed; the account's stream has none."""
         del now_ns
         assert isinstance(connection, BrokerConnection)
-        return connections.success("connected") if connection.feed else None
+        return feed_connections.success("connected") if connection.feed else None
 
     def closed(self, connection: Connection, now_ns: int) -> None:
         """Free the place of a feed's connection, after a while."""
@@ -103,10 +103,10 @@ class BrokerProtocol:
     def control(self, connection: Connection, frame: bytes) -> bytes:
         """Carry out a message of a client, and return its answer."""
         assert isinstance(connection, BrokerConnection)
-        message = connections.read_control(frame)
+        message = feed_connections.read_control(frame)
         if connection.feed:
-            return self._of_feed(connection, message)
-        if message is not None and (pair := connections.credentials(message)) is not None:
+            return self._control_feed(connection, message)
+        if message is not None and (pair := feed_connections.credentials(message)) is not None:
             return self._log_in(connection, *pair)
         if message is not None and message.action == "listen" and connection.account:
             streams = message.data.get("streams")
@@ -129,32 +129,32 @@ class BrokerProtocol:
         except VenueRefusalError:
             return ""
 
-    def _of_feed(self, connection: BrokerConnection, message: connections.Control | None) -> bytes:
+    def _control_feed(self, connection: BrokerConnection, message: feed_connections.Control | None) -> bytes:
         if message is None:
-            return connections.error(400)
-        if (pair := connections.credentials(message)) is not None:
+            return feed_connections.error(400)
+        if (pair := feed_connections.credentials(message)) is not None:
             return self._join_feed(connection, *pair)
         if not connection.account:
-            return connections.error(401)
+            return feed_connections.error(401)
         if message.action not in ("subscribe", "unsubscribe"):
-            return connections.error(410)
-        begun = connections.change_subscriptions(connection, message, set(self.exchange.markets))
+            return feed_connections.error(410)
+        begun = feed_connections.change_subscriptions(connection, message, set(self.exchange.markets))
         self._resets.update(stream for stream in begun if stream.startswith("orderbooks@"))
-        return connections.subscribed(connection)
+        return feed_connections.subscribed(connection)
 
     def _join_feed(self, connection: BrokerConnection, key: str, secret: str) -> bytes:
         """Log a connection into its feed, which has one place for each account."""
         if connection.account:
-            return connections.error(403)
+            return feed_connections.error(403)
         account = self._account_of(key, secret)
         if not account:
-            return connections.error(402)
+            return feed_connections.error(402)
         place = account, connection.feed
         if place in self._feeds or place in self._lingers:
-            return connections.error(406)
+            return feed_connections.error(406)
         connection.account = account
         self._feeds[place] = connection
-        return connections.success("authenticated")
+        return feed_connections.success("authenticated")
 
     # ---- events
 
@@ -207,7 +207,7 @@ class BrokerProtocol:
         return msgspec.json.encode({"stream": STREAM, "data": body})
 
     def public_lines(self, event: Event, now_ns: int) -> Iterable[Line]:
-        """Return nothing: the market carries all public messages."""
+        """Return nothing: the market carries all public account_bodies."""
         del event, now_ns
         return ()
 
@@ -220,8 +220,8 @@ class BrokerProtocol:
 
     def derive(self, line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: int) -> Iterator[Line]:
         """Make the subscribed lines that follow from a line of the market."""
-        return market_messages.derive(line, market, wanted, self._resets, now_ns)
+        return feed_messages.derive(line, market, wanted, self._resets, now_ns)
 
     def carriers(self, streams: Collection[str]) -> set[str]:
         """Return the streams of the market that these subscriptions need."""
-        return market_messages.carriers(streams)
+        return feed_messages.carriers(streams)

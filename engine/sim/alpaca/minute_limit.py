@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from engine.sim.alpaca import refusals
+from engine.sim.alpaca import broker_refusals
 from engine.sim.binance.request_limits import MINUTE_NS
 from engine.venues.alpaca.venue_limits import REQUESTS_MINUTE_MAX
 from engine.venues.timestamps import SECOND_NS
@@ -22,7 +22,7 @@ class MinuteLimit:
         """Count a request, or refuse it."""
         self._turn(now_ns)
         if self._count >= self.most:
-            raise refusals.rate_limited()
+            raise broker_refusals.rate_limited()
         self._count += 1
 
     def headers(self, now_ns: int) -> tuple[tuple[str, str], ...]:

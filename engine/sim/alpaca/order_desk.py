@@ -3,7 +3,7 @@
 It announces what the exchange cannot know: that an order was accepted for later, or waits for its cancel.
 """
 
-from engine.sim.alpaca import refusals
+from engine.sim.alpaca import broker_refusals
 from engine.sim.alpaca.broker_exchange import BrokerExchange
 from engine.sim.alpaca.broker_orders import BrokerOrder, BrokerOrders, text
 from engine.sim.alpaca.market_hours import MarketHours
@@ -35,7 +35,7 @@ class OrderDesk:
     def cancel(self, order: BrokerOrder, now_ns: int) -> None:
         """Request the cancel of an order, which may take a while: until then it may still be filled."""
         if not order.is_open or order.status == "pending_cancel":
-            raise refusals.unprocessable(f'order is already in "{order.status}" state')
+            raise broker_refusals.unprocessable(f'order is already in "{order.status}" state')
         if not self.cancel_wait_ns:
             self._end(order, "canceled", now_ns)
             return
@@ -43,9 +43,9 @@ class OrderDesk:
         self._announce(order, "pending_cancel", now_ns)
 
     def replace(self, order: BrokerOrder, changes: OrderBody, now_ns: int) -> BrokerOrder:
-        """Replace an order by another one, with an id of its own. What was filled stays with the old one."""
+        """Replace an order by another one, with another id. The filled part stays with the old one."""
         if not order.is_open or order.status in UNREPLACEABLE or order.notional:
-            raise refusals.unprocessable(f'cannot replace order in "{order.status}" state')
+            raise broker_refusals.unprocessable(f'cannot replace order in "{order.status}" state')
         old = order.new
         body = OrderBody(
             symbol=old.symbol,
@@ -98,7 +98,7 @@ class OrderDesk:
 
     def follow(self, report: SimReport) -> BrokerOrder | None:
         """Take what the exchange reports of an order. Return the order, or None if it is not the broker's."""
-        order = self.orders.of_client(report.order.account, report.order.client_order_id)
+        order = self.orders.by_client_id(report.order.account, report.order.client_order_id)
         if order is not None:
             order.note(report.time_ns)
         return order

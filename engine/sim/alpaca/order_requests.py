@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.model import OrderType, Side, TimeInForce
-from engine.sim.alpaca import refusals
+from engine.sim.alpaca import broker_refusals
 from engine.sim.alpaca.broker_exchange import BrokerExchange, is_crypto
 from engine.sim.alpaca.broker_orders import BrokerOrder, BrokerOrders
 from engine.sim.binance.filters import SymbolRules
@@ -57,7 +57,7 @@ def read_body(payload: bytes) -> OrderBody:
     try:
         return msgspec.json.decode(payload, type=OrderBody)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise refusals.bad_request("request body format is invalid") from None
+        raise broker_refusals.bad_request("request body format is invalid") from None
 
 
 def amount(value: str | float | None, name: str, places: int = PLACES) -> int:
@@ -67,14 +67,14 @@ def amount(value: str | float | None, name: str, places: int = PLACES) -> int:
     try:
         number = Decimal(str(value))
     except InvalidOperation:
-        raise refusals.bad_parameter(f"{name} must be a number") from None
+        raise broker_refusals.bad_parameter(f"{name} must be a number") from None
     if not number.is_finite() or number <= 0 or number > 10**9:
-        raise refusals.bad_parameter(f"{name} must be > 0")
+        raise broker_refusals.bad_parameter(f"{name} must be > 0")
     if number != round(number, places):
         raise (
-            refusals.sub_penny(name, f"{number}")
+            broker_refusals.sub_penny(name, f"{number}")
             if name in PRICES
-            else refusals.unprocessable(f"{name} must have at most {places} decimal places")
+            else broker_refusals.unprocessable(f"{name} must have at most {places} decimal places")
         )
     return units(f"{number:f}")
 
@@ -90,16 +90,16 @@ class OrderReader:
         """Return the order of a request, not placed yet. Raises VenueRefusalError."""
         market = self._exchange.markets.get(body.symbol)
         if market is None:
-            raise refusals.unprocessable(f'asset "{body.symbol}" not found')
+            raise broker_refusals.unprocessable(f'asset "{body.symbol}" not found')
         self._check_words(body, market.rules)
         client_id = body.client_order_id or f"broker-{self._orders.next_number}"
         if not CLIENT_ID.fullmatch(client_id):
-            raise refusals.unprocessable("client_order_id must be no more than 128 characters")
-        if self._orders.of_client(account, client_id) is not None:
-            raise refusals.id_taken()
+            raise broker_refusals.unprocessable("client_order_id must be no more than 128 characters")
+        if self._orders.by_client_id(account, client_id) is not None:
+            raise broker_refusals.id_taken()
         quantity, notional = amount(body.qty, "qty"), amount(body.notional, "notional", 2)
         if bool(quantity) is bool(notional):
-            raise refusals.unprocessable("exactly one of qty and notional is required")
+            raise broker_refusals.unprocessable("exactly one of qty and notional is required")
         new = SimNewOrder(
             symbol=body.symbol,
             side=Side(body.side.upper()),
@@ -139,25 +139,25 @@ class OrderReader:
         """Refuse words that are none, or do not belong together."""
         crypto = is_crypto(body.symbol)
         if rules.status != "TRADING":
-            raise refusals.unprocessable(f"asset {body.symbol} is not active")
+            raise broker_refusals.unprocessable(f"asset {body.symbol} is not active")
         if body.side not in ("buy", "sell"):
-            raise refusals.unprocessable(f"invalid side: {body.side}")
+            raise broker_refusals.unprocessable(f"invalid side: {body.side}")
         if body.type not in (CRYPTO_TYPES if crypto else TYPES):
-            raise refusals.unprocessable(
+            raise broker_refusals.unprocessable(
                 f"invalid order type for {'crypto' if crypto else 'equity'} order: {body.type}"
             )
         if body.time_in_force in ("opg", "cls"):
-            raise refusals.not_implemented(f"time_in_force {body.time_in_force}")
+            raise broker_refusals.not_implemented(f"time_in_force {body.time_in_force}")
         if body.time_in_force not in (CRYPTO_TIMES if crypto else TIMES):
-            raise refusals.unprocessable(f"invalid {'crypto ' if crypto else ''}time_in_force")
+            raise broker_refusals.unprocessable(f"invalid {'crypto ' if crypto else ''}time_in_force")
         if body.order_class not in (None, "", "simple"):
-            raise refusals.not_implemented(f"order_class {body.order_class}")
+            raise broker_refusals.not_implemented(f"order_class {body.order_class}")
         if body.type in LIMITED and body.limit_price is None:
-            raise refusals.unprocessable("limit orders require a limit price")
+            raise broker_refusals.unprocessable("limit orders require a limit price")
         if body.type in STOPPED and body.stop_price is None:
-            raise refusals.unprocessable("stop orders require a stop price")
+            raise broker_refusals.unprocessable("stop orders require a stop price")
         if body.extended_hours and (body.type != "limit" or body.time_in_force not in ("day", "gtc")):
-            raise refusals.unprocessable("extended hours order must be DAY or GTC limit orders")
+            raise broker_refusals.unprocessable("extended hours order must be DAY or GTC limit orders")
 
     @staticmethod
     def _trail(body: OrderBody) -> int:
@@ -165,10 +165,10 @@ class OrderReader:
         if body.type != "trailing_stop":
             return 0
         if body.trail_price is not None:
-            raise refusals.not_implemented("trail_price")
+            raise broker_refusals.not_implemented("trail_price")
         percent = amount(body.trail_percent, "trail_percent", 2)
         if not percent:
-            raise refusals.unprocessable("trailing stop orders must specify one of trail_price or trail_percent")
+            raise broker_refusals.unprocessable("trailing stop orders must specify one of trail_price or trail_percent")
         return percent * 100 // ONE
 
     @staticmethod
@@ -178,27 +178,27 @@ class OrderReader:
         for name, price in (("limit_price", new.price), ("stop_price", new.stop_price)):
             step = rules.tick_size if order.is_crypto else PENNY if price >= ONE else SUB_PENNY
             if price % step:
-                raise refusals.sub_penny(name, plain(price))
+                raise broker_refusals.sub_penny(name, plain(price))
         is_fraction = bool(order.notional) or bool(new.quantity % ONE)
         if order.notional and new.order_type is not OrderType.MARKET:
-            raise refusals.unprocessable("notional orders must be market orders")
+            raise broker_refusals.unprocessable("notional orders must be market orders")
         if not order.is_crypto and is_fraction and order.in_force != "day":
-            raise refusals.unprocessable("fractional orders must be DAY orders")
+            raise broker_refusals.unprocessable("fractional orders must be DAY orders")
         if not order.is_crypto and is_fraction and "fractional" in rules.forbidden:
-            raise refusals.forbidden(f'requested asset "{new.symbol}" is not fractionable')
+            raise broker_refusals.forbidden(f'requested asset "{new.symbol}" is not fractionable')
         cost = order.notional or product(new.price or new.stop_price or market_price, new.quantity)
         if order.is_crypto and new.quantity and new.quantity < rules.quantity_min:
-            raise refusals.forbidden(f"qty must be >= minimal qty of order {plain(rules.quantity_min)}")
+            raise broker_refusals.forbidden(f"qty must be >= minimal qty of order {plain(rules.quantity_min)}")
         if order.is_crypto and cost < CRYPTO_COST_MIN:
-            raise refusals.forbidden("cost basis must be >= minimal amount of order 10")
+            raise broker_refusals.forbidden("cost basis must be >= minimal amount of order 10")
         if not order.is_crypto and new.side is Side.BUY and cost < ONE:
-            raise refusals.unprocessable("cost basis must be >= 1")
+            raise broker_refusals.unprocessable("cost basis must be >= 1")
 
     def _check_account(self, order: BrokerOrder, replacing: BrokerOrder | None) -> None:
         """Refuse what the account does not hold, and orders that could trade with an own one."""
         new, funds = order.new, self._exchange.funds(order.account)
         if not funds.can_trade:
-            raise refusals.forbidden("account is restricted to liquidation only")
+            raise broker_refusals.forbidden("account is restricted to liquidation only")
         others = [
             each
             for each in self._orders.open()
@@ -207,7 +207,7 @@ class OrderReader:
         against = next((each for each in others if each.new.side is not new.side and could_cross(each.new, new)), None)
         if against is not None and new.trailing_delta == 0:
             text = "potential wash trade detected. use complex orders"
-            raise refusals.forbidden(
+            raise broker_refusals.forbidden(
                 text, reject_reason="opposite side order exists", existing_order_id=against.order_id
             )
         if new.side is Side.BUY or not new.quantity:
@@ -224,7 +224,7 @@ class OrderReader:
                 "symbol": new.symbol,
             }
             numbers = f"requested: {plain(new.quantity)}, available: {plain(available)}"
-            raise refusals.forbidden(f"insufficient qty available for order ({numbers})", **more)
+            raise broker_refusals.forbidden(f"insufficient qty available for order ({numbers})", **more)
 
 
 def could_cross(resting: SimNewOrder, new: SimNewOrder) -> bool:

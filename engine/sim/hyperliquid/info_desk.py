@@ -18,7 +18,7 @@ from engine.sim.faults import Faults
 from engine.sim.hyperliquid import order_rows as rows
 from engine.sim.hyperliquid.action_desk import ActionDesk
 from engine.sim.hyperliquid.perp_rules import LEVERAGE_MAX, QUOTE, money, universe
-from engine.sim.hyperliquid.wallets import AddressLimits, Wallets
+from engine.sim.hyperliquid.signers import AddressLimits, SignerBook
 from engine.sim.units import ONE, plain
 
 MS: Final = 1_000_000
@@ -47,7 +47,7 @@ class InfoDesk:
     """Answers queries."""
 
     def __init__(
-        self, exchange: ContractExchange, desk: ActionDesk, wallets: Wallets, limits: AddressLimits, faults: Faults
+        self, exchange: ContractExchange, desk: ActionDesk, wallets: SignerBook, limits: AddressLimits, faults: Faults
     ) -> None:
         self._exchange = exchange
         self._desk = desk
@@ -191,7 +191,7 @@ class InfoDesk:
     def _fills(self, body: Body, now_ns: int) -> list[Body]:
         account = self.account_of(body)
         return [
-            rows.fill_row(fill, order, before)
+            rows.fill_row(fill, order, before, body["user"].lower())
             for fill, order, before in rows.fills_of(self._exchange.orders.values(), account)
             if not self._faults.is_unlisted(fill.trade_id, fill.order_id, now_ns)
         ]

@@ -103,8 +103,8 @@ def status_of(order: SimOrder, execution: Execution | None = None) -> str:
             return "canceled"
 
 
-def fill_row(fill: SimFill, order: SimOrder, before: int) -> dict[str, Any]:
-    """Return a fill; `before` is the position before it."""
+def fill_row(fill: SimFill, order: SimOrder, before: int, address: str) -> dict[str, Any]:
+    """Return a fill of an account; `before` is the position before it."""
     signed = fill.quantity * fill.side.sign
     forced = order.contract is not None and order.contract.is_forced
     row = {
@@ -126,12 +126,12 @@ def fill_row(fill: SimFill, order: SimOrder, before: int) -> dict[str, Any]:
         "twapId": None,
     }
     if forced:
-        row["liquidation"] = {"liquidatedUser": "", "markPx": money(fill.price), "method": "market"}
+        row["liquidation"] = {"liquidatedUser": address, "markPx": money(fill.price), "method": "market"}
     return row
 
 
 def _direction(before: int, signed: int) -> str:
-    """Return the text that people read: what a fill does to a position."""
+    """Return the effect of a fill on a position, as people read it."""
     after = before + signed
     if before * after < 0:
         return "Long > Short" if before > 0 else "Short > Long"

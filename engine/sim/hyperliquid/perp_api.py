@@ -16,7 +16,7 @@ from engine.sim.faults import Faults
 from engine.sim.hyperliquid import action_shapes as shapes
 from engine.sim.hyperliquid.action_desk import ActionDesk
 from engine.sim.hyperliquid.info_desk import InfoDesk, UnreadableError, weight_of
-from engine.sim.hyperliquid.wallets import STALE_COST, ActionRefusedError, AddressLimits, Nonces, Wallets
+from engine.sim.hyperliquid.signers import STALE_COST, ActionRefusedError, AddressLimits, Nonces, SignerBook
 from engine.sim.wire import HttpAnswer, HttpRequest
 
 MS: Final = 1_000_000
@@ -32,7 +32,7 @@ class PerpApi:
         self,
         info: InfoDesk,
         desk: ActionDesk,
-        wallets: Wallets,
+        wallets: SignerBook,
         *,
         limits: RequestLimits,
         addresses: AddressLimits,
@@ -65,7 +65,7 @@ class PerpApi:
         return ApiResult(status=200, body=self._info.answer(query, now_ns))
 
     def _act(self, body: bytes, now_ns: int) -> ApiResult:
-        request = msgspec.json.decode(body, type=shapes.Request)
+        request = msgspec.json.decode(body, type=shapes.SignedAction)
         count, own_ns = shapes.count_of(request.action), self._faults.venue_clock_ns(now_ns)
         self._limits.spend(1 + count // BATCH, now_ns)
         try:
@@ -84,7 +84,7 @@ class PerpApi:
 
     @staticmethod
     def refused(refusal: VenueRefusalError) -> ApiResult:
-        """Return a refusal of a whole request, as a scripted fault or the weight causes it: a status with a text."""
+        """Return a refusal of a whole request, by a scripted fault or the weight, as a status with a text."""
         status = 429 if refusal.status == 418 else refusal.status
         return ApiResult(status=status, body=None, html=refusal.message.encode())
 

@@ -17,11 +17,11 @@ from engine.sim.faults import Faults
 from engine.sim.feeds.sim_market import Line, SimMarket
 from engine.sim.hyperliquid import order_rows as rows
 from engine.sim.hyperliquid.action_desk import ActionDesk
-from engine.sim.hyperliquid.channels import Channels, PerpConnection, frame
 from engine.sim.hyperliquid.info_desk import InfoDesk
 from engine.sim.hyperliquid.perp_api import PerpApi
+from engine.sim.hyperliquid.perp_channels import PerpChannels, PerpConnection, frame
 from engine.sim.hyperliquid.perp_rules import QUOTE, money, rules_for
-from engine.sim.hyperliquid.wallets import FREE_ACTIONS, AddressLimits, Wallets
+from engine.sim.hyperliquid.signers import FREE_ACTIONS, AddressLimits, SignerBook
 from engine.sim.venue_config import VenueConfig, open_accounts, rules_of_market
 from engine.sim.venue_protocol import AccountEvent
 
@@ -33,7 +33,7 @@ MS: Final = 1_000_000
 
 
 class PerpProtocol:
-    """An engine.sim.venue_protocol.VenueProtocol, with an interface of its own (HasOwnApi)."""
+    """An engine.sim.venue_protocol.VenueProtocol, with its own interface (HasOwnApi)."""
 
     tables = NO_TABLES
 
@@ -44,21 +44,21 @@ class PerpProtocol:
             rules, accounts, computed_marks=tuple(rules), start_ns=market.next_due_ns or 0
         )
         self.limits = RequestLimits(weight_max=config.weight_max or WEIGHT_MAX, order_limits=())
-        self._wallets = Wallets(self.keys)
+        self._wallets = SignerBook(self.keys)
         self._desk = ActionDesk(self.exchange)
         self._addresses = AddressLimits(config.orders_day_max or FREE_ACTIONS)
         self._positions: dict[tuple[str, str], int] = {}  # as the fills that were reported left them
-        self._channels: Channels | None = None
+        self._channels: PerpChannels | None = None
         self._now_ns = 0
 
     def make_api(self, faults: Faults) -> PerpApi:
         """Return the HTTP interface."""
         info = InfoDesk(self.exchange, self._desk, self._wallets, self._addresses, faults)
-        self._channels = Channels(info, self.exchange.markets)
+        self._channels = PerpChannels(info, self.exchange.markets)
         return PerpApi(info, self._desk, self._wallets, limits=self.limits, addresses=self._addresses, faults=faults)
 
     @property
-    def _streams(self) -> Channels:
+    def _streams(self) -> PerpChannels:
         assert self._channels is not None, "make_api comes first"
         return self._channels
 
@@ -112,20 +112,20 @@ class PerpProtocol:
         self._now_ns = max(self._now_ns, now_ns)
         match event:
             case SimReport():
-                yield from self._of_report(event)
+                yield from self._report_events(event)
             case AlgoChanged() if event.algo.order is None and event.algo.status in rows.ALGO_STATUSES:
                 row, status = rows.order_row(event.algo.held), rows.ALGO_STATUSES[event.algo.status]
                 yield self._update(event.algo.account, row, status, event.time_ns, execution="ALGO")
             case AccountChanged() if event.reason is Reason.FUNDING_FEE:
-                yield from self._of_funding(event)
+                yield from self._funding_events(event)
             case _:
                 return
 
-    def _of_report(self, report: SimReport) -> Iterator[AccountEvent]:
+    def _report_events(self, report: SimReport) -> Iterator[AccountEvent]:
         order = report.order
         is_ioc = not order.terms.rests
         if report.fill is not None:
-            yield from self._of_fill(report)
+            yield from self._fill_events(report)
         if report.execution is Execution.NEW and is_ioc:
             return  # an order that never rests is reported when it has ended
         if report.execution is Execution.TRADE and is_ioc and order.is_open:
@@ -133,13 +133,13 @@ class PerpProtocol:
         status = rows.status_of(order, report.execution)
         yield self._update(order.account, rows.order_row(order), status, report.time_ns, execution=report.execution)
 
-    def _of_fill(self, report: SimReport) -> Iterator[AccountEvent]:
+    def _fill_events(self, report: SimReport) -> Iterator[AccountEvent]:
         fill, order = report.fill, report.order
         assert fill is not None, "the caller checked it"
         key = order.account, order.symbol
         before = self._positions.get(key, 0)
         self._positions[key] = before + fill.quantity * fill.side.sign
-        row = rows.fill_row(fill, order, before)
+        row = rows.fill_row(fill, order, before, self._wallets.address_of[order.account])
         listed = (fill.trade_id, fill.order_id)
         for channel in ("userFills", "userEvents"):
             body = {"channel": channel, "data": {"fills": [row]}, "names_user": channel == "userFills"}
@@ -150,7 +150,7 @@ class PerpProtocol:
         body = {"channel": "orderUpdates", "data": data, "names_user": False}
         return AccountEvent(account, body, name="orderUpdates", execution=f"{execution}")
 
-    def _of_funding(self, event: AccountChanged) -> Iterator[AccountEvent]:
+    def _funding_events(self, event: AccountChanged) -> Iterator[AccountEvent]:
         """Yield the fundings that a wallet has just received or paid."""
         incomes = self.exchange.margin_accounts[event.account].incomes
         rates = {(each.symbol, each.time_ns): each.rate for each in self.exchange.fundings}

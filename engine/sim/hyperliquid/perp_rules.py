@@ -77,7 +77,7 @@ def universe(coins: list[str]) -> list[dict[str, Any]]:
 
 
 def is_price(price: int, coin: str) -> bool:
-    """Return True for a price of at most five significant digits and so many decimal places; whole ones may have more.
+    """Return True for a price of at most five significant digits and the coin's decimal places, or a whole one.
 
     >>> [is_price(units(text), "BTC") for text in ("123456", "12345.6", "1234.5", "0.123")]
     [True, False, True, False]

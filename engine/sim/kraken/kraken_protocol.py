@@ -92,7 +92,7 @@ class KrakenProtocol:
         del now_ns
         return Connection(conn_id=conn_id, combined=True) if target.rstrip("/") == channels.PATH else None
 
-    def opened(self, connection: Connection, now_ns: int) -> bytes | None:
+    def greet(self, connection: Connection, now_ns: int) -> bytes | None:
         """Return the status that a connection begins with."""
         return self.channels.open(connection, now_ns)
 

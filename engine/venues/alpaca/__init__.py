@@ -1,7 +1,7 @@
 """Alpaca without socket or clock: US stocks and crypto of one account.
 
-Both markets have a stream of their own; orders, fills and balances are the account's. Paper and live are two networks
-with keys of their own. order_types.py has what its orders can say, error_codes.py what its refusals mean.
+Each market has its own stream; orders, fills and balances are the account's. Paper and live are two networks with
+different keys. order_types.py has what its orders can say, error_codes.py what its refusals mean.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ CHANNELS: Final = {Stream.TRADE: "trades", Stream.QUOTE: "quotes", Stream.BOOK: 
 
 
 class _Market(NamedTuple):
-    """One market, which has a stream of its own."""
+    """One market and its stream."""
 
     path: str
     instruments: tuple[Instrument, ...]

@@ -20,11 +20,11 @@ from engine.model import Instrument
 from engine.requests import Unsigned
 from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.alpaca import calls
-from engine.venues.alpaca.calls import Requests
+from engine.venues.alpaca.calls import AccountRequests
 from engine.venues.alpaca.error_codes import read_refusal
 from engine.venues.alpaca.metadata import PATH as ASSETS
 from engine.venues.alpaca.metadata import AlpacaMetadata
-from engine.venues.alpaca.shapes import Account, Activity, Names, Order, Position, TradeUpdate
+from engine.venues.alpaca.shapes import CashAccount, FillActivity, HeldAsset, Names, OrderState, TradeUpdateEvent
 from engine.venues.alpaca.values import FAILURES, TEXT_MAX, Text, symbol_key, unrecognised
 from engine.venues.alpaca.venue_limits import CASH, FILLS_PAGE_MAX, ORDERS_LISTED_MAX
 from engine.venues.timestamps import nanoseconds
@@ -35,7 +35,7 @@ FILLED: Final = frozenset({"fill", "partial_fill"})
 TAKEN_BACK: Final = frozenset({"trade_bust", "trade_correct", "restated"})
 
 
-class _Frame(msgspec.Struct, frozen=True):
+class _StreamFrame(msgspec.Struct, frozen=True):
     stream: Text
     data: msgspec.Raw
 
@@ -50,12 +50,12 @@ class _Listening(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class _Clock(msgspec.Struct, frozen=True):
+class _ClockAnswer(msgspec.Struct, frozen=True):
     timestamp: Text
 
 
-class AlpacaAccount(Requests):
-    """An engine.venues.venue.AccountCodec. The calls are those of `Requests`."""
+class AlpacaAccount(AccountRequests):
+    """An engine.venues.venue.AccountCodec. The calls are those of `AccountRequests`."""
 
     def __init__(self, venue: str, instruments: Sequence[Instrument]) -> None:
         self._names = Names(venue, {symbol_key(each.symbol): each for each in instruments})
@@ -66,14 +66,14 @@ class AlpacaAccount(Requests):
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
         """Return the events of one frame. Paper sends binary frames and live text: the bytes are the same."""
         try:
-            frame = msgspec.json.decode(payload, type=_Frame)
+            frame = msgspec.json.decode(payload, type=_StreamFrame)
             match frame.stream:
                 case "authorization":
                     return _authorized(frame.data)
                 case "listening":
                     return _listening(frame.data)
                 case "trade_updates":
-                    return self._update(msgspec.json.decode(frame.data, type=TradeUpdate))
+                    return self._update(msgspec.json.decode(frame.data, type=TradeUpdateEvent))
                 case other:
                     return (Unrecognised("private frame", f"a stream we do not know: {other}"[:TEXT_MAX]),)
         except FAILURES as error:
@@ -83,7 +83,7 @@ class AlpacaAccount(Requests):
         """Return None: no frame names a request. A link has one subscription under way at a time."""
         return None
 
-    def _update(self, update: TradeUpdate) -> tuple[Event, ...]:
+    def _update(self, update: TradeUpdateEvent) -> tuple[Event, ...]:
         """Return the state of the order after an event. Events without a fill differ by that state alone."""
         if update.event in TAKEN_BACK:
             text = f"{update.event} of order {update.order.id}: the venue changed a fill that our records have"
@@ -109,7 +109,7 @@ class AlpacaAccount(Requests):
 
     def _read(self, unsigned: Unsigned, instrument: str, payload: bytes) -> tuple[Event, ...]:
         if unsigned.method == "DELETE":
-            return ()  # 204: the cancel is requested, and the stream will tell
+            return ()  # 204: the cancel is requested, and the stream reports its end
         if unsigned.path.startswith(ASSETS):
             return (self._metadata.read(payload),)
         if unsigned.path == calls.ORDERS and unsigned.method == "GET":
@@ -119,28 +119,28 @@ class AlpacaAccount(Requests):
         return self._readers[unsigned.path](self, payload, instrument)
 
     def _order(self, payload: bytes, instrument: str) -> tuple[Event, ...]:
-        report = msgspec.json.decode(payload, type=Order).report(self._names)
+        report = msgspec.json.decode(payload, type=OrderState).report(self._names)
         if instrument and report.instrument != instrument:
-            raise ValueError(f"asked about {instrument}, told about {report.instrument}")
+            raise ValueError(f"the query is about {instrument}, the answer about {report.instrument}")
         return (report,)
 
     def _open_orders(self, payload: bytes) -> tuple[Event, ...]:
-        orders = msgspec.json.decode(payload, type=tuple[Order, ...])
+        orders = msgspec.json.decode(payload, type=tuple[OrderState, ...])
         reports = tuple(report for order in orders for report in order.reports(self._names))
         if len(reports) >= ORDERS_LISTED_MAX:
             raise ValueError(f"the list of open orders stops at {ORDERS_LISTED_MAX}: it is not whole")
         return (OpenOrdersReport(reports),)
 
     def _account(self, payload: bytes, _instrument: str) -> tuple[Event, ...]:
-        return (msgspec.json.decode(payload, type=Account).report(),)
+        return (msgspec.json.decode(payload, type=CashAccount).report(),)
 
     def _positions(self, payload: bytes, _instrument: str) -> tuple[Event, ...]:
-        held = msgspec.json.decode(payload, type=tuple[Position, ...])
+        held = msgspec.json.decode(payload, type=tuple[HeldAsset, ...])
         balances = tuple(each.report(self._names) for each in held)
         return (AccountReport(balances, can_trade=None, leaves_out=(CASH,)),)
 
     def _fills(self, payload: bytes, instrument: str) -> tuple[Event, ...]:
-        activities = msgspec.json.decode(payload, type=tuple[Activity, ...])
+        activities = msgspec.json.decode(payload, type=tuple[FillActivity, ...])
         cursor = TIMED_FILLS.cursor
         fills = sorted((each.fill(self._names) for each in activities), key=cursor)
         own = tuple(fill for fill in fills if fill.instrument == instrument)
@@ -148,7 +148,7 @@ class AlpacaAccount(Requests):
         return (FillsReport(instrument, own, whole, through=cursor(fills[-1]) if fills else ""),)
 
     def _clock(self, payload: bytes, _instrument: str) -> tuple[Event, ...]:
-        return (ServerTime(nanoseconds(msgspec.json.decode(payload, type=_Clock).timestamp)),)
+        return (ServerTime(nanoseconds(msgspec.json.decode(payload, type=_ClockAnswer).timestamp)),)
 
     _readers: Final[dict[str, Callable[["AlpacaAccount", bytes, str], tuple[Event, ...]]]] = {
         calls.ACCOUNT: _account,

@@ -21,7 +21,7 @@ CLOCK: Final = "/v2/clock"
 OVERLAP_NS: Final = 1_000  # the bound of a list of fills is exclusive: a query repeats those of the last microsecond
 
 
-class Requests:
+class AccountRequests:
     """The account's calls. Each returns the same value for the same arguments."""
 
     def place(

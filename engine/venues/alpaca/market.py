@@ -55,7 +55,7 @@ class _Level(msgspec.Struct, gc=False):
     s: Decimal
 
 
-class _Message(msgspec.Struct, gc=False):
+class _FeedMessage(msgspec.Struct, gc=False):
     T: str
     S: str = ""
     t: str = ""
@@ -73,7 +73,7 @@ class _Message(msgspec.Struct, gc=False):
     code: int = 0
 
 
-_read = msgspec.json.Decoder(list[_Message]).decode
+_read = msgspec.json.Decoder(list[_FeedMessage]).decode
 
 
 class AlpacaMarket:
@@ -116,7 +116,7 @@ class AlpacaMarket:
         """Return False: no answer holds a book."""
         return False
 
-    def _rows(self, message: _Message, seq: int, time_ns: int, number: int) -> Rows:
+    def _rows(self, message: _FeedMessage, seq: int, time_ns: int, number: int) -> Rows:
         index, of = self._by_symbol[message.S]
         at = RowOrigin(index, of, seq, time_ns, nanoseconds(message.t))
         if message.T == TRADE:
@@ -136,7 +136,7 @@ def _levels(levels: list[_Level] | str) -> list[Level]:
     return [(f"{level.p:f}", f"{level.s:f}") for level in levels]
 
 
-def _events(message: _Message, source: str) -> tuple[Event, ...]:
+def _events(message: _FeedMessage, source: str) -> tuple[Event, ...]:
     """Return the events of a message without market data."""
     match message.T:
         case "success" if message.msg == CONNECTED:

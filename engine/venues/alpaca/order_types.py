@@ -1,6 +1,6 @@
 """The terms of our orders as Alpaca's fields, and its fields as terms.
 
-A fraction of a share is a day order: the venue ends it at the close, whatever our time in force. A fraction that must
+A fraction of a share is a day order: the venue ends it at the close, under any time in force. A fraction that must
 fill at once is sent as it is, and the venue refuses it.
 """
 
@@ -26,7 +26,7 @@ TIMES: Final = {time.value.lower(): time for time in TimeInForce} | {"day": Time
 BASIS_OF_PERCENT: Final = 100
 
 
-class ReportedTerms(NamedTuple):
+class StatedTerms(NamedTuple):
     """Type, time in force and the venue's name of a type that the engine does not have."""
 
     type: OrderType
@@ -59,13 +59,13 @@ def order_params(terms: Terms, quantity: Decimal, instrument: Instrument) -> Par
     return params
 
 
-def reported_terms(venue_type: str, in_force: str) -> ReportedTerms:
+def reported_terms(venue_type: str, in_force: str) -> StatedTerms:
     """Return the terms that an order's fields state. Auction orders are FOREIGN: the engine has none."""
     kind = OrderType.STOP if venue_type == TRAILING else TYPES.get(venue_type)
     time = TIMES.get(in_force)
     if kind is None or time is None:
-        return ReportedTerms(OrderType.FOREIGN, TimeInForce.GTC, f"{venue_type} {in_force}"[:100])
-    return ReportedTerms(kind, time)
+        return StatedTerms(OrderType.FOREIGN, TimeInForce.GTC, f"{venue_type} {in_force}"[:100])
+    return StatedTerms(kind, time)
 
 
 def basis_points(trail_percent: Decimal) -> int:

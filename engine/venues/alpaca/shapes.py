@@ -27,7 +27,7 @@ STATUSES = {
     "partially_filled": VenueStatus.PARTIALLY_FILLED,
     "filled": VenueStatus.FILLED,
     "canceled": VenueStatus.CANCELED,
-    "replaced": VenueStatus.CANCELED,  # the order goes on under another id; what it traded stays with this one
+    "replaced": VenueStatus.CANCELED,  # the order continues under another id; its fills stay with this one
     "expired": VenueStatus.EXPIRED,
     "rejected": VenueStatus.REJECTED,
 }  # fmt: skip
@@ -53,7 +53,7 @@ class Names:
         return symbol_key(symbol).removesuffix(CASH) if asset_class == "crypto" else symbol
 
 
-class Order(msgspec.Struct, frozen=True):
+class OrderState(msgspec.Struct, frozen=True):
     """An order, in answers and in events."""
 
     id: Text
@@ -73,7 +73,7 @@ class Order(msgspec.Struct, frozen=True):
     submitted_at: Text | None = None
     created_at: Text | None = None
     replaced_by: Text | None = None
-    legs: tuple["Order", ...] | None = None
+    legs: tuple["OrderState", ...] | None = None
 
     @property
     def traded(self) -> Decimal:
@@ -114,11 +114,11 @@ class Order(msgspec.Struct, frozen=True):
         return (self.report(names), *(report for leg in self.legs or () for report in leg.reports(names)))
 
 
-class TradeUpdate(msgspec.Struct, frozen=True):
+class TradeUpdateEvent(msgspec.Struct, frozen=True):
     """An event of an order. Price and quantity are those of this fill alone."""
 
     event: Text
-    order: Order
+    order: OrderState
     timestamp: Text | None = None
     price: Number = None
     qty: Number = None
@@ -141,7 +141,7 @@ class TradeUpdate(msgspec.Struct, frozen=True):
         )
 
 
-class Activity(msgspec.Struct, frozen=True):
+class FillActivity(msgspec.Struct, frozen=True):
     """A fill in the list of activities."""
 
     id: Text
@@ -170,8 +170,8 @@ class Activity(msgspec.Struct, frozen=True):
         )
 
 
-class Account(msgspec.Struct, frozen=True):
-    """The account: its cash, and whether it may trade. Fields of day trades are gone since 2026-07-06."""
+class CashAccount(msgspec.Struct, frozen=True):
+    """The account: its cash, and whether it may trade. The venue removed the fields of day trades on 2026-07-06."""
 
     cash: Decimal
     currency: Text = CASH
@@ -182,7 +182,7 @@ class Account(msgspec.Struct, frozen=True):
     trade_suspended_by_user: bool = False
 
     def report(self) -> AccountReport:
-        """Return the cash. What open orders hold of it is missing in the buying power without margin."""
+        """Return the cash. The part that open orders hold is missing in the buying power without margin."""
         cash, power = number(self.cash), self.non_marginable_buying_power
         locked = ZERO if power is None else max(cash - max(number(power), ZERO), ZERO)
         is_stopped = self.trading_blocked or self.account_blocked or self.trade_suspended_by_user
@@ -193,8 +193,8 @@ class Account(msgspec.Struct, frozen=True):
         )
 
 
-class Position(msgspec.Struct, frozen=True):
-    """A position. What is not available is held by open orders."""
+class HeldAsset(msgspec.Struct, frozen=True):
+    """A position. Open orders hold the part that is not available."""
 
     symbol: Text
     qty: Decimal

@@ -12,8 +12,7 @@ from urllib.parse import urlencode
 from engine.requests import Unsigned
 from engine.venues.signing import Credentials, HttpMessage, SecretKey, is_header_safe
 
-KEY_HEADER: Final = "APCA-API-KEY-ID"
-SECRET_HEADER: Final = "APCA-API-SECRET-KEY"  # noqa: S105 - a header's name
+PAIR_HEADERS: Final = ("APCA-API-KEY-ID", "APCA-API-SECRET-KEY")
 LISTS: Final = frozenset({"trades", "quotes", "orderbooks", "streams"})  # parameters with several values
 
 
@@ -28,7 +27,7 @@ class AlpacaKey(SecretKey):
         self.algorithm = "headers"
 
         def headers() -> tuple[tuple[str, str], ...]:
-            return (KEY_HEADER, credentials.key), (SECRET_HEADER, credentials.secret)
+            return tuple(zip(PAIR_HEADERS, (credentials.key, credentials.secret), strict=True))
 
         def login() -> dict[str, str]:
             return {"key": credentials.key, "secret": credentials.secret}

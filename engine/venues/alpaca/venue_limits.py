@@ -8,7 +8,7 @@ from engine.model import RateLimits
 VENUE: Final = "alpaca"
 CASH: Final = "USD"  # the currency of an account
 REQUESTS_MINUTE_MAX: Final = 200  # of an account; raised on request
-# orders have no limit of their own
+# orders are limited as requests alone
 RATE_LIMITS: Final = RateLimits(weight_minute_max=REQUESTS_MINUTE_MAX, orders_10s_max=REQUESTS_MINUTE_MAX)
 CLIENT_ID_MAX: Final = 48  # of older pages; newer ones allow 128
 ORDERS_LISTED_MAX: Final = 500  # GET /v2/orders stops there without a word

@@ -13,7 +13,7 @@ Keccak = Callable[[bytes], bytes]
 
 DOMAIN_TYPE: Final = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 AGENT_TYPE: Final = b"Agent(string source,bytes32 connectionId)"
-CHAIN_ID: Final = 1_337  # of every network: the source alone tells them apart
+CHAIN_ID: Final = 1_337  # of every network: the source alone differs
 MAINNET, TESTNET = b"a", b"b"
 
 

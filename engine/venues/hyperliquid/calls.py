@@ -14,7 +14,7 @@ from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.rounding import resting_price
 from engine.venues.contract_accounts import PositionTerms
-from engine.venues.hyperliquid.order_ids import CLOID
+from engine.venues.hyperliquid.cloids import CLOID
 from engine.venues.hyperliquid.values import MILLISECOND_NS, wire_number
 
 ACTION: Final = "action"  # the parameter that holds an action
@@ -69,7 +69,7 @@ class AccountCalls:
         return _action({"type": "order", "orders": [order], "grouping": "na"}, orders=1)
 
     def date_of(self, good_till_ns: int, venue_now_ns: int) -> int:
-        """Return 0: the venue ends no order by a date of its own."""
+        """Return 0: the venue ends no order by a date."""
         del good_till_ns, venue_now_ns
         return 0
 

@@ -1,4 +1,4 @@
-"""The table from a refusal's text to what it proves. Hyperliquid has no codes, and a text may have an end of its own.
+"""The table from a refusal's text to an Outcome. Hyperliquid has no codes, and numbers may follow a text.
 
 The refusal of one order of a batch is definite. The refusal of a whole request is definite for the texts below; any
 other proves nothing. A wrong UNKNOWN costs a query, a wrong REFUSED a second order. Numbers in parentheses are

@@ -1,4 +1,4 @@
-"""What the account's address is, as the venue states it. The address of an API wallet would answer with empty lists."""
+"""The role of the account's address, as the venue states it. The address of an API wallet would have empty lists."""
 
 import msgspec
 

@@ -1,12 +1,11 @@
 """Hyperliquid's public channels as rows. Total: no bytes raise. Numbers in parentheses are sections of the fact sheet.
 
-Every book message is the whole of what the venue shows, 20 levels a side, so each is a snapshot, and its time is its
-id. Trades have hashes for ids, so their times order them: those of one block get rising nanoseconds. The first message
-of trades after a subscription lists the past, which is no news (4).
+Every book message has all levels that the venue shows, 20 a side, so each is a snapshot, and its time is its id. Trades
+have hashes for ids, so their times order them: those of one block get rising nanoseconds. The first message of trades
+after a subscription lists the past, which is no news (4).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
@@ -23,7 +22,7 @@ from engine.venues.row_builders import RowOrigin, book_rows, quote_rows, trade_r
 
 # a trade of a block before the newest one of its message, and older than this, is of the past
 HISTORY_NS: Final = 3_000_000_000
-HOUR_NS: Final = timedelta(hours=1) // timedelta(microseconds=1) * 1_000
+HOUR_NS: Final = 3_600_000_000_000
 GREETING: Final = b"Websocket connection established."  # of an old server: no JSON (4)
 ALREADY: Final = "Already subscribed"
 NO_SIZE: Final = "-"  # no number: the row becomes a flag
@@ -31,24 +30,24 @@ NO_SIZE: Final = "-"  # no number: the row becomes a flag
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class _Level(msgspec.Struct):
+class _PerpLevel(msgspec.Struct):
     px: str
     sz: str
 
 
-class _Book(msgspec.Struct):
+class _WholeBook(msgspec.Struct):
     coin: str
     time: Millis
-    levels: tuple[list[_Level], list[_Level]]  # bids and asks, best first
+    levels: tuple[list[_PerpLevel], list[_PerpLevel]]  # bids and asks, best first
 
 
 class _Bbo(msgspec.Struct):
     coin: str
     time: Millis
-    bbo: tuple[_Level | None, _Level | None]
+    bbo: tuple[_PerpLevel | None, _PerpLevel | None]
 
 
-class _Trade(msgspec.Struct):
+class _PublicTrade(msgspec.Struct):
     coin: str
     side: Literal["A", "B"]  # of the taker
     px: str
@@ -68,16 +67,16 @@ class _AssetContext(msgspec.Struct):
     ctx: _Context
 
 
-class _Subscription(msgspec.Struct):
+class _NamedChannel(msgspec.Struct):
     type: Text
 
 
 class _Subscribed(msgspec.Struct):
-    subscription: _Subscription
+    subscription: _NamedChannel
     method: Text = "subscribe"
 
 
-class Frame(msgspec.Struct):
+class PerpFrame(msgspec.Struct):
     """Any message of the venue's websocket."""
 
     channel: Text
@@ -94,14 +93,14 @@ class PerpMarket:
         self._by_symbol = {of.symbol: (index, of) for index, of in enumerate(instruments)}
 
     def warm(self) -> None:
-        """Nothing here is compiled."""
+        """Compile nothing."""
 
     def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         """Return the rows of a channel's message, or the events of any other."""
         try:
             if payload == GREETING:
                 return ()
-            frame = msgspec.json.decode(payload, type=Frame)
+            frame = msgspec.json.decode(payload, type=PerpFrame)
             read = _READERS.get(frame.channel)
             if read is None:
                 return link_events(frame) or (Unrecognised(source, f"no use for the channel {frame.channel[:40]!r}"),)
@@ -129,7 +128,7 @@ class PerpMarket:
         return False
 
 
-def link_events(frame: Frame) -> tuple[Event, ...]:
+def link_events(frame: PerpFrame) -> tuple[Event, ...]:
     """Return the events of a message about the link itself; () if it is none."""
     match frame.channel:
         case "subscriptionResponse":
@@ -149,20 +148,20 @@ def link_events(frame: Frame) -> tuple[Event, ...]:
 
 
 def _book(data: msgspec.Raw, named: Named) -> Rows:
-    book = msgspec.json.decode(data, type=_Book)
+    book = msgspec.json.decode(data, type=_WholeBook)
     bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
     return book_rows(r.SNAPSHOT, named(book.coin, nanoseconds(book.time)), (book.time, 0, 0), bids, asks)
 
 
 def _bbo(data: msgspec.Raw, named: Named) -> Rows:
-    """Return the row of a quote; a flag if a side is empty, so that no old price stays in force."""
+    """Return the row of a quote, or a flag if a side is empty: no old price stays in force."""
     told = msgspec.json.decode(data, type=_Bbo)
     (bid, bid_size), (ask, ask_size) = ((NO_SIZE, NO_SIZE) if side is None else (side.px, side.sz) for side in told.bbo)
     return quote_rows(named(told.coin, nanoseconds(told.time)), bid, bid_size, ask, ask_size, update_id=0)
 
 
 def _trades(data: msgspec.Raw, named: Named) -> Rows:
-    trades = msgspec.json.decode(data, type=list[_Trade])
+    trades = msgspec.json.decode(data, type=list[_PublicTrade])
     if not trades:
         raise ValueError("a message without a trade")
     newest, rank, before = max(trade.time for trade in trades), 0, -1

@@ -21,17 +21,17 @@ PRICE_DIGITS: Final = 5
 MONEY_SCALE: Final = 6  # of P&L, fees and fundings
 NOTIONAL_MIN: Final = Decimal(10)
 WEIGHT_MAX: Final = 1_200  # of one address of the network in a minute (9)
-ORDERS_10S_MAX: Final = 1_000  # no limit of the venue: the weight of a minute allows no more
+ORDERS_10S_MAX: Final = 1_000  # no limit of the venue: the weight of a minute allows fewer
 
 
-class _Asset(msgspec.Struct, frozen=True, rename="camel"):
+class _ListedPerp(msgspec.Struct, frozen=True, rename="camel"):
     name: Text
     sz_decimals: Annotated[int, msgspec.Meta(ge=0, le=PRICE_DECIMALS)]
     is_delisted: bool = False
 
 
 class _Meta(msgspec.Struct, frozen=True):
-    universe: tuple[_Asset, ...]
+    universe: tuple[_ListedPerp, ...]
 
 
 class PerpMetadata:
@@ -42,7 +42,7 @@ class PerpMetadata:
         self._venue = venue
 
     def request(self, symbols: Sequence[str] = ()) -> Unsigned:
-        """Return the request for all perpetuals: there is none for some."""
+        """Return the request for all perpetuals, which is the only one."""
         del symbols
         return Unsigned(Transport.REST, "POST", "/info", (("type", "meta"),), signed=False, weight=20)
 
@@ -54,7 +54,7 @@ class PerpMetadata:
             RateLimits(weight_minute_max=WEIGHT_MAX, orders_10s_max=ORDERS_10S_MAX),
         )
 
-    def _instrument(self, place: int, asset: _Asset) -> Instrument:
+    def _instrument(self, place: int, asset: _ListedPerp) -> Instrument:
         decimals = PRICE_DECIMALS - asset.sz_decimals
         return Instrument(
             id=f"{self._venue}:{asset.name}",

@@ -22,7 +22,7 @@ from engine.events import (
     PositionsReport,
     VenueStatus,
 )
-from engine.model import MarginMode, OrderType, PositionSide, Side, TimeInForce
+from engine.model import ForcedKind, MarginMode, OrderType, PositionSide, Side, TimeInForce
 from engine.money import ZERO
 from engine.venues.hyperliquid.metadata import QUOTE
 from engine.venues.hyperliquid.values import Amount, Millis, SignedAmount, Text, VenueId, nanoseconds
@@ -57,10 +57,10 @@ def status_of(word: str, *, is_begun: bool) -> VenueStatus:
     raise ValueError(f"no status {word[:40]!r}")
 
 
-class OrderRow(msgspec.Struct, frozen=True, rename="camel"):
+class PerpOrder(msgspec.Struct, frozen=True, rename="camel"):
     """An order as the stream and all queries show it. `sz` is what is left.
 
-    The answer to `openOrders` lacks `origSz`, so it is no report: what is filled would look like nothing.
+    The answer to `openOrders` lacks `origSz` and cannot be read: a filled part would look like nothing.
     """
 
     coin: Text
@@ -108,10 +108,10 @@ class OrderRow(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, rename="camel"):
+class PerpUpdate(msgspec.Struct, frozen=True, rename="camel"):
     """An order with its status: of `orderUpdates`, `orderStatus` and `historicalOrders`."""
 
-    order: OrderRow
+    order: PerpOrder
     status: Text
     status_timestamp: Millis
 
@@ -120,7 +120,11 @@ class OrderUpdate(msgspec.Struct, frozen=True, rename="camel"):
         return self.order.report(venue, self.status, self.status_timestamp)
 
 
-class FillRow(msgspec.Struct, frozen=True, rename="camel"):
+class _Liquidation(msgspec.Struct, frozen=True, rename="camel"):
+    liquidated_user: Text
+
+
+class PerpFill(msgspec.Struct, frozen=True, rename="camel"):
     """A fill. `closedPnl` is before the fee, and `dir` is text to read: the side alone says what was done."""
 
     coin: Text
@@ -136,6 +140,31 @@ class FillRow(msgspec.Struct, frozen=True, rename="camel"):
     fee_token: Text = QUOTE
     cloid: Text | None = None
     closed_pnl: SignedAmount = "0.0"
+    liquidation: _Liquidation | None = None  # on both sides of the trade
+
+    def is_forced(self, user: str) -> bool:
+        """Return True if the venue closed a position of this user."""
+        return self.liquidation is not None and self.liquidation.liquidated_user.lower() == user.lower()
+
+    def forced_report(self, venue: str) -> OrderReport:
+        """Return the venue's own order against the position that it closes, as far as the fill shows it."""
+        whole, fill = abs(Decimal(self.start_position)), self.fill(venue)
+        return OrderReport(
+            instrument=fill.instrument,
+            client_order_id="",
+            venue_order_id=fill.venue_order_id,
+            status=VenueStatus.FILLED if fill.quantity >= whole else VenueStatus.PARTIALLY_FILLED,
+            side=fill.side,
+            type=OrderType.LIMIT,
+            time_in_force=TimeInForce.IOC,
+            price=fill.price,
+            quantity=max(whole, fill.quantity),
+            filled_quantity=fill.quantity,
+            venue_ns=fill.venue_ns,
+            fills=(fill,),
+            reduce_only=True,
+            forced=ForcedKind.LIQUIDATION,
+        )
 
     def fill(self, venue: str) -> Fill:
         """Return the fill. Without a `tid`, its time, order, position, price and size name it."""
@@ -158,20 +187,20 @@ class FillRow(msgspec.Struct, frozen=True, rename="camel"):
         return f"{self.time}-{self.oid}-{self.start_position}-{self.px}-{self.sz}"
 
 
-def in_time(rows: tuple[FillRow, ...]) -> list[FillRow]:
+def in_time(rows: tuple[PerpFill, ...]) -> list[PerpFill]:
     """Return fills as they happened. Answers list the newest millisecond first, and within one the oldest first (3)."""
     return sorted(rows, key=lambda row: row.time)
 
 
-class _Leverage(msgspec.Struct, frozen=True):
+class _CoinLeverage(msgspec.Struct, frozen=True):
     type: Literal["cross", "isolated"]
     value: int
 
 
-class _Position(msgspec.Struct, frozen=True, rename="camel"):
+class _PerpPosition(msgspec.Struct, frozen=True, rename="camel"):
     coin: Text
     szi: SignedAmount
-    leverage: _Leverage
+    leverage: _CoinLeverage
     margin_used: SignedAmount
     position_value: SignedAmount
     unrealized_pnl: SignedAmount
@@ -196,7 +225,7 @@ class _Position(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _AssetPosition(msgspec.Struct, frozen=True):
-    position: _Position
+    position: _PerpPosition
     type: Literal["oneWay"]
 
 
@@ -237,7 +266,7 @@ class AssetData(msgspec.Struct, frozen=True):
     """The answer to `activeAssetData`: leverage and margin mode of a coin."""
 
     coin: Text
-    leverage: _Leverage
+    leverage: _CoinLeverage
 
     def settings(self, venue: str) -> MarginSettingsReport:
         """Return leverage and margin mode."""

@@ -1,4 +1,4 @@
-"""The answers of the account's endpoints as JSON, but for orders (broker_orders.py)."""
+"""The answers of the account's endpoints as JSON, without orders (broker_orders.py)."""
 
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ ACCOUNT_ID: Final = uuid_of(4, 1)
 
 
 def account(exchange: BrokerExchange, name: str) -> dict[str, Any]:
-    """Return the account. Fields of day trades are gone, as at Alpaca since 2026-07-06."""
+    """Return the account, without the fields of day trades that Alpaca removed on 2026-07-06."""
     funds = exchange.funds(name)
     cash, held = funds.total(CASH), sum(value for _, _, value in holdings(exchange, funds))
     power, equity = plain(funds.free.get(CASH, 0)), plain(cash + held)

@@ -31,7 +31,7 @@ class PerpConnection(Connection):
     users: dict[str, str] = field(default_factory=dict)  # channel:address -> account
 
 
-class _Control(msgspec.Struct):
+class _ControlMessage(msgspec.Struct):
     method: str
     subscription: dict[str, Any] = {}
     id: int = 0
@@ -43,7 +43,7 @@ def frame(channel: str, data: Any) -> bytes:
     return msgspec.json.encode({"channel": channel, "data": data})
 
 
-class Channels:
+class PerpChannels:
     """Answers control messages, and makes the messages of the market's channels."""
 
     def __init__(self, info: InfoDesk, coins: Collection[str]) -> None:
@@ -57,7 +57,7 @@ class Channels:
     def control(self, connection: PerpConnection, payload: bytes, now_ns: int) -> list[bytes]:
         """Carry out a control message. Return the frames that answer it."""
         try:
-            message = msgspec.json.decode(payload, type=_Control)
+            message = msgspec.json.decode(payload, type=_ControlMessage)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return [frame("error", f"Error parsing JSON into valid websocket request: {payload[:200]!r}")]
         match message.method:
@@ -72,7 +72,7 @@ class Channels:
             case _:
                 return [frame("error", f"Error parsing JSON into valid websocket request: {payload[:200]!r}")]
 
-    def _post(self, message: _Control, now_ns: int) -> bytes:
+    def _post(self, message: _ControlMessage, now_ns: int) -> bytes:
         """Answer a query over the websocket. Actions are not built here."""
         query = message.request.get("payload")
         if message.request.get("type") != "info" or not isinstance(query, dict):

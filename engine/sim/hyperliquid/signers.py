@@ -1,4 +1,4 @@
-"""Who may act for an account: signatures, nonces, and the requests that an address may make, by the fact sheet (2, 9).
+"""Signers of accounts, their nonces, and the number of actions that an address may make (fact sheet, 2 and 9).
 
 Needs eth-account (the extra `hyperliquid`).
 """
@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from importlib import import_module
 from typing import Final
 
-from engine.sim.hyperliquid.action_shapes import Request, Signature, canonical
+from engine.sim.hyperliquid.action_shapes import Signature, SignedAction, canonical
 from engine.venues.hyperliquid.action_hash import TESTNET, connection_id, signed_digest
 
 NONCES_KEPT: Final = 100
@@ -24,7 +24,7 @@ class ActionRefusedError(Exception):
     """The refusal of a whole action, in the venue's words."""
 
 
-class Wallets:
+class SignerBook:
     """The addresses of accounts and of their API wallets. Each account has one API wallet, its configured secret."""
 
     def __init__(self, keys: dict[str, tuple[str, str]]) -> None:
@@ -49,7 +49,7 @@ class Wallets:
             except (ValueError, failures.ValidationError):
                 raise ValueError(f"the secret of account {address} is no private key: 0x and 64 hex digits") from None
 
-    def acting_for(self, request: Request) -> tuple[str, str]:
+    def acting_for(self, request: SignedAction) -> tuple[str, str]:
         """Return (address, signer) of a signed action. Raises ActionRefusedError for an unknown signer."""
         vault = (request.vault_address or "").lower()
         connection = connection_id(self._keccak, canonical(request.action), request.nonce, vault, request.expires_after)

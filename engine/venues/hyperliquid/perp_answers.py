@@ -1,7 +1,7 @@
 """Answers to the account's calls: what each proves, then what it reports. Total, and without memory.
 
 Refusals come with HTTP 200, and `status: ok` says only that the action was processed: each entry is read (5). An
-answer to an action names no coin, so the report is made of the action that was asked for.
+answer to an action names no coin, so the report is made of the request.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,10 +29,10 @@ from engine.venues.hyperliquid.error_texts import refusal
 from engine.venues.hyperliquid.shapes import (
     AccountState,
     AssetData,
-    FillRow,
     FundingRow,
-    OrderRow,
-    OrderUpdate,
+    PerpFill,
+    PerpOrder,
+    PerpUpdate,
     in_time,
 )
 from engine.venues.hyperliquid.values import FAILURES, TEXT_MAX, Amount, Text, VenueId, unrecognised
@@ -73,10 +73,10 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 class _StatusAnswer(msgspec.Struct, frozen=True):
     status: Text
-    order: OrderUpdate | None = None
+    order: PerpUpdate | None = None
 
 
-class AccountAnswers:
+class PerpAnswers:
     """Reads the answers to a venue's calls."""
 
     def __init__(self, venue: str) -> None:
@@ -137,18 +137,19 @@ class AccountAnswers:
             raise ValueError(f"no order, and the status {told.status[:40]!r}")
         report = told.order.report(self._venue)
         if instrument and report.instrument != instrument:
-            raise ValueError(f"asked about {instrument}, told about {report.instrument}")
+            raise ValueError(f"an answer about {report.instrument} to a query about {instrument}")
         return (report,)
 
     def _open_orders(self, payload: bytes, _: str) -> tuple[Event, ...]:
-        # the exits of a parent stand in their own rows and once more inside it
-        rows = msgspec.json.decode(payload, type=tuple[OrderRow, ...])
+        # the exits of a parent have rows, and are inside it once more
+        rows = msgspec.json.decode(payload, type=tuple[PerpOrder, ...])
         return (OpenOrdersReport(tuple(row.report(self._venue) for row in rows)),)
 
     def _fills(self, payload: bytes, instrument: str) -> tuple[Event, ...]:
-        rows = msgspec.json.decode(payload, type=tuple[FillRow, ...])
+        rows = msgspec.json.decode(payload, type=tuple[PerpFill, ...])
         fills = tuple(row.fill(self._venue) for row in in_time(rows) if f"{self._venue}:{row.coin}" == instrument)
-        return (FillsReport(instrument, fills, whole=len(rows) < FILLS_PAGE_MAX),)
+        through = str(max((row.time for row in rows), default=0)) if rows else ""
+        return (FillsReport(instrument, fills, whole=len(rows) < FILLS_PAGE_MAX, through=through),)
 
     def _state(self, payload: bytes, _: str) -> tuple[Event, ...]:
         return msgspec.json.decode(payload, type=AccountState).events(self._venue)
@@ -160,7 +161,7 @@ class AccountAnswers:
     def _settings(self, payload: bytes, instrument: str) -> tuple[Event, ...]:
         settings = msgspec.json.decode(payload, type=AssetData).settings(self._venue)
         if instrument and settings.instrument != instrument:
-            raise ValueError(f"asked about {instrument}, told about {settings.instrument}")
+            raise ValueError(f"an answer about {settings.instrument} to a query about {instrument}")
         return (settings,)
 
 
@@ -180,7 +181,7 @@ def by_http_status(status: int, payload: bytes, *, is_action: bool) -> Answer:
 
 
 def _placed(action: Mapping[str, Any], instrument: str, result: _Status) -> OrderReport:
-    """Return the report of an order that was placed. What an IOC order did not fill has ended."""
+    """Return the report of an order that was placed. The rest of an IOC order has ended."""
     [order] = action["orders"]
     quantity, (kind, time_in_force) = Decimal(order["s"]), _terms_of(order["t"])
     if result.filled is not None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.sim.alpaca.broker_exchange import is_crypto
-from engine.sim.alpaca.connections import stream_of
+from engine.sim.alpaca.feed_connections import stream_of
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.feeds.sim_market import DepthDiff, Line, SimQuote, TradePrint, combined, decode
 from engine.sim.feeds.synthetic_feed import Shape
