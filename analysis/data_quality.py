@@ -193,7 +193,7 @@ class _Tally:
         good = whole[whole[:, r.TYPE] == self._kind]
         if self._kind == r.TRADE:
             self._counts["repeated"] += int(repeated.sum())
-            self._count_missing(good[:, r.TRADE_ID])
+            self._count_missing(good[:, r.TRADE_ID], good[1:, r.TRADE_OFF_BOOK])
         elif self._kind == r.QUOTE:
             self._count_quotes(good, rows)
 
@@ -232,11 +232,12 @@ class _Tally:
             self._silence = max(self._silence, (int(between[longest]), int(times[longest])))
             self._counts["silent_ns"] += int(between[between > SILENCE_NS].sum())
 
-    def _count_missing(self, ids: Rows) -> None:
+    def _count_missing(self, ids: Rows, marks: Rows) -> None:
         """Count the ids between consecutive trades. Ids that fall are repeats or a new numbering, and no gap."""
         steps = np.diff(ids)
-        self._add("gaps", steps > 1)
-        self._counts["missing"] += int((steps[steps > 1] - 1).sum())
+        self._add("gaps", (steps > 1) & (marks != r.TRADE_FOLLOWS))
+        counted = steps[(steps > 1) & (marks < r.TRADE_OF_PAGE)]  # ids of pages rise with holes
+        self._counts["missing"] += int((counted - 1).sum())
 
     def _count_quotes(self, good: Rows, rows: Rows) -> None:
         ids = good[:, r.QUOTE_ID]

@@ -22,7 +22,7 @@ from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
 from engine.session_accounts import SessionAccounts
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
-from engine.state.orders import Order, Orders
+from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
 from engine.state.timers import periods
@@ -364,8 +364,7 @@ class SessionContext:
         It cancels for those of its SESSION record, and for those of `also`, which a safety order in force names.
         """
         found = self.instruments.get(instrument)
-        venue = None if found is None else self.venues.get(found.venue)
-        if venue is None:
+        if found is None or (venue := self.venues.get(found.venue)) is None:
             return False
         maker = venue.order_ids.session_of(client_order_id)
         return maker in self.own_sessions or maker in also
@@ -380,17 +379,6 @@ class SessionContext:
     def is_own_order(self, report: OrderReport) -> bool:
         """Return True for a reported order that bears our mark."""
         return self.bears_mark(report.instrument, report.client_order_id)
-
-    def is_unrecorded(self, orders: Orders, report: OrderReport) -> bool:
-        """Return True for a reported order that bears our mark and that no record of ours can explain.
-
-        At some venues an order that a person changed has a new id of the venue, and still ours: that one is recorded.
-        """
-        venue = self.venues.get(report.instrument.partition(":")[0])
-        is_known = orders.get(report.client_order_id) is not None
-        return self.is_own_order(report) and not (
-            is_known and venue is not None and venue.capabilities.new_id_on_change
-        )
 
     def rival_of(self, order: NewOrder, client_order_id: str) -> str:
         """Return the session of another engine of ours that made an order's id, or "" for any other order."""

@@ -15,6 +15,8 @@ from types import FrameType
 from typing import Any
 
 _LIBRARY = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<frozen"})
+# the import of urllib3 opens a socket to find whether the machine has IPv6; it reads nothing
+_PROBE_FILE, _PROBE = str(Path("urllib3", "util", "connection.py")), "_has_ipv6"
 _active: list[int] = []  # identifiers of the threads that repeat a session
 _installed: list[None] = []
 
@@ -47,7 +49,18 @@ def no_sockets() -> Iterator[None]:
 
 def _hook(event: str, _arguments: tuple[Any, ...]) -> None:
     if _active and event.startswith("socket.") and get_ident() in _active:
-        raise SocketOpenedError(event, _calling_line(sys._getframe()))  # noqa: SLF001 - the only way to the caller's line
+        frame = sys._getframe()  # noqa: SLF001 - the only way to the caller's line
+        if not _is_probe(frame):
+            raise SocketOpenedError(event, _calling_line(frame))
+
+
+def _is_probe(frame: FrameType | None) -> bool:
+    """Return True inside the probe of an import, which is no code of a strategy."""
+    while frame is not None:
+        if frame.f_code.co_name == _PROBE and frame.f_code.co_filename.endswith(_PROBE_FILE):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _calling_line(frame: FrameType | None) -> str:

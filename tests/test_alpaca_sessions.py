@@ -224,7 +224,7 @@ def test_no_client_order_id_is_used_twice(trade: Any) -> None:
 
 
 def test_prices_are_exact_and_on_the_step(trade: Any) -> None:
-    """Trap 11: no float touches a price, and none is off the step."""
+    """Trap 11: no float touches a price, and every price is on the step."""
     venue = BrokerVenue(["AAPL"], balances=RICH)
     session = trade(venue, "buy 0.3 limit -1.2345; wait; wait")
     session.run(5)

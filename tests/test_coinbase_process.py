@@ -13,7 +13,6 @@ from warm_processes import VENUE, WarmProcess
 from engine.sim.coinbase import DEMO_KEY
 from journal.reader import Journal
 from journal.record import Kind
-from journal.sessions import list_sessions
 from journal.verify import verify
 from replay.replay import replay_session
 
@@ -55,13 +54,13 @@ def test_check_reads_clock_products_streams_key_and_its_rights(tmp_path: Path, a
     name, secret = DEMO_KEY
     ended = verbatim("check", config, "--json", VERBATIM_API_KEY=name, VERBATIM_API_SECRET=secret)
     checks = {line["name"]: line for line in map(json.loads, ended.stdout.splitlines())}
-    assert {line["status"] for line in checks.values()} == {"ok"}, checks
+    assert {line["status"] for line in checks.values()} == {"OK"}, checks
     assert checks["key rights"]["text"] == "reads, trades"
     assert checks["account stream"]["text"].endswith("accepts the subscription")
     wrong = "A" * 43 + "="
     ended = verbatim("check", config, "--json", VERBATIM_API_KEY=name, VERBATIM_API_SECRET=wrong)
     checks = {line["name"]: line for line in map(json.loads, ended.stdout.splitlines())}
-    assert (checks["market stream"]["status"], checks["key"]["status"]) == ("ok", "fail")
+    assert (checks["market stream"]["status"], checks["key"]["status"]) == ("OK", "FAIL")
     assert "refuses the key" in checks["key"]["text"]
 
 
@@ -70,12 +69,12 @@ def test_record_keeps_numbered_streams_that_replay_identically(tmp_path: Path, a
     config = written(tmp_path, address)
     ended = verbatim("record", config, "--duration", "3")
     assert ended.returncode == 0, ended.stderr
-    (session,) = list_sessions(tmp_path / "journals")
-    assert verify(session.path).ok
-    assert replay_session(session.path).identical
-    frames = [json.loads(r.payload or b"") for r in Journal.open(session.path).records() if r.kind is Kind.FEED and r.meta is None]  # fmt: skip
+    (folder,) = (path for path in (tmp_path / "journals").iterdir() if path.is_dir() and not path.name.startswith("."))
+    assert verify(folder).ok
+    assert replay_session(folder).identical
+    frames = [json.loads(r.payload or b"") for r in Journal.open(folder).records() if r.kind is Kind.FEED and r.meta is None]  # fmt: skip
     assert [frame["sequence_num"] for frame in frames] == list(range(len(frames)))
     assert {frame["channel"] for frame in frames} == {"subscriptions", "heartbeats", "market_trades", "l2_data"}
-    quality = verbatim("quality", session.path, "--json")
+    quality = verbatim("quality", folder, "--json")
     streams = json.loads(quality.stdout)["streams"]
     assert [each["gaps"] for each in streams] == [0] * len(streams)

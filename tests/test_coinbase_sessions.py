@@ -123,3 +123,35 @@ def test_a_market_frame_that_is_lost_breaks_the_book_and_a_new_connection_mends_
     gaps = [fact for fact in session.facts("market_gap") if fact.get("stream")]
     assert [(gap["first_id"] - gap["last_id"], gap["stream"]) for gap in gaps] == [(2, "depth")]
     assert mode(session) is Mode.RUNNING
+
+
+def test_a_channel_that_dies_while_heartbeats_go_on_is_subscribed_again(start: CheckedSessions) -> None:
+    """The numbers have no gap then: nothing is lost, and nothing comes."""
+    venue = Desk()
+    session = start(venue, "script", parameters={"steps": "wait"}).run(5)
+    venue.fault(action="stop_stream", stream="level2:BTC-USD", heals=True)
+    session.run(20)
+    (blocked,) = [fact for fact in session.facts("instrument_blocked") if "stream_stale" in json.dumps(fact)]
+    sent = [request["unsigned"]["method"] for request in requests(session, "resubscribe")]  # type: ignore[index]
+    assert sent == ["unsubscribe", "subscribe"], blocked
+    assert session.state.market.counters(0).book_gaps == 0
+    assert mode(session) is Mode.RUNNING
+    assert not session.state.account.blocks.reasons("coinbase:BTC-USD"), "the new snapshot ended the block"
+
+
+def test_twelve_products_share_two_connections_with_numbers_of_their_own(start: CheckedSessions) -> None:
+    names = [
+        f"{coin}-USD"
+        for coin in ("BTC", "ETH", "SOL", "ADA", "XRP", "LTC", "DOT", "UNI", "LINK", "ATOM", "ALGO", "AAVE")
+    ]
+    venue = Desk(symbols=names)
+    session = start(venue).run(8)
+    links = sorted(session.state.account.links.by_source)
+    assert links == ["coinbase.market.0", "coinbase.market.1", "coinbase.private.0"]
+    assert [session.state.market.counters(i).book_gaps for i in range(12)] == [0] * 12
+    assert all(session.state.market.book_top(i, 1) is not None for i in range(12))
+    assert mode(session) is Mode.RUNNING
+    venue.channels.sockets[min(venue.channels.sockets)].number += 1
+    session.run(5)
+    broken = [session.state.market.counters(i).book_gaps for i in range(12)]
+    assert broken == [1] * 10 + [0] * 2, "the other connection lost nothing"

@@ -14,7 +14,7 @@ import pytest
 from checked_sessions import CheckedSessions
 from coinbase_desk import DIALECT, OWN, PREFIX, Desk, check_books, message
 
-from engine.events import Answer, OrderReport, Outcome, VenueStatus
+from engine.events import Answer, OrderReport, Outcome, Unrecognised, VenueStatus
 from engine.live.transport.websocket import WebsocketLimits
 from engine.market import rows as r
 from engine.model import Instrument, Side, TimeInForce
@@ -89,7 +89,12 @@ def test_3_a_cancel_that_succeeded_is_queued_and_the_order_still_lives(start: Ch
     assert statuses(session) == {"canceled": 1}, "a query found the end that no frame brought"
     for word in ("PENDING", "QUEUED", "OPEN", "EDIT_QUEUED", "CANCEL_QUEUED"):
         row = {"order_id": "1", "status": word, "product_id": "BTC-USD", "order_side": "BUY", "leaves_quantity": "1"}
-        frame = {"channel": "user", "timestamp": "2026-01-01T00:00:00Z", "events": [{"orders": [row]}]}
+        frame = {
+            "channel": "user",
+            "timestamp": "2026-01-01T00:00:00Z",
+            "sequence_num": 1,
+            "events": [{"orders": [row]}],
+        }
         *_, report = DIALECT.account.decode_private(json.dumps(frame).encode())
         assert isinstance(report, OrderReport)
         assert report.status is VenueStatus.OPEN, word
@@ -218,7 +223,12 @@ def test_12_expired_and_failed_are_not_canceled_and_three_fields_may_hold_a_reas
     found = {}
     for word in ("CANCELLED", "EXPIRED", "FAILED", "FILLED"):
         orders = [{**row, "status": word, "reject_reason": "INSUFFICIENT_FUND" if word == "FAILED" else ""}]
-        frame = {"channel": "user", "timestamp": "2026-01-01T00:00:00Z", "events": [{"orders": orders}]}
+        frame = {
+            "channel": "user",
+            "timestamp": "2026-01-01T00:00:00Z",
+            "sequence_num": 1,
+            "events": [{"orders": orders}],
+        }
         *_, report = DIALECT.account.decode_private(json.dumps(frame).encode())
         assert isinstance(report, OrderReport)
         found[word] = report.status.value, report.reason
@@ -275,6 +285,15 @@ def test_15_a_cancel_that_ends_in_5xx_leaves_the_order_and_nothing_is_placed_aga
     codes = [json.loads(record.meta or "{}").get("status") for record in session.kinds(Kind.BROKER)]
     assert codes.count(503) == 2, "the fault struck twice"
     check_books(session)
+
+
+def test_a_frame_without_a_number_is_not_read_as_an_old_one() -> None:
+    """It would be dropped as older than the book, and the book would rot in silence."""
+    event = {"type": "update", "product_id": "BTC-USD", "updates": []}
+    frame = {"channel": "l2_data", "timestamp": "2026-01-01T00:00:00Z", "events": [event]}
+    venue = Coinbase([instrument("BTC-USD")])
+    (found,) = venue.market.decode(json.dumps(frame).encode(), "coinbase.market.0", 1, 1)
+    assert isinstance(found, Unrecognised)
 
 
 # ---- ids that are used again (sheet, section 7)

@@ -54,6 +54,25 @@ def test_a_file_that_was_cut_is_named_and_kept_up_to_there(tmp_path: Path, kept:
         assert len(list(Journal.open(tmp_path / "s").records(kinds=(Kind.FEED,)))) == 24
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b"Content-Length: ", b"Content-Length: -", "a body of -"),
+        (b"Content-Length: ", b"Content-Length: 9", ""),
+        (b"\r\nX-Cryptofeed-Url", b"\r\nX-Cryptofeed-Nrl", "x-cryptofeed-url"),
+    ],
+)
+def test_a_header_that_lies_is_refused_or_costs_its_answer(tmp_path: Path, old: bytes, new: bytes, said: str) -> None:
+    """A negative length would be read for ever; an answer that never becomes complete is no record."""
+    whole = unpacked()
+    at = whole.index(old)
+    (tmp_path / "x.pcap").write_bytes(whole[:at] + new + whole[at + len(new) :])
+    ended = CliRunner().invoke(main, ["import", str(tmp_path / "x.pcap"), "--into", str(tmp_path / "s")])
+    assert (ended.exit_code != 0, said in ended.stderr) == (bool(said), True)
+    if not said:
+        assert len(list(Journal.open(tmp_path / "s").records(kinds=(Kind.FEED,)))) == 23
+
+
 def test_altered_bytes_end_in_one_line_and_never_in_a_fault(tmp_path: Path) -> None:
     """The import succeeds or names the packet."""
     whole, chance = unpacked(), random.Random(15)

@@ -5,11 +5,14 @@ import shutil
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
 import pytest
+from capture_lines import calm, opening
+from capture_lines import write as write_capture
 from click.testing import CliRunner
 from moved_sessions import move_session, read_records
 from replaying import killed_in_second_frame, session
@@ -20,10 +23,12 @@ from analysis.catalogue import read_catalogue, read_row, update_catalogue
 from analysis.fleet import Fleet, open_journal
 from analysis.fleet_plan import plan_fleet
 from analysis.fleet_selection import Selection
+from analysis.sql_session import QueryError
 from journal import seal
 from journal.archive_location import ArchiveLocation, open_location
 from journal.archive_patterns import expand
 from journal.archived_journal import ArchivedJournal
+from journal.arrow_codec import SCHEMA
 from journal.errors import ArchiveRefusedError, DamagedCatalogueError, DamagedJournalError
 from journal.reader import Journal
 from journal.session_names import is_pattern
@@ -31,7 +36,9 @@ from replay.moments import nanoseconds
 from verbatim.archiving import archive_session
 from verbatim.cli import main
 from verbatim.session_opening import open as open_sessions
+from verbatim.session_opening import open_fleet
 
+pytestmark = pytest.mark.slow
 DAY_NS = 86_400 * 1_000_000_000
 MONTHS = ("2026-01", "2026-02", "2026-03")
 MONTH_NS = [nanoseconds(datetime(2026, month, 1, tzinfo=UTC)) for month in (1, 2, 3)]
@@ -222,6 +229,38 @@ def test_a_session_without_a_row_is_read_and_a_gone_one_is_named(archived: Path)
     assert read_row(open_location(str(first))) == rows[first.name]
 
 
+def test_a_session_that_was_merged_since_gets_its_row_from_the_archive(archived: Path, made: Path) -> None:
+    """The archive has the old files; the row must name those. `catalogue` reads them there."""
+    folder = min((made / MONTHS[0]).iterdir())
+    copy = Path(shutil.copytree(folder, archived.parent / folder.name))
+    (archived / folder.name / "catalogue.json").unlink()
+    segment = next(copy.glob("*.parquet"))
+    records, footer = pq.read_table(segment), pq.read_metadata(segment).metadata
+    with pq.ParquetWriter(segment, SCHEMA, compression="none", write_page_checksum=True) as writer:
+        writer.write_table(records.cast(SCHEMA))  # as a merge does: the same records in another file
+        writer.add_key_value_metadata({key: text for key, text in footer.items() if key.startswith(b"journal.")})
+    (copy / "SHA256SUMS").unlink(missing_ok=True)
+    problem = archive_session(copy, open_location(str(archived))).problem
+    assert "was merged after it was archived" in problem
+    assert read_row(open_location(str(archived / folder.name))) is None
+    verbatim("catalogue", archived)
+    row = read_row(open_location(str(archived / folder.name)))
+    assert row is not None
+    assert row.segments[0].bytes == next((archived / folder.name).glob("*.parquet")).stat().st_size
+
+
+def test_a_capture_has_instruments_and_no_decisions(tmp_path: Path) -> None:
+    source = tmp_path / "btcusdt_20260101.gz"
+    write_capture(source, [*opening(), *islice(calm(), 40)])
+    verbatim("import", source, "--into", tmp_path / "capture")
+    assert not archive_session(tmp_path / "capture", open_location(str(tmp_path / "there"))).problem
+    row = (read_catalogue(open_location(str(tmp_path / "there"))) or {})["capture"]
+    assert (row.is_import, row.strategies, row.orders, row.mode_ns) == (True, (), 0, {})
+    assert row.instruments == ("binance_spot:BTCUSDT",)
+    fleet = Fleet(plan_fleet(f"{tmp_path}/ther*"))
+    assert fleet.result("SELECT count(*) > 10 FROM quotes").rows == [(True,)]
+
+
 def test_sessions_of_a_bucket_are_listed_from_the_catalogue(bucket: str, made: Path) -> None:
     listed = verbatim("sessions", bucket % "2026-*/")
     assert listed.count("s3://bucket/2026-") == len(MONTHS) * PER_MONTH
@@ -247,6 +286,9 @@ def test_a_query_over_a_bucket_is_that_over_the_local_sessions(bucket: str, made
     assert fleet.result(joined).rows[0][0] == len(local.fills.where("instrument LIKE '%ETHUSDT'"))
     assert fleet.left_out == ()
     assert not list(copies.rglob("*.parquet"))
+    for statement in (f"COPY (SELECT 1) TO '{copies}/x.csv'", "SELECT * FROM read_csv('/etc/passwd')", "ATTACH 'x.db'"):
+        with pytest.raises(QueryError):
+            fleet.result(statement)
 
 
 def test_quotes_are_decoded_from_the_objects_that_hold_them(bucket: str, made: Path, copies: Path) -> None:
@@ -355,6 +397,21 @@ def test_journals_of_this_machine_are_a_fleet_too(made: Path, tmp_path: Path) ->
     assert found["n"] == PER_MONTH + 1
     assert found["records"] == sum(Journal.open(path).last_seq + 1 for path in (tmp_path / "m1" / "j").iterdir())
     assert list((tmp_path / "m1" / "j").glob("*/*.open"))
+
+
+def test_a_fleet_opens_in_python(bucket: str, months: Path) -> None:
+    fleet = open_fleet(
+        bucket % "2026-*/", start="2026-02-03", end=datetime(2026, 2, 4, tzinfo=UTC), instrument="BTCUSDT"
+    )
+    names = [each.row.folder[:8] for each in fleet.sessions if each.row is not None]
+    assert names == ["20260203"]
+    table = fleet.sql("SELECT session, count(*) AS n FROM fills WHERE price > ? GROUP BY ALL", 0).arrow()
+    assert table.num_rows == 1
+    assert "fills" in {view.name for view in fleet.views}
+    with pytest.raises(ValueError, match="is before the start"):
+        open_fleet(bucket % "2026-*/", start="2026-02-03", end="2026-02-01")
+    opened = open_sessions(f"{months}/2026-0[12]")
+    assert len(opened.places) == 2 * PER_MONTH
 
 
 def test_an_archived_journal_says_what_is_missing(bucket: str) -> None:

@@ -1,4 +1,4 @@
-"""A gzip file with a broken member costs that member alone: what is whole before and after it is read."""
+"""A gzip file with a broken member costs that member alone: the members before and after it are read."""
 
 import gzip
 import io
@@ -42,7 +42,7 @@ def test_whole_members_are_one_text() -> None:
 
 @pytest.mark.parametrize("count", [40, 30_000])
 def test_a_member_that_is_cut_ends_where_the_next_begins(count: int) -> None:
-    """Its lines up to the cut are kept, and the line in the middle of which it was cut is not."""
+    """Its lines up to the cut are kept, and the cut line is not."""
     whole, after = lines(0, count), lines(90_000, 300)
     for kept in (0.3, 0.9):
         packed = member(*whole)

@@ -316,12 +316,15 @@ def test_only_its_folder_knows_a_venue() -> None:
 
 def test_venues_are_found_by_their_announcement_alone() -> None:
     """No list of ours: pyproject.toml announces each folder that is a venue, and each announced class is in its folder."""
-    announced = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["verbatim.venues"]
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    announced, families = groups["verbatim.venues"], groups["verbatim.venue_families"]
     folders = {path.parent.name for path in (ROOT / "engine/venues").glob("*/__init__.py")} - {
         "binance_common",
         "binance_futures",
     }
-    assert {value.partition(":")[0].rpartition(".")[2] for value in announced.values()} == folders
+    assert {
+        value.partition(":")[0].rpartition(".")[2] for value in (*announced.values(), *families.values())
+    } == folders
     for name, value in announced.items():
         module, _, cls = value.partition(":")
         assert name.startswith(getattr(import_module(module), cls).name), "its name, or a variant of that venue"

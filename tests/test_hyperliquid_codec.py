@@ -18,8 +18,11 @@ from engine.model import Instrument, OrderType, Side
 from engine.rounding import on_price_grid
 from engine.venues.hyperliquid import Hyperliquid
 from engine.venues.hyperliquid.action_hash import MAINNET, connection_id, signed_digest
-from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, in_time
+from engine.venues.hyperliquid.shapes import PerpFill, PerpUpdate, in_time
 from engine.venues.signing import Credentials
+from engine.venues.venue import Network
+from engine.venues.venue_lookup import network_of_address
+from verbatim.config import make_config, recording_config
 
 HAS_WALLET = importlib.util.find_spec("eth_account") is not None
 needs_wallet = pytest.mark.skipif(
@@ -117,6 +120,26 @@ def test_credentials_that_cannot_sign_are_refused_without_the_secret(key: str, s
     with pytest.raises(ValueError, match=why) as refused:
         venue().signer.load_key(Credentials(key, secret))
     assert secret not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "host"), [("live", "api.hyperliquid.xyz"), ("testnet", "api.hyperliquid-testnet.xyz")]
+)
+def test_a_network_has_its_addresses(network: str, host: str) -> None:
+    name = "engine.venues.hyperliquid:Hyperliquid"
+    config = make_config({"instruments": ["BTC"], "venue": {"name": name, "network": network}}, "test", {})
+    venue = recording_config(config).venue
+    assert (venue.rest, venue.stream, venue.network) == (f"https://{host}", f"wss://{host}", network)
+    assert network_of_address(name, f"https://{host}/info") is Network(network)
+
+
+def test_a_cloid_of_another_program_is_of_no_session() -> None:
+    ids = venue().order_ids
+    made = ids.make(session="aaaaaaaa", strategy="q", version="1", seq=7, leg=0)
+    assert ids.session_of(made) == "aaaaaaaa"
+    assert ids.session_of(f"{made}@77") == "aaaaaaaa"  # of an order that a person modified
+    for other in ("0x" + "0" * 31 + "7", made[:-20] + "f" * 20, made[:3] + "f" + made[4:], "my-order", ""):
+        assert ids.session_of(other) == ""
 
 
 # ---- the shared capture
@@ -261,7 +284,7 @@ def test_open_and_historical_orders_are_read_with_their_exits_and_endings() -> N
         (OrderType.STOP, Decimal("9.995"), Decimal("12.5")),
         (OrderType.LIMIT, 0, Decimal("12.5")),
     ]  # each once, though the exits also stand inside their parent
-    history = msgspec.json.decode(read("historical_orders.json"), type=tuple[OrderUpdate, ...])
+    history = msgspec.json.decode(read("historical_orders.json"), type=tuple[PerpUpdate, ...])
     told = [(each.report("hyperliquid").reason, each.report("hyperliquid").filled_quantity) for each in history]
     assert sorted(told) == [("canceled", 0)] * 2 + [("iocCancelRejected", 0)] * 3
 

@@ -146,6 +146,20 @@ def test_a_funding_is_booked_once_though_three_sources_state_it(perps: CheckedSe
     assert listed["time"] % 3_600_000 < 1_000
 
 
+def test_a_liquidation_closes_the_position_of_its_strategy(perps: CheckedSessions) -> None:
+    """18,000 dollars on an account of 2,000: at 53,000 the venue closes the position with its own order."""
+    venue = PerpVenue(balances={"USDC": "2000"})
+    session = trade(perps, venue, "buy 0.3; buy 0.001 limit -20").run(5)
+    venue.move("53000")
+    session.run(10)
+    assert venue.position() == 0
+    assert own(session)[0] == 0
+    [forced] = session.facts("position_forced")
+    assert (forced["kind"], forced["strategy"]) == ("liquidation", "script")
+    [rested] = [each for each in session.state.account.orders.all() if each.order.price == 47_999]
+    assert (rested.status, rested.reason) == ("canceled", "liquidatedCanceled")
+
+
 def test_leverage_and_margin_mode_are_set_with_one_request(perps: CheckedSessions) -> None:
     venue = PerpVenue()
     margin = MarginSettings(leverage_max=D(3), mode=MarginMode.ISOLATED, sets=True)

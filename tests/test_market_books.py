@@ -154,7 +154,7 @@ def test_numbers_of_a_link_continue_a_book_and_a_missing_one_breaks_it(tape: Tap
     assert tape.numbered(4) == 0  # seen before
     assert tape.numbered(5) == 0
     assert tape.market.book_text(0) == "b,10,6\na,10.1,3\n"
-    assert tape.market.t[0, Stream.BOOK] == tape.now  # nothing was missed up to here
+    assert tape.market.t[0, Stream.BOOK] < tape.now  # other channels do not prove that the book's still comes
     assert tape.numbered(7) == BOOK_NEEDS_SNAPSHOT | MISSED
     assert tape.market.book_state(0) is BookState.BROKEN
     assert tape.market.last_break(0) == SequenceBreak(SequencedStream.DEPTH, 5, 6, tape.now - 1_000_000, 7)

@@ -1,5 +1,6 @@
 """No socket opens while a session is repeated (S26). The line that tries is reported, even if it catches all errors."""
 
+import importlib
 import json
 import socket
 import sys
@@ -102,3 +103,12 @@ def test_s26_rebuilding_runs_no_code_that_opens_a_socket(tmp_path: Path) -> None
     with no_sockets():
         _, state, _ = rebuild(copy)
     assert state.seq == Journal.open(copy).last_seq
+
+
+def test_the_probe_of_an_import_is_no_socket_of_a_strategy() -> None:
+    """Dialects of venues may be imported as a replay begins: ccxt imports urllib3, which tries IPv6."""
+    connection = importlib.import_module("urllib3.util.connection")
+    with no_sockets():
+        importlib.reload(connection)
+        with pytest.raises(SocketOpenedError):
+            socket.socket()

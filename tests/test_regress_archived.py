@@ -108,6 +108,27 @@ def test_archived_sessions_give_the_rows_of_local_ones(
     assert whole(copies) == [day.name for day in days]
 
 
+def test_a_pattern_is_the_sessions_that_it_names(days: list[Path], bucket: str, tmp_path: Path) -> None:
+    """Two of the three days by their names, without a catalogue; a damaged archive is a row with the reason."""
+    words = ("--variant", "strategy.quoter.size=0.002", "--trust-code", "--journals", tmp_path / "journals", "--fresh")
+    by_name = verbatim("regress", *(bucket % day.name for day in days[:2]), *words, "--workers", 1, "--json", code=1)
+    pattern = bucket.replace("/%s", "/2026010[12]*").replace("bucket/days", "bucket/day*")
+    assert verbatim("regress", pattern, *words, "--workers", 1, "--json", code=1) == by_name
+    there = tmp_path / "there"
+    for day in days[:2]:
+        archiving.archive(day, open_location(str(there)))
+    segment = next((there / days[0].name).glob("*.parquet"))
+    segment.write_bytes(segment.read_bytes()[:-200])
+    strategy = tmp_path / "quoter.py"
+    strategy.write_text(QUOTER)
+    given = {"balances": {"USDT": 1_000_000, "BTC": 20}, "objective": "pnl", "workers": 1, "model_draws": 0}
+    found = sweep(f"file://{tmp_path}/ther*", strategy, {"size": ["0.001", "0.002"]}, **given)  # type: ignore[arg-type]  # of all kinds
+    assert found.table.sessions == (days[1].name,)
+    assert [Path(each.name).name for each in found.left_out] == [days[0].name]
+    told = verbatim("regress", f"{there}*", *words, "--workers", 1, code=1)
+    assert f"{days[0].name} was left out: " in told
+
+
 def test_a_missing_address_stops_no_other_job(days: list[Path], bucket: str, tmp_path: Path) -> None:
     versions = [Version("recorded"), Version("strategy.quoter.size=0.002", settings={"strategy.quoter.size": "0.002"})]
     addresses = [

@@ -1,6 +1,7 @@
 """A sweep's returns, windows and damaged sessions: what the guards may count, and what a fault may cost."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from analysis.sweep_report import SweepReport
 from engine.step_context import Output
 from journal.record import Record
 from replay import projections
+from replay.entries import Entry
 from replay.resim.resimulate import ResimOptions, resimulate_steps
 from replay.study.sweep import RETURNS_MAX, STEP_NS, SweepJob, SweepRow, curve_returns, run_sweep_job
 from replay.study.sweep_table import common_step, with_step
@@ -20,6 +22,7 @@ from replay.study.versions import Version, VersionRequest, jobs_for_session
 from verbatim.backtesting import strategy_settings
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
+pytestmark = pytest.mark.slow
 FIRST, SECOND, THIRD = (f"2026010{day}T000000Z-aaaaaaa{letter}" for day, letter in ((1, "b"), (2, "c"), (3, "d")))
 SECOND_NS = 1_000_000_000
 SETTINGS = {"engine.report_every_ns": SECOND_NS}
@@ -37,7 +40,7 @@ def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def sweep(journals: Path, **changes: Any) -> SweepReport:
+def sweep(journals: Path | str, **changes: Any) -> SweepReport:
     given = {"parameters": {"size": ["0.001", "0.002"]}, "settings": SETTINGS, "step_s": 1, "walk_forward": ""}
     given |= {"workers": 1, "model_draws": 0, "checks_winner": False}
     return verbatim.sweep(journals, STRATEGY, **(given | changes))  # type: ignore[arg-type]  # a dict of all kinds
@@ -62,7 +65,7 @@ def test_a_sheet_of_outputs_is_that_of_records_and_makes_texts_of_figures_alone(
     with_text, without = set[str](), set[str]()
 
     def add_step(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
-        for entry in (*inputs, *outputs):
+        for entry in chain[Entry](inputs, outputs):
             plain.add(entry)
         for output in outputs:
             (without if output.made is None else with_text).add(type(output.body).__name__)
@@ -133,7 +136,12 @@ def test_a_long_session_has_longer_steps(journals: Path) -> None:
 def _sheet(journals: Path) -> TearSheet:
     job, reader = job_of(journals / THIRD), TearSheetReader()
     options = ResimOptions(session=job.body, model=job.model, modelled=True)
-    resimulate_steps(job.folder, options, lambda inputs, outputs: [reader.add(each) for each in (*inputs, *outputs)])
+
+    def add_step(inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
+        for entry in chain[Entry](inputs, outputs):
+            reader.add(entry)
+
+    resimulate_steps(job.folder, options, add_step)
     return reader.sheet()
 
 
@@ -195,3 +203,10 @@ def test_a_damaged_session_costs_itself_and_is_named(journals: Path, tmp_path: P
     kept = sweep(copies, into=tmp_path / "kept")
     assert kept.table == found.table
     assert sweep(copies, into=tmp_path / "kept").table == found.table
+
+
+def test_a_pattern_sweeps_the_sessions_that_it_names(journals: Path) -> None:
+    """Folders of this machine by pattern."""
+    found = sweep(f"{journals.parent}/jour*/2026010[13]*")
+    assert found.table.sessions == (FIRST, THIRD)
+    assert found.table.rows[0].returns == sweep(journals).table.rows[0].returns

@@ -14,7 +14,8 @@ from journal.archive import Archived, archive
 from journal.archive_cache import cached_copy
 from journal.archive_location import ArchiveLocation
 from journal.archive_patterns import Folder
-from journal.errors import DamagedCatalogueError, JournalError
+from journal.checksums import CHECKSUMS
+from journal.errors import ArchiveRefusedError, DamagedCatalogueError, JournalError
 from journal.progress import Progress
 from journal.segments import first_line
 
@@ -42,7 +43,13 @@ def archive_session(folder: Path, root: ArchiveLocation, on_progress: Progress |
     try:
         known = _known_row(place)
         if known is None or known.chain != done.manifest.chain:
-            write_row(place, catalogue_row(folder))
+            row = catalogue_row(folder)
+            sizes = {file.name: file.bytes for file in done.manifest.files if file.name != CHECKSUMS}
+            if {segment.name: segment.bytes for segment in row.segments} != sizes:
+                raise ArchiveRefusedError(
+                    f"{folder} was merged after it was archived. What to do: run verbatim catalogue {root.display_uri}."
+                )
+            write_row(place, row)
         update_catalogue(root)
     except (JournalError, QueryError, CoreError, pa.ArrowException, OSError, ValueError) as error:
         return ArchivedSession(done, first_line(error))

@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from engine import events as reports
-from engine.events import AccountReport, Answer, InstrumentsReport, OpenOrdersReport, Outcome, ServerTime
+from engine.events import AccountReport, Answer, OpenOrdersReport, Outcome, ServerTime
 from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
 from engine.live.token_requests import TokenRefusedError, request_token
@@ -28,6 +28,7 @@ from engine.state.margins import ContractMargin
 from engine.suggestions import suggestion
 from engine.venues.contract_accounts import HasPositions
 from engine.venues.link_tokens import frame_with_token, with_token
+from engine.venues.metadata_parts import joined_report, metadata_requests
 from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import KeyRightsReader, Venue
 from engine.venues.venue_lookup import make_venue
@@ -96,9 +97,10 @@ class VenueChecks:
             return Check(name, CheckStatus.SKIP, f"needs {after}")
         try:
             text = await make()
-        except CheckFailedError as error:
+        except (CheckFailedError, ValueError) as error:  # ValueError: the venue cannot serve or sign it
             self._failed.add(name)
-            return Check(name, CheckStatus.FAIL, error.text, error.advice)
+            text, advice = (error.text, error.advice) if isinstance(error, CheckFailedError) else (str(error), "")
+            return Check(name, CheckStatus.FAIL, text, advice)
         return Check(name, CheckStatus.OK, text)
 
     # ---- public
@@ -135,19 +137,22 @@ class VenueChecks:
         return text
 
     async def _find_instruments(self) -> str:
-        query = self._venue.metadata.request(self._wanted.symbols)
-        result = await self._ask(query)
-        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
-        report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
+        bodies, decoded = [], []
+        for query in metadata_requests(self._venue, self._wanted.symbols):
+            result = await self._ask(query)
+            bodies.append(result.body)
+            decoded.append(self._venue.decode_answer(query, "", result.status, result.headers, result.body))
+        report, failed = joined_report(self._venue, bodies, decoded)
         found = {instrument.symbol: instrument for instrument in report.instruments}
         missing = [symbol for symbol in self._wanted.symbols if symbol not in found]
         if missing:
-            answer = answer_text(events)
+            answer = answer_text((failed,) if failed else ())
             raise CheckFailedError(
                 f"the venue lists no {', '.join(missing)}{suggestion(missing[0], found)}{answer}",
                 "correct `instruments` in the configuration",
             )
         self._instruments = tuple(found[symbol] for symbol in self._wanted.symbols)
+        self._venue = make_venue(self._wanted.settings, self._instruments)
         halted = [instrument.symbol for instrument in self._instruments if not instrument.trading]
         if halted:
             raise CheckFailedError(f"{', '.join(halted)} does not trade now", "wait, or remove it from `instruments`")
@@ -313,7 +318,7 @@ class VenueChecks:
         return self._wanted.settings.rest.rstrip("/") + query.path
 
     async def _open_links(self, role: LinkRole, base: str, setting: str) -> str:
-        venue = make_venue(self._wanted.settings, self._instruments)
+        venue = self._venue
         plans = [plan for plan in venue.links() if plan.role is role and not plan.polled]
         if not plans:
             return f"no {role} connection to open: {venue.name} is polled"

@@ -182,10 +182,9 @@ class VirtualVenue:
         query = venue.metadata.request()
         key = venue.signer.load_key(self.credentials) if query.signed else None
         message = venue.signer.sign_http(query, key, self.now_ns)
-        path, _, params = message.path_and_query.partition("?")
+        path, _, text = message.path_and_query.partition("?")
         headers = {name.lower(): value for name, value in message.headers}
-        method, query_text = message.method, params.encode()
-        request = HttpRequest(method=method, path=path, query=query_text, body=message.body, headers=headers)
+        request = HttpRequest(method=message.method, path=path, query=text.encode(), body=message.body, headers=headers)
         self.sim.http(conn_id, request, self.now_ns)
         for _ in range(100):
             self.now_ns += 10 * MILLISECOND_NS

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.events import Event, FillsReport, OrderReport, Outcome
+from engine.events import Event, FillsReport, InstrumentsReport, OrderReport, Outcome
 from engine.facts import ListLeg, NewOrder
 from engine.market.rows import COLUMNS, INSTRUMENT, LAST, SEQ, TIME_NS, Rows
 from engine.model import Instrument, ListKind, MarginMode, OrderTerm, OrderType, Side, TimeInForce
@@ -36,11 +36,13 @@ from engine.venues.contract_accounts import (
     SetsMarginApart,
     StreamTokens,
 )
+from engine.venues.metadata_parts import metadata_requests
 from engine.venues.order_routes import balances_of
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
 from engine.venues.venue import (
     DeadManSwitch,
+    MetadataParts,
     Network,
     PlacesLists,
     PresentsSecret,
@@ -86,7 +88,8 @@ def check_venue(make: MakeVenue, vectors: Path, *, recv_window_ms: int = 5_000) 
 
     The folder of vectors holds JSON files:
 
-    - `metadata.json`: the venue's description of its instruments, as it answers the metadata request.
+    - `metadata.json`: the venue's description of its instruments, as it answers the metadata request. If that takes
+      several, the first answer, and `metadata_2.json` and so on.
     - `market.json`: a list of cases `{"payload": text, "rows": [...]}` or `{"payload": text, "events": [...]}`, or with
       both. A row is a list of type, instrument, venue_ns, and the columns A to E (engine/market/rows.py).
     - `private.json`, of a venue that trades: a list of cases `{"payload": text, "events": [...]}`.
@@ -123,10 +126,19 @@ class _Contract:
 
     def __init__(self, make: MakeVenue, vectors: Path, recv_window_ms: int) -> None:
         self._vectors = vectors
-        metadata = (vectors / "metadata.json").read_bytes()
-        self.report = make((), recv_window_ms).metadata.read(metadata)
+        self.report = self._read_metadata(make((), recv_window_ms))
         self.venue = make(self.report.instruments, recv_window_ms)
         self._random = Random(1)  # noqa: S311 - mutations that repeat, and no secret
+
+    def _read_metadata(self, venue: Venue) -> InstrumentsReport:
+        """Return what the vectors describe, in one answer or in as many as the venue has requests."""
+        first, others = self._vectors / "metadata.json", sorted(self._vectors.glob("metadata_[2-9].json"))
+        payloads = [path.read_bytes() for path in (first, *others)]
+        requests = metadata_requests(venue, ())
+        assert len(requests) == len(payloads), f"{len(requests)} requests for metadata, {len(payloads)} answers"
+        if isinstance(venue.metadata, MetadataParts):
+            return venue.metadata.read_parts(payloads)
+        return venue.metadata.read(payloads[0])
 
     # ---- what it says of itself
 
@@ -197,6 +209,9 @@ class _Contract:
         """Yield every request that the engine makes, by the names that answers.json uses."""
         venue, instrument = self.venue, self.report.instruments[0]
         yield "metadata", venue.metadata.request((instrument.symbol,))
+        if isinstance(venue.metadata, MetadataParts):
+            for number, part in enumerate(venue.metadata.requests((instrument.symbol,)), 1):
+                yield f"metadata_{number}", part
         if (clock := venue.server_time()) is not None:
             yield "server_time", clock
         if venue.snapshots is not None:

@@ -1,6 +1,5 @@
 """Events of a venue: what it reports of an account, in a frame of a private stream or beside an answer."""
 
-from functools import partial
 from typing import Final
 
 from engine.bodies import NoteLevel
@@ -25,6 +24,7 @@ from engine.execution import order_changes, order_reports, reconciliation, walle
 from engine.execution.balance_reports import apply_balance
 from engine.facts import LinkReady
 from engine.handlers.link_changes import disconnect
+from engine.handlers.lost_orders import is_unrecorded
 from engine.handlers.margin_settings import apply_settings, note_margin_call
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
@@ -86,9 +86,7 @@ def _handle_order_report(session: SessionContext, step: StepContext, event: Orde
     Such an order closed long ago, or its records were lost. Only the venue's answer to the query shows which.
     """
     instrument = session.instruments.get(event.instrument)
-    if instrument is None or not order_reports.is_lost_order(
-        step, event, partial(session.is_unrecorded, step.account.orders)
-    ):
+    if instrument is None or not order_reports.is_lost_order(step, event, is_unrecorded(session, step)):
         order_reports.apply_report(step, event, session.instruments)
     elif event.status in order_reports.OPEN and step.account.requests.for_order(event.client_order_id) is None:
         factory = session.factories[instrument.venue]

@@ -1,7 +1,6 @@
 """Answers of a venue to our requests, and frames of private streams, which answer none."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -46,6 +45,7 @@ from engine.handlers.amendments import handle_amend_answer
 from engine.handlers.freshness import continue_resubscription
 from engine.handlers.link_changes import disconnect, is_blocked, measure_clock, subscribe
 from engine.handlers.load_history import handle_history_answer
+from engine.handlers.lost_orders import is_unrecorded
 from engine.handlers.margin_settings import apply_position_mode, handle_set_answer
 from engine.handlers.order_queries import query_order
 from engine.handlers.poll_market import handle_poll_answer
@@ -182,7 +182,7 @@ def _handle_report(
                 session.instruments,
                 pending,
                 event,
-                is_own=partial(session.is_unrecorded, step.account.orders),
+                is_own=is_unrecorded(session, step),
             )
         case AccountReport():
             apply_balances(step, pending, event, session.accounts.assets_at(venue))
@@ -215,7 +215,7 @@ def _handle_queried_order(
     request = pending.request
     is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
     is_open = is_orphan or event.status in order_reports.OPEN
-    if is_open and order_reports.is_lost_order(step, event, partial(session.is_unrecorded, step.account.orders)):
+    if is_open and order_reports.is_lost_order(step, event, is_unrecorded(session, step)):
         order_reports.halt_for_lost(step, event)
     _judge_closed(step, pending, event)
     known = step.account.orders.get(request.client_order_id)

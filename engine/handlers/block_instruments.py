@@ -32,21 +32,25 @@ def unblock(step: StepContext, instrument: str, code: BlockCode, about: str = ""
 
 def block_unready(session: SessionContext, step: StepContext) -> None:
     """Block each instrument that has no quote or no synchronised book, and let those trade that have both."""
-    market = step.market
-    if not step.account.blocks.by_instrument and market.are_live(with_book=session.settings.books):
+    market, with_books = step.market, session.settings.books
+    blocked = step.account.blocks.by_instrument
+    if not blocked and market.are_live(with_book=with_books):
         return
     for name, index in session.indexes.items():
-        if market.is_live(index, with_book=session.settings.books) and not step.account.blocks.reasons(name):
-            continue
-        has_book = not session.settings.books or not market.awaits_book(index)
-        if has_book:
-            unblock(step, name, BlockCode.NO_BOOK)
-        else:
-            block(step, name, BlockReason(BlockCode.NO_BOOK, "no synchronised book"))
-        if market.is_live(index, with_book=False):
-            unblock(step, name, BlockCode.NO_QUOTE)
-        else:
-            block(step, name, BlockReason(BlockCode.NO_QUOTE, "no quote"))
+        codes = [reason.code for reason in blocked.get(name, ())]
+        has_book = not with_books or not market.awaits_book(index)
+        has_quote = market.is_live(index, with_book=False)
+        if has_book is (BlockCode.NO_BOOK in codes):
+            _set_block(step, name, BlockReason(BlockCode.NO_BOOK, "no synchronised book"), is_blocked=not has_book)
+        if has_quote is (BlockCode.NO_QUOTE in codes):
+            _set_block(step, name, BlockReason(BlockCode.NO_QUOTE, "no quote"), is_blocked=not has_quote)
+
+
+def _set_block(step: StepContext, name: str, reason: BlockReason, *, is_blocked: bool) -> None:
+    if is_blocked:
+        block(step, name, reason)
+    else:
+        unblock(step, name, reason.code)
 
 
 def mode_reasons(session: SessionContext, step: StepContext) -> tuple[ModeReason, ...]:

@@ -61,21 +61,20 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
 
     A venue that streams its snapshots sends the next one over a new subscription, or else over a new connection.
     """
-    for name, index in session.indexes.items():
-        instrument = session.instruments[name]
-        is_lost = step.market.book_state(index) in (BookState.BUFFERING, BookState.BROKEN)
-        if is_lost and session.venues[instrument.venue].snapshots is None:
+    states = (BookState.BUFFERING, BookState.BROKEN)
+    lost = [name for name, index in session.indexes.items() if step.market.book_state(index) in states]
+    pending = step.account.requests.by_seq.values() if lost else ()
+    waiting = {each.request.instrument for each in pending if each.request.purpose is Purpose.DEPTH}
+    for name in lost:
+        venue = session.instruments[name].venue
+        if session.venues[venue].snapshots is None:
             _renew_streamed(session, step, name)
-            continue
-        may_query = session.factories[instrument.venue].may_query(step)
-        is_waiting = step.account.timers.is_set(TimerKind.SNAPSHOT, name)
-        if (
-            is_lost
-            and may_query
-            and not is_waiting
-            and step.account.requests.find(Purpose.DEPTH, instrument=name) is None
+        elif (
+            name not in waiting
+            and not step.account.timers.is_set(TimerKind.SNAPSHOT, name)
+            and session.factories[venue].may_query(step)
         ):
-            session.factories[instrument.venue].depth(step, instrument=instrument)
+            session.factories[venue].depth(step, instrument=session.instruments[name])
 
 
 def _renew_streamed(session: SessionContext, step: StepContext, name: str) -> None:

@@ -141,11 +141,12 @@ def stream_ages(session: SessionContext, state: State, now_ns: int) -> tuple[Str
             seen_ns = max(state.account.private_seen.last_ns(source), link.changed_ns)
             ages.append(StreamAge(source, "private", max(now_ns - seen_ns, 0), not is_ready))
             continue
+        streams = [(each, each.name.lower()) for each in session.streams_of(source)]
         for index in session.indexes_of(source):
             name = state.market.instruments[index].id
             stale = {reason.about for reason in state.account.blocks.reasons(name)}
-            for stream in session.streams_of(source):
-                word, last_ns = stream.name.lower(), state.market.last_seen_ns(index, stream)
+            for stream, word in streams:
+                last_ns = state.market.last_seen_ns(index, stream)
                 if word == "mark" and not last_ns:
                     continue  # of contracts alone
                 seen_ns = max(last_ns, link.changed_ns)

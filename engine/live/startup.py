@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from engine.bodies import CommandBody, CommandName
 from engine.errors import NewerSessionError
-from engine.events import Answer, InstrumentsReport
+from engine.events import InstrumentsReport
 from engine.live.account_lock import AccountLocks
 from engine.live.calendars import resolved
 from engine.live.clock import SessionClock, wall_ns
@@ -39,6 +39,7 @@ from engine.session_record import (
     SessionBody,
 )
 from engine.suggestions import suggestion
+from engine.venues.metadata_parts import joined_report, metadata_requests
 from engine.venues.venue_lookup import make_venue
 from journal.errors import JournalError, JournalLockedError
 from journal.record import Kind
@@ -89,7 +90,7 @@ async def _open_locked(
     described = [await describe_venue(each, wanted.clock) for each in wanted.venues]
     session = "".join(secrets.choice(ID_LETTERS) for _ in range(8))
     locks.name_session(session)
-    first = [metadata for _, metadata in described]
+    first = [answer for _, answers in described for answer in answers]
     if before.broken:
         halt = CommandBody(CommandName.HALT, by="shell", reason=f"the session before cannot be folded: {before.broken}")
         first.append(Arrival(Kind.COMMAND, "shell", body=text_of(halt)))
@@ -166,7 +167,7 @@ def next_start_ns(journals: Path) -> int:
     return max(wall_ns(), (newest + 1) * SECOND_NS)
 
 
-async def describe_venue(wanted: VenueAccess, clock: SessionClock) -> tuple[InstrumentsReport, Arrival]:
+async def describe_venue(wanted: VenueAccess, clock: SessionClock) -> tuple[InstrumentsReport, tuple[Arrival, ...]]:
     """Return what a venue says of its instruments and limits, over its own connection."""
     sender = make_venue_sender(wanted)
     try:
@@ -178,25 +179,31 @@ async def describe_venue(wanted: VenueAccess, clock: SessionClock) -> tuple[Inst
 
 async def request_instruments(
     wanted: VenueAccess, sender: HttpSender, clock: SessionClock
-) -> tuple[InstrumentsReport, Arrival]:
-    """Request the configured instruments and the rate limits. Return both, and the answer as an input."""
+) -> tuple[InstrumentsReport, tuple[Arrival, ...]]:
+    """Request the configured instruments and the rate limits. Return both, and the answers as inputs."""
     venue = make_venue(wanted.settings, ())
-    unsigned = venue.metadata.request(wanted.symbols)
-    if unsigned.signed and wanted.key is None:
-        raise StartError(f"{wanted.settings.name} describes its instruments to key holders alone; set its credentials")
-    message = venue.signer.sign_http(unsigned, wanted.key if unsigned.signed else None, clock.now_ns())
     where = f"{wanted.settings.name} at {wanted.settings.rest}"
-    result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
-    if result.outcome is not AnswerStatus.ANSWER:
-        raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")
-    if result.status in NOT_HERE:
-        address = wanted.settings.rest.rstrip("/") + unsigned.path
-        raise StartError(f"{address} answered HTTP {result.status}; correct venue.rest, or name a network")
-    events = venue.decode_answer(unsigned, "", result.status, result.headers, result.body)
-    report = next((event for event in events if isinstance(event, InstrumentsReport)), InstrumentsReport(()))
+    results, decoded = [], []
+    try:
+        requests = metadata_requests(venue, wanted.symbols)
+    except ValueError as error:  # the venue cannot serve these symbols together
+        raise StartError(f"{where}: {error}") from None
+    if wanted.key is None and any(unsigned.signed for unsigned in requests):
+        raise StartError(f"{wanted.settings.name} describes its instruments to key holders alone; set its credentials")
+    for unsigned in requests:
+        message = venue.signer.sign_http(unsigned, wanted.key if unsigned.signed else None, clock.now_ns())
+        result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
+        if result.outcome is not AnswerStatus.ANSWER:
+            raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")
+        if result.status in NOT_HERE:
+            address = wanted.settings.rest.rstrip("/") + unsigned.path
+            raise StartError(f"{address} answered HTTP {result.status}; correct venue.rest, or name a network")
+        results.append(result)
+        decoded.append(venue.decode_answer(unsigned, "", result.status, result.headers, result.body))
+    report, failed = joined_report(venue, [result.body for result in results], decoded)
     instruments = {instrument.symbol: instrument for instrument in report.instruments}
     if not instruments:
-        answer = next((f"{event.code} {event.text}" for event in events if isinstance(event, Answer)), "nothing usable")
+        answer = f"{failed.code} {failed.text}" if failed else "nothing usable"
         raise StartError(f"{where} does not describe {', '.join(wanted.symbols)}: it says {answer}")
     missing = [symbol for symbol in wanted.symbols if symbol not in instruments]
     if missing:
@@ -205,7 +212,7 @@ async def request_instruments(
     named = tuple(
         replace(instruments[symbol], own_symbol=wanted.own_symbols.get(symbol, "")) for symbol in wanted.symbols
     )
-    return InstrumentsReport(named, report.rate_limits), _as_arrival(venue.name, result)
+    return InstrumentsReport(named, report.rate_limits), tuple(_as_arrival(venue.name, each) for each in results)
 
 
 def _as_arrival(venue: str, result: HttpResult) -> Arrival:

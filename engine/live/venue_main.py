@@ -60,6 +60,7 @@ class VenueOptions:
     speed: float = 1.0
     seed: int = 1
     symbols: tuple[str, ...] = ()  # of the synthetic market; empty: the venue's own. A capture has its own
+    event_ms: float = 16.0  # mean time between two events of a symbol of the synthetic market, without excitation
     accounts: tuple[AccountConfig, ...] = ()  # empty: the demo's
     lead_seconds: float = LEAD_SECONDS
     hold_until_subscribed: bool = True  # captures only
@@ -145,7 +146,8 @@ def build(options: VenueOptions) -> tuple[SimVenue, ScaledClock]:
         origin_ns = market.first_ns - lead_ns
     else:
         origin_ns = time.time_ns() if options.session_origin_ns is None else options.session_origin_ns
-        market = kind.synthetic(options.symbols or kind.symbols, seed=options.seed, start_ns=origin_ns)
+        gap_ns, symbols = int(options.event_ms * 1e6), options.symbols or kind.symbols
+        market = kind.synthetic(symbols, seed=options.seed, start_ns=origin_ns, gap_ns=gap_ns)
     real_ns = int(options.speed * 1e9)
     config = VenueConfig(
         accounts=options.accounts or (demo_account(options.kind),),

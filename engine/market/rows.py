@@ -37,7 +37,11 @@ TRADE_PRICE: Final = 6
 TRADE_SIZE: Final = 7
 TRADE_ID: Final = 8  # -1 if the source numbers no trades; BY_TIME if it lists them by time, none twice
 TRADE_BUYER_IS_MAKER: Final = 9  # 0 or 1
-TRADE_OFF_BOOK: Final = 10  # 1: no order of the book took part
+TRADE_OFF_BOOK: Final = 10  # 1: no order of the book took part; or one of the following
+# of a polled page of a venue whose ids rise with holes: its first trade, which must have been in the page before, and
+# another trade, which follows the row before it
+TRADE_OF_PAGE: Final = 2
+TRADE_FOLLOWS: Final = 3
 DIFF: Final = 3  # the header of as many LEVEL rows
 DIFF_FIRST_ID: Final = 6
 DIFF_LAST_ID: Final = 7

@@ -11,7 +11,7 @@ from engine.sim.binance_usdm import market_messages
 from engine.sim.binance_usdm.usdm_protocol import UsdmProtocol
 from engine.sim.coinbase.coinbase_protocol import CoinbaseProtocol
 from engine.sim.feeds.sim_market import SPOT_WORDING, Wording
-from engine.sim.feeds.synthetic_feed import SPOT_SHAPES, Shape, SyntheticMarket
+from engine.sim.feeds.synthetic_feed import GAP_NS_QUIET, SPOT_SHAPES, Shape, SyntheticMarket
 from engine.sim.hyperliquid import perp_rules
 from engine.sim.hyperliquid.perp_protocol import PerpProtocol
 from engine.sim.kraken.kraken_protocol import KrakenProtocol
@@ -29,9 +29,13 @@ class VenueKind(NamedTuple):
     balances: Mapping[str, str]  # of the demo's account
     credentials: tuple[str, str] | None = None  # of it, where a venue does not take any words; open to all
 
-    def synthetic(self, symbols: tuple[str, ...], *, seed: int, start_ns: int) -> SyntheticMarket:
+    def synthetic(
+        self, symbols: tuple[str, ...], *, seed: int, start_ns: int, gap_ns: int = GAP_NS_QUIET
+    ) -> SyntheticMarket:
         """Return a synthetic market that speaks the venue's messages."""
-        return SyntheticMarket(symbols, seed=seed, start_ns=start_ns, wording=self.wording, shapes=self.shapes)
+        return SyntheticMarket(
+            symbols, seed=seed, start_ns=start_ns, wording=self.wording, shapes=self.shapes, gap_ns=gap_ns
+        )
 
 
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT")
@@ -82,7 +86,7 @@ KINDS: Final = {
     hyperliquid.PROTOCOL: VenueKind(
         "engine.venues.hyperliquid:Hyperliquid",
         PerpProtocol,
-        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
+        SPOT_WORDING,  # of the market inside: perp_channels.py makes the venue's own messages of it
         perp_rules.SHAPES,
         ("BTC", "ETH"),
         {"USDC": "100000"},

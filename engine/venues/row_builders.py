@@ -3,6 +3,7 @@
 Exact: a value that may not enter makes the message a flag. Names no venue and reads no bytes.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -68,6 +69,23 @@ def trade_rows(
     kind = r.RETOLD if stream and at.of.trade_stream not in ("", stream) else r.TRADE
     row = [kind, at.i, at.seq, at.time_ns, at.venue_ns, 1, *values, trade_id, int(buyer_is_maker), int(off_book)]
     return np.array([row], np.int64)
+
+
+def page_rows(trades: Sequence[Rows], *, has_holes: bool = False) -> Rows:
+    """Return a page of trades, oldest first, as one message.
+
+    Args:
+        trades: The rows of each trade.
+        has_holes: The venue's ids rise, but not by one: only a page that lacks the last known trade is a gap.
+
+    """
+    rows = np.concatenate([np.empty((0, COLUMNS), np.int64), *trades])
+    rows[:-1, r.LAST] = 0
+    if has_holes:
+        marked = rows[:, r.TYPE] == r.TRADE
+        rows[marked, r.TRADE_OFF_BOOK] = r.TRADE_FOLLOWS
+        rows[:1][marked[:1], r.TRADE_OFF_BOOK] = r.TRADE_OF_PAGE
+    return rows
 
 
 def book_rows(kind: int, at: RowOrigin, ids: tuple[int, int, int], bids: list[Level], asks: list[Level]) -> Rows:

@@ -215,6 +215,22 @@ class MetadataReader(Protocol):
         ...
 
 
+@runtime_checkable
+class MetadataParts(Protocol):
+    """A MetadataReader may have this as well: only several answers together describe the instruments.
+
+    A session reads all of them as it begins, and the answer to `request` alone when it reads the rules again.
+    """
+
+    def requests(self, symbols: Sequence[str] = ()) -> tuple[Unsigned, ...]:
+        """Return the requests, in the order in which they are sent."""
+        ...
+
+    def read_parts(self, payloads: Sequence[bytes]) -> InstrumentsReport:
+        """Return what the answers to `requests` describe. Raises ValueError for any other bytes."""
+        ...
+
+
 class ClientOrderIds(Protocol):
     """Client order ids within a venue's limits. Derived, never drawn: the same record gives the same id again."""
 

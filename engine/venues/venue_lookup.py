@@ -1,7 +1,7 @@
 """Venue classes by name: those that installed distributions announce, and any other as `package.module:Class`.
 
-A distribution announces its venues as entry points of the group `verbatim.venues`. Ours do the same in pyproject.toml;
-there is no other list.
+A distribution announces its venues as entry points of the group `verbatim.venues`, and adapters of many exchanges as
+those of `verbatim.venue_families`. Ours do the same in pyproject.toml; there is no other list.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,7 @@ from engine.venues.placed_market import PlacedMarket
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, Venue
 
 GROUP = "verbatim.venues"
+FAMILIES = "verbatim.venue_families"
 
 
 class UnknownVenueError(Exception):
@@ -29,6 +30,12 @@ class UnknownVenueError(Exception):
 def installed_venues() -> Mapping[str, str]:
     """Return the announced venues: name to `package.module:Class`."""
     return {found.name: found.value for found in sorted(entry_points(group=GROUP), key=lambda found: found.name)}
+
+
+@cache
+def installed_families() -> Mapping[str, str]:
+    """Return the announced families: name to the function that returns the class of a member, by its name."""
+    return {found.name: found.value for found in sorted(entry_points(group=FAMILIES), key=lambda found: found.name)}
 
 
 def venue_class(settings: VenueSettings) -> Any:
@@ -50,19 +57,26 @@ def _named_class(dialect: Any, name: str) -> Any:
 
 
 def _dialect_class(kind: str) -> Any:
-    installed = installed_venues()
+    installed, families = installed_venues(), installed_families()
     module, _, cls = installed.get(kind, kind).partition(":")
-    names = ", ".join(installed) or "none (install verbatim-trading again)"
-    known = f"installed: {names}; name any other as package.module:Class"
+    names = ", ".join((*installed, *(f"{family}:NAME" for family in families)))
+    known = f"installed: {names or 'none (install verbatim-trading again)'}; name any other as package.module:Class"
     if not module or not cls:
         raise UnknownVenueError(f"no venue {kind!r}{suggestion(kind, installed)}; {known}")
     try:
-        venue = getattr(import_module(module), cls)
-    except (ImportError, AttributeError) as error:
+        venue = _member(families[module], cls) if module in families else getattr(import_module(module), cls)
+    except (ImportError, AttributeError, LookupError) as error:
         raise UnknownVenueError(f"no venue {kind!r} ({error}); {known}") from error
     if not (isinstance(venue, type) and hasattr(venue, "links") and hasattr(venue, "instruments_of")):
         raise UnknownVenueError(f"{kind!r} is not a venue's class (docs/venues.md); {known}")
     return venue
+
+
+@cache
+def _member(family: str, name: str) -> Any:
+    """Return the class of a family's member. Raises LookupError, ImportError or AttributeError for any other name."""
+    module, _, function = family.partition(":")
+    return getattr(import_module(module), function)(name)
 
 
 def make_venue(settings: VenueSettings, instruments: Sequence[Instrument], *, first: int = 0) -> Venue:

@@ -20,6 +20,7 @@ ALLOWS = (TRADES, QUOTES, BOOKS)
 MAGIC = b"\x4d\x3c\xb2\xa1"  # pcap with nanoseconds, little endian
 SERVER_PORT: Final = 80
 FRAME_BYTES_MAX: Final = 1 << 20
+MESSAGE_BYTES_MAX: Final = 64 << 20  # as the longest line of a text file
 HEADERS = 14 + 20 + 20  # Ethernet, IP, TCP
 SYN, FIN = 0x02, 0x01
 TEXT, BINARY = 0x1, 0x2
@@ -103,7 +104,10 @@ class _Side:
         if found is None:
             return None
         _, headers, begin = found
-        end = begin + int(headers.get("content-length", "0"))
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MESSAGE_BYTES_MAX:
+            raise ValueError(f"a body of {length[:20]} bytes")
+        end = begin + int(length)
         if len(self.data) < end:
             return None
         body, self.data = self.data[begin:end], self.data[end:]
@@ -122,6 +126,8 @@ class _Side:
             if len(self.data) < begin:
                 return None
             (size,) = struct.unpack_from(form, self.data, 2)
+        if size > MESSAGE_BYTES_MAX:
+            raise ValueError(f"a frame of {size} bytes")
         begin += 4 if self.data[1] & 0x80 else 0
         if len(self.data) < begin + size:
             return None

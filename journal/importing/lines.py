@@ -1,7 +1,7 @@
 """Lines of another tool's file, plain, gzip, xz, zstd or zip, and the rows made from them.
 
-Dirt costs only itself: a byte order mark, an empty line, a block of NUL bytes and a broken member of a gzip file that
-goes on behind it are left out and counted. Any other damage to the file's bytes raises a DamagedLineError that names
+Dirt costs only itself: a byte order mark, an empty line, a block of NUL bytes and a broken member of a gzip file with
+another behind it are left out and counted. Any other damage to the file's bytes raises a DamagedLineError that names
 file and line. Knows nothing of formats.
 """
 

@@ -24,7 +24,8 @@ def model_notes(instruments: Sequence[Instrument], market: CapturedMarket, model
             _wide(one, largest[one.symbol], model)
             for one in instruments
             if one.half_spread_ppm >= 0
-            and one.tick_size > largest.get(one.symbol, Decimal(0)) * Decimal(model.half_spread)
+            and one.symbol in largest
+            and one.tick_size > largest[one.symbol] * Decimal(model.half_spread)
         ),
     )
 

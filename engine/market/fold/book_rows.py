@@ -26,6 +26,7 @@ from engine.market.layout import (
     B_GAPS,
     B_ID,
     B_PENDING,
+    B_PENDING_ID,
     B_SEQ,
     B_STATE,
     B_TIME_NS,
@@ -39,7 +40,6 @@ from engine.market.layout import (
     BOOK_BROKEN,
     BOOK_CROSSED,
     BOOK_NEEDS_SNAPSHOT,
-    BOOK_QUOTES,
     BOOK_SYNCED,
     D_ID,
     D_SEQ,
@@ -49,14 +49,12 @@ from engine.market.layout import (
     KEEP,
     LEVELS_EXCEEDED,
     LOAD,
-    Q_ID,
     S_CHANGED,
     S_LEVELS_MAX,
     S_MODE,
     S_REMAINING,
     S_TOUCHED,
     X_SEEN_BOOK_NS,
-    X_SEEN_QUOTE_NS,
     X_TRIGGERS,
 )
 from engine.market.rows import Rows
@@ -137,12 +135,10 @@ def fold_number(row: Rows, s: Rows, t: Rows, sides: Rows) -> int:
             flags = note_gap(row, t, t[i, D_ID], t[i, D_SEQ], t[i, D_TIME_NS], number) | BOOK_NEEDS_SNAPSHOT
             empty_book(t, sides, i, BOOK_BROKEN)
             note_touched(s, t, i)
-        else:  # no change of the book was missed: it is as it was, and as new as this frame
+        else:  # it proves that no frame is lost, but not that the venue still sends this book: its age stays
             t[i, B_ID] = number
-            t[i, B_TIME_NS] = row[r.TIME_NS]
-            t[i, X_SEEN_BOOK_NS] = row[r.TIME_NS]
-            if t[i, Q_ID] == BOOK_QUOTES:
-                t[i, X_SEEN_QUOTE_NS] = row[r.TIME_NS]
+    elif t[i, B_PENDING] > 0 and number == t[i, B_PENDING_ID] + 1:
+        t[i, B_PENDING_ID] = number  # the diffs that are kept have no gap here
     t[i, D_ID] = number
     t[i, D_SEQ] = row[r.SEQ]
     t[i, D_TIME_NS] = row[r.TIME_NS]

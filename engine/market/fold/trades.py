@@ -88,9 +88,10 @@ def fold_trade(
         if trade_id <= t[i, T_ID]:
             t[i, T_ID_GAPS] += 1
             flags = note_gap(row, t, t[i, T_ID], t[i, T_SEQ], t[i, T_TIME_NS], trade_id)
-        if trade_id > t[i, T_ID] + 1:
+        if trade_id > t[i, T_ID] + 1 and row[r.TRADE_OFF_BOOK] != r.TRADE_FOLLOWS:
             t[i, T_ID_GAPS] += 1
-            t[i, T_IDS_MISSING] += trade_id - t[i, T_ID] - 1
+            if row[r.TRADE_OFF_BOOK] != r.TRADE_OF_PAGE:
+                t[i, T_IDS_MISSING] += trade_id - t[i, T_ID] - 1
             flags = note_gap(row, t, t[i, T_ID], t[i, T_SEQ], t[i, T_TIME_NS], trade_id)
     t[i, T_PRICE] = row[r.TRADE_PRICE]
     t[i, T_SIZE] = row[r.TRADE_SIZE]

@@ -87,8 +87,9 @@ class Shape(NamedTuple):
 class _Symbol:
     """One symbol's book and the next thing to happen in it."""
 
-    def __init__(self, symbol: str, shape: Shape, wording: Wording, *, seed: int, start_ns: int) -> None:
+    def __init__(self, symbol: str, shape: Shape, wording: Wording, *, seed: int, start_ns: int, gap_ns: int) -> None:
         self.symbol = symbol
+        self.gap_ns = gap_ns
         self.wording = wording
         self.chance = Chance(seed)
         price = shape.price
@@ -102,7 +103,7 @@ class _Symbol:
         self.trade_id = 1_000_000
         self.excitement = 0
         self.pressure = 0  # above 0: buyers dominate; it decays
-        self.next_event_ns = start_ns + self.chance.waiting_ns(GAP_NS_QUIET)
+        self.next_event_ns = start_ns + self.chance.waiting_ns(gap_ns)
         self.next_diff_ns = start_ns + DIFF_NS
         self.shift_ns = 0  # the stamps move with the lines: a market that waited is not old
         self.diff_first_id = self.update_id + 1
@@ -163,7 +164,7 @@ class _Symbol:
         return [combined(f"{self.symbol.lower()}@depth@100ms", data)]
 
     def _schedule(self, now_ns: int, *, excited: bool) -> None:
-        mean_ns = GAP_NS_QUIET * EXCITE_ONE // (EXCITE_ONE + self.excitement)
+        mean_ns = self.gap_ns * EXCITE_ONE // (EXCITE_ONE + self.excitement)
         gap_ns = max(1_000, self.chance.waiting_ns(mean_ns))
         self.next_event_ns = now_ns + gap_ns
         self.excitement = self.excitement * EXCITE_HALF_NS // (EXCITE_HALF_NS + gap_ns)
@@ -261,7 +262,9 @@ class SyntheticMarket:
         start_ns: int,
         wording: Wording = SPOT_WORDING,
         shapes: Mapping[str, Shape] = SPOT_SHAPES,
+        gap_ns: int = GAP_NS_QUIET,
     ) -> None:
+        """Make the market; `gap_ns` is the mean time between two events of a symbol without excitation."""
         self.symbols = symbols
         self.streams = frozenset(
             f"{symbol.lower()}@{kind}" for symbol in symbols for kind in ("depth@100ms", "bookTicker", "trade")
@@ -272,7 +275,7 @@ class SyntheticMarket:
         for number, symbol in enumerate(symbols):
             shape = shapes.get(symbol, ANY_SHAPE)
             own_seed = Chance((seed << 8) + number).bits()
-            made = _Symbol(symbol, shape, wording, seed=own_seed, start_ns=start_ns)
+            made = _Symbol(symbol, shape, wording, seed=own_seed, start_ns=start_ns, gap_ns=gap_ns)
             self._agenda.append((made.due_ns, number, made))
             self._ready.append(Line(start_ns, "", symbol, wording.snapshot(made.snapshot(), start_ns)))
         heapify(self._agenda)

@@ -30,7 +30,7 @@ TRIGGERS: Final = {
 Statuses = list[dict[str, Any] | str]
 
 
-class OrderRefusedError(Exception):
+class EntryRefusedError(Exception):
     """The refusal of one order, in the venue's words."""
 
 
@@ -78,14 +78,14 @@ class ActionDesk:
         for call in calls:
             try:
                 statuses.append(call())
-            except OrderRefusedError as refusal:
+            except EntryRefusedError as refusal:
                 statuses.append({"error": str(refusal)})
         return {"type": kind, "data": {"statuses": statuses}}
 
     def coin(self, asset: int) -> str:
-        """Return the coin at a place of the list. Raises OrderRefusedError."""
+        """Return the coin at a place of the list. Raises EntryRefusedError."""
         if not FIRST <= asset < FIRST + len(self._coins):
-            raise OrderRefusedError(f"Invalid or delisted asset. asset={asset}")
+            raise EntryRefusedError(f"Invalid or delisted asset. asset={asset}")
         return self._coins[asset - FIRST]
 
     # ---- orders
@@ -110,25 +110,25 @@ class ActionDesk:
                 return {"resting": _named(algo.held)}
             placed = self._exchange.place(account, new, now_ns)
         except VenueRefusalError as refusal:
-            raise OrderRefusedError(text_of(refusal, asset=order.a, bbo=self._bbo(coin))) from None
+            raise EntryRefusedError(text_of(refusal, asset=order.a, bbo=self._bbo(coin))) from None
         if placed.executed and (not placed.is_open):
             average = placed.executed_quote * 10**8 // placed.executed
             return {"filled": {"totalSz": money(placed.executed), "avgPx": money(average), **_named(placed)}}
         if not placed.is_open:
-            raise OrderRefusedError(f"{NO_MATCH} asset={order.a}")
+            raise EntryRefusedError(f"{NO_MATCH} asset={order.a}")
         return {"resting": _named(placed)}
 
     def _new(self, account: str, coin: str, order: shapes.OrderWire) -> SimNewOrder:
-        """Return an order that obeys the grid. Raises OrderRefusedError."""
+        """Return an order that obeys the grid. Raises EntryRefusedError."""
         price, size = units(order.p), units(order.s)
         trigger = order.t.trigger
         for each in (price, *((units(trigger.trigger_px),) if trigger is not None else ())):
             if not is_price(each, coin):
-                raise OrderRefusedError(f"{TICK} asset={order.a}")
+                raise EntryRefusedError(f"{TICK} asset={order.a}")
         if not size:
-            raise OrderRefusedError(f"{ZERO_SIZE} asset={order.a}")
+            raise EntryRefusedError(f"{ZERO_SIZE} asset={order.a}")
         if not is_size(size, coin):
-            raise OrderRefusedError(f"{INVALID_SIZE} asset={order.a}")
+            raise EntryRefusedError(f"{INVALID_SIZE} asset={order.a}")
         tif = order.t.limit.tif if order.t.limit is not None else "Gtc"
         kind, stop = (OrderType.LIMIT_MAKER if tif == "Alo" else OrderType.LIMIT), 0
         if trigger is not None:
@@ -190,7 +190,7 @@ class ActionDesk:
         if isinstance(found, AlgoOrder) and not found.is_open:
             found = found.order
         if found is None or not found.is_open:
-            raise OrderRefusedError(RACE)
+            raise EntryRefusedError(RACE)
         if isinstance(found, AlgoOrder):
             self._exchange.cancel_algo(found, now_ns)
         else:
@@ -201,14 +201,14 @@ class ActionDesk:
         """Cancel an order and place the changed one, which gets a new id."""
         found = self.find(account, oid=oid) if isinstance(oid, int) else self.find(account, cloid=oid)
         if found is None or not found.is_open:
-            raise OrderRefusedError("Cannot modify canceled or filled order")
+            raise EntryRefusedError("Cannot modify canceled or filled order")
         self._cancel(found, now_ns)
         return self._place(account, order, now_ns)
 
     def _modify_or_refuse(self, account: str, oid: int | str, order: shapes.OrderWire, now_ns: int) -> None:
         try:
             self._modify(account, oid, order, now_ns)
-        except OrderRefusedError as refusal:
+        except EntryRefusedError as refusal:
             raise ActionRefusedError(str(refusal)) from None
 
     # ---- settings
@@ -237,7 +237,7 @@ class ActionDesk:
             if owner.is_isolated(coin) is action.is_cross:
                 self._exchange.set_isolated(account, coin, isolated=not action.is_cross, now_ns=now_ns)
             self._exchange.set_leverage(account, coin, action.leverage, now_ns)
-        except OrderRefusedError as refusal:
+        except EntryRefusedError as refusal:
             raise ActionRefusedError(str(refusal)) from None
         except VenueRefusalError as refusal:
             raise ActionRefusedError(text_of(refusal, asset=action.asset)) from None

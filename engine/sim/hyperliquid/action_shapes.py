@@ -162,7 +162,7 @@ class Signature(msgspec.Struct):
     v: int
 
 
-class Request(msgspec.Struct, rename="camel"):
+class SignedAction(msgspec.Struct, rename="camel"):
     """The body of POST /exchange."""
 
     action: Action

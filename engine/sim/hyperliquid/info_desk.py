@@ -191,7 +191,7 @@ class InfoDesk:
     def _fills(self, body: Body, now_ns: int) -> list[Body]:
         account = self.account_of(body)
         return [
-            rows.fill_row(fill, order, before)
+            rows.fill_row(fill, order, before, body["user"].lower())
             for fill, order, before in rows.fills_of(self._exchange.orders.values(), account)
             if not self._faults.is_unlisted(fill.trade_id, fill.order_id, now_ns)
         ]

@@ -103,8 +103,8 @@ def status_of(order: SimOrder, execution: Execution | None = None) -> str:
             return "canceled"
 
 
-def fill_row(fill: SimFill, order: SimOrder, before: int) -> dict[str, Any]:
-    """Return a fill; `before` is the position before it."""
+def fill_row(fill: SimFill, order: SimOrder, before: int, address: str) -> dict[str, Any]:
+    """Return a fill of an account; `before` is the position before it."""
     signed = fill.quantity * fill.side.sign
     forced = order.contract is not None and order.contract.is_forced
     row = {
@@ -126,7 +126,7 @@ def fill_row(fill: SimFill, order: SimOrder, before: int) -> dict[str, Any]:
         "twapId": None,
     }
     if forced:
-        row["liquidation"] = {"liquidatedUser": "", "markPx": money(fill.price), "method": "market"}
+        row["liquidation"] = {"liquidatedUser": address, "markPx": money(fill.price), "method": "market"}
     return row
 
 

@@ -65,7 +65,7 @@ class PerpApi:
         return ApiResult(status=200, body=self._info.answer(query, now_ns))
 
     def _act(self, body: bytes, now_ns: int) -> ApiResult:
-        request = msgspec.json.decode(body, type=shapes.Request)
+        request = msgspec.json.decode(body, type=shapes.SignedAction)
         count, own_ns = shapes.count_of(request.action), self._faults.venue_clock_ns(now_ns)
         self._limits.spend(1 + count // BATCH, now_ns)
         try:

@@ -17,9 +17,9 @@ from engine.sim.faults import Faults
 from engine.sim.feeds.sim_market import Line, SimMarket
 from engine.sim.hyperliquid import order_rows as rows
 from engine.sim.hyperliquid.action_desk import ActionDesk
-from engine.sim.hyperliquid.channels import Channels, PerpConnection, frame
 from engine.sim.hyperliquid.info_desk import InfoDesk
 from engine.sim.hyperliquid.perp_api import PerpApi
+from engine.sim.hyperliquid.perp_channels import PerpChannels, PerpConnection, frame
 from engine.sim.hyperliquid.perp_rules import QUOTE, money, rules_for
 from engine.sim.hyperliquid.signers import FREE_ACTIONS, AddressLimits, SignerBook
 from engine.sim.venue_config import VenueConfig, open_accounts, rules_of_market
@@ -48,17 +48,17 @@ class PerpProtocol:
         self._desk = ActionDesk(self.exchange)
         self._addresses = AddressLimits(config.orders_day_max or FREE_ACTIONS)
         self._positions: dict[tuple[str, str], int] = {}  # as the fills that were reported left them
-        self._channels: Channels | None = None
+        self._channels: PerpChannels | None = None
         self._now_ns = 0
 
     def make_api(self, faults: Faults) -> PerpApi:
         """Return the HTTP interface."""
         info = InfoDesk(self.exchange, self._desk, self._wallets, self._addresses, faults)
-        self._channels = Channels(info, self.exchange.markets)
+        self._channels = PerpChannels(info, self.exchange.markets)
         return PerpApi(info, self._desk, self._wallets, limits=self.limits, addresses=self._addresses, faults=faults)
 
     @property
-    def _streams(self) -> Channels:
+    def _streams(self) -> PerpChannels:
         assert self._channels is not None, "make_api comes first"
         return self._channels
 
@@ -139,7 +139,7 @@ class PerpProtocol:
         key = order.account, order.symbol
         before = self._positions.get(key, 0)
         self._positions[key] = before + fill.quantity * fill.side.sign
-        row = rows.fill_row(fill, order, before)
+        row = rows.fill_row(fill, order, before, self._wallets.address_of[order.account])
         listed = (fill.trade_id, fill.order_id)
         for channel in ("userFills", "userEvents"):
             body = {"channel": channel, "data": {"fills": [row]}, "names_user": channel == "userFills"}

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from importlib import import_module
 from typing import Final
 
-from engine.sim.hyperliquid.action_shapes import Request, Signature, canonical
+from engine.sim.hyperliquid.action_shapes import Signature, SignedAction, canonical
 from engine.venues.hyperliquid.action_hash import TESTNET, connection_id, signed_digest
 
 NONCES_KEPT: Final = 100
@@ -49,7 +49,7 @@ class SignerBook:
             except (ValueError, failures.ValidationError):
                 raise ValueError(f"the secret of account {address} is no private key: 0x and 64 hex digits") from None
 
-    def acting_for(self, request: Request) -> tuple[str, str]:
+    def acting_for(self, request: SignedAction) -> tuple[str, str]:
         """Return (address, signer) of a signed action. Raises ActionRefusedError for an unknown signer."""
         vault = (request.vault_address or "").lower()
         connection = connection_id(self._keccak, canonical(request.action), request.nonce, vault, request.expires_after)

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import msgspec
-import numpy as np
 
 from engine.events import Event
 from engine.market import rows as r
-from engine.market.rows import COLUMNS, Rows
+from engine.market.rows import Rows
 from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, PolledStream, Transport, Unsigned
@@ -20,7 +19,7 @@ from engine.venues.binance_common.http_answers import FAILURES, read_answer, unr
 from engine.venues.binance_common.market import Id, Time, nanoseconds
 from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_spot import PREFIX, BinanceSpot, venue_limits
-from engine.venues.row_builders import Level, RowOrigin, book_rows, quote_rows, trade_rows
+from engine.venues.row_builders import Level, RowOrigin, book_rows, page_rows, quote_rows, trade_rows
 from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, Poll
 
 LEVELS = 100  # of a book, a side: the deepest that weighs least
@@ -66,7 +65,7 @@ def _quote(payload: bytes, at: RowOrigin) -> Rows:
 
 
 def _trades(payload: bytes, at: RowOrigin) -> Rows:
-    found = [
+    trades = [
         trade_rows(
             at._replace(venue_ns=nanoseconds(each.time)),
             each.price,
@@ -76,9 +75,7 @@ def _trades(payload: bytes, at: RowOrigin) -> Rows:
         )
         for each in _read_trades(payload)
     ]
-    rows = np.concatenate([np.empty((0, COLUMNS), np.int64), *found])
-    rows[:-1, r.LAST] = 0  # a page is one message
-    return rows
+    return page_rows(trades)
 
 
 def _book(payload: bytes, at: RowOrigin) -> Rows:

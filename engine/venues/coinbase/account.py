@@ -33,7 +33,7 @@ from engine.venues.coinbase.error_words import (
     reason_of,
     status_outcome,
 )
-from engine.venues.coinbase.frames import Envelope, read_envelope, refused_frame, subscribed
+from engine.venues.coinbase.frames import UNNUMBERED, Envelope, read_envelope, refused_frame, subscribed
 from engine.venues.coinbase.metadata import PRODUCTS
 from engine.venues.coinbase.placed import same_order
 from engine.venues.coinbase.shapes import FILL, ListedFill, ListedWallet, OrderState, OrderUpdate
@@ -156,6 +156,8 @@ class CoinbaseAccount(calls.CoinbaseCalls):
             frame = read_envelope(payload)
             if frame.type == "error":
                 return refused_frame(frame)
+            if frame.sequence_num == UNNUMBERED:
+                raise ValueError("a frame without a number")
             return (StreamNumber(CONNECTION, frame.sequence_num), *self._frame_events(frame))
         except FAILURES as error:
             return (_unrecognised("private frame", error),)

@@ -5,6 +5,7 @@ import msgspec
 from engine.events import Answer, Event, Outcome
 from engine.venues.coinbase.values import TEXT_MAX, Number, Text
 
+UNNUMBERED = -1  # a frame that states no number
 AUTH_WORDS = ("authent", "jwt", "unauthorized", "permission")  # of a refused subscription
 
 
@@ -13,7 +14,7 @@ class Envelope(msgspec.Struct):
 
     channel: Text = ""
     timestamp: Text = ""
-    sequence_num: Number = 0
+    sequence_num: Number = UNNUMBERED
     events: msgspec.Raw = msgspec.Raw(b"[]")
     type: Text = ""  # "error" of a refusal, which has no channel
     message: str = ""

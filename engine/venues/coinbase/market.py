@@ -13,7 +13,7 @@ from engine.events import Answer, Event, Outcome, Subscribed, Unrecognised
 from engine.market import rows as r
 from engine.market.rows import COLUMNS, Rows
 from engine.model import Instrument
-from engine.venues.coinbase.frames import Envelope, read_envelope, refused_frame, subscribed
+from engine.venues.coinbase.frames import UNNUMBERED, Envelope, read_envelope, refused_frame, subscribed
 from engine.venues.coinbase.values import FAILURES, TEXT_MAX, Text, book_of
 from engine.venues.decoding import decode_each
 from engine.venues.row_builders import RowOrigin, book_rows, quote_rows, trade_rows
@@ -96,6 +96,8 @@ class CoinbaseMarket:
             return (_unrecognised(source, error),)
         if frame.type == "error":
             return refused_frame(frame)
+        if frame.sequence_num == UNNUMBERED:
+            return (Unrecognised(source, "a frame without a number"),)
         rows = self._numbers(frame, self._members(source), seq, time_ns)
         try:
             if frame.channel == "subscriptions":

@@ -10,7 +10,7 @@ from engine.money import ZERO
 
 Amount = Annotated[str, msgspec.Meta(max_length=60)] | int | float | None
 Text = Annotated[str, msgspec.Meta(max_length=400)]
-Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]  # of a frame
+Number = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]  # of a frame; -1: none
 
 FAILURES = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, AttributeError, msgspec.MsgspecError)
 TEXT_MAX: Final = 200

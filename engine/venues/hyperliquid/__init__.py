@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 
 import msgspec
 
-from engine.events import Answer, Event, Outcome
+from engine.events import Answer, Event, Outcome, ServerTime
 from engine.market.views import Stream
 from engine.model import Instrument, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
@@ -26,14 +26,15 @@ from engine.venues.hyperliquid.market import PerpMarket
 from engine.venues.hyperliquid.metadata import PerpMetadata
 from engine.venues.hyperliquid.perp_answers import PerpAnswers, by_http_status
 from engine.venues.hyperliquid.signer import WalletSigner
-from engine.venues.hyperliquid.values import FAILURES, unrecognised
+from engine.venues.hyperliquid.values import FAILURES, Millis, nanoseconds, unrecognised
 from engine.venues.venue import Endpoints, KeptHeaders, Network, OrderCapabilities
 
 RECV_WINDOW_MS: Final = 5_000
 SUBSCRIPTIONS_MAX: Final = 200  # of a link: the venue allows 1,000 of an address of the network (9)
 PATH: Final = "/ws"
+BOOK: Final = "l2Book"
 CHANNELS: Final = {
-    "l2Book": Stream.BOOK,
+    BOOK: Stream.BOOK,
     "bbo": Stream.QUOTE,
     "trades": Stream.TRADE,
     "activeAssetCtx": Stream.MARK,
@@ -42,12 +43,16 @@ PRIVATE_CHANNELS: Final = ("orderUpdates", "userFills", "userFundings")
 PER_LINK: Final = SUBSCRIPTIONS_MAX // len(CHANNELS)
 
 
+class _Timed(msgspec.Struct):
+    time: Millis
+
+
 class Hyperliquid:
     """An engine.venues.venue.Venue."""
 
     name: str = "hyperliquid"
     trades: ClassVar[bool] = True
-    sim_protocol: ClassVar[str] = "hyperliquid"
+    sim_protocol: ClassVar[str] = ""  # resimulation speaks other protocols
     endpoints: Mapping[Network, Endpoints] = {
         Network.LIVE: Endpoints(
             rest="https://api.hyperliquid.xyz",
@@ -127,8 +132,11 @@ class Hyperliquid:
         )
 
     def server_time(self) -> Unsigned | None:
-        """Return nothing: the venue has no clock to query, and nonces may be hours off (2)."""
-        return None
+        """Return the query for a book, whose time is that of the newest block: the venue has no other clock."""
+        if not self.instruments:
+            return None
+        coin = self.instruments[0].symbol
+        return Unsigned(Transport.REST, "POST", "/info", (("type", BOOK), ("coin", coin)), signed=False, weight=2)
 
     def decode_answer(
         self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
@@ -141,9 +149,13 @@ class Hyperliquid:
         if answer.outcome is not Outcome.DONE:
             return (answer,)
         try:
-            if dict(unsigned.params)["type"] == "meta":
-                return (answer, self.metadata.read(payload))
-            msgspec.json.decode(payload)  # candles: the market's history reads them
+            match dict(unsigned.params)["type"]:
+                case "meta":
+                    return (answer, self.metadata.read(payload))
+                case "l2Book":
+                    return (answer, ServerTime(nanoseconds(msgspec.json.decode(payload, type=_Timed).time)))
+                case _:
+                    msgspec.json.decode(payload)  # candles: the market's history reads them
         except FAILURES as error:
             return Answer(Outcome.UNKNOWN), unrecognised(f"answer to {unsigned.path}", error)
         return (answer,)

@@ -9,12 +9,13 @@ import msgspec
 from engine.events import Answer, Event, FillsReport, Outcome
 from engine.venues.hyperliquid.calls import AccountCalls
 from engine.venues.hyperliquid.market import GREETING, PerpFrame, link_events
-from engine.venues.hyperliquid.shapes import OrderUpdate, PerpFill, StreamedFunding, in_time
-from engine.venues.hyperliquid.values import FAILURES, unrecognised
+from engine.venues.hyperliquid.shapes import PerpFill, PerpUpdate, StreamedFunding, in_time
+from engine.venues.hyperliquid.values import FAILURES, Text, unrecognised
 
 
-class _Fills(msgspec.Struct, frozen=True, rename="camel"):
+class _StreamedFills(msgspec.Struct, frozen=True, rename="camel"):
     fills: tuple[PerpFill, ...]
+    user: Text = ""
     is_snapshot: bool = False  # later messages say false, or nothing
 
 
@@ -33,7 +34,7 @@ class _Posted(msgspec.Struct, frozen=True):
 
 
 _read_frame = msgspec.json.Decoder(PerpFrame).decode
-_read_updates = msgspec.json.Decoder(tuple[OrderUpdate, ...]).decode
+_read_updates = msgspec.json.Decoder(tuple[PerpUpdate, ...]).decode
 
 
 class PerpAccount(AccountCalls):
@@ -49,7 +50,7 @@ class PerpAccount(AccountCalls):
                 case "orderUpdates":
                     return tuple(update.report(self.venue) for update in _read_updates(frame.data))
                 case "userFills":
-                    return self._fills(msgspec.json.decode(frame.data, type=_Fills))
+                    return self._fills(msgspec.json.decode(frame.data, type=_StreamedFills))
                 case "userFundings":
                     told = msgspec.json.decode(frame.data, type=_Fundings)
                     return () if told.is_snapshot else tuple(each.funding(self.venue) for each in told.fundings)
@@ -62,16 +63,21 @@ class PerpAccount(AccountCalls):
         except FAILURES as error:
             return (unrecognised("private frame", error),)
 
-    def _fills(self, told: _Fills) -> tuple[Event, ...]:
+    def _fills(self, told: _StreamedFills) -> tuple[Event, ...]:
         if told.is_snapshot:
             return ()
         by_instrument: dict[str, list[PerpFill]] = {}
+        forced = []
         for row in in_time(told.fills):
-            by_instrument.setdefault(f"{self.venue}:{row.coin}", []).append(row)
-        return tuple(
+            if row.is_forced(told.user):
+                forced.append(row.forced_report(self.venue))
+            else:
+                by_instrument.setdefault(f"{self.venue}:{row.coin}", []).append(row)
+        own = tuple(
             FillsReport(name, tuple(row.fill(self.venue) for row in rows), whole=True)
             for name, rows in by_instrument.items()
         )
+        return (*own, *forced)
 
     def answered_request(self, payload: bytes) -> str | None:
         """Return the id of the posted query that a frame answers. Subscriptions are acknowledged without an id."""

@@ -35,7 +35,7 @@ class _PerpLevel(msgspec.Struct):
     sz: str
 
 
-class _Book(msgspec.Struct):
+class _WholeBook(msgspec.Struct):
     coin: str
     time: Millis
     levels: tuple[list[_PerpLevel], list[_PerpLevel]]  # bids and asks, best first
@@ -93,7 +93,7 @@ class PerpMarket:
         self._by_symbol = {of.symbol: (index, of) for index, of in enumerate(instruments)}
 
     def warm(self) -> None:
-        """Nothing here is compiled."""
+        """Compile nothing."""
 
     def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
         """Return the rows of a channel's message, or the events of any other."""
@@ -148,7 +148,7 @@ def link_events(frame: PerpFrame) -> tuple[Event, ...]:
 
 
 def _book(data: msgspec.Raw, named: Named) -> Rows:
-    book = msgspec.json.decode(data, type=_Book)
+    book = msgspec.json.decode(data, type=_WholeBook)
     bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
     return book_rows(r.SNAPSHOT, named(book.coin, nanoseconds(book.time)), (book.time, 0, 0), bids, asks)
 

@@ -30,9 +30,9 @@ from engine.venues.hyperliquid.shapes import (
     AccountState,
     AssetData,
     FundingRow,
-    OrderUpdate,
     PerpFill,
     PerpOrder,
+    PerpUpdate,
     in_time,
 )
 from engine.venues.hyperliquid.values import FAILURES, TEXT_MAX, Amount, Text, VenueId, unrecognised
@@ -73,7 +73,7 @@ class _Envelope(msgspec.Struct, frozen=True):
 
 class _StatusAnswer(msgspec.Struct, frozen=True):
     status: Text
-    order: OrderUpdate | None = None
+    order: PerpUpdate | None = None
 
 
 class PerpAnswers:

@@ -22,7 +22,7 @@ from engine.events import (
     PositionsReport,
     VenueStatus,
 )
-from engine.model import MarginMode, OrderType, PositionSide, Side, TimeInForce
+from engine.model import ForcedKind, MarginMode, OrderType, PositionSide, Side, TimeInForce
 from engine.money import ZERO
 from engine.venues.hyperliquid.metadata import QUOTE
 from engine.venues.hyperliquid.values import Amount, Millis, SignedAmount, Text, VenueId, nanoseconds
@@ -108,7 +108,7 @@ class PerpOrder(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class OrderUpdate(msgspec.Struct, frozen=True, rename="camel"):
+class PerpUpdate(msgspec.Struct, frozen=True, rename="camel"):
     """An order with its status: of `orderUpdates`, `orderStatus` and `historicalOrders`."""
 
     order: PerpOrder
@@ -118,6 +118,10 @@ class OrderUpdate(msgspec.Struct, frozen=True, rename="camel"):
     def report(self, venue: str) -> OrderReport:
         """Return the order's status."""
         return self.order.report(venue, self.status, self.status_timestamp)
+
+
+class _Liquidation(msgspec.Struct, frozen=True, rename="camel"):
+    liquidated_user: Text
 
 
 class PerpFill(msgspec.Struct, frozen=True, rename="camel"):
@@ -136,6 +140,31 @@ class PerpFill(msgspec.Struct, frozen=True, rename="camel"):
     fee_token: Text = QUOTE
     cloid: Text | None = None
     closed_pnl: SignedAmount = "0.0"
+    liquidation: _Liquidation | None = None  # on both sides of the trade
+
+    def is_forced(self, user: str) -> bool:
+        """Return True if the venue closed a position of this user."""
+        return self.liquidation is not None and self.liquidation.liquidated_user.lower() == user.lower()
+
+    def forced_report(self, venue: str) -> OrderReport:
+        """Return the venue's own order against the position that it closes, as far as the fill shows it."""
+        whole, fill = abs(Decimal(self.start_position)), self.fill(venue)
+        return OrderReport(
+            instrument=fill.instrument,
+            client_order_id="",
+            venue_order_id=fill.venue_order_id,
+            status=VenueStatus.FILLED if fill.quantity >= whole else VenueStatus.PARTIALLY_FILLED,
+            side=fill.side,
+            type=OrderType.LIMIT,
+            time_in_force=TimeInForce.IOC,
+            price=fill.price,
+            quantity=max(whole, fill.quantity),
+            filled_quantity=fill.quantity,
+            venue_ns=fill.venue_ns,
+            fills=(fill,),
+            reduce_only=True,
+            forced=ForcedKind.LIQUIDATION,
+        )
 
     def fill(self, venue: str) -> Fill:
         """Return the fill. Without a `tid`, its time, order, position, price and size name it."""

@@ -43,7 +43,7 @@ def frame(channel: str, data: Any) -> bytes:
     return msgspec.json.encode({"channel": channel, "data": data})
 
 
-class Channels:
+class PerpChannels:
     """Answers control messages, and makes the messages of the market's channels."""
 
     def __init__(self, info: InfoDesk, coins: Collection[str]) -> None:
