@@ -35,7 +35,7 @@ class FollowUpQueries:
         self._emit = emit
 
     def query_again(self, step: StepContext, answered: RequestBody) -> bool:
-        """Send the query that follows one which found no order. Return False if none does: the order is not there."""
+        """Send the query that follows one which found no order. Return False after the last one: it is absent."""
         account = self._venue.account
         assert answered.unsigned is not None, "a query is a message"
         if not isinstance(account, LooksUpInTurn) or not answered.client_order_id:
