@@ -28,7 +28,8 @@ _REFER_ABI, _TRUNCATE_ABI, _NET_ABI = 2, 3, 4
 class ReadOnlyThread:
     """Runs functions one at a time in a confined thread. `run` is called from ordinary threads only."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_connect: bool = False) -> None:
+        self._may_connect = may_connect  # to an object store, which a query over archives reads
         self._pid = -1
         self._confined = False
         self._inside: ThreadPoolExecutor | None = None
@@ -59,14 +60,14 @@ class ReadOnlyThread:
         return function() if self._outside is None else self._outside.submit(function).result()
 
     def _confine(self) -> None:
-        self._confined = _forbid_writes()
+        self._confined = _forbid_writes(may_connect=self._may_connect)
 
 
-read_only = ReadOnlyThread()  # one for all connections of the process
+read_only = ReadOnlyThread()  # one for all connections of the process that read files of this machine
 
 
-def _forbid_writes() -> bool:
-    """Forbid this thread to write files. Return False if the system cannot."""
+def _forbid_writes(*, may_connect: bool) -> bool:
+    """Forbid this thread to write files, and to open sockets. Return False if the system cannot."""
     try:
         libc = ctypes.CDLL(None, use_errno=True)
         version = libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION_FLAG)
@@ -78,7 +79,7 @@ def _forbid_writes() -> bool:
     rights |= _REFER if version >= _REFER_ABI else 0
     rights |= _TRUNCATE if version >= _TRUNCATE_ABI else 0
     attributes = struct.pack("=Q", rights)
-    if version >= _NET_ABI:
+    if version >= _NET_ABI and not may_connect:
         attributes += struct.pack("=Q", _BIND_AND_CONNECT_TCP)
     ruleset = libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
     if ruleset < 0:

@@ -15,7 +15,7 @@ from functools import cache
 from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 import duckdb
@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import market_functions
-from analysis.read_only_thread import read_only
-from engine.order_terms import TERMS
+from analysis.read_only_thread import ReadOnlyThread, read_only
+from analysis.sql_macros import macros, quote, quoted_list
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
@@ -50,42 +50,6 @@ _EXPLAIN_HEAD = re.compile(
     r"\s*EXPLAIN\s+(?:ANALYZE\s+)?(?:\(\s*(?:ANALYZE\s*,\s*)?FORMAT\s+\w+\s*\)\s*)?", re.IGNORECASE
 )
 
-# Functions that the views share, and that a query may use. In DuckDB a quotient of two DECIMALs is a DOUBLE, and a
-# product of two with 18 places overflows from 100 on. Here factors and quotients keep 12 places; an overflow is NULL.
-MACROS = (
-    "money(text) AS TRY_CAST(text AS DECIMAL(38, 18))",
-    # an integer of a market row, at its instrument's scale
-    "at_unit(count, unit) AS CAST(count AS DECIMAL(19, 0)) * unit",
-    "instant(ns) AS make_timestamp(ns // 1000)",
-    "wire(payload) AS TRY(decode(payload))",  # ->> on bytes would be NULL without an error
-    "as_json(text) AS TRY_CAST(text AS JSON)",
-    "product(a, b) AS TRY(CAST(CAST(a AS DECIMAL(38, 12)) * CAST(b AS DECIMAL(38, 12)) AS DECIMAL(38, 18)))",
-    "_units(a) AS CAST(CAST(a AS DECIMAL(38, 12)) * 1000000000000 AS HUGEINT)",
-    "_rest(n, d) AS CAST((n % d) * 1000000000000 // d AS DECIMAL(18, 0)) * CAST('0.000000000001' AS DECIMAL(12, 12))",
-    "_ratio(n, d) AS CAST(n // d AS DECIMAL(38, 18)) + _rest(n, d)",
-    "ratio(a, b) AS TRY(CAST(_ratio(_units(a), _units(b)) AS DECIMAL(38, 18)))",
-)
-
-
-def macros() -> tuple[str, ...]:
-    """Return the functions in SQL that the views share, each as `name(arguments) AS expression`."""
-    return (*MACROS, *_order_macros())
-
-
-def _order_macros() -> tuple[str, ...]:
-    """Return the macros that read a recorded order as its terms do (engine/order_terms.py)."""
-    without_price = _quoted_list([kind.type for kind in TERMS.values() if "price" not in kind.__struct_fields__])
-    perhaps_without = _quoted_list([kind.type for kind in TERMS.values() if not kind.is_placeable])
-    stops = _quoted_list(
-        [kind.type for kind in TERMS.values() if kind.is_placeable and "stop_price" in kind.__struct_fields__]
-    )
-    is_none = f"list_contains({without_price}, type) OR (list_contains({perhaps_without}, type) AND price = 0)"
-    return (
-        f"_price_or_null(type, price) AS CASE WHEN {is_none} THEN NULL ELSE price END",
-        f"is_stop(type) AS list_contains({stops}, type)",
-        "limit_price(o) AS _price_or_null(o->>'$.type', money(o->>'$.price'))",
-    )
-
 
 class SqlView(msgspec.Struct, frozen=True):
     """One view: its name, its first line of documentation and its columns."""
@@ -102,6 +66,13 @@ class SqlResult(msgspec.Struct, frozen=True):
     types: tuple[str, ...]
     rows: list[tuple[Any, ...]]
     more: bool  # True if `limit` cut off rows
+
+
+class SqlConnection(Protocol):
+    """A connection whose cursors run queries: DuckDB's own, or one over many sessions (analysis/fleet.py)."""
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a cursor that sees all views."""
 
 
 class QueryError(Exception):
@@ -134,7 +105,7 @@ def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
         paths = [str(path.resolve()) for path in journal.sealed_paths()]
         if paths:
             sealed += paths
-            parts.append(_session_select(name, f"read_parquet({_quoted_list(paths)})"))
+            parts.append(_session_select(name, f"read_parquet({quoted_list(paths)})"))
         tail = journal.unsealed_rows().combine_chunks()  # one chunk: many small ones are read 17 times slower
         if tail.num_rows:
             connection.register("arrow_tail", tail)
@@ -142,20 +113,36 @@ def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
             connection.execute(f"CREATE TABLE tail_{index} AS FROM arrow_tail")
             connection.unregister("arrow_tail")
             parts.append(_session_select(name, f"tail_{index}"))
+    try:
+        create_views(connection, " UNION ALL ".join(parts), journals)
+    except duckdb.IOException as error:
+        raise DamagedJournalError(Path(sealed[0]).parent, error_line(error), "check it with verbatim verify") from error
+    lock(connection, sealed)
+    return connection
+
+
+def create_views(connection: duckdb.DuckDBPyConnection, journal: str, journals: Mapping[str, Journal]) -> None:
+    """Create the functions and the views over one query that yields all records.
+
+    Args:
+        connection: Where to create them.
+        journal: The query: the columns of a record, and `session`.
+        journals: By the name that the column `session` has.
+    """
     market_functions.register(connection, journals)
     for macro in macros():
         connection.execute(f"CREATE MACRO {macro}")
-    try:
-        connection.execute(f"CREATE VIEW journal AS {' UNION ALL '.join(parts)}")
-        for name, text in view_texts():
-            connection.execute(f"CREATE VIEW {name} AS {text}")
-            connection.execute(f"COMMENT ON VIEW {name} IS {_quote(view_summary(text))}")
-    except duckdb.IOException as error:
-        raise DamagedJournalError(Path(sealed[0]).parent, error_line(error), "check it with verbatim verify") from error
-    connection.execute(f"SET allowed_paths = {_quoted_list(sealed)}")
+    connection.execute(f"CREATE VIEW journal AS {journal}")
+    for name, text in view_texts():
+        connection.execute(f"CREATE VIEW {name} AS {text}")
+        connection.execute(f"COMMENT ON VIEW {name} IS {quote(view_summary(text))}")
+
+
+def lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
+    """Forbid a connection to change its settings, and to read other files than these."""
+    connection.execute(f"SET allowed_paths = {quoted_list(paths)}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-    return connection
 
 
 def session_id(journal: Journal) -> str:
@@ -168,15 +155,7 @@ def session_id(journal: Journal) -> str:
 
 
 def _session_select(session: str, relation: str) -> str:
-    return f"SELECT {_quote(session)} AS session, {', '.join(SCHEMA.names)} FROM {relation}"
-
-
-def _quoted_list(values: Sequence[str]) -> str:
-    return "[" + ", ".join(_quote(value) for value in values) + "]"
-
-
-def _quote(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+    return f"SELECT {quote(session)} AS session, {', '.join(SCHEMA.names)} FROM {relation}"
 
 
 def view_names() -> list[str]:
@@ -201,7 +180,7 @@ def view_summary(text: str) -> str:
     return text.partition("\n")[0].removeprefix("--").strip()
 
 
-def list_views(connection: duckdb.DuckDBPyConnection) -> list[SqlView]:
+def list_views(connection: SqlConnection) -> list[SqlView]:
     """Return all views with their columns, by name."""
     cursor = connection.cursor()
     about = dict(
@@ -216,8 +195,14 @@ def list_views(connection: duckdb.DuckDBPyConnection) -> list[SqlView]:
     return described
 
 
+def thread_of(connection: SqlConnection) -> ReadOnlyThread:
+    """Return the thread in which a connection runs its queries."""
+    own = getattr(connection, "thread", None)
+    return own if isinstance(own, ReadOnlyThread) else read_only
+
+
 def _run_query(
-    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any], frames: Frames, fetch: Callable[[Any], T]
+    connection: SqlConnection, query: str, values: Sequence[Any], frames: Frames, fetch: Callable[[Any], T]
 ) -> T:
     """Return what `fetch` makes of the result of one reading statement, run on its own cursor.
 
@@ -235,7 +220,7 @@ def _run_query(
         finally:
             cursor.close()
 
-    return read_only.run(run, on_interrupt=cursor.interrupt)
+    return thread_of(connection).run(run, on_interrupt=cursor.interrupt)
 
 
 def _register(cursor: duckdb.DuckDBPyConnection, frames: Frames) -> None:
@@ -277,9 +262,7 @@ def _kind(statement: duckdb.Statement) -> str:
         return "this statement"
 
 
-def query_rows(
-    connection: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any] | None = None
-) -> list[tuple[Any, ...]]:
+def query_rows(connection: SqlConnection, query: str, values: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
     """Return a query's rows.
 
     Args:
@@ -294,7 +277,7 @@ def query_rows(
 
 
 def run_query(
-    connection: duckdb.DuckDBPyConnection,
+    connection: SqlConnection,
     query: str,
     limit: int | None = None,
     *,
@@ -313,7 +296,7 @@ def run_query(
 
 
 def query_arrow(
-    connection: duckdb.DuckDBPyConnection,
+    connection: SqlConnection,
     query: str,
     *,
     values: Sequence[Any] = (),
@@ -340,14 +323,14 @@ def query_arrow(
         return cursor.sql(query, params=list(values)).to_arrow_reader(batch_rows)
 
     try:
-        inner = read_only.run(run, on_interrupt=cursor.interrupt)
+        inner = thread_of(connection).run(run, on_interrupt=cursor.interrupt)
     except duckdb.Error as error:
         cursor.close()
         raise QueryError(error_line(error)) from error
     except QueryError:
         cursor.close()
         raise
-    batches = _batches(inner, cursor)
+    batches = _batches(inner, cursor, thread_of(connection))
     _unfinished.add(batches)
     return pa.RecordBatchReader.from_batches(inner.schema, batches)
 
@@ -362,10 +345,12 @@ def _close_results() -> None:
         batches.close()
 
 
-def _batches(reader: pa.RecordBatchReader, cursor: duckdb.DuckDBPyConnection) -> Generator[pa.RecordBatch]:
+def _batches(
+    reader: pa.RecordBatchReader, cursor: duckdb.DuckDBPyConnection, thread: ReadOnlyThread
+) -> Generator[pa.RecordBatch]:
     """Yield the batches of a running query, each computed in the read-only thread."""
     try:
-        while (batch := read_only.run(lambda: next(reader, None), on_interrupt=cursor.interrupt)) is not None:
+        while (batch := thread.run(lambda: next(reader, None), on_interrupt=cursor.interrupt)) is not None:
             yield batch
     except (duckdb.Error, pa.ArrowException, OSError) as error:  # Arrow wraps DuckDB's errors
         raise QueryError(error_line(error)) from error
@@ -373,7 +358,7 @@ def _batches(reader: pa.RecordBatchReader, cursor: duckdb.DuckDBPyConnection) ->
         cursor.close()  # not in the read-only thread: a garbage collection there may end this generator
 
 
-def export_parquet(connection: duckdb.DuckDBPyConnection, view: str, path: Path) -> int:
+def export_parquet(connection: SqlConnection, view: str, path: Path) -> int:
     """Write all rows of a view to a Parquet file and return their number. Money keeps its 18 places."""
     rows = 0
     reader = query_arrow(connection, f"SELECT * FROM {view}")

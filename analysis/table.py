@@ -10,13 +10,12 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from analysis import sql_session
 from analysis.choices import whole_number
 from analysis.result_text import cell_text
-from analysis.sql_session import BATCH_ROWS, NO_FRAMES, Frames, SqlResult
+from analysis.sql_session import BATCH_ROWS, NO_FRAMES, Frames, SqlConnection, SqlResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +34,7 @@ class Table:
 
     def __init__(
         self,
-        connect: Callable[[], duckdb.DuckDBPyConnection],
+        connect: Callable[[], SqlConnection],
         query: str,
         values: Sequence[Any] = (),
         frames: Frames = NO_FRAMES,

@@ -117,12 +117,12 @@ class Instrument(msgspec.Struct, frozen=True):
             "trade_stream",
             "half_spread_ppm",
             "quotes_from_book",
+            "without_book",
+            "unstated_fee_max",
             "by_order",
             "price_digits",
             "venue_index",
             "money_scale",
-            "without_book",
-            "unstated_fee_max",
             "lacks_types",
             "lacks_times",
         }
@@ -166,14 +166,14 @@ class Instrument(msgspec.Struct, frozen=True):
     # millionths of the price between a quote made of a trade or a bar and that price; -1: quotes are the source's own
     half_spread_ppm: int = -1
     quotes_from_book: bool = False  # of a capture without quotes: the best levels of its book count as quotes
+    # the largest share of a fill's proceeds that the venue keeps as a fee without stating it; 0: all fees are stated
+    unstated_fee_max: Decimal = Decimal(0)
+    without_book: bool = False  # the venue has a quote of it and no book
     by_order: bool = False  # its book comes order by order, so queues are counted
     # significant digits of a price beside the tick; a whole number may have more; 0: the tick alone decides
     price_digits: int = 0
     venue_index: int = -1  # the number by which requests name it, where they do not name its symbol
     money_scale: int = 8  # decimal places to which the venue rounds the P&L, the fee and the funding of a contract
-    # the largest share of a fill's proceeds that the venue keeps as a fee without stating it; 0: all fees are stated
-    unstated_fee_max: Decimal = Decimal(0)
-    without_book: bool = False  # the venue has a quote of it and no book
     # order types and times in force that the venue has, but not for this instrument
     lacks_types: tuple[OrderType, ...] = ()
     lacks_times: tuple[TimeInForce, ...] = ()

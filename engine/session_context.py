@@ -396,7 +396,8 @@ class SessionContext:
         """Return the session of another engine of ours that made an order's id, or "" for any other order."""
         instrument = self.instruments.get(order.instrument)
         venue = None if instrument is None else self.venues.get(instrument.venue)
-        if venue is None or not ORDER_MARK.fullmatch(client_order_id):
+        mark = ORDER_MARK if venue is None else getattr(venue.order_ids, "mark", ORDER_MARK)
+        if venue is None or not mark.fullmatch(client_order_id):
             return ""
         maker = venue.order_ids.session_of(client_order_id)
         return "" if maker in self.own_sessions else maker

@@ -4,6 +4,7 @@ Credentials come from the environment (AWS_*) and never appear in a message. Kno
 """
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,27 @@ class ArchiveLocation(NamedTuple):
             inside = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
         return sorted(info.base_name for info in inside if info.type == fs.FileType.Directory)
 
+    def files_below(self) -> dict[str, int]:
+        """Return the size of each file below this folder by its path from here, folders of folders included."""
+        with self.reporting_failures("listing"):
+            inside = self.filesystem.get_file_info(fs.FileSelector(self.path, allow_not_found=True, recursive=True))
+        begin = len(self.path.rstrip("/")) + 1
+        return {info.path[begin:]: info.size for info in inside if info.type == fs.FileType.File}
+
+    def read(self, size_max: int) -> bytes | None:
+        """Return the whole content of a small file, or None if it does not exist.
+
+        Raises:
+            ArchiveFailedError: A read failed.
+            ValueError: It is longer than `size_max` bytes.
+        """
+        size = self.size()
+        if size is None:
+            return None
+        if size > size_max:
+            raise ValueError(f"it is {size} bytes long")
+        return b"".join(self.chunks())
+
     def chunks(self) -> Iterator[bytes]:
         """Yield the content of the file in pieces."""
         with (
@@ -89,6 +111,26 @@ class ArchiveLocation(NamedTuple):
                     stream.write(chunk)
             if self.is_local:
                 _sync_file(Path(self.path))
+
+    def replace(self, data: bytes) -> None:
+        """Replace the content of the file at once: a reader sees the old content or the new one.
+
+        An object store does so by itself. On a local disk another file gets the name when it is on stable storage.
+        """
+        if not self.is_local:
+            self.write(iter([data]))
+            return
+        with self.reporting_failures("writing"):
+            path = Path(self.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+            try:
+                temporary.write_bytes(data)
+                _sync_file(temporary)
+                temporary.replace(path)
+                sync_folder(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
 
 
 def open_location(uri: str) -> ArchiveLocation:

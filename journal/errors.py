@@ -16,6 +16,7 @@ JournalError
     ArchiveRefusedError     an archive cannot be written or read as requested
     ArchiveFailedError      reading or writing an archive's location failed
     DamagedArchiveError     an archive's bytes differ from the bytes written
+    DamagedCatalogueError   the catalogue of an archive cannot be read
 """
 
 import re
@@ -100,6 +101,10 @@ class ArchiveFailedError(JournalError):
 
 class DamagedArchiveError(JournalError):
     """Bytes of an archive differ from the bytes that were written."""
+
+
+class DamagedCatalogueError(JournalError):
+    """The catalogue of an archive is damaged, or another program wrote it."""
 
 
 class NotBegunError(NotAJournalError):

@@ -63,3 +63,18 @@ def _parse_start(text: str) -> datetime | None:
 def is_address(session: str) -> bool:
     """Return True for the URI of an archive, as opposed to a session's path or id."""
     return "://" in session
+
+
+def is_pattern(text: str) -> bool:
+    """Return True if a path or an address has a `*` or a `[`; in a path a `?` too."""
+    if is_address(text):
+        return any(mark in text.partition("?")[0] for mark in "*[")
+    return any(mark in text for mark in "*?[")
+
+
+def names_several(text: str) -> bool:
+    """Return True if a text is a pattern, and no path of this machine has that name."""
+    try:
+        return is_pattern(text) and not Path(text).exists()
+    except (OSError, ValueError):  # a name that is too long or contains a zero byte
+        return False

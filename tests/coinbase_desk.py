@@ -46,7 +46,7 @@ class Desk(CalmVenue):
     def send(
         self, method: str, path: str, *, query: str = "", body: Any = None, token: str | None = None, host: str = ""
     ) -> tuple[int, Any]:
-        """Send a request with a token of its own, or with the given one. Return status and body."""
+        """Send a request with a new token, or with the given one. Return status and body."""
         self.now_ns += 1
         if token is None:
             token = self.key.token(self.now_ns, f"{method} {host or 'api.coinbase.com'}{path}")
@@ -103,7 +103,7 @@ def message(channel: str, *products: str, kind: str = "subscribe", signed: bool 
 
 
 def check_books(session: VirtualSession) -> None:
-    """Compare our account with what the venue answers: balances, open orders, fills. It received each id once."""
+    """Compare our account with the venue's answers: balances, open orders, fills. It received each id once."""
     session.command("reconcile").run(2)  # the venue streams no balances: holds of open orders are queried
     venue, account = session.venue, session.state.account
     assert isinstance(venue, Desk)

@@ -1,4 +1,4 @@
-"""The traps of Coinbase Advanced, one test each, in the order of docs/coinbase.md.
+"""The traps of Coinbase Advanced, one test each, in the order of docs/venue-coinbase.md.
 
 Each has cost a client of that venue orders or money. Most run a session on the simulated venue.
 """
@@ -57,7 +57,7 @@ def placing(answer: dict[str, Any], *, status: int = 200) -> tuple[Any, ...]:
 
 
 def test_1_the_id_of_an_order_is_in_the_success_response(start: CheckedSessions) -> None:
-    """The top level's order_id is empty: who reads it believes that a live order failed."""
+    """The top level's order_id is empty: a client that reads it believes that a live order failed."""
     venue = Desk()
     session = start(venue, "script", parameters={"steps": "buy 0.01 limit -1"}).run(5)
     (placed,) = answers(session, ORDERS["path"])
@@ -130,7 +130,7 @@ def test_5_the_data_of_a_usdc_product_arrives_under_the_usd_id() -> None:
 
 
 def test_6_numbers_count_the_frames_of_a_connection_over_all_channels(start: CheckedSessions) -> None:
-    """Heartbeats and confirmations have numbers too: no gap is seen where there is none, and none is missed."""
+    """Heartbeats and confirmations have numbers too: two quiet minutes show no gap, and a lost frame shows one."""
     venue = Desk(symbols=("BTC-USD", "ETH-USD"))
     conn_id = venue.socket(message("heartbeats"), message("level2", "BTC-USD"), message("market_trades", "ETH-USD"))
     seen = venue.frames(conn_id, seconds=10)
@@ -282,7 +282,7 @@ def test_15_a_cancel_that_ends_in_5xx_leaves_the_order_and_nothing_is_placed_aga
 
 @pytest.mark.parametrize("refuses", [False, True], ids=["answered by its order", "refused as a duplicate"])
 def test_an_id_that_was_used_creates_nothing_and_is_compared_with_what_was_meant(*, refuses: bool) -> None:
-    """Both behaviours of the venue are UNKNOWN to the engine, which queries: neither is a second order."""
+    """Both behaviours of the venue are UNKNOWN to the engine, which queries: there is one order."""
     venue = Desk()
     venue.frames(0, seconds=1)
     assert venue.protocol.api is not None
@@ -302,7 +302,7 @@ def test_an_id_that_was_used_creates_nothing_and_is_compared_with_what_was_meant
 
 
 def test_the_sandbox_of_keys_is_base64_of_32_or_64_bytes() -> None:
-    """An Ed25519 key is copied as its seed, or as seed and public key: both sign alike."""
+    """An Ed25519 key is copied as its seed, or as seed and public key: the signatures are equal."""
     seed = bytes(range(32))
     whole = seed + b"\x01" * 32
     tokens = {

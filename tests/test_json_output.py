@@ -52,6 +52,7 @@ RUNS: dict[str, tuple[str, list[str]]] = {
     "recover": (OBJECT, ["{two}"]),
     "merge": (OBJECT, ["{two}"]),
     "archive": (OBJECT, ["{one}", "archive"]),
+    "catalogue": (OBJECT, ["archive"]),
     "fetch": (OBJECT, ["archive/" + FIRST, "--into", "fetched"]),
     "prune": (OBJECT, ["--keep-gib", "0"]),
 }
@@ -61,6 +62,7 @@ UNITS = {  # what the progress of long commands counts
     "export": "records",
     "verify": "segments",
     "archive": "files",
+    "catalogue": "sessions",
     "fetch": "files",
     "backtest": "s of the session",
     "resim": "s of the session",

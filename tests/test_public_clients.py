@@ -1,4 +1,4 @@
-"""Public clients, unchanged and from PyPI, trade on the simulated venue; docs/venue.md, venue-usdm.md, venue-hyperliquid.md and venue-alpaca.md list their calls."""
+"""Public clients, unchanged and from PyPI, trade on the simulated venue; docs/venue*.md list their calls."""
 
 import os
 import subprocess
@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "clients" / "run.py"
-NAMES = ("ccxt", "python-binance", "binance-connector", "ccxt-futures", "binance-sdk-futures", "hyperliquid-sdk",
-         "alpaca-py")  # fmt: skip
+NAMES = (
+    "ccxt", "python-binance", "binance-connector", "ccxt-futures", "binance-sdk-futures", "coinbase-sdk",
+    "hyperliquid-sdk", "alpaca-py",
+)  # fmt: skip
 CHOSEN = os.environ.get("VERBATIM_CLIENTS", "ccxt,ccxt-futures" if os.environ.get("CI") == "true" else "")
 WANTED = NAMES if CHOSEN in ("1", "all") else CHOSEN.split(",")
 
@@ -45,6 +47,11 @@ def test_ccxt_trades_on_the_futures_venue() -> None:
 @pytest.mark.slow
 def test_binances_sdk_trades_on_the_futures_venue() -> None:
     trades("binance-sdk-futures")
+
+
+@pytest.mark.slow
+def test_coinbases_sdk_trades_on_its_venue() -> None:
+    trades("coinbase-sdk")
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from analysis.fleet import Fleet as Fleet
     from analysis.record_stream import RecordStream as RecordStream
     from analysis.session import Session as Session
     from analysis.table import Table as Table
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
     from verbatim.backtesting import backtest as backtest
     from verbatim.session_opening import follow as follow
     from verbatim.session_opening import open as open
+    from verbatim.session_opening import open_fleet as open_fleet
     from verbatim.sweeping import sweep as sweep
 
 _STRATEGY_HOMES = {
@@ -151,12 +153,14 @@ _STRATEGY_HOMES = {
     "WarmUp": "engine.strategy.api",
 }
 _READER_HOMES = {
+    "Fleet": "analysis.fleet",
     "RecordStream": "analysis.record_stream",
     "Session": "analysis.session",
     "Table": "analysis.table",
     "backtest": "verbatim.backtesting",
     "follow": "verbatim.session_opening",
     "open": "verbatim.session_opening",
+    "open_fleet": "verbatim.session_opening",
     "sweep": "verbatim.sweeping",
 }
 _HOMES = _STRATEGY_HOMES | _READER_HOMES

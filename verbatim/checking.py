@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
+import msgspec
 import trio
 
 from engine import events as reports
@@ -212,10 +213,12 @@ class VenueChecks:
         result = await self._ask(query)
         try:
             rights = reader.read(result.body)
-        except ValueError:
+        except msgspec.MsgspecError:
             raise CheckFailedError(
                 f"{self._address(query)} answered HTTP {result.status}{_body_text(result)}", "try again later"
             ) from None
+        except ValueError as error:
+            raise CheckFailedError(str(error), "correct the key") from None
         if rights.withdraws and "withdrawals" not in self._allowed:
             raise CheckFailedError(
                 "the key may withdraw, which trading never needs",

@@ -54,6 +54,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "bundle": "Pack a session, or a slice of it, into one file to share.",
     "prune": "Delete the oldest sessions, whole.",
     "archive": "Copy a sealed session to object storage or another folder.",
+    "catalogue": "Make the catalogue of archived sessions again.",
     "fetch": "Copy an archived session back.",
     "kill": "Halt, cancel every own order, flatten if ordered; exit code 0 only if nothing is open.",
     "guard": "Cancel our orders when the trader's heartbeat stops: a second process.",

@@ -5,10 +5,11 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
+from analysis.fleet_selection import parse_selection
 from analysis.record_stream import RecordStream
 from analysis.session import Session
 from analysis.session_tables import (
@@ -17,15 +18,19 @@ from analysis.session_tables import (
     SessionCopyWarning,
     SessionPlace,
     UnreadableSessionWarning,
+    moment_text,
 )
 from analysis.sql_session import session_id
 from journal.errors import JournalError, UnknownSessionError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import has_segments
-from journal.session_names import is_address
+from journal.session_names import is_address, names_several
 from journal.sessions import is_folder, list_named_journals, list_sessions
 from verbatim.session_lookup import UnpackedBundle, find, is_file
+
+if TYPE_CHECKING:
+    from analysis.fleet import Fleet
 
 SessionName: TypeAlias = str | os.PathLike[str] | Session
 
@@ -35,8 +40,10 @@ def open(session: SessionName | Iterable[SessionName], *, journals: str | os.Pat
 
     Args:
         session: An id or its first characters, `last`, the path of a session or a bundle, or the address of an archive
-            such as `s3://bucket/folder/session`. A folder or an address with several sessions opens all that can be
-            read: a warning and `Session.unreadable` name the others. A list opens all of its sessions, or fails.
+            such as `s3://bucket/folder/session`. A folder, an address with several sessions or a pattern such as
+            `s3://bucket/2026-*/` opens all that can be read: a warning and `Session.unreadable` name the others. Those
+            of an archive are copied (`open_fleet` reads them where they are). A list opens all of its sessions, or
+            fails.
             A session with a copy among them counts once: a warning and `Session.copies` name the copy.
         journals: The folder in which ids are looked up.
 
@@ -86,6 +93,35 @@ def follow(
     )
 
 
+def open_fleet(
+    pattern: str, *, start: Moment | None = None, end: Moment | None = None, instrument: str = ""
+) -> "Fleet":
+    """Open thousands of archived sessions for SQL where they are: no session is copied.
+
+    Args:
+        pattern: A pattern such as `s3://bucket/2026-*/`, the address of an archive, or a folder.
+        start: The first time: nanoseconds, a datetime, an ISO text or a date. Sessions and records before it are left
+            out.
+        end: The last time.
+        instrument: Only sessions with this symbol, or `venue:symbol`.
+
+    Returns:
+        The fleet: `sql`, `result`, `views`, `sessions`, and `left_out` with the sessions that cannot be read.
+
+    Raises:
+        ArchiveRefusedError: Nothing matches.
+        ArchiveFailedError: A read failed.
+        DamagedCatalogueError: A catalogue is damaged.
+        ValueError: A time is none.
+    """
+    from analysis.fleet import Fleet
+    from analysis.fleet_plan import plan_fleet
+
+    begin, until = (None if moment is None else moment_text(moment) for moment in (start, end))
+    selection = parse_selection(begin, until, instrument)
+    return Fleet(plan_fleet(pattern, selection), selection)
+
+
 class FoundSessions(NamedTuple):
     """The sessions that a name means; those of its folder that cannot be read; and copies of these sessions."""
 
@@ -118,6 +154,8 @@ def find_sessions(session: SessionName | Iterable[SessionName], journals: Path) 
 
 
 def _find_named(session: str, journals: Path) -> FoundSessions:
+    if names_several(session):
+        return _find_fleet(session)
     if is_address(session):
         from journal.archive_cache import archived_sessions
 
@@ -132,6 +170,16 @@ def _find_named(session: str, journals: Path) -> FoundSessions:
         if inside:
             return _readable([(str(path), partial(SessionPlace, path)) for path in inside])
     return FoundSessions((SessionPlace(find(journals, session)),))
+
+
+def _find_fleet(pattern: str) -> FoundSessions:
+    from verbatim.fleet_lookup import find_fleet
+
+    fleet = find_fleet(pattern)
+    candidates = [(address, partial(_archived_place, address)) for address in fleet.addresses]
+    candidates += [(str(path), partial(SessionPlace, path)) for path in fleet.folders]
+    found = _readable(candidates)
+    return found._replace(unreadable=(*fleet.left_out, *found.unreadable))
 
 
 def _archived_place(address: str) -> SessionPlace:

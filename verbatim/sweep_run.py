@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from analysis.fleet_selection import ALL, Selection
 from analysis.session_tables import LeftOutSession, SessionPlace
 from analysis.sweep_report import SweepReport, WinnerReport
 from engine.session_record import StrategySettings
@@ -16,6 +17,7 @@ from journal.archive_cache import archived_sessions, session_name
 from journal.errors import JournalError
 from journal.record import canonical
 from journal.session_names import is_address
+from journal.trust_key import trust_key
 from replay.study import bayesian_search
 from replay.study.overfitting import deflated_sharpe, overfitting_probability
 from replay.study.regress import Job, job_failure
@@ -44,6 +46,7 @@ from replay.study.versions import Version, VersionRequest
 from replay.study.walk_forward import WalkForward, WindowKind, choose_variants, walk_forward
 from replay.study.winner_checks import ModelDraws, check_session, drawn_models, resample_returns
 from replay.study.workers import run_jobs
+from verbatim.fleet_lookup import find_fleet, means_several
 from verbatim.warmup import compile_if_new
 
 SESSIONS_CHECKED = 3  # the longest ones, for lookahead and recursion
@@ -97,12 +100,13 @@ class SweepSessions(NamedTuple):
     left_out: tuple[LeftOutSession, ...]
 
 
-def sweep_sessions(find: Callable[[Any], OpenedSessions], sessions: Any) -> SweepSessions:
+def sweep_sessions(find: Callable[[Any], OpenedSessions], sessions: Any, selection: Selection = ALL) -> SweepSessions:
     """Return the sessions of a sweep. Those of an archive stay there: each worker fetches what it needs.
 
     Args:
         find: Finds sessions of this machine (verbatim/session_opening.py).
-        sessions: A name, an open session, or several of them.
+        sessions: A name, a pattern, an open session, or several of them.
+        selection: Which sessions of patterns and addresses are meant.
 
     Raises:
         JournalError: A session cannot be found or read.
@@ -111,7 +115,12 @@ def sweep_sessions(find: Callable[[Any], OpenedSessions], sessions: Any) -> Swee
     found: list[SweepSource] = []
     left_out: list[LeftOutSession] = []
     for each in sessions if several else [sessions]:
-        if isinstance(each, str) and is_address(each):
+        if isinstance(each, str) and means_several(each, selection):
+            fleet = find_fleet(each, selection)
+            left_out += fleet.left_out
+            found += [SweepSource(session_name(address), address=address) for address in fleet.addresses]
+            found += [SweepSource(path.name, path.absolute(), trust_key=trust_key()) for path in fleet.folders]
+        elif isinstance(each, str) and is_address(each):
             found += [SweepSource(session_name(address), address=address) for address in archived_sessions(each)]
         else:
             opened = find(each)

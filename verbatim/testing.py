@@ -84,8 +84,7 @@ START_NS = 1_723_161_250 * SECOND_NS
 API_KEY, API_SECRET = "test-key-0000000000", "test-secret-0000000000"
 NO_USES: Mapping[str, AccountUse] = {}
 BALANCES = {"USDT": "1000000", "BTC": "20", "ETH": "200"}
-MARGIN_BALANCES = {"USDT": "1000000"}  # of a venue of contracts
-OWN_BALANCES = {PROTOCOL: BALANCES, USDM: MARGIN_BALANCES}  # instead of those of the venue's demo
+OWN_BALANCES = {PROTOCOL: BALANCES, USDM: {"USDT": "1000000"}}  # instead of those of the venue's demo
 
 
 class VirtualVenue:

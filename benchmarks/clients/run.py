@@ -14,33 +14,58 @@ import sys
 import time
 import venv
 from pathlib import Path
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-USDM, PERPS, BROKER = "binance_usdm", "hyperliquid", "alpaca"
 SDK = "binance-sdk-derivatives-trading-usds-futures==18.1.0"
-CLIENTS = {
-    "ccxt": ("ccxt==4.5.90", "ccxt_client.py"),
-    "ccxt-futures": ("ccxt==4.5.90", "ccxt_futures_client.py"),
-    "binance-sdk-futures": (SDK, "binance_sdk_futures_client.py"),
-    "python-binance": ("python-binance==1.0.37", "python_binance_client.py"),
-    "binance-connector": ("binance-connector==3.13.0", "binance_connector_client.py"),
-    "hyperliquid-sdk": ("hyperliquid-python-sdk==0.24.0", "hyperliquid_sdk_client.py"),
-    "alpaca-py": ("alpaca-py==0.44.0", "alpaca_py_client.py"),
-}  # python-binance and binance-connector install the same package name: they cannot share an environment
-KEY, SECRET = "clients-key", "clients-secret"
 CLIENT_SECONDS_MAX = 120
-# the venue of a client, if it is not Spot
-KINDS = {"ccxt-futures": USDM, "binance-sdk-futures": USDM, "hyperliquid-sdk": PERPS, "alpaca-py": BROKER}
-PAGES = {
-    None: ROOT / "docs" / "venue.md",
-    USDM: ROOT / "docs" / "venue-usdm.md",
-    PERPS: ROOT / "docs" / "venue-hyperliquid.md",
-    BROKER: ROOT / "docs" / "venue-alpaca.md",
-}
-WALLET = "0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"  # of the demo
-DEMO = "verbatim-demo-key", "verbatim-demo-secret"
-CREDENTIALS = {PERPS: WALLET, BROKER: DEMO}  # of the demo's account, where a venue has other symbols and assets
+
+
+class Played(NamedTuple):
+    """A kind of the simulated venue: the page with its tables, and the account of a client."""
+
+    kind: str
+    page: Path
+    key: tuple[str, str] = ("clients-key", "clients-secret")
+    balances: dict[str, str] | None = None  # None: the demo's account, with its instruments
+    symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
+
+
+class Client(NamedTuple):
+    """A public client: its package, and the program that trades with it."""
+
+    requirement: str
+    program: str
+    venue: Played
+
+
+DOCS = ROOT / "docs"
+SPOT = Played("", DOCS / "venue.md", balances={"USDT": "100000", "BTC": "2"})
+USDM = Played("binance_usdm", DOCS / "venue-usdm.md", balances={"USDT": "100000"})
+COINBASE = Played(
+    "coinbase",
+    DOCS / "venue-coinbase.md",
+    ("organizations/clients/apiKeys/clients", "dmVyYmF0aW0tY2xpZW50cy1rZXktb3Blbi10by1hbGw="),
+    {"USD": "100000", "BTC": "2", "ETH": "30"},
+    ("BTC-USD", "ETH-USD"),
+)
+HYPERLIQUID = Played(
+    "hyperliquid",
+    DOCS / "venue-hyperliquid.md",
+    ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
+)
+ALPACA = Played("alpaca", DOCS / "venue-alpaca.md", ("verbatim-demo-key", "verbatim-demo-secret"))
+CLIENTS = {
+    "ccxt": Client("ccxt==4.5.90", "ccxt_client.py", SPOT),
+    "ccxt-futures": Client("ccxt==4.5.90", "ccxt_futures_client.py", USDM),
+    "binance-sdk-futures": Client(SDK, "binance_sdk_futures_client.py", USDM),
+    "python-binance": Client("python-binance==1.0.37", "python_binance_client.py", SPOT),
+    "binance-connector": Client("binance-connector==3.13.0", "binance_connector_client.py", SPOT),
+    "coinbase-sdk": Client("coinbase-advanced-py==1.8.4", "coinbase_sdk_client.py", COINBASE),
+    "hyperliquid-sdk": Client("hyperliquid-python-sdk==0.24.0", "hyperliquid_sdk_client.py", HYPERLIQUID),
+    "alpaca-py": Client("alpaca-py==0.44.0", "alpaca_py_client.py", ALPACA),
+}  # python-binance and binance-connector install the same package name: they cannot share an environment
 MARK = "CALLS "  # as in reporting.py
 
 
@@ -57,26 +82,26 @@ def environment(requirement: str) -> Path:
     return python
 
 
-def start_venue(kind: str | None) -> tuple[subprocess.Popen[bytes], str]:
-    balances = {"USDT": "100000"} if kind else {"USDT": "100000", "BTC": "2"}
-    account = {"api_key": KEY, "secret": SECRET, "balances": balances, "name": "clients"}
-    played = {"kind": kind} if kind else {}
-    own = {} if kind in CREDENTIALS else {"accounts": [account], "symbols": ["BTCUSDT", "ETHUSDT"]}
-    options = json.dumps({**own, **played})
-    command = [sys.executable, "-m", "engine.live.venue_main", options]
-    venue = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
-    assert venue.stdout is not None
-    return venue, json.loads(venue.stdout.readline())["listening"]
+def start_venue(venue: Played) -> tuple[subprocess.Popen[bytes], str]:
+    options: dict[str, Any] = {"kind": venue.kind} if venue.kind else {}
+    if venue.balances is not None:
+        key, secret = venue.key
+        options["accounts"] = [{"api_key": key, "secret": secret, "balances": venue.balances, "name": "clients"}]
+        options["symbols"] = venue.symbols
+    command = [sys.executable, "-m", "engine.live.venue_main", json.dumps(options)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())["listening"]
 
 
 def run(name: str) -> tuple[bool, str]:
     """Run a client. Return True if it made all its calls, and its output."""
-    requirement, script = CLIENTS[name]
-    python = environment(requirement)
-    venue, address = start_venue(KINDS.get(name))
+    client = CLIENTS[name]
+    python = environment(client.requirement)
+    venue, address = start_venue(client.venue)
     try:
         ended = subprocess.run(
-            [python, "-P", HERE / script, address, *CREDENTIALS.get(KINDS.get(name, ""), (KEY, SECRET))],
+            [python, "-P", HERE / client.program, address, *client.venue.key],
             capture_output=True,
             text=True,
             check=False,
@@ -101,7 +126,7 @@ def table(output: str) -> str:
 
 def page_parts(name: str) -> tuple[str, str, str]:
     """Return the page of a client's venue before, in and after its table."""
-    page = PAGES[KINDS.get(name)]
+    page = CLIENTS[name].venue.page
     before, found, rest = page.read_text().partition(f"<!-- calls of {name} -->\n")
     inside, ended, after = rest.partition(f"\n<!-- end of {name} -->")
     assert found, f"{page} has no table of {name}"
@@ -114,10 +139,12 @@ def compare(name: str, output: str, *, write: bool) -> str:
     before, inside, after = page_parts(name)
     current = table(output)
     if write:
-        PAGES[KINDS.get(name)].write_text(before + current + after)
+        CLIENTS[name].venue.page.write_text(before + current + after)
     elif inside != current:
         different = sorted(set(inside.splitlines()) ^ set(current.splitlines()))
-        return f"{PAGES[KINDS.get(name)].name} differs; run benchmarks/clients/run.py --write {name}: {different[:10]}"
+        return (
+            f"{CLIENTS[name].venue.page.name} differs; run benchmarks/clients/run.py --write {name}: {different[:10]}"
+        )
     return ""
 
 
@@ -125,7 +152,7 @@ def main(arguments: list[str]) -> int:
     names = [name for name in arguments if not name.startswith("--")] or list(CLIENTS)
     if "--install" in arguments:
         for name in names:
-            environment(CLIENTS[name][0])
+            environment(CLIENTS[name].requirement)
         return 0
     failed = 0
     for name in names:

@@ -114,7 +114,7 @@ def apply_events(session: SessionContext, state: State, record: Record, events: 
 
 
 def fold_whole(state: State, rows: Rows) -> tuple[int, int]:
-    """Fold all rows of a record, whatever they trigger. Return the flags raised and the bits of the triggers."""
+    """Fold all rows of a record, past any trigger. Return the flags raised and the bits of the triggers."""
     end = flags = triggers = 0
     while end < len(rows):
         end = state.market.fold(rows, end)

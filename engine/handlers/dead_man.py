@@ -1,6 +1,7 @@
 """The dead-man switch of venues that have one: armed again and again while orders may rest, so our silence cancels.
 
-The requests are records, as all requests. A venue may cancel the orders of other programs on the instrument too.
+The requests are records, as all requests. A venue may cancel the orders of other programs on the instrument too, or,
+where its switch is one for the whole account, those of all instruments.
 """
 
 from engine.requests import Purpose
@@ -22,13 +23,16 @@ def arm_switches(session: SessionContext, step: StepContext) -> None:
         instrument = session.instruments.get(name)
         if instrument is None or not session.accounts.has_account_for(name):
             continue
-        if not session.factories[instrument.venue].has_dead_man_switch:
+        factory = session.factories[instrument.venue]
+        if not factory.has_dead_man_switch:
             continue
-        armed_ns = step.account.safety.armed_ns.get(name)
+        names = [each.id for each in factory.venue.instruments] if factory.venue.capabilities.one_switch else [name]
+        known = [at_ns for each in names if (at_ns := step.account.safety.armed_ns.get(each)) is not None]
+        armed_ns = max(known, default=None)
         is_due = armed_ns is None or step.time_ns - armed_ns >= wait_ns // ARMED_AGAIN
         is_blocked = step.time_ns < step.account.limits.get(instrument.venue).blocked_until_ns
-        if is_due and not is_blocked and step.account.requests.find(Purpose.ARM_SWITCH, instrument=name) is None:
-            factory = session.factories[instrument.venue]
+        is_pending = any(step.account.requests.find(Purpose.ARM_SWITCH, instrument=each) for each in names)
+        if is_due and not is_blocked and not is_pending:
             factory.dead_man_switch(step, instrument=instrument, timeout_ms=wait_ns // MILLISECOND_NS)
 
 

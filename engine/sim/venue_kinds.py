@@ -53,15 +53,22 @@ KINDS: Final = {
         _SYMBOLS,
         {"USDT": "100000"},
     ),
-    hyperliquid.PROTOCOL: VenueKind(
-        hyperliquid.PROTOCOL,
-        PerpProtocol,
-        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
-        perp_rules.SHAPES,
-        ("BTC", "ETH"),
-        {"USDC": "100000"},
-        # an account and its API wallet
-        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
+    alpaca.PROTOCOL: VenueKind(
+        "engine.venues.alpaca:Alpaca",
+        BrokerProtocol,
+        SPOT_WORDING,
+        feed_messages.SHAPES,
+        ("AAPL", "BTC/USD"),
+        {"USD": "100000"},
+    ),
+    kraken.PROTOCOL: VenueKind(
+        "engine.venues.kraken:Kraken",
+        KrakenProtocol,
+        SPOT_WORDING,
+        kraken.SHAPES,
+        kraken.SYMBOLS,
+        {"USD": "100000", "BTC": "2", "ETH": "30"},
+        kraken.DEMO_KEY,
     ),
     coinbase.PROTOCOL: VenueKind(
         "engine.venues.coinbase:Coinbase",
@@ -72,21 +79,14 @@ KINDS: Final = {
         {"USD": "100000", "BTC": "2", "ETH": "30"},
         coinbase.DEMO_KEY,
     ),
-    alpaca.PROTOCOL: VenueKind(
-        "engine.venues.alpaca:Alpaca",
-        BrokerProtocol,
-        SPOT_WORDING,
-        feed_messages.SHAPES,
-        ("AAPL", "BTC/USD"),
-        {"USD": "100000"},
-    ),
-    kraken.PROTOCOL: VenueKind(
-        kraken.PROTOCOL,
-        KrakenProtocol,
-        SPOT_WORDING,
-        kraken.SHAPES,
-        kraken.SYMBOLS,
-        {"USD": "100000", "BTC": "2", "ETH": "30"},
-        kraken.DEMO_KEY,
+    hyperliquid.PROTOCOL: VenueKind(
+        "engine.venues.hyperliquid:Hyperliquid",
+        PerpProtocol,
+        SPOT_WORDING,  # of the market inside: channels.py makes the venue's own messages of it
+        perp_rules.SHAPES,
+        ("BTC", "ETH"),
+        {"USDC": "100000"},
+        # an account and its API wallet
+        ("0x1234567890abcdef1234567890abcdef12345678", "0x" + "0123456789" * 6 + "0123"),
     ),
 }

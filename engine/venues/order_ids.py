@@ -9,6 +9,7 @@ from hashlib import sha256
 SESSION_LETTERS = 8  # every session id has this length
 # the form of our ids: session, then strategy, version, seq and leg, or a hash
 ORDER_MARK = re.compile(r"[a-z2-7]{8}(?:-[A-Za-z0-9_]+-[A-Za-z0-9_]+-\d+-\d+|-?[a-z2-7]{20,})")
+HASH_LETTERS = 20  # of a hash that is not cut by the venue's limit
 _UNFIT = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -35,6 +36,13 @@ class ReadableOrderIds:
             return client_order_id.split("-", maxsplit=1)[0]
         return client_order_id[:SESSION_LETTERS]
 
+    @property
+    def mark(self) -> re.Pattern[str]:
+        """The form of our ids. Where a venue's limit cuts the hash, it is the only form, of exactly that length."""
+        separator = "-" if "-" in self.punctuation else ""
+        is_cut = self.length_max - SESSION_LETTERS - len(separator) < HASH_LETTERS
+        return _cut_mark(self.length_max, separator) if is_cut else ORDER_MARK
+
     def is_valid(self, client_order_id: str) -> bool:
         """Return True if the venue accepts this id.
 
@@ -42,6 +50,13 @@ class ReadableOrderIds:
         [True, False, False]
         """
         return _pattern(self.punctuation, self.length_max).fullmatch(client_order_id) is not None
+
+
+@cache
+def _cut_mark(length_max: int, separator: str) -> re.Pattern[str]:
+    """Return the form of ids whose hash is cut."""
+    rest = length_max - SESSION_LETTERS - len(separator)
+    return re.compile(rf"[a-z2-7]{{{SESSION_LETTERS}}}{separator}[a-z2-7]{{{rest}}}")
 
 
 @cache

@@ -68,6 +68,7 @@ class OrderCapabilities:
     # an order can be queried by our id alone; the engine cannot resolve UNKNOWN orders without it
     lookup_by_client_id: bool = True
     dead_man_switch: bool = False  # the venue cancels all orders if we fall silent
+    one_switch: bool = False  # it is one for the whole account: arming it for an instrument arms it for all
     cancel_all: bool = True  # one request cancels every open order of an instrument
     order_lists: frozenset[ListKind] = frozenset()  # placed as one: the account codec is a PlacesLists
     new_id_on_change: bool = False  # an order that a person changed has another id of the venue, and still ours
@@ -437,7 +438,10 @@ class KeyRightsReader(Protocol):
         ...
 
     def read(self, payload: bytes) -> KeyRights:
-        """Return what the answer states. Raises ValueError for any other bytes."""
+        """Return what the answer states.
+
+        Raises msgspec.MsgspecError for any other bytes, and ValueError with a text for people if the key is no key.
+        """
         ...
 
 

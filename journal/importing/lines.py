@@ -1,10 +1,10 @@
 """Lines of another tool's file, plain, gzip, xz, zstd or zip, and the rows made from them.
 
-Dirt costs only itself: a byte order mark, an empty line and a block of NUL bytes are left out and counted. Any other
-damage to the file's bytes raises a DamagedLineError that names file and line. Knows nothing of formats.
+Dirt costs only itself: a byte order mark, an empty line, a block of NUL bytes and a broken member of a gzip file that
+goes on behind it are left out and counted. Any other damage to the file's bytes raises a DamagedLineError that names
+file and line. Knows nothing of formats.
 """
 
-import gzip
 import io
 import lzma
 import zipfile
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Self, cast
 
 from journal.errors import CaptureRefusedError, DamagedLineError
+from journal.importing.gzip_members import BROKEN, GzipMembers
 from journal.record import Kind
 
 LINE_BYTES_MAX = 64 * 1024 * 1024  # the longest message seen, an exchangeInfo of 2021, is 1.9 MB
@@ -21,7 +22,7 @@ HEAD_BYTES = 4_096  # enough to guess a format
 GZIP, ZIP, XZ, ZSTD = b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 MAGIC_BYTES = 6
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-# gzip and zipfile raise these on damaged bytes; RuntimeError: the zip needs a password
+# zlib and zipfile raise these on damaged bytes; RuntimeError: the zip needs a password
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError)
 
 
@@ -76,7 +77,7 @@ class CaptureLines:
         magic = self.head_bytes = file.read(MAGIC_BYTES)
         file.seek(0)
         if magic.startswith(GZIP):
-            return cast("IO[bytes]", gzip.open(file))
+            return cast("IO[bytes]", io.BufferedReader(GzipMembers(file)))
         if magic == XZ:
             return cast("IO[bytes]", lzma.open(file))
         if magic.startswith(ZSTD):
@@ -116,6 +117,9 @@ class CaptureLines:
             if self.number == 1 and line.startswith(BYTE_ORDER_MARK):
                 line = line[len(BYTE_ORDER_MARK) :]
                 self.note_dirt("a byte order mark")
+            if line == BROKEN:
+                self.note_dirt("a broken member of a gzip file")
+                continue
             if b"\0" in line:
                 line = line.strip(b"\0")
                 self.note_dirt("a block of NUL bytes")

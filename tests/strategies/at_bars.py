@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
-from verbatim import Bracket, Intent, OnBar, OrderType, Place, Run, Side, View
+from verbatim import Bracket, Intent, OnBar, OnQuote, OrderType, Place, Run, Side, View
 
 MINUTE_S = 60
 
@@ -25,13 +25,18 @@ class AtBars:
         bars: int = 0
 
     @classmethod
+    def place(cls, view: View, state: "AtBars.State") -> int:
+        """Return the number by which an order is due."""
+        return state.bars
+
+    @classmethod
     def decide(cls, view: View, state: "AtBars.State", parameters: "AtBars.Parameters") -> list[Intent]:
         (name,) = cls.instruments
         state.bars += 1
         found: list[Intent] = []
         for text in parameters.orders.split(";"):
             number, side, quantity, kind, *prices = text.split()
-            if int(number) != state.bars:
+            if int(number) != cls.place(view, state):
                 continue
             if kind == "BRACKET":
                 target, stop = map(Decimal, prices)
@@ -55,3 +60,13 @@ class AtBars:
 
 class FirstAtBars(AtBars):
     instruments: ClassVar[tuple[str, ...]] = ("AUSDT",)
+
+
+class AtQuotes(AtBars):
+    """As AtBars, with the time of a quote in nanoseconds in place of the number."""
+
+    cadence = OnQuote()
+
+    @classmethod
+    def place(cls, view: View, state: AtBars.State) -> int:
+        return view.time_ns

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.exit_codes import DIFFERS
+from verbatim.fleet_options import selection_options
 from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
@@ -16,8 +17,11 @@ from verbatim.study_failures import study_failures
 from verbatim.terminal import echo, make_console
 
 if TYPE_CHECKING:
+    from analysis.fleet_selection import Selection
+    from analysis.session_tables import LeftOutSession
     from replay.study.regress import Job, RegressRow
     from replay.study.versions import ArchivedJob, Version, VersionRequest
+    from verbatim.fleet_lookup import FoundFleet
 
 
 @click.command("regress")
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
 )
+@selection_options
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="The rows as one JSON object.")
 def command(
@@ -64,12 +69,14 @@ def command(
     report: Path | None,
     fresh: bool,
     trust_code: bool,
+    selection: "Selection",
     journals: Path,
     as_json: bool,
 ) -> None:
     """Resimulate SESSIONS with each version and say what it would have decided and come to, held against the first.
 
     A SESSION may be the address of an archive, as s3://bucket/folder/session: each worker fetches it once and keeps it.
+    It may be a pattern, as s3://bucket/2026-*/: its catalogue says which sessions --from, --to and --instrument mean.
     The first row is the session as recorded; with --modelled, a backtest of the recorded strategy. Ends with 1 if a
     version changed a decision or could not be run.
     """
@@ -78,10 +85,12 @@ def command(
     if report is not None and not report.absolute().parent.is_dir():
         raise click.UsageError(f"--report: there is no folder {report.parent}")
     from engine.sim.venue_model import parse_balances
+    from journal.errors import ArchiveRefusedError
     from replay.overrides import parse_settings
     from replay.study.regress import regress_rows
     from replay.study.versions import VersionRequest, run_any_job
     from replay.study.workers import run_jobs
+    from verbatim.fleet_lookup import find_fleet, means_several
     from verbatim.warmup import compile_if_new
 
     with study_failures():
@@ -96,8 +105,14 @@ def command(
         )
         jobs: list[Job | ArchivedJob] = []
         compile_if_new()
+        left_out: list[LeftOutSession] = []
         for session in sessions:
-            jobs += _jobs(session, journals, tried, asked)
+            if means_several(session, selection):
+                jobs += _fleet_jobs(find_fleet(session, selection), tried, asked, left_out)
+            else:
+                jobs += _jobs(session, journals, tried, asked)
+        if left_out and not jobs:
+            raise ArchiveRefusedError(f"no session can be read: {left_out[0]}.")
         with progress("resimulating", "runs") as line:
             ends = run_jobs(run_any_job, jobs, on=on, workers=workers, on_job_done=line.report)
         found = regress_rows(jobs, ends)
@@ -111,7 +126,9 @@ def command(
         _table(found)
         if report is not None:
             echo(f"report: {report}")
-    if any(row.changed or row.outcome.error for row in found):
+    for each in left_out:
+        echo(f"verbatim: {each}", err=True)
+    if left_out or any(row.changed or row.outcome.error for row in found):
         raise SystemExit(DIFFERS)
 
 
@@ -140,6 +157,27 @@ def _jobs(
         for place in open_to_read(journals, session).places
         for job in jobs_for_session(place.folder, versions, asked, trust_key=place.trust_key)
     ]
+
+
+def _fleet_jobs(
+    fleet: "FoundFleet", versions: "Sequence[Version]", asked: "VersionRequest", left_out: "list[LeftOutSession]"
+) -> "Sequence[Job | ArchivedJob]":
+    """Return the jobs on the sessions of a pattern. One that cannot be read costs itself, and is named."""
+    from analysis.session_tables import LeftOutSession
+    from journal.errors import JournalError
+    from journal.trust_key import trust_key
+    from replay.study.versions import ArchivedJob, jobs_for_session
+
+    left_out += fleet.left_out
+    jobs: list[Job | ArchivedJob] = [
+        ArchivedJob(version, address, asked) for address in fleet.addresses for version in versions
+    ]
+    for folder in fleet.folders:
+        try:
+            jobs += jobs_for_session(folder, versions, asked, trust_key=trust_key())
+        except JournalError as error:
+            left_out.append(LeftOutSession(str(folder), str(error)))
+    return jobs
 
 
 def _title(found: "Sequence[RegressRow]") -> str:

@@ -2,27 +2,41 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from verbatim.exit_codes import DIFFERS, stop
+from verbatim.exit_codes import DIFFERS, FAILED, stop
+from verbatim.fleet_options import CHOICES, names_fleet, selection_options
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.terminal import echo
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analysis.fleet_plan import FleetSession
+    from analysis.fleet_selection import Selection
+
 
 @click.command("sessions")
 @session_argument(required=False)
+@selection_options
 @journals_option
 @click.option("--json", "as_json", is_flag=True, help="A JSON array, one object for each session.")
-def command(*, session: str | None, journals: Path, as_json: bool) -> None:
+def command(*, session: str | None, selection: "Selection", journals: Path, as_json: bool) -> None:
     """List the recorded sessions: id, start, length, records, strategies, orders, fills, and how each ended.
 
-    With SESSION, only that one, and its share of time in each mode with the reasons.
+    With SESSION, only that one, and its share of time in each mode with the reasons. SESSION may be an address or a
+    pattern, as s3://bucket/2026-*/: its sessions are listed from their catalogue, without being opened.
 
     Ends with 1 where one of them cannot be read.
     """
+    if session is not None and names_fleet(session):
+        _print_fleet(session, selection, as_json=as_json)
+        return
+    if selection.text:
+        raise click.UsageError(CHOICES)
     from analysis.session_row import session_row
     from journal.sessions import list_named_journals, list_sessions
 
@@ -73,6 +87,56 @@ def _print_one(session: str, journals: Path, *, as_json: bool) -> None:
         echo(shares.headline)
 
 
+def _print_fleet(text: str, selection: "Selection", *, as_json: bool) -> None:
+    """Print the sessions of an address or a pattern, from their catalogue."""
+    import msgspec
+
+    from analysis.fleet_plan import plan_fleet
+    from journal.errors import ArchiveFailedError, DamagedCatalogueError, JournalError
+
+    try:
+        with progress("reading the catalogue"):
+            plan = plan_fleet(text, selection)
+    except DamagedCatalogueError as error:
+        stop(str(error), DIFFERS)
+    except ArchiveFailedError as error:
+        stop(str(error), FAILED)
+    except JournalError as error:
+        stop(str(error))
+    if as_json:
+        rows = [
+            {"address": each.label, **({} if each.row is None else msgspec.to_builtins(each.row))}
+            for each in plan.sessions
+        ]
+        echo(json.dumps(rows))
+    else:
+        _fleet_table(plan.sessions)
+        echo(f"{len(plan.sessions):,} of {plan.considered:,} sessions")
+    for left_out in plan.left_out:
+        echo(f"verbatim: {left_out}", err=True)
+    if plan.left_out:
+        raise SystemExit(DIFFERS)
+
+
+def _fleet_table(sessions: "Sequence[FleetSession]") -> None:
+    from replay.moments import utc_time
+
+    head = ("address", "start (UTC)", "length", "records", "bytes", "orders", "fills", "gaps", "lag ms", "instruments")
+    rows: list[tuple[str, ...]] = [(*head, "strategies")]
+    for each in sessions:
+        row = each.row
+        if row is None:
+            rows.append((each.label, "not in the catalogue", *[""] * (len(head) - 1)))
+            continue
+        counts = (row.records, row.bytes, row.orders, row.fills, row.gaps)
+        lag = "" if row.lag_ms_median is None else f"{row.lag_ms_median:,.1f}"
+        length = _length((row.end_ns - row.start_ns) / 1e9)
+        start = f"{utc_time(row.start_ns):%Y-%m-%d %H:%M:%S}"
+        texts = (", ".join(row.instruments), ", ".join(row.strategies))
+        rows.append((each.label, start, length, *(f"{count:,}" for count in counts), lag, *texts))
+    _print_columns(rows, range(2, 9))
+
+
 def _is_ours(path: Path) -> bool:
     """Return True if a journal with another folder name is a session, or cannot be read."""
     from engine.session_record import read_session
@@ -97,16 +161,20 @@ def _table(found: list[dict[str, Any]]) -> None:
         rows.append(
             (row["session"], start, _length(row["seconds"]), *numbers, row["ended"], ", ".join(row["strategies"]))
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    for line in rows:
-        cells = [
-            cell.rjust(width) if 2 <= column <= 5 else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        echo("  ".join(cells).rstrip())
+    _print_columns(rows, range(2, 6))
     for row in found:
         if "problem" in row:
             echo(f"{row['session']}: {row['problem']}", err=True)
+
+
+def _print_columns(rows: "Sequence[tuple[str, ...]]", numbers: range) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for line in rows:
+        cells = [
+            cell.rjust(width) if column in numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        echo("  ".join(cells).rstrip())
 
 
 def _length(seconds: float | None) -> str:

@@ -2,18 +2,20 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from journal.printable import printable
-from verbatim.exit_codes import DIFFERS, stop
+from verbatim.exit_codes import DIFFERS, FAILED, stop
+from verbatim.fleet_options import CHOICES, names_fleet, selection_options
 from verbatim.options import session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, make_console, secho
 
 if TYPE_CHECKING:
+    from analysis.fleet_selection import Selection
     from analysis.sql_session import SqlResult, SqlView
 
 LIMIT_OF_TABLE = 100  # rows
@@ -41,26 +43,42 @@ EXAMPLES = (
     "--json", "as_json", is_flag=True, help="Rows as a JSON array; money as strings, so that nothing is rounded."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Rows as CSV with a header.")
+@selection_options
 @click.option(
     "--limit", type=click.IntRange(min=0), help=f"Rows at most. Default: {LIMIT_OF_TABLE} in a table, else all."
 )
-def command(*, session: str, query: str | None, journals: Path, as_json: bool, as_csv: bool, limit: int | None) -> None:
+def command(
+    *,
+    session: str,
+    query: str | None,
+    journals: Path,
+    as_json: bool,
+    as_csv: bool,
+    selection: "Selection",
+    limit: int | None,
+) -> None:
     """Query SESSION with DuckDB SQL, sealed or still running.
 
-    SESSION is a path or an id; several, parted by commas, are one table each with a column `session`.
-    Without QUERY, lists the views and their columns.
+    SESSION is a path or an id; several, parted by commas, are one table each with a column `session`. An address or a
+    pattern, as s3://bucket/2026-*/, is read where it is, planned with its catalogue. Without QUERY, lists the views and
+    their columns. Ends with 1 if a session was left out.
     """
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
     from analysis.result_text import csv_text, json_rows
     from analysis.sql_session import QueryError
-    from journal.errors import DamagedJournalError, JournalError
+    from journal.errors import ArchiveFailedError, DamagedCatalogueError, DamagedJournalError, JournalError
 
+    if selection.text and not names_fleet(session):
+        raise click.UsageError(CHOICES)
+    opened: _Subject
     try:
-        opened = open_to_read(journals, *session.split(","))
+        opened = _Fleet(session, selection) if names_fleet(session) else _Named(session, journals)
         views = opened.views if query is None else []
-    except DamagedJournalError as error:
+    except (DamagedJournalError, DamagedCatalogueError) as error:
         stop(str(error), DIFFERS)
+    except ArchiveFailedError as error:
+        stop(str(error), FAILED)
     except JournalError as error:
         stop(str(error))
     if query is None:
@@ -69,7 +87,7 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
     at_most = limit if limit is not None or as_json or as_csv else LIMIT_OF_TABLE
     try:
         with progress("querying"):
-            result = opened.sql(query).result(at_most)
+            result = opened.result(query, at_most)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except QueryError as error:
@@ -82,6 +100,62 @@ def command(*, session: str, query: str | None, journals: Path, as_json: bool, a
         _table(result)
     if result.more:
         echo(f"the first {at_most} rows; --limit N for more", err=True)
+    if opened.name_left_out():
+        raise SystemExit(DIFFERS)
+
+
+class _Subject(Protocol):
+    """Sessions that a query is about."""
+
+    @property
+    def views(self) -> "list[SqlView]":
+        """All views."""
+
+    def result(self, query: str, limit: int | None) -> "SqlResult":
+        """Return a query's rows."""
+
+    def name_left_out(self) -> bool:
+        """Name the sessions that were left out, and return True if that counts as a finding."""
+
+
+class _Named:
+    """Sessions of this machine."""
+
+    def __init__(self, session: str, journals: Path) -> None:
+        self._opened = open_to_read(journals, *session.split(","))
+
+    @property
+    def views(self) -> "list[SqlView]":
+        return self._opened.views
+
+    def result(self, query: str, limit: int | None) -> "SqlResult":
+        return self._opened.sql(query).result(limit)
+
+    def name_left_out(self) -> bool:
+        return False  # `open_to_read` has named them
+
+
+class _Fleet:
+    """Sessions of an address or a pattern."""
+
+    def __init__(self, text: str, selection: "Selection") -> None:
+        from analysis.fleet import Fleet
+        from analysis.fleet_plan import plan_fleet
+
+        with progress("planning"):
+            self._fleet = Fleet(plan_fleet(text, selection), selection)
+
+    @property
+    def views(self) -> "list[SqlView]":
+        return self._fleet.views
+
+    def result(self, query: str, limit: int | None) -> "SqlResult":
+        return self._fleet.result(query, limit)
+
+    def name_left_out(self) -> bool:
+        for left_out in self._fleet.left_out:
+            echo(f"verbatim: {left_out}", err=True)
+        return bool(self._fleet.left_out)
 
 
 def _list_views(views: "list[SqlView]", session: str, *, as_json: bool) -> None:

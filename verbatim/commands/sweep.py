@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.fleet_options import selection_options
 from verbatim.options import balance_option, complete_file, journals_option, json_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
@@ -13,6 +14,8 @@ from verbatim.study_failures import study_failures
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
+    from analysis.fleet_selection import Selection
+    from analysis.sweep_report import SweepReport
     from verbatim.sweep_run import SweepPlan
 
 OBJECTIVES = ("sharpe", "sortino", "return", "calmar", "pnl", "profit_factor")
@@ -63,6 +66,7 @@ OBJECTIVES = ("sharpe", "sortino", "return", "calmar", "pnl", "profit_factor")
     help="Backtests of the winner under drawn latencies, queues and fills.",
 )
 @click.option("--no-checks", is_flag=True, help="Leave out the winner's check for lookahead and recursive indicators.")
+@selection_options
 @click.option("--into", type=click.Path(path_type=Path), help="Folder of the kept results. Default: sweeps/NAME.")
 @click.option("--fresh", is_flag=True, help="Ignore kept results.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write a page.")
@@ -88,6 +92,7 @@ def command(
     folds: int,
     draws: int,
     no_checks: bool,
+    selection: "Selection",
     into: Path | None,
     fresh: bool,
     html: Path | None,
@@ -97,7 +102,7 @@ def command(
     journals: Path,
     as_json: bool,
 ) -> None:
-    """Backtest variants of a strategy on SESSIONS (sessions, captures, folders or addresses), and rank them.
+    """Backtest variants of a strategy on SESSIONS (sessions, captures, folders, addresses, patterns), and rank them.
 
     Results are kept, so an interrupted sweep continues with the same command. The guards say how likely the best
     variant is a product of chance: deflated Sharpe, probability of overfitting, walk-forward, neighbours, drawn models
@@ -115,7 +120,7 @@ def command(
     from verbatim.sweep_run import SweepChecks, SweepPlan, run_sweep, sweep_sessions
 
     with study_failures():
-        found = sweep_sessions(lambda each: open_to_read(journals, each), sessions)
+        found = sweep_sessions(lambda each: open_to_read(journals, each), sessions, selection)
         plan = SweepPlan(
             sources=found.sources,
             left_out=found.left_out,
@@ -147,14 +152,18 @@ def command(
                 trust_code=trust_code,
                 on_progress=line.report,
             )
+    _print_report(report, html, as_json=as_json)
+
+
+def _print_report(report: "SweepReport", html: Path | None, *, as_json: bool) -> None:
     if html is not None:
         report.write(html)
     if as_json:
         echo(json.dumps(report.as_json()))
-    else:
-        echo(str(report))
-        if html is not None:
-            echo(f"page: {html}")
+        return
+    echo(str(report))
+    if html is not None:
+        echo(f"page: {html}")
 
 
 def _default_folder(journals: Path, plan: "SweepPlan") -> Path:

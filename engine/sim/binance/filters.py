@@ -43,7 +43,7 @@ class SymbolRules(msgspec.Struct, frozen=True):
     status: str = "TRADING"
     forbidden: tuple[str, ...] = ()  # names of PERMISSIONS that the symbol does not have
     self_trade_modes: tuple[str, ...] = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
-    fee_in_quote: bool = False  # fees are paid in quote, on top of what a buy costs; else in the asset received
+    fee_in_quote: bool = False  # fees are paid in quote, beside the cost of a buy; else in the asset received
     # of contracts
     settles_in: str = ""  # the asset of P&L and fees; "": no contract
     contract_size: int = ONE

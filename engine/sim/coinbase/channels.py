@@ -30,7 +30,7 @@ ORDERS: Final = 50  # of a frame of the user channel's snapshot: one with fewer 
 NUMBER: Final = b'"sequence_num":0'  # the place of the number of a frame
 
 
-class _Message(msgspec.Struct):
+class _ClientMessage(msgspec.Struct):
     type: str
     channel: str = ""
     product_ids: list[str] = []
@@ -123,7 +123,7 @@ class Channels:
         """Carry out a message, and return the frames that it causes."""
         self.now_ns = max(self.now_ns, now_ns)
         try:
-            message = msgspec.json.decode(data, type=_Message)
+            message = msgspec.json.decode(data, type=_ClientMessage)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return [_error("failed to parse the message")]
         is_known = message.channel in PRODUCTS or message.channel in SILENT or message.channel in (USER, HEARTBEATS)
@@ -139,7 +139,7 @@ class Channels:
             return self._unsubscribe(connection, message, now_ns)
         return self._subscribe(connection, message, account, now_ns)
 
-    def _subscribe(self, connection: Connection, message: _Message, account: str, now_ns: int) -> list[bytes]:
+    def _subscribe(self, connection: Connection, message: _ClientMessage, account: str, now_ns: int) -> list[bytes]:
         socket, channel = self.sockets[connection.conn_id], message.channel
         unknown = [name for name in message.product_ids if book_of(name) not in self._exchange.markets]
         if channel in PRODUCTS and (unknown or not message.product_ids):
@@ -158,7 +158,7 @@ class Channels:
         first = self._snapshots(channel, books, account, now_ns)
         return [*first, self._confirmed(socket, now_ns)]
 
-    def _unsubscribe(self, connection: Connection, message: _Message, now_ns: int) -> list[bytes]:
+    def _unsubscribe(self, connection: Connection, message: _ClientMessage, now_ns: int) -> list[bytes]:
         socket, channel = self.sockets[connection.conn_id], message.channel
         products = socket.channels.get(channel, {})
         for book in [book_of(name) for name in message.product_ids] or list(products):
@@ -206,7 +206,7 @@ def book_snapshot(market: SymbolMarket, now_ns: int) -> bytes:
 
 
 def book_update(product: str, sides: Mapping[str, Iterable[tuple[int, int]]], now_ns: int) -> bytes:
-    """Return changes of a book: absolute sizes, of which 0 removes a level."""
+    """Return changes of a book: absolute sizes. 0 removes a level."""
     stamp = words.time_text(now_ns, 6)
     updates = [_change(side, price, size, stamp) for side, levels in sides.items() for price, size in levels]
     return frame("l2_data", [{"type": "update", "product_id": product, "updates": updates}], now_ns)

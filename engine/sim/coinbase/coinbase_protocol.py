@@ -10,7 +10,7 @@ from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.binance.venue_api import ApiResult, VenueApi
 from engine.sim.coinbase import channels, words
-from engine.sim.coinbase.api import CoinbaseApi
+from engine.sim.coinbase.rest_api import CoinbaseApi
 from engine.sim.coinbase.tokens import TokenRing
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.funds import Funds
@@ -57,7 +57,7 @@ def _is_new(order: SimOrder) -> bool:
 
 
 class CoinbaseProtocol:
-    """An engine.sim.venue_protocol.VenueProtocol with an interface and frames of its own."""
+    """An engine.sim.venue_protocol.VenueProtocol with its own interface and frames."""
 
     def __init__(self, config: VenueConfig, market: SimMarket) -> None:
         rules = rules_of_market(config, market.symbols, rules_for)

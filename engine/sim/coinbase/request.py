@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from engine.sim.coinbase import refusals
+from engine.sim.coinbase import refusal_bodies
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.order_values import SimFill, SimOrder
 from engine.sim.faults import Faults
@@ -42,7 +42,7 @@ class Request:
         try:
             found: dict[str, Any] = msgspec.json.decode(self._http.body, type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise refusals.invalid_argument("the body is no JSON object") from None
+            raise refusal_bodies.invalid_argument("the body is no JSON object") from None
         return found
 
     def all(self, name: str) -> list[str]:

@@ -29,7 +29,7 @@ class TokenRing:
     """Keys of the venue's accounts: name -> account."""
 
     def __init__(self, keys: Mapping[str, tuple[str, str]]) -> None:
-        """Take the accounts and their private keys, of which only the public halves are kept."""
+        """Take the accounts and their private keys. Only the public halves are kept."""
         self._accounts = {name: account for name, (account, _) in keys.items()}
         self._verify = {name: _verifier(secret) for name, (_, secret) in keys.items()}
         self._used: dict[str, int] = {}  # token -> when it expires: each is for one request

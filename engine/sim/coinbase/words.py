@@ -3,12 +3,12 @@
 Amounts are integers in units of 1e-8.
 """
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.sim.exchange.order_values import SimFill, SimOrder, SimOrderStatus
 from engine.sim.units import ONE, plain
+from engine.venues import timestamps
 
 SECOND_NS: Final = 1_000_000_000
 ORDER_ID: Final = "00000000-0000-4000-8000-"  # and the exchange's number
@@ -42,14 +42,7 @@ STATUSES: Final = {
 
 def time_text(time_ns: int, places: int = 9) -> str:
     """Return a time as the venue writes it."""
-    seconds, rest = divmod(time_ns, SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{f'{rest:09d}'[:places]}Z"
-
-
-def time_ns_of(text: str) -> int:
-    """Return a time that a client wrote. Raises ValueError."""
-    whole, _, part = text.removesuffix("Z").partition(".")
-    return int(datetime.fromisoformat(whole + "+00:00").timestamp()) * SECOND_NS + int((part or "0").ljust(9, "0")[:9])
+    return f"{timestamps.time_text(time_ns)[: 20 + places]}Z"
 
 
 def order_id(number: int) -> str:
@@ -69,7 +62,7 @@ def entry_id(fill: SimFill) -> str:
 
 
 def average(order: SimOrder) -> str:
-    """Return the average price of what was filled."""
+    """Return the average price of an order's fills."""
     return plain(order.executed_quote * ONE // order.executed) if order.executed else "0"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from engine.sim.exchange.order_values import SimFill, SimOrder
+from engine.sim.faults import Action
 from engine.sim.kraken import words
 from engine.sim.kraken.pair_rules import rest_asset
 from engine.sim.kraken.refusals import refusal
@@ -40,7 +41,10 @@ def _open(request: Request) -> dict[str, Any]:
     """Return open orders. While the list lags, an order that ended is shown as it was."""
     orders = request.exchange.open_orders(request.account)
     if lag_ns := request.faults.list_lag_ns:
-        orders = [*orders, *request.exchange.ended_since(request.account, request.now_ns - lag_ns, None)]
+        ended = request.exchange.ended_since(request.account, request.now_ns - lag_ns, None)
+        orders = [*orders, *ended]
+        if ended:
+            request.faults.count(Action.LIST_LAG)
     return {"open": _listed(request, orders)}
 
 

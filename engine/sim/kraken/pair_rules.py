@@ -33,8 +33,6 @@ def rules_for(symbol: str) -> SymbolRules:
         market_quantity_max=0,
         notional_min=units("0.5"),
         notional_max=0,
-        price_multiplier_up=0,
-        price_multiplier_down=0,
         orders_max=OPEN_ORDERS_MAX,
         algo_orders_max=OPEN_ORDERS_MAX,
         fee_in_quote=True,

@@ -17,7 +17,7 @@ from engine.venues.coinbase.key_rights import CoinbaseKeyRights
 from engine.venues.coinbase.market import CoinbaseMarket
 from engine.venues.coinbase.metadata import CoinbaseProducts
 from engine.venues.coinbase.order_types import TRIGGERED, TYPES
-from engine.venues.coinbase.rates import CoinbaseRates
+from engine.venues.coinbase.request_rates import CoinbaseRates
 from engine.venues.coinbase.signer import CoinbaseSigner
 from engine.venues.coinbase.values import book_of
 from engine.venues.order_ids import ReadableOrderIds
@@ -28,7 +28,7 @@ CHANNELS: Mapping[str, tuple[Stream, ...]] = {
     "market_trades": (Stream.TRADE,),
     "level2": (Stream.BOOK, Stream.QUOTE),
 }
-HEARTBEATS = "heartbeats"  # keeps quiet channels open, and its frames prove that none was lost
+HEARTBEATS = "heartbeats"  # keeps quiet channels open, and its frames prove that no other was lost
 USER = "user"
 
 

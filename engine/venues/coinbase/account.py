@@ -36,8 +36,9 @@ from engine.venues.coinbase.error_words import (
 from engine.venues.coinbase.frames import Envelope, read_envelope, refused_frame, subscribed
 from engine.venues.coinbase.metadata import PRODUCTS
 from engine.venues.coinbase.placed import same_order
-from engine.venues.coinbase.shapes import FILL, FillRow, OrderState, OrderUpdate, Wallet
-from engine.venues.coinbase.values import FAILURES, TEXT_MAX, Text, nanoseconds
+from engine.venues.coinbase.shapes import FILL, ListedFill, ListedWallet, OrderState, OrderUpdate
+from engine.venues.coinbase.values import FAILURES, TEXT_MAX, Text
+from engine.venues.timestamps import nanoseconds
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
@@ -50,7 +51,7 @@ class _UserEvent(msgspec.Struct, frozen=True):
     orders: list[OrderUpdate] = []
 
 
-class _Refusal(msgspec.Struct, frozen=True):
+class _OrderRefusal(msgspec.Struct, frozen=True):
     error: Text = ""
     message: str = ""
     error_details: str = ""
@@ -70,7 +71,7 @@ class _PlaceBody(msgspec.Struct, frozen=True):
 
     success: bool
     success_response: _Placed | None = None
-    error_response: _Refusal = _Refusal()
+    error_response: _OrderRefusal = _OrderRefusal()
     order_configuration: dict[str, dict[str, Any]] = {}
 
 
@@ -94,15 +95,15 @@ class _OrdersBody(msgspec.Struct, frozen=True):
 
 
 class _FillsBody(msgspec.Struct, frozen=True):
-    fills: list[FillRow]
+    fills: list[ListedFill]
 
 
 class _AccountsBody(msgspec.Struct, frozen=True):
-    accounts: list[Wallet]
+    accounts: list[ListedWallet]
     has_next: bool = False
 
 
-class _Time(msgspec.Struct, frozen=True, rename="camel"):
+class _ClockBody(msgspec.Struct, frozen=True, rename="camel"):
     epoch_millis: str | int
 
 
@@ -125,13 +126,13 @@ _read_order = msgspec.json.Decoder(_OrderBody).decode
 _read_orders = msgspec.json.Decoder(_OrdersBody).decode
 _read_fills = msgspec.json.Decoder(_FillsBody).decode
 _read_accounts = msgspec.json.Decoder(_AccountsBody).decode
-_read_time = msgspec.json.Decoder(_Time).decode
+_read_time = msgspec.json.Decoder(_ClockBody).decode
 _read_error = msgspec.json.Decoder(_ErrorBody).decode
 
 Read = tuple[Event, ...]
 
 
-class CoinbaseAccount(calls.Requests):
+class CoinbaseAccount(calls.CoinbaseCalls):
     """An engine.venues.venue.AccountCodec. It keeps the venue's name and how its metadata is read."""
 
     def __init__(self, venue: str, read_products: Callable[[bytes], InstrumentsReport]) -> None:
@@ -255,7 +256,7 @@ class CoinbaseAccount(calls.Requests):
     def _order(self, unsigned: Unsigned, instrument: str, payload: bytes) -> Read:
         report = _read_order(payload).order.report(self._venue)
         if report.venue_order_id != unsigned.path.removeprefix(calls.ORDER):
-            raise ValueError(f"asked about {unsigned.path[-40:]}, told about {report.venue_order_id}")
+            raise ValueError(f"another order than {unsigned.path[-40:]}; the answer is of {report.venue_order_id}")
         return (Answer(Outcome.DONE), _about(report, instrument))
 
     def _listed(self, unsigned: Unsigned, instrument: str, payload: bytes) -> Read:
@@ -286,7 +287,7 @@ class CoinbaseAccount(calls.Requests):
 
 def _about(report: OrderReport, instrument: str) -> OrderReport:
     if instrument and report.instrument != instrument:
-        raise ValueError(f"asked about {instrument}, told about {report.instrument}")
+        raise ValueError(f"another order than {instrument}; the answer is of {report.instrument}")
     return report
 
 
@@ -305,7 +306,7 @@ def _refused(method: str, status: int, headers: Mapping[str, str], payload: byte
 
 
 def _reset_s(headers: Mapping[str, str]) -> int:
-    """Return the seconds until the venue counts anew, as it states them; 0 if it does not."""
+    """Return the seconds until the venue counts again from 0; 0 if it does not state them."""
     text = headers.get("x-ratelimit-reset", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
 

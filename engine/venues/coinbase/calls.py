@@ -14,7 +14,7 @@ from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
 from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.coinbase.order_types import configuration
-from engine.venues.coinbase.values import time_text
+from engine.venues.timestamps import time_text
 
 PREFIX: Final = "/api/v3/brokerage"
 ORDERS: Final = f"{PREFIX}/orders"
@@ -75,7 +75,7 @@ def subscribe(channel: str, *products: str, signed: bool = False, method: str = 
     return Unsigned(Transport.WS_API, method, "", params, signed=signed)
 
 
-class Requests:
+class CoinbaseCalls:
     """The calls of an engine.venues.venue.AccountCodec."""
 
     def place(

@@ -56,7 +56,7 @@ STATUSES: Final = {401: Outcome.AUTH, 403: Outcome.AUTH, 429: Outcome.RATE_LIMIT
 
 
 def reason_of(*words: str) -> str:
-    """Return the first of the fields of a refusal that says something; "" if none does.
+    """Return the first field of a refusal that gives a reason; "" if all are empty.
 
     >>> reason_of("UNKNOWN_FAILURE_REASON", "PREVIEW_INSUFFICIENT_FUND", "")
     'PREVIEW_INSUFFICIENT_FUND'

@@ -14,16 +14,17 @@ from engine.market import rows as r
 from engine.market.rows import COLUMNS, Rows
 from engine.model import Instrument
 from engine.venues.coinbase.frames import Envelope, read_envelope, refused_frame, subscribed
-from engine.venues.coinbase.values import FAILURES, TEXT_MAX, Text, book_of, nanoseconds
+from engine.venues.coinbase.values import FAILURES, TEXT_MAX, Text, book_of
 from engine.venues.decoding import decode_each
 from engine.venues.row_builders import RowOrigin, book_rows, quote_rows, trade_rows
+from engine.venues.timestamps import nanoseconds
 from engine.venues.venue import Decoded, RowsAndEvents
 
 PER_LINK = 10  # books: each frame of a link continues all of them
 SIDES = {"bid": r.BID, "offer": r.ASK}  # as "ask" was never seen, it is no side
 SNAPSHOT = "snapshot"
 BOOKS = "l2_data"  # the channel that is subscribed as level2
-# channels of no use here, whose frames count all the same
+# channels of no use here. Their frames have numbers too
 QUIET = frozenset({"heartbeats", "candles", "status", "ticker_batch"})
 
 
@@ -39,7 +40,7 @@ class _Book(msgspec.Struct):
     updates: list[_Change] = []
 
 
-class _Trade(msgspec.Struct):
+class _PublicTrade(msgspec.Struct):
     trade_id: str
     product_id: Text
     price: str
@@ -48,8 +49,8 @@ class _Trade(msgspec.Struct):
     time: str
 
 
-class _Trades(msgspec.Struct):
-    trades: list[_Trade] = []
+class _TradeEvent(msgspec.Struct):
+    trades: list[_PublicTrade] = []
 
 
 class _Tick(msgspec.Struct):
@@ -65,7 +66,7 @@ class _Ticks(msgspec.Struct):
 
 
 _read_books = msgspec.json.Decoder(list[_Book]).decode
-_read_trades = msgspec.json.Decoder(list[_Trades]).decode
+_read_trades = msgspec.json.Decoder(list[_TradeEvent]).decode
 _read_ticks = msgspec.json.Decoder(list[_Ticks]).decode
 
 
@@ -194,7 +195,7 @@ class CoinbaseMarket:
         return found, changed, seen
 
     def _trades(self, frame: Envelope, at: RowOrigin) -> tuple[list[Rows], set[int]]:
-        """Return the rows of the trades, which come newest first. The side is the maker's (docs/coinbase.md)."""
+        """Return the rows of the trades, which come newest first. The side is the maker's (docs/venue-coinbase.md)."""
         trades = [trade for event in _read_trades(frame.events) for trade in event.trades]
         found: list[Rows] = []
         seen: set[int] = set()
@@ -220,7 +221,7 @@ class CoinbaseMarket:
         return found, seen
 
 
-def _trade_id(trade: _Trade) -> int:
+def _trade_id(trade: _PublicTrade) -> int:
     if not (trade.trade_id.isascii() and trade.trade_id.isdigit()) or len(trade.trade_id) > 18:
         raise ValueError(f"no trade id: {trade.trade_id[:40]!r}")
     return int(trade.trade_id)

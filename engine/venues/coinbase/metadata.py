@@ -11,7 +11,7 @@ from engine.model import Instrument, OrderType, RateLimits
 from engine.requests import Transport, Unsigned
 from engine.venues.coinbase.calls import PREFIX
 from engine.venues.coinbase.order_types import TYPES
-from engine.venues.coinbase.rates import SECOND_MAX
+from engine.venues.coinbase.request_rates import SECOND_MAX
 from engine.venues.coinbase.values import Amount, Text, positive
 
 PRODUCTS: Final = f"{PREFIX}/market/products"
@@ -21,7 +21,7 @@ SPOT: Final = "SPOT"
 LIMITS: Final = RateLimits(weight_minute_max=60 * SECOND_MAX, orders_10s_max=10 * SECOND_MAX)  # no answer states them
 
 
-class _Product(msgspec.Struct):
+class _ListedProduct(msgspec.Struct):
     product_id: Text
     base_increment: Amount = ""
     quote_increment: Amount = ""
@@ -43,7 +43,7 @@ class _Product(msgspec.Struct):
 
 
 class _Products(msgspec.Struct):
-    products: list[_Product]
+    products: list[_ListedProduct]
 
 
 _read = msgspec.json.Decoder(_Products).decode
@@ -67,11 +67,11 @@ class CoinbaseProducts:
         return InstrumentsReport(found, LIMITS)
 
 
-def _is_spot(product: _Product) -> bool:
+def _is_spot(product: _ListedProduct) -> bool:
     return product.product_type in (SPOT, "UNKNOWN_PRODUCT_TYPE", "")
 
 
-def _instrument(product: _Product, venue: str) -> Instrument:
+def _instrument(product: _ListedProduct, venue: str) -> Instrument:
     lot = positive(product.base_increment)
     tick = positive(product.price_increment) or positive(product.quote_increment)
     most = positive(product.base_max_size)

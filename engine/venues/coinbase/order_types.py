@@ -11,8 +11,8 @@ from journal.record import plain
 Params = tuple[tuple[str, str], ...]
 Reported = tuple[OrderType, str, TimeInForce]  # type, the venue's name for a FOREIGN one, time in force
 
-# (type, time in force) -> the key of the order configuration. None of the others exists here: no stop at market, no
-# trailing stop, no iceberg
+# (type, time in force) -> the key of the order configuration. The venue has no stop at market, no trailing stop and no
+# iceberg
 CONFIGURATIONS: Final[dict[tuple[OrderType, TimeInForce], str]] = {
     (OrderType.MARKET, TimeInForce.IOC): "market_market_ioc",
     (OrderType.LIMIT, TimeInForce.GTC): "limit_limit_gtc",

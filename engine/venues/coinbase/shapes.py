@@ -18,10 +18,10 @@ from engine.venues.coinbase.values import (
     Amount,
     Text,
     amount,
-    nanoseconds,
     positive,
     quote_of,
 )
+from engine.venues.timestamps import nanoseconds
 
 STATUSES: Final = {
     "PENDING": VenueStatus.OPEN,  # accepted, perhaps not in the book yet
@@ -149,7 +149,7 @@ def _words_of(key: str) -> tuple[str, str]:
     return KEY_WORDS.get(key, (key.upper(), ""))
 
 
-class FillRow(msgspec.Struct, frozen=True):
+class ListedFill(msgspec.Struct, frozen=True):
     """A fill of the list of fills."""
 
     entry_id: Text
@@ -188,7 +188,7 @@ class _Money(msgspec.Struct, frozen=True):
     value: Amount = ""
 
 
-class Wallet(msgspec.Struct, frozen=True):
+class ListedWallet(msgspec.Struct, frozen=True):
     """An account of the list of accounts: one asset."""
 
     currency: Text

@@ -15,7 +15,7 @@ from engine.requests import Transport, Unsigned
 from engine.venues.coinbase.calls import is_local, nested
 from engine.venues.signing import Credentials, HttpMessage, SecretKey, is_header_safe
 
-HOST: Final = "api.coinbase.com"  # that the tokens of REST requests name, whatever the address they are sent to
+HOST: Final = "api.coinbase.com"  # that the tokens of REST requests name, at any address
 ISSUER: Final = "cdp"
 VALID_S: Final = 120
 SECOND_NS: Final = 1_000_000_000

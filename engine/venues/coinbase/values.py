@@ -1,7 +1,6 @@
 """Numbers, times and names of Coinbase's messages. Numbers are texts on the wire, and now and then JSON numbers."""
 
 import re
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Final
 
@@ -19,10 +18,7 @@ ID_MAX: Final = 100
 NUMBER_MAX: Final = Decimal(10) ** 20
 PLACES_MAX: Final = 24
 _NUMBER: Final = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,2})?", re.ASCII)
-_TIME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?Z", re.ASCII)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-SECOND_NS: Final = 1_000_000_000
-# books of their own; the book of any other pair with USDC is that with USD (docs/coinbase.md)
+# these have their own books; the book of any other pair with USDC is that with USD (docs/venue-coinbase.md)
 OWN_USDC_BOOKS: Final = frozenset({"USDT-USDC", "EURC-USDC"})
 
 
@@ -46,31 +42,6 @@ def positive(value: Amount) -> Decimal:
     if found < 0:
         raise ValueError(f"a negative amount: {str(value)[:40]!r}")
     return found
-
-
-def nanoseconds(text: str) -> int:
-    """Return a time such as 2024-10-04T07:13:08.600625889Z exactly. Raises ValueError."""
-    found = _TIME.fullmatch(text)
-    if found is None:
-        raise ValueError(f"no time: {text[:40]!r}")
-    moment = datetime.fromisoformat(found[1] + "+00:00")
-    if not 2000 <= moment.year < 2200:
-        raise ValueError(f"no time: {text[:40]!r}")
-    return (
-        (moment - _EPOCH).days * 86_400 * SECOND_NS
-        + (moment - _EPOCH).seconds * SECOND_NS
-        + int((found[2] or "0").ljust(9, "0"))
-    )
-
-
-def time_text(time_ns: int) -> str:
-    """Return a time as the venue reads it.
-
-    >>> time_text(1728026000825062088), nanoseconds(time_text(1728026000825062088))
-    ('2024-10-04T07:13:20.825062088Z', 1728026000825062088)
-    """
-    seconds, rest = divmod(time_ns, SECOND_NS)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def book_of(product: str) -> str:

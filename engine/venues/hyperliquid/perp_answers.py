@@ -148,7 +148,8 @@ class PerpAnswers:
     def _fills(self, payload: bytes, instrument: str) -> tuple[Event, ...]:
         rows = msgspec.json.decode(payload, type=tuple[PerpFill, ...])
         fills = tuple(row.fill(self._venue) for row in in_time(rows) if f"{self._venue}:{row.coin}" == instrument)
-        return (FillsReport(instrument, fills, whole=len(rows) < FILLS_PAGE_MAX),)
+        through = str(max((row.time for row in rows), default=0)) if rows else ""
+        return (FillsReport(instrument, fills, whole=len(rows) < FILLS_PAGE_MAX, through=through),)
 
     def _state(self, payload: bytes, _: str) -> tuple[Event, ...]:
         return msgspec.json.decode(payload, type=AccountState).events(self._venue)

@@ -66,6 +66,7 @@ class Kraken:
         amend=True,
         native_stops=True,
         dead_man_switch=True,
+        one_switch=True,
         cancel_all=False,  # the only one is of the whole account
         streams_balances=False,
     )

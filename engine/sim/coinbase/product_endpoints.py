@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from engine.sim.coinbase import refusals, words
+from engine.sim.coinbase import refusal_bodies, words
 from engine.sim.coinbase.request import Request
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.units import plain
@@ -36,7 +36,7 @@ def product(request: Request, name: str) -> dict[str, Any]:
 def _market(request: Request, name: str) -> SymbolMarket:
     market = request.exchange.markets.get(name)
     if market is None:
-        raise refusals.not_found(f"product {name[:40]} not found")
+        raise refusal_bodies.not_found(f"product {name[:40]} not found")
     return market
 
 

@@ -8,7 +8,7 @@ import msgspec
 from engine.sim.binance.key_ring import SimKeyRights
 from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.binance.venue_api import ApiResult
-from engine.sim.coinbase import account_endpoints, market_endpoints, order_endpoints, refusals
+from engine.sim.coinbase import product_endpoints, refusal_bodies, trading_endpoints, wallet_endpoints
 from engine.sim.coinbase.request import Request
 from engine.sim.coinbase.tokens import HOSTS, TokenError, TokenRing
 from engine.sim.exchange.exchange import Exchange
@@ -27,21 +27,21 @@ BEARER: Final = "Bearer "
 
 Handler = Callable[[Request], Any]
 PUBLIC: Final[Mapping[str, Handler]] = {
-    f"{PREFIX}/time": market_endpoints.server_time,
-    f"{PREFIX}/market/products": market_endpoints.products,
-    f"{PREFIX}/market/product_book": market_endpoints.product_book,
+    f"{PREFIX}/time": product_endpoints.server_time,
+    f"{PREFIX}/market/products": product_endpoints.products,
+    f"{PREFIX}/market/product_book": product_endpoints.product_book,
 }
 PRIVATE: Final[Mapping[tuple[str, str], Handler]] = {
-    ("GET", f"{PREFIX}/accounts"): account_endpoints.accounts,
-    ("GET", f"{PREFIX}/transaction_summary"): account_endpoints.transaction_summary,
-    ("GET", f"{PREFIX}/products"): market_endpoints.products,
-    ("GET", f"{PREFIX}/product_book"): market_endpoints.product_book,
-    ("GET", f"{PREFIX}/orders/historical/batch"): order_endpoints.listed,
-    ("GET", f"{PREFIX}/orders/historical/fills"): order_endpoints.fills,
+    ("GET", f"{PREFIX}/accounts"): wallet_endpoints.accounts,
+    ("GET", f"{PREFIX}/transaction_summary"): wallet_endpoints.transaction_summary,
+    ("GET", f"{PREFIX}/products"): product_endpoints.products,
+    ("GET", f"{PREFIX}/product_book"): product_endpoints.product_book,
+    ("GET", f"{PREFIX}/orders/historical/batch"): trading_endpoints.listed,
+    ("GET", f"{PREFIX}/orders/historical/fills"): trading_endpoints.fills,
 }
 CHANGING: Final[Mapping[tuple[str, str], Handler]] = {
-    ("POST", f"{PREFIX}/orders/batch_cancel"): order_endpoints.cancel,
-    ("POST", f"{PREFIX}/orders/edit"): order_endpoints.edit,
+    ("POST", f"{PREFIX}/orders/batch_cancel"): trading_endpoints.cancel,
+    ("POST", f"{PREFIX}/orders/edit"): trading_endpoints.edit,
 }
 
 
@@ -74,7 +74,7 @@ class CoinbaseApi:
         announce_cancel: Callable[[SimOrder], None],
     ) -> None:
         self.exchange = exchange
-        self.placed = order_endpoints.PlacedOrders()
+        self.placed = trading_endpoints.PlacedOrders()
         self.refused_tokens: list[str] = []  # why a token was not accepted, for tests: the answer does not say it
         self._tokens = tokens
         self._rights = rights
@@ -93,20 +93,20 @@ class CoinbaseApi:
                 name = self._key_of(request, own_ns)
             except TokenError as error:
                 self.refused_tokens.append(str(error))
-                return refusals.unauthorized()
+                return refusal_bodies.unauthorized()
         most = PUBLIC_MAX if is_public else PRIVATE_MAX
         if self._seconds.count(name, now_ns) > most or (name and self._hours.count(name, now_ns) > HOUR_MAX):
-            return refusals.rate_limited()
+            return refusal_bodies.rate_limited()
         account = self._tokens.account(name) if name else ""
         call = Request(
             request, account, own_ns, self.exchange, faults=self._faults, announce_cancel=self._announce_cancel
         )
         try:
             return self._run(request, call, self._rights.get(name, SimKeyRights()))
-        except refusals.RequestRefusedError as refused:
+        except refusal_bodies.RequestRefusedError as refused:
             return refused.result
         except ValueError as error:  # a word that is none of an enumeration, or no number
-            return refusals.invalid_argument(str(error)).result
+            return refusal_bodies.invalid_argument(str(error)).result
 
     def _key_of(self, request: HttpRequest, now_ns: int) -> str:
         given = request.headers.get("authorization", "")
@@ -120,27 +120,29 @@ class CoinbaseApi:
         route = request.method, request.path
         changes = route in CHANGING or route == ("POST", f"{PREFIX}/orders")
         if changes and not rights.trades:
-            return refusals.missing_scopes()
+            return refusal_bodies.missing_scopes()
         if route == ("POST", f"{PREFIX}/orders"):
-            return _done(order_endpoints.place(call, self.placed), call.account)
+            return _done(trading_endpoints.place(call, self.placed), call.account)
         if route == ("GET", f"{PREFIX}/key_permissions"):
-            return _done(account_endpoints.key_permissions(call, rights))
+            return _done(wallet_endpoints.key_permissions(call, rights))
         handler = PRIVATE.get(route) or CHANGING.get(route) or (PUBLIC.get(route[1]) if route[0] == "GET" else None)
         if handler is not None:
             return _done(handler(call), call.account)
         if request.method == "GET" and request.path.startswith(ORDER):
-            return _done(order_endpoints.one_order(call, request.path.removeprefix(ORDER)), call.account)
+            return _done(trading_endpoints.one_order(call, request.path.removeprefix(ORDER)), call.account)
         if request.method == "GET" and "/products/" in request.path:
             product, _, rest = request.path.partition("/products/")[2].partition("/")
-            found = {"": market_endpoints.product, "ticker": market_endpoints.ticker}.get(rest)
+            found = {"": product_endpoints.product, "ticker": product_endpoints.ticker}.get(rest)
             if found is not None:
                 return _done(found(call, product))
-        return refusals.not_found(f"{request.method} {request.path[:100]} is not implemented by this venue").result
+        return refusal_bodies.not_found(
+            f"{request.method} {request.path[:100]} is not implemented by this venue"
+        ).result
 
     def refused(self, refusal: VenueRefusalError) -> ApiResult:
         """Return a refusal of a scripted fault in the venue's words."""
         if refusal.status == 429:
-            return refusals.rate_limited()
+            return refusal_bodies.rate_limited()
         return ApiResult(status=refusal.status, body={"error": "INTERNAL", "message": refusal.message})
 
     def dress(self, result: ApiResult, now_ns: int) -> HttpAnswer:

@@ -72,7 +72,7 @@ def invalid_argument(message: str) -> RequestRefusedError:
 
 
 def not_found(message: str) -> RequestRefusedError:
-    """Return the refusal of a query for what there is not."""
+    """Return the refusal of a query that finds nothing."""
     return RequestRefusedError(404, "NOT_FOUND", message)
 
 

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 from engine.model import OrderType, Side, TimeInForce
 from engine.sim.binance.refusals import VenueRefusalError
-from engine.sim.coinbase import refusals, words
+from engine.sim.coinbase import refusal_bodies, words
 from engine.sim.coinbase.request import Request
 from engine.sim.exchange.order_values import SelfTrade, SimFill, SimNewOrder, SimOrder
 from engine.sim.units import PLACES, units
+from engine.venues.timestamps import nanoseconds
 
 CANCELS_MAX: Final = 100  # orders of one request
 PAGE_MAX: Final = 1_000
@@ -41,7 +42,7 @@ def place(request: Request, placed: PlacedOrders) -> dict[str, Any]:
     body = request.json
     given = body.get("order_configuration")
     if not isinstance(given, dict) or len(given) != 1 or not isinstance(body.get("client_order_id"), str):
-        raise refusals.invalid_argument("client_order_id and one order_configuration are required")
+        raise refusal_bodies.invalid_argument("client_order_id and one order_configuration are required")
     client_order_id = str(body["client_order_id"])
     known = placed.find(request.account, client_order_id)
     if known is not None:
@@ -50,13 +51,13 @@ def place(request: Request, placed: PlacedOrders) -> dict[str, Any]:
         return _accepted(known)
     try:
         if known is not None:
-            raise refusals.OrderRefusedError(refusals.DUPLICATE)
+            raise refusal_bodies.OrderRefusedError(refusal_bodies.DUPLICATE)
         new = _new_order(request, body, client_order_id)
         order = request.exchange.place(request.account, new, request.now_ns)
-    except refusals.OrderRefusedError as refused:
-        return refusals.refused_order(refused.reason, refused.message, given)
+    except refusal_bodies.OrderRefusedError as refused:
+        return refusal_bodies.refused_order(refused.reason, refused.message, given)
     except VenueRefusalError as refused:
-        return refusals.refused_order(refusals.reason_of(refused), refused.message, given)
+        return refusal_bodies.refused_order(refusal_bodies.reason_of(refused), refused.message, given)
     placed.by_client_id[request.account, client_order_id] = order
     return _accepted(order)
 
@@ -65,7 +66,7 @@ def _accepted(order: SimOrder) -> dict[str, Any]:
     """Return the body of an accepted placement. The top level's `order_id` and `failure_reason` say nothing."""
     return {
         "success": True,
-        "failure_reason": refusals.NO_REASON,
+        "failure_reason": refusal_bodies.NO_REASON,
         "order_id": "",
         "success_response": {
             "order_id": words.order_id(order.order_id),
@@ -81,22 +82,22 @@ def _accepted(order: SimOrder) -> dict[str, Any]:
 def _new_order(request: Request, body: dict[str, Any], client_order_id: str) -> SimNewOrder:
     ((key, fields),) = body["order_configuration"].items()
     if key not in FIELDS or not isinstance(fields, dict):
-        raise refusals.OrderRefusedError(UNSUPPORTED, f"{key} is not supported for this product")
+        raise refusal_bodies.OrderRefusedError(UNSUPPORTED, f"{key} is not supported for this product")
     kind, in_force = FIELDS[key]
     product, side = str(body.get("product_id")), Side(str(body.get("side")))
     if product not in request.exchange.markets:
-        raise refusals.OrderRefusedError("INVALID_PRODUCT_ID")
+        raise refusal_bodies.OrderRefusedError("INVALID_PRODUCT_ID")
     rules = request.exchange.markets[product].rules
     base, quote = _amount(fields.get("base_size")), _amount(fields.get("quote_size"))
     price, stop = _amount(fields.get("limit_price")), _amount(fields.get("stop_price"))
     if bool(base) is bool(quote) or (kind is not OrderType.MARKET and (quote or not price)):
-        raise refusals.OrderRefusedError("PREVIEW_INVALID_ORDER_CONFIG", "one size, and the prices of its kind")
+        raise refusal_bodies.OrderRefusedError("PREVIEW_INVALID_ORDER_CONFIG", "one size, and the prices of its kind")
     if price % rules.tick_size or stop % rules.tick_size:
-        raise refusals.OrderRefusedError("PREVIEW_INVALID_PRICE_PRECISION", "Invalid order price precision")
+        raise refusal_bodies.OrderRefusedError("PREVIEW_INVALID_PRICE_PRECISION", "Invalid order price precision")
     if base % rules.lot_size:
-        raise refusals.OrderRefusedError("INVALID_SIZE_PRECISION", "Invalid size precision")
+        raise refusal_bodies.OrderRefusedError("INVALID_SIZE_PRECISION", "Invalid size precision")
     if base and base < rules.quantity_min:
-        raise refusals.OrderRefusedError("PREVIEW_INVALID_BASE_SIZE_TOO_SMALL")
+        raise refusal_bodies.OrderRefusedError("PREVIEW_INVALID_BASE_SIZE_TOO_SMALL")
     if kind is OrderType.STOP_LIMIT:
         rises = fields.get("stop_direction") == "STOP_DIRECTION_STOP_UP"
         kind = OrderType.STOP_LIMIT if rises is (side is Side.BUY) else OrderType.TAKE_PROFIT_LIMIT
@@ -121,9 +122,9 @@ def _amount(value: Any) -> int:
     text = str(value or "0")
     whole, _, part = text.partition(".")
     if not (whole.isdigit() and (part or "0").isdigit()) or len(whole) > 12:
-        raise refusals.OrderRefusedError("PREVIEW_INVALID_ORDER_CONFIG", f"no number: {text[:40]}")
+        raise refusal_bodies.OrderRefusedError("PREVIEW_INVALID_ORDER_CONFIG", f"no number: {text[:40]}")
     if part[PLACES:].strip("0"):
-        raise refusals.OrderRefusedError("INVALID_SIZE_PRECISION", "more than 8 decimal places")
+        raise refusal_bodies.OrderRefusedError("INVALID_SIZE_PRECISION", "more than 8 decimal places")
     return units(text)
 
 
@@ -131,7 +132,7 @@ def cancel(request: Request) -> dict[str, Any]:
     """Queue cancels by the venue's ids: a success is no end."""
     ids = request.json.get("order_ids")
     if not isinstance(ids, list) or not 0 < len(ids) <= CANCELS_MAX:
-        raise refusals.invalid_argument("order_ids")
+        raise refusal_bodies.invalid_argument("order_ids")
     return {"results": [_cancel(request, str(each)) for each in ids]}
 
 
@@ -165,7 +166,7 @@ def _not_edited(reason: str) -> dict[str, Any]:
     return {
         "success": False,
         "error_response": {"edit_order_failure_reason": reason},
-        "errors": [{"edit_failure_reason": reason, "preview_failure_reason": refusals.NO_PREVIEW}],
+        "errors": [{"edit_failure_reason": reason, "preview_failure_reason": refusal_bodies.NO_PREVIEW}],
     }
 
 
@@ -173,7 +174,7 @@ def one_order(request: Request, name: str) -> dict[str, Any]:
     """Return one order by the venue's id; there is no query by the client's."""
     order = _own(request, name)
     if order is None or request.is_hidden(order):
-        raise refusals.not_found("order with this orderID was not found")
+        raise refusal_bodies.not_found("order with this orderID was not found")
     return {"order": words.order_row(order)}
 
 
@@ -214,9 +215,9 @@ def fills(request: Request) -> dict[str, Any]:
 
 def _time(text: str, absent_ns: int) -> int:
     try:
-        return words.time_ns_of(text) if text else absent_ns
+        return nanoseconds(text) if text else absent_ns
     except ValueError:
-        raise refusals.invalid_argument(f"no time: {text[:40]}") from None
+        raise refusal_bodies.invalid_argument(f"no time: {text[:40]}") from None
 
 
 def _own(request: Request, name: str) -> SimOrder | None:
