@@ -7,7 +7,8 @@ from engine.events import FillsReport
 from engine.model import Instrument
 from engine.requests import Purpose, Unsigned
 from engine.step_context import StepContext
-from engine.venues.venue import LooksUpInTurn, PagesFromNewest, Venue
+from engine.venues.optional_parts import LooksUpInTurn, PagesFromNewest
+from engine.venues.venue import Venue
 
 
 class Emit(Protocol):

@@ -15,8 +15,7 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
-from engine.venues.order_routes import balances_of, cancel_of, keeps_apart, open_orders_of, query_of
-from engine.venues.venue import (
+from engine.venues.optional_parts import (
     AmendsOrders,
     DeadManSwitch,
     HasHistory,
@@ -26,8 +25,9 @@ from engine.venues.venue import (
     ProbesPrivateLink,
     Resubscribes,
     SizedSnapshots,
-    Venue,
 )
+from engine.venues.order_routes import balances_of, cancel_of, keeps_apart, open_orders_of, query_of
+from engine.venues.venue import Venue
 
 
 class RequestFactory:

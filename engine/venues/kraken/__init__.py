@@ -23,14 +23,7 @@ from engine.venues.kraken.metadata import KrakenMetadata
 from engine.venues.kraken.order_types import NAMES
 from engine.venues.kraken.signer import KrakenSigner
 from engine.venues.link_tokens import PLACE
-from engine.venues.venue import (
-    Endpoints,
-    KeptHeaders,
-    MetadataReader,
-    Network,
-    OrderCapabilities,
-    RestSnapshots,
-)
+from engine.venues.venue import Endpoints, KeptHeaders, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
 PATH: Final = "/v2"
 PER_LINK: Final = 20  # instruments: each of their channels is subscribed after the one before was acknowledged
