@@ -2,7 +2,7 @@
 
     python benchmarks/many_instruments.py [--instruments 1 100] [--rounds 3] [--kind binance_spot]
 
-Two parts, each case in a process of its own, in turns:
+Two parts, each case in its own process, in turns:
 
 - live: a session without a strategy on loopback, the venue in its own process with its synthetic market, whose symbols
   are slower the more there are, so that the messages of a second are equal. `start_s` is the

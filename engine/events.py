@@ -98,7 +98,7 @@ class OrderReport(msgspec.Struct, frozen=True):
 
 
 class PartialFill(msgspec.Struct, frozen=True):
-    """An execution of an order that the message does not describe: what a Fill lacks is known of its order."""
+    """An execution of an order that the message does not describe: the rest of a Fill is known of its order."""
 
     fill_id: str
     price: Decimal

@@ -32,9 +32,10 @@ from engine.strategy.loading import LoadedStrategy, load
 from engine.strategy.rule_loading import load_rules
 from engine.strategy.runner import StrategyRunner
 from engine.trigger_kinds import ACCOUNT_KINDS, TriggerKind, split_trigger, trigger_name
+from engine.venues.optional_parts import HasHistory, HistoryCodec
 from engine.venues.order_ids import ORDER_MARK
 from engine.venues.polling import PolledLinks
-from engine.venues.venue import HasHistory, HistoryCodec, MarketCodec, Venue
+from engine.venues.venue import MarketCodec, Venue
 from engine.venues.venue_lookup import make_venue, venue_class
 
 PROOF_SLACK_NS = SECOND_NS

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from engine.venues.venue import CapturedMarket, CaptureMessage, CaptureMessages
+from engine.venues.captured_market import CapturedMarket, CaptureMessage, CaptureMessages
 from engine.venues.venue_lookup import captured_markets
 from journal import caches
 from journal.reader import Journal

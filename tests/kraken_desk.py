@@ -81,7 +81,7 @@ def fills_of(venue: Desk) -> dict[str, Any]:
 
 
 def check_books(session: VirtualSession) -> None:
-    """Compare our account with what the venue answers: balances, open orders, fills. It received each id once."""
+    """Compare our account with the venue's answers: balances, open orders, fills. It received each id once."""
     session.command("reconcile").run(4)  # the venue streams no balances: holds of open orders are queried
     venue, account = session.venue, session.state.account
     assert isinstance(venue, Desk)

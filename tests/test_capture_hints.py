@@ -1,5 +1,6 @@
 """A backtest of a table says what its figures hide: missing sizes, a wide spread, an idle clock, a stopped strategy."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 from bar_files import MINUTE_MS, START_MS, STRATEGIES, backtest, fills, imported, kline, verbatim, write_klines
 from click.testing import CliRunner
 
+from journal.reader import Journal
+from journal.record import Kind
+from replay.replay import replay_session
 from verbatim.cli import main
 
 BAR = ("100.01", "101.00", "99.00", "100.00", "50.01")
@@ -122,3 +126,19 @@ def test_figures_of_one_and_of_none_are_written_as_people_write_them(tmp_path: P
     assert "1 fills" not in found
     assert "Sharpe a " not in found
     assert re.search(r"best, worst trade +-  no fill reduced a position", found)
+
+
+def test_a_quote_with_one_side_is_kept_and_is_no_quote(tmp_path: Path) -> None:
+    """A strategy would divide by its 0."""
+    rows = ["0,5,100.10,5", "99.90,5,100.10,5", "99.91,5,0,0", "99.92,5,100.12,5", "99.93,5,100.12,5"]
+    lines = [f"{START_MS + 1000 * second},{row}" for second, row in enumerate(rows)]
+    (tmp_path / "q.csv").write_text("\n".join([*lines, ""]))
+    columns = "time=0:ms,bid=1,bid_size=2,ask=3,ask_size=4"
+    session = imported(tmp_path, tmp_path / "q.csv", "--format", "table", "--columns", columns, "--symbol", "XUSDT")
+    records = Journal.open(session).records(kinds=(Kind.FEED,))
+    assert [(record.payload or b"").rpartition(b"\n")[2].decode() for record in records] == lines
+    found = json.loads(verbatim("sql", session, "select bid, ask from quotes", "--json"))
+    assert [tuple(map(float, row.values())) for row in found] == [(99.9, 100.1), (99.92, 100.12), (99.93, 100.12)]
+    tested = backtest(session, "first_quote.py:Rests", at_market="true")
+    assert [price for _, _, price, _ in fills(tested)] == ["100.12"]
+    assert replay_session(tested).identical

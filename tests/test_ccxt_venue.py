@@ -37,8 +37,8 @@ from engine.venues.ccxt.outcomes import classify
 from engine.venues.ccxt.pure_calls import ccxt_module
 from engine.venues.ccxt.signer import CcxtSigner
 from engine.venues.ccxt.unified_calls import call_request
+from engine.venues.optional_parts import OrderFills
 from engine.venues.signing import Credentials
-from engine.venues.venue import OrderFills
 from engine.venues.venue_lookup import UnknownVenueError, make_venue
 from verbatim.venue_contract import NOW_NS, check_venue
 

@@ -25,8 +25,9 @@ from engine.model import Instrument
 from engine.requests import Transport, Unsigned
 from engine.venues.coinbase import Coinbase, calls
 from engine.venues.coinbase.signer import token
+from engine.venues.optional_parts import KeyRights
 from engine.venues.signing import Credentials
-from engine.venues.venue import KeyRights, RowsAndEvents
+from engine.venues.venue import RowsAndEvents
 from verbatim.testing import check_venue
 
 VECTORS = Path(__file__).parent / "vectors" / "coinbase"

@@ -100,7 +100,7 @@ def test_a_restart_after_many_fills_pages_from_the_oldest(start: CheckedSessions
 
 
 def test_a_dead_man_switch_is_armed_in_time_and_cancels_what_a_dead_session_leaves(start: CheckedSessions) -> None:
-    """The switch is one for the account, so it is armed once for both pairs."""
+    """The switch is one for the account: it is armed once for both pairs."""
     venue = Desk(symbols=("BTC/USD", "ETH/USD"))
     resting = from_sources({"resting": RESTING}, "resting", "Resting")
     session = start(venue, resting, limits=LIMITS).run(100)

@@ -84,7 +84,7 @@ def test_3_later_frames_name_an_order_by_the_venues_id_alone(start: CheckedSessi
 
 
 def test_4_a_trade_and_the_filled_after_it_are_one_fill(start: CheckedSessions) -> None:
-    """The last trade says partially_filled; `filled` has no fill of its own."""
+    """The last trade says partially_filled; `filled` states no fill."""
     session = start(Desk(), "script", parameters={"steps": "buy 0.01"}, limits=LIMITS).run(20)
     rows = private_rows(session)
     assert [(row["exec_type"], row["order_status"]) for row in rows[2:]] == [
@@ -313,7 +313,7 @@ def test_an_order_that_may_not_match_is_accepted_and_canceled(start: CheckedSess
 
 
 def test_a_deadline_that_passed_is_settled_by_queries(start: CheckedSessions) -> None:
-    """The text says that it never executed; the order is asked for all the same, and then absent."""
+    """The text says that it never executed; the order is queried nevertheless, and then absent."""
     venue = Desk()
     venue.fault(action="reject", status=200, msg="EService:Deadline elapsed", **ADD)
     session = start(venue, "once", parameters={"below": Decimal(100)}, limits=LIMITS, own_symbols=OWN).run(90)

@@ -17,8 +17,8 @@ from engine.session_record import MILLISECOND_NS, SECOND_NS, PreviousSession
 from engine.sim.units import units
 from engine.sim.venue_kinds import KINDS
 from engine.sim.venue_model import VenueModel
+from engine.venues.optional_parts import MetadataParts
 from engine.venues.paper.live_market import PaperMetadata
-from engine.venues.venue import MetadataParts
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind
 from journal.verify import verify

@@ -1,4 +1,4 @@
-"""`record` takes the market streams of every built-in venue: each is recorded from a loopback server of its own messages.
+"""`record` takes the market streams of every built-in venue: each is recorded from a loopback server that sends its messages.
 
 The server knows no venue. It answers each request with the description of instruments and sends the public messages that
 are the venue's vectors (tests/vectors) over each websocket.

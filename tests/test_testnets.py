@@ -1,4 +1,4 @@
-"""A round trip of the smallest order at each venue: on its test network if a person asks for it, else on loopback.
+"""A round trip of the smallest order at each venue: on its test network on demand, else on loopback.
 
     VERBATIM_TESTNET=binance_spot:BTCUSDT VERBATIM_API_KEY=... VERBATIM_API_SECRET=... pytest tests/test_testnets.py
 

@@ -29,8 +29,9 @@ from engine.suggestions import suggestion
 from engine.venues.contract_accounts import HasPositions
 from engine.venues.link_tokens import frame_with_token, with_token
 from engine.venues.metadata_parts import joined_report, metadata_requests
+from engine.venues.optional_parts import KeyRightsReader
 from engine.venues.order_routes import open_orders_of
-from engine.venues.venue import KeyRightsReader, Venue
+from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
 from verbatim.local_checks import Check, CheckStatus

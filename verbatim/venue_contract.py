@@ -37,19 +37,11 @@ from engine.venues.contract_accounts import (
     StreamTokens,
 )
 from engine.venues.metadata_parts import metadata_requests
+from engine.venues.optional_parts import DeadManSwitch, MetadataParts, PlacesLists, PresentsSecret, ReadsPublicAccounts
 from engine.venues.order_routes import balances_of
 from engine.venues.polling import decode_polled, polls_of
 from engine.venues.signing import Credentials
-from engine.venues.venue import (
-    DeadManSwitch,
-    MetadataParts,
-    Network,
-    PlacesLists,
-    PresentsSecret,
-    ReadsPublicAccounts,
-    RowsAndEvents,
-    Venue,
-)
+from engine.venues.venue import Network, RowsAndEvents, Venue
 from journal.record import canonical
 from verbatim.venue_vectors import compare_events, mutations, only_answer, read_cases
 

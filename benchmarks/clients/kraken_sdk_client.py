@@ -53,7 +53,9 @@ def trade(calls: Calls, trades: Any, user: Any, bid: float) -> None:
         "create_order limit",
         lambda: trades.create_order("limit", **order, volume="0.01", price=str(round(bid * 0.9, 1)), oflags=["post"]),
     )["txid"][0]
-    bought = calls.answers("create_order market", lambda: trades.create_order("market", **order, volume="0.01"))["txid"][0]
+    bought = calls.answers("create_order market", lambda: trades.create_order("market", **order, volume="0.01"))[
+        "txid"
+    ][0]
     calls.answers("get_open_orders", user.get_open_orders, lambda found: set(found["open"]) == {resting})
     calls.answers(
         "get_orders_info", lambda: user.get_orders_info(txid=bought), lambda found: found[bought]["status"] == "closed"
@@ -75,7 +77,7 @@ def trade(calls: Calls, trades: Any, user: Any, bid: float) -> None:
 
 
 async def watch(calls: Calls, address: str, key: str, secret: str, trades: Any) -> None:
-    """Subscribe to the market and the account, and trade once, until each channel has said something."""
+    """Subscribe to the market and the account, and trade once, until each channel has sent a message."""
     seen: list[Any] = []
     plain, real = address.removeprefix("http://"), connectors.connect
 

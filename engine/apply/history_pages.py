@@ -16,7 +16,7 @@ from engine.session_context import SessionContext
 from engine.state.history_loads import key_of
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State
-from engine.venues.venue import HasHistory
+from engine.venues.optional_parts import HasHistory
 from journal.record import Record
 
 FAILURES: Final = (ValueError, LookupError, TypeError, ArithmeticError, RecursionError, msgspec.MsgspecError)

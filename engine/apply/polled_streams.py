@@ -5,7 +5,8 @@ from engine.market.rows import Rows
 from engine.session_record import EngineSettings
 from engine.state.pending_requests import PendingRequest, PendingRequests
 from engine.state.session_state import Account
-from engine.venues.venue import PollsMarket, Venue
+from engine.venues.optional_parts import PollsMarket
+from engine.venues.venue import Venue
 from journal.record import Record
 
 

@@ -7,7 +7,8 @@ from engine.events import FillsReport
 from engine.model import Instrument
 from engine.requests import Purpose, Unsigned
 from engine.step_context import StepContext
-from engine.venues.venue import LooksUpInTurn, PagesFromNewest, Venue
+from engine.venues.optional_parts import LooksUpInTurn, PagesFromNewest
+from engine.venues.venue import Venue
 
 
 class Emit(Protocol):
@@ -35,7 +36,7 @@ class FollowUpQueries:
         self._emit = emit
 
     def query_again(self, step: StepContext, answered: RequestBody) -> bool:
-        """Send the query that follows one which found no order. Return False if none does: the order is not there."""
+        """Send the query that follows one which found no order. Return False after the last one: it is absent."""
         account = self._venue.account
         assert answered.unsigned is not None, "a query is a message"
         if not isinstance(account, LooksUpInTurn) or not answered.client_order_id:

@@ -1,4 +1,4 @@
-"""Changes of orders that a venue names by its own id alone, completed by what the account knows of the order."""
+"""Changes of orders that a venue names by its own id alone, completed from the account's own order."""
 
 from collections.abc import Iterable
 

@@ -15,8 +15,7 @@ from engine.session_record import EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
-from engine.venues.order_routes import balances_of, cancel_of, keeps_apart, open_orders_of, query_of
-from engine.venues.venue import (
+from engine.venues.optional_parts import (
     AmendsOrders,
     DeadManSwitch,
     HasHistory,
@@ -26,8 +25,9 @@ from engine.venues.venue import (
     ProbesPrivateLink,
     Resubscribes,
     SizedSnapshots,
-    Venue,
 )
+from engine.venues.order_routes import balances_of, cancel_of, keeps_apart, open_orders_of, query_of
+from engine.venues.venue import Venue
 
 
 class RequestFactory:
@@ -39,8 +39,7 @@ class RequestFactory:
         self.safeguards = safeguards or SafeguardSettings()
         self.contracts = ContractRequests(venue, self._request)
         self.follow_ups = FollowUpQueries(venue, self._request)
-        # True if fills of ours carry the ids of the venue's public trades
-        self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)
+        self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)  # their ids are those of public trades
 
     def _venue_order_id(self, step: StepContext, client_order_id: str) -> str:
         """Return the venue's id of an order; "" if it is unknown or the session's rules do not use it."""
@@ -367,8 +366,7 @@ class RequestFactory:
 
     def probe_private(self, step: StepContext, *, source: str) -> None:
         """Query the subscription of a private link over it. No-op for a venue without such a query."""
-        account = self.venue.account
-        if isinstance(account, ProbesPrivateLink):
+        if isinstance(account := self.venue.account, ProbesPrivateLink):
             self._request(step, Purpose.PROBE, account.probe_private(), source=source)
 
     def may_query(self, step: StepContext) -> bool:

@@ -234,12 +234,13 @@ class Gateway:
         """Send a request of the emergency cancel, after `close`. A venue that is only watched gets none."""
         if venue not in self._trading:
             return self._not_sent(READ_ONLY)
-        try:
-            stamp_ns = self._stamp_ns(clock_offset_ns)
-            message = self._venues[venue].signer.sign_http(unsigned, self._keys[venue], stamp_ns)
-        except ValueError as error:
-            return self._not_sent(f"cannot be signed: {error}")
-        return await self._senders[venue].send(message, timeout_s=EMERGENCY_TIMEOUT_S, clock=self._clock)
+        async with self._venue_turns.turn(self._venues[venue]):
+            try:
+                stamp_ns = self._stamp_ns(clock_offset_ns)
+                message = self._venues[venue].signer.sign_http(unsigned, self._keys[venue], stamp_ns)
+            except ValueError as error:
+                return self._not_sent(f"cannot be signed: {error}")
+            return await self._senders[venue].send(message, timeout_s=EMERGENCY_TIMEOUT_S, clock=self._clock)
 
 
 def arrival_of(seq: int, request: RequestBody, ended: HttpResult) -> Arrival:

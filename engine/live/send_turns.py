@@ -6,7 +6,8 @@ from typing import Final
 
 import trio
 
-from engine.venues.venue import SendsInTurn, Venue
+from engine.venues.optional_parts import SendsInTurn
+from engine.venues.venue import Venue
 
 WAIT_S_MAX: Final = 1.0  # for the answer before: a hung request must not keep a cancel
 

@@ -29,7 +29,7 @@ from engine.sim.units import PLACES
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.venue_kinds import KINDS
 from engine.venues.binance_common.capture_scan import CaptureScan
-from engine.venues.venue import CaptureMessage
+from engine.venues.captured_market import CaptureMessage
 
 USDM: Final = "binance_usdm"
 DEMO_KEY: Final = "verbatim-demo-key"

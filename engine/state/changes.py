@@ -64,7 +64,7 @@ class PrivateNumber(msgspec.Struct, frozen=True):
     """A private link delivered a numbered message."""
 
     source: str
-    up_seq: int  # of the LINK record that opened the link: each connection numbers anew
+    up_seq: int  # of the LINK record that opened the link: each connection begins its own numbers
     stream: str
     number: int
 

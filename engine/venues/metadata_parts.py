@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from engine.events import Answer, Event, InstrumentsReport, Outcome
 from engine.requests import Unsigned
-from engine.venues.venue import MetadataParts, Venue
+from engine.venues.optional_parts import MetadataParts
+from engine.venues.venue import Venue
 
 
 def metadata_requests(venue: Venue, symbols: Sequence[str]) -> tuple[Unsigned, ...]:

@@ -3,7 +3,8 @@
 from engine.model import Instrument
 from engine.requests import Unsigned
 from engine.venues.contract_accounts import HoldsOrdersApart
-from engine.venues.venue import AccountCodec, BalancesInParts
+from engine.venues.optional_parts import BalancesInParts
+from engine.venues.venue import AccountCodec
 
 
 def keeps_apart(account: AccountCodec, *, has_trigger: bool, venue_order_id: str) -> bool:

@@ -7,7 +7,8 @@ import numpy as np
 from engine.market.rows import COLUMNS, Rows
 from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, PolledStream
-from engine.venues.venue import Poll, PollsMarket, Venue
+from engine.venues.optional_parts import Poll, PollsMarket
+from engine.venues.venue import Venue
 
 
 def polls_of(venue: Venue, instrument: Instrument) -> tuple[Poll, ...]:

@@ -6,22 +6,20 @@ author is named in the configuration as `package.module:Class`; `verbatim.testin
 contract.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.events import Event, FillsReport, InstrumentsReport
-from engine.facts import ListLeg
-from engine.market.history import Candle
+from engine.events import Event, InstrumentsReport
 from engine.market.views import Stream
 from engine.model import Instrument, ListKind, OrderTerm, OrderType, Side, TimeInForce
 from engine.order_terms import Terms
-from engine.requests import HistoryPage, LinkPlan, PolledStream, Unsigned
+from engine.requests import LinkPlan, Unsigned
 from engine.state.fill_cursor import FillCursor
 from engine.state.rate_budgets import RateModel
 from engine.venues.signing import Credentials, HttpMessage, SecretKey
@@ -146,63 +144,6 @@ class RestSnapshots(Protocol):
         ...
 
 
-@runtime_checkable
-class SizedSnapshots(Protocol):
-    """A RestSnapshots may have this as well: snapshots of fewer levels that weigh less."""
-
-    def request_within(self, instrument: Instrument, weight_max: int) -> Unsigned:
-        """Return the request for the deepest snapshot of at most this weight, or for the lightest there is."""
-        ...
-
-
-class HistoryCodec(Protocol):
-    """Bars from before the session, requested over REST."""
-
-    intervals_ns: tuple[int, ...]  # lengths of the venue's candles, rising
-    page_max: int  # candles of one answer
-
-    def request(self, instrument: Instrument, page: HistoryPage) -> Unsigned:
-        """Return the request for the candles of a page, at most `page_max`."""
-        ...
-
-    def read(self, payload: bytes) -> tuple[Candle, ...]:
-        """Return the candles of an answer. Raises ValueError for any other bytes."""
-        ...
-
-
-@runtime_checkable
-class HasHistory(Protocol):
-    """A venue may have this as well: its REST interface serves candles."""
-
-    name: str
-    history: HistoryCodec
-
-
-class Poll(NamedTuple):
-    """A request that reads a stream of an instrument once, and how often it is made."""
-
-    stream: Stream  # QUOTE, TRADE or BOOK
-    every_ns: int  # from one request to the next
-    unsigned: Unsigned
-
-
-@runtime_checkable
-class PollsMarket(Protocol):
-    """A venue with `polled` links for market data has this as well."""
-
-    def polls(self, instrument: Instrument) -> tuple[Poll, ...]:
-        """Return the polls of an instrument: one for each stream of its link."""
-        ...
-
-    def decode_poll(self, payload: bytes, poll: PolledStream, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
-        """Return the rows of an answer, as one message; an empty table if the market had nothing. Total.
-
-        A page of trades ascends and has the venue's ids: those that were there before count once, and a jump is a gap.
-        A book is a SNAPSHOT.
-        """
-        ...
-
-
 class MetadataReader(Protocol):
     """Instruments and rate limits, from the venue's own description of its markets."""
 
@@ -212,22 +153,6 @@ class MetadataReader(Protocol):
 
     def read(self, payload: bytes) -> InstrumentsReport:
         """Return what the answer describes. Raises ValueError for any other bytes."""
-        ...
-
-
-@runtime_checkable
-class MetadataParts(Protocol):
-    """A MetadataReader may have this as well: only several answers together describe the instruments.
-
-    A session reads all of them as it begins, and the answer to `request` alone when it reads the rules again.
-    """
-
-    def requests(self, symbols: Sequence[str] = ()) -> tuple[Unsigned, ...]:
-        """Return the requests, in the order in which they are sent."""
-        ...
-
-    def read_parts(self, payloads: Sequence[bytes]) -> InstrumentsReport:
-        """Return what the answers to `requests` describe. Raises ValueError for any other bytes."""
         ...
 
 
@@ -273,36 +198,6 @@ class RequestSigner(Protocol):
         ...
 
 
-@runtime_checkable
-class PresentsSecret(Protocol):
-    """A RequestSigner may have this as well: requests carry the secret itself, since the venue has no signatures.
-
-    Its messages are the same at any time, and the secret is in headers or frames alone, never in an address.
-    """
-
-    presents_secret: bool
-
-
-@runtime_checkable
-class ReadsPublicAccounts(Protocol):
-    """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
-
-    They are `signed` nevertheless, since only the key knows the address.
-    """
-
-    reads_are_public: bool
-
-
-@runtime_checkable
-class SendsInTurn(Protocol):
-    """A RequestSigner may have this as well: a nonce that arrives after a higher one is refused.
-
-    So the shell sends one request at a time; one whose answer takes longer than a second holds up no other.
-    """
-
-    sends_in_turn: bool
-
-
 class AccountCodec(Protocol):
     """An account's calls as unsigned values, and its messages as events. Decoders are total."""
 
@@ -346,163 +241,6 @@ class AccountCodec(Protocol):
     def answered_request(self, payload: bytes) -> str | None:
         """Return the request id that a frame answers, or None if it answers none or does not say."""
         ...
-
-
-@runtime_checkable
-class BalancesInParts(Protocol):
-    """An AccountCodec may have this as well: no single answer states all balances."""
-
-    def other_balances(self) -> tuple[Unsigned, ...]:
-        """Return the queries for the balances that `balances()` leaves out; each report says what it covers."""
-        ...
-
-
-@runtime_checkable
-class OrderFills(Protocol):
-    """An AccountCodec may have this as well: the fills of one order, also those that are listed late with a low id."""
-
-    def fills_of(self, instrument: Instrument, venue_order_id: str, cursor: str | None) -> Unsigned:
-        """Return the query for the oldest fills of an order after a cursor. None requests them from the first."""
-        ...
-
-
-@runtime_checkable
-class LooksUpInTurn(Protocol):
-    """An AccountCodec may have this as well: no single query finds an order by our id, open or closed."""
-
-    def query_next(self, instrument: Instrument, answered: Unsigned) -> Unsigned | None:
-        """Return the query to make after one that found no order; None after the last, which proves absence."""
-        ...
-
-
-@runtime_checkable
-class PagesFromNewest(Protocol):
-    """An AccountCodec may have this as well: a page of fills begins with the newest, and states how many there are."""
-
-    def oldest_fills(self, instrument: Instrument, answered: Unsigned, report: FillsReport) -> Unsigned | None:
-        """Return the query for the oldest fills after the cursor of an answered query; None if it was that query."""
-        ...
-
-
-@runtime_checkable
-class DeadManSwitch(Protocol):
-    """An AccountCodec of a venue with the capability `dead_man_switch` has this as well."""
-
-    def dead_man_switch(self, instrument: Instrument, timeout_ms: int) -> Unsigned:
-        """Return the request after which the venue cancels an instrument's open orders, unless it comes again in time.
-
-        Args:
-            instrument: The instrument.
-            timeout_ms: The venue's wait in milliseconds; 0 disarms the switch.
-
-        """
-        ...
-
-
-@runtime_checkable
-class AmendsOrders(Protocol):
-    """An AccountCodec of a venue with a capability `amend` has this as well."""
-
-    def amend(
-        self, instrument: Instrument, client_order_id: str, quantity: Decimal, venue_order_id: str = ""
-    ) -> Unsigned:
-        """Return the request that reduces an open order, which keeps its client order id and its place in the queue.
-
-        Args:
-            instrument: The order's instrument.
-            client_order_id: Our id of the order, which it keeps.
-            quantity: The whole order, its fills included.
-            venue_order_id: The venue's id; empty until the venue has named one.
-
-        """
-        ...
-
-
-@runtime_checkable
-class PlacesLists(Protocol):
-    """An AccountCodec of a venue with a capability `order_lists` has this as well.
-
-    Its orders are cancelled, queried and reported as any other; the cancel of one ends all of them.
-    """
-
-    def place_list(self, list_id: str, instrument: Instrument, legs: Sequence[ListLeg]) -> Unsigned:
-        """Return the request that places all orders of a list, or none.
-
-        Args:
-            list_id: Our id of the list.
-            instrument: The instrument of all its orders.
-            legs: Two exits of one side; or the entry, and two exits that wait for it. The stop precedes the target.
-
-        """
-        ...
-
-
-class KeyRights(NamedTuple):
-    """The rights that a venue states for an API key."""
-
-    reads: bool
-    trades: bool
-    withdraws: bool
-    is_ip_bound: bool | None  # only listed addresses may use it; None: not said
-
-
-class KeyRightsReader(Protocol):
-    """A venue class may have this as `key_rights`: the rights of the key that signs, for `verbatim check`."""
-
-    def request(self, network: Network) -> Unsigned | None:
-        """Return the query for the rights, or None if the network does not state them."""
-        ...
-
-    def read(self, payload: bytes) -> KeyRights:
-        """Return what the answer states.
-
-        Raises msgspec.MsgspecError for any other bytes, and ValueError with a text for people if the key is no key.
-        """
-        ...
-
-
-class CapturedMarket(NamedTuple):
-    """The market of a recording that has no SESSION of ours."""
-
-    venue: str  # the name of the venue that decodes it, and on which it can be traded on paper
-    instruments: tuple[Instrument, ...]  # base and quote are "" where they are unknown
-    has_books: bool
-    sources: frozenset[str]  # the files whose messages are of this market
-    inferred: tuple[str, ...] = ()  # symbols whose grid and assets were read off messages, for lack of metadata
-    largest: tuple[tuple[str, Decimal, Decimal], ...] = ()  # bounds of the prices and of the sizes of each symbol
-    refused: tuple[tuple[str, str], ...] = ()  # symbols whose numbers cannot be kept exactly, each with the reason
-    bar_interval_ns: int = 0  # of the finest bars, if no symbol has trades, quotes or a book; 0: one has
-    lead_ns: int = 0  # the session begins so long before the first record, which is read once the links are up
-    snapshots: tuple[tuple[int, str], ...] = ()  # the record of each book snapshot, and its symbol
-    without_sizes: tuple[str, ...] = ()  # symbols whose messages state no sizes
-
-
-class CaptureMessage(NamedTuple):
-    """One message of a capture, as the columns of its record."""
-
-    seq: int
-    source: str
-    meta: str | None
-    payload: bytes
-
-
-class CaptureMessages:
-    """All messages of a capture, from the first one at each iteration."""
-
-    def __init__(self, read: Callable[[], Iterable[CaptureMessage]]) -> None:
-        self._read = read
-        self._found: dict[Callable[[CaptureMessages], Any], Any] = {}
-
-    def __iter__(self) -> Iterator[CaptureMessage]:
-        """Read the messages."""
-        return iter(self._read())
-
-    def once(self, scan: Callable[["CaptureMessages"], Found]) -> Found:
-        """Return the result of a scan of all messages, which is made once for all venues that ask for it."""
-        if scan not in self._found:
-            self._found[scan] = scan(self)
-        found: Found = self._found[scan]
-        return found
 
 
 class Venue(Protocol):
@@ -578,34 +316,4 @@ class Venue(Protocol):
             payload: The body.
 
         """
-        ...
-
-
-@runtime_checkable
-class ProbesPrivateLink(Protocol):
-    """An account codec may have this as well: a query that proves the subscription of a private link."""
-
-    def probe_private(self) -> Unsigned:
-        """Return a cheap query over the private link; its answer decodes as StreamEnded without a subscription."""
-        ...
-
-
-@runtime_checkable
-class Resubscribes(Protocol):
-    """A venue may have this as well: messages that begin single streams again over their living link."""
-
-    def resubscriptions(self, instrument: Instrument, streams: Sequence[Stream]) -> tuple[Unsigned, ...]:
-        """Return the messages that end these streams and begin them again, in order; () if only a new connection does.
-
-        Each is sent when the one before was acknowledged with Subscribed.
-        """
-        ...
-
-
-class CaptureIdentifier(Protocol):
-    """A venue class may have this as well: it recognises captures of its market that carry no SESSION of ours."""
-
-    @staticmethod
-    def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
-        """Return the market of those messages that are of this venue, or None."""
         ...

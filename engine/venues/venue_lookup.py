@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from engine.model import Instrument
 from engine.session_record import VenueSettings
 from engine.suggestions import suggestion
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
 from engine.venues.placed_market import PlacedMarket
-from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, Venue
+from engine.venues.venue import Endpoints, Network, Venue
 
 GROUP = "verbatim.venues"
 FAMILIES = "verbatim.venue_families"

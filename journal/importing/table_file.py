@@ -43,6 +43,7 @@ TIMES = ("time", "start", "end")
 SETTINGS = ("seconds", "exponent", "market", "quote", "stream", *ACTIONS)
 UNITS = (*UNIT_NS, "iso")
 PRICES = frozenset({"open", "high", "low", "close"})
+SIDES = frozenset({"bid", "ask"})
 NUMBERS = PRICES | {"volume", "bid", "bid_size", "ask", "ask_size", "price", "size"}
 _NAME = re.compile(r"[^,=:]+")
 _NUMBER = re.compile(rb"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
@@ -245,12 +246,17 @@ def _rows(
         except (ValueError, IndexError) as error:
             raise lines.damaged(str(error) if isinstance(error, ValueError) else "has too few columns") from error
         prices = values.values()
-        if prices and not values.get("low", 0.0) <= min(prices) <= max(prices) <= values.get("high", inf):
+        if (
+            prices
+            and not values.keys() <= SIDES
+            and not values.get("low", 0.0) <= min(prices) <= max(prices) <= values.get("high", inf)
+        ):
             raise lines.damaged("has prices outside its low and high")
         if time_ns < before_ns:
             raise lines.damaged("is earlier than the line before: sort the table by its time")
         before_ns = time_ns
-        yield CapturedRow(time_ns, head + line)
+        is_one_sided = values.keys() <= SIDES and 0.0 in prices  # such a quote is kept, and is no part of the market
+        yield CapturedRow(time_ns, line if is_one_sided else head + line)
 
 
 def _checked_values(line: bytes, numbers: dict[str, int]) -> dict[str, float]:
@@ -259,4 +265,4 @@ def _checked_values(line: bytes, numbers: dict[str, int]) -> dict[str, float]:
     for field, column in numbers.items():
         if not _NUMBER.fullmatch(texts[column]):
             raise ValueError(f"has no number as its {field}")
-    return {field: float(texts[column]) for field, column in numbers.items() if field in PRICES}
+    return {field: float(texts[column]) for field, column in numbers.items() if field in PRICES | SIDES}

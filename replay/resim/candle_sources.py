@@ -27,7 +27,8 @@ from engine.requests import AnswerStatus, Purpose
 from engine.session_record import SessionBody
 from engine.venues.binance_common.klines import Klines
 from engine.venues.candle_store import SECOND_NS, CandleStore
-from engine.venues.venue import HasHistory, Venue
+from engine.venues.optional_parts import HasHistory
+from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import Kind, Record

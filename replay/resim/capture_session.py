@@ -27,7 +27,7 @@ from engine.session_record import (
 from engine.sim.exchange.venue_arrays import PRICE_MAX, SIZE_MAX
 from engine.sim.units import PLACES
 from engine.sim.venue_model import VenueModel
-from engine.venues.venue import CapturedMarket
+from engine.venues.captured_market import CapturedMarket
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
 from journal.record import plain

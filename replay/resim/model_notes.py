@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from engine.model import Instrument
 from engine.sim.venue_model import VenueModel
-from engine.venues.venue import CapturedMarket
+from engine.venues.captured_market import CapturedMarket
 from journal.record import plain
 
 

@@ -20,6 +20,7 @@ from engine.sim.wire import HttpAnswer, HttpRequest
 from engine.venues.timestamps import nanoseconds
 
 ORDERS_MAX: Final = 500
+LISTED: Final = 50  # unless a limit is named
 PAGE_MAX: Final = 100
 DATE_LETTERS: Final = 10
 Query = dict[str, str]
@@ -103,7 +104,7 @@ class BrokerApi:
 
     def _list(self, call: _Call) -> ApiResult:
         wanted, query = call.query.get("status", "open"), call.query
-        limit = min(int(query["limit"]) if query.get("limit", "").isdigit() else 50, ORDERS_MAX)
+        limit = min(_count(query.get("limit", "")) or LISTED, ORDERS_MAX)
         symbols = set(query["symbols"].split(",")) if query.get("symbols") else None
         after, until = _time(query.get("after")), _time(query.get("until"))
         found = [
@@ -220,8 +221,8 @@ class BrokerApi:
         query = call.query
         if call.name not in ("", "FILL"):
             return _ok([])
-        size = query.get("page_size", "")
-        if size and (not size.isdigit() or not 0 < int(size) <= PAGE_MAX):
+        size = _count(query["page_size"]) if "page_size" in query else PAGE_MAX
+        if not 0 < size <= PAGE_MAX:
             raise broker_refusals.unprocessable("page_size must be between 1 and 100")
         after, until = _time(query.get("after")), _time(query.get("until"))
         found = []
@@ -239,7 +240,7 @@ class BrokerApi:
         if token := query.get("page_token"):
             at = next((place for place, body in enumerate(page) if body["id"] == token), None)
             page = page[at + 1 :] if at is not None else []
-        return _ok(page[: int(size or PAGE_MAX)])
+        return _ok(page[:size])
 
     # ---- the venue
 
@@ -298,6 +299,11 @@ def _ok(body: Any) -> ApiResult:
 def _untraded(order: BrokerOrder) -> Any:
     """Return the exchange's order as the answer to its placement shows it: routed, and not traded yet."""
     return None if order.sim is None else msgspec.structs.replace(order.sim, executed=0, executed_quote=0)
+
+
+def _count(text: str) -> int:
+    """Return a number of a query; 0 for another text."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 def _time(text: str | None) -> int:

@@ -61,7 +61,7 @@ def read_control(frame: bytes) -> Control | None:
     """Return a client's message, or None if it is none."""
     try:
         return msgspec.json.decode(frame, type=Control)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -56,7 +56,7 @@ def read_body(payload: bytes) -> OrderBody:
     """Return the body of a request. Raises VenueRefusalError."""
     try:
         return msgspec.json.decode(payload, type=OrderBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise broker_refusals.bad_request("request body format is invalid") from None
 
 

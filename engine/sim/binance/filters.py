@@ -131,7 +131,7 @@ def check_price(rules: SymbolRules, price: int) -> None:
 def check_percent_price(rules: SymbolRules, price: int, price_average: int) -> None:
     """Refuse a price too far from the average (PERCENT_PRICE_BY_SIDE). Without an average, any price passes.
 
-    A multiplier of 0 is no bound, as of a venue that has no such rule.
+    A multiplier of 0 is no bound: some venues lack the rule.
     """
     low, high = (product(price_average, each) for each in (rules.price_multiplier_down, rules.price_multiplier_up))
     if price_average and (price < low or (high and price > high)):

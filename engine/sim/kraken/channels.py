@@ -79,7 +79,7 @@ class Channels:
         return data("status", "update", [row])
 
     def close(self, conn_id: int) -> None:
-        """Forget a connection, and the books that nobody reads any more."""
+        """Forget a connection, and the books without a subscriber."""
         self.sockets.pop(conn_id, None)
         read = {name for socket in self.sockets.values() for name in socket.connection.streams}
         self._books = {name: book for name, book in self._books.items() if name in read}

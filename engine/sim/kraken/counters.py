@@ -43,7 +43,7 @@ class Counter:
         return max(0, self.count - (now_ns - self.at_ns) * self.per_s // SECOND_NS)
 
 
-class Counters:
+class VenueCounters:
     """All counters of the venue."""
 
     def __init__(self, requests_max: int = REQUESTS_MAX) -> None:
@@ -52,7 +52,7 @@ class Counters:
         self._trading: dict[tuple[str, str], Counter] = {}
 
     def count_request(self, api_key: str, method: str, now_ns: int) -> None:
-        """Count a private request, or refuse it. Orders and cancels have a counter of their own."""
+        """Count a private request, or refuse it. Orders and cancels are counted apart."""
         if method in FREE:
             return
         counter = self._requests.setdefault(api_key, Counter(self._requests_max, REQUESTS_PER_S))

@@ -11,7 +11,7 @@ from engine.sim.binance.venue_api import ApiResult
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.faults import Faults
 from engine.sim.kraken import account_endpoints, order_endpoints, public_endpoints
-from engine.sim.kraken.counters import Counters
+from engine.sim.kraken.counters import VenueCounters
 from engine.sim.kraken.refusals import OK, refusal, words_of
 from engine.sim.kraken.request import Request, pair_names
 from engine.sim.kraken.tokens import Tokens
@@ -31,7 +31,7 @@ class KrakenApi:
         self,
         exchange: Exchange,
         tokens: Tokens,
-        counters: Counters,
+        counters: VenueCounters,
         faults: Faults,
         switch: Callable[[Request], dict[str, Any]],
     ) -> None:

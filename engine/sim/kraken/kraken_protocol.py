@@ -17,7 +17,7 @@ from engine.sim.faults import Faults
 from engine.sim.feeds.sim_market import DepthDiff, Line, SimMarket, SimQuote, TradePrint, decode
 from engine.sim.kraken import channels, words
 from engine.sim.kraken.channels import Channels, data
-from engine.sim.kraken.counters import Counters
+from engine.sim.kraken.counters import VenueCounters
 from engine.sim.kraken.kraken_api import KrakenApi
 from engine.sim.kraken.pair_rules import FEES, rules_for
 from engine.sim.kraken.refusals import refusal
@@ -33,7 +33,7 @@ SECOND_NS: Final = 1_000_000_000
 
 
 class KrakenProtocol:
-    """An engine.sim.venue_protocol.VenueProtocol with an interface and frames of its own."""
+    """An engine.sim.venue_protocol.VenueProtocol with its own interface and frames."""
 
     def __init__(self, config: VenueConfig, market: SimMarket) -> None:
         rules = rules_of_market(config, market.symbols, rules_for)
@@ -43,7 +43,7 @@ class KrakenProtocol:
         self.limits = RequestLimits(weight_max=UNLIMITED, order_limits=(), raw_requests_max=UNLIMITED)
         self.tables = TABLES
         self.tokens = Tokens(self.keys, {one.api_key: one.rights for one in config.accounts})
-        self.counters = Counters(config.weight_max) if config.weight_max else Counters()
+        self.counters = VenueCounters(config.weight_max) if config.weight_max else VenueCounters()
         self.channels = Channels(self.exchange, self.tokens)
         self.switches: dict[str, int] = {}  # account -> when its dead-man switch fires
 

@@ -1,7 +1,6 @@
 """A request to the simulated Kraken whose key, nonce and signature were checked, and its parameters as values."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -10,11 +9,12 @@ from engine.model import Instrument
 from engine.money import ZERO
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.faults import Faults
-from engine.sim.kraken.counters import Counters
+from engine.sim.kraken.counters import VenueCounters
 from engine.sim.kraken.refusals import refusal
 from engine.sim.kraken.tokens import Tokens
 from engine.sim.units import PLACES, units
-from engine.venues.kraken.values import EPOCH, PairNames
+from engine.venues.kraken.values import PairNames
+from engine.venues.timestamps import nanoseconds
 
 DIGITS_MAX: Final = 20
 
@@ -24,7 +24,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     exchange: Exchange
     tokens: Tokens
-    counters: Counters
+    counters: VenueCounters
     faults: Faults
     pairs: PairNames
     params: Mapping[str, str]
@@ -82,9 +82,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         if not text:
             return
         try:
-            moment = datetime.fromisoformat(text)
-            left_ns = int((moment - EPOCH).total_seconds() * 1_000) * 1_000_000 - self.now_ns
-        except (ValueError, TypeError):
+            left_ns = nanoseconds(text) - self.now_ns
+        except ValueError:
             raise refusal("EGeneral:Invalid arguments:deadline") from None
         if left_ns <= 0:
             raise refusal("EService:Deadline elapsed")

@@ -1,7 +1,6 @@
 """Kraken's words for orders, fills, amounts and times, as the simulated venue says them. Decides nothing."""
 
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +10,7 @@ from engine.sim.exchange.order_values import SimFill, SimOrder, SimOrderStatus
 from engine.sim.units import plain
 from engine.venues.kraken.order_types import NAMES
 from engine.venues.kraken.values import rest_pair
+from engine.venues.timestamps import time_text
 
 DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ID_DIGITS: Final = 11
@@ -28,7 +28,7 @@ REST_STATUSES: Final = {
     SimOrderStatus.PARTIALLY_FILLED: "open",
     SimOrderStatus.FILLED: "closed",
 }
-ENDED: Final = "canceled"  # for any other end: what an IOC or a market order finds no offer for is canceled too
+ENDED: Final = "canceled"  # for any other end, as that of the rest of an IOC or a market order
 
 
 def order_id(number: int) -> str:
@@ -76,8 +76,7 @@ def number(amount: int) -> msgspec.Raw:
 
 def stamp(time_ns: int) -> str:
     """Return a time of the stream, in microseconds."""
-    moment = datetime.fromtimestamp(time_ns // 10**9, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{time_ns % 10**9 // 1_000:06d}Z"
+    return f"{time_text(time_ns)[:-4]}Z"
 
 
 def seconds(time_ns: int) -> msgspec.Raw:

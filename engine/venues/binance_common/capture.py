@@ -13,7 +13,7 @@ from engine.market.rows import VALUE_MAX, fitting_scale
 from engine.model import Instrument
 from engine.venues.binance_common.capture_scan import CaptureScan, MarketKind, SymbolScan
 from engine.venues.binance_common.market import AGGREGATE, SINGLE
-from engine.venues.venue import CapturedMarket, CaptureMessages
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
 
 # assets in which Binance's markets are quoted (exchangeInfo of Spot, November 2026)
 _QUOTES = (

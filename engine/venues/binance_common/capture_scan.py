@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 
 from engine.venues.binance_common.market import SNAPSHOT_MARK
+from engine.venues.captured_market import CaptureMessage
 from engine.venues.row_builders import Level
-from engine.venues.venue import CaptureMessage
 
 ENVELOPE = b'{"stream":"'
 DATA_MARK = b'","data":'

@@ -22,15 +22,8 @@ from engine.venues.binance_futures.account_answers import AccountAnswers
 from engine.venues.binance_futures.market import SPELLING
 from engine.venues.binance_futures.metadata import read_metadata
 from engine.venues.binance_futures.order_types import BOOK_TYPES, HELD_TYPES
-from engine.venues.venue import (
-    AccountCodec,
-    Endpoints,
-    HistoryCodec,
-    MetadataReader,
-    Network,
-    OrderCapabilities,
-    RestSnapshots,
-)
+from engine.venues.optional_parts import HistoryCodec
+from engine.venues.venue import AccountCodec, Endpoints, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
 RECV_WINDOW_MS = 5_000
 DEPTH_WEIGHTS = ((50, 2), (100, 5), (500, 10), (1_000, 20))  # (limit up to, weight) (4)

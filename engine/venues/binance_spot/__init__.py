@@ -24,19 +24,11 @@ from engine.venues.binance_spot.market import BinanceSpotMarket
 from engine.venues.binance_spot.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_spot.order_types import REQUIRED
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
+from engine.venues.optional_parts import HistoryCodec
 from engine.venues.public_archive import PublicArchive
 from engine.venues.renaming import renamed_events, renamed_id
-from engine.venues.venue import (
-    CapturedMarket,
-    CaptureMessages,
-    Endpoints,
-    HistoryCodec,
-    MarketCodec,
-    MetadataReader,
-    Network,
-    OrderCapabilities,
-    RestSnapshots,
-)
+from engine.venues.venue import Endpoints, MarketCodec, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
 __all__ = ["RECV_WINDOW_MS", "ApiKey", "BinanceSpot"]
 

@@ -6,7 +6,8 @@
 import msgspec
 
 from engine.requests import Transport, Unsigned
-from engine.venues.venue import KeyRights, Network
+from engine.venues.optional_parts import KeyRights
+from engine.venues.venue import Network
 
 
 class _Restrictions(msgspec.Struct, frozen=True, rename="camel"):

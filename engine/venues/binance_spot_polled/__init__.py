@@ -19,8 +19,10 @@ from engine.venues.binance_common.http_answers import FAILURES, read_answer, unr
 from engine.venues.binance_common.market import Id, Time, nanoseconds
 from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_spot import PREFIX, BinanceSpot, venue_limits
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
+from engine.venues.optional_parts import Poll
 from engine.venues.row_builders import Level, RowOrigin, book_rows, page_rows, quote_rows, trade_rows
-from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, Poll
+from engine.venues.venue import Endpoints, Network
 
 LEVELS = 100  # of a book, a side: the deepest that weighs least
 TRADES = 1_000  # of a page: the most

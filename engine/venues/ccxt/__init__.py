@@ -29,9 +29,10 @@ from engine.venues.ccxt.pure_calls import make_exchange
 from engine.venues.ccxt.signer import CcxtSigner, credential_names, with_credentials
 from engine.venues.ccxt.unified_calls import call_request
 from engine.venues.ccxt.weights import CallWeights
+from engine.venues.optional_parts import Poll
 from engine.venues.order_ids import ReadableOrderIds
 from engine.venues.row_builders import RowOrigin
-from engine.venues.venue import Endpoints, KeptHeaders, Network, OrderCapabilities, Poll
+from engine.venues.venue import Endpoints, KeptHeaders, Network, OrderCapabilities
 
 ANY_CREDENTIAL = "YW55IGNyZWRlbnRpYWw"  # reading an answer signs its request again, and sends nothing
 NO_IDS = ReadableOrderIds(36)  # of an exchange without an account

@@ -18,8 +18,8 @@ from engine.venues.ccxt.markets import unified_symbol
 from engine.venues.ccxt.pure_calls import misreadings
 from engine.venues.ccxt.unified_calls import Arguments, call_name, call_request
 from engine.venues.ccxt.weights import CallWeights
+from engine.venues.optional_parts import Poll
 from engine.venues.row_builders import Level, RowOrigin, book_rows, page_rows, quote_rows, trade_rows
-from engine.venues.venue import Poll
 
 EVERY_NS: Final[Mapping[Stream, int]] = {
     Stream.QUOTE: 500 * MILLISECOND_NS,

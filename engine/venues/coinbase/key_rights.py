@@ -4,7 +4,8 @@ import msgspec
 
 from engine.requests import Transport, Unsigned
 from engine.venues.coinbase.calls import PREFIX
-from engine.venues.venue import KeyRights, Network
+from engine.venues.optional_parts import KeyRights
+from engine.venues.venue import Network
 
 PATH = f"{PREFIX}/key_permissions"
 

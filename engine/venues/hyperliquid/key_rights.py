@@ -3,7 +3,8 @@
 import msgspec
 
 from engine.requests import Transport, Unsigned
-from engine.venues.venue import KeyRights, Network
+from engine.venues.optional_parts import KeyRights
+from engine.venues.venue import Network
 
 ACCOUNTS = frozenset({"user", "subAccount", "vault"})
 

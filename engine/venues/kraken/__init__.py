@@ -16,21 +16,14 @@ from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.state.fill_cursor import TIMED_FILLS, TimedFills
 from engine.venues.kraken.account import KrakenAccount
 from engine.venues.kraken.calls import ORDER_IDS
+from engine.venues.kraken.decaying_counters import DecayingCounters
 from engine.venues.kraken.key_rights import KrakenKeyRights
 from engine.venues.kraken.market import DEPTH, KrakenMarket
 from engine.venues.kraken.metadata import KrakenMetadata
 from engine.venues.kraken.order_types import NAMES
-from engine.venues.kraken.rates import DecayingCounters
 from engine.venues.kraken.signer import KrakenSigner
 from engine.venues.link_tokens import PLACE
-from engine.venues.venue import (
-    Endpoints,
-    KeptHeaders,
-    MetadataReader,
-    Network,
-    OrderCapabilities,
-    RestSnapshots,
-)
+from engine.venues.venue import Endpoints, KeptHeaders, MetadataReader, Network, OrderCapabilities, RestSnapshots
 
 PATH: Final = "/v2"
 PER_LINK: Final = 20  # instruments: each of their channels is subscribed after the one before was acknowledged

@@ -23,8 +23,8 @@ from engine.state.fill_cursor import TIMED_FILLS
 from engine.venues.kraken import calls
 from engine.venues.kraken.calls import PAGE, Requests
 from engine.venues.kraken.error_codes import INSTRUMENT_RULES, TEMPORARY, classify, retry_at_ns
-from engine.venues.kraken.executions import Execution
-from engine.venues.kraken.frames import QUIET, Frame, acknowledged, request_of
+from engine.venues.kraken.executions import OrderExecution
+from engine.venues.kraken.frames import QUIET, ChannelFrame, acknowledged, request_of
 from engine.venues.kraken.metadata import PATH as PAIRS_PATH
 from engine.venues.kraken.metadata import KrakenMetadata
 from engine.venues.kraken.rest_orders import RestBalance, RestOrder, RestTrade, placed_report
@@ -63,8 +63,8 @@ class _Token(msgspec.Struct):
     token: str
 
 
-_FRAME = msgspec.json.Decoder(Frame)
-_EXECUTIONS = msgspec.json.Decoder(list[Execution])
+_FRAME = msgspec.json.Decoder(ChannelFrame)
+_EXECUTIONS = msgspec.json.Decoder(list[OrderExecution])
 _BODY = msgspec.json.Decoder(_Body)
 
 
@@ -162,7 +162,7 @@ def _placed(_pairs: PairNames, unsigned: Unsigned, instrument: str, result: byte
 
 
 def _queried(pairs: PairNames, unsigned: Unsigned, instrument: str, result: bytes) -> tuple[Event, ...]:
-    """Return the report of the order that was asked for: by its id, or by ours among the orders of a list."""
+    """Return the report of the queried order: by its id, or by ours among the orders of a list."""
     orders: dict[str, RestOrder]
     if unsigned.path == calls.QUERY:
         orders = msgspec.json.decode(result, type=dict[str, RestOrder])
@@ -182,7 +182,7 @@ def _queried(pairs: PairNames, unsigned: Unsigned, instrument: str, result: byte
         raise ValueError(f"{len(found)} orders have the id {name or order_id}")
     for report in found:
         if instrument not in ("", report.instrument):
-            raise ValueError(f"asked about {instrument}, answered about {report.instrument}")
+            raise ValueError(f"queried {instrument}, got {report.instrument}")
     return tuple(found)
 
 

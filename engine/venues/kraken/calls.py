@@ -70,7 +70,7 @@ class Requests:
         return _private(SWITCH, (("timeout", str(min(-(-timeout_ms // 1_000), SWITCH_MAX_S))),))
 
     def query_order(self, instrument: Instrument, client_order_id: str = "", venue_order_id: str = "") -> Unsigned:
-        """Return the query for one order by the venue's id, or the first of two by ours, which looks at open orders."""
+        """Return the query for one order by the venue's id, or the first of two by ours: of the open orders."""
         del instrument
         if venue_order_id:
             return _private(QUERY, (("txid", venue_order_id), ("trades", "true")))
@@ -87,7 +87,7 @@ class Requests:
         return _private(OPEN, (("trades", "true"),))
 
     def balances(self) -> Unsigned:
-        """Return the query for all balances, with what orders hold of them."""
+        """Return the query for all balances, each with the part that orders hold."""
         return _private(BALANCES, ())
 
     def fills_after(self, instrument: Instrument, cursor: str | None) -> Unsigned:
@@ -100,8 +100,8 @@ class Requests:
     def oldest_fills(self, instrument: Instrument, answered: Unsigned, report: FillsReport) -> Unsigned | None:
         """Return the query for the oldest page after the cursor, if the answered one holds the newest alone.
 
-        New fills move the pages: the query ends about at the newest fill that the count contains, and asks for the last
-        40 with room for ten more.
+        New fills move the pages: the query ends about at the newest fill of the count, and its page is the last 40
+        fills, with room for ten more.
         """
         del instrument
         if report.total <= PAGE or any(name == "ofs" for name, _ in answered.params):
@@ -114,7 +114,7 @@ class Requests:
         return _private(TOKEN, ())
 
     def renew_token(self) -> Unsigned:
-        """Return the request for another token: none is kept alive, and each connection takes a new one."""
+        """Return the request for another token: each connection takes a new one."""
         return self.stream_token()
 
     @property

@@ -1,7 +1,7 @@
 """Executions of the private channel, read into reports. The first frame of an order describes it; later ones may not.
 
 Such a later frame has the venue's id and what changed, so it becomes an OrderChange. A fill is known by `exec_id`, the
-REST id of the trade. `filled` follows the last `trade` and has no fill of its own.
+REST id of the trade. `filled` follows the last `trade` and states no fill.
 """
 
 from decimal import Decimal
@@ -13,7 +13,8 @@ from engine.events import Event, Fill, OrderChange, OrderReport, PartialFill, Ve
 from engine.model import Side
 from engine.money import ZERO
 from engine.venues.kraken.order_types import OF_STOPS, TYPES, reported_in_force, reported_type
-from engine.venues.kraken.values import TEXT_MAX, amount, nanoseconds
+from engine.venues.kraken.values import TEXT_MAX, amount
+from engine.venues.timestamps import nanoseconds
 
 STATUSES: Final = {
     "pending_new": VenueStatus.OPEN,  # received and valid: it can be cancelled
@@ -37,7 +38,7 @@ class _Triggers(msgspec.Struct):
     status: str = ""
 
 
-class Execution(msgspec.Struct):
+class OrderExecution(msgspec.Struct):
     """An entry of the channel `executions`. Only the id is always there."""
 
     order_id: str

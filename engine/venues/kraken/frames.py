@@ -28,7 +28,7 @@ class _Acknowledgement(msgspec.Struct):
     result: _Result | None = None
 
 
-class Frame(msgspec.Struct):
+class ChannelFrame(msgspec.Struct):
     """A message of a channel, or an answer, whose channel is ""."""
 
     channel: str = ""

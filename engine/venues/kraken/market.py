@@ -17,9 +17,10 @@ from engine.market.fold.book_checks import STYLE_DIGITS
 from engine.market.rows import VALUE_MAX, Rows
 from engine.model import Instrument
 from engine.venues.decoding import decode_each
-from engine.venues.kraken.frames import QUIET, Frame, acknowledged
-from engine.venues.kraken.values import FAILURES, amount, nanoseconds, unrecognised
+from engine.venues.kraken.frames import QUIET, ChannelFrame, acknowledged
+from engine.venues.kraken.values import FAILURES, amount, unrecognised
 from engine.venues.row_builders import Level, RowOrigin, book_rows, check_row, quote_rows, trade_rows
+from engine.venues.timestamps import nanoseconds
 
 DEPTH: Final = 100  # levels of each side that are subscribed; the venue names none that fall behind them
 CHECKED_LEVELS: Final = 10
@@ -39,7 +40,7 @@ class _Book(msgspec.Struct):
     timestamp: str = ""
 
 
-class _Ticker(msgspec.Struct):
+class _KrakenTicker(msgspec.Struct):
     symbol: str
     bid: Decimal
     bid_qty: Decimal
@@ -47,7 +48,7 @@ class _Ticker(msgspec.Struct):
     ask_qty: Decimal
 
 
-class _Trade(msgspec.Struct):
+class _KrakenTrade(msgspec.Struct):
     symbol: str
     side: str
     price: Decimal
@@ -57,10 +58,10 @@ class _Trade(msgspec.Struct):
 
 
 Origin = Callable[[str, int], RowOrigin]  # (symbol, time at the venue) -> the columns that its rows share
-_FRAME = msgspec.json.Decoder(Frame)
+_FRAME = msgspec.json.Decoder(ChannelFrame)
 _BOOKS = msgspec.json.Decoder(list[_Book])
-_TICKERS = msgspec.json.Decoder(list[_Ticker])
-_TRADES = msgspec.json.Decoder(list[_Trade])
+_TICKERS = msgspec.json.Decoder(list[_KrakenTicker])
+_TRADES = msgspec.json.Decoder(list[_KrakenTrade])
 
 
 class KrakenMarket:
@@ -99,7 +100,7 @@ class KrakenMarket:
         del payload
         return False
 
-    def _rows(self, frame: Frame, seq: int, time_ns: int) -> Rows:
+    def _rows(self, frame: ChannelFrame, seq: int, time_ns: int) -> Rows:
         def origin(symbol: str, venue_ns: int) -> RowOrigin:
             index, of = self._by_symbol[symbol]
             return RowOrigin(index, of, seq, time_ns, venue_ns)
@@ -129,7 +130,7 @@ class KrakenMarket:
         return rows
 
     @staticmethod
-    def _trade(origin: Origin, trade: _Trade) -> Rows:
+    def _trade(origin: Origin, trade: _KrakenTrade) -> Rows:
         at, (price, size) = origin(trade.symbol, nanoseconds(trade.timestamp)), _texts(trade.price, trade.qty)
         return trade_rows(at, price, size, trade.trade_id, buyer_is_maker=SIDES[trade.side])
 

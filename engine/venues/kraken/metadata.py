@@ -9,7 +9,7 @@ import msgspec
 from engine.events import InstrumentsReport
 from engine.model import Instrument, RateLimits
 from engine.requests import Transport, Unsigned
-from engine.venues.kraken.rates import COUNTER_MAX, TRADING_MAX
+from engine.venues.kraken.decaying_counters import COUNTER_MAX, TRADING_MAX
 from engine.venues.kraken.values import asset_name, rest_pair, symbol_of_wsname
 
 PATH: Final = "/0/public/AssetPairs"

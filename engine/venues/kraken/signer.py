@@ -7,14 +7,13 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable
-from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 from urllib.parse import urlencode
 
 from engine.requests import Unsigned
-from engine.venues.kraken.values import EPOCH
 from engine.venues.signing import Credentials, HttpMessage, SecretKey, is_header_safe
+from engine.venues.timestamps import time_text
 
 DEADLINE: Final = "deadline"  # a parameter in milliseconds from now; the venue gets an instant
 FORM: Final = ("Content-Type", "application/x-www-form-urlencoded")
@@ -67,5 +66,5 @@ class KrakenSigner:
 
 
 def _instant(milliseconds: str, now_ns: int) -> str:
-    moment = EPOCH + timedelta(microseconds=now_ns // 1_000, milliseconds=int(milliseconds))
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = time_text(now_ns + int(milliseconds) * 1_000_000)
+    return f"{text[:-7]}Z"  # with milliseconds, as the venue documents it

@@ -1,7 +1,6 @@
 """Kraken's spelling of times, amounts, assets and pairs. Names no channel and no request."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -16,7 +15,6 @@ FAILURES: Final = (
 TEXT_MAX: Final = 200
 NUMBER_MAX: Final = Decimal(10) ** 15
 PLACES_MAX: Final = 18
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # the REST names of assets that WebSocket v2 names otherwise, then those of currencies and coins with a class letter
 RENAMED: Final = {"XBT": "BTC", "XDG": "DOGE"}
 COINS: Final = ("XBT", "ETH", "LTC", "XRP", "XLM", "XMR", "ETC", "REP", "ZEC", "XDG", "MLN")
@@ -75,16 +73,6 @@ class PairNames:
 def _names(asset: str) -> set[str]:
     old = OLD_NAMES.get(asset, asset)
     return {asset, old, *(classed for classed, name in CLASSED.items() if name == old)}
-
-
-def nanoseconds(text: str) -> int:
-    """Return a time such as 2026-10-06T11:17:09.112134Z, of up to nine places. Raises ValueError."""
-    whole, dot, rest = text.partition(".")
-    places = rest.removesuffix("Z") if dot else ""
-    moment = datetime.fromisoformat(f"{whole.removesuffix('Z')}+00:00")
-    if not 2000 <= moment.year < 2200 or not text.endswith("Z") or not (places or "0").isdigit() or len(places) > 9:
-        raise ValueError(f"no time: {text[:40]!r}")
-    return (moment - EPOCH) // timedelta(seconds=1) * 10**9 + int(f"{places:0<9}")
 
 
 def rest_nanoseconds(seconds: Decimal) -> int:

@@ -13,11 +13,12 @@ from engine.model import Instrument
 from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
 from engine.venues.neutral.capture import identify
 from engine.venues.neutral.market import NeutralMarket
 from engine.venues.paper.account import PaperAccount
 from engine.venues.public_archive import PublicArchive
-from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network, RestSnapshots
+from engine.venues.venue import Endpoints, Network, RestSnapshots
 
 VENUE = "neutral"
 

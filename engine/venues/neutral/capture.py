@@ -9,6 +9,7 @@ from engine.market.rows import Rows
 from engine.model import Instrument
 from engine.venues.binance_common.capture import assets_of
 from engine.venues.binance_common.capture_scan import Numbers
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
 from engine.venues.neutral import scan
 from engine.venues.neutral.head import (
     BAR,
@@ -25,7 +26,6 @@ from engine.venues.neutral.head import (
     layout_of,
     parse_head,
 )
-from engine.venues.venue import CapturedMarket, CaptureMessages
 
 FINEST_FIRST = (ORDER, TRADE, BAR)  # kinds of tables that report trades
 SIZE_PLACES = 8  # of an instrument whose tables have no sizes

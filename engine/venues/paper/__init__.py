@@ -22,9 +22,10 @@ from engine.venues.binance_futures.metadata import read_exchange_info, read_meta
 from engine.venues.binance_spot import PRIVATE_PATH, BinanceSpot
 from engine.venues.binance_spot.venue_limits import RECV_WINDOW_MS
 from engine.venues.binance_usdm import BinanceUsdm
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
 from engine.venues.paper.account import PaperAccount
 from engine.venues.public_archive import PublicArchive
-from engine.venues.venue import CapturedMarket, CaptureMessages, Endpoints, Network
+from engine.venues.venue import Endpoints, Network
 
 USDM = "paper_usdm"
 COINM = "paper_coinm"

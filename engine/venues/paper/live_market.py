@@ -17,19 +17,11 @@ from engine.requests import LinkPlan, LinkRole, Unsigned
 from engine.venues.binance_common.dialect import BinanceVenue
 from engine.venues.binance_common.signer import BinanceSigner
 from engine.venues.binance_spot import PRIVATE_PATH, RECV_WINDOW_MS, BinanceSpot
+from engine.venues.optional_parts import HasHistory, MetadataParts, Resubscribes
 from engine.venues.paper.account import PaperAccount
 from engine.venues.polling import is_polled
 from engine.venues.signing import Credentials, HttpMessage, SecretKey
-from engine.venues.venue import (
-    HasHistory,
-    KeptHeaders,
-    MetadataParts,
-    MetadataReader,
-    OrderCapabilities,
-    RequestSigner,
-    Resubscribes,
-    Venue,
-)
+from engine.venues.venue import KeptHeaders, MetadataReader, OrderCapabilities, RequestSigner, Venue
 from engine.venues.venue_lookup import named_class
 
 PROBE: Final = PaperAccount(RECV_WINDOW_MS).probe_private().method  # the account's only request without a signature
