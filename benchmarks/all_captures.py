@@ -134,7 +134,7 @@ def _strategy(bar_ns: int, instrument: Instrument, folder: Path) -> Path:
     name = "bar_cross" if bar_ns else "quoter"
     text = (ROOT / "examples" / f"{name}.py").read_text("utf-8")
     declared = re.compile(r'instruments = \("[^"]+",\)')
-    made = folder / f"strategy_{instrument.symbol}" / f"{name}.py"
+    made = folder / ("strategy_" + re.sub(r"\W", "_", instrument.symbol)) / f"{name}.py"
     made.parent.mkdir(exist_ok=True)
     made.write_text(declared.sub(lambda _: f'instruments = ("{instrument.symbol}",)', text, count=1), "utf-8")
     return made

@@ -445,8 +445,7 @@ def test_the_chosen_model_is_printed(captures: Captures) -> None:
 
 
 def test_a_capture_without_a_market_is_refused(shared_data: Path, tmp_path: Path) -> None:
-    kraken = shared_data / "captures" / "kraken-v2" / "doge_usdt_book10.jsonl"
-    verbatim("import", kraken, "--format", "ndjson", "--time-unit", "none", "--into", tmp_path / "k")
+    verbatim("import", shared_data / "captures" / "cryptofeed" / "OKX.ws.1.0", "--into", tmp_path / "k")
     assert "no market stream that an installed venue reads" in verbatim(
         "resim", tmp_path / "k", "--strategy", STRATEGIES / "at_the_top.py", code=3
     )

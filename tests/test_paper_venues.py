@@ -1,6 +1,6 @@
 """Paper accounts on the live markets of other venues than Binance Spot: their codecs and links, and Spot's account."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +8,26 @@ import pytest
 from virtual_paper import PaperSession, paper
 
 from engine.events import InstrumentsReport
+from engine.facts import OrderFilled
 from engine.live.session_config import SessionConfig
 from engine.lots import quantity_of
 from engine.mode_reasons import Mode
 from engine.model import RateLimits
+from engine.record_codec import read_fact
 from engine.requests import Transport, Unsigned
 from engine.session_record import MILLISECOND_NS, SECOND_NS, PreviousSession
 from engine.sim.units import units
 from engine.sim.venue_kinds import KINDS
 from engine.sim.venue_model import VenueModel
 from engine.venues.optional_parts import MetadataParts
-from engine.venues.paper.live_market import PaperMetadata
+from engine.venues.paper.any_market import PaperMetadata
 from engine.venues.venue_lookup import make_venue
-from journal.record import Kind
+from journal.reader import Journal
+from journal.record import Kind, Record
 from journal.verify import verify
 from replay.rebuild import rebuild
 from replay.replay import replay_session
+from replay.resim.resimulate import ResimOptions, resimulate
 from verbatim.config import read_config, session_config
 from verbatim.sections import ConfigError
 from verbatim.testing import START_NS, VirtualVenue, from_sources
@@ -87,6 +91,16 @@ def open_at_account(session: PaperSession) -> set[str]:
     return {order.client_order_id for order in exchange.orders.values() if order.is_open}
 
 
+def fills_of(records: Iterable[Record]) -> list[tuple[Any, ...]]:
+    """Return each fill, with the time of its record."""
+    facts = ((each.time_ns, read_fact(each.body or "")) for each in records if each.kind is Kind.FACT)
+    return [
+        (time_ns, fill.side, fill.price, fill.quantity, fill.fee, fill.fee_asset, fill.maker)
+        for time_ns, fill in facts
+        if isinstance(fill, OrderFilled)
+    ]
+
+
 def contracts_of(session: PaperSession) -> dict[str, int]:
     """Return the positions in contracts at the paper account."""
     [funds] = session._shell.broker.venue.sim.exchange.accounts.values()  # type: ignore[attr-defined]
@@ -112,7 +126,7 @@ def check_end(session: PaperSession, folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", VENUES)
 def test_a_paper_account_trades_on_the_market_of_any_venue_and_continues(kind: str, tmp_path: Path) -> None:
-    """Killed with orders open, it continues with the money and the orders of its journal."""
+    """A backtest has the same fills. Killed with orders open, it continues with the money and the orders of its journal."""
     first = begin(kind, tmp_path / "first")
     first.run(60, until=lambda now: len(now.facts("order_filled")) > 4)
     assert len(first.facts("order_filled")) > 4
@@ -120,6 +134,8 @@ def test_a_paper_account_trades_on_the_market_of_any_venue_and_continues(kind: s
     assert first.state.account.modes.mode is Mode.RUNNING
     first.kill()
     assert replay_session(tmp_path / "first").identical
+    resimulate(tmp_path / "first", tmp_path / "again", ResimOptions(session=first.body, model=MODEL, modelled=True))
+    assert fills_of(Journal.open(tmp_path / "again").records()) == fills_of(first.records)
     _, before, _ = rebuild(tmp_path / "first")
     second = begin(
         kind, tmp_path / "second", start_ns=before.time_ns + 60 * SECOND_NS, session="bbbbbbbb", opening=before,

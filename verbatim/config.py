@@ -30,7 +30,7 @@ from engine.sim.modelled_venue import is_modelled
 from engine.strategy.rule_loading import recorded_rules
 from engine.suggestions import suggestion
 from engine.venue_choices import AccountUse
-from engine.venues.paper.live_market import paper_refusal
+from engine.venues.paper.any_market import paper_refusal
 from engine.venues.polling import is_polled
 from engine.venues.signing import SecretKey
 from engine.venues.venue_lookup import ON_PAPER, make_venue, needs_key

@@ -12,6 +12,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec.structs import replace
+
 from engine.model import Instrument
 from engine.session_record import VenueSettings
 from engine.suggestions import suggestion
@@ -21,7 +23,9 @@ from engine.venues.venue import Endpoints, Network, Venue
 
 GROUP = "verbatim.venues"
 FAMILIES = "verbatim.venue_families"
-ON_PAPER = "paper:"  # before the kind of any venue: its market, with an account on paper
+# before the kind of any venue: its live market, or a capture of it, with an account on paper
+ON_PAPER = "paper:"
+CAPTURED = "captured:"
 
 
 class UnknownVenueError(Exception):
@@ -59,8 +63,10 @@ def named_class(dialect: Any, name: str) -> Any:
 
 
 def _dialect_class(kind: str) -> Any:
-    if kind.startswith(ON_PAPER):  # imported here, since it imports this module
-        return import_module("engine.venues.paper.live_market").paper_class(_dialect_class(kind.removeprefix(ON_PAPER)))
+    for prefix in (ON_PAPER, CAPTURED):
+        if kind.startswith(prefix):
+            wrapper = import_module("engine.venues.paper.any_market")  # which imports this module
+            return wrapper.paper_class(_dialect_class(kind.removeprefix(prefix)), is_captured=prefix == CAPTURED)
     installed, families = installed_venues(), installed_families()
     module, _, cls = installed.get(kind, kind).partition(":")
     names = ", ".join((*installed, *(f"{family}:NAME" for family in families)))
@@ -111,6 +117,13 @@ def _placed_class(dialect: Any, first: int) -> Any:
     own = dialect.market
     placed = property(lambda venue: PlacedMarket(own.fget(venue), first))
     return type(dialect.__name__, (dialect,), {"market": placed})
+
+
+def as_captured(settings: VenueSettings) -> VenueSettings:
+    """Return the settings of a capture of the market of a paper session; any others as they are."""
+    if not settings.kind.startswith(ON_PAPER):
+        return settings
+    return replace(settings, kind=CAPTURED + settings.kind.removeprefix(ON_PAPER))
 
 
 def network_of(settings: VenueSettings) -> Network:

@@ -25,10 +25,11 @@ from engine.session_record import (
     newest_risk,
 )
 from engine.sim.exchange.venue_arrays import PRICE_MAX, SIZE_MAX
+from engine.sim.modelled_venue import is_modelled
 from engine.sim.units import PLACES
 from engine.sim.venue_model import VenueModel
 from engine.venues.captured_market import CapturedMarket
-from engine.venues.venue_lookup import make_venue
+from engine.venues.venue_lookup import CAPTURED, make_venue
 from journal.reader import Journal
 from journal.record import plain
 from replay.captured_market import read_markets
@@ -70,7 +71,8 @@ def read_capture(
     """
     body = msgspec.json.decode(journal.session_record().body or "", type=SessionBody)
     market = _single_market(journal)
-    settings = VenueSettings(name=market.venue)
+    is_own = is_modelled(market.venue)
+    settings = VenueSettings(name=market.venue, kind="" if is_own else f"{CAPTURED}{market.venue}")
     refused = dict(market.refused)
     for symbol, price, size in market.largest:
         if price > PRICE_MAX or size > SIZE_MAX:

@@ -28,6 +28,7 @@ from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from engine.venues.candle_store import CandleStore
+from engine.venues.venue_lookup import as_captured
 from journal.frame_runs import group_frames
 from journal.progress import Progress
 from journal.reader import Journal, available_records
@@ -210,6 +211,7 @@ class _Resimulation:
                 bar_close_after_ns=engine.bar_close_after_ns or SECOND_NS,
             )
         refuse_newer(options.session)
+        venues = options.session.venues
         body = msgspec.structs.replace(
             options.session,
             resimulated=resimulated,
@@ -217,6 +219,7 @@ class _Resimulation:
             engine=engine,
             read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
             paper=None,
+            venues=tuple(map(as_captured, venues)) if options.modelled else venues,
         )
         self._body = marked(body) if options.marks else body
         self._whole = whole

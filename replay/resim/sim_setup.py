@@ -37,7 +37,7 @@ def refuse_unsupported_venue(journal: Journal, session: SessionBody) -> None:
     if journal.left_out:
         raise CannotResimulateError(f"{journal.folder} is a slice. What to do: resimulate the whole session.")
     names = [venue.name for venue in session.venues]
-    if len(names) != 1 or not is_modelled(names[0]):
+    if len(names) != 1 or not is_modelled(session.venues[0].kind or names[0]):
         modelled = ", ".join(name for name in installed_venues() if is_modelled(name))
         raise CannotResimulateError(
             f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; only one of "

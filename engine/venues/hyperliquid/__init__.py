@@ -16,9 +16,11 @@ from engine.market.views import Stream
 from engine.model import Instrument, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.state.rate_budgets import FIXED_WINDOWS
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
 from engine.venues.hyperliquid.account import PerpAccount
 from engine.venues.hyperliquid.calls import TYPES
 from engine.venues.hyperliquid.candle_snapshots import Candles
+from engine.venues.hyperliquid.capture import identify
 from engine.venues.hyperliquid.cloids import Cloids
 from engine.venues.hyperliquid.fill_times import MillisecondFills
 from engine.venues.hyperliquid.key_rights import AccountRole
@@ -159,6 +161,11 @@ class Hyperliquid:
         except FAILURES as error:
             return Answer(Outcome.UNKNOWN), unrecognised(f"answer to {unsigned.path}", error)
         return (answer,)
+
+    @staticmethod
+    def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
+        """Return the market of the venue's public channels."""
+        return identify(messages, "hyperliquid")
 
 
 def _subscribe(channel: str, *params: tuple[str, str], signed: bool = False) -> Unsigned:

@@ -35,19 +35,25 @@ class _PerpLevel(msgspec.Struct):
     sz: str
 
 
-class _WholeBook(msgspec.Struct):
+class WholeBook(msgspec.Struct):
+    """A message of `l2Book`."""
+
     coin: str
     time: Millis
     levels: tuple[list[_PerpLevel], list[_PerpLevel]]  # bids and asks, best first
 
 
-class _Bbo(msgspec.Struct):
+class Bbo(msgspec.Struct):
+    """A message of `bbo`."""
+
     coin: str
     time: Millis
     bbo: tuple[_PerpLevel | None, _PerpLevel | None]
 
 
-class _PublicTrade(msgspec.Struct):
+class PublicTrade(msgspec.Struct):
+    """A trade of `trades`."""
+
     coin: str
     side: Literal["A", "B"]  # of the taker
     px: str
@@ -148,20 +154,20 @@ def link_events(frame: PerpFrame) -> tuple[Event, ...]:
 
 
 def _book(data: msgspec.Raw, named: Named) -> Rows:
-    book = msgspec.json.decode(data, type=_WholeBook)
+    book = msgspec.json.decode(data, type=WholeBook)
     bids, asks = ([(level.px, level.sz) for level in side] for side in book.levels)
     return book_rows(r.SNAPSHOT, named(book.coin, nanoseconds(book.time)), (book.time, 0, 0), bids, asks)
 
 
 def _bbo(data: msgspec.Raw, named: Named) -> Rows:
     """Return the row of a quote, or a flag if a side is empty: no old price stays in force."""
-    told = msgspec.json.decode(data, type=_Bbo)
+    told = msgspec.json.decode(data, type=Bbo)
     (bid, bid_size), (ask, ask_size) = ((NO_SIZE, NO_SIZE) if side is None else (side.px, side.sz) for side in told.bbo)
     return quote_rows(named(told.coin, nanoseconds(told.time)), bid, bid_size, ask, ask_size, update_id=0)
 
 
 def _trades(data: msgspec.Raw, named: Named) -> Rows:
-    trades = msgspec.json.decode(data, type=list[_PublicTrade])
+    trades = msgspec.json.decode(data, type=list[PublicTrade])
     if not trades:
         raise ValueError("a message without a trade")
     newest, rank, before = max(trade.time for trade in trades), 0, -1

@@ -14,8 +14,10 @@ from engine.market.views import Stream
 from engine.model import Instrument, TimeInForce
 from engine.requests import LinkPlan, LinkRole, Transport, Unsigned
 from engine.state.fill_cursor import TIMED_FILLS, TimedFills
+from engine.venues.captured_market import CapturedMarket, CaptureMessages
 from engine.venues.kraken.account import KrakenAccount
 from engine.venues.kraken.calls import ORDER_IDS
+from engine.venues.kraken.capture import identify
 from engine.venues.kraken.decaying_counters import DecayingCounters
 from engine.venues.kraken.key_rights import KrakenKeyRights
 from engine.venues.kraken.market import DEPTH, KrakenMarket
@@ -120,6 +122,11 @@ class Kraken:
         """Return what an answer proves, then what it reports."""
         del headers
         return self.account.decode_answer(unsigned, instrument_id, status, payload)
+
+    @staticmethod
+    def identify_capture(messages: CaptureMessages) -> CapturedMarket | None:
+        """Return the market of the venue's public channels."""
+        return identify(messages, "kraken")
 
 
 def _channel_request(method: str, stream: Stream, of: Instrument) -> Unsigned:

@@ -32,7 +32,9 @@ class _Level(msgspec.Struct):
     qty: Decimal
 
 
-class _Book(msgspec.Struct):
+class PairBook(msgspec.Struct):
+    """An element of `book`."""
+
     symbol: str
     bids: list[_Level] = []
     asks: list[_Level] = []
@@ -40,7 +42,9 @@ class _Book(msgspec.Struct):
     timestamp: str = ""
 
 
-class _KrakenTicker(msgspec.Struct):
+class PairTicker(msgspec.Struct):
+    """An element of `ticker`."""
+
     symbol: str
     bid: Decimal
     bid_qty: Decimal
@@ -48,7 +52,9 @@ class _KrakenTicker(msgspec.Struct):
     ask_qty: Decimal
 
 
-class _KrakenTrade(msgspec.Struct):
+class PairTrade(msgspec.Struct):
+    """An element of `trade`."""
+
     symbol: str
     side: str
     price: Decimal
@@ -59,9 +65,9 @@ class _KrakenTrade(msgspec.Struct):
 
 Origin = Callable[[str, int], RowOrigin]  # (symbol, time at the venue) -> the columns that its rows share
 _FRAME = msgspec.json.Decoder(ChannelFrame)
-_BOOKS = msgspec.json.Decoder(list[_Book])
-_TICKERS = msgspec.json.Decoder(list[_KrakenTicker])
-_TRADES = msgspec.json.Decoder(list[_KrakenTrade])
+_BOOKS = msgspec.json.Decoder(list[PairBook])
+_TICKERS = msgspec.json.Decoder(list[PairTicker])
+_TRADES = msgspec.json.Decoder(list[PairTrade])
 
 
 class KrakenMarket:
@@ -130,11 +136,11 @@ class KrakenMarket:
         return rows
 
     @staticmethod
-    def _trade(origin: Origin, trade: _KrakenTrade) -> Rows:
+    def _trade(origin: Origin, trade: PairTrade) -> Rows:
         at, (price, size) = origin(trade.symbol, nanoseconds(trade.timestamp)), _texts(trade.price, trade.qty)
         return trade_rows(at, price, size, trade.trade_id, buyer_is_maker=SIDES[trade.side])
 
-    def _book(self, origin: Origin, book: _Book, *, is_snapshot: bool) -> Rows:
+    def _book(self, origin: Origin, book: PairBook, *, is_snapshot: bool) -> Rows:
         at = origin(book.symbol, nanoseconds(book.timestamp) if book.timestamp else 0)
         kind, ids = (r.SNAPSHOT, (at.seq, 0, 0)) if is_snapshot else (r.DIFF, (0, at.seq, 0))
         if not -1 <= book.checksum < 2**32:
@@ -146,9 +152,9 @@ class KrakenMarket:
         return np.concatenate([rows, check])
 
 
-def _joined(books: list[_Book]) -> Iterable[_Book]:
+def _joined(books: list[PairBook]) -> Iterable[PairBook]:
     """Return the books of a message, each symbol once: it may be updated in two parts, and the last one is checked."""
-    found: dict[str, _Book] = {}
+    found: dict[str, PairBook] = {}
     for book in books:
         first = found.setdefault(book.symbol, book)
         if first is not book:

@@ -1,6 +1,6 @@
 """Captures of futures to trade on paper: the market of Binance's futures, and an account at the simulated venue.
 
-The simulated venue speaks Spot's protocol, with an event `fundingFee` that Spot lacks. live_market.py does the same for
+The simulated venue speaks Spot's protocol, with an event `fundingFee` that Spot lacks. any_market.py does the same for
 the live market of any venue.
 """
 

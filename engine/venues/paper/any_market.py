@@ -1,4 +1,4 @@
-"""A paper account on the live market of any venue: `paper:KIND` (engine/venues/venue_lookup.py).
+"""A paper account on the market of any venue: `paper:KIND`, or `captured:KIND` (engine/venues/venue_lookup.py).
 
 The market's links, frames and public queries are those of the venue; the account's are Spot's, which the simulated
 venue answers. A request is the account's if it is signed, since a market that needs a key is refused.
@@ -101,13 +101,19 @@ class PaperVenue(BinanceVenue):
         self.account = PaperAccount(recv_window_ms, venue=self.name)
         self.market = venue.market
         self.metadata: MetadataReader = PaperMetadata(venue.metadata)
-        self.signer: RequestSigner = PaperSigner(venue.signer)
+        self.signer: RequestSigner = BinanceSigner()
         self.snapshots = venue.snapshots
         self.endpoints = venue.endpoints
         self.kept_headers = _joined(venue.kept_headers, BinanceVenue.kept_headers)
         self.capabilities = _shared(venue.capabilities)
         self.instruments_of = venue.instruments_of
         self.streams_of = venue.streams_of
+        self.server_time = self._spot.server_time
+        self._follow(venue)
+
+    def _follow(self, venue: Venue) -> None:
+        """Send public queries and messages of market links to the market's venue."""
+        self.signer = PaperSigner(venue.signer)
         self.server_time = venue.server_time
         if isinstance(venue, HasHistory):
             self.history = venue.history
@@ -133,6 +139,24 @@ class PaperVenue(BinanceVenue):
         return tuple(_with_own_limits(each) if isinstance(each, InstrumentsReport) else each for each in events)
 
 
+class CapturedVenue(PaperVenue):
+    """An engine.venues.venue.Venue: a recording of `market_class`. The simulated venue answers public queries too."""
+
+    def _follow(self, venue: Venue) -> None:
+        """Request the snapshots of books of the simulated venue, which has the recorded ones."""
+        self.snapshots = None if venue.snapshots is None else self._spot.snapshots
+
+    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
+        """Return the account's subscription: a recording needs none."""
+        return self._spot.subscriptions(source)
+
+    def decode_answer(
+        self, unsigned: Unsigned, instrument_id: str, status: int, headers: Mapping[str, str], payload: bytes
+    ) -> tuple[Event, ...]:
+        """Return what an answer proves, then what it reports."""
+        return self._spot.decode_answer(unsigned, instrument_id, status, headers, payload)
+
+
 def _joined(one: KeptHeaders, other: KeptHeaders) -> KeptHeaders:
     return KeptHeaders(one.names | other.names, tuple(dict.fromkeys((*one.prefixes, *other.prefixes))))
 
@@ -154,9 +178,10 @@ def _shared(market: OrderCapabilities) -> OrderCapabilities:
 
 
 @cache
-def paper_class(market: Any) -> Any:
-    """Return the class of a paper account on a venue's market, under the venue's own name."""
-    return type(f"Paper{market.__name__}", (PaperVenue,), {"name": market.name, "market_class": market})
+def paper_class(market: Any, *, is_captured: bool) -> Any:
+    """Return the class of a paper account on a venue's live or captured market, under the venue's own name."""
+    base = CapturedVenue if is_captured else PaperVenue
+    return type(f"{base.__name__}Of{market.__name__}", (base,), {"name": market.name, "market_class": market})
 
 
 def paper_refusal(venue: Venue) -> str:
