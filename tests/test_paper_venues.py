@@ -213,6 +213,12 @@ def test_a_market_that_paper_cannot_have_is_refused_in_one_line(tmp_path: Path, 
     )
 
 
+def test_a_wrapper_is_not_named_as_a_venue(tmp_path: Path) -> None:
+    """A session with a real account must not sign Spot's requests for another venue."""
+    with pytest.raises(ConfigError, match=r'no venue of its own\. .* name kraken, and set session\.account = "paper"'):
+        chosen(tmp_path, "paper:kraken", "BTC/USD")
+
+
 class TwoAnswers:
     """A MetadataReader whose instruments are described by two answers."""
 

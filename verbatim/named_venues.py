@@ -13,7 +13,7 @@ from engine.session_record import VenueSettings
 from engine.venue_choices import AccountUse
 from engine.venues.polling import is_polled
 from engine.venues.venue import Endpoints, Network
-from engine.venues.venue_lookup import UnknownVenueError, make_venue, network_of, network_of_address
+from engine.venues.venue_lookup import CAPTURED, ON_PAPER, UnknownVenueError, make_venue, network_of, network_of_address
 from verbatim.sections import ConfigError
 from verbatim.venue_sections import RECV_WINDOW_MS_MAX, AccountSection, VenueSection
 
@@ -98,6 +98,11 @@ def _settings(name: str, section: VenueSection, where: str, *, speed: int) -> Ve
         ConfigError: No dialect has this name, or the network has no address.
     """
     kind, network = section.dialect, section.network
+    if kind.startswith((ON_PAPER, CAPTURED)):
+        raise ConfigError(
+            f"{where}.{'kind' if section.kind else 'name'}: {kind} is no venue of its own. What to do: name "
+            f'{kind.partition(":")[2]}, and set session.account = "paper"'
+        )
     window_ms = min(section.recv_window_ms * speed, RECV_WINDOW_MS_MAX)
     settings = VenueSettings(name=name or kind, recv_window_ms=window_ms, kind=kind if name else "")
     try:
