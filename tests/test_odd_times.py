@@ -5,15 +5,17 @@ from pathlib import Path
 
 import databento_dbn as dbn
 import pytest
-from bar_files import imported, verbatim
+from bar_files import verbatim
 from click.testing import CliRunner
 from test_dbn import sold
 from test_dbn import write as write_dbn
 
 from verbatim.cli import main
 
-METRICS = "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio," \
-    "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"  # fmt: skip
+METRICS = (
+    "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
+    "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
+)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +53,8 @@ def test_a_time_that_goes_back_costs_no_trade_and_is_counted(tmp_path: Path, for
     assert ended.exit_code == 0, ended.output
     assert json.loads(ended.stdout)["earlier_rows"] == 1
     assert "rows with an earlier time than one before: 1, recorded at the later time" in ended.stderr
-    query = "SELECT (time_ns - min(time_ns) OVER ()) // 1000000000 AS t, recv_ns < time_ns AS fell FROM trades ORDER BY seq"
+    query = (
+        "SELECT (time_ns - min(time_ns) OVER ()) // 1000000000 AS t, recv_ns < time_ns AS fell FROM trades ORDER BY seq"
+    )
     rows = json.loads(verbatim("sql", tmp_path / "session", query, "--json"))
     assert [(int(row["t"]), row["fell"]) for row in rows] == [(0, False), (0, True), (1, False)]
