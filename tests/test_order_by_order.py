@@ -295,7 +295,7 @@ def test_frames_without_a_time_get_that_of_the_next(tmp_path: Path) -> None:
     session = imported_lines(tmp_path, a_book(4).partition(" ")[2], json.dumps(later))
     (found,) = read_markets(Journal.open(session))
     fold(state := Market.empty(found.instruments), market_rows(session))
-    assert [tuple(level) for level in state.levels(0, BID)] == [(200, 100)]
+    assert [tuple(level) for level in state.levels(0, BID)] == [(200, 10)]
 
 
 @pytest.mark.parametrize("book", ["1010000,5,1000000,-5", "1000000,5,1010000,5"])
