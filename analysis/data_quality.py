@@ -5,7 +5,7 @@ facts, so its messages alone count.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -38,6 +38,18 @@ _GAPS = """
            CAST(coalesce(sum(greatest(duration_ns, 0)) FILTER (to_time IS NOT NULL), 0) AS BIGINT) AS duration_ns
     FROM gaps GROUP BY ALL ORDER BY ALL
 """
+# of an import: lines and messages that its file lacks; texts that differ in their numbers alone count together
+_IMPORT_GAPS = """
+    SELECT source, '' AS stream, '' AS instrument,
+           arg_min(body->>'$.text', seq) || if(count(*) > 1, ' (the first)', '') AS reason,
+           count(*) AS count, CAST(0 AS BIGINT) AS duration_ns
+    FROM journal WHERE kind = 'LINK' AND body->>'$.state' = 'gap' AND body->>'$.text' IS NOT NULL
+    GROUP BY source, regexp_replace(body->>'$.text', '[0-9]+', '', 'g') ORDER BY source, min(seq)
+"""
+_CLOCKS = """
+    SELECT body->>'$.venue' AS venue, CAST(body->>'$.offset_ns' AS BIGINT) AS offset_ns
+    FROM facts WHERE fact = 'clock_measured' ORDER BY venue, seq
+"""
 
 
 class StreamQuality(msgspec.Struct, frozen=True):
@@ -45,7 +57,7 @@ class StreamQuality(msgspec.Struct, frozen=True):
 
     instrument: str
     stream: str  # quotes, trades, book or marks
-    messages: int
+    messages: int  # of a polled stream: trades and quotes that were not there before
     first_ns: int
     last_ns: int
     silence_max_ns: int  # the longest interval between two messages
@@ -61,7 +73,7 @@ class StreamQuality(msgspec.Struct, frozen=True):
 
 
 class RecordedGaps(msgspec.Struct, frozen=True):
-    """Recorded gaps of one link or stream, by reason."""
+    """Recorded gaps of one link or stream, by reason; of an import also what its file lacks."""
 
     source: str
     stream: str  # "" if it concerns every stream of the link
@@ -79,7 +91,7 @@ class DataQuality(msgspec.Struct, frozen=True):
     streams: tuple[StreamQuality, ...]
     gaps: tuple[RecordedGaps, ...]
     link_losses: int  # how often a link went down
-    clock_offset_ms: tuple[float, float] | None  # least and most, venue's clock less ours; None: not measured
+    clock_offset_ms: dict[str, tuple[float, float]]  # venue -> least and most of its clock less ours, if measured
     clock_drift_ms: float  # the greatest difference between wall clock and session time
     late: int  # how often our own processing fell behind
     late_ns: int  # for how long in all
@@ -113,12 +125,9 @@ def data_quality(session: "Session") -> DataQuality:
         DamagedJournalError: A segment cannot be read.
     """
     rows = SessionRows(session.journal)
-    offsets = [
-        row["offset_ns"] / MILLISECOND_NS
-        for row in session.sql(
-            "SELECT CAST(body->>'$.offset_ns' AS BIGINT) AS offset_ns FROM facts WHERE fact = 'clock_measured'"
-        )
-    ]
+    offsets: dict[str, list[int]] = {}
+    for row in session.sql(_CLOCKS):
+        offsets.setdefault(row["venue"], []).append(row["offset_ns"])
     events = {row["state"]: row for row in session.sql(_LINK_EVENTS)}
 
     def of(state: str, figure: str) -> int:
@@ -128,9 +137,11 @@ def data_quality(session: "Session") -> DataQuality:
         session=session.id,
         records=session.journal.last_seq + 1,
         streams=tuple(_streams(rows, offsets)),
-        gaps=tuple(RecordedGaps(**gap) for gap in session.sql(_GAPS)),
+        gaps=tuple(RecordedGaps(**gap) for query in (_GAPS, _IMPORT_GAPS) for gap in session.sql(query)),
         link_losses=of("down", "count"),
-        clock_offset_ms=(min(offsets), max(offsets)) if offsets else None,
+        clock_offset_ms={
+            venue: (min(found) / MILLISECOND_NS, max(found) / MILLISECOND_NS) for venue, found in offsets.items()
+        },
         clock_drift_ms=of("clock", "drift_ns") / MILLISECOND_NS,
         late=of("late", "count"),
         late_ns=of("caught_up", "age_ns"),
@@ -138,10 +149,12 @@ def data_quality(session: "Session") -> DataQuality:
     )
 
 
-def _streams(rows: SessionRows, offsets: Sequence[float]) -> Iterator[StreamQuality]:
+def _streams(rows: SessionRows, offsets: Mapping[str, Sequence[int]]) -> Iterator[StreamQuality]:
     """Yield the quality of each stream that had a message, in the order of the session's instruments."""
     instruments = rows.instruments()
-    offset_ns = int(np.median(offsets) * MILLISECOND_NS) if offsets else 0
+    offset_ns = {venue: int(np.median(found)) for venue, found in offsets.items()}
+    context = rows.context()
+    polled = set() if context is None else {key.rpartition("/")[0] for key in context.polled.streams}
     last_trades = np.zeros((len(instruments), 3), np.int64)
     tallies: dict[tuple[int, int], _Tally] = {}
     for block in rows.blocks():
@@ -152,7 +165,8 @@ def _streams(rows: SessionRows, offsets: Sequence[float]) -> Iterator[StreamQual
             of_kind = np.flatnonzero(kinds == kind)
             for place in np.unique(block[of_kind, r.INSTRUMENT]).tolist():
                 at = of_kind[block[of_kind, r.INSTRUMENT] == place]
-                tallies.setdefault((place, kind), _Tally(kind)).add(block[at], repeated[at])
+                is_polled = instruments[place].id in polled
+                tallies.setdefault((place, kind), _Tally(kind, is_polled=is_polled)).add(block[at], repeated[at])
         of_books = block[np.isin(block[:, r.TYPE], (r.DIFF, r.NUMBERED))]
         for place in np.unique(of_books[:, r.INSTRUMENT]).tolist():
             if (book := tallies.get((place, r.DIFF))) is not None:
@@ -160,15 +174,18 @@ def _streams(rows: SessionRows, offsets: Sequence[float]) -> Iterator[StreamQual
     for (place, kind), tally in sorted(tallies.items()):
         is_made = kind == r.QUOTE and instruments[place].half_spread_ppm >= 0  # quotes made of bars or trades
         if not is_made:
-            yield tally.quality(instruments[place].id, STREAMS[kind], offset_ns)
+            of = instruments[place]
+            yield tally.quality(of.id, STREAMS[kind], offset_ns.get(of.id.partition(":")[0], 0))
 
 
 class _Tally:
     """The messages of one stream of one instrument so far."""
 
-    def __init__(self, kind: int) -> None:
-        self._kind = kind
-        self._last: Rows | None = None  # the row before
+    def __init__(self, kind: int, *, is_polled: bool) -> None:
+        self._kind, self._is_polled = kind, is_polled
+        self._last: Rows | None = None  # the row before; of a polled stream the last that was new
+        self._last_ns: int | None = None
+        self._last_content: Rows | None = None  # of a polled quote: what the last answer had
         self._last_ids: Rows | None = None  # of a book: the row before that has ids
         self._counts: dict[str, int] = dict.fromkeys(
             ("messages", "silent_ns", "gaps", "missing", "repeated", "backwards", "crossed", "unreadable"), 0
@@ -179,12 +196,16 @@ class _Tally:
 
     def add(self, rows: Rows, repeated: Rows) -> None:
         """Count the next rows, which belong to one stream of one instrument."""
+        self._first_ns = self._first_ns or int(rows[0, r.TIME_NS])
+        self._count_silence(rows[:, r.TIME_NS])
+        if self._is_polled:
+            rows, repeated = self._unseen(rows, repeated)
+            if not len(rows):
+                return
         self._add("unreadable", rows[:, r.TYPE] == r.BAD_VALUE)
         self._counts["messages"] += len(rows)
-        self._first_ns = self._first_ns or int(rows[0, r.TIME_NS])
         whole = rows if self._last is None else np.concatenate([self._last[None], rows])
         self._last = rows[-1]
-        self._count_silence(whole[:, r.TIME_NS])
         stamped = whole[whole[:, r.VENUE_NS] > 0]
         self._add("backwards", np.diff(stamped[:, r.VENUE_NS]) < 0)
         fresh = rows[rows[:, r.VENUE_NS] > 0]
@@ -208,14 +229,14 @@ class _Tally:
 
     def quality(self, instrument: str, stream: str, offset_ns: int) -> StreamQuality:
         """Return the result. The clock offset that the session measured is taken off the lags."""
-        assert self._last is not None, "a stream is listed with its first message"
+        assert self._last_ns is not None, "a stream is listed with its first message"
         lags = sorted(self._lags.items())
         found = tuple(round(_share(lags, share) / 1e3 + offset_ns / MILLISECOND_NS, 3) for share in LAG_SHARES)
         return StreamQuality(
             instrument=instrument,
             stream=stream,
             first_ns=self._first_ns,
-            last_ns=int(self._last[r.TIME_NS]),
+            last_ns=self._last_ns,
             silence_max_ns=self._silence[0],
             silence_from_ns=self._silence[1],
             lag_ms=found if lags else None,
@@ -225,7 +246,19 @@ class _Tally:
     def _add(self, name: str, marks: Any) -> None:
         self._counts[name] += int(np.count_nonzero(marks))
 
+    def _unseen(self, rows: Rows, repeated: Rows) -> tuple[Rows, Rows]:
+        """Leave out what an earlier answer to a poll had: a trade, or the quote just before."""
+        seen = repeated > 0
+        if self._kind == r.QUOTE:
+            content = np.column_stack([rows[:, r.TYPE], rows[:, r.VENUE_NS], rows[:, r.FIELDS :]])
+            before = content[0] - 1 if self._last_content is None else self._last_content
+            seen |= (content == np.concatenate([before[None], content[:-1]])).all(axis=1)
+            self._last_content = content[-1]
+        return rows[~seen], repeated[~seen]
+
     def _count_silence(self, times: Rows) -> None:
+        times = times if self._last_ns is None else np.insert(times, 0, self._last_ns)
+        self._last_ns = int(times[-1])
         between = np.diff(times)
         if len(between):
             longest = int(np.argmax(between))

@@ -96,7 +96,8 @@ def _no_match(pattern: str, parents: Sequence[Folder], part: str) -> ArchiveRefu
     there = sorted({name for parent in parents for name in parent.place.folders()})
     where = parents[0].place.display_uri + (f" and {len(parents) - 1} more" if len(parents) > 1 else "")
     shown = ", ".join(there[:LISTED]) + (f" and {len(there) - LISTED} more" if len(there) > LISTED else "")
+    listed = f"the folders there are {shown}" if shown else "there are no folders"
     return ArchiveRefusedError(
         f"{pattern.partition('?')[0] if is_address(pattern) else pattern} matches no folder: no name in {where} fits "
-        f"{part!r}. What to do: change the pattern; the folders there are {shown or 'none'}."
+        f"{part!r}. What to do: change the pattern; {listed}."
     )

@@ -12,7 +12,8 @@ from checked_sessions import CheckedSessions
 from click.testing import CliRunner
 
 import verbatim
-from analysis.data_quality import DataQuality, StreamQuality
+from analysis.data_quality import DataQuality, StreamQuality, _streams
+from analysis.market_rows import SessionRows
 from engine.session_record import SECOND_NS
 from verbatim.cli import main
 
@@ -47,7 +48,7 @@ def test_the_known_figures_of_a_real_capture(shared_data: Path, tmp_path: Path) 
     median, _, most = streams["book"].lag_ms or (0.0, 0.0, 0.0)
     assert (round(median, 1), round(most, 1)) == (-1272.0, -1265.6)
     assert streams["quotes"].lag_ms is None, "the venue stamps no quote"
-    assert found.clock_offset_ms is None
+    assert found.clock_offset_ms == {}
     assert not found.has_findings
 
 
@@ -95,8 +96,39 @@ def test_a_lost_link_is_a_finding_of_a_session(begin: CheckedSessions) -> None:
     assert found.link_losses >= 1, "the fault struck"
     assert [gap.reason for gap in found.gaps]
     assert sum(gap.duration_ns for gap in found.gaps) < 15 * SECOND_NS
-    assert found.clock_offset_ms is not None
+    assert list(found.clock_offset_ms) == ["binance_spot"]
     assert found.has_findings
+
+
+def test_what_an_import_left_out_or_its_file_lacks_is_a_gap(tmp_path: Path) -> None:
+    trades = [json.dumps(trade("BTCUSDT", trade_id, "100.00", "1.0")) for trade_id in (1, 2, 3)]
+    lines = [f"{START_NS + number * STEP_NS} {text}" for number, text in enumerate(trades)]
+    (tmp_path / "feed.txt").write_text("\n".join([lines[0], "", lines[1], "\0\0", lines[2], ""]))
+    found = verbatim.open(imported(tmp_path / "imported", tmp_path / "feed.txt")).quality()
+    assert [(gap.count, gap.reason) for gap in found.gaps] == [
+        (1, "line 2: an empty line"),
+        (1, "line 4: a block of NUL bytes"),
+    ]
+    assert found.has_findings
+
+
+def test_the_clock_of_a_venue_concerns_its_own_streams(begin: CheckedSessions) -> None:
+    """Each venue's own offset goes into the lags of its streams."""
+    session = begin({"one": CalmVenue(seed=1), "two": CalmVenue(seed=2)}).run(12)
+    session.stop()
+    opened = verbatim.open(session.folder)
+    found = opened.quality()
+    assert sorted(found.clock_offset_ms) == ["one", "two"]
+    _, output = shown(session.folder)
+    assert "one:BTCUSDT trades" in output
+    assert "two:BTCUSDT trades" in output
+    assert "the clock of one less ours: " in output
+    assert "the clock of two less ours: " in output
+    apart = _streams(SessionRows(opened.journal), {"one": [0], "two": [300_000_000]})
+    medians = {each.instrument: each.lag_ms[0] for each in apart if each.stream == "trades" and each.lag_ms}
+    same = _streams(SessionRows(opened.journal), {})
+    plain = {each.instrument: each.lag_ms[0] for each in same if each.stream == "trades" and each.lag_ms}
+    assert medians == {"one:BTCUSDT": plain["one:BTCUSDT"], "two:BTCUSDT": plain["two:BTCUSDT"] + 300}
 
 
 def shown(*words: object) -> tuple[int, str]:

@@ -242,6 +242,70 @@ def test_the_full_channel_of_coinbase_joins_its_book(tmp_path: Path) -> None:
     assert [tuple(level) for level in state.levels(0, ASK)] == [(2_001, 10)]
 
 
+def imported_lines(folder: Path, *lines: str) -> Path:
+    path = folder / "full.txt"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return imported(folder, path)
+
+
+def a_match(number: int, size: str = "0.5", second: int = 3) -> str:
+    content = {"type": "match", "sequence": number, "maker_order_id": "old", "taker_order_id": "x", "size": size}
+    content |= {"product_id": "BTC-USDT", "price": "200.00", "side": "buy"}
+    return f"17231111130{second:02}000000000"[:19] + " " + json.dumps(content)
+
+
+def a_book(number: int, second: int = 4) -> str:
+    return (
+        f"17231111130{second:02}000000000"[:19] + f' {{"sequence":{number},"bids":[["200.00","1.5","old"]],"asks":[]}}'
+    )
+
+
+def trades_of(session: Path) -> list[int]:
+    rows = market_rows(session)
+    return rows[rows[:, r.TYPE] == r.TRADE][:, r.TRADE_SIZE].tolist()
+
+
+def test_trades_that_a_book_contains_are_kept_once(tmp_path: Path) -> None:
+    session = imported_lines(tmp_path, a_match(2), a_match(2), a_book(4), a_match(3, "0.25"), a_match(5, "0.75"))
+    (found,) = read_markets(Journal.open(session))
+    assert [(one.base, one.quote) for one in found.instruments] == [("BTC", "USDT")]
+    assert trades_of(session) == [50, 25, 75]
+    fold(state := Market.empty(found.instruments), market_rows(session))
+    assert [tuple(level) for level in state.levels(0, BID)] == [(200, 75)]
+
+
+def test_a_book_older_than_the_messages_is_left_out(tmp_path: Path) -> None:
+    session = imported_lines(tmp_path, a_book(4), a_match(5), a_match(6), a_book(5), a_match(7, "0.25"))
+    (found,) = read_markets(Journal.open(session))
+    fold(state := Market.empty(found.instruments), market_rows(session))
+    assert [tuple(level) for level in state.levels(0, BID)] == [(200, 25)]
+    notes = [json.loads(record.body)["text"] for record in Journal.open(session).records(kinds=(Kind.LINK,))]
+    assert any("a book as of message 5 is left out" in note for note in notes)
+
+
+def test_a_book_of_a_product_without_messages_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "full.txt"
+    path.write_text(f"{a_book(4)}\n{a_match(5)}\n")
+    said = verbatim("import", path, "--symbol", "ETH-USD", "--into", tmp_path / "s", code=3)
+    assert "no message is of ETH-USD" in said
+
+
+def test_frames_without_a_time_get_that_of_the_next(tmp_path: Path) -> None:
+    later = json.loads(a_match(5).partition(" ")[2]) | {"time": "2024-08-08T09:58:33.000000Z"}
+    session = imported_lines(tmp_path, a_book(4).partition(" ")[2], json.dumps(later))
+    (found,) = read_markets(Journal.open(session))
+    fold(state := Market.empty(found.instruments), market_rows(session))
+    assert [tuple(level) for level in state.levels(0, BID)] == [(200, 10)]
+
+
+@pytest.mark.parametrize("book", ["1010000,5,1000000,-5", "1000000,5,1010000,5"])
+def test_a_book_of_lobster_that_cannot_be_is_refused(tmp_path: Path, book: str) -> None:
+    path = tmp_path / "AAPL_2012-06-21_34200000_57600000_message_1.csv"
+    path.write_text(LOBSTER)
+    (tmp_path / path.name.replace("_message_", "_orderbook_")).write_text(f"{book}\n")
+    assert "book" in verbatim("import", path, "--into", tmp_path / "s", code=3)
+
+
 def test_a_hole_in_the_full_channel_empties_the_book(tmp_path: Path) -> None:
     path = tmp_path / "full.txt"
     path.write_text(FULL.replace('"sequence":18', '"sequence":19'))

@@ -193,7 +193,16 @@ def test_readers_find_polled_data_as_streamed(polled: Begin) -> None:
     assert quotes["n"] == len(polls(session, "quote"))
     [trades] = opened.sql("SELECT count(*) AS n, count(DISTINCT trade_id) AS ids, max(trade_id) AS last FROM trades")
     assert (trades["n"], trades["last"]) == (trades["ids"], market.last_trade_id(0))
-    assert {each.stream for each in opened.quality().streams} >= {"quotes", "trades"}
+    found = {each.stream: each for each in opened.quality().streams}
+    assert found.keys() >= {"quotes", "trades"}
+    answers = opened.sql("SELECT payload FROM journal WHERE kind = 'FEED' AND key LIKE '%/trade'")
+    pages = [json.loads(row["payload"]) for row in answers]
+    assert sum(map(len, pages)) > 2 * trades["n"], "most trades of a page were there before"
+    of = found["trades"]
+    assert (of.messages, of.repeated, of.backwards, of.gaps) == (trades["n"], 0, 0, 0)
+    assert of.lag_ms is not None
+    assert of.lag_ms[-1] < 5_000, "a page's old trades have no lag"
+    assert found["quotes"].messages <= quotes["n"]
     filled = session.facts("order_filled")[0]["client_order_id"]
     assert "quote BTCUSDT: bid " in CliRunner().invoke(main, ["why", str(session.folder), filled]).output
 

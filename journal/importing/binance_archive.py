@@ -178,7 +178,11 @@ def _rows(lines: CaptureLines, first: bytes, form: _Form) -> Iterator[CapturedRo
             raise lines.damaged(
                 f"its {table.columns[table.time]} does not have the {digits} digits of the lines before"
             )
-        yield CapturedRow(int(time) * unit_ns if unit_ns else _from_date(time), head + line)
+        try:
+            time_ns = int(time) * unit_ns if unit_ns else _from_date(time)
+        except ValueError as error:
+            raise lines.damaged(f"its {table.columns[table.time]} does not exist ({error})") from error
+        yield CapturedRow(time_ns, head + line)
 
 
 def _from_date(text: bytes) -> int:

@@ -2,7 +2,8 @@
 
 A connection begins with an HTTP request whose headers name its address. A websocket's frames follow, or requests and
 answers of HTTP. A frame is a FEED record whose cause is the LINK of its connection, an answer a FEED record with its
-URL. Only files in the form of cryptofeed's writer are read: segments in order, headers of fixed size.
+URL. Only files in the form of cryptofeed's writer are read: segments in order, headers of fixed size. A segment that
+is missing or repeated, or a message without its end, is damage.
 Source: cryptofeed/capture/pcap.py of cryptofeed 3.0.1.
 """
 
@@ -26,7 +27,8 @@ SYN, FIN = 0x02, 0x01
 TEXT, BINARY = 0x1, 0x2
 HEAD_END = b"\r\n\r\n"
 _FILE, _RECORD = struct.Struct("<IHHiIII"), struct.Struct("<IIII")
-_PORTS = struct.Struct("!HH")
+_PORTS_AND_SEQUENCE = struct.Struct("!HHI")
+_SEQUENCES: Final = 1 << 32  # TCP's numbers of bytes begin again at 0
 
 
 def is_format(head: bytes, _name: str) -> bool:
@@ -42,21 +44,29 @@ def read(lines: CaptureLines) -> CaptureReader:
 def _rows(lines: CaptureLines) -> Iterator[CapturedRow]:
     streams: dict[int, _Stream] = {}
     for time_ns, packet in _packets(lines):
-        source, target = _PORTS.unpack_from(packet, HEADERS - 20)
+        source, target, sequence = _PORTS_AND_SEQUENCE.unpack_from(packet, HEADERS - 20)
         is_ours, port = target == SERVER_PORT, source if target == SERVER_PORT else target
         flags, data = packet[HEADERS - 7], packet[HEADERS:]
-        if flags & SYN and is_ours:
-            streams[port] = _Stream(port)
-        stream = streams.get(port)
-        if stream is None:
-            raise lines.damaged("belongs to no connection that the file opens")
         try:
+            if flags & SYN and is_ours:
+                if port in streams:
+                    streams[port].check_ended()
+                streams[port] = _Stream(port)
+            stream = streams.get(port)
+            if stream is None:
+                raise lines.damaged("belongs to no connection that the file opens")
+            stream.check_sequence(sequence, len(data), flags, is_ours=is_ours)
             if data:
                 yield from stream.add(time_ns, data, is_ours=is_ours)
             if flags & FIN and is_ours:
                 yield stream.row(time_ns, "closed")
         except (ValueError, LookupError, struct.error) as error:
             raise lines.damaged(f"is not as cryptofeed writes it ({error})") from error
+    for stream in streams.values():
+        try:
+            stream.check_ended()
+        except ValueError as error:
+            raise lines.damaged(f"is the last packet, and {error}") from error
 
 
 def _packets(lines: CaptureLines) -> Iterator[tuple[int, bytes]]:
@@ -83,6 +93,14 @@ class _Side:
     def __init__(self) -> None:
         self.data = b""
         self.begun_ns = 0  # when its first byte came
+        self._sequence = 0  # TCP's number of the next byte
+
+    def check_sequence(self, sequence: int, size: int, flags: int) -> None:
+        """Raise ValueError unless a segment follows the one before it. The first one begins the numbers."""
+        if not flags & SYN and (ahead := (sequence - self._sequence) % _SEQUENCES):
+            before = _SEQUENCES - ahead
+            raise ValueError(f"{ahead} bytes before it are missing" if ahead < before else f"it repeats {before} bytes")
+        self._sequence = (sequence + size + bool(flags & SYN) + bool(flags & FIN)) % _SEQUENCES
 
     def add(self, time_ns: int, data: bytes) -> None:
         if not self.data:
@@ -148,6 +166,16 @@ class _Stream:
     def row(self, time_ns: int, state: str, **details: Any) -> CapturedRow:
         """Return a LINK record of this connection."""
         return CapturedRow(time_ns, None, Kind.LINK, {"state": state, "url": self._url, **details}, link=self._name)
+
+    def check_sequence(self, sequence: int, size: int, flags: int, *, is_ours: bool) -> None:
+        """Raise ValueError unless a segment follows the one before it from the same side."""
+        (self._ours if is_ours else self._theirs).check_sequence(sequence, size, flags)
+
+    def check_ended(self) -> None:
+        """Raise ValueError if the connection ends within a message."""
+        for side in (self._ours, self._theirs):
+            if side.data:
+                raise ValueError(f"the last message of connection {self._name} is not complete")
 
     def add(self, time_ns: int, data: bytes, *, is_ours: bool) -> Iterator[CapturedRow]:
         """Add what one side sent, and yield what is complete."""

@@ -66,6 +66,7 @@ class Imported(msgspec.Struct, frozen=True):
     received: int  # FEED records, which came over the wire
     formats: tuple[str, ...]
     dirty_lines: int  # empty lines, blocks of NUL bytes: left out, and counted in LINK records
+    earlier_rows: int  # their time is before that of a row before; recorded at the later time, in the file's order
     damage: tuple[str, ...]  # with `partial`: the damage before which each file ends
 
 
@@ -76,6 +77,7 @@ class _CaptureFile:
         self.path, self.source = path, source
         self.damage: DamagedLineError | None = None
         self.dirty_lines = 0  # left out, each in a record
+        self.earlier_rows = 0  # their time is before that of a row before
         self._partial = partial
         self._state = _file_state(path)
         self.sha256, self.size = _digest(path)
@@ -135,8 +137,9 @@ class _CaptureFile:
         now_ns = self.start_ns
         for rows in (self._early, self._rows):
             for row in rows:
-                if row.stamp_ns is not None and row.stamp_ns > now_ns:
-                    now_ns = row.stamp_ns
+                if row.stamp_ns is not None:
+                    self.earlier_rows += row.stamp_ns < now_ns
+                    now_ns = max(now_ns, row.stamp_ns)
                 yield now_ns, row, self
         self.lines.close()
         if _file_state(self.path) != self._state:
@@ -208,6 +211,7 @@ def import_files(
         received=received,
         formats=tuple(file.format for file in files),
         dirty_lines=sum(file.dirty_lines for file in files),
+        earlier_rows=sum(file.earlier_rows for file in files),
         damage=tuple(file.damage.summary for file in files if file.damage is not None),
     )
 
@@ -329,9 +333,6 @@ def _records(files: Sequence[_CaptureFile]) -> Iterator[Record]:
         received = file.reading.stamp == "receive"
         if row.body is not None and row.body["state"] == "up":
             links[file, row.link] = seq
-        meta = row.meta
-        if row.stamp_ns is not None and row.stamp_ns < time_ns:
-            meta = {**(meta or {}), "fell_ns": time_ns - row.stamp_ns}
         yield Record(
             seq,
             time_ns,
@@ -339,7 +340,7 @@ def _records(files: Sequence[_CaptureFile]) -> Iterator[Record]:
             file.source,
             cause=links.get((file, row.link)) if row.kind is Kind.FEED and row.meta is None else None,
             recv_ns=row.stamp_ns if received else None,
-            meta=None if meta is None else canonical(meta),
+            meta=None if row.meta is None else canonical(row.meta),
             payload=row.payload,
             body=None if row.body is None else canonical(row.body),
         )

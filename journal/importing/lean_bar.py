@@ -124,5 +124,5 @@ def _rows(lines: CaptureLines, count: int, clock: _Clock, head: bytes) -> Iterat
             raise lines.damaged(f"does not have {count} columns")
         try:
             yield CapturedRow(clock.end_ns(fields[0].decode()), head + line)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise lines.damaged("does not begin with the time of a bar") from error

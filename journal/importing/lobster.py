@@ -91,8 +91,11 @@ def _first_book(lines: CaptureLines, symbol: str) -> bytes:
         numbers = next(lines, b"").rstrip(b"\r").split(b",")
     finally:
         lines.close()
-    if len(numbers) % 4 or not all(number.lstrip(b"-").isdigit() for number in numbers):
+    is_book = not len(numbers) % 4 and all(number.lstrip(b"-").isdigit() for number in numbers)
+    if not is_book or any(number.startswith(b"-") for number in numbers[1::2]):
         raise lines.damaged("is not a book: ask, size, bid, size, and so on", line=1)
+    if NOTHING[0] not in numbers and int(numbers[0]) <= int(numbers[2]):
+        raise lines.damaged("is a crossed book", line=1)
     head = row_head(SNAPSHOT, "orders", symbol, {ASK: 0, "price": 1, "size": 2}, word="ask", exponent=-4, quote="USD")
     levels = [
         b",".join((b"ask" if k % 4 == 0 else b"bid", numbers[k], numbers[k + 1]))

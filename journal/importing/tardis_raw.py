@@ -49,7 +49,10 @@ def _rows(lines: CaptureLines) -> Iterator[CapturedRow]:
         if lines.cut and not is_complete(message):
             raise lines.damaged("the last line is truncated")
         is_lost = False
-        time_ns = from_iso(match[1])
+        try:
+            time_ns = from_iso(match[1])
+        except ValueError as error:
+            raise lines.damaged(f"begins with a time that does not exist ({error})") from error
         if (snapshot := _SNAPSHOT.match(message)) is None:
             yield CapturedRow(time_ns, message)
             continue

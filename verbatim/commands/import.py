@@ -81,11 +81,13 @@ def command(
         stop(str(error), FAILED)
     if done.dirty_lines:
         echo(f"left out: {done.dirty_lines:,} lines that hold no row; LINK records say which", err=True)
+    if done.earlier_rows:
+        echo(f"rows with an earlier time than one before: {done.earlier_rows:,}, recorded at the later time", err=True)
     for text in done.damage:
         echo(f"left out, from there on: {text}", err=True)
     formats = sorted(set(done.formats))
     if as_json:
-        counts = {"messages": done.received, "records": done.records}
+        counts = {"messages": done.received, "records": done.records, "earlier_rows": done.earlier_rows}
         made = {"session": done.session, "path": str(done.folder)}
         echo(
             json.dumps(

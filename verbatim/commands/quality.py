@@ -70,7 +70,8 @@ def _lines(found: "DataQuality") -> list[str]:
 
 
 def _table(streams: "tuple[StreamQuality, ...]") -> list[str]:
-    rows = [HEAD, *map(_cells, streams)]
+    several = len({_venue(stream) for stream in streams}) > 1
+    rows = [HEAD, *(_cells(stream, names_venue=several) for stream in streams)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     return [
         "  ".join(
@@ -81,12 +82,16 @@ def _table(streams: "tuple[StreamQuality, ...]") -> list[str]:
     ]
 
 
-def _cells(stream: "StreamQuality") -> tuple[str, ...]:
+def _venue(stream: "StreamQuality") -> str:
+    return stream.instrument.partition(":")[0]
+
+
+def _cells(stream: "StreamQuality", *, names_venue: bool) -> tuple[str, ...]:
     seconds = (stream.last_ns - stream.first_ns) / SECOND_NS
     lag = "not stamped" if stream.lag_ms is None else " / ".join(f"{each:,.1f}" for each in stream.lag_ms)
     counts = (stream.gaps, stream.missing, stream.repeated, stream.backwards, stream.crossed, stream.unreadable)
     return (
-        f"{stream.instrument.rpartition(':')[2]} {stream.stream}",
+        f"{stream.instrument if names_venue else stream.instrument.rpartition(':')[2]} {stream.stream}",
         f"{stream.messages:,}",
         f"{stream.messages / seconds:,.1f}" if seconds else "-",
         *(f"{count:,}" for count in counts),
@@ -103,11 +108,14 @@ def _troubles(found: "DataQuality") -> list[str]:
     ]
     if found.link_losses:
         lines.append(f"links were lost {found.link_losses} times")
-    if found.clock_offset_ms is None:
-        lines.append("the venue's clock was not measured, so lags contain the difference of the clocks")
-    else:
-        low, high = found.clock_offset_ms
-        lines.append(f"the venue's clock less ours: {low:,.1f} to {high:,.1f} ms; the median is taken off the lags")
+    venues = sorted({*found.clock_offset_ms, *map(_venue, found.streams)})
+    for venue in venues or [""]:
+        clock = f"the clock of {venue}" if len(venues) > 1 else "the venue's clock"
+        if (offsets := found.clock_offset_ms.get(venue)) is None:
+            lines.append(f"{clock} was not measured, so lags contain the difference of the clocks")
+        else:
+            low, high = offsets
+            lines.append(f"{clock} less ours: {low:,.1f} to {high:,.1f} ms; the median is taken off the lags")
     if found.clock_drift_ms:
         lines.append(f"the machine's clock left session time by up to {found.clock_drift_ms:,.1f} ms")
     if found.late:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from verbatim.exit_codes import DIFFERS
 from verbatim.fleet_options import selection_options
 from verbatim.options import balance_option, complete_file, journals_option, json_option, session_argument
 from verbatim.progress_line import progress
@@ -153,6 +154,8 @@ def command(
                 on_progress=line.report,
             )
     _print_report(report, html, as_json=as_json)
+    if report.left_out:
+        raise SystemExit(DIFFERS)
 
 
 def _print_report(report: "SweepReport", html: Path | None, *, as_json: bool) -> None:
