@@ -9,11 +9,13 @@ from journal.errors import JournalError
 from journal.reader import Journal
 from journal.segments import UNREADABLE, first_line
 
+SINGLE_LISTINGS_MAX = 4  # more sessions of one folder of a bucket are listed together
+
 
 def size_problems(sessions: Sequence[FleetSession]) -> dict[str, str]:
     """Return why files of catalogued sessions are not those of the catalogue, by the label of the session.
 
-    Each folder that contains sessions is listed once; no file is opened.
+    Folders are listed, and no file is opened. Many sessions of a bucket's folder cost one listing.
 
     Raises:
         ArchiveFailedError: A folder cannot be listed.
@@ -24,11 +26,12 @@ def size_problems(sessions: Sequence[FleetSession]) -> dict[str, str]:
             parents.setdefault(session.folder.place.path.rstrip("/").rpartition("/")[0], []).append(session)
     found: dict[str, str] = {}
     for path, children in parents.items():
-        parent = ArchiveLocation(children[0].folder.place.filesystem, path or "/", "")
-        several = len(children) > 1
-        listed = parent.files_below() if several else children[0].folder.place.files_below()
+        place = children[0].folder.place
+        together = not place.is_local and len(children) > SINGLE_LISTINGS_MAX
+        listed = ArchiveLocation(place.filesystem, path, place.display_uri).files_below() if together else {}
         for session in children:
-            if problem := _size_problem(session, listed, f"{session.name}/" if several else ""):
+            files = listed if together else session.folder.place.files_below()
+            if problem := _size_problem(session, files, f"{session.name}/" if together else ""):
                 found[session.label] = problem
     return found
 
