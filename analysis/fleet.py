@@ -19,6 +19,7 @@ import pyarrow.dataset as ds
 
 from analysis import sql_session
 from analysis.catalogue import catalogue_table
+from analysis.fleet_damage import chain_problem, journal_problem, size_problems
 from analysis.fleet_plan import FleetPlan, FleetSession
 from analysis.fleet_selection import ALL, Selection
 from analysis.read_only_thread import ReadOnlyThread, read_only
@@ -69,6 +70,7 @@ class Fleet:
         self.left_out = plan.left_out
         self._selection = selection
         self._open_unknown()
+        self._leave_out(size_problems(self.sessions))
 
     @property
     def views(self) -> list[SqlView]:
@@ -108,19 +110,22 @@ class Fleet:
         """
         with ThreadPoolExecutor(READERS, "damage") as pool:
             problems = list(pool.map(_problem_of, self.sessions))
-        damaged = [
-            LeftOutSession(session.label, problem)
-            for session, problem in zip(self.sessions, problems, strict=True)
-            if problem
-        ]
-        if not damaged or len(damaged) == len(self.sessions):
+        labels = (session.label for session in self.sessions)
+        if not self._leave_out(dict(zip(labels, problems, strict=True))):
             return False
-        self.left_out += tuple(damaged)
-        self.sessions = tuple(each for each, problem in zip(self.sessions, problems, strict=True) if not problem)
         vars(self).pop("_connection", None)
         return True
 
     # ---- parts
+
+    def _leave_out(self, problems: Mapping[str, str]) -> bool:
+        """Leave out the sessions that have a problem, by their labels; return False if none or all have one."""
+        damaged = [each for each in self.sessions if problems.get(each.label)]
+        if not damaged or len(damaged) == len(self.sessions):
+            return False
+        self.left_out += tuple(LeftOutSession(each.label, problems[each.label]) for each in damaged)
+        self.sessions = tuple(each for each in self.sessions if not problems.get(each.label))
+        return True
 
     def _open_unknown(self) -> None:
         """Open the sessions that no catalogue has; leave out and name those that cannot be read."""
@@ -272,7 +277,8 @@ def _journal_or_problem(session: FleetSession) -> Journal | str:
     try:
         journal = open_journal(session)
         journal.session_record()
-        journal.check_seams()
+        if problem := chain_problem(journal):
+            return problem
     except (JournalError, *UNREADABLE) as error:
         return first_line(error)
     return journal
@@ -281,8 +287,6 @@ def _journal_or_problem(session: FleetSession) -> Journal | str:
 def _problem_of(session: FleetSession) -> str:
     """Return why a session cannot be read, or "". Reads all of it."""
     try:
-        for _ in open_journal(session).batches():
-            pass
+        return journal_problem(session, open_journal(session))
     except (JournalError, *UNREADABLE) as error:
         return first_line(error)
-    return ""

@@ -21,6 +21,7 @@ from s3_server import s3_server
 from analysis import catalogue
 from analysis.catalogue import read_catalogue, read_row, update_catalogue
 from analysis.fleet import Fleet, open_journal
+from analysis.fleet_damage import journal_problem
 from analysis.fleet_plan import plan_fleet
 from analysis.fleet_selection import Selection
 from analysis.sql_session import QueryError
@@ -307,7 +308,7 @@ def test_a_query_opens_only_the_objects_that_it_needs(archived: Path) -> None:
     wanted = rows[4]
     for row in rows:
         if row is not wanted:
-            (archived / row.folder / row.segments[0].name).write_bytes(b"destroyed")
+            (archived / row.folder / row.segments[0].name).write_bytes(b"x" * row.segments[0].bytes)
     fleet = Fleet(plan_fleet(f"{archived}*"))
     counted = "SELECT count(*) FROM records WHERE "
     assert fleet.result(f"{counted} time_ns BETWEEN {wanted.start_ns} AND {wanted.end_ns}").rows == [(wanted.records,)]
@@ -346,7 +347,7 @@ def test_a_time_reads_only_the_row_groups_that_it_needs(bucket: str, made: Path,
 
 def test_a_damaged_session_costs_itself_and_is_named(archived: Path) -> None:
     rows = [row for _, row in sorted((read_catalogue(open_location(str(archived))) or {}).items())]
-    pattern, query = f"{archived}*", "SELECT session, count(*) AS n FROM records GROUP BY session"
+    pattern, query = f"{archived}*", "SELECT session, max(hash(r)) AS read_whole FROM journal r GROUP BY session"
     flipped, gone, cut = (archived / row.folder / row.segments[0].name for row in rows[:3])
     data = bytearray(flipped.read_bytes())
     data[len(data) // 3] ^= 1
@@ -364,12 +365,41 @@ def test_a_damaged_session_costs_itself_and_is_named(archived: Path) -> None:
     assert "SQL: " in verbatim("sql", pattern, query, code=3)
 
 
+@pytest.mark.parametrize("where", ["archive", "bucket"])
+def test_a_segment_of_another_session_counts_for_neither(archived: Path, bucket: str, where: str) -> None:
+    """A file of another size is found when planning; one of the same size when a query fails."""
+    rows = [row for _, row in sorted((read_catalogue(open_location(str(archived))) or {}).items())]
+    replaced, other, cut = rows[0], rows[1], rows[3]
+    assert replaced.segments[0].name == other.segments[0].name
+    assert replaced.segments[0].bytes != other.segments[0].bytes, "the files differ in size"
+    data = (archived / other.folder / other.segments[0].name).read_bytes()
+    pattern, query = f"{archived}*", "SELECT session, count(*) AS n FROM records GROUP BY session"
+    place = str(archived)
+    if where == "bucket":
+        place = pattern = bucket % "copied"
+        for file in sorted(path for path in archived.rglob("*") if path.is_file()):
+            open_location(bucket % f"copied/{file.relative_to(archived)}").replace(file.read_bytes())
+    target = open_location(place).child(replaced.folder).child(replaced.segments[0].name)
+    target.replace(data)
+    ended = CliRunner().invoke(main, ["sql", pattern, query, "--json"])
+    assert ended.exit_code == 1, ended.output
+    assert {row["session"]: row["n"] for row in table(ended.stdout)} == {row.session: row.records for row in rows[1:]}
+    assert f"{replaced.folder} was left out: {replaced.segments[0].name} has " in ended.stderr
+    session = next(each for each in plan_fleet(pattern).sessions if each.name == cut.folder)
+    stolen = next(each for each in plan_fleet(pattern).sessions if each.name == other.folder)
+    problem = journal_problem(session, open_journal(stolen))
+    assert problem == f"its files are those of session {other.session}, and the catalogue has {cut.session}"
+    assert journal_problem(stolen, open_journal(stolen)) == ""
+
+
 def test_a_pattern_that_matches_nothing_says_what_is_there(bucket: str, archived: Path) -> None:
     assert "the folders there are 2026-01, 2026-02, 2026-03" in verbatim("sql", bucket % "2027-*/", "SELECT 1", code=3)
     assert "the bucket itself is a pattern" in verbatim("sql", bucket.replace("bucket", "b*") % "x", "SELECT 1", code=3)
     told = verbatim("sessions", bucket % "2026-*/", "--instrument", "XRPUSDT", code=3)
     assert "none of the 24 sessions has instrument XRPUSDT" in told
     (archived.parent / "empty-1").mkdir()
+    told = verbatim("sql", f"{archived.parent}/empty-1/x*", "SELECT 1", code=3)
+    assert "change the pattern; there are no folders." in told
     assert "no folder there is a session" in verbatim("sql", f"{archived.parent}/empty-*", "SELECT 1", code=3)
     assert "is no time" in verbatim("sessions", bucket % "2026-*/", "--from", "noon", code=2)
     assert "is before the start" in verbatim(

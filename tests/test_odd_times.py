@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import databento_dbn as dbn
 import pytest
@@ -45,7 +46,8 @@ def traded(trade_id: int, second: int) -> str:
 def test_a_time_that_goes_back_costs_no_trade_and_is_counted(tmp_path: Path, form: str) -> None:
     if form == "dbn":
         records = [dbn.TradeMsg(**sold(second, "4800.25", 2)) for second in (2, 1, 3)]
-        file = write_dbn(tmp_path / "t.dbn", dbn.Schema.TRADES, records)
+        schema: Any = dbn.Schema.TRADES
+        file = write_dbn(tmp_path / "t.dbn", schema, records)
     else:
         file = tmp_path / "t.txt"
         file.write_text("".join(f"{traded(*each)}\n" for each in ((1, 2), (2, 1), (3, 3))))

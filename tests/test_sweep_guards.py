@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 import verbatim
 from analysis.sweep_report import SweepReport
@@ -20,6 +21,7 @@ from replay.study.sweep_table import common_step, with_step
 from replay.study.tear_sheet import TearSheet, TearSheetReader
 from replay.study.versions import Version, VersionRequest, jobs_for_session
 from verbatim.backtesting import strategy_settings
+from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 pytestmark = pytest.mark.slow
@@ -202,6 +204,12 @@ def test_a_damaged_session_costs_itself_and_is_named(journals: Path, tmp_path: P
     assert found.winner is not None
     kept = sweep(copies, into=tmp_path / "kept")
     assert kept.table == found.table
+    words = ["sweep", str(copies), "--strategy", str(STRATEGY), "--param", "size=0.001", "--walk-forward", "none"]
+    words += ["--draws", "0", "--no-checks", "--workers", "1", "--into", str(tmp_path / "other"), "--step", "1"]
+    ended = CliRunner().invoke(main, words)
+    assert (ended.exit_code, f"{SECOND} was left out: " in ended.stdout) == (1, True), ended.output
+    ended = CliRunner().invoke(main, [words[0], str(copies / FIRST), *words[2:], "--fresh"])
+    assert ended.exit_code == 0, ended.output
     assert sweep(copies, into=tmp_path / "kept").table == found.table
 
 
