@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from analysis.why import Story, StoryLink
+from journal.printable import join_lines
 from journal.record import Kind, plain
 from replay.moments import utc_time
 from replay.record_text import duration_text, payload_text, time_text
@@ -27,16 +28,19 @@ class StoryLine(NamedTuple):
 
 def story_lines(story: Story) -> Iterator[StoryLine]:
     """Yield the lines of a story, the latest record first."""
-    yield StoryLine(kind="headline", text=_headline(story))
+    for text in _headline(story):
+        yield StoryLine(kind="headline", text=text)
     session = ""
     for link in story.chain:
         if link.session != session:
             session = link.session
             date = f"{utc_time(link.record.time_ns):%Y-%m-%d}"
-            yield StoryLine(kind="session", text=f"\nsession {session}, {date} UTC, latest first")
+            yield StoryLine()
+            yield StoryLine(kind="session", text=f"session {session}, {date} UTC, latest first")
         yield from _link_lines(link)
     if story.missing:
-        yield StoryLine(text=f"\n{story.missing}")
+        yield StoryLine()
+        yield StoryLine(text=story.missing)
 
 
 def _link_lines(link: StoryLink) -> Iterator[StoryLine]:
@@ -59,15 +63,15 @@ def _link_lines(link: StoryLink) -> Iterator[StoryLine]:
     elif link.answered_by is None and record.kind is Kind.REQUEST and record.key:
         yield StoryLine(text=f"{_INDENT}no answer is in this session")
     if record.payload:
-        text = payload_text(record)
+        text = join_lines(payload_text(record))
         more = f"… ({len(record.payload)} bytes)" if len(text) > EXCERPT_MAX else ""
         yield StoryLine(kind="payload", text=f"{_INDENT}{text[:EXCERPT_MAX]}{more}")
 
 
-def _headline(story: Story) -> str:
+def _headline(story: Story) -> tuple[str, ...]:
     order = story.order
     if order is None:
-        return f"{story.client_order_id}: never left us"
+        return (f"{story.client_order_id}: never left us",)
     at = "at market" if order["price"] is None else f"at {plain(order['price'])}"
     if order["venue_type"]:
         stop = f", stop price {plain(order['stop_price'])}" if order["stop_price"] else ""
@@ -80,7 +84,7 @@ def _headline(story: Story) -> str:
     venue = f" (the venue's order {order['venue_order_id']})" if order["venue_order_id"] else ""
     terms = f"{order['side']} {plain(order['quantity'])} {order['instrument']} {at}"
     status = order["status"].replace("_", " ")
-    return f"{story.client_order_id}{venue}\n{order['strategy']}: {terms}: {status}{filled}"
+    return f"{story.client_order_id}{venue}", f"{order['strategy']}: {terms}: {status}{filled}"
 
 
 def story_json(story: Story) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 from analysis.session_tables import LeftOutSession
 from analysis.sweep_page import sweep_page
 from analysis.sweep_rows import guard_rows, variant_lines
-from journal.printable import counted, printable
+from journal.printable import counted, join_lines, printable
 from journal.private_files import write_bytes
 from replay.study.overfitting import DeflatedSharpe, OverfittingProbability
 from replay.study.pnl import plain_values
@@ -59,8 +59,10 @@ class SweepReport(msgspec.Struct, frozen=True):
         lines += variant_lines(table.ranked[:SHOWN])
         failed = [result for result in table.results if result.errors]
         lines += [f"{counted(len(failed), 'variant')} could not be run everywhere:"] if failed else []
-        lines += [f"  {printable(each.variant.label)}: {printable(each.errors[0])}" for each in failed[:SHOWN]]
-        lines += [printable(str(each)) for each in self.left_out]
+        lines += [
+            f"  {printable(each.variant.label)}: {printable(join_lines(each.errors[0]))}" for each in failed[:SHOWN]
+        ]
+        lines += [printable(join_lines(str(each))) for each in self.left_out]
         rows = guard_rows(self)
         names = max((len(row.name) for row in rows), default=0)
         values = max((len(row.value) for row in rows), default=0)

@@ -290,6 +290,18 @@ class Answer(msgspec.Struct, frozen=True):
     is_instrument_rule: bool = False
     is_temporary: bool = False  # REFUSED for a reason that passes: the venue may accept the same order later
 
+    @property
+    def coded_text(self) -> str:
+        """Return code and text, without the code if it is a word with which the text begins.
+
+        >>> Answer(Outcome.AUTH, -2015, "Invalid API-key").coded_text
+        '-2015 Invalid API-key'
+        >>> Answer(Outcome.RATE_LIMITED, "EAPI:Rate limit exceeded", "EAPI:Rate limit exceeded").coded_text
+        'EAPI:Rate limit exceeded'
+        """
+        is_said = isinstance(self.code, str) and self.text.startswith(self.code)
+        return self.text if is_said else f"{self.code} {self.text}"
+
 
 class Unrecognised(msgspec.Struct, frozen=True):
     """A message that could not be decoded. The journal contains it."""

@@ -19,6 +19,15 @@ def in_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def join_lines(text: str) -> str:
+    r"""Return a text whose line breaks are spaces. Other spaces stay, as those between columns.
+
+    >>> join_lines("OK   key\nOK   user")
+    'OK   key OK   user'
+    """
+    return text if text.isprintable() else " ".join(text.splitlines())
+
+
 def counted(count: int, name: str) -> str:
     """Return a count with its noun.
 

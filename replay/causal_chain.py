@@ -13,6 +13,7 @@ from engine.mode_reasons import Mode
 from engine.record_codec import read_fact, read_intent, read_request, read_timer, read_verdict
 from engine.requests import Purpose
 from engine.timer_names import TimerKind, TimerName
+from journal.printable import join_lines
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.record_text import FrameDecoder, describe, shorten, time_text
@@ -158,4 +159,4 @@ def record_line(record: Record, markets: FrameDecoder) -> str:
     """Format a record as one line: seq, time, kind, source, key and description."""
     key = f" [{record.key}]" if record.key else ""
     text = shorten(describe(record, markets))
-    return f"{record.seq:>9}  {time_text(record.time_ns)}  {record.kind:<10} {record.source}{key}  {text}"
+    return join_lines(f"{record.seq:>9}  {time_text(record.time_ns)}  {record.kind:<10} {record.source}{key}  {text}")

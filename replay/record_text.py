@@ -33,7 +33,7 @@ from engine.record_codec import (
 from engine.session_context import SessionContext
 from engine.venues.polling import decode_polled
 from engine.venues.venue import Decoded, RowsAndEvents, Venue
-from journal.printable import in_one_line
+from journal.printable import in_one_line, join_lines
 from journal.record import Kind, Record, canonical, plain
 
 MICROSECOND_NS = 1_000
@@ -92,18 +92,18 @@ def _watched_instruments(context: SessionContext) -> Mapping[str, frozenset[str]
 
 
 def describe(record: Record, markets: FrameDecoder | None = None) -> str:
-    """Describe a record in one line. A body that cannot be read is returned unchanged.
+    """Describe a record in one line. A body that cannot be read is returned with its line breaks as spaces.
 
     Args:
         record: Any record of a session.
         markets: Reads wire frames; without it they are returned as text.
     """
     try:
-        if record.kind in (Kind.FEED, Kind.BROKER):
-            return _wire(record, markets)
-        return _DESCRIBERS[record.kind](record)
+        is_wire = record.kind in (Kind.FEED, Kind.BROKER)
+        text = _wire(record, markets) if is_wire else _DESCRIBERS[record.kind](record)
     except (msgspec.MsgspecError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
-        return record.body if record.body is not None else payload_text(record)
+        text = record.body if record.body is not None else payload_text(record)
+    return join_lines(text)
 
 
 def payload_text(record: Record) -> str:

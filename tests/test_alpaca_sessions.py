@@ -6,6 +6,7 @@ docs/venue-alpaca.md names the test of each trap.
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -108,12 +109,21 @@ def test_reconnects_are_apart_and_a_mute_stream_is_noticed(trade: Any) -> None:
     venue = BrokerVenue(["AAPL"], balances=RICH)
     session = trade(venue, "wait")
     session.run(5)
-    for _ in range(3):
-        venue.fault(action="disconnect", target="market")
-        session.run(4)
-    connects = [body for body in requests(session, Purpose.CONNECT) if body["source"] == STOCKS]
-    assert 2 <= len(connects) <= 6, "not a storm"
-    session.run(20)
+    session.cut("engine.venues.alpaca:Alpaca")
+    session.run(40)
+    links = [json.loads(record.body or "") for record in session.kinds(Kind.LINK) if record.source == STOCKS]
+    refused = [link["reason"] for link in links if link["state"] == "down"][1:]  # the first was open
+    tried_ns = [
+        record.time_ns
+        for record in session.kinds(Kind.REQUEST)
+        if (body := json.loads(record.body or ""))["purpose"] == Purpose.CONNECT and body["source"] == STOCKS
+    ]
+    waits_ns = [after - before for before, after in pairwise(tried_ns[1:])]
+    assert len(refused) == len(tried_ns) - 1 >= 4, (refused, tried_ns)
+    assert all(after > before for before, after in pairwise(waits_ns)), waits_ns
+    assert waits_ns[-1] > 4 * waits_ns[0], waits_ns
+    session.restore("engine.venues.alpaca:Alpaca")
+    session.run(40)
     assert mode(session) is Mode.RUNNING
     venue.fault(action="silence", target="market", ms=60_000)
     session.run(40)
@@ -151,6 +161,19 @@ def test_a_place_that_is_taken_is_waited_for(trade: Any) -> None:
     connects = [body for body in requests(session, Purpose.CONNECT) if body["source"] == STOCKS]
     assert len(connects) <= 8
     assert mode(session) is Mode.RUNNING
+
+
+def test_a_rounded_fraction_of_a_share_is_accepted(tmp_path: Path) -> None:
+    """60 USD buy a fraction of a share without end: the face takes as many places as its asset states."""
+    venue, sessions = BrokerVenue(["AAPL"], balances=RICH), CheckedSessions(tmp_path)
+    session = sessions(venue, "restless", own_symbols={"AAPL": "BTCUSDT"}).run(5)
+    [instrument] = venue.instruments()
+    assert any(Decimal(each["qty"]) % (10 * instrument.lot_size) for each in placed(session)), "the last place is used"
+    assert [order.reason for order in orders(session) if "decimal places" in order.reason] == []
+    assert session.facts("order_filled")
+    session.command("pause").run(5)
+    check_journal(session)
+    check_broker_books(session, venue)
 
 
 def test_crypto_is_sold_by_what_is_there_after_the_fee(trade: Any) -> None:

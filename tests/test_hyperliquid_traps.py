@@ -23,10 +23,11 @@ from engine.mode_reasons import Mode
 from engine.model import Side
 from engine.requests import LinkRole
 from engine.rounding import on_price_grid, resting_price, taking_price
+from engine.session_record import SECOND_NS
 from engine.venues.hyperliquid import Hyperliquid
 from engine.venues.hyperliquid.key_rights import AccountRole
 from journal.record import Kind
-from verbatim.testing import VirtualSession
+from verbatim.testing import START_NS, VirtualSession
 
 D = Decimal
 VECTORS = Path(__file__).parent / "vectors" / "hyperliquid"
@@ -292,10 +293,13 @@ def test_trap_14_the_network_and_not_the_address_decides_the_signature() -> None
 
 
 def test_trap_15_closed_pnl_lacks_fees_and_fundings(perps: CheckedSessions) -> None:
-    venue = PerpVenue()
-    session = trade(perps, venue, "buy 0.02; wait; close").run(8)
+    """The position is held over a full hour, at which its holder pays."""
+    venue = PerpVenue(start_ns=START_NS + 330 * SECOND_NS)  # 20 seconds before the hour
+    session = trade(perps, venue, "buy 0.02" + "; wait" * 25 + "; close").run(60)
+    assert venue.position() == 0
     fills = venue.ask("userFills")
     closed, fees = sum(D(row["closedPnl"]) for row in fills), sum(D(row["fee"]) for row in fills)
-    assert fees > 0
-    assert venue.wallet() == 100_000 + closed - fees
+    [funding] = [D(row["delta"]["usdc"]) for row in venue.ask("userFunding", startTime=0)]
+    assert fees > 0 > funding
+    assert venue.wallet() == 100_000 + closed - fees + funding
     assert session.state.account.ledger.by_asset["USDC"].expected == venue.wallet()

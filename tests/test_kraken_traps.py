@@ -1,6 +1,7 @@
 """The traps of Kraken's fact sheet, one test for each; docs/kraken.md has the table."""
 
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,21 @@ import trio
 import trio.testing
 from checked_sessions import CheckedSessions, mode, notes
 from kraken_desk import LIMITS, OWN, PRIVATE, Desk, check_books, private_rows, requests
+from msgspec import structs
 
-from engine.events import AccountReport, OrderReport, VenueStatus
+from engine.events import AccountReport, Answer, OrderReport, VenueStatus
 from engine.live.send_turns import SendTurns
+from engine.market import rows as r
 from engine.market.views import BookState
 from engine.mode_reasons import Mode
-from engine.model import OrderType, Side, TimeInForce
+from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.order_terms import RecordedTerms, terms_of
+from engine.requests import Unsigned
 from engine.venues.kraken import Kraken
 from engine.venues.kraken.calls import ORDER_IDS
+from engine.venues.kraken.market import KrakenMarket
 from journal.record import Kind
+from verbatim.subscription_answers import answer_text
 from verbatim.testing import VirtualSession
 
 VECTORS = Path(__file__).parent / "vectors" / "kraken"
@@ -57,20 +63,39 @@ def test_1_one_book_that_fails_its_checksum_is_begun_again_and_the_others_stay(s
     assert [r for r in session.kinds(Kind.LINK) if r.source == "kraken.market.0" and "down" in (r.body or "")] == []
 
 
+class Shallow(Kraken):
+    """Kraken with the least depth that its checksums cover, so that levels are pushed out of it all the time."""
+
+    depth = 10
+
+    def __init__(self, instruments: Sequence[Instrument], recv_window_ms: int = 5_000) -> None:
+        super().__init__(instruments, recv_window_ms)
+        self.market = KrakenMarket(self.instruments, depth=self.depth)
+
+    def subscriptions(self, source: str) -> tuple[Unsigned, ...]:
+        return tuple(
+            structs.replace(
+                each, params=tuple((name, str(self.depth) if name == "depth" else value) for name, value in each.params)
+            )
+            for each in super().subscriptions(source)
+        )
+
+
 def test_2_levels_pushed_out_of_the_depth_never_come_back(start: CheckedSessions) -> None:
-    """The venue sends no deletion for them. Every message of half a minute agrees with its checksum."""
+    """The venue sends no deletion for them. Every message agrees with its checksum, which covers the whole depth."""
     from verbatim.testing import VirtualVenue  # a market that moves
 
     venue = VirtualVenue(kind="kraken", symbols=("BTC/USD",), seed=3)
-    session = start(venue, limits=LIMITS).run(20)
+    session = start(venue, limits=LIMITS, dialect=f"{__name__}:Shallow").run(20)
     updates = [json.loads(payload)["data"][0] for payload in payloads(session, "kraken.market.0", b'"update"')
                if b'"book"' in payload]  # fmt: skip
     added = sum(float(level["qty"]) > 0 for row in updates for level in row["bids"])
     removed = sum(float(level["qty"]) == 0 for row in updates for level in row["bids"])
     assert len(updates) > 150
     assert added > removed, "some levels were pushed out without a word"
-    counters = session.state.market.counters(0)
-    assert (counters.book_gaps, session.state.market.book_state(0)) == (0, BookState.SYNCED)
+    market = session.state.market
+    assert (market.counters(0).book_gaps, market.book_state(0)) == (0, BookState.SYNCED)
+    assert [len(market.levels(0, side)) for side in (r.BID, r.ASK)] == [Shallow.depth] * 2
 
 
 def test_3_later_frames_name_an_order_by_the_venues_id_alone(start: CheckedSessions) -> None:
@@ -220,6 +245,27 @@ def test_10_a_loop_of_young_cancels_is_held_back_before_the_venue_refuses_one(st
         if last:
             break
     assert last == ["EOrder:Rate limit exceeded"]
+
+
+def test_a_refusal_whose_code_is_its_text_is_said_once(start: CheckedSessions) -> None:
+    """Kraken's errors are words: the code and the text of an answer are the same."""
+    said = "EAPI:Rate limit exceeded"
+    venue = Desk()
+    venue.fault(action="reject", status=200, msg=said, **ADD)
+    session = start(venue, "once", parameters={"below": Decimal(100)}, limits=LIMITS, own_symbols=OWN).run(90)
+    assert venue.unstruck_faults() == []
+    texts = [record.body or "" for record in session.records if said in (record.body or "")]
+    assert texts
+    assert [text for text in texts if text.count(said) > 1] == []
+    (answer,) = (event for event in decoded_error(said) if isinstance(event, Answer))
+    assert answer_text([answer]) == f", {said}"
+    check_books(session)
+
+
+def decoded_error(text: str) -> tuple[Any, ...]:
+    dialect = kraken()
+    body = json.dumps({"error": [text]}).encode()
+    return dialect.decode_answer(dialect.account.balances(), "", 200, {}, body)
 
 
 def test_11_old_names_are_new_ones_and_a_suffix_is_another_asset() -> None:

@@ -9,8 +9,12 @@ import pytest
 from click.testing import CliRunner
 
 from engine.live.logs import configure
-from journal.printable import printable
+from journal.printable import join_lines, printable
+from journal.reader import Journal
+from journal.record import Kind
 from verbatim.cli import main
+from verbatim.exit_codes import StoppedError, stop
+from verbatim.local_checks import Check, CheckStatus
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\x9b31m\x00\x08\x7f\u202eevil\u2066\u200b\rX"
@@ -105,3 +109,58 @@ def test_what_people_write_is_not_changed() -> None:
         assert printable(text) == text
     assert printable("x" * 50, 10) == "xxxxxxxxx…"
     assert all(unicodedata.category(letter) != "Cc" for letter in printable(EVIL))
+
+
+BREAKS = ("\n", "\r\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029")
+FORGED = "OK    key              accepted"
+
+
+@pytest.mark.parametrize("line_break", BREAKS, ids=ascii)
+def test_a_text_of_a_venue_forges_no_line_of_a_check_or_an_error(
+    line_break: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"x{line_break}{FORGED}"
+    line = Check("key", CheckStatus.FAIL, text, text).line()
+    assert line.startswith("FAIL  key              x OK ")
+    assert len(line.splitlines()) == 1
+    with pytest.raises(StoppedError):
+        stop(f"the venue refuses: {text}")
+    assert capsys.readouterr().err.splitlines() == [f"verbatim: the venue refuses: x {' '.join(FORGED.split())}"]
+
+
+def test_columns_keep_their_spaces() -> None:
+    assert join_lines("a   b") == "a   b"
+    assert join_lines("a  \tb\n  c\n") == "a  \tb   c"
+
+
+@pytest.fixture(scope="module")
+def forging(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session whose orders the venue refuses with a text that holds another line, also as a page that is no JSON."""
+    venue = VirtualVenue(seed=3)
+    venue.fault(
+        action="reject", method="POST", path="/api/v3/order", status=400, code=-2010, msg=f"x\n{FORGED}", times=0
+    )
+    strategies = [from_sources({"talks": TALKS}, "talks", "Restless", name="talks")]
+    folder = tmp_path_factory.mktemp("forging") / "journals" / "20240808T235410Z-cccccccc"
+    running = VirtualSession.start(venue, folder, strategies=strategies).run(5)
+    venue.fault(action="reject", method="GET", path="/api/v3/account", status=400, code=-2015, msg=f"x\n{FORGED}")
+    running.command("reconcile", f"x\n{FORGED}").run(5).stop()
+    assert venue.unstruck_faults() == []
+    return running.folder
+
+
+@pytest.mark.parametrize("name", ["why", "reconcile", "status", "pnl", "sessions", "quality", "verify", "replay"])
+def test_no_command_prints_a_forged_line(forging: Path, name: str) -> None:
+    [*_, order] = [record.key for record in Journal.open(forging).records() if record.kind is Kind.INTENT]
+    of_folder = ["--journals", str(forging.parent)]
+    arguments = {
+        "status": of_folder,
+        "sessions": of_folder,
+        "why": [str(forging), str(order)],
+        "replay": [str(forging), "--trust-code", "--set", "risk.order_notional_max=50", "--explain"],
+    }
+    result = CliRunner().invoke(main, [name, *arguments.get(name, [str(forging)])])
+    assert result.exit_code in (0, 1), result.output
+    assert not [line for line in result.output.splitlines() if line.startswith(FORGED[:9])], result.output
+    if name == "why":
+        assert f"x {FORGED}" in result.output

@@ -2,6 +2,7 @@
 
 from typing import NoReturn
 
+from journal.printable import in_one_line
 from verbatim.terminal import echo
 
 OK = 0
@@ -24,6 +25,7 @@ class StoppedError(SystemExit):
 
 
 def stop(message: str, code: int = BAD_INPUT) -> NoReturn:
-    """Print one line on stderr and exit with a code."""
+    """Print one line on stderr and exit with a code. A line break in the message, as of a venue's text, is a space."""
+    message = in_one_line(message)
     echo(f"verbatim: {message}", err=True)
     raise StoppedError(code, message)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from engine.live.session_config import SessionConfig, limits_text, missing_limits
 from engine.live.venue_access import VenueAccess
 from engine.venues.venue import Network
+from journal.printable import in_one_line
 from verbatim.start_report import ROOT, limits
 
 
@@ -29,10 +30,10 @@ class Check(NamedTuple):
     advice: str = ""  # what to do
 
     def line(self) -> str:
-        """Return the line as it is printed."""
+        """Return the line as it is printed. Texts of the venue forge no other line."""
         advice = f". What to do: {self.advice}" if self.advice else ""
         text = self.text.removesuffix(".") if advice else self.text
-        return f"{self.status:<5} {self.name:<16} {text}{advice}"
+        return f"{self.status:<5} {self.name:<16} {in_one_line(text + advice)}"
 
 
 def check_settings(config: SessionConfig, *, key_error: str = "") -> list[Check]:

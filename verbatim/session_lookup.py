@@ -14,7 +14,7 @@ import click
 
 from verbatim.options import LAST
 from verbatim.sample_data import SAMPLE, sample_session
-from verbatim.terminal import echo
+from verbatim.terminal import echo_line
 
 if TYPE_CHECKING:
     from analysis.session import Session
@@ -130,7 +130,7 @@ def open_to_read(journals: Path, *sessions: str) -> "Session":
 
     found = find_sessions(sessions, journals)
     for left_out in (*found.unreadable, *found.copies):
-        echo(f"verbatim: {left_out}", err=True)
+        echo_line(f"verbatim: {left_out}", err=True)
     opened = Session(*found)
     for place in opened.places:
         if isinstance(place.keeper, UnpackedBundle):

@@ -13,7 +13,7 @@ from engine.state.session_state import restore_opening
 from engine.venue_choices import AccountUse
 from journal.printable import in_one_line
 from journal.record import plain
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo_line, secho
 
 RESUMES = {"stopped": "resume", "paused": "resume-strategy {name}"}  # commands that end it
 REAL_MONEY = "REAL MONEY"
@@ -38,7 +38,7 @@ def report_start(plan: StartPlan, *, as_json: bool) -> None:
         if line == REAL_MONEY:
             secho(line, err=True, fg="red", bold=True)
         else:
-            echo(line, err=True)
+            echo_line(line, err=True)
     if os.geteuid() == 0:
         secho(f"warning: {ROOT}", err=True, fg="yellow")
 

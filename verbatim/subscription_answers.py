@@ -39,4 +39,4 @@ def _events_of(venue: Venue, plan: LinkPlan, frame: bytes) -> tuple[Event, ...]:
 def answer_text(events: Sequence[object]) -> str:
     """Return code and text of an answer that has a code, for the end of a message; else ""."""
     answer = next((event for event in events if isinstance(event, Answer) and event.code), None)
-    return "" if answer is None else f", {answer.code} {answer.text}"
+    return "" if answer is None else f", {answer.coded_text}"

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from journal.printable import printable
+from journal.printable import join_lines, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +22,11 @@ def echo(message: object = "", *, err: bool = False, nl: bool = True, file: IO[A
 def secho(message: object = "", *, err: bool = False, nl: bool = True, **styles: Any) -> None:
     """Print a text as `echo` does, in a style."""
     click.echo(click.style(printable(str(message)), **styles), err=err, nl=nl, color=_colour())
+
+
+def echo_line(message: object, *, err: bool = False, nl: bool = True, **styles: Any) -> None:
+    """Print a text as one line, in a style: a line break in foreign text forges no other line."""
+    secho(join_lines(str(message)), err=err, nl=nl, **styles)
 
 
 def make_console(**options: Any) -> "Console":

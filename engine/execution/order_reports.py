@@ -313,7 +313,7 @@ def _apply_place_answer(step: StepContext, name: str, answer: Answer, proof_ns: 
     order = step.account.orders.get(name)
     if order is None or order.status is not Status.PENDING:
         return
-    text = f"{answer.code} {answer.text}".strip() if answer.code else answer.text
+    text = answer.coded_text.strip() if answer.code else answer.text
     match answer.outcome:
         case Outcome.DONE:  # placed, but with no status: the venue is queried
             step.emit(OrderUnknown(name, "placed, and the answer tells no status", proof_ns), key=name)
@@ -342,7 +342,7 @@ def apply_cancel_answer(
     if order is None or order.status not in LIVE:
         return False
     is_refused = counted is not None and counted.outcome in (Outcome.REFUSED, Outcome.NOT_FOUND)
-    step.emit(CancelSettled(name, f"{answer.outcome}: {answer.code} {answer.text}", is_refused), key=name)
+    step.emit(CancelSettled(name, f"{answer.outcome}: {answer.coded_text}", is_refused), key=name)
     return answer.outcome in (Outcome.DONE, Outcome.NOT_FOUND, Outcome.UNKNOWN)
 
 

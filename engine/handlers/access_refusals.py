@@ -20,7 +20,7 @@ PROBES: Final = (Purpose.CANCEL, Purpose.OPEN_ORDERS)  # requests of a safety or
 def refuse_access(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
     """Stop trading for a while that doubles; halt if refusals lasted or were many. A recording only raises an alarm."""
     settings, venue = session.settings, pending.request.venue
-    text = f"{answer.code} {answer.text}"
+    text = answer.coded_text
     if not settings.access_wait_ns or not step.account.links.has_account:
         halt_account(step, key_refused(venue, text))
         return

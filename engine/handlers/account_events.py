@@ -75,7 +75,7 @@ def handle_event(session: SessionContext, step: StepContext, event: Event) -> No
                 # what could not be read may have been a fill
                 reconciliation.request(step, (scope,))
         case Answer() if event.outcome is not Outcome.DONE:
-            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.code} {event.text}")
+            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.coded_text}")
         case _:
             pass
 

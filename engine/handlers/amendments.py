@@ -102,7 +102,7 @@ def handle_amend_answer(session: SessionContext, step: StepContext, pending: Pen
     name = pending.request.client_order_id
     if answer.outcome is Outcome.DONE or step.account.orders.live.get(name) is None:
         return
-    text = f"order {name} is not amended: {answer.outcome} {answer.code} {answer.text}".rstrip()
+    text = f"order {name} is not amended: {answer.outcome} {answer.coded_text}".rstrip()
     step.note(NoteLevel.WARNING, text, key=name)
     if answer.outcome in PROVES_NOTHING:
         query_order(session, step, name, if_unknown=False)

@@ -96,13 +96,13 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
             if is_done:
                 continue_resubscription(session, step, pending)
             else:
-                step.note(NoteLevel.WARNING, f"{request.source}: subscription refused: {answer.code} {answer.text}")
+                step.note(NoteLevel.WARNING, f"{request.source}: subscription refused: {answer.coded_text}")
                 disconnect(session, step, request.source)
         case Purpose.SUBSCRIBE if not is_done:
-            step.note(NoteLevel.ALARM, f"subscription refused: {answer.code} {answer.text}")
+            step.note(NoteLevel.ALARM, f"subscription refused: {answer.coded_text}")
             disconnect(session, step, request.source)
         case Purpose.ARM_SWITCH if not is_done:
-            why = f"{answer.outcome} {answer.code} {answer.text}"
+            why = f"{answer.outcome} {answer.coded_text}"
             step.note(NoteLevel.ALARM, f"the dead-man switch of {request.instrument} is not armed: {why}")
         case Purpose.DEPTH if not is_done:
             step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
@@ -156,7 +156,7 @@ def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: P
     order = step.account.orders.live.get(name)
     if order is not None and refused and refused % limit == 0:
         wait_s = step.account.cancels.wait_ns(name, session.safeguards) // SECOND_NS
-        text = f"the venue refused {refused} cancels of order {name} ({answer.code} {answer.text}); next in {wait_s} s"
+        text = f"the venue refused {refused} cancels of order {name} ({answer.coded_text}); next in {wait_s} s"
         step.note(NoteLevel.ALARM, text, key=name)
         venue = pending.request.venue
         may_query = not is_blocked(step, venue) and not step.account.access.is_refused(venue, step.time_ns)
@@ -294,11 +294,11 @@ def _heed_limits(session: SessionContext, step: StepContext, pending: PendingReq
             wait_ns = answer.retry_after_ns or (SECOND_NS if is_stated else budget.next_wait_ns(step.time_ns, max_ns))
             until_ns = max(retry_at_ns, step.time_ns + wait_ns)
             own_ns = 0 if is_stated or not max_ns else wait_ns
-            step.emit(RateBlocked(venue, until_ns, f"{answer.code} {answer.text}", own_ns))
+            step.emit(RateBlocked(venue, until_ns, answer.coded_text, own_ns))
         case Outcome.ORDER_LIMITED:
             wait_ns = step.account.order_blocks.next_wait_ns(venue, step.time_ns, session.safeguards)
             until_ns = step.time_ns + max(wait_ns, answer.retry_after_ns)
-            step.emit(OrdersBlocked(venue, until_ns, f"{answer.code} {answer.text}", wait_ns))
+            step.emit(OrdersBlocked(venue, until_ns, answer.coded_text, wait_ns))
         case Outcome.CLOCK:
             measure_clock(session, step, venue)
         case Outcome.AUTH:

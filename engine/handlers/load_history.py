@@ -89,7 +89,7 @@ def handle_history_answer(
     if unreadable is not None:
         _fail(step, request.instrument, page, f"the answer cannot be read: {unreadable.error}")
     elif answer.outcome is not Outcome.DONE:
-        _fail(step, request.instrument, page, f"{answer.outcome} {answer.code} {answer.text}".strip())
+        _fail(step, request.instrument, page, f"{answer.outcome} {answer.coded_text}".strip())
     elif load is not None and load.is_loaded and (gap := gap_of(step.market, k)) is not None and gap[0] < page.end_ns:
         _fail(step, request.instrument, page, "the venue's own bars are not complete yet")
     else:

@@ -128,7 +128,7 @@ def handle_set_answer(session: SessionContext, step: StepContext, pending: Pendi
     request = pending.request
     instrument = session.instruments[request.instrument]
     if answer.outcome is not Outcome.DONE:
-        why = f"{answer.outcome} {answer.code} {answer.text}".rstrip()
+        why = f"{answer.outcome} {answer.coded_text}".rstrip()
         step.note(NoteLevel.ALARM, f"{instrument.id}: {request.purpose} failed: {why}")
     contracts = session.factories[instrument.venue].contracts
     is_unstated = request.purpose is Purpose.SET_MARGIN_MODE or contracts.sets_margin_at_once

@@ -64,7 +64,7 @@ def handle_poll_answer(
     if unreadable is not None or answer.outcome is not Outcome.DONE or is_late:
         failures = 0 if failing is None else failing.failures
         retry_ns = step.time_ns + jittered(session.settings, poll.key, failures, session.body.seed)
-        reason = f"{answer.outcome} {answer.code} {answer.text}".strip()
+        reason = f"{answer.outcome} {answer.coded_text}".strip()
         if unreadable is not None:
             reason = f"the answer cannot be read: {unreadable.error}"
         elif answer.outcome is Outcome.DONE:

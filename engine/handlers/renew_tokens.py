@@ -34,7 +34,7 @@ def handle_renewal(session: SessionContext, step: StepContext, pending: PendingR
     if answer.outcome is Outcome.DONE:
         return
     source = pending.request.source
-    text = f"{source}: the token was not renewed: {answer.outcome} {answer.code} {answer.text}".rstrip()
+    text = f"{source}: the token was not renewed: {answer.outcome} {answer.coded_text}".rstrip()
     step.note(NoteLevel.WARNING, text)
     if answer.outcome is Outcome.REFUSED:
         disconnect(session, step, source)

@@ -168,7 +168,7 @@ class EmergencyCancel:
             answer, events = await self._request(venue, unsigned)
             report = next((event for event in events if isinstance(event, OpenOrdersReport)), None)
             if answer.outcome is not Outcome.DONE or report is None:
-                said = f"{answer.code} {answer.text}"
+                said = answer.coded_text
                 log.warning("the venue does not list open orders", venue=venue.name, answer=said)
                 return answer, None
             listed += report.orders
@@ -196,7 +196,7 @@ class EmergencyCancel:
         answer, _ = await self._request(venue, unsigned)
         if answer.outcome in (Outcome.DONE, Outcome.NOT_FOUND):
             self._answered.add(name)
-        log.warning("emergency cancel", order=name, answer=f"{answer.outcome} {answer.code} {answer.text}".rstrip())
+        log.warning("emergency cancel", order=name, answer=f"{answer.outcome} {answer.coded_text}".rstrip())
 
     async def _request(self, venue: Venue, unsigned: Unsigned) -> tuple[Answer, tuple[Event, ...]]:
         """Send a request. If the venue refuses our time, measure its clock for the next one."""

@@ -63,4 +63,4 @@ class KeyReload:
         answer = next((event for event in events if isinstance(event, Answer)), Answer(Outcome.UNKNOWN))
         if answer.outcome is Outcome.DONE:
             return ""
-        return f"the venue refuses the new key: {answer.code} {answer.text}".rstrip()
+        return f"the venue refuses the new key: {answer.coded_text}".rstrip()

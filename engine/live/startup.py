@@ -203,7 +203,7 @@ async def request_instruments(
     report, failed = joined_report(venue, [result.body for result in results], decoded)
     instruments = {instrument.symbol: instrument for instrument in report.instruments}
     if not instruments:
-        answer = f"{failed.code} {failed.text}" if failed else "nothing usable"
+        answer = failed.coded_text if failed else "nothing usable"
         raise StartError(f"{where} does not describe {', '.join(wanted.symbols)}: it says {answer}")
     missing = [symbol for symbol in wanted.symbols if symbol not in instruments]
     if missing:

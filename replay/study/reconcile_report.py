@@ -180,9 +180,7 @@ def findings_text(events: Iterable[Event]) -> str:
     for event in events:
         match event:
             case Answer() if event.outcome is not Outcome.DONE:
-                found.append(
-                    f"{event.outcome}: {event.code} {event.text}" if event.code else f"{event.outcome}: {event.text}"
-                )
+                found.append(f"{event.outcome}: {event.coded_text}" if event.code else f"{event.outcome}: {event.text}")
             case OpenOrdersReport():
                 found.append(f"{len(event.orders)} open orders")
             case FillsReport():

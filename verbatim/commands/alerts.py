@@ -8,7 +8,7 @@ import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from verbatim.alerts.alert_config import AlertConfig
@@ -107,7 +107,7 @@ def list_alerts(*, config: Path | None, log: Path | None, as_json: bool) -> None
     except AlertLogError as error:
         stop(str(error), BAD_INPUT)
     if unreadable:
-        echo(f"verbatim: {unreadable_text(path, unreadable)}", err=True)
+        echo_line(f"verbatim: {unreadable_text(path, unreadable)}", err=True)
     alerts = [alert for alert in state.alerts.values() if not alert.ended_ns]
     if as_json:
         found = {
@@ -122,12 +122,12 @@ def list_alerts(*, config: Path | None, log: Path | None, as_json: bool) -> None
         since = datetime.fromtimestamp(alert.opened_ns // 10**9, UTC)
         known = f", acknowledged by {alert.acknowledged_by}" if alert.is_acknowledged else ""
         about = f" {finding.about}" if finding.about else ""
-        echo(
+        echo_line(
             f"{alert.number:>4}  {finding.severity.value:8}  {finding.rule}{about}  {alert.target}  "
             f"since {since:%Y-%m-%d %H:%M:%S} UTC{known}: {finding.text}"
         )
     for name, channel in sorted(state.channels.items()):
-        echo(f"channel {channel_line(name, channel)}")
+        echo_line(f"channel {channel_line(name, channel)}")
     if not alerts:
         echo("no alert is open")
 
@@ -151,7 +151,7 @@ def acknowledge(*, numbers: tuple[str, ...], config: Path | None, log: Path | No
     try:
         state, unreadable = read_state(path)
         if unreadable:
-            echo(f"verbatim: {unreadable_text(path, unreadable)}", err=True)
+            echo_line(f"verbatim: {unreadable_text(path, unreadable)}", err=True)
         known = [alert.number for alert in state.alerts.values() if not alert.ended_ns]
         wanted = known if numbers == ("all",) else _numbers(numbers, known)
         events = AlertBook(chosen.policy(), state).acknowledge(
@@ -205,7 +205,7 @@ def trial(*, config: Path | None, log: Path | None, channels: tuple[str, ...]) -
             found = deliver(name, senders[name], trial_message(time.time_ns(), name))
             writer.append([TrialEnded(time.time_ns(), name, found.reason)])
             failed, remark = failed or bool(found.reason), found.reason or found.note
-            echo(f"{'FAIL' if found.reason else 'OK':4}  {name}{f': {remark}' if remark else ''}")
+            echo_line(f"{'FAIL' if found.reason else 'OK':4}  {name}{f': {remark}' if remark else ''}")
         writer.close()
     except ConfigError as error:
         stop(str(error), BAD_INPUT)
@@ -284,7 +284,7 @@ def _print_findings(config: "AlertConfig", sessions: "WatchedSessions", *, as_js
             echo(json.dumps({"target": target, **msgspec.to_builtins(finding)}))
         else:
             about = f" {finding.about}" if finding.about else ""
-            echo(f"{finding.severity.value:8}  {finding.rule}{about}  {target}: {finding.text}")
+            echo_line(f"{finding.severity.value:8}  {finding.rule}{about}  {target}: {finding.text}")
     if findings:
         raise SystemExit(DIFFERS)
     if not as_json:

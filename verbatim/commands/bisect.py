@@ -18,7 +18,7 @@ from verbatim.options import complete_file, journals_option, json_option, sessio
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from engine.session_record import SessionBody
@@ -211,7 +211,7 @@ def _print_change(why: "list[ChangedDecision] | str") -> None:
         return
     echo(f"  {len(why):,} decisions changed")
     for line in decision_diff_lines(why, SHOWN):
-        echo(f"  {line}")
+        echo_line(f"  {line}")
 
 
 def _first_other(count: int, is_other: Callable[[int], bool]) -> int | None:
@@ -345,4 +345,4 @@ def _print_run(run: "MinimalRun", of: int, tried: int) -> None:
         f"with one record less at either end no decision differs ({tried} runs tried)"
     )
     for line in decision_diff_lines(run.changed, SHOWN, with_seqs=False):
-        echo(f"  {line}")
+        echo_line(f"  {line}")

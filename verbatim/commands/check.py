@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo, echo_line
 
 
 @click.command("check")
@@ -40,7 +40,7 @@ def command(config: Path, journals: Path | None, as_json: bool) -> None:
             echo(json.dumps({**check._asdict(), "status": check.status.value}))
         else:
             colour = {CheckStatus.OK: None, CheckStatus.SKIP: "yellow", CheckStatus.FAIL: "red"}[check.status]
-            secho(check.line(), fg=colour)
+            echo_line(check.line(), fg=colour)
 
     key_error = ""
     try:

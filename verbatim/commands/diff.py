@@ -9,7 +9,7 @@ from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 
 @click.command("diff")
@@ -43,7 +43,7 @@ def command(*, one: str, other: str, journals: Path, shown: int, by_cause: bool,
         echo(json.dumps(found.as_json()))
     else:
         for line in found.lines(shown):
-            echo(line)
+            echo_line(line)
     if not found.same:
         raise SystemExit(DIFFERS)
 
@@ -64,6 +64,6 @@ def _print_bridge(journals: Path, one: str, other: str, shown: int, *, as_json: 
         echo(json.dumps(bridge_json(bridges)))
     else:
         for line in bridge_lines(bridges, shown):
-            echo(line)
+            echo_line(line)
     if not all(bridge.is_equal for bridge in bridges):
         raise SystemExit(DIFFERS)

@@ -10,7 +10,7 @@ from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from replay.study.fidelity import FidelityRow
@@ -54,7 +54,7 @@ def command(*, session: str, model_settings: tuple[str, ...], journals: Path, as
         "the figures below leave that out"
     )
     for line in found.best.worst:
-        echo(f"  {line}")
+        echo_line(f"  {line}")
     best = found.best.model
     fees = f"--model fee_maker={best.fee_maker} --model fee_taker={best.fee_taker}"
     echo(f"use it: --model request_ms={best.request_ns / 1e6:g} --model feed_ms={best.feed_ns / 1e6:g} {fees}")

@@ -10,7 +10,7 @@ from verbatim.options import complete_file, journals_option, json_option, sessio
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 SHOWN = 10
 
@@ -96,7 +96,7 @@ def command(
             f"{len(found.found):,} earlier decisions differ (-)"
         )
         for line in decision_diff_lines(found.found, SHOWN):
-            echo(f"  {line}")
+            echo_line(f"  {line}")
     else:
         echo(
             f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on later records"

@@ -7,7 +7,7 @@ import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
 from verbatim.options import journals_option, max_age_option, session_argument
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from analysis.metrics.reader import MetricsReader
@@ -65,7 +65,7 @@ def _serve(reader: "MetricsReader", journals: Path | None, *, port: int, max_age
     service = MetricsService(
         reader,
         newer=lambda folder: None if journals is None else _newer(journals, folder),
-        on_news=lambda line: echo(line, err=True),
+        on_news=lambda line: echo_line(line, err=True),
         probe=HealthProbe(max_age),
     )
     try:

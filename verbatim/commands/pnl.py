@@ -9,7 +9,7 @@ from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 
 @click.command("pnl")
@@ -49,4 +49,4 @@ def command(*, session: str, journals: Path, method: str, by: str, as_json: bool
         echo(json.dumps(pnl_json(found, Grouping(by))))
     else:
         for line in pnl_table(found, Grouping(by)):
-            echo(line)
+            echo_line(line)

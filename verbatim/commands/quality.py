@@ -10,7 +10,7 @@ from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from analysis.data_quality import DataQuality, StreamQuality
@@ -56,7 +56,7 @@ def command(*, session: str, journals: Path, as_json: bool) -> None:
         echo(json.dumps({**msgspec.to_builtins(found), "has_findings": found.has_findings}))
     else:
         for line in _lines(found):
-            echo(line)
+            echo_line(line)
     if found.has_findings:
         raise SystemExit(DIFFERS)
 

@@ -10,7 +10,7 @@ from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import find, find_to_read
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from replay.study.reconcile_report import Round
@@ -49,14 +49,14 @@ def command(*, session: str, journals: Path, number: int | None, is_ordered: boo
         echo(json.dumps(msgspec.to_builtins(rounds)))
     else:
         for line in rounds_table(rounds):
-            echo(line)
+            echo_line(line)
     chosen = [each for each in rounds if number in (None, each.number)]
     if not chosen:
         stop(f"the session has {'no round' if number is None else f'no round {number}'}", BAD_INPUT)
     if not as_json:
         echo("")
         for line in round_report(chosen[-1]):
-            echo(line)
+            echo_line(line)
     if chosen[-1].is_wrong:
         raise SystemExit(DIFFERS)
 
@@ -74,7 +74,7 @@ def _order_round(journals: Path, session: str) -> int:
     except ControlError as problem:
         stop(str(problem), FAILED)
     for note in answer.get("notes", ()):
-        echo(note)
+        echo_line(note)
     return int(answer["seq"])
 
 

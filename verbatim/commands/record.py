@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from verbatim.options import duration_option, log_options
-from verbatim.terminal import echo, make_console
+from verbatim.terminal import echo, echo_line, make_console
 
 if TYPE_CHECKING:
     from verbatim.config import Config
@@ -82,7 +82,7 @@ def command(
         if as_json:
             echo(json.dumps(summary_json(summary)))
             return
-        echo(
+        echo_line(
             f"session {last.session}: {last.records:,} records, {last.messages:,} messages, {last.gaps:,} gaps; "
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )

@@ -14,7 +14,7 @@ from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
-from verbatim.terminal import echo, make_console
+from verbatim.terminal import echo, echo_line, make_console
 
 if TYPE_CHECKING:
     from analysis.fleet_selection import Selection
@@ -219,7 +219,7 @@ def _table(found: "Sequence[RegressRow]") -> None:
     for row in found:
         troubles = [row.outcome.error] if row.outcome.result is None else row.outcome.result.performance.troubles
         for trouble in troubles:
-            echo(f"{row.version} on {row.session}: {trouble}", err=True)
+            echo_line(f"{row.version} on {row.session}: {trouble}", err=True)
     other = sorted({row.version for row in found if row.changed})
     failed = sorted({row.version for row in found if row.outcome.error})
     said = [f"{', '.join(other)} decided otherwise"] if other else []

@@ -12,7 +12,7 @@ from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from journal.record import Record
@@ -163,7 +163,7 @@ def _explain(folder: Path, verdict: "ReplayResult") -> None:
         lines = [str(error)]
     echo("\nbefore it, the recorded session believed:")
     for line in lines:
-        echo(f"  {line}")
+        echo_line(f"  {line}")
     echo("")
 
 

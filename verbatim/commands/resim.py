@@ -11,7 +11,7 @@ from verbatim.options import complete_file, journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from analysis.session_tear_sheet import SessionTearSheet
@@ -297,13 +297,13 @@ def _print_result(
     if outcome.modelled:
         echo(model.text(measured.origin(model)))
     for note in notes:
-        echo(note)
+        echo_line(note)
     if not outcome.balances_known:
         echo("balances: as given, since the session states none")
     if after.shares is not None:
         echo(f"time {after.shares.line}")
     for line in (*after.troubles, *([] if part else side_by_side(session_performance(folder), after))):
-        echo(line)
+        echo_line(line)
     echo(
         f"{'decisions' if part else 'decisions changed'}: {len(other):,}"
         f"{', the last of them:' if part and len(other) > DIFFS_SHOWN else ''}"
@@ -311,6 +311,6 @@ def _print_result(
     for line in decision_diff_lines(
         other[-DIFFS_SHOWN:] if part else other, DIFFS_SHOWN, with_seqs=not part or outcome.folder != folder
     ):
-        echo(f"  {line}")
+        echo_line(f"  {line}")
     if sheet is not None:
         echo(f"\n{sheet}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from verbatim.options import complete_file, log_options
-from verbatim.terminal import echo, make_console, secho
+from verbatim.terminal import echo, echo_line, make_console
 
 if TYPE_CHECKING:
     from engine.live.session_config import StartPlan
@@ -110,13 +110,14 @@ def _print_summary(summary: "Summary", *, as_json: bool) -> None:
         return
     last = summary.last
     if text := headline(summary):
-        secho(text, fg="red", bold=True)
-    echo(
+        echo_line(text, fg="red", bold=True)
+    echo_line(
         f"session {last.session}: {counted(last.records, 'record')}, {counted(last.orders, 'order')}, "
         f"{counted(last.fills, 'fill')}; "
-        f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}\ntime {summary.shares.line}"
+        f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
     )
+    echo(f"time {summary.shares.line}")
     if text := pnl_text(last):
-        echo(f"P&L {text}")
+        echo_line(f"P&L {text}")
     for problem in problems(summary):
-        secho(problem, fg="red", bold=True)
+        echo_line(problem, fg="red", bold=True)

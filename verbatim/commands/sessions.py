@@ -10,7 +10,7 @@ from verbatim.exit_codes import DIFFERS, FAILED, stop
 from verbatim.fleet_options import CHOICES, names_fleet, selection_options
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ def _print_fleet(text: str, selection: "Selection", *, as_json: bool) -> None:
         _fleet_table(plan.sessions)
         echo(f"{len(plan.sessions):,} of {plan.considered:,} sessions")
     for left_out in plan.left_out:
-        echo(f"verbatim: {left_out}", err=True)
+        echo_line(f"verbatim: {left_out}", err=True)
     if plan.left_out:
         raise SystemExit(DIFFERS)
 
@@ -164,7 +164,7 @@ def _table(found: list[dict[str, Any]]) -> None:
     _print_columns(rows, range(2, 6))
     for row in found:
         if "problem" in row:
-            echo(f"{row['session']}: {row['problem']}", err=True)
+            echo_line(f"{row['session']}: {row['problem']}", err=True)
 
 
 def _print_columns(rows: "Sequence[tuple[str, ...]]", numbers: range) -> None:
@@ -174,7 +174,7 @@ def _print_columns(rows: "Sequence[tuple[str, ...]]", numbers: range) -> None:
             cell.rjust(width) if column in numbers else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
-        echo("  ".join(cells).rstrip())
+        echo_line("  ".join(cells).rstrip())
 
 
 def _length(seconds: float | None) -> str:

@@ -14,7 +14,7 @@ from verbatim.exit_codes import DIFFERS
 from verbatim.options import complete_file, duration_option, journals_option, session_argument
 from verbatim.session_lookup import open_to_read
 from verbatim.study_failures import study_failures
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -197,6 +197,6 @@ def _print_summary(journal: "LiveJournal", outcome: "ResimOutcome", shadow: "Sha
         echo("balances: as given, since the session states none")
     live, ours = shadow.performances
     for line in side_by_side(live.performance, ours.performance):
-        echo(line)
+        echo_line(line)
     live_count, decided = shadow.counts
     echo(f"decisions: {live_count:,} live, {decided:,} here; changed: {shadow.changed:,}")

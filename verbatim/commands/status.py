@@ -7,7 +7,7 @@ import click
 
 from verbatim.exit_codes import stop
 from verbatim.options import journals_option, max_age_option
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo, echo_line
 
 
 @click.command("status")
@@ -51,6 +51,6 @@ def command(
         echo(json.dumps(status.as_json()))
     else:
         for line in status_lines(status):
-            secho(line, fg="red" if line.startswith("ATTENTION") else None)
+            echo_line(line, fg="red" if line.startswith("ATTENTION") else None)
     if status.exit_code:
         raise SystemExit(status.exit_code)

@@ -6,7 +6,7 @@ import click
 
 from verbatim.exit_codes import BAD_INPUT, DIFFERS, FAILED, stop
 from verbatim.options import journals_option
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 
 @click.command("traces")
@@ -39,7 +39,7 @@ def command(*, session: str, journals: Path, otlp: str, as_json: bool) -> None:
         stop(f"--otlp: {error}", BAD_INPUT)
     before = None
     try:
-        export = SessionExport(find_decided(journals, session), exporter, lambda line: echo(line, err=True))
+        export = SessionExport(find_decided(journals, session), exporter, lambda line: echo_line(line, err=True))
         before = [signal.signal(number, lambda *_: export.stop()) for number in (signal.SIGINT, signal.SIGTERM)]
         export.run()
     except DamagedJournalError as error:

@@ -10,7 +10,7 @@ from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import find_to_read
-from verbatim.terminal import echo
+from verbatim.terminal import echo, echo_line
 
 
 def _public_key(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -63,7 +63,7 @@ def command(*, session: str, journals: Path, signer: str | None, repair: Path | 
         echo(json.dumps({**found, "folder": str(report.folder), "ok": report.ok}))
     else:
         for line in report.lines():
-            echo(line)
+            echo_line(line)
     if repair is not None:
         _repair(folder, repair)
     if not report.ok:

@@ -10,7 +10,7 @@ from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
-from verbatim.terminal import echo, secho
+from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
     from analysis.story_text import StoryLine
@@ -59,12 +59,10 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
 
 
 def _print_line(line: "StoryLine") -> None:
-    style = _STYLES.get(line.kind)
+    style = _STYLES.get(line.kind) or {}
     if line.lead:
         echo(line.lead, nl=False)
-        secho(f"{line.kind:<8}", nl=False, **(style or {}))
-        echo(line.text)
-    elif style:
-        secho(line.text, **style)
+        echo_line(f"{line.kind:<8}", nl=False, **style)
+        echo_line(line.text)
     else:
-        echo(line.text)
+        echo_line(line.text, **style)

@@ -124,7 +124,8 @@ def asset(market: SymbolMarket) -> dict[str, Any]:
         "borrow_status": "hard_to_borrow",
         "fractionable": fractional,
         "attributes": [],
-        **(own if crypto else {}),
+        # the broker states no step of a fraction, which has nine places there: this one counts eight
+        **(own if crypto else {"min_trade_increment": plain(rules.lot_size)} if fractional else {}),
     }
 
 

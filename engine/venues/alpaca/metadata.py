@@ -35,8 +35,8 @@ class _Asset(msgspec.Struct, frozen=True, rename={"asset_class": "class"}):
 
     def instrument(self, venue: str) -> Instrument:
         is_crypto = self.asset_class == CRYPTO
-        lot = number(self.min_trade_increment) if is_crypto else ZERO if self.fractionable else Decimal(1)
-        lot = lot or FRACTION
+        is_divisible = is_crypto or self.fractionable
+        lot = (number(self.min_trade_increment) or FRACTION) if is_divisible else Decimal(1)
         base, _, quoted = self.symbol.partition("/")
         forbidden = (OrderTerm.TRAILING,) if is_crypto else () if self.fractionable else (OrderTerm.QUOTE_QUANTITY,)
         return Instrument(
