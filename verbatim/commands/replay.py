@@ -15,6 +15,7 @@ from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
+    from engine.session_record import SessionBody
     from journal.record import Record
     from replay.replay import ReplayResult
     from replay.strict import StrictResult
@@ -122,7 +123,22 @@ def command(
         stop(str(error))
     if workers != 1 and verdict.pieces == 1:
         echo("in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True)
+    from engine.session_record import read_session
+    from journal.reader import Journal
+
+    if note := version_note(read_session(Journal.open(opened.folder).session_record().body or "")):
+        echo(note, err=True)
     _end(opened.folder, verdict, explain=explain, as_json=as_json)
+
+
+def version_note(recorded: "SessionBody") -> str:
+    """Return that another ccxt reads the session than it had; "" if there is nothing to say."""
+    from importlib.metadata import version
+
+    is_read = any((venue.kind or venue.name).startswith("ccxt:") for venue in recorded.venues)
+    ours = version("ccxt") if is_read else ""
+    theirs = recorded.versions.get("ccxt", ours)
+    return "" if theirs == ours else f"recorded with ccxt {theirs}, and ccxt {ours} reads it: the replay may differ"
 
 
 def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool) -> None:
