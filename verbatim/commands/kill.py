@@ -75,10 +75,8 @@ def command(
             first = first.exceptions[0]
         exit_for(first)
         raise
-    left = killed.exposure
     if as_json:
-        known = {"way": killed.way, "done": killed.is_done, "folder": killed.folder}
-        click.echo(json.dumps({**known, "is_state_read": killed.is_state_read, **left}))
+        click.echo(json.dumps(_as_json(killed)))
     else:
         _report(killed)
     if killed.warning:
@@ -87,6 +85,11 @@ def command(
         stop(f"the venue could not be queried: {killed.unconfirmed}. Run it again, and check at the venue", FAILED)
     if not killed.is_done:
         stop("not everything is closed; run it again, and check at the venue", FAILED)
+
+
+def _as_json(killed: "Killed") -> dict[str, object]:
+    known = {"way": killed.way, "done": killed.is_done, "folder": killed.folder, "is_state_read": killed.is_state_read}
+    return {**known, **killed.exposure}
 
 
 def _report(killed: "Killed") -> None:

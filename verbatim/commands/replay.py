@@ -123,11 +123,6 @@ def command(
         stop(str(error))
     if workers != 1 and verdict.pieces == 1:
         echo("in one piece; a long session's snapshots are kept now, and the next replay is cut at them", err=True)
-    from engine.session_record import read_session
-    from journal.reader import Journal
-
-    if note := version_note(read_session(Journal.open(opened.folder).session_record().body or "")):
-        echo(note, err=True)
     _end(opened.folder, verdict, explain=explain, as_json=as_json)
 
 
@@ -142,6 +137,11 @@ def version_note(recorded: "SessionBody") -> str:
 
 
 def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool) -> None:
+    from engine.session_record import read_session
+    from journal.reader import Journal
+
+    if note := version_note(read_session(Journal.open(folder).session_record().body or "")):
+        echo(note, err=True)
     if as_json:
         echo(json.dumps(_as_json(verdict)))
     else:
