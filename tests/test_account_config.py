@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from test_halted_end import summary
 
 from engine.live.session_config import SessionConfig
+from engine.live.session_end import EndedBy
 from engine.venue_choices import AccountUse, VenueTrouble
 from verbatim.config import make_config, read_keys, recording_config, session_config, venues_of
 from verbatim.config_sections import ConfigError
+from verbatim.credentials import key_source
+from verbatim.runner import SessionWatch
 from verbatim.start_report import start_values
 from verbatim.strategy_files import StrategyError
 
@@ -110,6 +115,35 @@ def test_a_recording_has_no_account_and_several_venues() -> None:
 def test_what_cannot_be_used_is_refused_in_words(tables: dict[str, Any], keys: dict[str, str], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         session(changed(**tables), keys)
+
+
+def test_one_account_under_two_names_is_refused() -> None:
+    local = {"kind": "binance_spot", "network": "local"}
+    values = changed(venue={"one": local, "two": local})
+    with pytest.raises(ConfigError, match=r"account.two: its key is that of account.first, at the same address"):
+        session(values, KEYS | {"VERBATIM_API_KEY_TWO": "key-1"})
+    assert session(values).venues[1].key is not None, "two accounts of one exchange"
+    other = changed(venue={"one": local, "two": {"kind": "binance_usdm", "network": "local"}}, strategy={})
+    assert session(other, KEYS | {"VERBATIM_API_KEY_TWO": "key-1"}).venues[1].key is not None, "another market"
+
+
+def test_a_refused_key_is_named_by_its_own_variables_file_or_keyring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("VERBATIM_API_KEY_FIRST", "VERBATIM_API_SECRET_FIRST"):
+        monkeypatch.setenv(name, KEYS[name])
+    file = tmp_path / "two.toml"
+    file.write_text('api_key = "k"\napi_secret = "s"\n', encoding="utf-8")
+    file.chmod(0o600)
+    chosen = session(changed(account={"first": {"venue": "one"}, "two": {"secret_file": str(file)}}), KEYS)
+    sources = [each.key_source for each in chosen.venues]
+    assert sources == ["VERBATIM_API_KEY_FIRST and VERBATIM_API_SECRET_FIRST", str(file)]
+    read = make_config(changed(account={"two": {"keyring": "ours"}}), "test", {})
+    assert key_source(venues_of(read)[1], is_only=False, environment={}).endswith("of ours")
+    status = summary("syncing", EndedBy.CLOSED).last
+    watch = SessionWatch(chosen.venues)
+    watch(msgspec.structs.replace(status, key_refused="two refused our key: -2015 Invalid API-key."))
+    assert watch.refusal == f"two refused our key: -2015 Invalid API-key; check {file}"
 
 
 def test_a_strategy_that_names_a_symbol_of_two_venues_is_refused() -> None:

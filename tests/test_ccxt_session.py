@@ -1,19 +1,27 @@
 """A session that trades through ccxt on the simulated venue: the same fills as the native dialect, faults, restarts."""
 
+import sys
 from typing import Any
 
 import pytest
 
 pytest.importorskip("ccxt")
 
+import ccxt
 from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions, check_books, mode
+from click.testing import CliRunner
+from msgspec.structs import replace
 from test_polled_market import TURNS
 
 import verbatim
 from engine.market.views import BookState
 from engine.mode_reasons import Mode
+from engine.venues import venue_lookup
+from engine.venues.ccxt import pure_calls, venue_of
 from journal.record import Kind
+from verbatim.cli import main
+from verbatim.commands.replay import version_note
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 NAME = "ccxt_binance"
@@ -107,3 +115,30 @@ def test_readers_find_its_market_and_its_fills(begin: CheckedSessions) -> None:
     [books] = opened.sql("SELECT count(*) AS n FROM quotes")
     assert books["n"] > 20
     assert {each.stream for each in opened.quality().streams} >= {"quotes", "trades"}
+
+
+def test_another_ccxt_or_none_is_named(begin: CheckedSessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = begun(begin, VirtualVenue()).run(3)
+    session.stop()
+    folder = str(session.folder)
+
+    def ended(*words: str) -> tuple[int, str]:
+        for cached in (venue_lookup._member, venue_of, pure_calls.pure_class):
+            cached.cache_clear()
+        shown = CliRunner().invoke(main, [*words, folder])
+        return shown.exit_code, shown.stderr
+
+    older = replace(session.body, versions={"ccxt": "4.5.1"})
+    assert version_note(older).startswith(f"recorded with ccxt 4.5.1, and ccxt {ccxt.__version__} reads it")
+    assert version_note(replace(older, versions={"ccxt": ccxt.__version__})) == ""
+    assert ended("replay", "--trust-code")[0] == 0
+    with monkeypatch.context() as other:
+        other.setattr(ccxt, "__version__", "4.4.90")
+        for words in (["replay", "--trust-code"], ["quality"], ["kill"]):
+            code, text = ended(*words)
+            assert (code, "ccxt 4.4.90 is older than 4.5.90" in text) == (3, True), text
+        other.setitem(sys.modules, "ccxt", None)
+        for words in (["replay", "--trust-code"], ["quality"], ["kill"]):
+            code, text = ended(*words)
+            assert (code, "pip install 'verbatim-trading[ccxt]'" in text) == (3, True), text
+            assert "Traceback" not in text

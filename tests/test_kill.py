@@ -132,11 +132,12 @@ def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
         assert ended.returncode == 4, ended.stderr
         assert open_at(ready) == [], "without the journal they are cancelled by our mark"
         assert "its positions are not in this report" in ended.stderr
+        assert "positions: not known" in ended.stdout
 
 
 @pytest.mark.slow
 def test_a_kill_by_a_configuration_without_the_instrument_ends_its_orders(tmp_path: Path) -> None:
-    """The configuration was changed to another instrument meanwhile."""
+    """The configuration was changed to another instrument and another folder meanwhile; --journals names the old one."""
     with venue("--symbol", "BTCUSDT", "--symbol", "ETHUSDT") as ready:
         config = configured(tmp_path, ready)
         with running(config) as process:
@@ -147,9 +148,12 @@ def test_a_kill_by_a_configuration_without_the_instrument_ends_its_orders(tmp_pa
         strategies = text.index("[strategy")
         config.write_text(text[:strategies] + text[text.index("[risk]") :])
         assert '"BTCUSDT"' not in config.read_text()
-        ended = kill(config)
+        config.write_text(config.read_text().replace(f"{tmp_path}/journals", f"{tmp_path}/elsewhere"))
+        ended = kill(config, "--journals", tmp_path / "journals")
         assert ended.returncode == 0, ended.stderr
         assert open_at(ready) == []
+        assert not (tmp_path / "elsewhere").exists()
+        assert len(list_sessions(tmp_path / "journals")) == 2
     replays(tmp_path)
 
 

@@ -20,6 +20,7 @@ from engine.state.session_state import Account, restore_opening
 from engine.venue_choices import AccountUse
 from journal.sessions import new_session_folder
 from verbatim.kill_session import replace_safety
+from verbatim.local_checks import CheckStatus, check_settings
 from verbatim.testing import VirtualSession, VirtualVenue
 
 FIRST, SECOND, THIRD = "aaaaaaaa", "bbbbbbbb", "cccccccc"
@@ -63,6 +64,8 @@ def test_a_kill_ends_the_orders_of_each_account(continues: bool, tmp_path: Path)
     wanted = wanted_after(second)
     with pytest.raises(StartError, match=f"'main' at two was last traded by session {FIRST}, .* by session {SECOND}"):
         restore_previous(wanted)
+    [line] = [each for each in check_settings(wanted) if each.name == "journals"]
+    assert (line.status, f"by session {FIRST}" in line.text) == (CheckStatus.FAIL, True), "`check` knows it as well"
     assert newest_sessions(wanted, wanted.accounts) == (SECOND, FIRST)
     wanted = replace_safety(wanted, newest_sessions(wanted, wanted.accounts))
     found = restore_previous(wanted)

@@ -93,3 +93,26 @@ async def test_the_streams_of_each_venue_are_recorded(
     assert set(kept) <= set(frames), "each frame is recorded byte for byte"
     assert verify(last.folder).problems == []
     assert replay_session(last.folder).identical
+
+
+async def test_the_answers_of_a_polled_market_count_as_messages(tmp_path: Path) -> None:
+    warm()
+    metadata = (VECTORS / "binance_spot" / "metadata.json").read_bytes()
+    [instrument, *_] = make_venue(VenueSettings(), ()).metadata.read(metadata).instruments
+    async with trio.open_nursery() as nursery:
+        server = await serve(nursery, partial(serve_streams, metadata=metadata, frames=[]))
+        venue = {"name": "engine.venues.binance_spot_polled:BinanceSpotPolled", "rest": server.http, "network": "local"}
+        values = {"instruments": [instrument.symbol], "venue": venue, "session": {"journals": str(tmp_path)}}
+        recorder = Recorder(
+            recording_config(make_config(values, "test", {})),
+            due_ns=lambda started_ns: 2 * started_ns,
+            on_end=lambda _: None,
+            on_status=lambda status: recorder.end() if status.messages > 1 else None,
+        )
+        with trio.fail_after(30):
+            last = await recorder.run()
+        nursery.cancel_scope.cancel()
+    answers = [
+        each for each in Journal.open(last.folder).records(kinds={Kind.FEED}) if not each.source.endswith(".rest")
+    ]
+    assert last.last.messages == len(answers) > 1

@@ -76,6 +76,9 @@ def test_a_misspelt_venue_or_setting_of_its_model() -> None:
 def test_a_misspelt_last(tmp_path: Path) -> None:
     for words in (["replay", "lsat", "--journals", str(tmp_path)], ["sql", "latest", "--journals", str(tmp_path)]):
         assert "Did you mean 'last'?" in CliRunner().invoke(main, words).stderr
+    empty = CliRunner().invoke(main, ["replay", "last", "--journals", str(tmp_path)]).stderr
+    assert "no session" in empty, empty
+    assert "Did you mean" not in empty, "it is the name that was typed"
 
 
 @pytest.mark.parametrize(

@@ -199,8 +199,8 @@ class VenueChecks:
             raise CheckFailedError(
                 f"the venue {'refuses the key' if is_key else 'does not show the account'}: HTTP "
                 f"{result.status}{answer_text(events)}",
-                f"check VERBATIM_API_KEY, VERBATIM_API_SECRET and the key's list of addresses, and that the key is of "
-                f"the network {self._wanted.network}"
+                f"check {self._wanted.key_source} and the key's list of addresses, and that the key is of the network "
+                f"{self._wanted.network}"
                 if is_key
                 else "try again later",
             )

@@ -116,8 +116,9 @@ class LazyGroup(click.Group):
             raise
         except Exception as error:  # noqa: BLE001 - any fault: Python would exit with 1, which means "differs"
             from engine.errors import NewerSessionError
+            from engine.venues.venue_lookup import UnknownVenueError
 
-            if isinstance(error, NewerSessionError):
+            if isinstance(error, (NewerSessionError, UnknownVenueError)):
                 stop(str(error))
             echo(traceback.format_exc(), err=True, nl=False)
             stop("this is a fault of Verbatim; the lines above say where", CRASHED)

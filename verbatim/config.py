@@ -210,7 +210,7 @@ def with_market_keys(config: Config, wanted: SessionConfig, base: Path | None = 
     watched = [
         each._replace(settings=msgspec.structs.replace(each.settings, use=AccountUse.WATCHES)) for each in closed
     ]
-    keys = credentials.read_keys(tuple(watched), base=base)
+    keys = credentials.read_keys(tuple(watched), base=base, may_share=True)
     return replace(wanted, venues=tuple(replace(each, key=keys.get(each.settings.name)) for each in wanted.venues))
 
 
@@ -312,6 +312,7 @@ def session_config(
                 one,
                 settings=each.settings,
                 key=given.get(each.settings.name),
+                key_source=credentials.key_source(each, is_only=len(found) == 1),
             )
             for one, each in zip(chosen.venues, found, strict=True)
         ),

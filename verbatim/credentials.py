@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from engine.session_record import VenueSettings
 from engine.venue_choices import AccountUse
 from engine.venues.signing import Credentials, SecretKey
 from engine.venues.venue_lookup import make_venue, network_of
@@ -35,12 +36,16 @@ def is_credential_name(name: str) -> bool:
 
 
 def read_keys(
-    venues: tuple[NamedVenue, ...], environment: Mapping[str, str] | None = None, base: Path | None = None
+    venues: tuple[NamedVenue, ...],
+    environment: Mapping[str, str] | None = None,
+    base: Path | None = None,
+    *,
+    may_share: bool = False,
 ) -> dict[str, SecretKey]:
-    """Read the keys of the venues with an account, by venue.
+    """Read the keys of the venues with an account, by venue. `may_share`: two venues may be one account, of recordings.
 
     Raises:
-        ConfigError: A key is missing, cannot be used, or is of another network.
+        ConfigError: A key is missing, cannot be used, is of another network, or is that of an account named before.
     """
     environment = os.environ if environment is None else environment
     is_only = len(venues) == 1
@@ -56,16 +61,44 @@ def read_keys(
                 f"account.{each.alias}: its key is that of account.{other.alias}, and their networks differ. What to "
                 "do: make a key at each network"
             )
+        if other is not each and not may_share and _is_one_account(other.settings, each.settings):
+            raise ConfigError(
+                f"account.{each.alias}: its key is that of account.{other.alias}, at the same address. What to do: "
+                "name all instruments in one [venue.NAME], or give each account its own key"
+            )
         found[each.settings.name] = _load(each, credentials)
     return found
+
+
+def _is_one_account(one: VenueSettings, other: VenueSettings) -> bool:
+    """Return True if one key opens the same account at both: one dialect, and one address."""
+    return (one.kind or one.name, one.rest.rstrip("/")) == (other.kind or other.name, other.rest.rstrip("/"))
+
+
+def key_source(venue: NamedVenue, *, is_only: bool, environment: Mapping[str, str] | None = None) -> str:
+    """Return where the key of an account is read, for people: its variables, its secret file or the keyring."""
+    environment = os.environ if environment is None else environment
+    names = _names_of(venue, environment, is_only=is_only)
+    account = venue.account
+    if not any(map(environment.get, names[:2])):
+        if account.keyring:
+            return f"the keyring's entries {' and '.join(KEYRING_ENTRIES)} of {account.keyring}"
+        if account.secret_file is not None:
+            return str(account.secret_file)
+    return f"{names[0]} and {names[1]}"
+
+
+def _names_of(venue: NamedVenue, environment: Mapping[str, str], *, is_only: bool) -> tuple[str, str, str]:
+    """Return the variables of an account: those that are set, if an only account may have two sets of them."""
+    choices = [credential_names(alias) for alias in (("", venue.alias) if is_only else (venue.alias,))]
+    return next((each for each in choices if any(map(environment.get, each[:2]))), choices[0])
 
 
 def _read_credentials(
     venue: NamedVenue, environment: Mapping[str, str], base: Path | None, *, is_only: bool
 ) -> Credentials:
     """Return the credentials of one account: of the environment if it has them, else of the file or the keyring."""
-    choices = [credential_names(alias) for alias in (("", venue.alias) if is_only else (venue.alias,))]
-    names = next((each for each in choices if any(map(environment.get, each[:2]))), choices[0])
+    names = _names_of(venue, environment, is_only=is_only)
     given = [environment.get(name, "") for name in names]
     if any(given[:2]) and not all(given[:2]):
         raise ConfigError(f"environment: {names[0]} and {names[1]} belong together, and one is missing")

@@ -64,6 +64,7 @@ class Killed(msgspec.Struct, frozen=True):
     warning: str = ""
     folder: str = ""  # of the new session that cancelled, if there is one
     is_interrupted: bool = False  # a signal to this process ended it
+    is_state_read: bool = True  # False: the positions of the killed session are not known
 
     @property
     def unconfirmed(self) -> str:
@@ -123,12 +124,14 @@ def kill(
     elif not (killing.is_done or left["orders"] or left["unconfirmed"]):
         left["unconfirmed"] = "the time was over before it confirmed that no order of ours is open"
     is_done = killing.is_done and not left["safety"] and not left["left"] and not left["orders"]
-    if killing.session.plan.body.opening is None:
+    is_state_read = killing.session.plan.body.opening is not None
+    if not is_state_read:
         is_done = is_done and not flatten
         unread = f"the state of session {body.session} is not known, so its positions are not in this report"
         warning = f"{warning}; {unread}" if warning else unread
     folder_of_kill = str(killing.session.plan.folder)
-    return Killed("venue", left, is_done, warning, folder_of_kill, killing.session.was_signalled)
+    was_signalled = killing.session.was_signalled
+    return Killed("venue", left, is_done, warning, folder_of_kill, was_signalled, is_state_read)
 
 
 class _Killing:

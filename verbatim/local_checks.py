@@ -3,12 +3,14 @@
 import os
 import shutil
 from enum import StrEnum
-from pathlib import Path
 from typing import NamedTuple
 
-from engine.live.session_config import SessionConfig, limits_text, missing_limits
+from engine.live.account_lock import check_free
+from engine.live.previous_session import check_not_parted
+from engine.live.session_config import SessionConfig, StartError, limits_text, missing_limits
 from engine.live.venue_access import VenueAccess
 from engine.venues.venue import Network
+from journal.errors import JournalError
 from journal.printable import in_one_line
 from verbatim.start_report import ROOT, limits
 
@@ -42,7 +44,7 @@ def check_settings(config: SessionConfig, *, key_error: str = "") -> list[Check]
     checks = [
         Check("session", CheckStatus.OK, "; ".join(_venue_text(config, each, real) for each in config.venues)),
         _limits(config),
-        _journals(config.journals, config.free_bytes_min),
+        _journals(config),
     ]
     if key_error:
         checks.append(Check("key", CheckStatus.FAIL, key_error))
@@ -68,7 +70,8 @@ def _limits(config: SessionConfig) -> Check:
     return Check("limits", CheckStatus.OK, limits(config.risk))
 
 
-def _journals(folder: Path, free_bytes_min: int) -> Check:
+def _journals(config: SessionConfig) -> Check:
+    folder, free_bytes_min = config.journals, config.free_bytes_min
     existing = next(path for path in (folder, *folder.resolve().parents) if path.is_dir())
     if not os.access(existing, os.W_OK):
         return Check(
@@ -79,4 +82,10 @@ def _journals(folder: Path, free_bytes_min: int) -> Check:
     if free < free_bytes_min:
         wanted = f"{free_bytes_min / 2**20:,.0f} MiB"
         return Check("journals", CheckStatus.FAIL, f"{text}, and session.free_mib_min is {wanted}", "make room")
+    try:
+        check_free(folder, config.accounts)
+        check_not_parted(config)
+    except (StartError, JournalError, ValueError) as error:  # as `run` would refuse
+        text, _, advice = str(error).partition("What to do: ")
+        return Check("journals", CheckStatus.FAIL, text.rstrip(" ."), advice)
     return Check("journals", CheckStatus.OK, text)

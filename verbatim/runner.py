@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from engine.live.session_config import SessionConfig, StartError, StartPlan
 from engine.live.session_end import EndedBy
 from engine.live.session_status import SessionStatus, Summary
 from engine.live.startup import open_session
+from engine.live.venue_access import VenueAccess
 from engine.live.venue_main import VenueStartError
 from engine.strategy.source_guard import StrategyError
 from journal.errors import JournalError, JournalLockedError
@@ -48,7 +49,8 @@ POSITIONS_NAMED_MAX = 3
 class SessionWatch:
     """Progress callback that notices a refused key or a wrong address before the session ever ran."""
 
-    def __init__(self, on_status: Callable[[SessionStatus], None] | None = None) -> None:
+    def __init__(self, venues: Sequence[VenueAccess], on_status: Callable[[SessionStatus], None] | None = None) -> None:
+        self._venues = venues
         self._on_status = on_status
         self._ran = False
         self.refusal = ""  # why the session cannot run, and what to do
@@ -58,7 +60,8 @@ class SessionWatch:
         """Note the mode, a refused key and a wrong address, then report the status."""
         self._ran |= status.mode == "running"
         if not self._ran and not self.refusal and (status.key_refused or status.address_refused):
-            key = f"{status.key_refused.rstrip('.')}; check VERBATIM_API_KEY and VERBATIM_API_SECRET"
+            of = [each for each in self._venues if status.key_refused.startswith(f"{each.name} ")]
+            key = f"{status.key_refused.rstrip('.')}; check {(of or self._venues)[0].key_source}"
             self.refusal = key if status.key_refused else status.address_refused
             self.refused.set()
         if self._on_status is not None:
@@ -92,7 +95,7 @@ async def run_session_config(
     make_journals_folder(config.journals)
     plan = await open_session(config, before)
     on_open(plan)
-    watch = SessionWatch(on_status)
+    watch = SessionWatch(config.venues, on_status)
     make_lines = None if log is None else partial(SessionLog, settings=log)
     ended: list[Summary] = []
     async with trio.open_nursery() as nursery:

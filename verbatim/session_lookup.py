@@ -76,7 +76,7 @@ def find(journals: Path, session: str) -> Path:
         command = shlex.join(["verbatim", "sessions", "--journals", str(journals)])
         names = [name for each in list_sessions(journals) for name in (each.session_id, each.path.name)]
         names += [path.name for path in list_named_journals(journals)] + [LAST]
-        hint = "".join(f"Did you mean {name!r}? " for name in nearest(session, names)[:1])
+        hint = "".join(f"Did you mean {name!r}? " for name in nearest(session, names)[:1] if name != session)
         raise UnknownSessionError(f"{error} {hint}What to do: {command} lists the sessions.") from None
 
 

@@ -264,13 +264,15 @@ class _Contract:
         ids = self.venue.order_ids
         return ids.make(session="k3v9x2ab", strategy=strategy, version="1.0", seq=seq, leg=0)
 
-    def _place(self, order_id: str, kind: OrderType, in_force: TimeInForce) -> Unsigned:
+    def _place(self, order_id: str, kind: OrderType, in_force: TimeInForce, one: Decimal = Decimal(1)) -> Unsigned:
         instrument = self.report.instruments[0]
-        price = instrument.tick_size or Decimal(1)
+        price = one * (instrument.tick_size or Decimal(1))
         if kind is OrderType.MARKET and self.venue.capabilities.market_bound:
             kind, in_force = OrderType.LIMIT, TimeInForce.IOC
         terms = terms_of(kind, RecordedTerms(price, in_force, stop_price=price, venue_type="ANOTHER"))
-        return self.venue.account.place(order_id, instrument, Side.BUY, instrument.lot_size or Decimal(1), terms)
+        return self.venue.account.place(
+            order_id, instrument, Side.BUY, one * (instrument.lot_size or Decimal(1)), terms
+        )
 
     def _place_with(self, order_id: str, term: OrderTerm) -> Unsigned:
         """Return the request for an order with a term that not every venue has."""
@@ -322,6 +324,14 @@ class _Contract:
             assert first == second, f"{name} differs from call to call"
             again = msgspec.json.decode(canonical(first), type=Unsigned)
             assert again == first, f"{name}: {first} is {again} once it was recorded"
+
+    def check_account_orders_have_one_text(self) -> None:
+        """Verify that numbers with and without zeros at their end give one request: a record drops those zeros."""
+        for kind in sorted(self.venue.capabilities.types):
+            in_force = TimeInForce.GTC if kind in self.venue.capabilities.gtc_only else TimeInForce.IOC
+            in_force = in_force if in_force in self.venue.capabilities.times_in_force else TimeInForce.GTC
+            first, second = (self._place(self._order_id(1), kind, in_force, Decimal(one)) for one in ("1", "1.000"))
+            assert first == second, f"the text of a {kind} depends on zeros at the end of its numbers"
 
     def check_a_request_costs_something_and_budgets_recover(self) -> None:
         """Verify that requests at one instant use a budget up, and an hour later it is there again."""

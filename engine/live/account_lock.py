@@ -46,10 +46,7 @@ class AccountLock:
         except OSError as error:
             holder = _holder(self._fd)
             self._close()
-            raise AccountBusyError(
-                f"{self._what} is already traded from {journals} by {holder}. Nothing was read or sent. "
-                "What to do: stop it with verbatim control SESSION stop, or name another folder or account."
-            ) from error
+            raise AccountBusyError(_busy_text(self._what, journals, holder)) from error
         self.name_session("")
 
     def name_session(self, session: str) -> None:
@@ -90,6 +87,28 @@ class AccountLocks:
         """Release all. No-op if they are released."""
         for lock in self._locks:
             lock.release()
+
+
+def check_free(journals: Path, accounts: Mapping[str, str]) -> None:
+    """Raise AccountBusyError if an engine trades one of these accounts (venue -> alias). Makes no file."""
+    for venue, account in sorted(accounts.items()):
+        try:
+            fd = os.open(journals / FOLDER / lock_name(venue, account), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue  # no engine ever traded it here
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AccountBusyError(_busy_text(f"account {account!r} at {venue}", journals, _holder(fd))) from None
+        finally:
+            os.close(fd)
+
+
+def _busy_text(what: str, journals: Path, holder: str) -> str:
+    return (
+        f"{what} is already traded from {journals} by {holder}. Nothing was read or sent. "
+        "What to do: stop it with verbatim control SESSION stop, or name another folder or account."
+    )
 
 
 def lock_name(venue: str, account: str) -> str:

@@ -199,6 +199,8 @@ class InputLoop:
         if isinstance(item, Command):
             return self._accept_command(item)
         arrival = self._link_down(item) if isinstance(item, LinkDown) else item
+        if arrival.payload and arrival.source in self._sequencer.kernel.session.polled.sources:
+            self.messages += 1  # a polled market has answers in the place of frames
         return self._dispatch(self._sequencer.accept(arrival, self._clock.now_ns()).outputs)
 
     def _link_down(self, down: LinkDown) -> Arrival:

@@ -118,6 +118,14 @@ def newest_of(wanted: SessionConfig, accounts: Mapping[str, str]) -> dict[str, t
     return found
 
 
+def check_not_parted(wanted: SessionConfig) -> None:
+    """Raise StartError if `restore_previous` would refuse accounts that different sessions traded last. Reads alone."""
+    newest = max(newest_of(wanted, wanted.accounts).values(), default=None, key=lambda found: found[0].name)
+    if newest is not None and wanted.carry:
+        theirs = accounts_of(newest[1].account, newest[1].venues)
+        _refuse_parted(wanted, newest[1], newest_of(wanted, left_out(theirs, wanted.accounts)))
+
+
 def _refuse_parted(wanted: SessionConfig, newest: SessionBody, parted: dict[str, tuple[Path, SessionBody]]) -> None:
     """Refuse to trade accounts that were last traded by different sessions: their states cannot be joined.
 

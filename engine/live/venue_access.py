@@ -20,6 +20,7 @@ class VenueAccess:
     symbols: tuple[str, ...]  # the venue's
     own_symbols: Mapping[str, str] = field(default_factory=dict)  # venue symbol -> own symbol, of those that have one
     key: SecretKey | None = None
+    key_source: str = "VERBATIM_API_KEY and VERBATIM_API_SECRET"  # where a person corrects the key
     transport: TransportProfile = TransportProfile.STANDARD
 
     @property

@@ -35,6 +35,7 @@ def command(
     The running session does it; if none runs or it does not answer, the command does it at the venue. The exit code is
     0 only if nothing of ours is left open.
     """
+    import dataclasses
     import json
     import os
 
@@ -53,6 +54,8 @@ def command(
             settings = read_config(config)
             chosen = session_config(settings, keys=read_keys(settings, base=config.parent), base=config.parent)
         folder = find(journals or (settings.session.journals if settings else Path("journals")), session)
+        if chosen is not None:  # the state to continue is beside the session, wherever the configuration records
+            chosen = dataclasses.replace(chosen, journals=folder.resolve().parent)
         body = session_to_kill(folder, chosen)
         with progress("cancelling"):
             killed = kill(
@@ -72,9 +75,8 @@ def command(
             first = first.exceptions[0]
         exit_for(first)
         raise
-    left = killed.exposure
     if as_json:
-        click.echo(json.dumps({"way": killed.way, "done": killed.is_done, "folder": killed.folder, **left}))
+        click.echo(json.dumps(_as_json(killed)))
     else:
         _report(killed)
     if killed.warning:
@@ -83,6 +85,11 @@ def command(
         stop(f"the venue could not be queried: {killed.unconfirmed}. Run it again, and check at the venue", FAILED)
     if not killed.is_done:
         stop("not everything is closed; run it again, and check at the venue", FAILED)
+
+
+def _as_json(killed: "Killed") -> dict[str, object]:
+    known = {"way": killed.way, "done": killed.is_done, "folder": killed.folder, "is_state_read": killed.is_state_read}
+    return {**known, **killed.exposure}
 
 
 def _report(killed: "Killed") -> None:
@@ -96,6 +103,6 @@ def _report(killed: "Killed") -> None:
     source = ", as the journal knows them" if killed.unconfirmed else ""
     console.print(f"own orders that may be open{source}: {', '.join(left['orders']) or 'none'}")
     held = [f"{each['quantity']} {each['instrument']} ({each['strategy']})" for each in left["positions"]]
-    console.print(f"positions: {', '.join(held) or 'none'}")
+    console.print(f"positions: {(', '.join(held) or 'none') if killed.is_state_read else 'not known'}")
     if left["others"]:
         console.print(f"orders of other programs, left alone: {len(left['others'])}")

@@ -15,6 +15,7 @@ from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
+    from engine.session_record import SessionBody
     from journal.record import Record
     from replay.replay import ReplayResult
     from replay.strict import StrictResult
@@ -125,7 +126,22 @@ def command(
     _end(opened.folder, verdict, explain=explain, as_json=as_json)
 
 
+def version_note(recorded: "SessionBody") -> str:
+    """Return that another ccxt reads the session than it had; "" if there is nothing to say."""
+    from importlib.metadata import version
+
+    is_read = any((venue.kind or venue.name).startswith("ccxt:") for venue in recorded.venues)
+    ours = version("ccxt") if is_read else ""
+    theirs = recorded.versions.get("ccxt", ours)
+    return "" if theirs == ours else f"recorded with ccxt {theirs}, and ccxt {ours} reads it: the replay may differ"
+
+
 def _end(folder: Path, verdict: "ReplayResult", *, explain: bool, as_json: bool) -> None:
+    from engine.session_record import read_session
+    from journal.reader import Journal
+
+    if note := version_note(read_session(Journal.open(folder).session_record().body or "")):
+        echo(note, err=True)
     if as_json:
         echo(json.dumps(_as_json(verdict)))
     else:

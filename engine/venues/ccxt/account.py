@@ -13,6 +13,7 @@ from engine.venues.ccxt.exchange_rules import AccountRules
 from engine.venues.ccxt.markets import unified_symbol
 from engine.venues.ccxt.unified_calls import Arguments, call_request
 from engine.venues.ccxt.weights import CallWeights
+from journal.record import plain
 
 FILLS_PAGE_MAX: Final = 100
 MILLION: Final = 1_000_000
@@ -37,7 +38,7 @@ class CcxtAccount:
         assert not any((terms.trailing_delta, terms.iceberg_quantity, terms.quote_quantity)), terms
         assert quantity > 0, quantity
         is_market = terms.type is OrderType.MARKET
-        price: Arguments = () if is_market else (("price", f"{terms.price:f}"),)
+        price: Arguments = () if terms.price is None or is_market else (("price", plain(terms.price)),)
         more: Arguments = ()
         if terms.type is OrderType.LIMIT_MAKER:
             more = (("postOnly", "true"),)
@@ -47,7 +48,7 @@ class CcxtAccount:
             ("symbol", unified_symbol(instrument)),
             ("type", "market" if is_market else "limit"),
             ("side", side.value.lower()),
-            ("amount", f"{quantity:f}"),
+            ("amount", plain(quantity)),
             *price,
             *more,
             (self._rules.place_by, client_order_id),

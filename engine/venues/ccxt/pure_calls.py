@@ -6,6 +6,7 @@ nothing is sent. Each call runs on a copy, so no call leaves a trace in the next
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cache
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 MILLION = 1_000_000
 TEXT_MAX = 200
+LEAST_VERSION = (4, 5, 90)  # as in pyproject.toml; what older ones read differs
 EXTRA = "venues through ccxt need the extra ccxt: pip install 'verbatim-trading[ccxt]'"
 
 
@@ -209,9 +211,13 @@ class PureCalls:
 def ccxt_module() -> Any:
     """Return ccxt. Raises ImportError with advice."""
     try:
-        return import_module("ccxt")
+        found = import_module("ccxt")
     except ImportError as error:
         raise ImportError(f"{EXTRA} ({error})") from error
+    if tuple(map(int, re.findall(r"\d+", found.__version__)[:3])) < LEAST_VERSION:
+        least = ".".join(map(str, LEAST_VERSION))
+        raise ImportError(f"ccxt {found.__version__} is older than {least}, and {EXTRA}")
+    return found
 
 
 @cache
