@@ -32,7 +32,7 @@ def refuse_access(session: SessionContext, step: StepContext, pending: PendingRe
         seconds = wait_ns // SECOND_NS
         step.note(
             NoteLevel.ALARM,
-            f"{venue} refused access: {text}; no order is placed for {seconds} s, only cancels",
+            f"{venue} refused access: {text}; no order is placed for {seconds} s; cancels are still sent",
         )
     until_ns = now_ns + wait_ns if known is None or now_ns >= known.until_ns else known.until_ns
     step.emit(AccessRefused(venue, until_ns, text, is_key=bool(answer.code), purpose=pending.request.purpose))
