@@ -10,6 +10,8 @@ from tiers import first_is_quick
 
 from engine.facts import Fact
 from engine.lifecycle import TRANSITIONS, Report
+from engine.live.venue_main import DEMO_KEY, DEMO_SECRET
+from engine.sim.venue_kinds import KINDS
 from journal.record import Kind
 from verbatim.cli import COMMANDS
 from verbatim.strategy_files import read_strategy
@@ -140,6 +142,13 @@ def test_every_link_between_documents_leads_somewhere() -> None:
     assert len(links) > 20
     broken = {link for page, link in links if not (page.parent / link).exists()}
     assert broken == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_of_each_simulated_venue_states_key_and_secret_of_its_demo(kind: str) -> None:
+    page = {"binance_spot": "venue.md", "binance_usdm": "venue-usdm.md"}.get(kind, f"venue-{kind}.md")
+    key, secret = KINDS[kind].credentials or (DEMO_KEY, DEMO_SECRET)
+    assert f"`VERBATIM_API_KEY={key}` and `VERBATIM_API_SECRET={secret}`" in (DOCS / page).read_text()
 
 
 def test_every_capability_is_shown_by_a_test_that_exists() -> None:

@@ -25,7 +25,7 @@ from engine.requests import LinkRole
 from engine.rounding import on_price_grid, resting_price, taking_price
 from engine.session_record import SECOND_NS
 from engine.venues.hyperliquid import Hyperliquid
-from engine.venues.hyperliquid.key_rights import AccountRole
+from engine.venues.hyperliquid.key_rights import AccountRole, read_role, signer_refusal
 from journal.record import Kind
 from verbatim.testing import START_NS, VirtualSession
 
@@ -61,9 +61,9 @@ def test_trap_1_the_address_of_an_api_wallet_shows_an_empty_account_and_the_chec
     assert (status, listed) == (200, [])  # no error, and no order
     assert len(venue.ask("frontendOpenOrders")) == 1
     _, role = venue.post("/info", {"type": "userRole", "user": AGENT})
-    with pytest.raises(ValueError, match="address of an API wallet"):
-        AccountRole().read(json.dumps(role).encode())
-    assert AccountRole().read(json.dumps(venue.ask("userRole")).encode()).trades
+    assert "address of an API wallet" in signer_refusal(read_role(json.dumps(role).encode()), AGENT, AGENT)
+    assert signer_refusal(read_role(json.dumps(role).encode()), AGENT, venue.address) == ""
+    assert AccountRole().read(json.dumps(venue.ask("userRole")).encode()).withdraws
 
 
 def test_trap_2_the_same_bytes_never_place_two_orders_and_a_fresh_nonce_does() -> None:

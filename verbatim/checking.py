@@ -12,7 +12,7 @@ import msgspec
 import trio
 
 from engine import events as reports
-from engine.events import AccountReport, Answer, OpenOrdersReport, Outcome, ServerTime
+from engine.events import AccountReport, OpenOrdersReport, Outcome, ServerTime
 from engine.handlers.margin_settings import margin_differences
 from engine.live.session_config import SessionConfig
 from engine.live.token_requests import TokenRefusedError, request_token
@@ -25,31 +25,23 @@ from engine.requests import AnswerStatus, LinkPlan, LinkRole, Unsigned
 from engine.risk.limits_of import limits_of
 from engine.session_record import MILLISECOND_NS
 from engine.state.margins import ContractMargin
+from engine.state.rate_budgets import DescribesRates
 from engine.suggestions import suggestion
 from engine.venues.contract_accounts import HasPositions
 from engine.venues.link_tokens import frame_with_token, with_token
 from engine.venues.metadata_parts import joined_report, metadata_requests
-from engine.venues.optional_parts import KeyRightsReader
+from engine.venues.optional_parts import KeyRightsReader, key_proofs, key_refusal
 from engine.venues.order_routes import open_orders_of
 from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
-from verbatim.local_checks import Check, CheckStatus
-from verbatim.subscription_answers import answer_text, refusal_of
+from verbatim.local_checks import Check, CheckFailedError, CheckStatus, NeedsKeyError
+from verbatim.subscription_answers import answer_text, body_text, outcome_of, refusal_of
 
 REQUEST_SECONDS_MAX = 10.0
 FRAMES_MAX = 1000  # of a link that waits for its subscription
 CLOCK_TRIES = 3  # the quickest answer measures best
 CLOCK_OFFSET_NS_MAX = 500 * MILLISECOND_NS  # Binance refuses what is 1 s ahead of its clock
-
-
-class CheckFailedError(Exception):
-    """A check failed: its text, then what to do."""
-
-    def __init__(self, text: str, advice: str) -> None:
-        super().__init__(text)
-        self.text = text
-        self.advice = advice
 
 
 class VenueChecks:
@@ -75,13 +67,14 @@ class VenueChecks:
         self._venue = make_venue(wanted.settings, ())
         self._offset_ns = 0
         self._instruments: tuple[Instrument, ...] = ()
-        self._failed: set[str] = set()
+        self._failed: dict[str, str] = {}  # checks that did not pass -> the check that was the cause
 
     async def run(self) -> AsyncIterator[Check]:
-        """Make every check: the venue's address, clock and instruments, then the streams, the key and its rights."""
+        """Make every check: the venue's address, instruments and clock, then the streams, the key and its rights."""
+        has_clock = self._venue.server_time() is not None  # else an instrument may be needed to read it
         yield await self._check("venue", self._reach)
-        yield await self._check("clock", self._measure_clock, after="venue")
         yield await self._check("instruments", self._find_instruments, after="venue")
+        yield await self._check("clock", self._measure_clock, after="venue" if has_clock else "instruments")
         yield await self._check("filters", self._compare_filters, after="instruments")
         yield await self._check("market stream", self._open_market, after="instruments")
         if self._wanted.key is not None:
@@ -94,12 +87,15 @@ class VenueChecks:
 
     async def _check(self, name: str, make: Callable[[], Awaitable[str]], *, after: str = "") -> Check:
         if after in self._failed:
-            self._failed.add(name)
-            return Check(name, CheckStatus.SKIP, f"needs {after}")
+            cause = self._failed[name] = self._failed[after]
+            return Check(name, CheckStatus.SKIP, f"needs {cause}")
         try:
             text = await make()
+        except NeedsKeyError:
+            self._failed[name] = "key"
+            return Check(name, CheckStatus.SKIP, "needs key")
         except (CheckFailedError, ValueError) as error:  # ValueError: the venue cannot serve or sign it
-            self._failed.add(name)
+            self._failed[name] = name
             text, advice = (error.text, error.advice) if isinstance(error, CheckFailedError) else (str(error), "")
             return Check(name, CheckStatus.FAIL, text, advice)
         return Check(name, CheckStatus.OK, text)
@@ -110,8 +106,11 @@ class VenueChecks:
         query = self._venue.server_time() or self._venue.metadata.request(self._wanted.symbols)
         result = await self._ask(query)
         if result.status != 200:
+            events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+            if query.signed and outcome_of(events) is Outcome.AUTH:
+                raise self._refused_key(f"HTTP {result.status}{answer_text(events)}")
             raise CheckFailedError(
-                f"{self._address(query)} answered HTTP {result.status}{_body_text(result)}",
+                f"{self._address(query)} answered HTTP {result.status}{body_text(result)}",
                 "correct venue.rest, or name a network in venue.network",
             )
         return f"{self._wanted.settings.rest} answers"
@@ -157,8 +156,9 @@ class VenueChecks:
         halted = [instrument.symbol for instrument in self._instruments if not instrument.trading]
         if halted:
             raise CheckFailedError(f"{', '.join(halted)} does not trade now", "wait, or remove it from `instruments`")
-        weight = report.rate_limits.weight_minute_max
-        return f"{', '.join(self._wanted.symbols)} trade; {weight} request weight a minute"
+        rates, weight = self._venue.rates, report.rate_limits.weight_minute_max
+        limits = rates.describe() if isinstance(rates, DescribesRates) else f"{weight} request weight a minute"
+        return f"{', '.join(self._wanted.symbols)} trade; {limits}"
 
     async def _compare_filters(self) -> str:
         """Verify that the session's limits leave room for an order that the venue accepts."""
@@ -189,27 +189,33 @@ class VenueChecks:
     # ---- the account
 
     async def _use_key(self) -> str:
-        query = self._venue.account.balances()
-        result = await self._ask(query)
-        events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
-        report = next((event for event in events if isinstance(event, AccountReport)), None)
-        if report is None:
-            outcome = next((event.outcome for event in events if isinstance(event, Answer)), Outcome.UNKNOWN)
-            is_key = outcome is Outcome.AUTH
-            raise CheckFailedError(
-                f"the venue {'refuses the key' if is_key else 'does not show the account'}: HTTP "
-                f"{result.status}{answer_text(events)}",
-                f"check {self._wanted.key_source} and the key's list of addresses, and that the key is of the network "
-                f"{self._wanted.network}"
-                if is_key
-                else "try again later",
-            )
+        bodies, report = [], None
+        for query in key_proofs(self._venue, self._wanted.key):
+            result = await self._ask(query)
+            events = self._venue.decode_answer(query, "", result.status, result.headers, result.body)
+            report = report or next((event for event in events if isinstance(event, AccountReport)), None)
+            if report is None or outcome_of(events) is not Outcome.DONE:
+                told = f"HTTP {result.status}{answer_text(events)}"
+                if outcome_of(events) is Outcome.AUTH:
+                    raise self._refused_key(told)
+                raise CheckFailedError(f"the venue does not show the account: {told}", "try again later")
+            bodies.append(result.body)
+        assert report is not None, "the first query is that of the balances"
+        if why := key_refusal(self._venue, self._wanted.key, bodies):
+            raise CheckFailedError(why, f"correct {self._wanted.key_source}")
         if self._trades and report.can_trade is False:
             raise CheckFailedError("the account may not trade", "ask the venue why")
         held = [
             f"{each.asset} {plain(each.free + each.locked)}" for each in report.balances if each.free or each.locked
         ]
         return f"accepted; the account holds {', '.join(held[:8]) or 'nothing'}{' and more' if len(held) > 8 else ''}"
+
+    def _refused_key(self, told: str) -> CheckFailedError:
+        return CheckFailedError(
+            f"the venue refuses the key: {told}",
+            "check VERBATIM_API_KEY, VERBATIM_API_SECRET and the key's list of addresses, and that the key is of the "
+            f"network {self._wanted.network}",
+        )
 
     async def _read_rights(self) -> str:
         reader: KeyRightsReader | None = getattr(self._venue, "key_rights", None)
@@ -221,14 +227,14 @@ class VenueChecks:
             rights = reader.read(result.body)
         except msgspec.MsgspecError:
             raise CheckFailedError(
-                f"{self._address(query)} answered HTTP {result.status}{_body_text(result)}", "try again later"
+                f"{self._address(query)} answered HTTP {result.status}{body_text(result)}", "try again later"
             ) from None
         except ValueError as error:
             raise CheckFailedError(str(error), "correct the key") from None
         if rights.withdraws and "withdrawals" not in self._allowed:
             raise CheckFailedError(
                 "the key may withdraw, which trading never needs",
-                'remove that right at the venue, or set venue.allow_key_rights = ["withdrawals"]',
+                'remove that right, use a key without it, or set venue.allow_key_rights = ["withdrawals"]',
             )
         if not rights.reads:
             raise CheckFailedError("the key may not read the account", "give it the right to read at the venue")
@@ -297,8 +303,10 @@ class VenueChecks:
     # ---- the wire
 
     async def _ask(self, query: Unsigned) -> HttpResult:
-        """Send a query and return its answer. Raises CheckFailedError if no answer comes."""
+        """Send a query and return its answer. Raises CheckFailedError if no answer comes, and NeedsKeyError."""
         assert not query.orders, f"a check sends no {query.method} {query.path}"
+        if query.signed and self._wanted.key is None:
+            raise NeedsKeyError
         now_ns = self._config.clock.now_ns() + self._offset_ns
         message = self._venue.signer.sign_http(query, self._wanted.key if query.signed else None, now_ns)
         result = await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
@@ -323,6 +331,8 @@ class VenueChecks:
         plans = [plan for plan in venue.links() if plan.role is role and not plan.polled]
         if not plans:
             return f"no {role} connection to open: {venue.name} is polled"
+        if self._wanted.key is None and any(one.signed for plan in plans for one in venue.subscriptions(plan.source)):
+            raise NeedsKeyError
         tls = ssl.create_default_context() if base.startswith("wss:") else None
         for plan in plans:
             url = base.rstrip("/") + plan.path  # without a token: messages show it
@@ -369,11 +379,6 @@ class VenueChecks:
                 nursery.cancel_scope.cancel()
         if refusal:
             raise CheckFailedError(f"the subscription is refused: {refusal}", "check the key and its rights")
-
-
-def _body_text(result: HttpResult) -> str:
-    text = " ".join(result.body[:400].decode("utf-8", "replace").split())[:120]
-    return f" ({text})" if text else ""
 
 
 async def check_venue_of(

@@ -215,9 +215,10 @@ def with_market_keys(config: Config, wanted: SessionConfig, base: Path | None = 
 
 
 def _read_keys_again(config: Config, base: Path | None) -> dict[str, SecretKey]:
-    """Read the keys of a running session again, for `control reload-keys`. Raises KeyReadError."""
+    """Read the keys of a running session again, by the venue's word in sources. Raises KeyReadError."""
+    words = {each.settings.name: make_venue(each.settings, ()).name for each in venues_of(config)}
     try:
-        return read_keys(config, base=base)
+        return {words[name]: key for name, key in read_keys(config, base=base).items()}
     except ConfigError as error:
         raise KeyReadError(str(error)) from None
 

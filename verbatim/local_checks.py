@@ -38,6 +38,19 @@ class Check(NamedTuple):
         return f"{self.status:<5} {self.name:<16} {in_one_line(text + advice)}"
 
 
+class CheckFailedError(Exception):
+    """A check failed: its text, then what to do."""
+
+    def __init__(self, text: str, advice: str) -> None:
+        super().__init__(text)
+        self.text = text
+        self.advice = advice
+
+
+class NeedsKeyError(Exception):
+    """A check needs a key and has no usable one: the check `key` says why."""
+
+
 def check_settings(config: SessionConfig, *, key_error: str = "") -> list[Check]:
     """Return the checks that need no network: limits, journals, the user."""
     real = ": REAL MONEY" if config.trades_real_money else ""

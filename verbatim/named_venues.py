@@ -112,6 +112,9 @@ def _settings(name: str, section: VenueSection, where: str, *, speed: int) -> Ve
     known = Endpoints() if network is None else venue.endpoints.get(network, Endpoints())
     addresses = {part: getattr(section, part) or getattr(known, part) for part in ("rest", "stream", "private")}
     for part in ("rest",) if is_polled(venue, LinkRole.MARKET) else ("rest", "stream"):
+        if not addresses[part] and known.why_unusable:
+            usable = " or ".join(each for each, found in venue.endpoints.items() if not found.why_unusable)
+            raise ConfigError(f"{where}.network: {known.why_unusable}. What to do: name another network: {usable}")
         if not addresses[part]:
             raise ConfigError(
                 f"{where}.network: {kind} has no known {part} address of its network {network}. What to do: name it "

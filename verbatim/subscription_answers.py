@@ -1,10 +1,11 @@
-"""The answers to the subscriptions of a link, as `verbatim check` waits for them."""
+"""What answers of a venue mean to `verbatim check`, and its wait for those to the subscriptions of a link."""
 
 from collections.abc import Sequence
 
 import trio
 
-from engine.events import Answer, Event, Subscribed
+from engine.events import Answer, Event, Outcome, Subscribed
+from engine.live.transport.http_result import HttpResult
 from engine.requests import LinkPlan, LinkRole
 from engine.venues.venue import RowsAndEvents, Venue
 
@@ -40,3 +41,14 @@ def answer_text(events: Sequence[object]) -> str:
     """Return code and text of an answer that has a code, for the end of a message; else ""."""
     answer = next((event for event in events if isinstance(event, Answer) and event.code), None)
     return "" if answer is None else f", {answer.coded_text}"
+
+
+def outcome_of(events: Sequence[Event]) -> Outcome:
+    """Return what an answer proves."""
+    return next((event.outcome for event in events if isinstance(event, Answer)), Outcome.UNKNOWN)
+
+
+def body_text(result: HttpResult) -> str:
+    """Return the begin of a body in brackets, for the end of a message; "" without one."""
+    text = " ".join(result.body[:400].decode("utf-8", "replace").split())[:120]
+    return f" ({text})" if text else ""

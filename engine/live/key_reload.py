@@ -13,6 +13,7 @@ from engine.live.session_config import KeyReadError, ReadKeys
 from engine.requests import AnswerStatus
 from engine.session_context import SessionContext
 from engine.state.session_state import State
+from engine.venues.optional_parts import key_proofs, key_refusal
 from engine.venues.signing import SecretKey
 
 
@@ -52,15 +53,17 @@ class KeyReload:
         return ""
 
     async def _refusal(self, venue: str, key: SecretKey) -> str:
-        """Query the balances with a key. Return why the venue did not answer with them, or ""."""
+        """Make the queries that prove a key. Return why they do not, or ""."""
         dialect = self._session.venues[venue]
-        query = dialect.account.balances()
         offset_ns = self._state().account.limits.get(venue).clock_offset_ns
-        result = await self._gateway.try_key(venue, query, key, offset_ns)
-        if result.outcome is not AnswerStatus.ANSWER:
-            return f"no answer to a query with the new key ({result.error})"
-        events = dialect.decode_answer(query, "", result.status, result.headers, result.body)
-        answer = next((event for event in events if isinstance(event, Answer)), Answer(Outcome.UNKNOWN))
-        if answer.outcome is Outcome.DONE:
-            return ""
-        return f"the venue refuses the new key: {answer.coded_text}".rstrip()
+        bodies = []
+        for query in key_proofs(dialect, key):
+            result = await self._gateway.try_key(venue, query, key, offset_ns)
+            if result.outcome is not AnswerStatus.ANSWER:
+                return f"no answer to a query with the new key ({result.error})"
+            events = dialect.decode_answer(query, "", result.status, result.headers, result.body)
+            answer = next((event for event in events if isinstance(event, Answer)), Answer(Outcome.UNKNOWN))
+            if answer.outcome is not Outcome.DONE:
+                return f"the venue refuses the new key: {answer.coded_text}".rstrip()
+            bodies.append(result.body)
+        return key_refusal(dialect, key, bodies)

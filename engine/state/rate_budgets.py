@@ -78,6 +78,15 @@ class RateModel(Protocol):
 
 
 @runtime_checkable
+class DescribesRates(Protocol):
+    """A RateModel may have this as well: its limits are not a weight a minute."""
+
+    def describe(self) -> str:
+        """Return the limits of requests in words."""
+        ...
+
+
+@runtime_checkable
 class SharedRates(Protocol):
     """A RateModel may have this as well: it can say whether a part of the budget is left."""
 

@@ -5,7 +5,7 @@ The engine checks for each with isinstance, most of them once a session. docs/ve
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from engine.events import Event, FillsReport, InstrumentsReport
 from engine.facts import ListLeg
@@ -14,7 +14,7 @@ from engine.market.rows import Rows
 from engine.market.views import Stream
 from engine.model import Instrument
 from engine.requests import HistoryPage, PolledStream, Unsigned
-from engine.venues.venue import Network
+from engine.venues.venue import Network, Venue
 
 
 @runtime_checkable
@@ -104,10 +104,19 @@ class PresentsSecret(Protocol):
 class ReadsPublicAccounts(Protocol):
     """A RequestSigner may have this as well: anyone may read an account by its address, so queries have no signature.
 
-    They are `signed` nevertheless, since only the key knows the address.
+    They are `signed` nevertheless, since only the key knows the address. Their answers prove nothing about the secret:
+    other queries do, before a key is used.
     """
 
     reads_are_public: bool
+
+    def proofs(self, key: Any) -> tuple[Unsigned, ...]:
+        """Return the queries whose answers prove that the key's secret may sign for its account."""
+        ...
+
+    def refusal(self, key: Any, answers: Sequence[bytes]) -> str:
+        """Return why the answers to `proofs` prove that the key cannot be used, as a sentence, or ""."""
+        ...
 
 
 @runtime_checkable
@@ -207,6 +216,18 @@ class PlacesLists(Protocol):
 
         """
         ...
+
+
+def key_proofs(venue: Venue, key: Any) -> tuple[Unsigned, ...]:
+    """Return the queries that prove a key: the balances, and others where anyone may read those."""
+    signer, balances = venue.signer, venue.account.balances()
+    return (balances, *signer.proofs(key)) if isinstance(signer, ReadsPublicAccounts) else (balances,)
+
+
+def key_refusal(venue: Venue, key: Any, answers: Sequence[bytes]) -> str:
+    """Return why successful answers to `key_proofs` prove that the key cannot be used, or ""."""
+    signer = venue.signer
+    return signer.refusal(key, answers[1:]) if isinstance(signer, ReadsPublicAccounts) else ""
 
 
 class KeyRights(NamedTuple):

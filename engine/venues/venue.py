@@ -46,6 +46,7 @@ class Endpoints:
     private: str = ""  # websocket of the account
     public_rest: str = ""  # a separate server of market data for anyone, if there is one
     public_stream: str = ""
+    why_unusable: str = ""  # no session can run there although people look for it: a sentence for them
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ def command(
 ) -> None:
     """Record the market streams of CONFIG (a TOML file as for `run`), or of the symbols named.
 
-    Needs no account and no key, and never trades. SIGINT, SIGTERM or SIGHUP ends it in order.
+    Never trades, and needs no key where market data is public; Alpaca's needs one. SIGINT, SIGTERM or SIGHUP ends it
+    in order.
     """
     import dataclasses
     import json

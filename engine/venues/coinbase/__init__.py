@@ -44,7 +44,10 @@ class Coinbase:
             stream="wss://advanced-trade-ws.coinbase.com",
             private="wss://advanced-trade-ws-user.coinbase.com",
         ),
-        Network.TESTNET: Endpoints(rest="https://api-sandbox.coinbase.com"),  # static answers, and no streams
+        Network.TESTNET: Endpoints(
+            rest="https://api-sandbox.coinbase.com",
+            why_unusable="Coinbase's sandbox answers with fixed texts and has no streams",
+        ),
         Network.LOCAL: Endpoints(
             rest="http://127.0.0.1:9090", stream="ws://127.0.0.1:9090", private="ws://127.0.0.1:9090"
         ),  # the default of `verbatim venue`

@@ -54,3 +54,7 @@ class CoinbaseRates:
         if budget.order_window == time_ns // SECOND_NS and budget.orders > SECOND_MAX - SECOND_MAX // RESERVE:
             return f"{budget.orders} of {SECOND_MAX} requests of this second: the rest is kept for cancels"
         return ""
+
+    def describe(self) -> str:
+        """Return the limits of requests in words."""
+        return f"{SECOND_MAX} requests a second, {HOUR_MAX} an hour"

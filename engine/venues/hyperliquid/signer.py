@@ -6,6 +6,7 @@ its own; the passphrase is the address of a sub-account or vault to trade for. N
 """
 
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ import msgspec
 from engine.requests import Unsigned
 from engine.venues.hyperliquid.action_hash import MAINNET, TESTNET, connection_id, signed_digest
 from engine.venues.hyperliquid.calls import ACTION
+from engine.venues.hyperliquid.key_rights import ROLE, read_role, role_of, signer_refusal, vault_refusal
 from engine.venues.hyperliquid.values import ADDRESS, MILLISECOND_NS
 from engine.venues.signing import Credentials, HttpMessage, SecretKey
 from engine.venues.venue import Network
@@ -31,7 +33,7 @@ class WalletKey(SecretKey):
     The venue counts nonces by signer, so one process alone may use a key (2).
     """
 
-    __slots__ = ("_last_ns", "_nonce", "_sign", "account", "algorithm", "is_master", "keccak", "source", "vault")
+    __slots__ = ("_last_ns", "_nonce", "_sign", "account", "algorithm", "keccak", "signer", "source", "vault")
 
     def __init__(self, credentials: Credentials) -> None:
         """Take the credentials. Raises ValueError, without the secret in its text."""
@@ -49,7 +51,7 @@ class WalletKey(SecretKey):
         self.algorithm = "secp256k1"
         self.account = account
         self.vault = _address(vault, "API passphrase") if vault else ""
-        self.is_master = wallet.address.lower() == account
+        self.signer = wallet.address.lower()
         self.source = MAINNET if credentials.network in ("", Network.LIVE) else TESTNET  # as the SDK: by the network
         self.keccak = keccak
         self._sign = wallet.unsafe_sign_hash
@@ -93,6 +95,19 @@ class WalletSigner:
         """Return a key. Raises ValueError if the credentials cannot be used or the extra is not installed."""
         return WalletKey(credentials)
 
+    def proofs(self, key: WalletKey) -> tuple[Unsigned, ...]:
+        """Return the queries for the roles of the signer and of the sub-account or vault."""
+        return tuple(role_of(address) for address in (key.signer, key.vault) if address)
+
+    def refusal(self, key: WalletKey, answers: Sequence[bytes]) -> str:
+        """Return why the roles show that the key may not sign for its account, or ""."""
+        try:
+            signer, *vaults = map(read_role, answers)
+        except msgspec.MsgspecError:
+            return "the venue states no role of the API wallet: try again later"
+        refusals = (vault_refusal(each, key.vault, key.account) for each in vaults)
+        return next(filter(None, (signer_refusal(signer, key.signer, key.account), *refusals)), "")
+
     def sign_http(self, unsigned: Unsigned, key: WalletKey | None, now_ns: int) -> HttpMessage:
         """Return the POST of a query or of a signed action."""
         if unsigned.path != "/exchange":
@@ -119,7 +134,7 @@ def _query(unsigned: Unsigned, key: WalletKey | None) -> dict[str, Any]:
         return {"type": found.pop("type"), "req": found}
     if unsigned.signed:
         assert key is not None, f"{unsigned.params} concerns an account, and there is no key"
-        found["user"] = key.user
+        found["user"] = key.signer if found.get("type") == ROLE else key.user
     return found
 
 

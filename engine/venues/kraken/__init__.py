@@ -49,7 +49,9 @@ class Kraken:
     endpoints: ClassVar[Mapping[Network, Endpoints]] = {
         Network.LIVE: Endpoints(
             rest="https://api.kraken.com", stream="wss://ws.kraken.com", private="wss://ws-auth.kraken.com"
-        ),  # the beta hosts trade with real money too, and spot has no testnet
+        ),
+        # the beta hosts trade with real money too
+        Network.TESTNET: Endpoints(why_unusable="Kraken has no testnet for spot"),
         Network.LOCAL: Endpoints(
             rest="http://127.0.0.1:9090", stream="ws://127.0.0.1:9090", private="ws://127.0.0.1:9090"
         ),

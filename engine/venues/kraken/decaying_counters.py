@@ -65,6 +65,10 @@ class DecayingCounters:
             return f"the request counter is at {self._requests(budget, time_ns) / POINT:.1f}"
         return ""
 
+    def describe(self) -> str:
+        """Return the limit of requests in words."""
+        return f"a request counter of {COUNTER_MAX} that falls by {COUNTER_PER_S / POINT:.2f} a second"
+
     @staticmethod
     def _requests(budget: RateBudget, time_ns: int) -> int:
         passed_ms = max(0, time_ns // MS_NS - budget.window)
