@@ -62,9 +62,9 @@ SECONDS = 4.0
 # A traced decision or fill varies by a few functions from run to run (a timer or a balance may fall into its step)
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
-    "decision": (155, 60),  # three rules of margin, and the account of each venue
+    "decision": (156, 61),  # three rules of margin, the account of each venue, and the grid of prices
     "decision-shell": (21, 12),  # the text of outputs is made here, when the journal takes it
-    "sending": (18, 6),
+    "sending": (19, 7),  # with the turn of venues whose nonces must rise
     "fill": (94, 38),
     "fill-shell": (17, 9),
 }

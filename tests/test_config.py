@@ -188,11 +188,12 @@ def test_what_a_strategy_trades_must_be_listed(config: Write) -> None:
         session_config(read_config(config(eth), {}), key=None, base=ROOT / "examples")
 
 
-@pytest.mark.parametrize("name", ["kraken", "kraken:Kraken", "engine.session_record:Kraken"])
+@pytest.mark.parametrize("name", ["krakatoa", "krakatoa:Venue", "engine.session_record:Venue"])
 def test_an_unknown_venue_is_said_with_those_there_are(config: Write, name: str) -> None:
     strange = SAMPLE.replace('name = "binance_spot"', f'name = "{name}"')
     with pytest.raises(
-        ConfigError, match=rf"venue.name: no venue '{name}'.*installed: binance_coinm, binance_spot, .*binance_usdm"
+        ConfigError,
+        match=rf"venue.name: no venue '{name}'.*installed: alpaca, binance_coinm, binance_spot, .*binance_usdm",
     ):
         session_config(read_config(config(strange), {}), key=None, base=ROOT / "examples")
 

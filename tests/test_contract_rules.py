@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from risk_desk import Desk
 
 from engine.facts import NewOrder, Position
-from engine.model import OrderTerm, OrderType, Side
+from engine.model import OrderTerm, OrderType, Side, TimeInForce
 from engine.risk.context import RiskAnswer
 from engine.risk.rules import RULES
 from engine.state.margins import ContractMargin, Margins
@@ -48,6 +48,8 @@ def closing(kind: OrderType, **terms: Any) -> NewOrder:
 
 
 STOP_MARKET = closing(OrderType.STOP)
+IOC = NewOrder(BTC.id, Side.BUY, OrderType.LIMIT, D(1), D(100), TimeInForce.IOC)
+MARKET = NewOrder(BTC.id, Side.BUY, OrderType.MARKET, D(1))
 NO_CLOSING = frozenset(OrderTerm) - {OrderTerm.CLOSE_POSITION}
 CASES = [
     # ---- margin: 1 BTC at 100 needs 10 USDT at 10 times
@@ -73,6 +75,14 @@ CASES = [
     # ---- trading, of a venue that the session only watches
     Case("trading", limit("BUY", "1"), ""),
     Case("trading", limit("BUY", "1"), "the session watches binance_spot, and places no order there", given={"is_watched": True}),
+    # ---- order_type, of venues and instruments that lack types or times in force
+    Case("order_type", IOC, "binance_spot places no LIMIT orders with IOC", given={"gtc_only": frozenset({OrderType.LIMIT})}),
+    Case("order_type", limit("BUY", "1"), "", given={"gtc_only": frozenset({OrderType.LIMIT})}),
+    Case("order_type", IOC, "binance_spot places no LIMIT orders of BTCUSDT", given={"instrument": replace(BTC, lacks_types=(OrderType.LIMIT,))}),
+    Case("order_type", IOC, "binance_spot places no IOC orders of BTCUSDT", given={"instrument": replace(BTC, lacks_times=(TimeInForce.IOC,))}),
+    Case("order_type", limit("BUY", "1"), "", given={"instrument": replace(BTC, lacks_times=(TimeInForce.IOC,))}),
+    Case("order_type", MARKET, "", given={"market_bound": D("0.05")}),
+    Case("order_type", MARKET, "binance_spot bounds market orders by a price, and the market has none", given={"market_bound": D("0.05"), "ask": D(0), "last_of": lambda _: D(0)}),
 ]  # fmt: skip
 
 

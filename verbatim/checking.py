@@ -213,7 +213,7 @@ class VenueChecks:
     def _refused_key(self, told: str) -> CheckFailedError:
         return CheckFailedError(
             f"the venue refuses the key: {told}",
-            "check VERBATIM_API_KEY, VERBATIM_API_SECRET and the key's list of addresses, and that the key is of the "
+            f"check {self._wanted.key_source} and the key's list of addresses, and that the key is of the "
             f"network {self._wanted.network}",
         )
 

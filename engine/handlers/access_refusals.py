@@ -30,10 +30,7 @@ def refuse_access(session: SessionContext, step: StepContext, pending: PendingRe
     wait_ns = min(settings.access_wait_ns << (0 if known is None else min(known.waits, 10)), WAIT_NS_MAX)
     if known is None:
         seconds = wait_ns // SECOND_NS
-        step.note(
-            NoteLevel.ALARM,
-            f"{venue} refused access: {text}; no order is placed for {seconds} s; cancels are still sent",
-        )
+        step.note(NoteLevel.ALARM, f"{venue} refused access: {text}; nothing is placed for {seconds} s")
     until_ns = now_ns + wait_ns if known is None or now_ns >= known.until_ns else known.until_ns
     step.emit(AccessRefused(venue, until_ns, text, is_key=bool(answer.code), purpose=pending.request.purpose))
     refusal = step.account.access.by_venue[venue]
