@@ -397,7 +397,7 @@ def test_a_strategy_is_regressed_over_captures_of_several_markets(captures: Capt
         (("--strategy", STRATEGIES / "at_the_top.py", "--exchange-info", "nowhere"), "nowhere"),
         (
             ("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue=lucky"),
-            "queue=lucky: choose one of pessimistic, power",
+            "queue=lucky: choose one of pessimistic, levels, power",
         ),
         (("--strategy", STRATEGIES / "at_the_top.py", "--model", "queue_n=1.5"), "give a whole number from 1 to 5"),
         (

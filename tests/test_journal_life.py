@@ -244,7 +244,8 @@ def test_an_archived_session_comes_back_byte_for_byte(tmp_path: Path, place: str
     assert "60 records" in output[0]
     back = output_of(verbatim("fetch", place % f"/{session.name}", "--into", tmp_path / "back")).splitlines()
     assert back == [str(tmp_path / "back")]
-    (session / "snap-000000000003.bin").unlink()
+    for cache in (session / "snap-000000000003.bin", session / "captured-markets.cache"):
+        cache.unlink()
     assert files_of(tmp_path / "back") == files_of(session)
     assert verify(tmp_path / "back").ok
     there = open_location(place % f"/{session.name}")
@@ -352,6 +353,7 @@ def test_no_message_contains_a_credential(tmp_path: Path, s3: str) -> None:
     assert SECRET not in output
     output_of(verbatim("archive", session, f"s3://bucket/secrets?{s3}"))
     there = open_location(f"s3://bucket/secrets/{session.name}?{s3}")
+    (session / "captured-markets.cache").unlink()
     for name in (*files_of(session), "manifest.json"):
         data = b"".join(there.child(name).chunks())
         assert SECRET.encode() not in data

@@ -147,7 +147,7 @@ async def test_a_session_of_one_venue_is_continued_by_one_of_two(addresses: dict
 
 async def test_each_account_is_locked_before_anything_is_read(tmp_path: Path) -> None:
     """In the order of their names. Neither venue is up: nothing is sent to them."""
-    wanted = config(dict.fromkeys(NAMES, "http://127.0.0.1:9"), tmp_path)
+    wanted = config({name: f"http://127.0.0.1:{port}" for port, name in enumerate(NAMES, 8)}, tmp_path)
     held = AccountLock(tmp_path, "two", "two")
     with pytest.raises(AccountBusyError, match="account 'two' at two is already traded"):
         await run_session_config(wanted)
@@ -178,7 +178,7 @@ async def test_check_names_each_venue(addresses: dict[str, str], tmp_path: Path)
     await check_venue_of(config(addresses, tmp_path), allowed_rights={}, report=found.append)
     assert {each.name.partition(" ")[0] for each in found} == set(NAMES)
     assert {each.status for each in found} == {CheckStatus.OK}, [each.line() for each in found]
-    assert [each.name for each in found if each.name.startswith("two")][:2] == ["two venue", "two clock"]
+    assert [each.name for each in found if each.name.startswith("two")][:2] == ["two venue", "two instruments"]
 
 
 @pytest.mark.slow

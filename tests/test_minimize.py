@@ -224,7 +224,7 @@ def test_a_strategy_error_is_a_difference(journals: Path, tmp_path: Path) -> Non
     output = parse_output(bisect(journals, "--bad", broken))
     assert "+ is stopped: ZeroDivisionError: division by zero" in output.diff
     check_minimal(journals, broken, output)
-    assert "was stopped: ZeroDivisionError" in verbatim(*output.repeated_by[1], "--no-journal")
+    assert "was stopped: ZeroDivisionError" in verbatim(*output.repeated_by[1], "--no-journal", code=7)
 
 
 @pytest.mark.slow

@@ -254,5 +254,5 @@ account_poll_every_s = 3
     assert (session.venue.stream, session.venue.private) == ("", "")
     assert session.safeguards.poll_every_ns == 2 * SECOND_NS
     assert session.safeguards.account_poll_every_ns == 3 * SECOND_NS
-    with pytest.raises(ConfigError, match="no model of"):
+    with pytest.raises(ConfigError, match="its market is polled, and the model of a venue follows streams"):
         session_config(on_paper(read), key=None, base=tmp_path)

@@ -286,7 +286,10 @@ def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> Non
     ("arguments", "said"),
     [
         ((), "nothing to record. What to do: name a configuration file, or symbols with --symbol"),
-        (("--symbol", "BTCUSDT", "--venue", "kraken"), "no venue 'kraken'; installed: binance_coinm, binance_spot"),
+        (
+            ("--symbol", "BTCUSDT", "--venue", "krakatoa"),
+            "no venue 'krakatoa'; installed: alpaca, binance_coinm, binance_spot",
+        ),
         (("--symbol", "BTCUSDT", "--venue", "paper_usdm"), "the address of paper_usdm's market data is not known"),
         (("--symbol", "BTCUSDT", "--roll-at", "25:00"), "record.roll_at: "),
         (("--symbol", "BTCUSDT", "--url", "ftp://x"), "venue.rest: "),

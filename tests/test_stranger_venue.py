@@ -173,7 +173,7 @@ async def test_it_trades_and_its_session_is_verified_repeated_and_asked(tmp_path
 
     orders = json.loads(told("sql", folder, "SELECT client_order_id, status, reason FROM orders", "--json"))
     refused = next(row for row in orders if row["status"] == "rejected")
-    assert refused["reason"] == "EOrder:Insufficient funds EOrder:Insufficient funds"
+    assert refused["reason"] == "EOrder:Insufficient funds"
     errors = told(
         "sql", folder, "SELECT error_code FROM requests WHERE purpose = 'place' AND error_code IS NOT NULL", "--json"
     )

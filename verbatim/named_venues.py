@@ -100,7 +100,7 @@ def _settings(name: str, section: VenueSection, where: str, *, speed: int) -> Ve
     kind, network = section.dialect, section.network
     if kind.startswith((ON_PAPER, CAPTURED)):
         raise ConfigError(
-            f"{where}.{'kind' if section.kind else 'name'}: {kind} is no venue of its own. What to do: name "
+            f"{where}.{'kind' if section.kind else 'name'}: {kind} is not a venue. What to do: name "
             f'{kind.partition(":")[2]}, and set session.account = "paper"'
         )
     window_ms = min(section.recv_window_ms * speed, RECV_WINDOW_MS_MAX)

@@ -207,5 +207,6 @@ VARIABLES: dict[str, str] = {
     "several, `_NAME` follows each of these four, as in `VERBATIM_API_KEY_NAME`.",
     "VERBATIM_COCKPIT_CACHE": "The folder of the cockpit's caches, otherwise `~/.cache/verbatim/cockpit`.",
     "VERBATIM_COPIES": "The folder of fetched archives, otherwise `~/.cache/verbatim/sessions`.",
+    "VERBATIM_TESTNET": "`NAME:SYMBOL`: the tests trade the smallest order on that venue's test network.",
     "VERBATIM_JIT": "`0` runs the market's code without compiling it: slow, and the same result.",
 }

@@ -114,7 +114,7 @@ def _rows(lines: CaptureLines, messages: Iterator[_FullFrame]) -> Iterator[Captu
             raise lines.damaged(f"lacks a field of its type ({type(error).__name__}: {error})") from error
     for symbol, product in products.items():
         if not product.has_messages:
-            raise lines.damaged(f"no message is of {symbol}, to which the book of level 3 was said to belong")
+            raise lines.damaged(f"no message is of {symbol}, the product of the book of level 3")
         yield from product.begin()
 
 

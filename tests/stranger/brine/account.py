@@ -24,6 +24,7 @@ from engine.events import (
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.order_terms import Terms
 from engine.requests import Transport, Unsigned
+from journal.record import plain
 
 PAGE = 50
 NUMBER_MAX = Decimal(10) ** 15
@@ -110,11 +111,11 @@ class BrineAccount:
             "symbol": instrument.symbol,
             "side": side.value.lower(),
             "order_type": KINDS[terms.type],
-            "order_qty": f"{quantity:f}",
+            "order_qty": plain(quantity),
             "time_in_force": terms.time_in_force.value.lower(),
         }
         if terms.price is not None:
-            params["limit_price"] = f"{terms.price:f}"
+            params["limit_price"] = plain(terms.price)
         return _private("AddOrder", orders=1, **params)
 
     def cancel(self, instrument: Instrument, client_order_id: str, venue_order_id: str = "") -> Unsigned:
