@@ -144,6 +144,16 @@ def test_what_we_took_stays_taken_until_its_orders_leave() -> None:
     assert list(offers(Side.SELL)) == [(100 * ONE, 3 * ONE)]
 
 
+def test_a_level_of_over_90_million_is_counted_whole() -> None:
+    """At 1e-8 the venue's units are above 2**53, the bound of a row's number."""
+    exchange = venue((queue_models.EXACT, 0))
+    exchange.books.scale(0, 0, 0)
+    match(exchange, empty_book())
+    for n in (1, 2):
+        match(exchange, rows_of(f"{n},new,{n},buy,99,80000000", n))
+    assert exchange.markets[SYMBOLS[0]].top(1)[BID] == [(99 * ONE, 160_000_000 * ONE)]
+
+
 def test_the_table_of_orders_grows_and_forgets() -> None:
     exchange = venue((queue_models.EXACT, 0))
     exchange.books.scale(0, 0, 0)

@@ -164,7 +164,7 @@ def fold_level(row: Rows, s: Rows, t: Rows, sides: Rows, pending: Rows) -> int:
             return GROW
         key = row[r.LEVEL_PRICE] if side == 0 else -row[r.LEVEL_PRICE]
         if row[r.TYPE] == r.ORDER:
-            size = size_after(size_at(sides[2 * i + side], count, key), size, row[r.ORDER_ACTION])
+            size = size_after(size_at(sides[2 * i + side], count, key), size, row[r.ORDER_ACTION], r.VALUE_MAX)
         if mode == LOAD:
             add_level(sides[2 * i + side], count, key, size)
             count += 1

@@ -210,7 +210,7 @@ def finish_snapshot(t: Rows, sides: Rows, pending: Rows, i: int, levels_max: int
                 size = pending[i, k, 2]
                 if pending[i, k, 0] > 1:
                     before = size_at(sides[2 * i + side], t[i, B_BIDS + side], key)
-                    size = size_after(before, size, (pending[i, k, 0] >> 1) - 1)
+                    size = size_after(before, size, (pending[i, k, 0] >> 1) - 1, r.VALUE_MAX)
                 t[i, B_BIDS + side] = set_far(sides[2 * i + side], t[i, B_BIDS + side], key, size)
         head += 1 + levels
     if t[i, B_BIDS] > levels_max or t[i, B_ASKS] > levels_max:

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from engine.market.jit import compiled, move_within
-from engine.market.rows import ORDER_ADDED, VALUE_MAX, Rows
+from engine.market.rows import ORDER_ADDED, Rows
 
 SLOTS: Final = 65_536  # the window then has 94 to 97 % of the levels in the BTCUSDT captures
 BLOCK_BITS: Final = 6  # levels are counted by blocks of 64 slots: a search skips empty blocks
@@ -167,12 +167,12 @@ def size_at(side: Rows, count: int, key: int) -> int:
 
 
 @compiled
-def size_after(size: int, change: int, action: int) -> int:
-    """Return the size of a level after the change by one order: never negative, at most VALUE_MAX.
+def size_after(size: int, change: int, action: int, most: int) -> int:
+    """Return the size of a level after the change by one order: never negative, at most `most`.
 
     A level may be smaller than an order that leaves it, if the data began after that order was placed.
     """
-    return min(size + change, VALUE_MAX) if action == ORDER_ADDED else max(size - change, 0)
+    return min(size, most - change) + change if action == ORDER_ADDED else max(size - change, 0)
 
 
 @compiled

@@ -16,6 +16,7 @@ from engine.market.rows import Rows
 from engine.sim.exchange.price_levels import PUBLIC, SIZE, TAKEN, find_level, set_far, set_slot
 from engine.sim.exchange.queue_models import EXACT
 from engine.sim.exchange.venue_arrays import (
+    LARGEST,
     O_AHEAD,
     O_PRICE,
     O_SIDE,
@@ -100,7 +101,7 @@ def change_level(i: int, side: int, key: int, size: int, action: int, v: Rows, l
     row = levels[2 * i + side]
     at = find_level(row, v[i, V_FAR + side], key)
     taken = row[at + TAKEN] if at > 0 else 0
-    after = size_after(row[at + PUBLIC] if at > 0 else 0, size, action)
+    after = size_after(row[at + PUBLIC] if at > 0 else 0, size, action, LARGEST)
     if action == r.ORDER_FILLED:
         taken = max(taken - size, 0)
     slot = slot_of(row, key)
