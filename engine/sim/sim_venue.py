@@ -188,16 +188,12 @@ class SimVenue:
         if connection.ws_api:
             self._ws_request(connection, data, now_ns)
             return
-        if self._numbers is not None:
-            for frame in self._numbers.answers(connection, data, now_ns):
-                self._send(Outgoing(conn_id, now_ns, frame=frame, binary=connection.binary))
-            self._listeners_changed(now_ns)
-            self._emit_events(now_ns)
-            return
-        answers = self.protocol.control(connection, data)
+        answers = self.protocol.control(connection, data, now_ns)
         for answer in (answers,) if isinstance(answers, bytes) else answers:
             self._send(Outgoing(conn_id, now_ns, frame=answer, binary=connection.binary))
         self._listeners_changed(now_ns)
+        if self._numbers is not None:
+            self._emit_events(now_ns)  # a message may have ended its connection
 
     def http(self, conn_id: int, request: HttpRequest, now_ns: int) -> None:
         """Handle an HTTP request; `advance` returns the answer with the same conn_id."""

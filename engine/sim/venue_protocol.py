@@ -66,13 +66,10 @@ class WatchesConnections(Protocol):
 
 @runtime_checkable
 class NumbersFrames(Protocol):
-    """A VenueProtocol may have this as well: a message has several answers, and each frame a number of its connection.
+    """A VenueProtocol may have this as well: each frame has a number of its connection.
 
     Such a venue also ends connections by itself.
     """
-
-    def answers(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
-        """Carry out a control message of a connection, and return its answers; it stands for `control`."""
 
     def numbered(self, connection: Connection, frame: bytes) -> bytes:
         """Return a frame as it is sent."""
@@ -102,7 +99,7 @@ class VenueProtocol(Protocol):
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection for a websocket's request target, or None if the venue does not have the target."""
 
-    def control(self, connection: Connection, frame: bytes) -> bytes | Sequence[bytes]:
+    def control(self, connection: Connection, frame: bytes, now_ns: int) -> bytes | Sequence[bytes]:
         """Carry out a control message of a stream connection. Return its answer, or several frames in order."""
 
     def session_result(

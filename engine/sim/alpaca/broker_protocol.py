@@ -100,8 +100,9 @@ class BrokerProtocol:
             if self.slot_linger_ns:
                 self._lingers[place] = now_ns + self.slot_linger_ns
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
+    def control(self, connection: Connection, frame: bytes, now_ns: int) -> bytes:
         """Carry out a message of a client, and return its answer."""
+        del now_ns
         assert isinstance(connection, BrokerConnection)
         message = feed_connections.read_control(frame)
         if connection.feed:

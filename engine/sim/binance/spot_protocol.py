@@ -56,8 +56,9 @@ class SpotProtocol:
         del now_ns
         return open_connection(conn_id, target)
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
+    def control(self, connection: Connection, frame: bytes, now_ns: int) -> bytes:
         """Carry out a control message of a stream connection, and return its answer."""
+        del now_ns
         return control(connection, frame)
 
     def session_result(

@@ -98,8 +98,9 @@ class UsdmProtocol:
             self._follow_keys(connection)
         return connection
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
+    def control(self, connection: Connection, frame: bytes, now_ns: int) -> bytes:
         """Carry out a control message of a stream connection, and return its answer."""
+        del now_ns
         assert isinstance(connection, routed_connections.RoutedConnection)
         answer = routed_connections.control(connection, frame)
         self._follow_keys(connection)

@@ -49,7 +49,6 @@ class PerpProtocol:
         self._addresses = AddressLimits(config.orders_day_max or FREE_ACTIONS)
         self._positions: dict[tuple[str, str], int] = {}  # as the fills that were reported left them
         self._channels: PerpChannels | None = None
-        self._now_ns = 0
 
     def make_api(self, faults: Faults) -> PerpApi:
         """Return the HTTP interface."""
@@ -71,7 +70,6 @@ class PerpProtocol:
 
     def run_timers(self, now_ns: int) -> None:
         """Run the exchange's timers and the scheduled cancels."""
-        self._now_ns = max(self._now_ns, now_ns)
         self.exchange.run_timers(now_ns)
         self._desk.run_schedules(now_ns)
 
@@ -79,13 +77,13 @@ class PerpProtocol:
 
     def open_connection(self, conn_id: int, target: str, now_ns: int) -> Connection | None:
         """Return the connection of the only target."""
-        self._now_ns = max(self._now_ns, now_ns)
+        del now_ns
         return PerpConnection(conn_id=conn_id, combined=True) if target.partition("?")[0] == PATH else None
 
-    def control(self, connection: Connection, payload: bytes) -> Sequence[bytes]:
+    def control(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
         """Carry out a control message, and return the frames that answer it."""
         assert isinstance(connection, PerpConnection)
-        return self._streams.control(connection, payload, self._now_ns)
+        return self._streams.control(connection, frame, now_ns)
 
     def session_result(
         self, api: VenueApi, connection: Connection, method: str, values: dict[str, str], now_ns: int
@@ -109,7 +107,7 @@ class PerpProtocol:
 
     def account_events(self, event: Event, now_ns: int) -> Iterable[AccountEvent]:
         """Return the messages that an event of the exchange causes on its account's channels."""
-        self._now_ns = max(self._now_ns, now_ns)
+        del now_ns
         match event:
             case SimReport():
                 yield from self._report_events(event)
@@ -169,7 +167,6 @@ class PerpProtocol:
 
     def public_lines(self, event: Event, now_ns: int) -> Iterable[Line]:
         """Return the message about a mark price that was computed."""
-        self._now_ns = max(self._now_ns, now_ns)
         if isinstance(event, MarkMoved):
             coin = event.symbol
             yield Line(now_ns, f"activeAssetCtx:{coin}", coin, self._streams.context(coin))
@@ -182,7 +179,6 @@ class PerpProtocol:
 
     def derive(self, line: Line, market: SymbolMarket, wanted: Collection[str], now_ns: int) -> Iterator[Line]:
         """Make the subscribed messages that follow from a line of the market."""
-        self._now_ns = max(self._now_ns, now_ns)
         return self._streams.derive(line, market, wanted, now_ns)
 
     def carriers(self, streams: Collection[str]) -> set[str]:

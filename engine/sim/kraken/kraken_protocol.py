@@ -101,11 +101,7 @@ class KrakenProtocol:
         del now_ns
         self.channels.close(connection.conn_id)
 
-    def control(self, connection: Connection, frame: bytes) -> bytes:
-        """Raise: `answers` stands for it."""
-        raise NotImplementedError(connection.conn_id, frame)
-
-    def answers(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
+    def control(self, connection: Connection, frame: bytes, now_ns: int) -> Sequence[bytes]:
         """Carry out a subscription, and return its acknowledgements and snapshots."""
         return self.channels.answers(connection, frame, now_ns)
 
