@@ -5,6 +5,7 @@ Holds the plain stream messages and the answers of polled streams, without depth
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 
 import msgspec
@@ -18,6 +19,7 @@ from engine.venues.polling import decode_polled
 from engine.venues.venue import RowsAndEvents, Venue
 from journal import caches
 from journal.arrow_arrays import flags, numbers, texts
+from journal.arrow_codec import to_records
 from journal.record import Kind
 from journal.segments import RowFilter, SealedSegment
 from replay.code_digest import code_digest
@@ -34,7 +36,8 @@ _DECODED_COLUMNS = (
     "payload",
 )
 OUTSIDE_KINDS = (Kind.FEED, Kind.LINK, Kind.COMMAND)
-FORMAT_VERSION = 6  # of the cache
+FORMAT_VERSION = 8  # of the cache
+OTHERS_STORED_MAX = 50  # records without rows that a cache has, so that no row group is read for them
 BLOCK_ROWS = 8192  # 0.7 MB: a block and what it is folded into fit the processor's cache
 
 
@@ -56,6 +59,9 @@ def load_projection(sealed: SealedSegment, context: SessionContext) -> Projectio
 
     def build() -> Projection:
         built = build_projection(lambda kinds, columns: sealed.batches(RowFilter(kinds=kinds), columns), context)
+        if len(built.other_seqs) <= OTHERS_STORED_MAX:
+            chosen = chain.from_iterable(sealed.batches(RowFilter(seq, seq)) for seq in built.other_seqs.tolist())
+            built.stored_others = list(chain.from_iterable(map(to_records, chosen)))
         index, blocks = encode(built)
         caches.save(sealed.path.parent, name, made_from, index, blocks)
         return built

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
@@ -14,8 +15,9 @@ from engine.market import rows as r
 from engine.market.packed_rows import checksum, pack_rows, unpack_rows
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from journal.caches import ALIGNMENT
+from journal.record import Record
 
-BLOCK_ROWS_MIN = 256  # smaller blocks are not divided
+BLOCK_ROWS_MIN = 256  # a block is not divided for a smaller part
 # of blocks whose numbers do not fit the columns of packed_rows.py, such as those of a quiet market
 CODEC = "lz4_raw"
 BLOCKS_CACHED = 4  # the engine and the venue seldom read more than two at a time
@@ -31,6 +33,7 @@ _LAST_NS = 7
 _TYPES = 8  # a bit for each of its row types
 _LARGEST = 9  # no price and no size in it is larger
 _BLOCK_FIELDS = 10
+_COUNTS = 3  # numbers before the list of blocks in an index
 FACTS = [_RECORD, _SEQ, _FIRST_NS, _LAST_NS, _TYPES, _LARGEST]
 # the columns of prices and sizes, by row type
 _AMOUNTS = {
@@ -65,6 +68,7 @@ class Projection:
             read_block: Returns the rows of a block.
         """
         self.records = records
+        self.stored_others: list[Record] | None = None  # these records, if they are few
         self.other_seqs, self.other_places = others[:, 0], others[:, 1]
         self._first_seqs = facts[:, 1]
         self._facts: list[list[int]] = facts[:, 2:].tolist()
@@ -203,25 +207,40 @@ def encode(projection: Projection) -> tuple[bytes, list[bytes]]:
             blocks.append(whole)
             record += len(part_ends)
             begin += len(whole)
-    counts = [projection.records, len(listed)]
+    counts = [projection.records, len(listed), len(projection.other_seqs)]
     others = np.column_stack([projection.other_seqs, projection.other_places])
     index = np.concatenate([counts, np.ravel(listed).astype(np.int64), others.ravel()]).astype(np.int64)
-    return index.tobytes(), blocks
+    return index.tobytes() + msgspec.msgpack.encode(projection.stored_others), blocks
 
 
-def _packed_parts(rows: Rows, ends: Rows) -> list[tuple[Rows, Rows, bytes | None]]:
-    """Return a block, or its parts if some can be packed apart. A part that cannot be packed has no bytes.
+def _packed_parts(rows: Rows, ends: Rows) -> Iterator[tuple[Rows, Rows, bytes | None]]:
+    """Yield a block, or the parts of it that can be packed. A part that cannot be packed has no bytes.
 
-    A jump, such as of ids that begin again, is then the problem of one small part.
+    At a jump, such as of ids that begin again or of a time without messages, a new part begins.
     """
-    packed = pack_rows(rows)
-    half = len(ends) // 2
-    if packed is None and half and len(rows) > BLOCK_ROWS_MIN:
-        row = int(ends[half - 1])
-        parts = [*_packed_parts(rows[:row], ends[:half]), *_packed_parts(rows[row:], ends[half:] - row)]
-        if any(data is not None for _, _, data in parts):
-            return parts
-    return [(rows, ends, packed)]
+    while len(ends):
+        packed, records = pack_rows(rows), len(ends)
+        if packed is None and (records := _packable(rows, ends)):
+            packed = pack_rows(rows[: ends[records - 1]])
+        records = records or len(ends)
+        row = int(ends[records - 1])
+        yield rows[:row], ends[:records], packed
+        rows, ends = rows[row:], ends[records:] - row
+
+
+def _packable(rows: Rows, ends: Rows) -> int:
+    """Return how many records from the first one on can be packed; 0 if they have too few rows for a part."""
+    fit = int(np.searchsorted(ends, BLOCK_ROWS_MIN)) + 1  # so many fit
+    if fit > len(ends) or pack_rows(rows[: ends[fit - 1]]) is None:
+        return 0
+    too_many = len(ends)
+    while too_many - fit > 1:
+        middle = (fit + too_many) // 2
+        if pack_rows(rows[: ends[middle - 1]]) is None:
+            too_many = middle
+        else:
+            fit = middle
+    return fit
 
 
 def decode(index: memoryview, data: memoryview, rebuild: Callable[[], Projection]) -> Projection:
@@ -232,12 +251,13 @@ def decode(index: memoryview, data: memoryview, rebuild: Callable[[], Projection
         data: The bytes of the blocks.
         rebuild: Makes the projection again if a block is damaged.
     """
-    words = np.frombuffer(index, np.int64)
-    records, blocks = words[:2].tolist()
-    until = 2 + blocks * _BLOCK_FIELDS
-    listed = words[2:until].reshape(blocks, _BLOCK_FIELDS)
-    others = words[until:].reshape(-1, 2)
-    return Projection(listed[:, FACTS], records, others, _CachedBlocks(listed, data, rebuild).read)
+    records, blocks, others = np.frombuffer(index, np.int64, _COUNTS).tolist()
+    words = np.frombuffer(index, np.int64, _COUNTS + blocks * _BLOCK_FIELDS + 2 * others)
+    listed = words[_COUNTS : -2 * others or None].reshape(blocks, _BLOCK_FIELDS)
+    places = words[len(words) - 2 * others :].reshape(others, 2)
+    projection = Projection(listed[:, FACTS], records, places, _CachedBlocks(listed, data, rebuild).read)
+    projection.stored_others = msgspec.msgpack.decode(index[words.nbytes :], type=list[Record] | None)
+    return projection
 
 
 def _unpack(data: memoryview, listed: Rows) -> UnpackedRows:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from engine.market import rows as r
 from engine.market.packed_rows import DISTANCE_MAX, checksum, pack_rows, unpack_rows
 from engine.market.rows import COLUMNS, Rows
+from journal.record import Kind, Record
+from replay.row_blocks import BLOCK_ROWS_MIN, Projection, decode, encode
 
 SECOND = 10**9
 
@@ -79,3 +81,47 @@ def test_a_changed_word_changes_the_checksum() -> None:
         damaged.setflags(write=False)
         assert checksum(damaged) != whole, at
     assert checksum(words[:-1]) != whole
+
+
+# ---- blocks that cannot be packed whole
+
+
+def through_a_cache(rows: Rows) -> tuple[Projection, int]:
+    """Return a projection of one block after it was encoded and decoded, and the number of its blocks then."""
+    ends = np.flatnonzero(rows[:, r.LAST]) + 1
+    facts = np.array([[0, rows[0, r.SEQ], rows[0, r.TIME_NS], rows[-1, r.TIME_NS], 2**15 - 1, 2**53]])
+    made = Projection(facts, len(ends), np.array([[5, 0], [6, 0]]), lambda _: (rows, ends))
+    made.stored_others = [Record(5, 1, Kind.FEED, "a", payload=b"snapshot"), Record(6, 2, Kind.LINK, "a", body="{}")]
+    index, blocks = encode(made)
+    read = decode(memoryview(index), memoryview(b"".join(blocks)), lambda: made)
+    assert read.stored_others == made.stored_others
+    assert (read.other_seqs.tolist(), read.other_places.tolist()) == ([5, 6], [0, 0])
+    assert np.array_equal(np.concatenate([part for part, _ in read.rows(0, read.records)]), rows)
+    assert [read.count_before(int(seq)) for seq in rows[ends[::97] - 1, r.SEQ]] == list(range(0, len(ends), 97))
+    return read, len(blocks)
+
+
+def single_records(count: int) -> Rows:
+    rows = table(count)
+    rows[:, r.LAST] = 1
+    rows[:, r.SEQ] = np.arange(count)
+    rows[:, r.TIME_NS] = rows[0, r.TIME_NS] + np.arange(count) * SECOND
+    rows[:, r.VENUE_NS] = 0
+    return rows
+
+
+@pytest.mark.parametrize("jump", [BLOCK_ROWS_MIN + 1, 1000, 2999])
+def test_a_jump_of_ids_begins_a_part(jump: int) -> None:
+    rows = single_records(3000)
+    assert through_a_cache(rows)[1] == 1
+    rows[jump:, r.QUOTE_ID] += 2**40
+    read, blocks = through_a_cache(rows)
+    assert blocks == 2
+    assert [part.records for part in read.parts(0, 3000)] == [jump, 3000 - jump]
+    assert [part.records for part in read.parts(jump - 1, jump + 1)] == [1, 1]
+
+
+def test_a_quiet_market_is_compressed_in_one_part() -> None:
+    rows = single_records(3000)
+    rows[:, r.TIME_NS] = np.arange(3000) * 60 * SECOND
+    assert through_a_cache(rows)[1] == 1

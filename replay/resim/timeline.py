@@ -203,7 +203,9 @@ class Timeline:
     def _outside_records(self, first_seq: int, last_seq: int, market: Projection) -> list[tuple[Record, int]]:
         """Return the records from outside that have no rows, and the number of market records before each."""
         chosen = market.other_seqs[market.other_seqs <= last_seq].tolist()
-        if len(chosen) <= SINGLE_READS_MAX:
+        if market.stored_others is not None:
+            records = market.stored_others[: len(chosen)]
+        elif len(chosen) <= SINGLE_READS_MAX:
             records = [next(self._journal.records(seq, seq)) for seq in chosen]
         else:
             chosen_seqs = set(chosen)
