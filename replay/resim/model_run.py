@@ -232,8 +232,8 @@ class ModelRun:
                 gateway.pass_market()
                 gateway.perform(outputs)
                 return venue.now_ns  # other events of this time follow it
-            if self._state.next_due_ns <= cursor.next_ns:
-                break  # a TIMER is due, or a throttled strategy will be
+            if cursor.span is span and self._state.next_due_ns <= cursor.next_ns:
+                break  # a TIMER is due, or a throttled strategy will be. At the end of a span the next push skips it
             span = cursor.span
         next_ns = min(self._state.next_due_ns, cursor.next_ns)  # the next input cannot be folded as a row
         if next_ns < until_ns:
