@@ -27,7 +27,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
 from replay import projections
-from replay.overrides import apply_overrides
+from replay.overrides import apply_overrides, with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.measured_latency import measure_latency
@@ -37,9 +37,11 @@ from replay.resim.timeline import OutsideInput, RowSpan, Timeline
 from replay.study.decisions import session_decisions
 from replay.study.performance import session_performance
 from verbatim.cli import main
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 WIRE_NS = MILLISECOND_NS // 5
+TOUCH = Path(__file__).resolve().parent.parent / "benchmarks" / "strategies" / "touch.py"  # it seldom decides
 TEST_MODEL = VenueModel(request_ns=WIRE_NS, answer_ns=WIRE_NS, feed_ns=WIRE_NS, venue_ns=MILLISECOND_NS)
 
 
@@ -97,7 +99,8 @@ def test_the_size_of_blocks_changes_no_record(
     recorded_session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TIMERs without an effect are skipped between two blocks too, and orders are watched over the end of one."""
-    options = ResimOptions(session=recorded(recorded_session), model=TEST_MODEL, modelled=True)
+    body = with_strategy(recorded(recorded_session), read_strategy(f"{TOUCH}:Touch"))
+    options = ResimOptions(session=body, model=TEST_MODEL, modelled=True)
     found = []
     for block_rows in (5, 1_000_000):
         monkeypatch.setattr(projections, "BLOCK_ROWS", block_rows)
