@@ -128,7 +128,7 @@ class RecordedMarket:
         return time_ns if time_ns < before_ns else None
 
     def _peek(self, following: int) -> Piece | None:
-        """Return the piece that comes so many pieces after the next one; None if there is none yet."""
+        """Return the piece that comes so many pieces after the next one; None after the last one."""
         while len(self._ahead) <= following:
             piece = next(self._pieces, None)
             if piece is None:
