@@ -26,6 +26,7 @@ class SessionAccounts:
         self.known = frozenset(name for name, use in uses.items() if use is not AccountUse.NONE)
         self.trading = frozenset(name for name, use in uses.items() if use is AccountUse.TRADES)
         self.scopes = self._scopes(factories)
+        self.round_timers = tuple(scope.timer for scope in self.scopes.values())
 
     def has_account_for(self, instrument: str) -> bool:
         """Return False for an instrument at a venue without an account; an older session may have orders there."""

@@ -84,10 +84,11 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     orders = account.orders
     if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
         return False
-    if has_expired(session, step):
+    if orders.expiring and has_expired(session, step):
         return False
-    for scope in session.accounts.scopes.values():
-        if scope.timer not in account.timers.due_ns:
+    due_ns = account.timers.due_ns
+    for timer in session.accounts.round_timers:
+        if timer not in due_ns:
             return False
     for status in account.strategies.by_name.values():
         if status.stopped_for:

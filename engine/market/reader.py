@@ -69,6 +69,12 @@ class MarketReader(MarketArrays):
             age_ns=0 if time_ns is None else time_ns - _stated_ns(q),
         )
 
+    def best_prices(self, i: int) -> tuple[Decimal, Decimal] | None:
+        """Return bid and ask of the last quote; None before the first and after a lost link."""
+        live, bid, _, ask = self.t[i, at.Q_LIVE : at.Q_ASK + 1].tolist()
+        scale = self.instruments[i].price_scale
+        return (decimal(bid, scale), decimal(ask, scale)) if live else None
+
     def is_live(self, i: int, *, with_book: bool) -> bool:
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
         return bool(self.t[i, at.Q_LIVE]) and not (with_book and self.awaits_book(i))
@@ -80,12 +86,13 @@ class MarketReader(MarketArrays):
     def are_live(self, *, with_book: bool) -> bool:
         """Return True if every instrument is live."""
         t = self.t
-        if len(t) < FEW:
-            return False not in [self.is_live(i, with_book=with_book) for i in range(len(t))]
-        is_live = bool(t[:, at.Q_LIVE].all())
+        is_live = 0 not in t[:, at.Q_LIVE].tolist() if len(t) < FEW else bool(t[:, at.Q_LIVE].all())
         if not is_live or not with_book:
             return is_live
-        return not any(map(self.awaits_book, (t[:, at.B_STATE] != at.BOOK_SYNCED).nonzero()[0].tolist()))
+        states = t[:, at.B_STATE].tolist()
+        if states.count(at.BOOK_SYNCED) == len(states):
+            return True
+        return not any(self.awaits_book(i) for i, state in enumerate(states) if state != at.BOOK_SYNCED)
 
     def mark_integers(self) -> list[list[int]]:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""

@@ -97,6 +97,8 @@ class OrderIndex:
         self._update(after)
         self._unmark(before)
         self._mark(after)
+        if after.filled_quantity is before.filled_quantity and after.order is before.order:
+            return  # both are live
         moved = after.leaves_quantity - before.leaves_quantity
         if moved:
             self._count(after, moved)

@@ -140,6 +140,8 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
         if own is not None and not own.venue_order_id:
             return own
         name = self.by_venue_id.get(f"{instrument} {venue_order_id}", "")
+        if own is not None and name == client_order_id:
+            return own  # nearly always
         by_venue_id = self.live.get(name) or self.closed.get(name)
         if by_venue_id is not None or own is None:
             return by_venue_id
@@ -165,7 +167,8 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
         case OrderFilled():
             return _filled(orders, change, at, is_dated=is_dated)
         case OrderClosed():
-            reported = max(orders.known(change.client_order_id).filled_reported, change.filled_quantity)
+            known = orders.known(change.client_order_id)
+            reported = max(known.filled_reported, change.filled_quantity)
             fields: dict[str, Any] = {
                 "reason": change.reason,
                 "filled_reported": reported,
@@ -173,7 +176,7 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
                 "is_temporary": change.is_temporary,
             }
             if is_dated:
-                fields["venue_ns"] = max(orders.known(change.client_order_id).venue_ns, change.venue_ns)
+                fields["venue_ns"] = max(known.venue_ns, change.venue_ns)
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
             return _report(
@@ -251,13 +254,15 @@ def _put(orders: Orders, order: Order) -> Orders:
     if order.status in LIVE:
         live = {**live, name: order}
         if name in closed:  # the venue has it after all
-            closed = {other: value for other, value in closed.items() if other != name}
+            closed = dict(closed)
+            del closed[name]
     else:
         if order.query_seq or order.cancel_seq:  # their answers change nothing any more
             order = replace(order, query_seq=0, cancel_seq=0)
         closed = {**closed, name: order}
         if name in live:
-            live = {other: value for other, value in live.items() if other != name}
+            live = dict(live)
+            del live[name]
     if order.venue_order_id:
         venue_key = f"{order.order.instrument} {order.venue_order_id}"
         if venue_key not in by_venue_id:
@@ -341,14 +346,16 @@ def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **f
 
 
 def _accepted(orders: Orders, change: OrderAccepted, at: Stamp, *, is_dated: bool) -> Orders:
-    orders = _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
     order = orders.known(change.client_order_id)
+    status, fields = after(order.status, Report.ACCEPTED), {}
+    if status is not None:
+        fields = {"status": status, "updated_seq": at.seq, "updated_ns": at.time_ns}
+        fields["venue_order_id"] = change.venue_order_id
     if is_dated and change.venue_ns > order.venue_ns:
-        order = replace(order, venue_ns=change.venue_ns)
-        orders = _put(orders, order)
-    if change.filled_quantity <= order.filled_reported:
-        return orders
-    return _put(orders, replace(order, filled_reported=change.filled_quantity, reported_ns=at.time_ns))
+        fields["venue_ns"] = change.venue_ns
+    if change.filled_quantity > order.filled_reported:
+        fields["filled_reported"], fields["reported_ns"] = change.filled_quantity, at.time_ns
+    return _put(orders, replace(order, **fields)) if fields else orders
 
 
 def _amended(orders: Orders, change: OrderAmended, at: Stamp) -> Orders:
