@@ -60,7 +60,8 @@ from engine.venues.venue import Network
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.trust_key import marked
-from journal.writer import ClosedSummary, JournalWriter
+from journal.writer import JournalWriter
+from journal.writer_options import ClosedSummary
 from verbatim.strategy_sources import from_sources, strategy_settings
 from verbatim.venue_contract import check_venue
 
