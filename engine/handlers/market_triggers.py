@@ -8,7 +8,7 @@ from engine.handlers.link_gaps import GAPS
 from engine.handlers.policy import decide_mode
 from engine.handlers.watch_losses import watch_daily_loss
 from engine.market import layout
-from engine.market.views import BookState, Stream
+from engine.market.views import Stream
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import LinkPhase, Purpose
 from engine.session_context import SessionContext
@@ -61,8 +61,7 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
 
     A venue that streams its snapshots sends the next one over a new subscription, or else over a new connection.
     """
-    states = (BookState.BUFFERING, BookState.BROKEN)
-    lost = [name for name, index in session.indexes.items() if step.market.book_state(index) in states]
+    lost = [step.market.instruments[index].id for index in step.market.lost_books()]
     pending = step.account.requests.by_seq.values() if lost else ()
     waiting = {each.request.instrument for each in pending if each.request.purpose is Purpose.DEPTH}
     for name in lost:

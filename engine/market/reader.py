@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Final
 
+import numpy as np
+
 from engine.facts import SequencedStream
 from engine.market import layout as at
 from engine.market import rows as r
@@ -42,6 +44,7 @@ _VENUE_STAMPS: Final = {
 
 
 FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
+_LIVENESS: Final = [at.Q_LIVE, at.B_STATE]
 _MARKS: Final = [at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT]
 
 
@@ -93,6 +96,16 @@ class MarketReader(MarketArrays):
         if states.count(at.BOOK_SYNCED) == len(states):
             return True
         return not any(self.awaits_book(i) for i, state in enumerate(states) if state != at.BOOK_SYNCED)
+
+    def liveness(self) -> bytes:
+        """Return what `is_live` and `awaits_book` read of all instruments, to be compared with an earlier answer."""
+        return bytes(self.t[:, _LIVENESS].tobytes())
+
+    def lost_books(self) -> list[int]:
+        """Return the indexes of the instruments whose book waits for a snapshot."""
+        states = self.t[:, at.B_STATE]
+        lost: list[int] = np.flatnonzero((states == at.BOOK_BUFFERING) | (states == at.BOOK_BROKEN)).tolist()
+        return lost
 
     def mark_integers(self) -> list[list[int]]:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""

@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.market.market_state import Market
+from engine.mode_reasons import ModeReason
 from engine.state import (
     ledger,
     safety_orders,
@@ -134,6 +135,10 @@ class State:
         "_hash",
         "_source",
         "account",
+        "blocks_decided",
+        "blocks_liveness",
+        "blocks_reasons",
+        "blocks_told",
         "inputs",
         "loss_parts",
         "market",
@@ -155,6 +160,11 @@ class State:
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
         self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
         self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
+        # what engine/handlers/block_instruments.py decided last, for these blocks and this liveness of the market
+        self.blocks_decided: InstrumentBlocks | None = None
+        self.blocks_liveness = b""
+        self.blocks_told: InstrumentBlocks | None = None
+        self.blocks_reasons: tuple[ModeReason, ...] = ()  # as the mode states the blocks told
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
