@@ -4,7 +4,7 @@ Invariants: an order's filled quantity is the sum of its distinct fills; a statu
 lifecycle.TRANSITIONS; a client order id, once used, names one order for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -32,6 +32,7 @@ from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 from engine.state.order_index import OrderIndex
+from engine.state.versioned_map import versioned
 
 EXTERNAL = "external"  # the strategy of orders that this journal did not send
 _INDEX = "_index"  # key of the index in an Orders value: it is no field, since it is no part of the state
@@ -94,8 +95,8 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "expiring", "linked"})
 
     live: dict[str, Order] = {}
-    closed: dict[str, Order] = {}
-    by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
+    closed: Mapping[str, Order] = {}
+    by_venue_id: Mapping[str, str] = {}  # "instrument venue_order_id" -> client order id
     missing_fills: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
     doubted: tuple[str, ...] = ()  # orders about which the venue contradicts us
     expiring: tuple[str, ...] = ()  # live orders that are good till a time
@@ -103,10 +104,10 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def index(self) -> OrderIndex:
-        """Counts and sums over the live orders."""
+        """Counts and sums over the live orders, and the closed ones by age."""
         index: OrderIndex | None = self.__dict__.get(_INDEX)
         if index is None:
-            index = self.__dict__[_INDEX] = OrderIndex(self.live.values())
+            index = self.__dict__[_INDEX] = OrderIndex(self.live.values(), self.closed.values(), self.by_venue_id)
         return index
 
     def get(self, client_order_id: str) -> Order | None:
@@ -213,21 +214,22 @@ def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Ca
 
     """
     young_ns = now_ns - min(keep_ns, TOMBSTONE_NS)  # most closed orders are younger: this runs every second
-    old = [(name, order) for name, order in orders.closed.items() if order.updated_ns < young_ns]
-    dropped = {
-        name
-        for name, order in old
-        if name not in orders.missing_fills
-        and name not in orders.doubted
+    index = orders.index
+    dropped = [
+        order.client_order_id
+        for order in index.closed_before(young_ns, orders.closed)
+        if order.client_order_id not in orders.missing_fills
+        and order.client_order_id not in orders.doubted
         and now_ns - order.updated_ns > (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
         and is_confirmed(order)
-    }
+    ]
     if not dropped:
         return orders
-    kept = dict(orders.closed)
+    kept, by_venue_id = versioned(orders.closed), versioned(orders.by_venue_id)
     for name in dropped:
-        del kept[name]
-    by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
+        kept = kept.without(name)
+        for venue_key in index.venue_keys.pop(name, ()):
+            by_venue_id = by_venue_id.without(venue_key)
     return _followed(
         orders,
         Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring, orders.linked),
@@ -244,6 +246,8 @@ def _followed(before: Orders, orders: Orders, name: str = "") -> Orders:
         was, now = before.live.get(name), orders.live.get(name)
         if was is None or now is None or was.request_seq == now.request_seq:
             index.move(was, now)
+            if name and now is None:
+                index.add_closed(orders.closed[name])
             orders.__dict__[_INDEX] = index
     return orders
 
@@ -252,21 +256,22 @@ def _put(orders: Orders, order: Order) -> Orders:
     name = order.client_order_id
     live, closed, by_venue_id, missing_fills = orders.live, orders.closed, orders.by_venue_id, orders.missing_fills
     if order.status in LIVE:
+        if name not in live and name in closed:  # the venue has it after all
+            closed = versioned(closed).without(name)
         live = {**live, name: order}
-        if name in closed:  # the venue has it after all
-            closed = dict(closed)
-            del closed[name]
     else:
         if order.query_seq or order.cancel_seq:  # their answers change nothing any more
             order = replace(order, query_seq=0, cancel_seq=0)
-        closed = {**closed, name: order}
+        closed = versioned(closed).with_entry(name, order)
         if name in live:
             live = dict(live)
             del live[name]
     if order.venue_order_id:
         venue_key = f"{order.order.instrument} {order.venue_order_id}"
         if venue_key not in by_venue_id:
-            by_venue_id = {**by_venue_id, venue_key: name}
+            by_venue_id = versioned(by_venue_id).with_entry(venue_key, name)
+            if (index := orders.__dict__.get(_INDEX)) is not None:
+                index.venue_keys.setdefault(name, []).append(venue_key)
     if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in missing_fills):
         missing_fills = tuple(sorted(set(missing_fills) ^ {name}))
     doubted = orders.doubted
