@@ -102,6 +102,7 @@ class SessionContext:
         self._venue_of_source: dict[str, Venue] = {}
         self.market_dialects = _MarketDialects(self)
         self._indexes_of_source: dict[str, list[int]] = {}
+        self._streams_of_source: dict[str, tuple[Stream, ...]] = {}
         self._link_of: dict[tuple[int, Stream], str] = {}
         self._declared = self._declared_indicators()
         self._indicators = self._market_indicators()
@@ -337,7 +338,10 @@ class SessionContext:
 
     def streams_of(self, source: str) -> tuple[Stream, ...]:
         """Return the streams that come over a market link."""
-        return self.venue_of(source).streams_of(source)
+        streams = self._streams_of_source.get(source)
+        if streams is None:
+            streams = self._streams_of_source[source] = self.venue_of(source).streams_of(source)
+        return streams
 
     def link_of(self, index: int, stream: Stream) -> str:
         """Return the market link over which a stream of an instrument comes."""

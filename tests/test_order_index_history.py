@@ -19,7 +19,8 @@ from engine.model import Side
 from engine.requests import Purpose
 from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
-from engine.state.orders import TOMBSTONE_NS, Orders, forget_closed, reduce
+from engine.state.closed_orders import TOMBSTONE_NS, forget_closed
+from engine.state.orders import Orders, reduce
 from engine.state.versioned_map import encodable
 
 D = Decimal

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from engine.facts import NewOrder
 from engine.lifecycle import LIVE, Status
 from engine.model import OrderType, Side
-from engine.state.orders import TOMBSTONE_NS, Order, Orders, _put, forget_closed
+from engine.state.closed_orders import TOMBSTONE_NS, forget_closed
+from engine.state.orders import Order, Orders, _put
 from engine.state.versioned_map import VersionedMap, encodable, versioned
 from journal.record import canonical
 
@@ -65,7 +66,7 @@ STEPS = st.tuples(
 def test_closed_orders_are_forgotten_as_a_scan_would(
     steps: list[tuple[str, Status, int, bool, bool]], keeps_index: bool
 ) -> None:
-    """Orders close, change, live again and are confirmed late; what is forgotten is gone by the venue's ids too."""
+    """Orders close, change, live again and are confirmed late. The venue's ids of a forgotten order are forgotten too."""
     orders, now_ns, confirmed = Orders(), 1000, set[str]()
     terms = NewOrder(BTC.id, Side.BUY, OrderType.LIMIT, D(1), D(1))
     for number, (name, status, wait_ns, has_doubt, is_confirmed) in enumerate(steps):

@@ -1,8 +1,10 @@
 """Market state as plain values: quotes, trades, books, bars, indicators, counters. Changes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Final
+
+import numpy as np
 
 from engine.facts import SequencedStream
 from engine.market import layout as at
@@ -263,6 +265,19 @@ class MarketReader(MarketArrays):
     def last_seen_ns(self, i: int, stream: Stream) -> int:
         """Return the session time of a stream's last new message for this instrument; 0: none yet."""
         return int(self.t[i, stream])
+
+    def newest_seen_ns(self, indexes: Sequence[int], streams: Sequence[Stream]) -> int:
+        """Return the session time of the last new message of these instruments and streams; 0: none yet."""
+        if not indexes or not streams:
+            return 0
+        if len(indexes) < FEW:
+            rows: list[list[int]] = self.t[indexes].tolist()
+            return max([max([row[stream] for stream in streams]) for row in rows])
+        return int(self.t[np.ix_(indexes, streams)].max())
+
+    def books_in(self, states: Collection[BookState]) -> list[int]:
+        """Return the instruments whose book is in one of these states."""
+        return [i for i, state in enumerate(self.t[:, at.B_STATE].tolist()) if state in states]
 
     def last_frame(self, indexes: Sequence[int], streams: Iterable[Stream] = Stream) -> tuple[int, int]:
         """Return (time_ns, seq) of the last message on these streams of these instruments; zeros before the first.

@@ -4,7 +4,7 @@ Invariants: an order's filled quantity is the sum of its distinct fills; a statu
 lifecycle.TRANSITIONS; a client order id, once used, names one order for ever.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -29,14 +29,12 @@ from engine.facts import (
 from engine.lifecycle import LIVE, Report, Status, after
 from engine.money import ZERO
 from engine.requests import Purpose
-from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 from engine.state.order_index import OrderIndex
 from engine.state.versioned_map import versioned
 
 EXTERNAL = "external"  # the strategy of orders that this journal did not send
 _INDEX = "_index"  # key of the index in an Orders value: it is no field, since it is no part of the state
-TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed stays in state
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -128,6 +126,11 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
         """Return live orders, oldest first. Outputs follow this order, since a snapshot loses a dict's own."""
         return sorted(self.live.values(), key=_age)
 
+    def unknown_by_age(self) -> list[Order]:
+        """Return the orders whose status is unknown, oldest first."""
+        unknown = self.index.unknown.values()
+        return sorted([order for here in unknown for order in here.values()], key=_age) if unknown else []
+
     def find(self, instrument: str, client_order_id: str, venue_order_id: str) -> Order | None:
         """Return an order by the venue's id, which names one order for ever, or by ours.
 
@@ -200,43 +203,7 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
             return orders
 
 
-def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Callable[[Order], bool]) -> Orders:
-    """Drop closed orders that are old and whose fills a reconciliation has confirmed.
-
-    Without the order, a page of fills would be recorded a second time. An order that was never placed stays for a day:
-    no message is on its way for longer.
-
-    Args:
-        orders: The orders.
-        now_ns: Session time.
-        keep_ns: How long a closed order stays.
-        is_confirmed: True for an order all of whose fills a reconciliation has confirmed.
-
-    """
-    young_ns = now_ns - min(keep_ns, TOMBSTONE_NS)  # most closed orders are younger: this runs every second
-    index = orders.index
-    dropped = [
-        order.client_order_id
-        for order in index.closed_before(young_ns, orders.closed)
-        if order.client_order_id not in orders.missing_fills
-        and order.client_order_id not in orders.doubted
-        and now_ns - order.updated_ns > (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
-        and is_confirmed(order)
-    ]
-    if not dropped:
-        return orders
-    kept, by_venue_id = versioned(orders.closed), versioned(orders.by_venue_id)
-    for name in dropped:
-        kept = kept.without(name)
-        for venue_key in index.venue_keys.pop(name, ()):
-            by_venue_id = by_venue_id.without(venue_key)
-    return _followed(
-        orders,
-        Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring, orders.linked),
-    )
-
-
-def _followed(before: Orders, orders: Orders, name: str = "") -> Orders:
+def followed(before: Orders, orders: Orders, name: str = "") -> Orders:
     """Return `orders` with the index of the value before it, in which the named order has moved.
 
     The index is not handed on where another order took the name: `orders` makes its own then.
@@ -283,7 +250,7 @@ def _put(orders: Orders, order: Order) -> Orders:
     linked = orders.linked
     if order.list_id and (order.status in LIVE) != (name in linked):
         linked = tuple(sorted(set(linked) ^ {name}))
-    return _followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked), name)
+    return followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked), name)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:

@@ -1,4 +1,4 @@
-"""A map of which each change makes a new value in constant time, for parts with thousands of entries.
+"""An immutable map for parts with thousands of entries: each change makes a new value, in constant time.
 
 The newest value holds the dict. An older one holds the change that led to the next one, and makes its own copy if it is
 read (after Baker, Shallow binding makes functional arrays fast, 1991). Nothing keeps an old value alive. To copy a dict
@@ -21,7 +21,7 @@ class VersionedMap(Mapping[str, V]):
         self.held: dict[str, V] | None = dict(entries)  # None: a later value holds the dict
         self.later: VersionedMap[V] | None = None  # the value after this one: the entry of `key` differs there
         self.key = ""
-        self.before: V = _ABSENT  # what `key` has in this value
+        self.before: V = _ABSENT  # the entry of `key` in this value
 
     def with_entry(self, key: str, value: V) -> "VersionedMap[V]":
         """Return the map with one more entry, or with another value of one."""
@@ -99,7 +99,7 @@ class VersionedMap(Mapping[str, V]):
     __hash__ = None  # type: ignore[assignment]  # as a dict
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return VersionedMap, (dict(self._entries()),)  # a copy has a dict of its own
+        return VersionedMap, (dict(self._entries()),)  # a copy has its own dict
 
     def __repr__(self) -> str:
         return repr(self._entries())
