@@ -287,7 +287,12 @@ def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings)
     moves: Moves | None = settings.moves.get(kind)
     if moves is None:
         moves = settings.moves[kind] = _find_moves(kind, settings)
-    moved = {name: reducer(getattr(account, name), change, at) for name, reducer in moves.alone}
+    moved: dict[str, Any] = {}
+    for name, reducer in moves.alone:
+        before = getattr(account, name)
+        after = reducer(before, change, at)
+        if after is not before:
+            moved[name] = after
     for name, reducer, others in moves.beside:
         beside = {other: getattr(account, other) for other in others}
         moved[name] = reducer(getattr(account, name), change, at, **beside)
