@@ -61,14 +61,16 @@ def _passed(rules: tuple[str, ...]) -> tuple[VerdictBody, str]:
 
 def _figures_text(figures: Mapping[str, Figure]) -> str:
     """Write the figures of a verdict: many numbers of the same few limits."""
-    names = tuple(sorted(figures))
-    return _figures_template(names) % tuple(recorded_texts(chain.from_iterable([figures[name] for name in names])))
+    template, names = _figures_form(tuple(figures))
+    return template % tuple(recorded_texts(chain.from_iterable(map(figures.__getitem__, names))))
 
 
 @lru_cache(maxsize=256)
-def _figures_template(names: tuple[str, ...]) -> str:
-    """Return the text of the figures of these limits, with places for their numbers."""
-    return "{" + ",".join([canonical(name).replace("%", "%%") + ':["%s","%s","%s"]' for name in names]) + "}"
+def _figures_form(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the text of the figures of these limits with places for their numbers, and the limits in its order."""
+    in_order = tuple(sorted(names))
+    texts = [canonical(name).replace("%", "%%") + ':["%s","%s","%s"]' for name in in_order]
+    return f"{{{','.join(texts)}}}", in_order
 
 
 def _verdict_text(verdict: VerdictBody) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.facts import Fact, ModeChanged
 from engine.market.market_state import Market
+from engine.market.views import Quote
 from engine.mode_reasons import Mode, ModeReason
 from engine.record_codec import BODY_WRITERS
 from engine.session_record import EngineSettings, SafeguardSettings
@@ -108,6 +109,10 @@ class StepContext:
             return seq  # intents, notes, checkpoints, and verdicts that count for no breaker change nothing
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.reducer_settings)
         return seq
+
+    def quote(self, index: int) -> Quote | None:
+        """Return the last quote of an instrument with its age at this step."""
+        return self.market.quote(index, self.time_ns)
 
     @property
     def settings(self) -> EngineSettings:

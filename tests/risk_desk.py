@@ -208,7 +208,7 @@ class Desk:
         session = self.hand.sequencer.kernel.session
         record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
         step = StepContext(self.hand.state, record, session.reducer_settings)
-        return risk_context(session, step, "desk", new, step.market.quote(session.indexes[new.instrument]))
+        return risk_context(session, step, "desk", new, step.quote(session.indexes[new.instrument]))
 
     def _time_of(self, what: str) -> int:
         until_ns = self.hand.state.account.limits.get(BTC.venue).blocked_until_ns

@@ -61,14 +61,15 @@ class MarketReader(MarketArrays):
         if not q[at.Q_LIVE]:
             return None
         instrument = self.instruments[i]
+        price_scale, size_scale = instrument.price_scale, instrument.size_scale
         return Quote(
-            bid=decimal(q[at.Q_BID], instrument.price_scale),
-            bid_size=decimal(q[at.Q_BID_SIZE], instrument.size_scale),
-            ask=decimal(q[at.Q_ASK], instrument.price_scale),
-            ask_size=decimal(q[at.Q_ASK_SIZE], instrument.size_scale),
-            seq=q[at.Q_SEQ],
-            time_ns=q[at.Q_TIME_NS],
-            age_ns=0 if time_ns is None else time_ns - _stated_ns(q),
+            decimal(q[at.Q_BID], price_scale),
+            decimal(q[at.Q_BID_SIZE], size_scale),
+            decimal(q[at.Q_ASK], price_scale),
+            decimal(q[at.Q_ASK_SIZE], size_scale),
+            q[at.Q_SEQ],
+            q[at.Q_TIME_NS],
+            0 if time_ns is None else time_ns - _stated_ns(q),
         )
 
     def is_live(self, i: int, *, with_book: bool) -> bool:
@@ -83,7 +84,12 @@ class MarketReader(MarketArrays):
         """Return True if every instrument is live."""
         t = self.t
         if len(t) < FEW:
-            return False not in [self.is_live(i, with_book=with_book) for i in range(len(t))]
+            item = t.item
+            for i in range(len(t)):
+                has_book = item(i, at.B_STATE) == at.BOOK_SYNCED
+                if not item(i, at.Q_LIVE) or (with_book and not has_book and self.awaits_book(i)):
+                    return False
+            return True
         is_live = bool(t[:, at.Q_LIVE].all())
         if not is_live or not with_book:
             return is_live
@@ -127,10 +133,6 @@ class MarketReader(MarketArrays):
             time_ns=time_ns,
             venue_ns=venue_ns,
         )
-
-    def quote_stated_ns(self, i: int) -> int:
-        """Return when a message last stated the quote: its own, or a book's with the same best prices."""
-        return _stated_ns(self.t[i, : at.B_END].tolist())
 
     def quote_is_newer(self, i: int) -> bool:
         """Return True if the quote proves a change of the book that no diff has reported, by the venue's ids."""
@@ -303,6 +305,7 @@ class MarketReader(MarketArrays):
 
 
 def _stated_ns(t: list[int]) -> int:
+    """Return when a message last stated the quote: its own, or a book's with the same best prices."""
     is_same = (t[at.Q_BID], t[at.Q_ASK]) == (t[at.B_TOP_BID], t[at.B_TOP_ASK])
     if t[at.B_STATE] != at.BOOK_SYNCED or not is_same:
         return t[at.Q_TIME_NS]

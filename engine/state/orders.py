@@ -6,6 +6,7 @@ lifecycle.TRANSITIONS; a client order id, once used, names one order for ever.
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,7 +35,6 @@ from engine.state.changes import Answered, Change, Requested, Stamp
 from engine.state.order_index import OrderIndex
 
 EXTERNAL = "external"  # the strategy of orders that this journal did not send
-_INDEX = "_index"  # key of the index in an Orders value: it is no field, since it is no part of the state
 TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed stays in state
 
 
@@ -101,13 +101,10 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
     expiring: tuple[str, ...] = ()  # live orders that are good till a time
     linked: tuple[str, ...] = ()  # live orders that belong to order lists
 
-    @property
+    @cached_property
     def index(self) -> OrderIndex:
-        """Counts and sums over the live orders."""
-        index: OrderIndex | None = self.__dict__.get(_INDEX)
-        if index is None:
-            index = self.__dict__[_INDEX] = OrderIndex(self.live.values())
-        return index
+        """Counts and sums over the live orders. Kept beside the fields, since it is no part of the state."""
+        return OrderIndex(self.live.values())
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -236,12 +233,12 @@ def _followed(before: Orders, orders: Orders, name: str = "") -> Orders:
 
     The index is not handed on where another order took the name: `orders` makes its own then.
     """
-    index: OrderIndex | None = before.__dict__.pop(_INDEX, None)
+    index: OrderIndex | None = before.__dict__.pop("index", None)
     if index is not None:
         was, now = before.live.get(name), orders.live.get(name)
         if was is None or now is None or was.request_seq == now.request_seq:
             index.move(was, now)
-            orders.__dict__[_INDEX] = index
+            orders.__dict__["index"] = index
     return orders
 
 

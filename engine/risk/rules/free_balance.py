@@ -23,7 +23,7 @@ def balance(context: RiskContext) -> str | RiskAnswer:
     orders = context.account.orders.index.unreported(known.seq)
     if context.account.orders.linked:
         orders = fillable_together(orders, context.account.orders.live)
-    promised = sum((_unreported_lock(order, asset, known.seq, context) for order in orders), ZERO)
+    promised = sum([_unreported_lock(order, asset, known.seq, context) for order in orders], ZERO) if orders else ZERO
     free = known.free
     if context.limits.counts_fills and needed > free - promised:  # both read many records, and few orders need them
         free += _unreported_gain(context, asset, known) + _released(context, asset, known)
