@@ -20,6 +20,7 @@ from engine.risk.budget_answers import has_budgets
 from engine.risk.context import BoundRule
 from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
+from engine.risk.rule_choice import RuleChoice
 from engine.session_accounts import SessionAccounts
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.orders import Order
@@ -191,6 +192,11 @@ class SessionContext:
         They load with the first order: a rebuild decides nothing, so it runs no user's code.
         """
         return load_rules(self.body.rules, tuple(self.limits_of.values()))
+
+    @cached_property
+    def rule_choice(self) -> RuleChoice:
+        """The rules by the kind of an order."""
+        return RuleChoice(self.risk_rules, self.body.risk)
 
     def empty_market(self) -> Market:
         """Return the market before any message, with the bars and indicators that strategies declare."""

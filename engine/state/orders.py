@@ -6,6 +6,7 @@ lifecycle.TRANSITIONS; a client order id, once used, names one order for ever.
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,7 +35,6 @@ from engine.state.order_index import OrderIndex
 from engine.state.versioned_map import versioned
 
 EXTERNAL = "external"  # the strategy of orders that this journal did not send
-_INDEX = "_index"  # key of the index in an Orders value: it is no field, since it is no part of the state
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -100,13 +100,10 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
     expiring: tuple[str, ...] = ()  # live orders that are good till a time
     linked: tuple[str, ...] = ()  # live orders that belong to order lists
 
-    @property
+    @cached_property
     def index(self) -> OrderIndex:
-        """Counts and sums over the live orders, and the closed ones by age."""
-        index: OrderIndex | None = self.__dict__.get(_INDEX)
-        if index is None:
-            index = self.__dict__[_INDEX] = OrderIndex(self.live.values(), self.closed.values(), self.by_venue_id)
-        return index
+        """Counts and sums over the live orders, and the closed ones by age. It is no field, since it is no state."""
+        return OrderIndex(self.live.values(), self.closed.values(), self.by_venue_id)
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -208,14 +205,14 @@ def followed(before: Orders, orders: Orders, name: str = "") -> Orders:
 
     The index is not handed on where another order took the name: `orders` makes its own then.
     """
-    index: OrderIndex | None = before.__dict__.pop(_INDEX, None)
+    index: OrderIndex | None = before.__dict__.pop("index", None)
     if index is not None:
         was, now = before.live.get(name), orders.live.get(name)
         if was is None or now is None or was.request_seq == now.request_seq:
             index.move(was, now)
             if name and now is None:
                 index.add_closed(orders.closed[name])
-            orders.__dict__[_INDEX] = index
+            orders.__dict__["index"] = index
     return orders
 
 
@@ -237,7 +234,7 @@ def _put(orders: Orders, order: Order) -> Orders:
         venue_key = f"{order.order.instrument} {order.venue_order_id}"
         if venue_key not in by_venue_id:
             by_venue_id = versioned(by_venue_id).with_entry(venue_key, name)
-            if (index := orders.__dict__.get(_INDEX)) is not None:
+            if (index := orders.__dict__.get("index")) is not None:
                 index.venue_keys.setdefault(name, []).append(venue_key)
     if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in missing_fills):
         missing_fills = tuple(sorted(set(missing_fills) ^ {name}))
