@@ -5,13 +5,16 @@ Values only: nothing here knows a venue, a clock or a wire format.
 """
 
 from decimal import Decimal
-from typing import ClassVar, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, get_args
 
 import msgspec
 
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from journal.record import plain
+
+if TYPE_CHECKING:
+    from engine.facts import NewOrder
 
 BASIS = Decimal(10_000)  # basis points
 
@@ -24,7 +27,7 @@ class Lock(NamedTuple):
 
 
 class RecordedTerms(NamedTuple):
-    """The fields in which the terms of an order are recorded; each type reads those that belong to it."""
+    """The fields in which the terms of an order are recorded, as in NewOrder; each type reads its own."""
 
     price: Decimal
     time_in_force: TimeInForce
@@ -121,7 +124,7 @@ class MarketTerms(_OrderTerms, frozen=True):
     time_in_force: ClassVar[TimeInForce] = TimeInForce.IOC
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
         """Return the terms from the recorded amount."""
         return cls(quote_quantity=recorded.quote_quantity)
 
@@ -161,7 +164,7 @@ class LimitTerms(_OrderTerms, frozen=True):
     time_in_force: TimeInForce
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
         """Return the terms from the recorded price, time in force and visible part."""
         return cls(recorded.price, recorded.time_in_force, iceberg_quantity=recorded.iceberg_quantity)
 
@@ -205,7 +208,7 @@ class StopTerms(_OrderTerms, frozen=True):
     stop_price: Decimal
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
         """Return the terms from the recorded stop price and distance."""
         return cls(recorded.stop_price, trailing_delta=recorded.trailing_delta)
 
@@ -243,7 +246,7 @@ class StopLimitTerms(LimitTerms, frozen=True):
     stop_price: Decimal
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
         """Return the terms from the recorded prices, time in force, distance and visible part."""
         return cls(
             recorded.price,
@@ -293,7 +296,7 @@ class ForeignTerms(_OrderTerms, frozen=True):
     time_in_force: TimeInForce
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
         """Return the terms from the recorded fields; a price of 0 means that the venue reports none."""
         return cls(
             recorded.venue_type,
@@ -333,6 +336,6 @@ Terms = (
 TERMS: dict[OrderType, type[Terms]] = {kind.type: kind for kind in get_args(Terms)}
 
 
-def terms_of(order_type: OrderType, recorded: RecordedTerms) -> Terms:
+def terms_of(order_type: OrderType, recorded: "RecordedTerms | NewOrder") -> Terms:
     """Return the terms of an order from the fields in which it is recorded."""
     return TERMS[order_type].from_recorded(recorded)

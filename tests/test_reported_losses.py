@@ -146,6 +146,11 @@ class Desk:
             if now.unmarked:
                 return {}
             losses = losses_of_day(session, state.account, state.market, now, state.time_ns)
+            memory, state.market.loss_memory = state.market.loss_memory, None
+            again = pnl_now(session, state.account, state.market)
+            assert again == now, "what is remembered is what is computed"
+            assert losses_of_day(session, state.account, state.market, again, state.time_ns) == losses
+            state.market.loss_memory = memory
         names = {loss.limit.name for loss in losses if not loss.asset}
         return {loss.limit.name: None if loss.limit.name in names else loss.pnl for loss in losses}
 
@@ -175,7 +180,11 @@ class Desk:
         """Return why the limits of losses refuse an order now."""
         session, state = self.hand.sequencer.kernel.session, self.hand.state
         step = StepContext(state, self.hand.records[-1], session.reducer_settings)
-        return loss_reason(session, step, "desk", BTC)[0]
+        found = loss_reason(session, step, "desk", BTC)
+        memory, state.market.loss_memory = state.market.loss_memory, None
+        assert loss_reason(session, step, "desk", BTC) == found, "what is remembered is what is computed"
+        state.market.loss_memory = memory
+        return found[0]
 
     def line(self, name: str) -> PnlLine:
         return self.hand.state.account.pnl.by_key[f"desk {ALL[name].id}"]

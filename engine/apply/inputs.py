@@ -20,8 +20,9 @@ from engine.record_codec import read_command, read_link, read_timer
 from engine.requests import LinkRole
 from engine.session_context import SessionContext
 from engine.state.changes import Commanded, Lagged, LinkMoved, TimerFired
+from engine.state.closed_orders import forget_closed
 from engine.state.fill_cursor import NUMBERED_FILLS
-from engine.state.orders import Order, forget_closed
+from engine.state.orders import Order
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from engine.trigger_kinds import TriggerKind, split_trigger

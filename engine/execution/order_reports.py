@@ -62,11 +62,17 @@ ABSENT = {
 }
 
 
-def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, Instrument]) -> Order | None:
-    """Record what one report states. Return its order, or None if its instrument is not traded here."""
+def apply_report(
+    step: StepContext, report: OrderReport, instruments: dict[str, Instrument], order: Order | None = None
+) -> Order | None:
+    """Record what one report states. Return its order, or None if its instrument is not traded here.
+
+    `order` is the reported order as the account has it now, if the caller has found it.
+    """
     if report.instrument not in instruments:
         return None
-    order = step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
+    if order is None:
+        order = step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
     if order is None:
         order = _adopt(step, report)
     name, status = order.client_order_id, report.status

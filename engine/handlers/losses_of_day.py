@@ -12,7 +12,7 @@ is not listed any more counts as the session before left it (engine/handlers/car
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -90,13 +90,68 @@ def stale_pnl(session: SessionContext, account: Account) -> Iterable[tuple[str, 
             yield key, position, last
 
 
+class _MarkedPnl(msgspec.Struct, frozen=True):
+    """The P&L of a position, and what it was computed from."""
+
+    index: int  # of its instrument
+    asset: str  # of its P&L
+    source: object  # the line, or the position if it has none yet
+    rate: Decimal | None
+    marks: tuple[int, ...]  # of the instrument, as integers
+    mark: Decimal | None  # None: no quote is known
+    own: Decimal | None  # None: it cannot be marked
+    reported: Decimal | None
+
+
+class LossMemory:
+    """The losses computed last, kept beside the market: levels, checks and orders of a step read the same.
+
+    The P&L is known for the same positions, lines and marks; the losses for the same P&L, day and parts of the day; a
+    reason for the same losses. Parts are immutable, so the same object has the same content.
+    """
+
+    __slots__ = ("by_position", "day", "is_begun", "lines", "losses", "marks", "now", "positions", "reasons", "session")
+
+    def __init__(self, session: SessionContext) -> None:
+        self.session = session
+        self.by_position: dict[str, _MarkedPnl] = {}
+        self.now: PnlNow | None = None
+        self.positions: object = None  # the parts of the account from which `now` follows
+        self.lines: object = None
+        self.marks: list[tuple[int, ...]] = []
+        self.losses: list[LossOfDay] | None = None
+        self.day: object = None
+        self.is_begun = False
+        self.reasons: dict[tuple[str, str], tuple[str, tuple[str, Figure] | None]] = {}
+
+
+def _memory(session: SessionContext, market: Market) -> LossMemory:
+    """Return the losses computed last for a market in a session."""
+    found = market.loss_memory
+    if isinstance(found, LossMemory) and found.session is session:
+        return found
+    market.loss_memory = made = LossMemory(session)
+    return made
+
+
 def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
     """Return the P&L of the positions of all strategies.
 
     Positions in instruments that the session does not list stay out, because nothing marks them: see `stale_pnl`.
     """
-    if session.reducer_settings.has_reported_losses:
-        return _reported_pnl_now(session, account, market)
+    memory, marks = _memory(session, market), market.mark_integers()
+    now, positions, lines = memory.now, account.positions, account.pnl
+    if now is None or memory.positions is not positions or memory.lines is not lines or memory.marks != marks:
+        if session.reducer_settings.has_reported_losses:
+            now = _reported_pnl_now(session, account, market, memory.by_position, marks)
+        else:
+            now = _own_pnl_now(session, account, market)
+        memory.now, memory.positions, memory.lines, memory.marks, memory.losses = now, positions, lines, marks, None
+    return now
+
+
+def _own_pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
+    """Return the P&L before accounting 4."""
     by_position: dict[str, Decimal] = {}
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
@@ -108,28 +163,21 @@ def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow
     return PnlNow(by_position, unmarked, {}, {}, {})
 
 
-class _MarkedPnl(msgspec.Struct, frozen=True):
-    """The P&L of a position, and what it was computed from."""
-
-    index: int  # of its instrument
-    asset: str  # of its P&L
-    source: object  # the line, or the position if it has none yet
-    rate: Decimal | None
-    marks: list[int]  # of the instrument, as integers
-    mark: Decimal | None  # None: no quote is known
-    own: Decimal | None  # None: it cannot be marked
-    reported: Decimal | None
-
-
-def _reported_pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
+def _reported_pnl_now(
+    session: SessionContext,
+    account: Account,
+    market: Market,
+    known: dict[str, _MarkedPnl],
+    marks: list[tuple[int, ...]],
+) -> PnlNow:
     """Return the P&L from the lines. One whose line, mark and rate are the same as before is not computed again."""
-    settings, known, marks = session.reducer_settings, market.pnl_of_positions, market.mark_integers()
+    settings = session.reducer_settings
     found = PnlNow({}, "", {}, {}, {})
     unmarked = ""
     by_position, reported, rates, marked_at = found.by_position, found.reported, found.rates, found.marks
     lines = account.pnl.by_key
     for key, position, instrument in own_positions(session, account):
-        entry: Any = known.get(key)
+        entry = known.get(key)
         if entry is None:
             index, asset = session.indexes[instrument.id], contracts.asset_of(instrument)
         else:
@@ -176,9 +224,18 @@ def losses_of_day(
     session: SessionContext, account: Account, market: Market, now: PnlNow, time_ns: int
 ) -> list[LossOfDay]:
     """Return the P&L of this day by limit and asset. Empty before its begin is recorded."""
+    day, memory = account.day_pnl, _memory(session, market)
+    is_begun = day.day >= day_of(time_ns, session.body.risk.day)  # a clock set back, or another zone, begins no day
+    losses, is_same = memory.losses, memory.now is now and memory.day is day and memory.is_begun is is_begun
+    if losses is None or not is_same:
+        losses = _losses_of_day(session, account, market, now) if is_begun else []
+        if memory.now is now:
+            memory.losses, memory.day, memory.is_begun, memory.reasons = losses, day, is_begun, {}
+    return losses
+
+
+def _losses_of_day(session: SessionContext, account: Account, market: Market, now: PnlNow) -> list[LossOfDay]:
     day = account.day_pnl
-    if day.day < day_of(time_ns, session.body.risk.day):  # a clock set back, or another zone, begins no day
-        return []
     opening, positions, instruments = day.opening, account.positions.by_key, session.instruments
     of_day = [
         (key, position.strategy, instruments[position.instrument], pnl - opening[key] if key in opening else pnl)
@@ -255,10 +312,19 @@ def loss_reason(
     if not session.loss_limits:
         return "", None
     now = pnl_now(session, step.account, step.market)
-    day, day_name = step.account.day_pnl, name_of_day(session)
     if now.unmarked:
-        return f"{now.unmarked} has no quote: the loss of this {day_name} is not known", None
+        return f"{now.unmarked} has no quote: the loss of this {name_of_day(session)} is not known", None
     losses = losses_of_day(session, step.account, step.market, now, step.time_ns)
+    reasons, key = _memory(session, step.market).reasons, (strategy, instrument.id)
+    if key not in reasons:
+        reasons[key] = _loss_reason(session, step, strategy, instrument, losses)
+    return reasons[key]
+
+
+def _loss_reason(
+    session: SessionContext, step: StepContext, strategy: str, instrument: Instrument, losses: list[LossOfDay]
+) -> tuple[str, tuple[str, Figure] | None]:
+    day, day_name = step.account.day_pnl, name_of_day(session)
     is_today = day.day >= day_of(step.time_ns, session.body.risk.day)
     best: tuple[str, Figure] | None = None
     for limit in session.loss_limits:

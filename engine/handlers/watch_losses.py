@@ -53,7 +53,7 @@ def rate_amounts(session: SessionContext, step: StepContext) -> None:
     currency = session.reducer_settings.reporting_currency
     if not session.reducer_settings.has_reported_losses:
         return
-    for key in sorted(step.account.pnl.by_key):
+    for key in sorted([key for key, line in step.account.pnl.by_key.items() if line.unrated]):
         line = step.account.pnl.by_key[key]
         for asset in sorted(line.unrated):
             rate = recorded_rate(step.market, asset, currency)

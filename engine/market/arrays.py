@@ -131,7 +131,7 @@ class MarketArrays:
         columns = max(self.built_in_end, at.I_OWN + max(lengths, default=1))
         self.indicator_values: Floats = np.zeros((len(self.indicator_specs), columns), np.float64)
         self.loss_levels: Rows = np.array([at.NO_LEVELS] * count, np.int64).reshape(count, len(at.NO_LEVELS))
-        self.pnl_of_positions: dict[str, object] = {}  # of engine/handlers/losses_of_day.py; no part of the state
+        self.loss_memory: object = None  # of engine/handlers/losses_of_day.py; no part of the state
         self.predicate_inputs: Floats = np.zeros((len(predicates), at.F_INDICATORS), np.float64)
 
     def _set_bars(self) -> None:

@@ -1,7 +1,8 @@
 """Market state as plain values: quotes, trades, books, bars, indicators, counters. Changes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -46,6 +47,7 @@ _VENUE_STAMPS: Final = {
 FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
 _LIVENESS: Final = [at.Q_LIVE, at.B_STATE]
 _MARKS: Final = [at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT]
+_marks_of: Final[Callable[[list[int]], tuple[int, ...]]] = itemgetter(*_MARKS)
 
 
 class MarketReader(MarketArrays):
@@ -62,14 +64,15 @@ class MarketReader(MarketArrays):
         if not q[at.Q_LIVE]:
             return None
         instrument = self.instruments[i]
+        price_scale, size_scale = instrument.price_scale, instrument.size_scale
         return Quote(
-            bid=decimal(q[at.Q_BID], instrument.price_scale),
-            bid_size=decimal(q[at.Q_BID_SIZE], instrument.size_scale),
-            ask=decimal(q[at.Q_ASK], instrument.price_scale),
-            ask_size=decimal(q[at.Q_ASK_SIZE], instrument.size_scale),
-            seq=q[at.Q_SEQ],
-            time_ns=q[at.Q_TIME_NS],
-            age_ns=0 if time_ns is None else time_ns - _stated_ns(q),
+            decimal(q[at.Q_BID], price_scale),
+            decimal(q[at.Q_BID_SIZE], size_scale),
+            decimal(q[at.Q_ASK], price_scale),
+            decimal(q[at.Q_ASK_SIZE], size_scale),
+            q[at.Q_SEQ],
+            q[at.Q_TIME_NS],
+            0 if time_ns is None else time_ns - _stated_ns(q),
         )
 
     def best_prices(self, i: int) -> tuple[Decimal, Decimal] | None:
@@ -89,7 +92,14 @@ class MarketReader(MarketArrays):
     def are_live(self, *, with_book: bool) -> bool:
         """Return True if every instrument is live."""
         t = self.t
-        is_live = 0 not in t[:, at.Q_LIVE].tolist() if len(t) < FEW else bool(t[:, at.Q_LIVE].all())
+        if len(t) < FEW:
+            item = t.item
+            for i in range(len(t)):
+                has_book = item(i, at.B_STATE) == at.BOOK_SYNCED
+                if not item(i, at.Q_LIVE) or (with_book and not has_book and self.awaits_book(i)):
+                    return False
+            return True
+        is_live = bool(t[:, at.Q_LIVE].all())
         if not is_live or not with_book:
             return is_live
         states = t[:, at.B_STATE].tolist()
@@ -101,16 +111,12 @@ class MarketReader(MarketArrays):
         """Return what `is_live` and `awaits_book` read of all instruments, to be compared with an earlier answer."""
         return bytes(self.t[:, _LIVENESS].tobytes())
 
-    def lost_books(self) -> list[int]:
-        """Return the indexes of the instruments whose book waits for a snapshot."""
-        states = self.t[:, at.B_STATE]
-        lost: list[int] = np.flatnonzero((states == at.BOOK_BUFFERING) | (states == at.BOOK_BROKEN)).tolist()
-        return lost
-
-    def mark_integers(self) -> list[list[int]]:
+    def mark_integers(self) -> list[tuple[int, ...]]:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""
-        found: list[list[int]] = self.t[:, _MARKS].tolist()
-        return found
+        t = self.t
+        if len(t) < FEW:
+            return list(map(_marks_of, t[:, : at.M_END].tolist()))
+        return list(map(tuple, t[:, _MARKS].tolist()))
 
     def last_trade(self, i: int) -> Trade | None:
         """Return the last trade; None before the first."""
@@ -143,10 +149,6 @@ class MarketReader(MarketArrays):
             time_ns=time_ns,
             venue_ns=venue_ns,
         )
-
-    def quote_stated_ns(self, i: int) -> int:
-        """Return when a message last stated the quote: its own, or a book's with the same best prices."""
-        return _stated_ns(self.t[i, : at.B_END].tolist())
 
     def quote_is_newer(self, i: int) -> bool:
         """Return True if the quote proves a change of the book that no diff has reported, by the venue's ids."""
@@ -277,6 +279,19 @@ class MarketReader(MarketArrays):
         """Return the session time of a stream's last new message for this instrument; 0: none yet."""
         return int(self.t[i, stream])
 
+    def newest_seen_ns(self, indexes: Sequence[int], streams: Sequence[Stream]) -> int:
+        """Return the session time of the last new message of these instruments and streams; 0: none yet."""
+        if not indexes or not streams:
+            return 0
+        if len(indexes) < FEW:
+            rows: list[list[int]] = self.t[indexes].tolist()
+            return max([max([row[stream] for stream in streams]) for row in rows])
+        return int(self.t[np.ix_(indexes, streams)].max())
+
+    def books_in(self, states: Collection[BookState]) -> list[int]:
+        """Return the instruments whose book is in one of these states."""
+        return [i for i, state in enumerate(self.t[:, at.B_STATE].tolist()) if state in states]
+
     def last_frame(self, indexes: Sequence[int], streams: Iterable[Stream] = Stream) -> tuple[int, int]:
         """Return (time_ns, seq) of the last message on these streams of these instruments; zeros before the first.
 
@@ -319,6 +334,7 @@ class MarketReader(MarketArrays):
 
 
 def _stated_ns(t: list[int]) -> int:
+    """Return when a message last stated the quote: its own, or a book's with the same best prices."""
     is_same = (t[at.Q_BID], t[at.Q_ASK]) == (t[at.B_TOP_BID], t[at.B_TOP_ASK])
     if t[at.B_STATE] != at.BOOK_SYNCED or not is_same:
         return t[at.Q_TIME_NS]

@@ -5,6 +5,7 @@ Integers become Decimal only here.
 
 from decimal import Decimal
 from enum import IntEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -184,6 +185,7 @@ class Counters(msgspec.Struct, frozen=True):
     snapshots_refused: int
 
 
+@lru_cache(maxsize=8192)  # prices and sizes repeat, and a step reads a quote more than once
 def decimal(value: int, scale: int) -> Decimal:
     """Return the number at its scale, exact under any context, without trailing zeros or exponent."""
     digits = str(value)

@@ -101,7 +101,7 @@ class Ledger(msgspec.Struct, frozen=True):
     @property
     def drifted(self) -> list[str]:
         """The assets with a confirmed drift, by name."""
-        return sorted(asset for asset, ours in self.by_asset.items() if ours.drift)
+        return sorted([asset for asset, ours in self.by_asset.items() if ours.drift])
 
 
 def reduce(

@@ -15,7 +15,7 @@ from engine.trigger_kinds import TriggerKind
 
 
 class ReducerSettings(msgspec.Struct, frozen=True, dict=True):
-    """Settings of the session that reducers need beside the change. What follows from them is computed once."""
+    """Settings of the session that reducers need beside the change. Its properties are computed once."""
 
     engine: EngineSettings
     recurring: dict[str, int]

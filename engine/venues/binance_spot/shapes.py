@@ -43,7 +43,7 @@ MISSING_FUNDS = "INSUFFICIENT_BALANCES"  # the reject reason that passes
 
 
 def _reason(*words: str) -> str:
-    return ", ".join([word for word in words if word not in ("", "NONE")])
+    return ", ".join([word for word in words if word and word != "NONE"])
 
 
 class ExecutionReport(
@@ -182,7 +182,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             if self.status != PENDING:
                 raise ValueError(f"order {self.order_id} is {self.status} and has no origQty")
             quantity = "0"
-        fills = tuple(
+        fills = [
             Fill(
                 instrument=instrument_id(self.symbol),
                 fill_id=str(fill.trade_id),
@@ -197,7 +197,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
                 client_order_id=own_id,
             )
             for fill in self.fills
-        )
+        ]
         return OrderReport(
             instrument=instrument_id(self.symbol),
             client_order_id=own_id,
@@ -210,7 +210,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             quantity=Decimal(quantity),
             filled_quantity=Decimal(self.executed_qty),
             venue_ns=venue_ns,
-            fills=fills,
+            fills=tuple(fills),
             reason=_reason(self.expiry_reason),
             stop_price=stop_price,
             venue_type=venue_type,
@@ -342,4 +342,4 @@ class AccountPosition(msgspec.Struct, frozen=True, rename=renamed(updated_ms="u"
     def reports(self) -> tuple[BalanceReport, ...]:
         """Return the balances that the event lists."""
         at = nanoseconds(self.updated_ms)
-        return tuple(BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.rows)
+        return tuple([BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.rows])
