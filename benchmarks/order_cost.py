@@ -103,14 +103,15 @@ def stage_of(result: Any) -> str:
 
 def wrap_stages(watch: Stopwatch) -> None:
     """Measure the stages."""
-    from engine.sequencer import Sequencer
+    from engine.sequencer import Sequencer, UnrecordedSequencer
     from engine.sim.sim_venue import SimVenue
     from engine.sim.simulated_wires import SimulatedWires
     from engine.sim.virtual_gateway import VirtualGateway
     from replay.resim.row_feed import ReferencedRows
 
     watch.wrap(Sequencer, "step", "step", stage_of)
-    watch.wrap(Sequencer, "fire_timers", "looks")
+    for owner in (Sequencer, UnrecordedSequencer):
+        watch.wrap(owner, "fire_timers", "looks")
     watch.wrap(ReferencedRows, "push_rows", "looks")
     watch.wrap(VirtualGateway, "perform", "gateway")
     watch.wrap(VirtualGateway, "_send", "gateway")

@@ -18,6 +18,7 @@ from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.bar_kernel import start_bar
 from engine.sim.exchange.order_values import SimOrder
+from engine.sim.exchange.touch_kernel import first_touch
 from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, MarketMessage, MarkPrint, SimQuote, TradePrint
 from engine.sim.units import PLACES
 
@@ -40,6 +41,7 @@ class VenueBooks:
         self.orders: Rows = np.zeros((0, arrays.O_FIELDS), np.int64)
         self.known = market_orders.empty_table()  # the orders of other traders, of an order-by-order market
         self.fronts: Floats = np.zeros(0, np.float64)  # size before each order, in a probabilistic queue model
+        self._least: Rows = np.zeros((0, 2), np.int64)  # scratch of first_touch
         self._pending: list[deque[Rows]] = [
             deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)
         ]  # before the snapshot: one of them joins it
@@ -52,7 +54,7 @@ class VenueBooks:
         at.match_rows(
             nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts, self.known
         )
-        at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
+        self.first_touch(nothing, 0, 0)
         at.update_queues(0, self.v, self.levels, self.orders, self.fronts)
         side: Rows = np.zeros(price_levels.FAR, np.int64)
         price_levels.find_level(side, 0, 0)
@@ -105,6 +107,10 @@ class VenueBooks:
                     return start, at.CROSSED
             else:
                 return start, why
+
+    def first_touch(self, rows: Rows, start: int, before_ns: int) -> int:
+        """Return the first row before a time that might reach an order; the number of rows if no row does."""
+        return first_touch(rows, start, before_ns, self.v, self.levels, self.orders, self.fronts, self._least)
 
     def _join(self, i: int) -> bool:
         """Apply the diffs kept for a snapshot; return True if a resting order could now trade."""
@@ -226,6 +232,7 @@ class VenueBooks:
         )
         self.orders = np.zeros((len(self.resting), arrays.O_FIELDS), np.int64)
         self.fronts = np.zeros(len(self.resting), np.float64)
+        self._least = np.zeros((len(self.resting), 2), np.int64)
         for k, order in enumerate(self.resting):
             self.orders[k, : arrays.O_AHEAD] = order.place, order.side.sign < 0, order.price
         self.write_queues()

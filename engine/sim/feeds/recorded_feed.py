@@ -11,7 +11,6 @@ from typing import NamedTuple
 from engine.market import rows as r
 from engine.market.layout import NEVER
 from engine.market.rows import Rows
-from engine.sim.exchange import matching_kernel
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.feeds.sim_market import Line
 
@@ -71,10 +70,8 @@ class RecordedMarket:
         if rows is None:
             due_ns = self.next_due_ns
             return due_ns if due_ns is not None and due_ns < before_ns else None
-        books = exchange.books
-        row = matching_kernel.first_touch(
-            rows, self._at, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, books.v, books.levels, books.orders
-        )
+        until_ns = min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns
+        row = exchange.books.first_touch(rows, self._at, until_ns)
         if row == len(rows):
             row -= 1  # rows after this piece are unknown
         time_ns = int(rows[row, r.TIME_NS]) - self.ahead_ns
