@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from operator import is_
 from types import FunctionType, ModuleType
@@ -176,8 +176,11 @@ def _imports(tree: ast.AST) -> list[tuple[str, int]]:
     return found
 
 
+@lru_cache(maxsize=64)
 def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
     """Refuse source text that uses something that makes a decision unrepeatable.
+
+    A text that passed is not read again: nothing but the arguments decides.
 
     Raises:
         StrategyError: The text says which line, and why.

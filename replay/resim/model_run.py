@@ -188,7 +188,8 @@ class ModelRun:
                 due_ns = moment_ns
             if cursor.ended and end_ns is None:
                 last = min(self._last, self._journal.last_seq)
-                ended_ns = next(self._journal.records(last, last)).time_ns  # the session had TIMERs up to there
+                (batch,) = self._journal.batches(last, ("time_ns",), to_seq=last)
+                ended_ns: int = batch.column(0)[0].as_py()  # the session had TIMERs up to there
                 end_ns = max(venue.now_ns, ended_ns) + (SHUTDOWN_NS_MAX if state.account.modes.stopping_since_ns else 0)
             if end_ns is not None and due_ns > end_ns:
                 self._report(end_ns)

@@ -4,7 +4,7 @@ Allocates, grows and reads the arrays. Fills no order: exchange.py does.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -31,15 +31,17 @@ class VenueBooks:
     """Arrays of all symbols, which are known by their index."""
 
     def __init__(self, symbols: int) -> None:
-        self.v: Rows = np.zeros((symbols, arrays.V_FIELDS), np.int64)
-        self.v[:, arrays.V_PRICE_UNIT] = self.v[:, arrays.V_SIZE_UNIT] = 1
-        self.v[:, arrays.V_TRIGGER_HIGH], self.v[:, arrays.V_TRIGGER_LOW] = arrays.HIGHEST, -1
-        self.levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
-        self.prints: Rows = np.zeros((symbols, arrays.PRINTS_KEPT, arrays.P_FIELDS), np.int64)
-        self.minutes: Rows = np.zeros((symbols, arrays.MINUTES_KEPT, arrays.M_FIELDS), np.int64)
+        self._before_use: Callable[[], None] | None = None
+        self._amount_max = arrays.HIGHEST  # of a row: it fits the scales of all symbols
+        self._v: Rows = np.zeros((symbols, arrays.V_FIELDS), np.int64)
+        self._v[:, arrays.V_PRICE_UNIT] = self._v[:, arrays.V_SIZE_UNIT] = 1
+        self._v[:, arrays.V_TRIGGER_HIGH], self._v[:, arrays.V_TRIGGER_LOW] = arrays.HIGHEST, -1
+        self._levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
+        self._prints: Rows = np.zeros((symbols, arrays.PRINTS_KEPT, arrays.P_FIELDS), np.int64)
+        self._minutes: Rows = np.zeros((symbols, arrays.MINUTES_KEPT, arrays.M_FIELDS), np.int64)
+        self._known = market_orders.empty_table()  # the orders of other traders, of an order-by-order market
         self.resting: list[SimOrder] = []  # in the order of `orders`
         self.orders: Rows = np.zeros((0, arrays.O_FIELDS), np.int64)
-        self.known = market_orders.empty_table()  # the orders of other traders, of an order-by-order market
         self.fronts: Floats = np.zeros(0, np.float64)  # size before each order, in a probabilistic queue model
         self._least: Rows = np.zeros((0, 2), np.int64)  # scratch of first_touch
         self._pending: list[deque[Rows]] = [
@@ -62,17 +64,62 @@ class VenueBooks:
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Set the scales of a symbol's rows; without this call rows are in units."""
-        assert max(price_scale, size_scale) <= PLACES, (
-            f"the venue counts in units of 1e-{PLACES}: finer scales do not fit"
-        )
-        self.v[i, [arrays.V_PRICE_UNIT, arrays.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
+        assert max(price_scale, size_scale) <= PLACES, f"units of 1e-{PLACES} are coarser than these scales"
+        units = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
+        self.v[i, [arrays.V_PRICE_UNIT, arrays.V_SIZE_UNIT]] = units
+        self._amount_max = min(self._amount_max, *(arrays.HIGHEST // unit for unit in units))
+
+    # ---- rows that are folded later
+
+    def defer(self, fold: Callable[[], None]) -> None:
+        """Call `fold` before the books are used next, which may be never."""
+        self._before_use = fold
+
+    def fits(self, amount: int) -> bool:
+        """Return True if the venue counts a price or a size of a row exactly, for each symbol."""
+        return amount <= self._amount_max
+
+    def _use(self) -> None:
+        fold, self._before_use = self._before_use, None
+        if fold is not None:
+            fold()
+
+    @property
+    def v(self) -> Rows:
+        """The numbers of each symbol (venue_arrays.py)."""
+        self._use()
+        return self._v
+
+    @property
+    def levels(self) -> Rows:
+        """The levels of each side."""
+        self._use()
+        return self._levels
+
+    @property
+    def prints(self) -> Rows:
+        """The last trades of each symbol."""
+        self._use()
+        return self._prints
+
+    @property
+    def minutes(self) -> Rows:
+        """The minutes of each symbol's trades."""
+        self._use()
+        return self._minutes
+
+    @property
+    def known(self) -> Rows:
+        """The orders of other traders, of an order-by-order market."""
+        self._use()
+        return self._known
 
     # ---- folding
 
     @property
     def records(self) -> int:
-        """Return the number of the market's records folded."""
-        return int(self.v[0, arrays.V_RECORDS])
+        """Return the number of the market's records folded, without those that are folded later."""
+        return int(self._v[0, arrays.V_RECORDS])
 
     def match_rows(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
         """Fold up to the first row that may fill an order; return (next row, reason to stop).
@@ -132,11 +179,11 @@ class VenueBooks:
             if short or needs_window(self.levels[2 * i + side]):
                 self.v[i, arrays.V_FAR + side] = rebuild_window(self.levels[2 * i + side], self._all(i, side))
         if short and 2 * (self._most(i) + more) >= room:
-            self.levels = widen(
+            self._levels = widen(
                 self.levels, price_levels.NUMBERS, price_levels.FAR + price_levels.STEP * max(2 * room, room + more + 1)
             )
         if not market_orders.has_room(self.known, more, self.v):
-            self.known = market_orders.widen(self.known, more)
+            self._known = market_orders.widen(self.known, more)
 
     def _most(self, i: int) -> int:
         """Return the number of places on the longer side."""
