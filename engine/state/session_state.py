@@ -182,8 +182,7 @@ class State:
         first = records[0]
         source, cause = first.source, first.cause
         if first.payload is None or first.meta is not None:
-            head = f"{first.time_ns} {source} {cause} {first.key} {first.meta} ".encode()
-            self._hash.update(head + ((first.body or "").encode() if first.payload is None else first.payload))
+            self._hash.update(hashed_bytes(first))
             return
         if len(records) == 1:
             data = first.time_ns.to_bytes(8, "little") + first.payload
@@ -202,6 +201,10 @@ class State:
             self._source, self._cause = source, cause
             self._hash.update(f"{source} {cause} ".encode())
         self._hash.update(data)
+
+    def hash_timers(self, texts: Sequence[str]) -> None:
+        """Add TIMERs to the hash, each as the text of its `hashed_bytes`."""
+        self._hash.update("".join(texts).encode())
 
     @property
     def input_hash(self) -> bytes:
@@ -222,6 +225,12 @@ class State:
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+
+def hashed_bytes(record: Record) -> bytes:
+    """Return what the hash contains of an input that is no frame of a stream."""
+    head = f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} ".encode()
+    return head + ((record.body or "").encode() if record.payload is None else record.payload)
 
 
 def checkpoint_parts(account: Account) -> tuple[str, ...]:

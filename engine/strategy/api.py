@@ -282,6 +282,10 @@ class View:
         self.time_ns = time_ns
         self.triggers = triggers  # all that fired at this record, in the order of `cadence`
 
+    def turn_to(self, account: Account, instruments: Mapping[str, tuple[int, Instrument]]) -> None:
+        """Show another account, and the instruments as its venues describe them. The engine calls it."""
+        self._account, self._instruments = account, instruments
+
     def __repr__(self) -> str:
         return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
 
