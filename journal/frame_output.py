@@ -1,6 +1,6 @@
 """The open segment of a writer: its frames, its syncs, and the segment after it. Knows no queue.
 
-A write and a sync may overlap, each in a thread of its own; two writes may not, and neither may two syncs: of two at
+A write and a sync may overlap, in two threads; two writes may not, and neither may two syncs: of two at
 once, the system reports a failure to one of them alone. So each has its turn.
 """
 
@@ -27,7 +27,7 @@ class FrameOutput:
         self.durable_seq = -1  # the last seq on stable storage
         self.unsynced_since_s: float | None = None  # since when the oldest unsynced record waits
         self.sync_times_ns: deque[int] = deque(maxlen=SYNC_TIMES_MAX)  # newest last; a reader removes what it read
-        self.write_turn, self.sync_turn = threading.Lock(), threading.Lock()  # held by who writes, and by who syncs
+        self.write_turn, self.sync_turn = threading.Lock(), threading.Lock()  # one holder each
         self.frames = self.bytes = 0
         self.first_seq = 0  # of the open segment
         self._disk = disk
@@ -48,7 +48,7 @@ class FrameOutput:
             self._size >= self._segment_bytes or time.monotonic() >= self._since_s + self._segment_age_s
         )
 
-    def take_turns(self, *, syncs: bool) -> bool:
+    def enter_turns(self, *, syncs: bool) -> bool:
         """Take the turn to write, and to sync if `syncs`, without waiting. Return False if another thread has one."""
         if not self.write_turn.acquire(blocking=False):
             return False
@@ -76,7 +76,7 @@ class FrameOutput:
 
     def sync(self) -> None:
         """Bring what is written to stable storage."""
-        self.unsynced_since_s = None  # before the next line: what is written in between is covered, or waits again
+        self.unsynced_since_s = None  # first: a record written after this line is synced, or waits again
         seq = self.written_seq
         if self._syncs:
             began_ns = time.monotonic_ns()
@@ -86,7 +86,7 @@ class FrameOutput:
 
     def roll(self, first_seq: int, on_finished: Callable[[int], None]) -> None:
         """Begin a new segment. The old one is synced already: its successor's name proves its records durable."""
-        assert self.durable_seq == self.written_seq, "sync comes first"
+        assert self.durable_seq >= self.written_seq, "sync comes first"
         self._disk.close(open_name(self.first_seq))
         self._disk.create(open_name(first_seq))
         self._disk.sync_folder()

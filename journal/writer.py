@@ -53,7 +53,6 @@ class JournalWriter:
     def __init__(
         self, disk: Disk, output: FrameOutput, space: SpaceWatch, options: WriterOptions, signer: "Signer | None"
     ) -> None:
-        """Prepare the writer; `create` makes one."""
         self.folder = disk.folder
         self._disk = disk
         self._options = options
@@ -67,6 +66,7 @@ class JournalWriter:
         self._taken_since_s = 0.0  # of the groups that are being written
         self._next_seq = 0
         self._urgent = self._closing = self._abandoned = False
+        self.has_deferred = False  # a step waits for `commit` or `wake`
         self._asleep = False  # the writer's thread waits for a record, because no group is pending
         self.failed: BaseException | None = None  # the error that ended the writer
         self._final = True
@@ -96,6 +96,7 @@ class JournalWriter:
         on_low_space: Callable[[int], None] | None = None,
         signer: "Signer | None" = None,
         sync: bool = True,
+        defers: bool = False,
         release: Release = Release.DURABLE,
         commit_ns_max: int = COMMIT_NS_MAX,
         disk: Disk | None = None,
@@ -117,6 +118,7 @@ class JournalWriter:
             on_low_space: Receives the free bytes, once.
             signer: Signs sealed segments.
             sync: False is for benchmarks only: no record is then durable, although it is reported as durable.
+            defers: The caller calls `commit` or `wake` after urgent steps, before it waits for anything.
             release: What a record must be before `durable_token` returns its token.
             commit_ns_max: `commit` leaves the disk to the writer's thread if one of the last commits took longer.
             disk: The disk to use. None: the real one.
@@ -130,6 +132,7 @@ class JournalWriter:
             group_rows=group_rows,
             sync_delay_s=sync_delay_s,
             commit_ns_max=commit_ns_max,
+            defers=defers,
             release=release,
             on_durable=on_durable,
             on_failure=on_failure,
@@ -147,13 +150,12 @@ class JournalWriter:
         atexit.register(writer.abandon)
         return writer
 
-    def append_step(self, records: Sequence[Record], *, urgent: bool = False, deferred: bool = False) -> None:
+    def append_step(self, records: Sequence[Record], *, urgent: bool = False) -> None:
         """Append one whole step in memory, without waiting for the disk.
 
         Args:
             records: The records of the step, in sequence.
-            urgent: True closes the group at once and requests a sync.
-            deferred: The caller calls `commit` or `wake` before it waits for anything.
+            urgent: True closes the group at once and requests a sync; a writer that `defers` only notes that.
 
         Raises:
             JournalFailedError: An earlier write failed.
@@ -172,10 +174,7 @@ class JournalWriter:
             assert not self._closing, "append after close"
             waiting = bool(self._groups)
             if waiting and self.pending_bytes + step_bytes > WAITING_BYTES_MAX:
-                raise JournalBehindError(
-                    f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
-                    "session. What to do: end the session, then find the cause of the slow disk."
-                )
+                raise JournalBehindError(self.folder, WAITING_BYTES_MAX)
             if not waiting:
                 self._pending_since_s = time.monotonic()
             if not waiting or len(self._groups[-1]) >= self._options.group_rows:
@@ -185,24 +184,27 @@ class JournalWriter:
             self.pending_bytes += step_bytes
             self._next_seq = seq
             self._urgent |= urgent
-            if not deferred and (urgent or self._asleep or len(group) >= self._options.group_rows):
+            if urgent and self._options.defers:
+                self.has_deferred = True
+            elif urgent or self._asleep or len(group) >= self._options.group_rows:
                 self._work_arrived.notify()
 
     def wake(self) -> None:
-        """Let the writer's thread write what was deferred."""
+        """Let the writer's thread write urgent steps that were deferred."""
         with self._lock:
+            self.has_deferred = False
             self._work_arrived.notify()
 
     def commit(self) -> bool:
         """Write what waits, and sync it if requests wait for that, in the caller's thread.
 
-        Return False if the writer's thread does it: it is at work, a segment ends, much waits, or the disk was slow
-        lately, because a slow disk must not keep the caller.
+        Return False if the writer's thread does it: it is at work, a segment ends, much waits, or the disk was slow.
         """
-        is_small = self.pending_bytes <= COMMIT_BYTES_MAX and not self._output.is_segment_over
-        if not (is_small and self._pace.is_fast and self._output.take_turns(syncs=self._waits_for_sync)):
+        is_due = self.pending_bytes <= COMMIT_BYTES_MAX and not self._output.is_segment_over and self._pace.is_fast
+        if not (is_due and self._output.enter_turns(syncs=self._waits_for_sync)):
             self.wake()
             return False
+        self.has_deferred = False
         with self._errors_are_final():
             try:
                 self._commit()
@@ -351,7 +353,7 @@ class JournalWriter:
         if self._waits_for_sync:
             self._make_durable(reports=False)
         elif wants_sync:
-            self._urgent = True  # for the writer's thread, once the caller wakes it
+            self._urgent = True  # for the writer's thread, at the caller's `wake`
         self._pace.note(time.monotonic_ns() - began_ns)
 
     def _write(self, records: list[Record]) -> None:
@@ -384,7 +386,7 @@ class JournalWriter:
         """End the writer at any error: after it nothing can be written."""
         try:
             yield
-        except BaseException as error:  # noqa: BLE001 - a caller of `commit` too goes on to end the session in order
+        except BaseException as error:  # noqa: BLE001 - the caller of `commit` ends the session in order
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:

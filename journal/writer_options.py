@@ -1,4 +1,4 @@
-"""What a writer is given and what it returns. JournalWriter.create describes the options."""
+"""The options of a writer, which JournalWriter.create describes, and its totals."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -22,6 +22,7 @@ class WriterOptions(NamedTuple):
     group_rows: int
     sync_delay_s: float
     commit_ns_max: int
+    defers: bool
     release: Release
     on_durable: Callable[[int], None] | None
     on_failure: Callable[[BaseException], None] | None

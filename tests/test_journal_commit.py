@@ -29,8 +29,8 @@ class WatchedDisk(RealDisk):
         super().__init__(folder)
         self.calls: list[tuple[str, bool]] = []  # the verb, and True if the main thread called
         self.fails = ""  # the verb that fails
-        self.goes_on = threading.Event()
-        self.goes_on.set()
+        self.may_sync = threading.Event()
+        self.may_sync.set()
         self.is_syncing = threading.Event()
 
     def _note(self, verb: str) -> None:
@@ -45,16 +45,22 @@ class WatchedDisk(RealDisk):
     def sync(self, name: str) -> None:
         self._note("sync")
         self.is_syncing.set()
-        assert self.goes_on.wait(PATIENCE_S)
+        assert self.may_sync.wait(PATIENCE_S)
         super().sync(name)
 
 
 def begun(folder: Path, **options: object) -> tuple[JournalWriter, WatchedDisk]:
     """Return a writer whose thread has written and synced record 0, so that the pace of its disk is known."""
     disk = WatchedDisk.create_folder(folder)
-    given: dict[str, object] = {"group_delay_s": 3600.0, "sync_delay_s": 3600.0, "commit_ns_max": NEVER_NS}
+    given: dict[str, object] = {
+        "group_delay_s": 3600.0,
+        "sync_delay_s": 3600.0,
+        "commit_ns_max": NEVER_NS,
+        "defers": True,
+    }
     writer = JournalWriter.create(folder, disk=disk, **(given | options))  # type: ignore[arg-type]  # by name
     writer.append_step([record(0)], urgent=True)
+    writer.wake()
     writer.wait_durable(0, PATIENCE_S)
     assert disk.calls == [("write", False), ("sync", False)]
     disk.calls.clear()
@@ -62,7 +68,7 @@ def begun(folder: Path, **options: object) -> tuple[JournalWriter, WatchedDisk]:
 
 
 def committed(writer: JournalWriter, seq: int) -> bool:
-    writer.append_step([record(seq)], urgent=True, deferred=True)
+    writer.append_step([record(seq)], urgent=True)
     return writer.commit()
 
 
@@ -101,16 +107,17 @@ def test_one_slow_time_counts_until_as_many_were_fast() -> None:
 
 
 def test_a_caller_does_not_wait_for_a_sync_of_the_thread(tmp_path: Path) -> None:
-    """The thread's sync hangs. The caller returns at once, and its record is durable after the disk goes on."""
+    """The thread's sync hangs. The caller returns at once, and its record is durable once the disk continues."""
     writer, disk = begun(tmp_path / "s")
-    disk.goes_on.clear()
+    disk.may_sync.clear()
     disk.is_syncing.clear()
     writer.append_step([record(1)], urgent=True)
+    writer.wake()
     assert disk.is_syncing.wait(PATIENCE_S)
     assert not committed(writer, 2)
     assert writer.durable_token(1) is None
     assert writer.durable_token(2) is None
-    disk.goes_on.set()
+    disk.may_sync.set()
     writer.wait_durable(2, PATIENCE_S)
     assert True not in [is_main for _, is_main in disk.calls]
     writer.close()
@@ -126,7 +133,7 @@ def test_a_long_segment_ends_in_the_writers_thread(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", ["write", "sync"])
 def test_a_failed_commit_is_final(tmp_path: Path, verb: str) -> None:
-    """No token, no second call to the disk, no more records; what was acknowledged is recovered."""
+    """No token, no second call to the disk, no more records; the acknowledged ones are recovered."""
     failures: list[BaseException] = []
     writer, disk = begun(tmp_path / "s", on_failure=failures.append)
     while not committed(writer, at := writer.durable_seq + 1):
@@ -150,9 +157,9 @@ def test_a_failed_commit_is_final(tmp_path: Path, verb: str) -> None:
 
 
 def test_where_written_is_enough_a_record_is_released_before_its_sync(tmp_path: Path) -> None:
-    """The sync hangs: the record is released, its frame claims nothing, and the thread syncs once it is woken."""
+    """The sync hangs: the record is released, its frame claims nothing, and the thread syncs after `wake`."""
     writer, disk = begun(tmp_path / "s", release=Release.WRITTEN)
-    disk.goes_on.clear()
+    disk.may_sync.clear()
     disk.is_syncing.clear()
     at = 1
     while not committed(writer, at):
@@ -170,7 +177,7 @@ def test_where_written_is_enough_a_record_is_released_before_its_sync(tmp_path: 
     follower = Follower(tmp_path / "s")
     assert follower.poll()[-1].seq == at + 1
     assert follower.durable_seq < at, "no frame claims what was not synced"
-    disk.goes_on.set()
+    disk.may_sync.set()
     writer.wake()
     writer.wait_durable(at + 1, PATIENCE_S)
     writer.close()

@@ -375,8 +375,7 @@ class VirtualSession:
 
     def facts(self, name: str) -> list[dict[str, Any]]:
         """Return the bodies of all facts of one tag so far."""
-        bodies = (json.loads(record.body or "") for record in self.records if record.kind is Kind.FACT)
-        return [body for body in bodies if body["fact"] == name]
+        return [body for fact in self.kinds(Kind.FACT) if (body := json.loads(fact.body or ""))["fact"] == name]
 
     def kinds(self, kind: Kind) -> list[Record]:
         """Return the records of one kind so far."""

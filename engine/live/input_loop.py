@@ -49,7 +49,7 @@ class InputLoop:
         self._ingress = ingress
         self._clock = clock
         self._writer = writer
-        self._dispatch = outputs.dispatch
+        self._dispatch, self._flush = outputs.dispatch, outputs.flush
         settings = sequencer.kernel.session.settings
         self._watch = watch
         self._lag = LagMeter(settings)
@@ -105,6 +105,8 @@ class InputLoop:
                 if item is not None and not (has_request or budget <= 0 or is_behind):
                     continue
                 wait_s = 0.0
+                if self._writer.has_deferred:
+                    await self._flush()
                 if self._unread_ns or now_ns - self._read_ns > UNREAD_NS:
                     await self._read_sockets()
                 elif item is None and not state.account.modes.closing:
@@ -185,7 +187,7 @@ class InputLoop:
             start += applied
             if outputs and self._dispatch(outputs):
                 has_request = True
-            if watch.is_slow and start < len(payloads):
+            if (watch.is_slow or has_request) and start < len(payloads):  # the rest waits until the request has left
                 self._ingress.put_back(FrameBatch(source, frames.is_market, frames.recv_ns, payloads[start:]))
                 break
         watch.is_slow = False

@@ -29,6 +29,7 @@ class OutputDispatcher:
         self.close_reason: CloseReason | None = None
         self.shares = ModeShares(started_ns)
         self._gateway = gateway
+        self.flush = gateway.flush
         self._log = log  # queues outputs; it makes no line now
 
     def dispatch(self, outputs: Sequence[Output]) -> bool:
@@ -37,7 +38,7 @@ class OutputDispatcher:
         for output in outputs:
             match output.body:
                 case RequestBody() as request:
-                    self._gateway.perform(output.record)
+                    self._gateway.perform(output.record, request)
                     has_request = True
                     self.orders += len(request.placed)
                 case VerdictBody() as verdict if not verdict.approved:
