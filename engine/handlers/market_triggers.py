@@ -8,7 +8,7 @@ from engine.handlers.link_gaps import GAPS
 from engine.handlers.policy import decide_mode
 from engine.handlers.watch_losses import watch_daily_loss
 from engine.market import layout
-from engine.market.views import Stream
+from engine.market.views import BookState, Stream
 from engine.mode_reasons import ModeReason, ReasonCode
 from engine.requests import LinkPhase, Purpose
 from engine.session_context import SessionContext
