@@ -164,7 +164,7 @@ class State:
         self.blocks_decided: InstrumentBlocks | None = None
         self.blocks_liveness = b""
         self.blocks_told: InstrumentBlocks | None = None
-        self.blocks_reasons: tuple[ModeReason, ...] = ()  # as the mode states the blocks told
+        self.blocks_reasons: tuple[ModeReason, ...] = ()  # as the mode states `blocks_told`
         self._hash = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
