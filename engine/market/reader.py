@@ -1,9 +1,10 @@
 """Market state as plain values: quotes, trades, books, bars, indicators, counters. Changes nothing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from operator import itemgetter
 from typing import Final
+
+import numpy as np
 
 from engine.facts import SequencedStream
 from engine.market import layout as at
@@ -43,8 +44,7 @@ _VENUE_STAMPS: Final = {
 
 
 FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
-_MARKS: Final = [at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT]
-_marks_of: Final[Callable[[list[int]], tuple[int, ...]]] = itemgetter(*_MARKS)
+_MARKS: Final = np.array([at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT])
 
 
 class MarketReader(MarketArrays):
@@ -95,12 +95,9 @@ class MarketReader(MarketArrays):
             return is_live
         return not any(map(self.awaits_book, (t[:, at.B_STATE] != at.BOOK_SYNCED).nonzero()[0].tolist()))
 
-    def mark_integers(self) -> list[tuple[int, ...]]:
+    def mark_integers(self) -> Rows:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""
-        t = self.t
-        if len(t) < FEW:
-            return list(map(_marks_of, t[:, : at.M_END].tolist()))
-        return list(map(tuple, t[:, _MARKS].tolist()))
+        return self.t.take(_MARKS, axis=1)
 
     def last_trade(self, i: int) -> Trade | None:
         """Return the last trade; None before the first."""
