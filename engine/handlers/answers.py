@@ -58,6 +58,7 @@ from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.account_keys import asset_key
+from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import Account
 from engine.step_context import StepContext
@@ -231,14 +232,17 @@ def _handle_queried_order(
     session: SessionContext, step: StepContext, pending: PendingRequest, event: OrderReport
 ) -> None:
     request = pending.request
-    is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
-    is_open = is_orphan or event.status in order_reports.OPEN
-    if is_open and order_reports.is_lost_order(step, event, is_unrecorded(session, step)):
+    is_query = request.purpose is Purpose.QUERY_ORDER
+    is_orphan = is_query and not request.client_order_id
+    reported = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
+    if reported is None and (is_orphan or event.status in order_reports.OPEN) and is_unrecorded(session, step)(event):
         order_reports.halt_for_lost(step, event)
-    _judge_closed(step, pending, event)
+    if is_query and reported is not None and step.settings.order_rules:
+        _judge_closed(step, pending, reported, event)
+        reported = None  # a doubt may have changed it
     known = step.account.orders.get(request.client_order_id)
     was_apart = known is not None and session.factories[request.venue].keeps_apart(known)
-    order = order_reports.apply_report(step, event, session.instruments)
+    order = order_reports.apply_report(step, event, session.instruments, reported)
     if was_apart and order is not None and order.venue_order_id and order.status in LIVE:
         query_order(session, step, order.client_order_id, if_unknown=False)  # its order in the market says how it is
     name = request.instrument
@@ -252,12 +256,9 @@ def _handle_queried_order(
         )
 
 
-def _judge_closed(step: StepContext, pending: PendingRequest, event: OrderReport) -> None:
+def _judge_closed(step: StepContext, pending: PendingRequest, known: Order, event: OrderReport) -> None:
     """Record a doubt about a closed order that its own answer states as open. It halts if it lasts."""
-    if pending.request.purpose is not Purpose.QUERY_ORDER or not step.settings.order_rules:
-        return
-    known = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
-    if known is not None and doubts.is_contradiction(step, known, event, as_of_ns=pending.time_ns):
+    if doubts.is_contradiction(step, known, event, as_of_ns=pending.time_ns):
         doubts.doubt(step, known, doubts.contradiction(known))
 
 

@@ -49,6 +49,8 @@ def _reason(*words: str) -> str:
 class ExecutionReport(
     msgspec.Struct,
     frozen=True,
+    tag_field="e",
+    tag="executionReport",
     rename=renamed(
         symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
         price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i",
@@ -333,7 +335,9 @@ class PositionRow(msgspec.Struct, frozen=True, rename=renamed(asset="a", free="f
     locked: Amount
 
 
-class AccountPosition(msgspec.Struct, frozen=True, rename=renamed(updated_ms="u", rows="B")):
+class AccountPosition(
+    msgspec.Struct, frozen=True, tag_field="e", tag="outboundAccountPosition", rename=renamed(updated_ms="u", rows="B")
+):
     """The assets that may have changed, as they are now; the others are unchanged."""
 
     updated_ms: Millis
