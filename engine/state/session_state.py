@@ -155,7 +155,7 @@ class State:
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
         self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
         self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
-        self._hash = sha256()
+        self._hash: Any = sha256()  # None: the inputs are not hashed
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
 
@@ -169,6 +169,8 @@ class State:
 
         `recv_ns` is left out: the core never sees it.
         """
+        if self._hash is None:
+            return
         first = records[0]
         source, cause = first.source, first.cause
         if first.payload is None or first.meta is not None:
@@ -195,11 +197,17 @@ class State:
 
     @property
     def input_hash(self) -> bytes:
-        """The hash over the inputs since the last CHECKPOINT and over the hash before it."""
-        return self._hash.digest()
+        """The hash over the inputs since the last CHECKPOINT and over the hash before it; empty after stop_hashing."""
+        return b"" if self._hash is None else self._hash.digest()
+
+    def stop_hashing(self) -> None:
+        """Hash no inputs from here on, for a session without a journal: their bytes may never be made."""
+        self._hash = None
 
     def restart_hash(self, input_hash: bytes) -> None:
         """Start the hash again from a CHECKPOINT's hash, so a snapshot needs 32 bytes of it."""
+        if self._hash is None:
+            return
         self._hash = sha256(input_hash)
         self._source, self._cause = "", None
 
