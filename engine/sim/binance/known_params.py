@@ -12,7 +12,7 @@ from engine.sim.binance.endpoints import ApiTables
 
 SIGNED: Final = frozenset({"timestamp", "signature", "recvWindow"})
 WS: Final = frozenset({"apiKey", "returnRateLimits"})
-# (signed, over the WebSocket API) -> what any such request may have
+# (signed, over the WebSocket API) -> what each of these requests may have
 _ALWAYS: Final[dict[tuple[bool, bool], frozenset[str]]] = {
     (signed, ws): (SIGNED if signed else frozenset()) | (WS if ws else frozenset())
     for signed in (False, True)
