@@ -19,6 +19,7 @@ from engine.session_record import SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.timer_names import TimerName
+from engine.unwritten import StatedMessage, UnwrittenRecord
 from engine.upcast import SCHEMA
 from journal.record import Kind, Record, canonical
 
@@ -48,6 +49,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
     payload: bytes | None = None
     body: str | None = None
     payloads: Sequence[bytes] = ()  # instead of `payload`: market frames that were read together, each an input
+    message: StatedMessage | None = None  # instead of `payload` and `meta`: its bytes are made when they are read
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -92,9 +94,12 @@ class Sequencer:
         state = self.state
         outputs = self.fire_timers(now_ns) if state.next_due_ns <= now_ns else []
         time_ns = max(now_ns, state.time_ns)
-        kind, source, cause, key, recv_ns, meta, payload, body, payloads = astuple(arrival)
+        kind, source, cause, key, recv_ns, meta, payload, body, payloads, message = astuple(arrival)
         seq = state.seq + 1
-        if len(payloads) < 2:
+        records: list[Record]
+        if message is not None:
+            records = [UnwrittenRecord(seq, time_ns, kind, source, cause, key, recv_ns, message=message)]
+        elif len(payloads) < 2:
             if payloads:
                 [payload] = payloads
             records = [Record(seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body)]
@@ -165,6 +170,12 @@ class UnrecordedSequencer(Sequencer):
     def __init__(self, kernel: Kernel, on_step: OnStep) -> None:
         super().__init__(kernel, self._pass_on)
         self._on_step = on_step
+
+    def begin(self, session: SessionBody) -> list[Output]:
+        """Make the SESSION record. No journal can be compared with the inputs, so their hash stays empty."""
+        outputs = super().begin(session)
+        self.state.stop_hashing()
+        return outputs
 
     def fire_timers(self, now_ns: int) -> list[Output]:
         """Take every TIMER due at or before `now_ns`. One at which nothing is decided has no record, as in a fold."""

@@ -55,6 +55,7 @@ VALUE_ARROWS: dict[str, set[str]] = {
     "valuation": {"money"},
     "rounding": {"model", "money"},
     "events": {"facts", "model", "order_terms"},
+    "unwritten": {"events"},
     "order_terms": {"model", "money"},
     "paper_settings": set(),
     "poll_settings": set(),

@@ -278,7 +278,7 @@ def sale(time_ns: int, trade_id: int, price: int, size: int) -> Rows:
 
 
 def test_a_trade_touches_an_order_once_the_size_before_it_is_traded_or_gone() -> None:
-    """The queue of 5 absorbs a trade of 3; then 2 are left, or 1 after the level shrank."""
+    """A trade of 3 does not reach the end of a queue of 5; then 2 are left, or 1 after the level shrank."""
     for shrunk, sizes, reached_ns in ((5, (3, 2, 1), 5), (5, (3, 3, 1), 4), (1, (1, 1, 1), 4)):
         exchange = venue()
         trades = [sale(time_ns, time_ns, 8, size) for time_ns, size in enumerate(sizes, 3)]

@@ -127,6 +127,21 @@ ADDED = frozenset({
 })  # fmt: skip
 
 
+class _Unhashed:
+    """In place of a hash, in a session without a journal."""
+
+    def update(self, data: bytes) -> None:
+        """Do nothing."""
+
+    @staticmethod
+    def digest() -> bytes:
+        """Return nothing."""
+        return b""
+
+
+UNHASHED = _Unhashed()
+
+
 class State:
     """A session's state after a record."""
 
@@ -165,7 +180,7 @@ class State:
         self.blocks_liveness = b""
         self.blocks_told: InstrumentBlocks | None = None
         self.blocks_reasons: tuple[ModeReason, ...] = ()  # as the mode states `blocks_told`
-        self._hash = sha256()
+        self._hash: Any = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
 
@@ -179,6 +194,8 @@ class State:
 
         `recv_ns` is left out: the core never sees it.
         """
+        if self._hash is UNHASHED:
+            return  # the bytes of the inputs are not made
         first = records[0]
         source, cause = first.source, first.cause
         if first.payload is None or first.meta is not None:
@@ -208,12 +225,18 @@ class State:
 
     @property
     def input_hash(self) -> bytes:
-        """The hash over the inputs since the last CHECKPOINT and over the hash before it."""
-        return self._hash.digest()
+        """The hash over the inputs since the last CHECKPOINT and over the hash before it; empty after stop_hashing."""
+        found: bytes = self._hash.digest()
+        return found
+
+    def stop_hashing(self) -> None:
+        """Hash no inputs from here on, for a session without a journal: their bytes may never be made."""
+        self._hash = UNHASHED
 
     def restart_hash(self, input_hash: bytes) -> None:
         """Start the hash again from a CHECKPOINT's hash, so a snapshot needs 32 bytes of it."""
-        self._hash = sha256(input_hash)
+        if self._hash is not UNHASHED:
+            self._hash = sha256(input_hash)
         self._source, self._cause = "", None
 
     def digests(self) -> dict[str, tuple[int, str]]:

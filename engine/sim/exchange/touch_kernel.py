@@ -49,7 +49,7 @@ def begin_least(v: Rows, orders: Rows, fronts: Floats, least: Rows) -> None:
             least[n, 0] = orders[n, O_AHEAD]
         elif fronts[n] > 1.0:
             front = int(fronts[n])
-            least[n, 0] = max(front - 1 - (front >> 40), 0)  # for any rounding of the model
+            least[n, 0] = max(front - 1 - (front >> 40), 0)  # more than the model rounds
 
 
 @compiled
@@ -100,7 +100,7 @@ def follow_queue(n: int, row: Rows, v: Rows, orders: Rows, least: Rows) -> bool:
             shrink_least(least, n, size * v[i, V_SIZE_UNIT], counted)
         elif v[i, V_QUOTES_ALONE] or kind == r.BAR_START or (own < price if side == 0 else own > price):
             least[n, 0] = 0
-    else:  # a snapshot: the levels that it does not list ended, and the first one brings the diffs kept for it
+    else:  # a snapshot: it removes the levels that it does not list, and the first one brings the diffs kept for it
         least[n, 0] = 0
         return bool(v[i, V_JOINED] == 0)
     return False
