@@ -169,7 +169,7 @@ def _venue_runs(
     sources: pa.Array, are_plain: NDArray[np.bool_], context: SessionContext
 ) -> Iterator[tuple[Venue, int, int]]:
     """Yield each run of plain records in a row whose sources use one venue: its first record, and one past its last."""
-    coded = sources if pa.types.is_dictionary(sources.type) else sources.dictionaryencode()
+    coded = sources if pa.types.is_dictionary(sources.type) else sources.dictionary_encode()
     codes = numbers(coded.indices)
     venues: list[Venue] = []
     place_of = np.full(len(coded.dictionary) + 1, -1, np.int64)

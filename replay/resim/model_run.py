@@ -223,8 +223,10 @@ class ModelRun:
         venue, gateway = self._venue, self.gateway
         touch_ns = venue.sim.touch_ns(due_ns)
         until_ns = due_ns if touch_ns is None else touch_ns
-        span = cursor.span
-        while span is not None and cursor.next_ns < until_ns:
+        span, at_next_span = cursor.span, False
+        while span is not None and (
+            cursor.next_ns < until_ns or (at_next_span and self._state.next_due_ns < until_ns)  # the feed may skip it
+        ):
             row, outputs = feed.push_rows(span, cursor.row, until_ns)
             cursor.move_to(row)
             if outputs:
@@ -232,7 +234,8 @@ class ModelRun:
                 gateway.pass_market()
                 gateway.perform(outputs)
                 return venue.now_ns  # other events of this time follow it
-            if self._state.next_due_ns <= cursor.next_ns:
+            at_next_span = cursor.span is not span
+            if not at_next_span and self._state.next_due_ns <= cursor.next_ns:
                 break  # a TIMER is due, or a throttled strategy will be
             span = cursor.span
         next_ns = min(self._state.next_due_ns, cursor.next_ns)  # the next input cannot be folded as a row

@@ -108,15 +108,25 @@ def follow_queue(n: int, row: Rows, v: Rows, orders: Rows, least: Rows) -> bool:
 
 @compiled
 def first_touch(
-    rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats, least: Rows
+    rows: Rows,
+    start: int,
+    before_ns: int,
+    v: Rows,
+    levels: Rows,
+    orders: Rows,
+    fronts: Floats,
+    least: Rows,
+    continues: bool,
 ) -> int:
     """Return the first row before `before_ns` that might reach an order; the number of rows if no row does.
 
-    `least` has room for two numbers of each order; its content means nothing to the caller.
+    `least` has room for two numbers of each order. A search that continues an earlier one over the rows before these
+    needs its numbers; any other begins them.
     """
-    if start < rows.shape[0] and is_crossed(v, levels, orders):
-        return start
-    begin_least(v, orders, fronts, least)
+    if not continues:
+        if start < rows.shape[0] and is_crossed(v, levels, orders):
+            return start
+        begin_least(v, orders, fronts, least)
     for k in range(start, rows.shape[0]):
         if rows[k, r.TIME_NS] >= before_ns:
             return k

@@ -8,6 +8,7 @@ Rows that can be read again are folded later if nothing depends on them yet: no 
 The books fold them when they are used next (VenueBooks.defer), or never.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -67,6 +68,7 @@ class RecordedMarket:
         self.ahead_ns = ahead_ns
         self.answered: Rows | None = None  # rows of the last line
         self._pieces = pieces
+        self._ahead: deque[Piece] = deque()  # pieces that follow the next one
         self._answer: DepthAnswer | None = None  # the next piece, if it is an answer
         self._rows: Rows | None = None  # the next piece, if it is rows that are read
         self._stored: StoredRows | None = None  # the next piece, if it can be read again
@@ -78,9 +80,9 @@ class RecordedMarket:
 
     def _next_piece(self) -> None:
         """Advance to the next piece that is not empty."""
-        piece = next(self._pieces, None)
-        while isinstance(piece, np.ndarray) and not len(piece):
-            piece = next(self._pieces, None)
+        piece = self._peek(0)
+        if piece is not None:
+            self._ahead.popleft()
         self._answer = self._rows = self._stored = self.next_due_ns = None
         if isinstance(piece, DepthAnswer):
             self._answer, self.next_due_ns = piece, piece.line.due_ns
@@ -115,10 +117,24 @@ class RecordedMarket:
             return due_ns if due_ns is not None and due_ns < before_ns else None
         until_ns = min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns
         row = exchange.books.first_touch(rows, self._at, until_ns)
+        following = 0
+        while row == len(rows) and (piece := self._peek(following)) is not None and not isinstance(piece, DepthAnswer):
+            rows, following = piece if isinstance(piece, np.ndarray) else piece.read(), following + 1
+            row = exchange.books.first_touch(rows, 0, until_ns, continues=True)
         if row == len(rows):
-            row -= 1  # rows after this piece are unknown
+            row -= 1  # an answer may change the book, and rows after the last piece are unknown
         time_ns = int(rows[row, r.TIME_NS]) - self.ahead_ns
         return time_ns if time_ns < before_ns else None
+
+    def _peek(self, following: int) -> Piece | None:
+        """Return the piece that comes so many pieces after the next one; None if there is none yet."""
+        while len(self._ahead) <= following:
+            piece = next(self._pieces, None)
+            if piece is None:
+                return None
+            if not isinstance(piece, np.ndarray) or len(piece):
+                self._ahead.append(piece)
+        return self._ahead[following]
 
     def match_due(self, exchange: Exchange, now_ns: int) -> bool:
         """Match the rows due by now, up to one that fills an order; return True if one did."""
