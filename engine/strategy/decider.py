@@ -151,6 +151,7 @@ class Decider:
             is_plain=self._is_plain,
             notes=self.notes,
             settings=self._settings,
+            keeps=not self.loaded.reach.uses_contexts,
         )
 
     def _current_instruments(self, account: Account) -> Mapping[str, tuple[int, Instrument]]:
