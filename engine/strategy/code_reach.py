@@ -71,12 +71,14 @@ def read_reach(texts: Iterable[str]) -> CodeReach:
     )
 
 
-def _nodes(node: ast.AST, *, is_decorating: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+def _nodes(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
     """Yield the nodes of a tree, each with True if it is a part of a decorator."""
-    yield node, is_decorating
-    decorators = getattr(node, "decorator_list", ())
-    for child in ast.iter_child_nodes(node):
-        yield from _nodes(child, is_decorating=is_decorating or child in decorators)
+    left = [(tree, False)]  # no recursion: a long sum is a deep tree
+    while left:
+        node, is_decorating = left.pop()
+        yield node, is_decorating
+        decorators = getattr(node, "decorator_list", ())
+        left += [(child, is_decorating or child in decorators) for child in ast.iter_child_nodes(node)]
 
 
 def _calls_decide(tree: ast.AST) -> bool:

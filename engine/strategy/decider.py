@@ -176,8 +176,8 @@ class Decider:
 
     def forget(self) -> None:
         """Drop the objects that a decision may have changed."""
-        self.view = self.state = self._account = self._statuses = self._held = None
         self.notes = []
+        self.view = self.state = self._account = self._statuses = self._held = None
 
     def _has_moved_state(self) -> bool:
         """Return True unless the state is the one that was made of the recorded values."""
