@@ -149,7 +149,25 @@ def test_strategies_together_leave_the_records_of_the_ordinary_step(
     assert {fact.strategy for fact in facts if isinstance(fact, StrategyChanged)} >= {"counts", "nests"}
     notes = {record.source for record in ordinary if record.kind is Kind.NOTE}
     assert notes >= {"strategy.keeps", "strategy.overwrites", "strategy.beats", "strategy.averages", "strategy.rounds"}
-    assert stopped.isdisjoint({"quiet", "rounds", "divides", "keeps", "overwrites", "counts"}), facts
+    assert stopped.isdisjoint({"quiet", "rounds", "divides", "keeps", "overwrites", "counts", "spoils"}), facts
+
+
+@pytest.mark.parametrize(
+    ("lines", "in_state"),
+    [
+        ("    state.b = 1\n    parameters.c = 1", {"b"}),
+        ("    for state.b in (): state.d += 1", {"b", "d"}),
+        ("    state = parameters\n    state.b = 1", set()),
+        ("    for state in (): state.b = 1", set()),
+        ("    def inner(state):\n        state.b = 1\n    inner(parameters)", set()),
+        ("    state.b = 1\ndef other(a):\n    A.decide(a, A, a)", set()),
+    ],
+)
+def test_only_a_decision_stores_in_its_state(lines: str, in_state: set[str]) -> None:
+    text = f"class A:\n  @staticmethod\n  def decide(view, state, parameters):\n{lines}"
+    reach = read_reach([text])
+    assert reach.stored_in_state == in_state
+    assert reach.names_in_state == {"b", "c", "d"} & reach.names_in_state != set()
 
 
 @pytest.mark.parametrize(

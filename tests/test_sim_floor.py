@@ -243,6 +243,11 @@ def test_nothing_that_first_touch_passes_over_fills(
         if n >= safe:
             rows = np.concatenate(records[n:])
             found = exchange.books.first_touch(rows, 0, FOREVER_NS)
+            cut = draw.choice(ends[n:] - (ends[n - 1] if n else 0))
+            again = exchange.books.first_touch(rows[:cut], 0, FOREVER_NS)
+            if again == cut:  # a search over two pieces finds the same
+                again += exchange.books.first_touch(rows[cut:], 0, FOREVER_NS, continues=True)
+            assert again == found
             safe = n + int(np.searchsorted(ends[n:] - (ends[n - 1] if n else 0), found, side="right"))
         filled, _ = exchange.match_rows(record, 0, FOREVER_NS, 0)
         assert not (filled and n < safe)

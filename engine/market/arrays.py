@@ -46,6 +46,7 @@ class MarketArrays:
     ) -> None:
         assert len(triggers) <= at.TRIGGERS_MAX, f"{len(triggers)} triggers, at most {at.TRIGGERS_MAX} fit a mask"
         self.instruments = tuple(instruments)
+        self.scales = [(one.price_scale, one.size_scale) for one in self.instruments]
         self.bar_specs = tuple(bars)
         self.indicator_specs = tuple(indicators)
         self.triggers = tuple(triggers)

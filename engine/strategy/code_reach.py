@@ -29,12 +29,18 @@ class CodeReach(msgspec.Struct, frozen=True):
     """The reach of some source texts."""
 
     stored: frozenset[str] = frozenset()  # attributes and global names that a function may set or delete
+    stored_in_state: frozenset[str] = frozenset()  # attributes that only a decision sets, in the state that it gets
     is_dynamic: bool = True  # any name may be
     uses_contexts: bool = True  # it may read or change the context of Decimal
 
-    def can_store(self, names: Iterable[str] = ()) -> bool:
-        """Return True if the code may set or delete one of these names, or any name at all without `names`."""
-        return self.is_dynamic or (not self.stored.isdisjoint(names) if names else bool(self.stored))
+    def can_store(self, names: Iterable[str]) -> bool:
+        """Return True if the code may set or delete one of these names in any object but its state."""
+        return self.is_dynamic or not self.stored.isdisjoint(names)
+
+    @property
+    def names_in_state(self) -> frozenset[str] | None:
+        """The attributes of the state that the code may set or delete; None: any."""
+        return None if self.is_dynamic else self.stored | self.stored_in_state
 
 
 def read_reach(texts: Iterable[str]) -> CodeReach:
@@ -42,10 +48,15 @@ def read_reach(texts: Iterable[str]) -> CodeReach:
     stored: set[str] = set()
     named: set[str] = set()
     called: set[str] = set()
-    for text in texts:
-        for node, is_decorating in _nodes(ast.parse(text)):
+    trees = [ast.parse(text) for text in texts]
+    of_state = (
+        {node for tree in trees for node in _stores_in_state(tree)} if not any(map(_calls_decide, trees)) else set()
+    )
+    for tree in trees:
+        for node, is_decorating in _nodes(tree):
             if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
-                stored.add(node.attr)
+                if node not in of_state:
+                    stored.add(node.attr)
             elif isinstance(node, ast.Global):
                 stored.update(node.names)
             for name in _names(node):
@@ -54,17 +65,52 @@ def read_reach(texts: Iterable[str]) -> CodeReach:
                     called.add(name)
     return CodeReach(
         stored=frozenset(stored),
+        stored_in_state=frozenset(node.attr for node in of_state),
         is_dynamic=not (DYNAMIC.isdisjoint(named) and DECORATORS.isdisjoint(called)),
         uses_contexts=not (CONTEXTS | DYNAMIC).isdisjoint(named),
     )
 
 
-def _nodes(node: ast.AST, *, is_decorating: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+def _nodes(tree: ast.AST) -> Iterator[tuple[ast.AST, bool]]:
     """Yield the nodes of a tree, each with True if it is a part of a decorator."""
-    yield node, is_decorating
-    decorators = getattr(node, "decorator_list", ())
-    for child in ast.iter_child_nodes(node):
-        yield from _nodes(child, is_decorating=is_decorating or child in decorators)
+    left = [(tree, False)]  # no recursion: a long sum is a deep tree
+    while left:
+        node, is_decorating = left.pop()
+        yield node, is_decorating
+        decorators = getattr(node, "decorator_list", ())
+        left += [(child, is_decorating or child in decorators) for child in ast.iter_child_nodes(node)]
+
+
+def _calls_decide(tree: ast.AST) -> bool:
+    """Return True if the code reaches for a `decide`: then it may give it another object than the state."""
+    return any("decide" in _names(node) for node in ast.walk(tree))
+
+
+def _stores_in_state(tree: ast.AST) -> Iterator[ast.Attribute]:
+    """Yield the places at which a static method `decide` sets an attribute of its second argument."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef) or function.name != "decide" or len(function.args.args) != 3:
+            continue
+        if not any(isinstance(each, ast.Name) and each.id == "staticmethod" for each in function.decorator_list):
+            continue
+        state, inside = function.args.args[1].arg, [*ast.walk(function)]
+        if any(
+            isinstance(node, ast.Lambda | ast.FunctionDef | ast.ClassDef | ast.Global) and node is not function
+            for node in inside
+        ) or any(isinstance(node, ast.Name) and node.id == state and _is_stored(node) for node in inside):
+            continue  # the name may mean another object
+        for node in inside:
+            if (
+                isinstance(node, ast.Attribute)
+                and _is_stored(node)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == state
+            ):
+                yield node
+
+
+def _is_stored(node: ast.Attribute | ast.Name) -> bool:
+    return not isinstance(node.ctx, ast.Load)
 
 
 def _names(node: ast.AST) -> Iterator[str]:

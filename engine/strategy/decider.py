@@ -26,6 +26,7 @@ from engine.strategy.source_guard import UNCHANGING
 from engine.trigger_kinds import TriggerKind
 
 Fired = tuple[TriggerKind, ...]
+_ABSENT: Final = object()
 NOTHING: Final = Decision({}, [], [])
 
 
@@ -34,7 +35,7 @@ class Decider:
 
     __slots__ = (
         "_account", "_held", "_indicators", "_instruments", "_is_plain", "_makes_views", "_market", "_names",
-        "_settings", "_statuses", "_trigger", "_values", "_values_before", "_watches_state", "code", "loaded",
+        "_settable", "_settings", "_statuses", "_stored", "_trigger", "_values", "_values_before", "code", "loaded",
         "may_leave_traces", "name", "notes", "parameters", "state", "view",
     )  # fmt: skip
 
@@ -69,8 +70,10 @@ class Decider:
         self._is_plain = is_plain
         self._settings = settings
         self._makes_views = loaded.reach.can_store(View.__slots__)  # it could change the one of later decisions
-        self._watches_state = loaded.reach.can_store()
-        self.may_leave_traces = self._watches_state or (loaded.outside is not None and loaded.outside.can_change)
+        self._stored = loaded.reach.names_in_state
+        self.may_leave_traces = self._stored != frozenset() or (
+            loaded.outside is not None and loaded.outside.can_change
+        )
         self.view: Any = None
         self.notes: list[NoteBody] = []
         self.state: Any = None
@@ -80,6 +83,7 @@ class Decider:
         self._values: Mapping[str, Any] = {}  # the recorded values that the state has
         self._names: list[str] = []  # of the state's attributes, and their values if they cannot change in place
         self._held: tuple[Any, ...] | None = None
+        self._settable: list[tuple[str, Any]] = []  # the attributes that the code may set, with these values
         self._values_before: dict[str, Any] | None = None  # as JSON values, if one of them can
 
     def run(self, account: Account, market: Market, time_ns: int, fired: Fired) -> Decision:
@@ -151,6 +155,7 @@ class Decider:
             is_plain=self._is_plain,
             notes=self.notes,
             settings=self._settings,
+            keeps=not self.loaded.reach.uses_contexts,
         )
 
     def _current_instruments(self, account: Account) -> Mapping[str, tuple[int, Instrument]]:
@@ -166,21 +171,22 @@ class Decider:
         is_fixed = attributes is not None and all(map(_is_fixed, attributes.values()))
         self._held = tuple(attributes.values()) if attributes is not None and is_fixed else None
         self._names = list(attributes or ())
+        self._settable = [(name, (attributes or {}).get(name, _ABSENT)) for name in self._stored or ()]
         self._values_before = None if is_fixed else state_values(self.state)
 
     def forget(self) -> None:
         """Drop the objects that a decision may have changed."""
-        self.view = self.state = self._account = self._statuses = self._held = None
         self.notes = []
+        self.view = self.state = self._account = self._statuses = self._held = None
 
     def _has_moved_state(self) -> bool:
         """Return True unless the state is the one that was made of the recorded values."""
         if self._held is None:
             return True
-        if not self._watches_state:
-            return False
         now = vars(self.state)
-        return list(now) != self._names or not all(map(is_, now.values(), self._held))
+        if self._stored is None:
+            return list(now) != self._names or not all(map(is_, now.values(), self._held))
+        return True in [now.get(name, _ABSENT) is not value for name, value in self._settable]
 
     def leaves_traces(self) -> bool:
         """Return True if the last decision may have changed the state or anything else."""

@@ -97,6 +97,23 @@ class Nests(Quiet):
         return iter(())
 
 
+class Spoils(Quiet):
+    """Change what the view returned, which no later read may show."""
+
+    @staticmethod
+    def decide(view, state, parameters):
+        live, position = view.orders("*"), view.position("*")
+        assert None not in live
+        assert "X" not in position.fees
+        if position != view.position("*") or live != view.orders("*") or view.quote("*") != view.quote("*"):
+            raise ValueError("two reads differ")
+        live.append(None)
+        position.fees["X"] = Decimal(1)
+        if number_of(view) % 27 == 0:
+            return [Place("*", Side.BUY, parameters.size * view.instrument("*").lot_size, type=OrderType.MARKET)]
+        return []
+
+
 class Raises(Quiet):
     @dataclass
     class State:
