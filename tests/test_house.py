@@ -96,6 +96,7 @@ ENGINE_ARROWS: dict[str, set[str]] = {
 CORE_BANS = {
     "asyncio",
     "datetime",
+    "httpcore",
     "httpx",
     "io",
     "multiprocessing",
