@@ -353,7 +353,7 @@ class JournalWriter:
         if self._waits_for_sync:
             self._make_durable(reports=False)
         elif wants_sync:
-            self._urgent = True  # for the writer's thread, at the caller's `wake`
+            self._urgent = self.has_deferred = True  # for the writer's thread, at the caller's `wake`
         self._pace.note(time.monotonic_ns() - began_ns)
 
     def _write(self, records: list[Record]) -> None:

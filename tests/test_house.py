@@ -98,6 +98,7 @@ ENGINE_ARROWS: dict[str, set[str]] = {
 CORE_BANS = {
     "asyncio",
     "datetime",
+    "httpcore",
     "httpx",
     "io",
     "multiprocessing",

@@ -137,12 +137,11 @@ class Gateway:
         A disk that was slow lately is left to the journal's thread, and so are records without such a request.
         """
         assert self._writer is not None, "attach comes first"
-        if not self._held:
-            self._writer.wake()
-        elif self._writer.commit():
+        if self._held and self._writer.commit():
             while (due := self._next_released()) is not None:
                 await self._send_at_once(*due)
-            self._writer.wake()  # written records may still need their sync
+        if self._writer.has_deferred:  # no order waits for it, or it is written and needs its sync
+            self._writer.wake()
 
     def release(self) -> None:
         """Send requests whose records are now durable. No-op after `close`."""

@@ -29,8 +29,11 @@ class OutputDispatcher:
         self.close_reason: CloseReason | None = None
         self.shares = ModeShares(started_ns)
         self._gateway = gateway
-        self.flush = gateway.flush
         self._log = log  # queues outputs; it makes no line now
+
+    async def flush(self) -> None:
+        """Bring the records of dispatched requests to the disk, and send those that may leave (Gateway.flush)."""
+        await self._gateway.flush()
 
     def dispatch(self, outputs: Sequence[Output]) -> bool:
         """Perform the outputs of a step. Return True if there was a request."""

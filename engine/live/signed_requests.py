@@ -1,5 +1,7 @@
 """A request that is signed and encoded while its record is on its way to the disk."""
 
+from typing import Any
+
 import msgspec
 
 from engine.requests import Unsigned
@@ -19,6 +21,9 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"SignedRequest({self.message!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("message", self.message)]
 
     def is_good(self, key: SecretKey | None, now_ns: int) -> bool:
         """Return False if the key was replaced since, or the venue may find the time of the signature too old."""
