@@ -276,7 +276,7 @@ class DecisionLoop:
 
 
 def is_passable(session: SessionContext, state: State, batch: Batch) -> bool:
-    """Return True if the loop may take a batch: rows of several records, in a session with nothing else to do."""
+    """Return True if the loop may take a batch: rows of several records, and nothing else to do."""
     return (
         batch.rows is not None
         and len(batch.records) != 1

@@ -172,7 +172,7 @@ class Kernel:
             raise self._halted(state, records, account, error) from error
 
     def _apply_rows(self, state: State, batch: Batch) -> tuple[Applied, Mapping[str, Decided] | None]:
-        """Apply rows up to a record with an effect; where the loop takes them, that is one at which strategies decide.
+        """Apply rows up to a record with an effect; in the loop, up to one at which strategies decide.
 
         Returns:
             What the record holds, and the decisions of the strategies that it triggered; None if they did not run.
