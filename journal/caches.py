@@ -47,7 +47,7 @@ def load(folder: Path, name: str, made_from: str) -> memoryview | None:
 
 
 def load_blocks(folder: Path, name: str, made_from: str) -> tuple[memoryview, memoryview] | None:
-    """Return the body of a cache and its blocks, which are not read yet and may be damaged; None as `load` does.
+    """Return the body of a cache and its blocks, unread and perhaps damaged; None as `load` does.
 
     The file is mapped into memory. A cache is replaced and never changed, so what is mapped stays as it is.
     """

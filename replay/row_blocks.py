@@ -156,7 +156,7 @@ class BlockPart:
 
 
 def facts_of(rows: Rows) -> list[int]:
-    """Return the times of the first and the last row, the bits of the types, and the largest price or size."""
+    """Return the times of the first and last row, the bits of the types, and the largest amount."""
     types = np.unique(rows[:, r.TYPE]).tolist()
     amounts = [int(rows[rows[:, r.TYPE] == kind, _AMOUNTS[kind]].max()) for kind in types if kind in _AMOUNTS]
     bits = sum(1 << kind for kind in types)
@@ -229,7 +229,7 @@ def _packed_parts(rows: Rows, ends: Rows) -> Iterator[tuple[Rows, Rows, bytes | 
 
 
 def _packable(rows: Rows, ends: Rows) -> int:
-    """Return how many records from the first one on can be packed; 0 if they have too few rows for a part."""
+    """Return how many records from the first one on can be packed; 0 if their rows are too few."""
     fit = int(np.searchsorted(ends, BLOCK_ROWS_MIN)) + 1  # so many fit
     if fit > len(ends) or pack_rows(rows[: ends[fit - 1]]) is None:
         return 0

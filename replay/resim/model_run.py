@@ -71,6 +71,7 @@ class ModelRun:
         links: MarketLinks,
         last: int,
         history: CandleStore | None = None,
+        hands_events: bool = False,
     ) -> None:
         self._journal = journal
         self._sequencer = sequencer
@@ -89,6 +90,7 @@ class ModelRun:
             on_market_link=self._on_market_link,
             history=history,
             encodes=False,
+            hands_events=hands_events,
         )
 
     def adopt(self, balances: dict[str, str], *, handed_over: bool, has_account: bool) -> bool:
@@ -171,13 +173,11 @@ class ModelRun:
         gateway, venue, sim, state = self.gateway, self._venue, self._venue.sim, self._state
         end_ns: int | None = None
         while not gateway.closing:
-            due_ns = min(
-                feed.due_ns,
-                gateway.coming_ns,
-                cursor.outside_ns,
-                NEVER if sim.next_sent_ns is None else sim.next_sent_ns,
-            )
-            if sim.is_waited_for or not self._are_up():  # rare: each event may need an answer
+            sent_ns = sim.next_sent_ns
+            due_ns = min(feed.due_ns, gateway.coming_ns, cursor.outside_ns, NEVER if sent_ns is None else sent_ns)
+            if due_ns <= venue.now_ns:
+                pass  # both sides have folded up to now
+            elif sim.is_waited_for or not self._are_up():  # rare: each event may need an answer
                 due_ns = min(
                     due_ns, state.next_due_ns, cursor.next_ns, NEVER if sim.next_due_ns is None else sim.next_due_ns
                 )

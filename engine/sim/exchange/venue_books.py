@@ -4,7 +4,7 @@ Allocates, grows and reads the arrays. Fills no order: exchange.py does.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from engine.sim.exchange import matching_kernel as at
 from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.bar_kernel import start_bar
 from engine.sim.exchange.order_values import SimOrder
-from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, MarketMessage, MarkPrint, SimQuote, TradePrint
+from engine.sim.exchange.touch_kernel import first_touch
 from engine.sim.units import PLACES
 
 PENDING_DIFFS_MAX: Final = 10_000
@@ -42,6 +42,7 @@ class VenueBooks:
         self.resting: list[SimOrder] = []  # in the order of `orders`
         self.orders: Rows = np.zeros((0, arrays.O_FIELDS), np.int64)
         self.fronts: Floats = np.zeros(0, np.float64)  # size before each order, in a probabilistic queue model
+        self._least: Rows = np.zeros((0, 2), np.int64)  # scratch of first_touch
         self._pending: list[deque[Rows]] = [
             deque(maxlen=PENDING_DIFFS_MAX) for _ in range(symbols)
         ]  # before the snapshot: one of them joins it
@@ -54,7 +55,7 @@ class VenueBooks:
         at.match_rows(
             nothing, 0, 0, self.v, self.levels, self.prints, self.minutes, self.orders, self.fronts, self.known
         )
-        at.first_touch(nothing, 0, 0, self.v, self.levels, self.orders)
+        self.first_touch(nothing, 0, 0)
         at.update_queues(0, self.v, self.levels, self.orders, self.fronts)
         side: Rows = np.zeros(price_levels.FAR, np.int64)
         price_levels.find_level(side, 0, 0)
@@ -152,6 +153,14 @@ class VenueBooks:
                     return start, at.CROSSED
             else:
                 return start, why
+
+    def first_touch(self, rows: Rows, start: int, before_ns: int, *, continues: bool = False) -> int:
+        """Return the first row before a time that might reach an order; the number of rows if no row does.
+
+        A search continues an earlier one if these rows follow those of that one, in which no row did.
+        """
+        books = self.v, self.levels, self.orders, self.fronts, self._least
+        return first_touch(rows, start, before_ns, *books, continues)
 
     def _join(self, i: int) -> bool:
         """Apply the diffs kept for a snapshot; return True if a resting order could now trade."""
@@ -273,6 +282,7 @@ class VenueBooks:
         )
         self.orders = np.zeros((len(self.resting), arrays.O_FIELDS), np.int64)
         self.fronts = np.zeros(len(self.resting), np.float64)
+        self._least = np.zeros((len(self.resting), 2), np.int64)
         for k, order in enumerate(self.resting):
             self.orders[k, : arrays.O_AHEAD] = order.place, order.side.sign < 0, order.price
         self.write_queues()
@@ -323,78 +333,3 @@ class VenueBooks:
         keys, _, _, sizes = (table := self._all(i, side))[:, table[1 + price_levels.PUBLIC] > 0]
         sign = 1 if side == r.BID else -1
         return list(zip((sign * keys[::-1][:limit]).tolist(), sizes[::-1][:limit].tolist(), strict=True))
-
-
-def rows_of(i: int, message: MarketMessage, time_ns: int) -> Rows:
-    """Make the rows of a message whose numbers are units already."""
-    match message:
-        case TradePrint():
-            return _table(
-                [
-                    r.TRADE,
-                    i,
-                    0,
-                    time_ns,
-                    message.time_ns,
-                    1,
-                    message.price,
-                    message.quantity,
-                    message.trade_id,
-                    message.buyer_is_maker,
-                    0,
-                ]
-            )
-        case SimQuote():
-            return _table(
-                [
-                    r.QUOTE,
-                    i,
-                    0,
-                    time_ns,
-                    0,
-                    1,
-                    message.bid,
-                    message.bid_quantity,
-                    message.ask,
-                    message.ask_quantity,
-                    message.update_id,
-                ]
-            )
-        case DepthDiff():
-            ids = (message.update_id_first, message.update_id)
-            rows = _book_rows(r.DIFF, i, time_ns, ids, bids=message.bids, asks=message.asks)
-            rows[0, r.DIFF_PREVIOUS_ID] = message.previous_id
-            return rows
-        case DepthSnapshot():
-            rows = _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), bids=message.bids, asks=message.asks)
-            if len(rows) > 1:
-                rows[-1, r.SNAPSHOT_EDGE] = message.has_edge
-            return rows
-        case MarkPrint():
-            return _table(
-                [r.MARK, i, 0, time_ns, 0, 1, message.price, message.index_price, 0, message.rate, message.next_ns]
-            )
-
-
-def _table(row: Sequence[int]) -> Rows:
-    return np.array([row], np.int64)
-
-
-def _book_rows(
-    kind: int,
-    i: int,
-    time_ns: int,
-    ids: tuple[int, int],
-    *,
-    bids: Iterable[tuple[int, int]],
-    asks: Iterable[tuple[int, int]],
-) -> Rows:
-    levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
-    table: Rows = np.zeros((1 + len(levels), r.COLUMNS), np.int64)
-    table[:, : r.LAST] = r.LEVEL, i, 0, time_ns, 0
-    table[0, r.TYPE] = kind
-    table[0, r.DIFF_FIRST_ID : r.DIFF_LEVELS + 1] = *ids, len(levels)
-    if levels:
-        table[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1] = levels
-    table[-1, r.LAST] = 1
-    return table

@@ -17,7 +17,6 @@ import numpy as np
 from engine.market import rows as r
 from engine.market.layout import NEVER
 from engine.market.rows import Rows
-from engine.sim.exchange import matching_kernel
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.feeds.sim_market import Line
@@ -116,12 +115,12 @@ class RecordedMarket:
         if rows is None:
             due_ns = self.next_due_ns
             return due_ns if due_ns is not None and due_ns < before_ns else None
-        books, until_ns, at = exchange.books, min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns, self._at
-        row = matching_kernel.first_touch(rows, at, until_ns, books.v, books.levels, books.orders)
+        until_ns = min(before_ns, NEVER - self.ahead_ns) + self.ahead_ns
+        row = exchange.books.first_touch(rows, self._at, until_ns)
         following = 0
         while row == len(rows) and (piece := self._peek(following)) is not None and not isinstance(piece, DepthAnswer):
             rows, following = piece if isinstance(piece, np.ndarray) else piece.read(), following + 1
-            row = matching_kernel.first_touch(rows, 0, until_ns, books.v, books.levels, books.orders)
+            row = exchange.books.first_touch(rows, 0, until_ns, continues=True)
         if row == len(rows):
             row -= 1  # an answer may change the book, and rows after the last piece are unknown
         time_ns = int(rows[row, r.TIME_NS]) - self.ahead_ns
