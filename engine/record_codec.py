@@ -41,12 +41,15 @@ class _BodyWriters(dict[type, Callable[[Any], str]]):
 
 def _order_writer() -> Callable[[NewOrder], str]:
     """Return the writer of orders. An intent and its request hold the same order, so the last text is kept."""
-    write, known, text = struct_writer(NewOrder, late_defaults(NewOrder)), None, ""
+    write = struct_writer(NewOrder, late_defaults(NewOrder))
+    last: tuple[NewOrder | None, str] = (None, "")  # one value, since threads of readers write orders too
 
     def order_text(order: NewOrder) -> str:
-        nonlocal known, text
+        nonlocal last
+        known, text = last
         if order is not known:
-            known, text = order, write(order)
+            text = write(order)
+            last = (order, text)
         return text
 
     return order_text

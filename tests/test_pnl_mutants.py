@@ -93,8 +93,8 @@ FAULTS = [
     # losses of the day
     Fault(losses_of_day._reported, "- day.reported.get(key, ZERO)", "", losses.test_what_had_no_rate_when_the_day_began_counts_from_its_first_rate),
     Fault(losses_of_day._reported, "(key in day.opening and key not in day.reported)", "False", losses.test_an_open_position_of_unknown_opening_is_unknown_until_it_is_recorded),
-    Fault(losses_of_day._reported_pnl_now, "or entry.marks != marks[index]", "", losses.test_a_loss_counts_at_the_rates_of_its_fills_and_the_open_quantity_at_the_rate_now, (FOLDER,)),
-    Fault(losses_of_day._reported_pnl_now, "or entry.rate != rates[asset]", "", losses.test_an_open_quantity_counts_at_the_rate_now),
+    Fault(losses_of_day._marked, "or entry.marks != marks", "", losses.test_a_loss_counts_at_the_rates_of_its_fills_and_the_open_quantity_at_the_rate_now, (FOLDER,)),
+    Fault(losses_of_day._marked, "or entry.rate != rate", "", losses.test_an_open_quantity_counts_at_the_rate_now),
     Fault(watch_losses._enter_positions, "now.reported[key] - since", "now.reported[key]", losses.test_what_had_no_rate_when_the_day_began_counts_from_its_first_rate),
     Fault(watch_losses.rate_amounts, "step.emit(fact, source=SOURCE)", "pass", losses.test_what_had_no_rate_when_the_day_began_counts_from_its_first_rate),
     Fault(pnl_lines._rated, "Amounts(realised)", "Amounts()", losses.test_what_had_no_rate_when_the_day_began_counts_from_its_first_rate),

@@ -5,7 +5,7 @@ From accounting 4 on: realised P&L, fees and funding at the rates that their fac
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from risk_desk import DESK
 from risk_limit_cases import scope
 
 from engine.facts import DailyLossReached
+from engine.handlers import loss_memory
 from engine.handlers.losses_of_day import loss_reason, losses_of_day, pnl_now
 from engine.handlers.pnl import emit_pnl
 from engine.lots import CostMethod
@@ -52,6 +53,14 @@ NAME = "portfolio.daily_loss_max"
 def risk(**limits: Any) -> RiskSettings:
     scopes = {"portfolio": scope(**LIMITS), "account": scope(**LIMITS)} | limits
     return newest_risk(RiskSettings(orders_per_second_max=0, sell_holdings=True, on_drift=DriftAction.NOTE, **scopes))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_move_is_followed() -> Iterator[None]:
+    """The positions that moved are looked for from the first position on, not from the eighth."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loss_memory, "FEW", 0)
+        yield
 
 
 class Hand(ByHand):
@@ -205,7 +214,8 @@ class Desk:
         if wanted is not None:
             kernel = self.hand.sequencer.kernel
             with localcontext(MONEY):
-                figures = total_figures(account, self.hand.state.market, kernel.session.reducer_settings)
+                settings = kernel.session.reducer_settings
+                figures = total_figures(account, self.hand.state.market, settings, strategy="desk")
                 assert figures.total - sum(account.day_pnl.reported.values(), D(0)) == wanted
         return self
 

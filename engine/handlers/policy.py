@@ -84,7 +84,7 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     orders = account.orders
     if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
         return False
-    if orders.expiring and has_expired(session, step):
+    if has_expired(session, step):
         return False
     due_ns = account.timers.due_ns
     for timer in session.accounts.round_timers:

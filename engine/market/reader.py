@@ -1,8 +1,7 @@
 """Market state as plain values: quotes, trades, books, bars, indicators, counters. Changes nothing."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
-from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -45,8 +44,7 @@ _VENUE_STAMPS: Final = {
 
 
 FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
-_MARKS: Final = [at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT]
-_marks_of: Final[Callable[[list[int]], tuple[int, ...]]] = itemgetter(*_MARKS)
+_MARKS: Final = np.array([at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT])
 
 
 class MarketReader(MarketArrays):
@@ -106,12 +104,9 @@ class MarketReader(MarketArrays):
             return True
         return not any(self.awaits_book(i) for i, state in enumerate(states) if state != at.BOOK_SYNCED)
 
-    def mark_integers(self) -> list[tuple[int, ...]]:
+    def mark_integers(self) -> Rows:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""
-        t = self.t
-        if len(t) < FEW:
-            return list(map(_marks_of, t[:, : at.M_END].tolist()))
-        return list(map(tuple, t[:, _MARKS].tolist()))
+        return self.t.take(_MARKS, axis=1)
 
     def last_trade(self, i: int) -> Trade | None:
         """Return the last trade; None before the first."""

@@ -1,8 +1,8 @@
 """The choice of the rules that can object to an order.
 
-Most orders are plain: they have no special term, and each of those has its rule. A verdict with
-figures names only the rules that object, so a rule that cannot object is not run. A verdict without figures names every
-rule, so all rules run.
+Most orders are plain: they have no special term, and each of those has its rule. A verdict with figures names only the
+rules that object, so a rule that cannot object is not run. A verdict without figures names every rule, so all rules
+run.
 """
 
 from collections.abc import Mapping
