@@ -68,7 +68,7 @@ def plain(number: Decimal) -> str:
 
 
 def recorded_texts(numbers: Iterable[Decimal]) -> list[str]:
-    """Return the text of each number as a record has it: `plain`, but "-0" for a negative zero with decimal places."""
+    """Return the recorded text of each number: `plain`, but "-0" for a negative zero with decimal places."""
     return [text if text.isdigit() else _recorded(text) for text in map(_scientific, numbers)]
 
 

@@ -39,7 +39,7 @@ from engine.market import rows as r
 from engine.market.fold.dense_book import HEADROOM, N_PATIENCE, SLOTS
 from engine.market.rows import Rows
 from engine.model import Side, TimeInForce
-from engine.sim.exchange import matching_kernel, price_levels
+from engine.sim.exchange import price_levels, queue_models
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.exchange.order_values import SimOrderStatus
 from engine.sim.exchange.venue_books import FOREVER_NS, LEVELS_START
@@ -225,7 +225,10 @@ def test_compiled_and_plain_agree_to_the_bit_with_each_queue() -> None:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(
-    seed=st.integers(0, 2**32), count=st.integers(1, 80), queue=st.sampled_from(QUEUES_ALL), fills_whole=st.booleans()
+    seed=st.integers(0, 2**32),
+    count=st.integers(1, 80),
+    queue=st.sampled_from([*QUEUES_ALL, (queue_models.UNSEEN, 0), (queue_models.EXACT, 0)]),
+    fills_whole=st.booleans(),
 )
 def test_nothing_that_first_touch_passes_over_fills(
     seed: int, count: int, queue: tuple[int, int], fills_whole: bool
@@ -239,9 +242,12 @@ def test_nothing_that_first_touch_passes_over_fills(
     for n, record in enumerate(records):
         if n >= safe:
             rows = np.concatenate(records[n:])
-            found = matching_kernel.first_touch(
-                rows, 0, FOREVER_NS, exchange.books.v, exchange.books.levels, exchange.books.orders
-            )
+            found = exchange.books.first_touch(rows, 0, FOREVER_NS)
+            cut = draw.choice(ends[n:] - (ends[n - 1] if n else 0))
+            again = exchange.books.first_touch(rows[:cut], 0, FOREVER_NS)
+            if again == cut:  # a search over two pieces finds the same
+                again += exchange.books.first_touch(rows[cut:], 0, FOREVER_NS, continues=True)
+            assert again == found
             safe = n + int(np.searchsorted(ends[n:] - (ends[n - 1] if n else 0), found, side="right"))
         filled, _ = exchange.match_rows(record, 0, FOREVER_NS, 0)
         assert not (filled and n < safe)
@@ -269,6 +275,29 @@ def recorded(*records: Rows) -> RecordedMarket:
 
 
 LATER = quote(9, 9, (1, 1), (99, 1))  # touches nothing, so rows follow the one searched for
+
+
+def sale(time_ns: int, trade_id: int, price: int, size: int) -> Rows:
+    """Return a trade whose taker sold."""
+    return table([[r.TRADE, 0, 0, time_ns, 0, 0, price, size, trade_id, 1, 0]])
+
+
+def test_a_trade_touches_an_order_once_the_size_before_it_is_traded_or_gone() -> None:
+    """A trade of 3 does not reach the end of a queue of 5; then 2 are left, or 1 after the level shrank."""
+    for shrunk, sizes, reached_ns in ((5, (3, 2, 1), 5), (5, (3, 3, 1), 4), (1, (1, 1, 1), 4)):
+        exchange = venue()
+        trades = [sale(time_ns, time_ns, 8, size) for time_ns, size in enumerate(sizes, 3)]
+        market = recorded(
+            book(r.SNAPSHOT, 1, (5, 0), [(8, 5)], [(12, 3)]),
+            book(r.DIFF, 2, (6, 6), [(8, shrunk)], [(12, 0)]),
+            *trades,
+            LATER,
+        )
+        assert not market.match_due(exchange, 1)
+        exchange.place("me", limit(0, r.BID, 8 * PRICE_UNITS[0], SIZE_UNITS[0]), 1)
+        assert market.touch_ns(exchange, END_NS) == reached_ns
+        assert market.match_due(exchange, END_NS)
+        assert fills(exchange) == [(1_000_001, 8 * PRICE_UNITS[0], SIZE_UNITS[0])]
 
 
 def test_a_first_snapshot_may_touch_by_the_diffs_that_waited_for_it() -> None:

@@ -21,6 +21,7 @@ from engine.state.account_fold import fold
 from engine.state.changes import Answered, Change, PrivateFrame, PrivateNumber, Stamp
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import State
+from engine.unwritten import StatedMessage, UnwrittenRecord
 from engine.venues.venue import Venue
 from journal.record import Kind, Record
 
@@ -37,12 +38,15 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     """Apply an answer to a request, which has a meta, or a frame of a private stream."""
     venue = session.venue_of(record.source)
     requests = state.account.requests
-    if record.meta is None:
+    stated = record.message if isinstance(record, UnwrittenRecord) else None
+    if stated is not None and stated.answer_meta is not None:
+        return _apply_stated_answer(session, state, venue, record, stated)
+    if stated is not None or record.meta is None:
         if session.settings.private_probe_after_ns:
             seen, at = state.account.private_seen, Stamp(record.seq, record.time_ns)
             seen = private_seen.reduce(seen, PrivateFrame(record.source), at)
             state.account = replace(state.account, private_seen=seen)
-        found = venue.account.decode_private(record.payload or b"")
+        found = venue.account.decode_private(record.payload or b"") if stated is None else stated.events
         return apply_events(session, state, record, _check_numbers(session, state, record, found))
     meta = msgspec.json.decode(record.meta)
     outcome = meta["outcome"]
@@ -84,6 +88,20 @@ def answer_in(events: Sequence[Event]) -> Answer | None:
         if isinstance(event, Answer):
             return event
     return None
+
+
+def _apply_stated_answer(
+    session: SessionContext, state: State, venue: Venue, record: Record, stated: StatedMessage
+) -> Applied:
+    """Apply the answer to a request that a modelled venue carried out."""
+    request = state.account.requests.by_seq.get(record.cause if record.cause is not None else -1)
+    if request is None:
+        return Applied(outcome=AnswerStatus.ANSWER)
+    answer = stated.events[0]
+    assert isinstance(answer, Answer), "it says first what it proves"
+    change = Answered(request.seq, venue.name, AnswerStatus.ANSWER, answer.weight_used, answer.orders_day_used)
+    apply_change(session, state, change, record)
+    return Applied(events=stated.events, request=request, sent_ns=stated.sent_ns, outcome=AnswerStatus.ANSWER)
 
 
 def _check_numbers(

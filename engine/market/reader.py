@@ -23,6 +23,7 @@ from engine.market.views import (
     Stream,
     Trade,
     decimal,
+    kept_decimal,
 )
 
 _LAST_FRAMES: Final = {
@@ -44,6 +45,7 @@ _VENUE_STAMPS: Final = {
 
 
 FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
+_LIVENESS: Final = [at.Q_LIVE, at.B_STATE]
 _MARKS: Final = np.array([at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT])
 
 
@@ -57,26 +59,26 @@ class MarketReader(MarketArrays):
 
         None before the first and after a lost link.
         """
-        q = self.t[i, : at.Q_END if time_ns is None else at.B_END].tolist()
-        if not q[at.Q_LIVE]:
+        begin = at.S_FIELDS + i * at.T_FIELDS
+        live, bid, bid_size, ask, ask_size, _, seq, quote_ns = self.numbers[begin : begin + at.Q_TIME_NS + 1].tolist()
+        if not live:
             return None
-        instrument = self.instruments[i]
-        price_scale, size_scale = instrument.price_scale, instrument.size_scale
+        price_scale, size_scale = self.scales[i]
         return Quote(
-            decimal(q[at.Q_BID], price_scale),
-            decimal(q[at.Q_BID_SIZE], size_scale),
-            decimal(q[at.Q_ASK], price_scale),
-            decimal(q[at.Q_ASK_SIZE], size_scale),
-            q[at.Q_SEQ],
-            q[at.Q_TIME_NS],
-            0 if time_ns is None else time_ns - _stated_ns(q),
+            kept_decimal(bid, price_scale),
+            kept_decimal(bid_size, size_scale),
+            kept_decimal(ask, price_scale),
+            kept_decimal(ask_size, size_scale),
+            seq,
+            quote_ns,
+            0 if time_ns is None else time_ns - self._stated_ns(begin, bid, ask, quote_ns),
         )
 
     def best_prices(self, i: int) -> tuple[Decimal, Decimal] | None:
         """Return bid and ask of the last quote; None before the first and after a lost link."""
         live, bid, _, ask = self.t[i, at.Q_LIVE : at.Q_ASK + 1].tolist()
-        scale = self.instruments[i].price_scale
-        return (decimal(bid, scale), decimal(ask, scale)) if live else None
+        scale = self.scales[i][0]
+        return (kept_decimal(bid, scale), kept_decimal(ask, scale)) if live else None
 
     def is_live(self, i: int, *, with_book: bool) -> bool:
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
@@ -103,6 +105,10 @@ class MarketReader(MarketArrays):
         if states.count(at.BOOK_SYNCED) == len(states):
             return True
         return not any(self.awaits_book(i) for i, state in enumerate(states) if state != at.BOOK_SYNCED)
+
+    def liveness(self) -> bytes:
+        """Return what `is_live` and `awaits_book` read of all instruments, to be compared with an earlier answer."""
+        return bytes(self.t[:, _LIVENESS].tobytes())
 
     def mark_integers(self) -> Rows:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""
@@ -139,6 +145,14 @@ class MarketReader(MarketArrays):
             time_ns=time_ns,
             venue_ns=venue_ns,
         )
+
+    def _stated_ns(self, begin: int, bid: int, ask: int, quote_ns: int) -> int:
+        """Return when a quote was last stated. `begin` is the place of its instrument in `numbers`."""
+        numbers = self.numbers
+        if numbers[begin + at.B_STATE] != at.BOOK_SYNCED:
+            return quote_ns
+        is_same = (bid, ask) == (numbers[begin + at.B_TOP_BID], numbers[begin + at.B_TOP_ASK])
+        return max(quote_ns, numbers[begin + at.B_TIME_NS]) if is_same else quote_ns
 
     def quote_is_newer(self, i: int) -> bool:
         """Return True if the quote proves a change of the book that no diff has reported, by the venue's ids."""
@@ -321,11 +335,3 @@ class MarketReader(MarketArrays):
             book_gaps=t[at.B_GAPS],
             snapshots_refused=t[at.B_SNAPSHOTS_REFUSED],
         )
-
-
-def _stated_ns(t: list[int]) -> int:
-    """Return when a message last stated the quote: its own, or a book's with the same best prices."""
-    is_same = (t[at.Q_BID], t[at.Q_ASK]) == (t[at.B_TOP_BID], t[at.B_TOP_ASK])
-    if t[at.B_STATE] != at.BOOK_SYNCED or not is_same:
-        return t[at.Q_TIME_NS]
-    return max(t[at.Q_TIME_NS], t[at.B_TIME_NS])

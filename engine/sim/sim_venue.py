@@ -1,15 +1,17 @@
 """The simulated venue as a machine without socket or clock: SimVenue. See its docstring for how to drive it."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from heapq import heappop, heappush
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from engine.sim.binance import admin_pages
 from engine.sim.binance.connections import Connection
-from engine.sim.binance.endpoints import NotYetError
+from engine.sim.binance.endpoints import NotYetError, OrderBody
 from engine.sim.binance.key_ring import KeyRing, ws_params
 from engine.sim.binance.refusals import VenueRefusalError, backend_timeout
 from engine.sim.binance.spot_protocol import SpotProtocol
@@ -34,6 +36,7 @@ from engine.sim.venue_protocol import (
     WatchesConnections,
 )
 from engine.sim.wire import HttpRequest, Outgoing
+from engine.unwritten import StatedMessage
 
 STREAMED_MAX: Final = 1_000  # connections whose count of frames is kept: the newest, open or closed
 WAITING_MAX: Final = 1_000  # depth requests that wait for the capture's snapshot
@@ -99,6 +102,11 @@ class SimVenue:
         self._frozen: frozenset[int] = frozenset()  # connections that deliver nothing more
         self._derived_wanted = False
 
+    def hand_events(self, venue: str) -> None:
+        """Hand plain answers and account events to the engine's venue of this name as its events, in place of bytes."""
+        assert isinstance(self.protocol, SpotProtocol), "the other protocols write bytes"
+        self.api.stated_for = self.protocol.stated_for = venue
+
     # ---- driving
 
     @property
@@ -106,9 +114,11 @@ class SimVenue:
         """Return when `advance` must be called next; None if nothing is due without an arrival."""
         if self._ready:
             return self._now_ns
-        sent_ns = self._outbox[0][0] if self._outbox else None
-        due = (self.feed.next_due_ns(depth_asked=bool(self._waiting)), sent_ns, self.protocol.next_timer_ns)
-        return min((due_ns for due_ns in due if due_ns is not None), default=None)
+        due_ns = self.feed.next_due_ns(depth_asked=bool(self._waiting))
+        if self._outbox and (due_ns is None or self._outbox[0][0] < due_ns):
+            due_ns = self._outbox[0][0]
+        timer_ns = self.protocol.next_timer_ns
+        return timer_ns if due_ns is None or (timer_ns is not None and timer_ns < due_ns) else due_ns
 
     @property
     def next_sent_ns(self) -> int | None:
@@ -125,7 +135,9 @@ class SimVenue:
     @property
     def lines(self) -> int:
         """Return the number of public messages so far."""
-        return self.feed.status.lines if self._recorded is None else self.exchange.books.records
+        if self._recorded is None:
+            return self.feed.status.lines
+        return self.exchange.books.records + self._recorded.deferred_records
 
     def touch_ns(self, before_ns: int) -> int | None:
         """Return when a recorded market might first reach a resting order (see RecordedMarket)."""
@@ -360,6 +372,8 @@ class SimVenue:
         self, conn_id: int, result: ApiResult, struck: list[Rule], now_ns: int, *, ws_id: msgspec.Raw | None
     ) -> None:
         """Send a result, changed by the faults, and the events that it caused before or after it."""
+        if struck and isinstance(result.body, OrderBody):  # a fault reads and changes the JSON
+            result = msgspec.structs.replace(result, body=result.body.json)
         refused = self.api.refused if ws_id is not None else self.http_api.refused
         result = answer_after_faults(self.faults, result, struck, now_ns, refused)
         due_ns = now_ns + self._latency_ns + delay_ns(struck, Action.DELAY_ANSWER)
@@ -369,7 +383,9 @@ class SimVenue:
             self._drop(conn_id, now_ns)
             self._send(Outgoing(conn_id, due_ns, close=True))
         elif ws_id is None:
-            self._send(Outgoing(conn_id, due_ns, answer=self.http_api.dress(result, now_ns)))
+            stated = self.api.state(result, now_ns) if self.api.stated_for else None
+            answer = self.http_api.dress(result, now_ns) if stated is None else None
+            self._send(Outgoing(conn_id, due_ns, answer=answer, stated=stated))
         else:
             connection = self._connections.get(conn_id)
             wanted = connection is not None and connection.rate_limits
@@ -432,27 +448,41 @@ class SimVenue:
         return len(events)
 
     def _emit(self, told: AccountEvent, now_ns: int, *, due_ns: int) -> None:
-        told = _named(told)
-        struck = self.faults.on_event(told.name, told.execution)
-        for rule in struck:
-            if rule.action is Action.LIST_LATE and told.fill is not None:
-                self.faults.unlist_fill(*told.fill, rule, now_ns)
-        if self.faults.silent(Target.PRIVATE, now_ns):
-            self.faults.count(Action.SILENCE, Target.PRIVATE)
-            return
-        if is_struck(struck, Action.DROP_EVENTS):
-            return
-        due_ns += delay_ns(struck, Action.DELAY_EVENTS)
-        copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1
+        told = told if told.name else _named(told)
+        copies = 1
+        if self.faults.scripted:
+            struck = self.faults.on_event(told.name, told.execution)
+            for rule in struck:
+                if rule.action is Action.LIST_LATE and told.fill is not None:
+                    self.faults.unlist_fill(*told.fill, rule, now_ns)
+            if self.faults.silent(Target.PRIVATE, now_ns):
+                self.faults.count(Action.SILENCE, Target.PRIVATE)
+                return
+            if is_struck(struck, Action.DROP_EVENTS):
+                return
+            due_ns += delay_ns(struck, Action.DELAY_EVENTS)
+            copies = 2 if is_struck(struck, Action.DUPLICATE_EVENTS) else 1
         for connection in self._connections.values():
             for number, subscribed in connection.accounts.items():
-                frame = self.protocol.wrap(connection, number, told.body) if subscribed == told.account else None
-                if frame is not None:
-                    for _ in range(copies):
-                        self._send(Outgoing(connection.conn_id, due_ns, frame=frame, binary=connection.binary))
+                if subscribed == told.account:
+                    item = self._outgoing(connection, number, told, due_ns)
+                    if item is not None:
+                        for _ in range(copies):
+                            self._send(item)
+
+    def _outgoing(self, connection: Connection, number: int, told: AccountEvent, due_ns: int) -> Outgoing | None:
+        """Return an event for a subscription of a connection; None if the connection does not want it."""
+        if told.stated is not None:
+            message = StatedMessage(told.stated, partial(self._wrapped, connection, number, told.write))
+            return Outgoing(connection.conn_id, due_ns, stated=message)
+        frame = self.protocol.wrap(connection, number, told.body)
+        return None if frame is None else Outgoing(connection.conn_id, due_ns, frame=frame, binary=connection.binary)
+
+    def _wrapped(self, connection: Connection, number: int, write: Callable[[], dict[str, Any]]) -> bytes:
+        return self.protocol.wrap(connection, number, write()) or b""
 
     def _send(self, item: Outgoing) -> None:
-        if self._frozen and item.conn_id in self._frozen and item.frame is not None:
+        if self._frozen and item.conn_id in self._frozen and not item.close:
             self.faults.count(Action.FREEZE)
             return
         if self._numbers is not None and item.frame is not None:
@@ -468,9 +498,7 @@ class SimVenue:
 
 
 def _named(told: AccountEvent) -> AccountEvent:
-    """Return an event with its name and kind: those that Binance's messages state, unless the protocol names them."""
-    if told.name:
-        return told
+    """Return an event with the name and the kind that Binance's messages state."""
     report = told.body["o"] if isinstance(told.body.get("o"), dict) else told.body  # of contracts, the order is inside
     execution = report.get("x", "")
     fill = (report["t"], report["i"]) if execution == "TRADE" else None

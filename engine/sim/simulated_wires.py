@@ -16,8 +16,9 @@ from engine.record_codec import text_of
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Unsigned
 from engine.sequencer import Arrival
 from engine.sim.sim_venue import SimVenue
-from engine.sim.wire import HttpRequest, Outgoing
+from engine.sim.wire import HttpAnswer, HttpRequest, Outgoing, StatedAnswer
 from engine.step_context import Output
+from engine.unwritten import StatedMessage
 from engine.venues.binance_common.signer import ApiKey, stamped_params
 from engine.venues.contract_accounts import StreamTokens
 from engine.venues.link_tokens import frame_with_token, needs_token, with_token, without_token
@@ -117,6 +118,10 @@ class SimulatedWires:
         """Give the session a frame of a link."""
         raise NotImplementedError
 
+    def _message_arrived(self, source: str, message: StatedMessage) -> None:
+        """Give the session a message of a link whose bytes are made when they are read."""
+        raise NotImplementedError
+
     def _link_ended(self, source: str, reason: str) -> None:
         """Give the session the end of a link."""
         raise NotImplementedError
@@ -132,7 +137,8 @@ class SimulatedWires:
         """Advance the venue to its time, line by line, and deliver what it sends."""
         sim, now_ns = self.venue.sim, self.venue.now_ns
         while (due_ns := sim.next_due_ns) is not None and due_ns <= now_ns:
-            self._deliver(sim.advance(now_ns, lines_max=1))
+            if outgoing := sim.advance(now_ns, lines_max=1):
+                self._deliver(outgoing)
 
     @property
     def coming_ns(self) -> int:
@@ -155,9 +161,9 @@ class SimulatedWires:
             action: The action.
             ends: The HTTP exchange that the action ends; once that has ended, the action is dropped.
         """
-        self._at(self.venue.now_ns + wait_ns, action, ends=ends)
+        self._enter_at(self.venue.now_ns + wait_ns, action, ends=ends)
 
-    def _at(self, time_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
+    def _enter_at(self, time_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
         self._order += 1
         heappush(self._coming, _Coming(time_ns, self._order, self.venue.sim.lines, action, ends))
 
@@ -297,28 +303,56 @@ class SimulatedWires:
         )
 
     def _deliver(self, outgoing: Sequence[Outgoing]) -> None:
+        wires = self.wires
+        if len(outgoing) > 1 and not wires.ways_ns and not wires.scatter_ppm:
+            self._ways += len(outgoing)
+            self.later(max(0, wires.answer_ns - wires.lag_ns), partial(self._arrive_together, outgoing))
+            return
         for out in outgoing:
-            wait_ns = max(0, self._way_ns(self.wires.answer_ns) - self.wires.lag_ns)
-            if out.frame is not None:  # frames keep their order
+            wait_ns = max(0, self._way_ns(wires.answer_ns) - wires.lag_ns)
+            if out.frame is not None or isinstance(out.stated, StatedMessage):  # frames keep their order
                 self._frames_ns = max(self._frames_ns, self.venue.now_ns + wait_ns)
                 wait_ns = self._frames_ns - self.venue.now_ns
             self.later(wait_ns, partial(self._arrive, out))
+
+    def _arrive_together(self, outgoing: Sequence[Outgoing]) -> None:
+        """Let items arrive that left at one time and take equally long."""
+        for out in outgoing:
+            self._arrive(out)
 
     def _arrive(self, out: Outgoing) -> None:
         if out.conn_id in self._awaited:
             self._got_token(out)
         elif out.conn_id in self._asked:
-            if out.answer is None:
+            if isinstance(out.stated, StatedAnswer):
+                self._end_stated(out.conn_id, out.stated)
+            elif out.answer is None:
                 self._end_exchange(out.conn_id, {"outcome": AnswerStatus.CUT}, b"")
             else:
-                headers = self._dialect.kept_headers.keep(out.answer.headers)
-                meta = {"outcome": AnswerStatus.ANSWER, "status": out.answer.status, "headers": headers}
-                self._end_exchange(out.conn_id, meta, out.answer.body)
+                self._end_exchange(out.conn_id, self._meta(out.answer), out.answer.body)
         elif out.conn_id in self.links:
             if out.close:
                 self._down(out.conn_id, "closed by the venue")
+            elif isinstance(out.stated, StatedMessage):
+                self._message_arrived(self.links[out.conn_id], out.stated)
             elif out.frame is not None:
                 self._frame_arrived(self.links[out.conn_id], out.frame)
+
+    def _meta(self, answer: HttpAnswer) -> dict[str, Any]:
+        headers = self._dialect.kept_headers.keep(answer.headers)
+        return {"outcome": AnswerStatus.ANSWER, "status": answer.status, "headers": headers}
+
+    def _end_stated(self, conn_id: int, answer: StatedAnswer) -> None:
+        """Give the session an answer whose bytes are made when they are read."""
+        record, request, sent_ns = self._asked.pop(conn_id)
+        message = StatedMessage(
+            answer.events,
+            lambda: answer.write().body,
+            lambda: {**self._meta(answer.write()), "sent_ns": sent_ns},
+            sent_ns,
+        )
+        source = source_of(request)
+        self.accept(Arrival(Kind.BROKER, source, record.seq, record.key, self.session_ns, message=message))
 
     def _down(self, conn_id: int, reason: str) -> None:
         self._link_ended(self.links.pop(conn_id), reason)

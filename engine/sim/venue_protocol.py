@@ -7,6 +7,7 @@ clock: each call gets its time.
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from engine.events import Event as EngineEvent
 from engine.sim.binance.connections import Connection
 from engine.sim.binance.endpoints import ApiTables
 from engine.sim.binance.refusals import VenueRefusalError
@@ -30,6 +31,8 @@ class AccountEvent(NamedTuple):
     name: str = ""
     execution: str = ""
     fill: tuple[int, int] | None = None  # (trade, order) of a fill that a rule can keep from lists
+    stated: tuple[EngineEvent, ...] | None = None  # handed over in place of bytes, whose body `write` makes
+    write: Callable[[], dict[str, Any]] = dict
 
 
 class SimApi(Protocol):

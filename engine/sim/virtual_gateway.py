@@ -14,6 +14,7 @@ from engine.sequencer import Arrival, Sequencer
 from engine.sim.simulated_wires import LiveLink, RequestRecord, SimulatedWires, Wires
 from engine.state.session_state import State
 from engine.step_context import Output
+from engine.unwritten import StatedMessage
 from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
@@ -36,6 +37,7 @@ class VirtualGateway(SimulatedWires):
         on_market_link: Callable[[Output, RequestBody], None] | None = None,
         history: CandleStore | None = None,
         encodes: bool = True,
+        hands_events: bool = False,
     ) -> None:
         """Connect a session to a venue.
 
@@ -48,7 +50,11 @@ class VirtualGateway(SimulatedWires):
             on_market_link: Handles requests about market links if a recording supplies their frames.
             history: Answers requests for bars from before the session; None: the venue does.
             encodes: As of SimulatedWires.
+            hands_events: The venue hands over plain answers and account events as the engine's events. Their bytes are
+                made when they are read.
         """
+        if hands_events:
+            venue.sim.hand_events(dialect.name)
         session = sequencer.kernel.session
         is_watched = dialect.name in session.accounts.known - session.accounts.trading
         super().__init__(venue, dialect, key, wires, is_read_only=session.body.read_only or is_watched, encodes=encodes)
@@ -149,6 +155,10 @@ class VirtualGateway(SimulatedWires):
         link = self.state.account.links.by_source[source]
         kind = Kind.FEED if link.role is LinkRole.MARKET else Kind.BROKER
         self.accept(Arrival(kind, source, cause=link.up_seq, recv_ns=self.venue.now_ns, payload=frame))
+
+    def _message_arrived(self, source: str, message: StatedMessage) -> None:
+        up_seq = self.state.account.links.by_source[source].up_seq
+        self.accept(Arrival(Kind.BROKER, source, cause=up_seq, recv_ns=self.venue.now_ns, message=message))
 
     def _link_ended(self, source: str, reason: str) -> None:
         up_seq = self.state.account.links.by_source[source].up_seq

@@ -3,10 +3,13 @@
 Values only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+
+from engine.events import Event
+from engine.unwritten import StatedMessage
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +41,13 @@ class HttpAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return {name.lower(): value for name, value in self.headers}
 
 
+class StatedAnswer(msgspec.Struct, frozen=True):
+    """The answer to a request that was carried out, as the engine's events. `write` makes the HTTP answer."""
+
+    events: tuple[Event, ...]
+    write: Callable[[], HttpAnswer]
+
+
 class Outgoing(msgspec.Struct, frozen=True):
     """Something for one connection, to be sent at `due_ns`: a frame, an HTTP answer, or the end of it."""
 
@@ -47,3 +57,5 @@ class Outgoing(msgspec.Struct, frozen=True):
     answer: HttpAnswer | None = None
     close: bool = False
     binary: bool = False  # the frame is a binary one
+    # in place of a frame or an answer: its bytes are made when they are read
+    stated: StatedMessage | StatedAnswer | None = None

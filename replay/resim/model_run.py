@@ -71,6 +71,7 @@ class ModelRun:
         links: MarketLinks,
         last: int,
         history: CandleStore | None = None,
+        hands_events: bool = False,
     ) -> None:
         self._journal = journal
         self._sequencer = sequencer
@@ -89,6 +90,7 @@ class ModelRun:
             on_market_link=self._on_market_link,
             history=history,
             encodes=False,
+            hands_events=hands_events,
         )
 
     def adopt(self, balances: dict[str, str], *, handed_over: bool, has_account: bool) -> bool:
@@ -171,13 +173,11 @@ class ModelRun:
         gateway, venue, sim, state = self.gateway, self._venue, self._venue.sim, self._state
         end_ns: int | None = None
         while not gateway.closing:
-            due_ns = min(
-                feed.due_ns,
-                gateway.coming_ns,
-                cursor.outside_ns,
-                NEVER if sim.next_sent_ns is None else sim.next_sent_ns,
-            )
-            if sim.is_waited_for or not self._are_up():  # rare: each event may need an answer
+            sent_ns = sim.next_sent_ns
+            due_ns = min(feed.due_ns, gateway.coming_ns, cursor.outside_ns, NEVER if sent_ns is None else sent_ns)
+            if due_ns <= venue.now_ns:
+                pass  # both sides have folded up to now
+            elif sim.is_waited_for or not self._are_up():  # rare: each event may need an answer
                 due_ns = min(
                     due_ns, state.next_due_ns, cursor.next_ns, NEVER if sim.next_due_ns is None else sim.next_due_ns
                 )
@@ -188,7 +188,8 @@ class ModelRun:
                 due_ns = moment_ns
             if cursor.ended and end_ns is None:
                 last = min(self._last, self._journal.last_seq)
-                ended_ns = next(self._journal.records(last, last)).time_ns  # the session had TIMERs up to there
+                (batch,) = self._journal.batches(last, ("time_ns",), to_seq=last)
+                ended_ns: int = batch.column(0)[0].as_py()  # the session had TIMERs up to there
                 end_ns = max(venue.now_ns, ended_ns) + (SHUTDOWN_NS_MAX if state.account.modes.stopping_since_ns else 0)
             if end_ns is not None and due_ns > end_ns:
                 self._report(end_ns)
@@ -222,8 +223,10 @@ class ModelRun:
         venue, gateway = self._venue, self.gateway
         touch_ns = venue.sim.touch_ns(due_ns)
         until_ns = due_ns if touch_ns is None else touch_ns
-        span = cursor.span
-        while span is not None and cursor.next_ns < until_ns:
+        span, at_next_span = cursor.span, False
+        while span is not None and (
+            cursor.next_ns < until_ns or (at_next_span and self._state.next_due_ns < until_ns)  # the feed may skip it
+        ):
             row, outputs = feed.push_rows(span, cursor.row, until_ns)
             cursor.move_to(row)
             if outputs:
@@ -231,7 +234,8 @@ class ModelRun:
                 gateway.pass_market()
                 gateway.perform(outputs)
                 return venue.now_ns  # other events of this time follow it
-            if self._state.next_due_ns <= cursor.next_ns:
+            at_next_span = cursor.span is not span
+            if not at_next_span and self._state.next_due_ns <= cursor.next_ns:
                 break  # a TIMER is due, or a throttled strategy will be
             span = cursor.span
         next_ns = min(self._state.next_due_ns, cursor.next_ns)  # the next input cannot be folded as a row

@@ -263,6 +263,7 @@ class _Resimulation:
             links=self._links,
             last=self._last,
             history=self._options.history or self._recorded_history(),
+            hands_events=not self._whole,
         )
         self._balances_known = model_run.adopt(
             self._options.balances, handed_over=bool(self._handover_seq), has_account=not self._is_capture

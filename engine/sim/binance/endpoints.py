@@ -1,6 +1,7 @@
 """Endpoints: handler, weight and security, in one table for REST and the WebSocket API.
 
-A handler gets a Call and returns JSON values. It raises VenueRefusalError to refuse, NotYetError to run again later.
+A handler gets a Call and returns JSON values, or an OrderBody, which makes them when they are needed. It raises
+VenueRefusalError to refuse, NotYetError to run again later.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from engine.sim.binance.key_ring import SimKeyRights
 from engine.sim.binance.params import Params
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.exchange.exchange import Exchange
+from engine.sim.exchange.order_values import SimOrder
 from engine.sim.faults import Faults
 
 DAY_MS: Final = 86_400_000
@@ -44,6 +46,24 @@ class EndpointAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     body: Any
+
+
+class OrderBody(msgspec.Struct, frozen=True):
+    """The JSON of an order as it was, which `form` makes: the FULL answer to its placement, or that to its cancel."""
+
+    order: SimOrder
+    form: Callable[[SimOrder], dict[str, Any]]
+    with_fills: bool = False
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The JSON values."""
+        return self.form(self.order)
+
+
+def json_of(body: Any) -> Any:
+    """Return a handler's result as JSON values."""
+    return body.json if isinstance(body, OrderBody) else body
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):

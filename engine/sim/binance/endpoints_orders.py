@@ -3,10 +3,12 @@
 They turn parameters into calls of the exchange and its values into JSON.
 """
 
+from copy import copy
+from functools import partial
 from typing import Any, Final
 
 from engine.sim.binance import filters, list_messages, refusals, venue_messages
-from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer, signed, trading
+from engine.sim.binance.endpoints import Call, Endpoint, EndpointAnswer, OrderBody, json_of, signed, trading
 from engine.sim.binance.params import Params, new_order
 from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.exchange.order_values import SimNewOrder, SimOrder, SimOrderStatus
@@ -34,7 +36,7 @@ def response_type(params: Params) -> str | None:
     return kind
 
 
-def place(call: Call) -> dict[str, Any]:
+def place(call: Call) -> dict[str, Any] | OrderBody:
     """Place an order."""
     kind = response_type(call.params)
     new = new_order(call.params)
@@ -43,7 +45,11 @@ def place(call: Call) -> dict[str, Any]:
     order = call.exchange.place(call.account, new, call.now_ns)
     if not order.executed:  # an order that trades at once does not count as unfilled
         call.limits.count_order(call.account, call.now_ns)
-    return venue_messages.order_answer(order, kind)
+    if kind != "FULL":
+        return venue_messages.order_answer(order, kind)
+    placed = copy(order)
+    placed.fills = list(order.fills)  # later fills are not part of the answer
+    return OrderBody(placed, venue_messages.order_full, with_fills=True)
 
 
 def test_order(call: Call) -> dict[str, Any]:
@@ -73,7 +79,7 @@ def query(call: Call) -> dict[str, Any]:
     return venue_messages.order_query(order)
 
 
-def _cancel(call: Call, order: SimOrder | None, restrictions: str | None, id_name: str) -> dict[str, Any]:
+def _cancel(call: Call, order: SimOrder | None, restrictions: str | None, id_name: str) -> dict[str, Any] | OrderBody:
     """Cancel an order, and with it all of its list. `id_name` is the parameter with the cancel's own id."""
     if restrictions is not None and restrictions not in _RESTRICTIONS:
         raise refusals.invalid_restrictions()
@@ -87,10 +93,10 @@ def _cancel(call: Call, order: SimOrder | None, restrictions: str | None, id_nam
         orders = call.exchange.cancel_list(own, call.now_ns, cancel_client_order_id=cancel_id)
         return list_messages.cancel_answer(own, orders, cancel_id)
     call.exchange.cancel(order, call.now_ns, cancel_client_order_id=cancel_id)
-    return venue_messages.cancel_answer(order, cancel_id)
+    return OrderBody(copy(order), partial(venue_messages.cancel_answer, cancel_client_order_id=cancel_id))
 
 
-def cancel(call: Call) -> dict[str, Any]:
+def cancel(call: Call) -> dict[str, Any] | OrderBody:
     """Cancel an order."""
     return _cancel(call, named_order(call), call.params.get("cancelRestrictions"), "newClientOrderId")
 
@@ -184,7 +190,7 @@ def cancel_replace(call: Call) -> Any:
         order = named_order(call, "cancelOrderId", "cancelOrigClientOrderId")
         # newClientOrderId is the new order's
         restrictions = call.params.get("cancelRestrictions")
-        data["cancelResponse"] = _cancel(call, order, restrictions, "cancelNewClientOrderId")
+        data["cancelResponse"] = json_of(_cancel(call, order, restrictions, "cancelNewClientOrderId"))
     except VenueRefusalError as refusal:
         data |= {"cancelResult": "FAILURE", "cancelResponse": _refused(refusal)}
     if data["cancelResult"] == "SUCCESS" or mode == "ALLOW_FAILURE":

@@ -12,6 +12,12 @@ from engine.sim.binance.endpoints import ApiTables
 
 SIGNED: Final = frozenset({"timestamp", "signature", "recvWindow"})
 WS: Final = frozenset({"apiKey", "returnRateLimits"})
+# (signed, over the WebSocket API) -> what each of these requests may have
+_ALWAYS: Final[dict[tuple[bool, bool], frozenset[str]]] = {
+    (signed, ws): (SIGNED if signed else frozenset()) | (WS if ws else frozenset())
+    for signed in (False, True)
+    for ws in (False, True)
+}
 _MANY: Final = "symbol symbols"
 _ORDER: Final = (
     "symbol side type timeInForce quantity quoteOrderQty price newClientOrderId stopPrice trailingDelta icebergQty "
@@ -84,8 +90,8 @@ def check_names(
 ) -> None:
     """Refuse a request with a parameter that its endpoint does not read."""
     sent = list(names)
-    always = (SIGNED if signed else frozenset()) | (WS if ws else frozenset())
-    unread = [name for name in sent if name not in tables.known[route] and name not in always]
+    known, always = tables.known[route], _ALWAYS[signed, ws]
+    unread = [name for name in sent if name not in known and name not in always]
     if not unread:
         return
     if unread[0] in tables.later[route]:

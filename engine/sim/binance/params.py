@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from enum import StrEnum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 from urllib.parse import unquote_plus
 
@@ -19,7 +19,20 @@ _SYMBOL_RANGE: Final = r"^[\w\-._&&[^a-z]]{1,50}$"  # as Java writes it: word ch
 _SYMBOL: Final = re.compile(r"^(?:(?![a-z])[\w\-.]){1,50}$")
 _INTEGER: Final = re.compile(r"^[0-9]{1,20}$")
 
+_NUMBER_LENGTH_MAX: Final = 41  # of the pattern: longer texts are not kept
+_NO_NUMBER: Final = -1
+_TOO_PRECISE: Final = -2
+
 _Word = TypeVar("_Word", bound=StrEnum)
+
+
+@lru_cache(maxsize=4096)  # orders repeat prices and sizes
+def _known_amount(value: str) -> int:
+    """Return a text's amount in units, _NO_NUMBER or _TOO_PRECISE."""
+    if not _NUMBER.fullmatch(value):
+        return _NO_NUMBER
+    _, _, places = value.partition(".")
+    return units(value) if len(places.rstrip("0")) <= PLACES else _TOO_PRECISE
 
 
 def parse_query(raw: bytes) -> list[tuple[str, str]]:
@@ -90,18 +103,15 @@ class Params:
 
     def amount(self, name: str) -> int:
         """Return a decimal in units, 0 if it was not sent. A sent zero is refused, as Binance refuses it."""
-        value = self.get(name)
-        if value is None:
+        value = self._values.get(name)
+        if not value:
             return 0
-        if not _NUMBER.fullmatch(value):
+        amount = _known_amount(value) if len(value) <= _NUMBER_LENGTH_MAX else _NO_NUMBER
+        if amount > 0:
+            return amount
+        if amount == _NO_NUMBER:
             raise refusals.illegal_characters(name, refusals.NUMBER_PATTERN)
-        _, _, places = value.partition(".")
-        if len(places.rstrip("0")) > PLACES:
-            raise refusals.too_much_precision(name)
-        amount = units(value)
-        if not amount:
-            raise refusals.mandatory(name)
-        return amount
+        raise refusals.mandatory(name) if not amount else refusals.too_much_precision(name)
 
     def symbol(self) -> str:
         """Return the symbol, or refuse one that cannot be a symbol."""

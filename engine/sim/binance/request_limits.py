@@ -46,12 +46,13 @@ class _Window:
         self.length_ns = length_ns
         self.limit = limit
         self.count = 0
-        self._number = -1
+        self._begin_ns = self._end_ns = 0
 
     def turn(self, now_ns: int) -> None:
-        number = now_ns // self.length_ns
-        if number != self._number:
-            self._number, self.count = number, 0
+        if not self._begin_ns <= now_ns < self._end_ns:
+            self._begin_ns = now_ns - now_ns % self.length_ns
+            self._end_ns = self._begin_ns + self.length_ns
+            self.count = 0
 
     def left_s(self, now_ns: int) -> int:
         return -(-(self.length_ns - now_ns % self.length_ns) // 1_000_000_000)
@@ -113,10 +114,10 @@ class RequestLimits:
         for window in self._windows(account, now_ns):
             window.count = max(0, window.count - 1)
 
-    def order_headers(self, account: str, now_ns: int) -> list[tuple[str, str]]:
-        """Return the account's order counts as headers of an answer."""
+    def order_counts(self, account: str, now_ns: int) -> dict[str, int]:
+        """Return the account's order counts by the window's name in an answer's headers."""
         windows = zip(self._windows(account, now_ns), self._order_limits, strict=True)
-        return [(f"X-MBX-ORDER-COUNT-{limit.header}", str(window.count)) for window, limit in windows]
+        return {limit.header: window.count for window, limit in windows}
 
     def describe(self) -> list[dict[str, Any]]:
         """Return the rateLimits of exchangeInfo."""

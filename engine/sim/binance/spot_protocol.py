@@ -1,11 +1,12 @@
 """The protocol of Binance Spot, for a simulated venue."""
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from engine.sim.binance import list_messages, venue_messages
+from engine.sim.binance import list_messages, stated_events, venue_messages
 from engine.sim.binance.connections import Connection, control, open_connection
 from engine.sim.binance.filters import rules_for
 from engine.sim.binance.request_limits import RequestLimits, spot_order_limits
@@ -24,6 +25,7 @@ from engine.sim.venue_protocol import AccountEvent
 
 WEIGHT_MAX = 6_000  # per minute
 FEES = ("0.001", "0.001")
+REPORT, POSITION = "executionReport", "outboundAccountPosition"
 
 
 class SpotProtocol:
@@ -42,6 +44,7 @@ class SpotProtocol:
             raw_requests_max=300_000,
         )
         self.tables = TABLES
+        self.stated_for = ""  # the engine's name of the venue if plain events are handed over as its own
 
     @property
     def next_timer_ns(self) -> int | None:
@@ -73,13 +76,22 @@ class SpotProtocol:
             case SimReport():
                 if event.fill is not None and event.fill.maker and event.order.executed == event.fill.quantity:
                     self.limits.order_traded(event.order.account, now_ns)
-                return (AccountEvent(event.order.account, venue_messages.execution_report(event)),)
+                stated = stated_events.reported(self.stated_for, event) if self.stated_for else None
+                if stated is None:
+                    return (AccountEvent(event.order.account, venue_messages.execution_report(event)),)
+                fill = None if event.fill is None else (event.fill.trade_id, event.order.order_id)
+                write = partial(venue_messages.execution_report, event)
+                return (AccountEvent(event.order.account, {}, REPORT, event.execution, fill, stated, write),)
             case ListChanged():
                 return (AccountEvent(event.order_list.account, list_messages.list_status(event)),)
             case FundingSettled():
                 return (AccountEvent(event.account, venue_messages.funding_fee(event)),)
             case FundsChanged():
-                return (AccountEvent(event.account, venue_messages.account_position(event)),)
+                stated = stated_events.funds(event) if self.stated_for else None
+                if stated is None:
+                    return (AccountEvent(event.account, venue_messages.account_position(event)),)
+                write = partial(venue_messages.account_position, event)
+                return (AccountEvent(event.account, {}, POSITION, stated=stated, write=write),)
             case _:
                 return ()
 

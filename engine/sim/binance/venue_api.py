@@ -3,6 +3,8 @@
 Checks key, signature, time and limits, calls the endpoint, and formats its result. Holds no connection and no time.
 """
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +16,9 @@ from engine.sim.binance import (
     endpoints_orders,
     endpoints_tickers,
     refusals,
+    stated_events,
 )
-from engine.sim.binance.endpoints import ApiTables, Call, Endpoint, EndpointAnswer
+from engine.sim.binance.endpoints import ApiTables, Call, Endpoint, EndpointAnswer, OrderBody, json_of
 from engine.sim.binance.key_ring import KeyRing, rest_payload, ws_payload
 from engine.sim.binance.known_params import KNOWN, LATER, UNBUILT, UNBUILT_METHODS, check_names
 from engine.sim.binance.params import Params, parse_query
@@ -23,7 +26,7 @@ from engine.sim.binance.refusals import VenueRefusalError
 from engine.sim.binance.request_limits import RequestLimits
 from engine.sim.exchange.exchange import Exchange
 from engine.sim.faults import Faults
-from engine.sim.wire import HttpAnswer, HttpRequest
+from engine.sim.wire import HttpAnswer, HttpRequest, StatedAnswer
 
 MS: Final = 1_000_000
 ROUTES: Final[dict[tuple[str, str], Endpoint]] = {
@@ -121,6 +124,7 @@ class VenueApi:
         self.keys = keys
         self.limits = limits
         self._faults = faults
+        self.stated_for = ""  # the engine's name of the venue if plain answers are handed over as its events
 
     def rest(self, request: HttpRequest, now_ns: int) -> ApiResult:
         """Return a REST request's result. May raise NotYetError."""
@@ -189,6 +193,8 @@ class VenueApi:
             return refused(refusal, account)
         if isinstance(body, EndpointAnswer):
             return ApiResult(status=body.status, body=body.body, account=account)
+        if not self.stated_for:
+            body = json_of(body)
         return ApiResult(status=200, body=body, account=account, counted_order=endpoint.counts_order)
 
     @staticmethod
@@ -200,17 +206,36 @@ class VenueApi:
         """Return a result as an HTTP answer with Binance's headers."""
         if result.html:
             return HttpAnswer(status=result.status, body=result.html, headers=(("Content-Type", "text/html"),))
-        weight = str(self.limits.weight_used(now_ns))
-        headers = [
-            ("Content-Type", "application/json;charset=UTF-8"),
-            ("X-MBX-USED-WEIGHT", weight),
-            ("X-MBX-USED-WEIGHT-1M", weight),
-        ]
-        if result.counted_order:
-            headers += self.limits.order_headers(result.account, now_ns)
-        if result.retry_after_s is not None:
-            headers.append(("Retry-After", str(result.retry_after_s)))
-        return HttpAnswer(status=result.status, body=msgspec.json.encode(result.body), headers=tuple(headers))
+        return _dressed(result, *self._counts(result, now_ns))
+
+    def state(self, result: ApiResult, now_ns: int) -> StatedAnswer | None:
+        """Return a result as the events that its HTTP answer states; None if the answer is to be written."""
+        body = result.body
+        if not isinstance(body, OrderBody):
+            return None
+        events = stated_events.answered(self.stated_for, body.order, with_fills=body.with_fills)
+        if events is None:
+            return None
+        weight, counts = self._counts(result, now_ns)
+        proof = stated_events.proved(weight, counts)
+        return StatedAnswer((proof, *events), partial(_dressed, result, weight, counts))
+
+    def _counts(self, result: ApiResult, now_ns: int) -> tuple[int, dict[str, int]]:
+        """Return the request weight that was used, and the order counts if the request counts as an order."""
+        counts = self.limits.order_counts(result.account, now_ns) if result.counted_order else {}
+        return self.limits.weight_used(now_ns), counts
+
+
+def _dressed(result: ApiResult, weight: int, counts: Mapping[str, int]) -> HttpAnswer:
+    headers = [
+        ("Content-Type", "application/json;charset=UTF-8"),
+        ("X-MBX-USED-WEIGHT", str(weight)),
+        ("X-MBX-USED-WEIGHT-1M", str(weight)),
+        *((f"X-MBX-ORDER-COUNT-{name}", str(count)) for name, count in counts.items()),
+    ]
+    if result.retry_after_s is not None:
+        headers.append(("Retry-After", str(result.retry_after_s)))
+    return HttpAnswer(status=result.status, body=msgspec.json.encode(json_of(result.body)), headers=tuple(headers))
 
 
 class WsApiRequest(msgspec.Struct):

@@ -215,66 +215,6 @@ def match_bar(i: int, row: Rows, v: Rows, levels: Rows, orders: Rows, fronts: Fl
 
 
 @compiled
-def is_crossed(v: Rows, levels: Rows, orders: Rows) -> bool:
-    """Return True if an order could trade with the current book: it was restored without matching."""
-    for k in range(orders.shape[0]):
-        other = 1 - orders[k, O_SIDE]
-        i = orders[k, O_SYMBOL]
-        key = orders[k, O_PRICE] if other == 0 else -orders[k, O_PRICE]
-        if best_offered(levels[2 * i + other], v[i, V_FAR + other], HIGHEST) >= key:
-            return True
-    return False
-
-
-@compiled
-def first_touch(rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows) -> int:
-    """Return the first row before `before_ns` that might reach an order; the number of rows if no row does.
-
-    It compares prices and changes nothing: the rows it skips reach no order, for any content of the books. It cannot
-    see the diffs kept for a first snapshot: that snapshot might reach any order.
-    """
-    if start < rows.shape[0] and is_crossed(v, levels, orders):
-        return start
-    for k in range(start, rows.shape[0]):
-        if rows[k, r.TIME_NS] >= before_ns:
-            return k
-        kind = rows[k, r.TYPE]
-        i = rows[k, r.INSTRUMENT]
-        if kind == r.TRADE:
-            low = high = rows[k, r.TRADE_PRICE] * v[i, V_PRICE_UNIT]
-        elif kind == r.BAR:
-            if bar_reaches_order(i, rows[k], v, orders):
-                return k
-            continue
-        elif kind == r.QUOTE or kind == r.BAR_START:
-            low = rows[k, r.QUOTE_ASK] * v[i, V_PRICE_UNIT]
-            high = rows[k, r.QUOTE_BID] * v[i, V_PRICE_UNIT]
-        elif kind == r.LEVEL or kind == r.ORDER:
-            low = high = rows[k, r.LEVEL_PRICE] * v[i, V_PRICE_UNIT]
-        elif kind == r.SNAPSHOT and v[i, V_JOINED] == 0:
-            low = 0
-            high = HIGHEST
-        else:
-            continue
-        if kind == r.TRADE and triggers_order(i, low, v):
-            return k
-        if (
-            (kind == r.QUOTE or kind == r.BAR_START)
-            and v[i, V_QUOTES_ALONE]
-            and triggers_order(i, (low + high) // 2, v)
-        ):
-            return k
-        for n in range(orders.shape[0]):
-            if orders[n, O_SYMBOL] == i:
-                side = orders[n, O_SIDE]
-                if (kind == r.LEVEL or kind == r.ORDER) and rows[k, r.LEVEL_SIDE] == side:
-                    continue
-                if (low <= orders[n, O_PRICE]) if side == 0 else (high >= orders[n, O_PRICE]):
-                    return k
-    return int(rows.shape[0])
-
-
-@compiled
 def fits_units(i: int, rows: Rows, start: int, end: int, v: Rows) -> bool:
     """Return True if no price of a record is above HIGHEST units, and no size above LARGEST."""
     price_max = HIGHEST // v[i, V_PRICE_UNIT]

@@ -5,6 +5,7 @@ Amounts are integers in units of 1e-8, times are nanoseconds of the venue's cloc
 
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -95,8 +96,12 @@ class SimNewOrder(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def terms(self) -> Terms:
         """The terms, with prices in units of 1e-8."""
-        recorded = RecordedTerms(Decimal(self.price), self.time_in_force, Decimal(self.stop_price))
-        return terms_of(self.order_type, recorded)
+        return _terms(self.order_type, self.price, self.time_in_force, self.stop_price)
+
+
+@lru_cache(maxsize=256)  # each placement reads the terms half a dozen times
+def _terms(order_type: OrderType, price: int, time_in_force: TimeInForce, stop_price: int) -> Terms:
+    return terms_of(order_type, RecordedTerms(Decimal(price), time_in_force, Decimal(stop_price)))
 
 
 class SimFill(msgspec.Struct, frozen=True, kw_only=True):

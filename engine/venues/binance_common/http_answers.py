@@ -111,7 +111,7 @@ def _answer(method: str, status: int, headers: Mapping[str, str], payload: bytes
 
 def _error_body(status: int, payload: bytes) -> ErrorBody | None:
     if 200 <= status < 300 and (len(payload) > ERROR_BODY_MAX or not (b'"code"' in payload or b"\\" in payload)):
-        return None  # an exception of the decoder takes longer
+        return None  # the decoder takes longer to find that `code` is missing
     try:
         return _read_error(payload)
     except FAILURES:
