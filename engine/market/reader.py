@@ -288,8 +288,8 @@ class MarketReader(MarketArrays):
         if not indexes or not streams:
             return 0
         if len(indexes) < FEW:
-            rows: list[list[int]] = self.t[indexes].tolist()
-            return max([max([row[stream] for stream in streams]) for row in rows])
+            item = self.t.item
+            return max([item(i, stream) for i in indexes for stream in streams])
         return int(self.t[np.ix_(indexes, streams)].max())
 
     def books_in(self, states: Collection[BookState]) -> list[int]:
