@@ -108,15 +108,25 @@ def follow_queue(n: int, row: Rows, v: Rows, orders: Rows, least: Rows) -> bool:
 
 @compiled
 def first_touch(
-    rows: Rows, start: int, before_ns: int, v: Rows, levels: Rows, orders: Rows, fronts: Floats, least: Rows
+    rows: Rows,
+    start: int,
+    before_ns: int,
+    v: Rows,
+    levels: Rows,
+    orders: Rows,
+    fronts: Floats,
+    least: Rows,
+    continued: bool,
 ) -> int:
     """Return the first row before `before_ns` that might reach an order; the number of rows if no row does.
 
-    `least` has room for two numbers of each order; its content means nothing to the caller.
+    `least` has room for two numbers of each order. A search that is `continued` follows one that passed all rows before
+    these, with the same orders and `least`; else the content of `least` means nothing.
     """
-    if start < rows.shape[0] and is_crossed(v, levels, orders):
-        return start
-    begin_least(v, orders, fronts, least)
+    if not continued:
+        if start < rows.shape[0] and is_crossed(v, levels, orders):
+            return start
+        begin_least(v, orders, fronts, least)
     for k in range(start, rows.shape[0]):
         if rows[k, r.TIME_NS] >= before_ns:
             return k

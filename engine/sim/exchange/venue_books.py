@@ -108,9 +108,14 @@ class VenueBooks:
             else:
                 return start, why
 
-    def first_touch(self, rows: Rows, start: int, before_ns: int) -> int:
-        """Return the first row before a time that might reach an order; the number of rows if no row does."""
-        return first_touch(rows, start, before_ns, self.v, self.levels, self.orders, self.fronts, self._least)
+    def first_touch(self, rows: Rows, start: int, before_ns: int, *, continued: bool = False) -> int:
+        """Return the first row before a time that might reach an order; the number of rows if no row does.
+
+        A search that is `continued` follows one that passed all rows before these.
+        """
+        return first_touch(
+            rows, start, before_ns, self.v, self.levels, self.orders, self.fronts, self._least, continued
+        )
 
     def _join(self, i: int) -> bool:
         """Apply the diffs kept for a snapshot; return True if a resting order could now trade."""
