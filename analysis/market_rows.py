@@ -23,7 +23,8 @@ from engine.venues.venue import Venue
 from engine.venues.venue_lookup import UnknownVenueError, make_venue
 from journal.reader import Journal
 from replay.captured_market import read_markets
-from replay.projections import Projection, build_projection, load_projection
+from replay.projections import build_projection, load_projection
+from replay.row_blocks import Projection
 
 SEGMENTS_HELD = 8  # segments whose rows stay in memory; a query meets them in their order, on several threads
 
@@ -70,7 +71,7 @@ class SessionRows:
         while at <= last:
             with self._lock:
                 _, end, part = self._segment(at, context)
-            for rows, _ in part.rows(0, len(part.seqs)):
+            for rows, _ in part.rows(0, part.records):
                 yield rows
             at = end + 1
 
@@ -109,8 +110,7 @@ class SessionRows:
             first_seq, last_seq, part = self._segment(int(seqs[0]), context)
             here = seqs[: int(np.searchsorted(seqs, last_seq, side="right"))]
             seqs = seqs[len(here) :]
-            first = int(np.searchsorted(part.seqs, here[0]))
-            last = int(np.searchsorted(part.seqs, here[-1], side="right"))
+            first, last = part.count_before(int(here[0])), part.count_before(int(here[-1]) + 1)
             for block, _ in part.rows(first, last):
                 rows = block[block[:, r.TYPE] == row_type]
                 places = np.searchsorted(here, rows[:, r.SEQ])
@@ -125,7 +125,7 @@ class SessionRows:
         if first_seq not in self._repeats:
             last = self._trades_before(first_seq, context)
             keys = [_trade_keys(np.empty((0, r.COLUMNS), np.int64))]
-            for rows, _ in part.rows(0, len(part.seqs)):
+            for rows, _ in part.rows(0, part.records):
                 found = np.zeros(len(rows), np.int64)
                 find_repeats(rows, last, found)
                 keys.append(_trade_keys(rows[found == 1]))
@@ -147,7 +147,7 @@ class SessionRows:
             known = self._trades_after.get(begin)
             older = np.zeros_like(last) if known is None else known
             if known is None:
-                for rows, _ in earlier.rows(0, len(earlier.seqs)):
+                for rows, _ in earlier.rows(0, earlier.records):
                     find_repeats(rows, older, np.zeros(len(rows), np.int64))
             last = np.where(last[:, :1] > 0, last, older)
             before = begin if known is None else 0

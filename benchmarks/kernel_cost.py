@@ -143,7 +143,7 @@ class Bench:
     def _accept(self, step: str, kind: Any, source: str, body: dict[str, Any], **more: Any) -> None:
         from engine.sequencer import Arrival
 
-        arrival = Arrival(kind, source, payload=json.dumps(body).encode(), **more)
+        arrival = Arrival(kind, source, payload=json.dumps(body, separators=(",", ":")).encode(), **more)
         begun = time.process_time_ns()
         outputs = self.hand.sequencer.accept(arrival, self.hand.now_ns).outputs
         if step:

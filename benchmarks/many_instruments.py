@@ -9,9 +9,11 @@ Two parts, each case in its own process, in turns:
   time from the configuration to the mode running (metadata, links, a book snapshot of each instrument, account),
   `start_cpu_s` the engine's CPU of it, `live_cpu_us` the CPU of a message in the seconds after it, `memory_mb` the
   resident memory at the end;
-- core: a session in virtual time on the same market. `message_us` is the CPU of the step of a market message, on average,
+- core: a session in virtual time on the same market. `start_cpu_s` is the CPU until every instrument trades, with that
+  of the simulated venue (its request weight makes 500 instruments wait for minutes). `message_us` is the CPU of the step of a market message, on average,
   `decision_us` the same with a strategy that decides on the quotes of all instruments and places nothing, `timers_us` the
-  CPU of all TIMERs in a second of the session: freshness, blocks, reconciliation, closed bars.
+  CPU of all TIMERs in a second of the session: freshness, blocks, reconciliation, closed bars. `memory_mb` is that of
+  engine and simulated venue together.
 
 The median of the rounds. Compilation is before.
 """
@@ -36,11 +38,13 @@ from engine.live.logs import configure
 from engine.live.session import LiveSession
 from engine.live.session_config import with_venue
 from engine.sequencer import Sequencer
+from engine.sim.feeds.sim_market import SimMarket
+from engine.sim.venue_kinds import KINDS
 from engine.step_context import Output
 from journal.record import Kind
 from verbatim.demo import DemoOptions, demo_session, venue_process
 from verbatim.runner import run_session_config
-from verbatim.testing import VirtualSession, VirtualVenue, from_sources
+from verbatim.testing import START_NS, VirtualSession, VirtualVenue, from_sources
 from verbatim.warmup import warm
 
 CORE_MESSAGES = 15_000
@@ -161,15 +165,15 @@ class TimedSequencer(Sequencer):
 
     def step(self, batch: Batch) -> StepResult:
         name = "message" if batch.records[0].kind is Kind.FEED else "other"
-        begun = time.process_time_ns()
+        begun = time.thread_time_ns()
         made = super().step(batch)
-        self.spent_ns.setdefault(name, []).append(time.process_time_ns() - begun)
+        self.spent_ns.setdefault(name, []).append(time.thread_time_ns() - begun)
         return made
 
     def fire_timers(self, now_ns: int) -> list[Output]:
-        begun = time.process_time_ns()
+        begun = time.thread_time_ns()
         made = super().fire_timers(now_ns)
-        self.spent_ns.setdefault("timers", []).append(time.process_time_ns() - begun)
+        self.spent_ns.setdefault("timers", []).append(time.thread_time_ns() - begun)
         return made
 
 
@@ -179,9 +183,13 @@ def core(count: int, kind: str) -> dict[str, float]:
     for name, strategies in (("message", []), ("decision", [everywhere(count)])):
         times = TimedSequencer.spent_ns
         with tempfile.TemporaryDirectory() as folder:
-            venue = VirtualVenue(kind=kind, symbols=symbols_of(count))
+            venue = VirtualVenue(kind=kind, market=market_of(count, kind))
             session = TimedSession(venue, Path(folder) / "journal", strategies=strategies)
+            begun = time.process_time()
             session.run(5)
+            session.run(until=lambda running: not running.state.account.blocks.by_instrument)
+            if not strategies:
+                found["start_cpu_s"] = time.process_time() - begun
             times.clear()
             session.run(until=lambda _, times=times: len(times.get("message", ())) >= CORE_MESSAGES)
             found[f"{name}_us"] = statistics.mean(times["message"]) / 1000
@@ -189,8 +197,14 @@ def core(count: int, kind: str) -> dict[str, float]:
                 times.clear()
                 session.run(TIMER_SECONDS)
                 found["timers_us"] = sum(times["timers"]) / 1000 / TIMER_SECONDS
+                found["memory_mb"] = resident_mb()
             session.stop()
     return found
+
+
+def market_of(count: int, kind: str) -> SimMarket:
+    gap_ns = int(EVENT_MS * 1e6) * count
+    return KINDS[kind].synthetic(tuple(symbols_of(count)), seed=1, start_ns=START_NS, gap_ns=gap_ns)
 
 
 class TimedSession(VirtualSession):

@@ -175,6 +175,8 @@ class TickVenue:
         assert self._market is not None, "make_book comes first"
         frame = _frame(_message(STREAM_QUOTE, self._quote(number)))
         self._sent_messages += 1
+        while self._order_came.acquire(blocking=False):
+            pass  # an order that no tick led to, such as one at the start of trading, is not this tick's
         sent_ns = clock()
         self._market.sendall(frame)
         if not self._order_came.acquire(timeout=ORDER_SECONDS_MAX):

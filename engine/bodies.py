@@ -127,7 +127,7 @@ class RequestBody(msgspec.Struct, frozen=True):
         """The orders that it places, with their client order ids; () for any other request."""
         if self.purpose is Purpose.PLACE and self.order is not None:
             return ((self.client_order_id, self.order),)
-        return tuple((leg.client_order_id, leg.order) for leg in self.legs)
+        return tuple([(leg.client_order_id, leg.order) for leg in self.legs])
 
 
 def source_of(request: RequestBody) -> str:

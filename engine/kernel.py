@@ -17,6 +17,7 @@ from engine import facts
 from engine.apply.batch import NO_EFFECT, Applied, Batch, Fired
 from engine.apply.inputs import APPLIERS, apply, count_inputs
 from engine.bodies import CheckpointBody, NoteLevel
+from engine.decision_loop import DecisionLoop, is_passable
 from engine.errors import CoreError
 from engine.handlers.begin_cooldowns import begin_cooldowns
 from engine.handlers.carry_day import name_stale, opening_after
@@ -139,39 +140,70 @@ class Kernel:
 
         """
         session, runner = self.session, self.session.runner
-        account, decisions, start = state.account, _NO_DECISIONS, batch.row
-        if batch.cut:
-            decisions = {name: CutOff(reason) for name, reason in batch.cut}
+        account, start = state.account, batch.row
         if runner.compiled:
             refresh(runner, state)
         if self.watches_losses:
             refresh_levels(session, state)
         records: Sequence[Record] = ()
         try:
-            applied = apply(session, state, batch)  # decode, apply
-            while state.quiescent and applied.only_strategies:  # strategies
-                if batch.cut or not runner.compiled.keys().isdisjoint(applied.strategies):
-                    break  # a fired predicate emits a FACT, so the step cannot skip it
-                found = runner.first_decision(state.account, state.market, applied.time_ns, applied.strategies)
-                if found is not None:
-                    decisions = found
-                    break
-                if runner.guard is not None and runner.guard.is_slow:
-                    applied = NO_EFFECT  # the shell reads its sockets before the rest of the batch
-                    break
-                applied = apply(session, state, batch)  # no strategy decided anything, and the policy has nothing to do
+            decisions: Mapping[str, Decided] | None = None
+            if batch.cut:
+                decisions = {name: CutOff(reason) for name, reason in batch.cut}
+            if batch.rows is None:
+                applied = apply(session, state, batch)  # decode, apply
+            else:
+                applied, found = self._apply_rows(state, batch)
+                decisions = decisions if found is None else found
+            if applied.only_strategies and decisions is None:
+                applied, decisions = self._run_undecided(state, batch, applied)  # strategies
             records = count_inputs(state, batch, start, has_effect=applied.has_effect)
             account = state.account
             is_checkpoint = state.inputs % session.settings.checkpoint_every == 0
             if not records or not (applied.has_effect or is_checkpoint):
                 return StepResult(records, ())
             return StepResult(
-                records, self._decide(state, records[-1], applied, decisions, is_checkpoint=is_checkpoint)
+                records,
+                self._decide(state, records[-1], applied, decisions or _NO_DECISIONS, is_checkpoint=is_checkpoint),
             )
         except Exception as error:
             if not (records := records or batch.records):
                 raise  # the rows have no record yet, so no input can be blamed
             raise self._halted(state, records, account, error) from error
+
+    def _apply_rows(self, state: State, batch: Batch) -> tuple[Applied, Mapping[str, Decided] | None]:
+        """Apply rows up to a record with an effect; in the loop, up to one at which strategies decide.
+
+        Returns:
+            What the record holds, and the decisions of the strategies that it triggered; None if they did not run.
+
+        """
+        if is_passable(self.session, state, batch):
+            return DecisionLoop(self.session, state, batch).run()
+        return apply(self.session, state, batch), None
+
+    def _run_undecided(
+        self, state: State, batch: Batch, applied: Applied
+    ) -> tuple[Applied, Mapping[str, Decided] | None]:
+        """Run the strategies at inputs that only trigger them, up to the first at which one decides something.
+
+        Returns:
+            What that input holds, and the decisions of its strategies, as `_apply_rows` returns them.
+
+        """
+        runner = self.session.runner
+        while state.quiescent and applied.only_strategies:
+            if not runner.compiled.keys().isdisjoint(applied.strategies):
+                break  # a fired predicate emits a FACT, so the step cannot skip it
+            decisions = runner.first_decision(state.account, state.market, applied.time_ns, applied.strategies)
+            if decisions is not None:
+                return applied, decisions
+            if runner.guard is not None and runner.guard.is_slow:
+                return NO_EFFECT, None  # the shell reads its sockets before the rest of the batch
+            applied, found = self._apply_rows(state, batch)  # no strategy decided anything, nor has the policy to
+            if found is not None:
+                return applied, found
+        return applied, None
 
     def _decide(
         self, state: State, record: Record, applied: Applied, decisions: Mapping[str, Decided], *, is_checkpoint: bool

@@ -23,7 +23,10 @@ MONEY = Context(
 )
 ZERO = Decimal(0)
 LEDGER_STEP = Decimal("1e-16")  # 8 decimals of a price times 8 of a quantity
+LEDGER_PLACES = 17  # of the text of 16 decimals: with the point
 LEDGER_DIGITS = 17  # before the point: with 16 behind it, a sum keeps every digit
+
+_to_text = MONEY.to_sci_string
 
 
 def on_grid(number: Decimal, step: Decimal) -> bool:
@@ -46,6 +49,9 @@ def to_ledger(amount: Decimal) -> Decimal:
 
     An amount of 1e18 or more does not fit that grid with 34 digits, and is returned unchanged.
     """
+    text = _to_text(amount)
+    if "E" not in text and len(text) - text.find(".") <= LEDGER_PLACES:
+        return amount  # nearly always: at most 16 decimals. To read the exponent from a tuple of digits takes longer
     exponent = amount.as_tuple().exponent
     if not isinstance(exponent, int) or exponent >= -16 or amount.adjusted() > LEDGER_DIGITS:
         return amount

@@ -5,7 +5,7 @@ Values only: nothing here knows a venue, a clock or a wire format.
 """
 
 from decimal import Decimal
-from typing import ClassVar, NamedTuple, Self, get_args
+from typing import ClassVar, NamedTuple, Protocol, Self, get_args
 
 import msgspec
 
@@ -23,8 +23,40 @@ class Lock(NamedTuple):
     amount: Decimal
 
 
-class RecordedTerms(NamedTuple):
+class TermFields(Protocol):
     """The fields in which the terms of an order are recorded; each type reads those that belong to it."""
+
+    @property
+    def price(self) -> Decimal:
+        """The limit price; 0: none."""
+
+    @property
+    def time_in_force(self) -> TimeInForce:
+        """How long the order may rest."""
+
+    @property
+    def stop_price(self) -> Decimal:
+        """The price that triggers it; 0: none."""
+
+    @property
+    def venue_type(self) -> str:
+        """The venue's own name of a type that we do not know."""
+
+    @property
+    def trailing_delta(self) -> int:
+        """The distance from the best price, in basis points; 0: it does not follow."""
+
+    @property
+    def iceberg_quantity(self) -> Decimal:
+        """The part that the book shows; 0: all of it."""
+
+    @property
+    def quote_quantity(self) -> Decimal:
+        """The amount of the quote asset to trade; 0: it names a quantity."""
+
+
+class RecordedTerms(NamedTuple):
+    """Such fields, without an order that records them."""
 
     price: Decimal
     time_in_force: TimeInForce
@@ -121,7 +153,7 @@ class MarketTerms(_OrderTerms, frozen=True):
     time_in_force: ClassVar[TimeInForce] = TimeInForce.IOC
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded amount."""
         return cls(quote_quantity=recorded.quote_quantity)
 
@@ -161,7 +193,7 @@ class LimitTerms(_OrderTerms, frozen=True):
     time_in_force: TimeInForce
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded price, time in force and visible part."""
         return cls(recorded.price, recorded.time_in_force, iceberg_quantity=recorded.iceberg_quantity)
 
@@ -205,7 +237,7 @@ class StopTerms(_OrderTerms, frozen=True):
     stop_price: Decimal
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded stop price and distance."""
         return cls(recorded.stop_price, trailing_delta=recorded.trailing_delta)
 
@@ -243,7 +275,7 @@ class StopLimitTerms(LimitTerms, frozen=True):
     stop_price: Decimal
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded prices, time in force, distance and visible part."""
         return cls(
             recorded.price,
@@ -293,7 +325,7 @@ class ForeignTerms(_OrderTerms, frozen=True):
     time_in_force: TimeInForce
 
     @classmethod
-    def from_recorded(cls, recorded: RecordedTerms) -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded fields; a price of 0 means that the venue reports none."""
         return cls(
             recorded.venue_type,
@@ -333,6 +365,6 @@ Terms = (
 TERMS: dict[OrderType, type[Terms]] = {kind.type: kind for kind in get_args(Terms)}
 
 
-def terms_of(order_type: OrderType, recorded: RecordedTerms) -> Terms:
+def terms_of(order_type: OrderType, recorded: TermFields) -> Terms:
     """Return the terms of an order from the fields in which it is recorded."""
     return TERMS[order_type].from_recorded(recorded)

@@ -1,7 +1,8 @@
 """Record bodies as text, and back: canonical JSON in, values out. No other module reads or searches a body's text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from engine.bodies import (
     CheckpointBody,
     CommandBody,
+    Figure,
     IntentBody,
     LinkBody,
     NoteBody,
@@ -17,10 +19,10 @@ from engine.bodies import (
     TimerBody,
     VerdictBody,
 )
-from engine.facts import Fact
+from engine.facts import Fact, NewOrder
 from engine.requests import Purpose
 from engine.upcast import body_text, timer_name
-from journal.record import Kind, late_defaults, struct_writer
+from journal.record import WRITERS, Kind, canonical, late_defaults, recorded_texts, struct_writer
 
 
 class _BodyWriters(dict[type, Callable[[Any], str]]):
@@ -37,6 +39,22 @@ class _BodyWriters(dict[type, Callable[[Any], str]]):
         return self[kind]
 
 
+def _order_writer() -> Callable[[NewOrder], str]:
+    """Return the writer of orders. An intent and its request hold the same order, so the last text is kept."""
+    write = struct_writer(NewOrder, late_defaults(NewOrder))
+    last: tuple[NewOrder | None, str] = (None, "")  # one value, since threads of readers write orders too
+
+    def order_text(order: NewOrder) -> str:
+        nonlocal last
+        known, text = last
+        if order is not known:
+            text = write(order)
+            last = (order, text)
+        return text
+
+    return order_text
+
+
 @lru_cache(maxsize=16)
 def _passed(rules: tuple[str, ...]) -> tuple[VerdictBody, str]:
     """Return the verdict that these rules approve, and its text."""
@@ -44,8 +62,26 @@ def _passed(rules: tuple[str, ...]) -> tuple[VerdictBody, str]:
     return verdict, _write_verdict(verdict)
 
 
+def _figures_text(figures: Mapping[str, Figure]) -> str:
+    """Write the figures of a verdict: many numbers of the same few limits."""
+    template, names = _figures_form(tuple(figures))
+    return template % tuple(recorded_texts(chain.from_iterable(map(figures.__getitem__, names))))
+
+
+@lru_cache(maxsize=256)
+def _figures_form(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the text of the figures of these limits with places for their numbers, and the limits in its order."""
+    in_order = tuple(sorted(names))
+    texts = [canonical(name).replace("%", "%%") + ':["%s","%s","%s"]' for name in in_order]
+    return f"{{{','.join(texts)}}}", in_order
+
+
 def _verdict_text(verdict: VerdictBody) -> str:
-    """Write a verdict. Nearly all of a session are equal and approve."""
+    """Write a verdict. Without figures, nearly all of a session are equal and approve."""
+    if verdict.figures:
+        if not verdict.approved or verdict.rules or verdict.strategy or verdict.instrument:
+            return _write_verdict(verdict)
+        return f'{{"approved":true,"figures":{_figures_text(verdict.figures)},"rules":{{}}}}'
     passed, text = _passed(tuple(verdict.rules))
     return text if verdict == passed else _write_verdict(verdict)
 
@@ -54,6 +90,7 @@ def _verdict_text(verdict: VerdictBody) -> str:
 BODY_WRITERS = _BodyWriters()
 _write_verdict = BODY_WRITERS[VerdictBody]
 BODY_WRITERS[VerdictBody] = _verdict_text
+WRITERS[NewOrder] = _order_writer()
 
 
 def text_of(body: msgspec.Struct) -> str:

@@ -4,23 +4,21 @@ It waits for nothing and reads no clock. Live, in virtual time and in a resimula
 what time it is, and performs the outputs. A TIMER that is due comes before any later input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 from msgspec.structs import astuple
 
 from engine.apply.batch import Batch
+from engine.apply.due_timers import due_timer, next_timer, timer_record
 from engine.apply.inputs import apply, triggered_by_timer
-from engine.bodies import TimerBody
 from engine.errors import CoreError
 from engine.kernel import Kernel, StepResult
-from engine.record_codec import text_of
 from engine.session_record import SessionBody
 from engine.state.session_state import State
-from engine.state.timers import timer_name
 from engine.step_context import Output
-from engine.timer_names import TimerKind, TimerName
+from engine.timer_names import TimerName
 from engine.unwritten import StatedMessage, UnwrittenRecord
 from engine.upcast import SCHEMA
 from journal.record import Kind, Record, canonical
@@ -159,7 +157,7 @@ class Sequencer:
             return False
         if session.runner.first_decision(state.account, state.market, due_ns, strategies) is not None:
             return False
-        timer = _timer_record(state, due_ns, name, seq=state.seq, period_ns=session.timer_periods_ns.get(name, 0))
+        timer = timer_record(state, due_ns, name, seq=state.seq, period_ns=session.timer_periods_ns.get(name, 0))
         apply(session, state, Batch((timer,)))
         state.hash_inputs((timer,))
         state.time_ns = timer.time_ns
@@ -193,36 +191,3 @@ class UnrecordedSequencer(Sequencer):
     def _deliver(self, inputs: Sequence[Record], outputs: Sequence[Output], *, urgent: bool) -> None:
         del urgent
         self._on_step(inputs, outputs)
-
-
-def next_timer(state: State) -> tuple[int, str]:
-    """Return (due, name) of the first TIMER: the account's own, or of a strategy within its throttle."""
-    due = state.account.timers.next()
-    market = state.market
-    if market.next_due_ns > due[0]:
-        return due
-    trigger = market.due_triggers(market.next_due_ns)[0]
-    throttle = market.due_ns(trigger), timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)
-    if throttle[0] != due[0]:
-        return min(due, throttle)
-    return min(due, throttle, key=lambda timer: TimerName.parse(timer[1]).sort_key)
-
-
-def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Record:
-    """Return the first TIMER as taken at `now_ns`. The sequencer takes it; a replay compares the recorded one."""
-    due_ns, name = next_timer(state)
-    late_ns, period_ns = now_ns - due_ns, periods_ns.get(name, 0)
-    return _timer_record(state, due_ns, name, seq=state.seq + 1, period_ns=period_ns, late_ns=late_ns)
-
-
-def _timer_record(state: State, due_ns: int, name: str, *, seq: int, period_ns: int, late_ns: int = 0) -> Record:
-    """Return the TIMER of a timer that fires `late_ns` after its due time. A `period_ns` of 0: it does not recur."""
-    missed = late_ns // period_ns if period_ns else 0
-    return Record(
-        seq=seq,
-        time_ns=max(due_ns, state.time_ns),
-        kind=Kind.TIMER,
-        source="clock",
-        meta=f'{{"late_ns":{late_ns}}}',
-        body=text_of(TimerBody(name, due_ns, missed)),
-    )

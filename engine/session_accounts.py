@@ -26,6 +26,10 @@ class SessionAccounts:
         self.known = frozenset(name for name, use in uses.items() if use is not AccountUse.NONE)
         self.trading = frozenset(name for name, use in uses.items() if use is AccountUse.TRADES)
         self.scopes = self._scopes(factories)
+        self.round_timers = tuple(scope.timer for scope in self.scopes.values())
+        self.contracts = tuple(each for each in body.instruments if each.contract)
+        self.have_dead_man_switch = any(factory.has_dead_man_switch for factory in factories.values())
+        self.renew_tokens = any(factory.contracts.renew_every_ns for factory in factories.values())
 
     def has_account_for(self, instrument: str) -> bool:
         """Return False for an instrument at a venue without an account; an older session may have orders there."""

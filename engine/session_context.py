@@ -20,6 +20,7 @@ from engine.risk.budget_answers import has_budgets
 from engine.risk.context import BoundRule
 from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
+from engine.risk.rule_choice import RuleChoice
 from engine.session_accounts import SessionAccounts
 from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
 from engine.state.orders import Order
@@ -102,6 +103,7 @@ class SessionContext:
         self._venue_of_source: dict[str, Venue] = {}
         self.market_dialects = _MarketDialects(self)
         self._indexes_of_source: dict[str, list[int]] = {}
+        self._streams_of_source: dict[str, tuple[Stream, ...]] = {}
         self._link_of: dict[tuple[int, Stream], str] = {}
         self._declared = self._declared_indicators()
         self._indicators = self._market_indicators()
@@ -190,6 +192,11 @@ class SessionContext:
         They load with the first order: a rebuild decides nothing, so it runs no user's code.
         """
         return load_rules(self.body.rules, tuple(self.limits_of.values()))
+
+    @cached_property
+    def rule_choice(self) -> RuleChoice:
+        """The rules by the kind of an order."""
+        return RuleChoice(self.risk_rules, self.body.risk)
 
     def empty_market(self) -> Market:
         """Return the market before any message, with the bars and indicators that strategies declare."""
@@ -337,7 +344,10 @@ class SessionContext:
 
     def streams_of(self, source: str) -> tuple[Stream, ...]:
         """Return the streams that come over a market link."""
-        return self.venue_of(source).streams_of(source)
+        streams = self._streams_of_source.get(source)
+        if streams is None:
+            streams = self._streams_of_source[source] = self.venue_of(source).streams_of(source)
+        return streams
 
     def link_of(self, index: int, stream: Stream) -> str:
         """Return the market link over which a stream of an instrument comes."""

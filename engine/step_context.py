@@ -10,6 +10,7 @@ import msgspec
 from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.facts import Fact, ModeChanged
 from engine.market.market_state import Market
+from engine.market.views import Quote
 from engine.mode_reasons import Mode, ModeReason
 from engine.record_codec import BODY_WRITERS
 from engine.session_record import EngineSettings, SafeguardSettings
@@ -28,6 +29,9 @@ KINDS: Final[dict[type, Kind]] = {  # any other body is a fact
     NoteBody: Kind.NOTE,
     CheckpointBody: Kind.CHECKPOINT,
 }
+FACT: Final = Kind.FACT  # a member of an enum is found in ten times the time of a name of the module
+VERDICT: Final = Kind.VERDICT
+REQUEST: Final = Kind.REQUEST
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -92,19 +96,23 @@ class StepContext:
         """
         seq = self.next_seq
         self.next_seq = seq + 1
-        kind = KINDS.get(type(body), Kind.FACT)
+        kind = KINDS.get(type(body), FACT)
         if cause is None:
             cause = self.record.seq
         self.outputs.append(Output(seq, self.time_ns, kind, source, cause, key, body))
         change: Change
-        if kind is Kind.FACT or (kind is Kind.VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody
+        if kind is FACT or (kind is VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody
             change = body  # type: ignore[assignment]  # any body that KINDS does not list is a fact
-        elif isinstance(body, RequestBody):
-            change = Requested(body)
+        elif kind is REQUEST:
+            change = Requested(body)  # type: ignore[arg-type]  # a RequestBody
         else:
             return seq  # intents, notes, checkpoints, and verdicts that count for no breaker change nothing
         self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.reducer_settings)
         return seq
+
+    def quote(self, index: int) -> Quote | None:
+        """Return the last quote of an instrument with its age at this step."""
+        return self.market.quote(index, self.time_ns)
 
     @property
     def settings(self) -> EngineSettings:

@@ -199,7 +199,7 @@ def from_message(message: bytes) -> pa.RecordBatch:
 
 
 def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
-    """Return an iterator of the rows as records. `kind` and `source` may be dictionary-encoded.
+    """Return an iterator of the rows as records. `kind` and `source` may be dictionary-encoded, `payload` left out.
 
     Raises:
         ValueError: A row has an unknown kind.
@@ -215,7 +215,7 @@ def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
         _values(column["key"]),
         _values(column["recv_ns"]),
         _values(column["meta"]),
-        _values(column["payload"]),
+        _values(column["payload"]) if "payload" in column else repeat(None, batch.num_rows),
         _values(column["body"]),
     )
 

@@ -40,6 +40,12 @@ class JournalFailedError(JournalError):
 class JournalBehindError(JournalError):
     """Records that wait for the disk exceed the limit. The step that exceeded it was refused."""
 
+    def __init__(self, folder: Path, bytes_max: int) -> None:
+        super().__init__(
+            f"{folder}: more than {bytes_max} bytes wait for the disk, which is too slow for this session. "
+            "What to do: end the session, then find the cause of the slow disk."
+        )
+
 
 class JournalLockedError(JournalError):
     """Another process is writing this journal."""

@@ -80,6 +80,7 @@ class Journal:
         finally:
             for reader in opened.values():
                 reader.close()
+        self._session_record: Record | None = None
         self._begins: dict[int, int] = {}  # session time at which a segment begins, once it was needed
         self._open = {segment.first_seq: segment for segment in segments}
         if missing := [seq for seq in listed if seq not in opened and seq not in self._sealed_seqs]:
@@ -188,7 +189,10 @@ class Journal:
         sources: Collection[str] | None = None,
     ) -> Iterator[Record]:
         """Yield records from `from_seq` up to and including `to_seq`, of the selected kinds and sources."""
-        for batch in _decode_ahead(self.batches(from_seq, to_seq=to_seq, kinds=kinds, sources=sources)):
+        return self._converted(_decode_ahead(self.batches(from_seq, to_seq=to_seq, kinds=kinds, sources=sources)))
+
+    def _converted(self, batches: Iterator[pa.RecordBatch]) -> Iterator[Record]:
+        for batch in batches:
             try:
                 for at in range(0, batch.num_rows, _CONVERT_ROWS):
                     yield from to_records(batch.slice(at, _CONVERT_ROWS))
@@ -273,8 +277,11 @@ class Journal:
         Raises:
             NotAJournalError: The session has no record yet.
         """
-        for record in self.records(0, 0):
-            return record
+        if self._session_record is None:  # it has no payload, and those of the records behind it are not read
+            columns = [name for name in SCHEMA.names if name != "payload"]
+            self._session_record = next(self._converted(self.batches(0, columns, to_seq=0)), None)
+        if self._session_record is not None:
+            return self._session_record
         raise NotAJournalError(f"{self.folder} has no record yet. What to do: wait for the session to begin.")
 
 

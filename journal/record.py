@@ -4,9 +4,10 @@ Knows nothing of files or of the meaning of records, which `engine` defines.
 This is the only module of `journal` that the engine's core may import.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
+from itertools import chain
 from json.encoder import encode_basestring as _string
 from math import isfinite
 from typing import Any
@@ -66,14 +67,20 @@ def plain(number: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def _decimal(number: Decimal) -> str:
-    # `plain` in quotes: most values of our records are decimals, so the common ones need no further call
-    text = _scientific(number)
+def recorded_texts(numbers: Iterable[Decimal]) -> list[str]:
+    """Return the recorded text of each number: `plain`, but "-0" for a negative zero with decimal places."""
+    return [text if text.isdigit() else _recorded(text) for text in map(_scientific, numbers)]
+
+
+def _recorded(text: str) -> str:
     if "E" in text or text == "-0":
-        text = plain(number)
-    elif "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return f'"{text}"'
+        return plain(Decimal(text))
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _decimal(number: Decimal) -> str:
+    text = _scientific(number)  # most values of our records are decimals, and most of them have digits alone
+    return f'"{text}"' if text.isdigit() else f'"{_recorded(text)}"'
 
 
 def _float(value: float) -> str:
@@ -83,6 +90,8 @@ def _float(value: float) -> str:
 
 
 _STRINGS = frozenset({str})
+_TUPLES = frozenset({tuple})
+_encode = msgspec.json.Encoder().encode  # writes strings as `_string` does, but refuses lone surrogates
 
 
 def _mapping(value: Mapping[Any, Any]) -> str:
@@ -94,8 +103,13 @@ def _mapping(value: Mapping[Any, Any]) -> str:
 
 
 def _sequence(value: Collection[Any]) -> str:
-    if _STRINGS.issuperset(map(type, value)):  # the names and values of requests
+    if _STRINGS.issuperset(map(type, value)):
         return f"[{','.join(map(_string, value))}]"
+    if _TUPLES.issuperset(map(type, value)) and _STRINGS.issuperset(map(type, chain.from_iterable(value))):
+        try:
+            return _encode(value).decode()  # the names and values of requests
+        except UnicodeEncodeError:
+            pass
     return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
@@ -126,20 +140,34 @@ def struct_writer(
         tag: A further field, with its text.
 
     """
-    scope: dict[str, Any] = {"WRITERS": WRITERS}
+    scope: dict[str, Any] = {"WRITERS": WRITERS, "string": _string}
     tags = tag or {}
+    kinds = {field.name: field.type for field in msgspec.structs.fields(kind)}
     lines = ["def write(struct):", " text = ''"]
-    for name in sorted([field.name for field in msgspec.structs.fields(kind)] + list(tags)):
+    always = ""  # fields in a row that are always written
+    for name in sorted([*kinds, *tags]):
         if name in tags:
-            lines.append(f" text += ',\"{name}\":{_string(tags[name])}'")
-        elif name not in omitted:
-            lines.append(f" text += f',\"{name}\":{{WRITERS[type(item := struct.{name})](item)}}'")
-        else:
-            default = f"default_{name}"
-            scope[default] = omitted[name]
-            differs = "" if omitted[name] is None else f" and item != {default}"
-            lines.append(f" if (item := struct.{name}) is not {default}{differs}:")
-            lines.append(f"  text += f',\"{name}\":{{WRITERS[type(item)](item)}}'")
+            always += f',"{name}":{_string(tags[name])}'
+            continue
+        is_text = isinstance(kinds[name], type) and issubclass(kinds[name], str)  # a StrEnum is its value
+        if name not in omitted:
+            value = f"string(struct.{name})" if is_text else f"WRITERS[type(item := struct.{name})](item)"
+            always += f',"{name}":{{{value}}}'
+            continue
+        if always:
+            lines.append(f" text += f'{always}'")
+            always = ""
+        default = f"default_{name}"
+        scope[default] = omitted[name]
+        differs = "" if omitted[name] is None else f" and item != {default}"
+        is_simple = kinds[name] in (str, int, Decimal) and not omitted[name]  # then a default is what is false
+        lines.append(
+            f" if item := struct.{name}:" if is_simple else f" if (item := struct.{name}) is not {default}{differs}:"
+        )
+        value = "string(item)" if is_text else "WRITERS[type(item)](item)"
+        lines.append(f"  text += f',\"{name}\":{{{value}}}'")
+    if always:
+        lines.append(f" text += f'{always}'")
     lines.append(" return f'{{{text[1:]}}}'")
     exec("\n".join(lines), scope)
     writer: Callable[[Any], str] = scope["write"]

@@ -3,6 +3,7 @@
     append_step ──► memory ──► frame ──► write ──► fdatasync ──► on_durable
      (caller)                 (the writer's thread; another thread seals)
 
+`commit` does the same in the caller's thread, while the disk is fast: an order then waits for no change of thread.
 Frames and segments are cut only between steps. The first failed write or sync is final.
 Uses the disk through its protocol, and knows nothing of the meaning of records.
 """
@@ -10,31 +11,34 @@ Uses the disk through its protocol, and knows nothing of the meaning of records.
 import atexit
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
-
-import msgspec
+from typing import TYPE_CHECKING, Self
 
 from journal.disk import Disk, RealDisk
 from journal.errors import JournalBehindError, JournalFailedError
-from journal.frames import encode_frame
+from journal.frame_output import DiskPace, FrameOutput
 from journal.record import Record
 from journal.sealer import Sealer
-from journal.segments import open_name
+from journal.space_watch import SpaceWatch
+from journal.writer_options import ClosedSummary, Release, WriterOptions
 
 if TYPE_CHECKING:
     from journal.signing import Signer
 
 WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed
-SYNC_TIMES_MAX = 10_000  # that the reader has not removed
+COMMIT_BYTES_MAX = 256 * 1024  # that a caller writes itself
+COMMIT_NS_MAX = 2_000_000  # a caller waits for the disk only while it was faster than this
 ROW_BYTES = 100  # approximate size of a record without its payload or body
 _KEY = object()
 
 
 class Durable:
-    """Proof that a record, and everything before it, is on stable storage. Only a JournalWriter makes one."""
+    """Proof that a record, and everything before it, is on stable storage. Only a JournalWriter makes one.
+
+    With Release.WRITTEN it proves that they are written.
+    """
 
     __slots__ = ("seq",)
 
@@ -43,38 +47,12 @@ class Durable:
         self.seq = seq
 
 
-class _Options(NamedTuple):
-    """Options of a writer, described at JournalWriter.create."""
-
-    group_delay_s: float
-    group_rows: int
-    sync_delay_s: float
-    segment_bytes: int
-    segment_age_s: float
-    free_bytes_min: int
-    on_durable: Callable[[int], None] | None
-    on_failure: Callable[[BaseException], None] | None
-    on_low_space: Callable[[int], None] | None
-    signer: "Signer | None"
-    sync: bool
-
-
-class ClosedSummary(msgspec.Struct, frozen=True):
-    """The totals of a closed journal."""
-
-    folder: Path
-    last_seq: int
-    segments: int
-    frames: int
-    open_bytes: int  # as frames, before sealing
-    chain: str
-    final: bool
-
-
 class JournalWriter:
     """The writer of one journal. Any thread may call its methods, but only one thread at a time may append."""
 
-    def __init__(self, disk: Disk, options: _Options) -> None:
+    def __init__(
+        self, disk: Disk, output: FrameOutput, space: SpaceWatch, options: WriterOptions, signer: "Signer | None"
+    ) -> None:
         self.folder = disk.folder
         self._disk = disk
         self._options = options
@@ -85,24 +63,21 @@ class JournalWriter:
         self._groups: list[list[Record]] = []  # groups of whole steps, one per frame; the last may still grow
         self.pending_bytes = 0  # approximate size of the records that wait in memory
         self._pending_since_s = 0.0
+        self._taken_since_s = 0.0  # of the groups that are being written
         self._next_seq = 0
-        self._durable_seq = -1
         self._urgent = self._closing = self._abandoned = False
+        self.has_deferred = False  # a step waits for `commit` or `wake`
         self._asleep = False  # the writer's thread waits for a record, because no group is pending
         self.failed: BaseException | None = None  # the error that ended the writer
-        self.sync_times_ns: deque[int] = deque(maxlen=SYNC_TIMES_MAX)  # newest last; a reader removes what it read
-        # used by the writer's thread only
-        self._written_seq = -1
-        self._unsynced_since_s: float | None = None
-        self._low_space_reported = False
-        self._segment_first_seq = 0
-        self._segment_size = 0
-        self._segment_since_s = time.monotonic()
-        self._frames = self._open_bytes = 0
         self._final = True
+        self._waits_for_sync = options.release is Release.DURABLE
+        self._output = output
+        self._pace = DiskPace(options.commit_ns_max)
+        self.sync_times_ns = output.sync_times_ns  # newest last; a reader removes what it read
+        self._space = space
         self._writer_thread = threading.Thread(target=self._write_all, name="journal-writer", daemon=True)
         self._sealer = Sealer(
-            disk, options.signer, is_over=lambda: self._abandoned or self.failed is not None, on_failure=self._fail
+            disk, signer, is_over=lambda: self._abandoned or self.failed is not None, on_failure=self._fail
         )
 
     @classmethod
@@ -121,6 +96,9 @@ class JournalWriter:
         on_low_space: Callable[[int], None] | None = None,
         signer: "Signer | None" = None,
         sync: bool = True,
+        defers: bool = False,
+        release: Release = Release.DURABLE,
+        commit_ns_max: int = COMMIT_NS_MAX,
         disk: Disk | None = None,
     ) -> Self:
         """Create a journal in a new folder, or in the folder of `disk`, and start its threads.
@@ -135,34 +113,34 @@ class JournalWriter:
             segment_bytes: Size at which a segment ends.
             segment_age_s: Age at which a segment ends.
             free_bytes_min: `on_low_space` is called below this much free space.
-            on_durable: Receives the last durable seq after each sync.
+            on_durable: Receives the last durable seq after each sync of the writer's thread.
             on_failure: Receives the error that ends the writer.
             on_low_space: Receives the free bytes, once.
             signer: Signs sealed segments.
             sync: False is for benchmarks only: no record is then durable, although it is reported as durable.
+            defers: The caller calls `commit` or `wake` after urgent steps, before it waits for anything.
+            release: What a record must be before `durable_token` returns its token.
+            commit_ns_max: `commit` leaves the disk to the writer's thread if one of the last commits took longer.
             disk: The disk to use. None: the real one.
 
         Raises:
             JournalFailedError: The folder or the first segment cannot be created.
         """
         disk = RealDisk.create_folder(folder) if disk is None else disk
-        options = _Options(
+        options = WriterOptions(
             group_delay_s=group_delay_s,
             group_rows=group_rows,
             sync_delay_s=sync_delay_s,
-            segment_bytes=segment_bytes,
-            segment_age_s=segment_age_s,
-            free_bytes_min=free_bytes_min,
+            commit_ns_max=commit_ns_max,
+            defers=defers,
+            release=release,
             on_durable=on_durable,
             on_failure=on_failure,
-            on_low_space=on_low_space,
-            signer=signer,
-            sync=sync,
         )
-        writer = cls(disk, options)
+        output = FrameOutput(disk, segment_bytes=segment_bytes, segment_age_s=segment_age_s, syncs=sync)
+        writer = cls(disk, output, SpaceWatch(disk, free_bytes_min, on_low_space), options, signer)
         try:
-            disk.create(open_name(0))
-            disk.sync_folder()
+            output.begin()
         except OSError as error:
             disk.release()
             raise JournalFailedError(f"{folder}: the first segment cannot be created: {error}.") from error
@@ -177,7 +155,7 @@ class JournalWriter:
 
         Args:
             records: The records of the step, in sequence.
-            urgent: True closes the group at once and requests a sync.
+            urgent: True closes the group at once and requests a sync; a writer that `defers` only notes that.
 
         Raises:
             JournalFailedError: An earlier write failed.
@@ -196,10 +174,7 @@ class JournalWriter:
             assert not self._closing, "append after close"
             waiting = bool(self._groups)
             if waiting and self.pending_bytes + step_bytes > WAITING_BYTES_MAX:
-                raise JournalBehindError(
-                    f"{self.folder}: more than {WAITING_BYTES_MAX} bytes wait for the disk, which is too slow for this "
-                    "session. What to do: end the session, then find the cause of the slow disk."
-                )
+                raise JournalBehindError(self.folder, WAITING_BYTES_MAX)
             if not waiting:
                 self._pending_since_s = time.monotonic()
             if not waiting or len(self._groups[-1]) >= self._options.group_rows:
@@ -209,8 +184,33 @@ class JournalWriter:
             self.pending_bytes += step_bytes
             self._next_seq = seq
             self._urgent |= urgent
-            if urgent or self._asleep or len(group) >= self._options.group_rows:
+            if urgent and self._options.defers:
+                self.has_deferred = True
+            elif urgent or self._asleep or len(group) >= self._options.group_rows:
                 self._work_arrived.notify()
+
+    def wake(self) -> None:
+        """Let the writer's thread write urgent steps that were deferred."""
+        with self._lock:
+            self.has_deferred = False
+            self._work_arrived.notify()
+
+    def commit(self) -> bool:
+        """Write what waits, and sync it if requests wait for that, in the caller's thread.
+
+        Return False if the writer's thread does it: it is at work, a segment ends, much waits, or the disk was slow.
+        """
+        is_due = self.pending_bytes <= COMMIT_BYTES_MAX and not self._output.is_segment_over and self._pace.is_fast
+        if not (is_due and self._output.enter_turns(syncs=self._waits_for_sync)):
+            self.wake()
+            return False
+        self.has_deferred = False
+        with self._errors_are_final():
+            try:
+                self._commit()
+            finally:
+                self._output.end_turns(syncs=self._waits_for_sync)
+        return self.failed is None
 
     def wait_for_room(self) -> None:
         """Block while more than half of the limit waits, for callers that can produce faster than the disk writes."""
@@ -220,23 +220,24 @@ class JournalWriter:
     @property
     def durable_seq(self) -> int:
         """The last seq on stable storage; -1 at first."""
-        return self._durable_seq
+        return self._output.durable_seq
 
     @property
     def written_seq(self) -> int:
         """The last seq handed to the kernel. It survives the end of this process, but not of the machine."""
-        return self._written_seq
+        return self._output.written_seq
 
     def durable_token(self, seq: int) -> Durable | None:
-        """Return the token that permits a request to leave, or None if its record is not on stable storage yet."""
-        return Durable(seq, _key=_KEY) if seq <= self._durable_seq else None
+        """Return the token that permits a request to leave, or None if its record is not what `release` demands."""
+        released_seq = self.durable_seq if self._waits_for_sync else self.written_seq
+        return Durable(seq, _key=_KEY) if seq <= released_seq else None
 
     def wait_durable(self, seq: int, timeout_s: float) -> Durable:
         """Block until a record is on stable storage, and return its token. Raise TimeoutError after `timeout_s`."""
         with self._synced:
-            self._synced.wait_for(lambda: self._durable_seq >= seq or self.failed is not None, timeout_s)
-        if token := self.durable_token(seq):
-            return token
+            self._synced.wait_for(lambda: self.durable_seq >= seq or self.failed is not None, timeout_s)
+        if seq <= self.durable_seq:
+            return Durable(seq, _key=_KEY)
         if self.failed is not None:
             raise self._failed_error()
         raise TimeoutError(f"record {seq} was not durable within {timeout_s} s")
@@ -249,10 +250,10 @@ class JournalWriter:
             raise self._failed_error()
         return ClosedSummary(
             folder=self.folder,
-            last_seq=self._durable_seq,
+            last_seq=self.durable_seq,
             segments=self._sealer.segments,
-            frames=self._frames,
-            open_bytes=self._open_bytes,
+            frames=self._output.frames,
+            open_bytes=self._output.bytes,
             chain=self._sealer.chain,
             final=final,
         )
@@ -276,7 +277,7 @@ class JournalWriter:
         error = JournalFailedError(
             f"{self.folder}: {'the disk failed' if isinstance(self.failed, OSError) else 'writing failed'} "
             f"({self.failed}), so nothing more is written. "
-            f"Durable up to record {self._durable_seq}. What to do: repair the disk, then recover this session."
+            f"Durable up to record {self.durable_seq}. What to do: repair the disk, then recover this session."
         )
         error.__cause__ = self.failed
         return error
@@ -284,32 +285,28 @@ class JournalWriter:
     # ---- the writer's thread ---------------------------------------------------------------------------
 
     def _write_all(self) -> None:
-        try:
-            groups: list[list[Record]] = []
-            closing = False
+        with self._errors_are_final():
+            had_groups = closing = False
             while not closing:
-                groups, sync, closing = self._next_groups(more_expected=bool(groups))
-                if self._abandoned:
-                    return
-                for group in groups:
-                    self._write(group)
-                if self._unsynced_since_s is not None and (
-                    sync or time.monotonic() >= self._unsynced_since_s + self._options.sync_delay_s
-                ):
-                    self._make_durable()
-            self._disk.close(open_name(self._segment_first_seq))
-            self._sealer.put(self._segment_first_seq, final=self._final)
-        except BaseException as error:  # noqa: BLE001 - after any error nothing can be written
-            self._fail(error)
+                self._wait_until_due(more_expected=had_groups)
+                with self._output.write_turn:
+                    groups, sync, closing = self._next_groups()
+                    if self._abandoned:
+                        return
+                    for group in groups:
+                        self._write(group)
+                had_groups, since_s = bool(groups), self._output.unsynced_since_s
+                if since_s is not None and (sync or time.monotonic() >= since_s + self._options.sync_delay_s):
+                    with self._output.sync_turn:
+                        self._make_durable()
+            self._output.close()
+            self._sealer.put(self._output.first_seq, final=self._final)
 
-    def _next_groups(self, *, more_expected: bool) -> tuple[list[list[Record]], bool, bool]:
+    def _wait_until_due(self, *, more_expected: bool) -> None:
         """Wait until a group or a sync is due.
 
         If `more_expected`, the thread checks for records after the delay of a group instead of being notified, so a
         busy market costs one change of thread per group and not two.
-
-        Returns:
-            The groups, True if a sync is requested, and True if they are the last.
         """
         with self._work_arrived:
             check_s = time.monotonic() + self._options.group_delay_s if more_expected else None
@@ -323,11 +320,14 @@ class JournalWriter:
                 self._asleep = check_s is None
                 self._work_arrived.wait(rest_s)
             self._asleep = False
+
+    def _next_groups(self) -> tuple[list[list[Record]], bool, bool]:
+        """Remove and return the groups that wait, True if a sync is requested, and True if they are the last."""
+        with self._lock:
             if self.failed is not None:
-                raise self.failed  # the sealer's error ends the writer too
+                raise self.failed  # an error of the sealer or of the caller ends the writer too
             groups, sync = self._groups, self._urgent or self._closing
-            if groups and self._unsynced_since_s is None:
-                self._unsynced_since_s = self._pending_since_s
+            self._taken_since_s = self._pending_since_s
             self._groups, self.pending_bytes, self._urgent = [], 0, False
             self._synced.notify_all()
             return groups, sync, self._closing
@@ -337,56 +337,57 @@ class JournalWriter:
 
     def _seconds_until_due(self, check_s: float | None) -> float | None:
         """Return the seconds until the next check or the next sync, or None if neither is due."""
-        sync_s = None if self._unsynced_since_s is None else self._unsynced_since_s + self._options.sync_delay_s
+        since_s = self._output.unsynced_since_s
+        sync_s = None if since_s is None else since_s + self._options.sync_delay_s
         due_s = min((due for due in (check_s, sync_s) if due is not None), default=None)
         return None if due_s is None else due_s - time.monotonic()
 
+    # ---- in the thread that holds the turn -------------------------------------------------------------
+
+    def _commit(self) -> None:
+        """Write the groups that wait, with their sync if requests wait for it."""
+        began_ns = time.monotonic_ns()
+        groups, wants_sync, _ = self._next_groups()
+        for group in groups:
+            self._output.write(group, self._taken_since_s)
+        if self._waits_for_sync:
+            self._make_durable(reports=False)
+        elif wants_sync:
+            self._urgent = self.has_deferred = True  # for the writer's thread, at the caller's `wake`
+        self._pace.note(time.monotonic_ns() - began_ns)
+
     def _write(self, records: list[Record]) -> None:
-        if self._segment_size and (
-            self._segment_size >= self._options.segment_bytes
-            or time.monotonic() >= self._segment_since_s + self._options.segment_age_s
-        ):
-            self._roll(records[0].seq)
-        frame = encode_frame(records, self._durable_seq)
-        self._disk.write(open_name(self._segment_first_seq), frame)
-        self._written_seq = records[-1].seq
-        self._segment_size += len(frame)
-        self._open_bytes += len(frame)
-        self._frames += 1
+        if self._output.is_segment_over:
+            with self._output.sync_turn:
+                if self.durable_seq != self.written_seq:
+                    self._make_durable()
+                self._output.roll(records[0].seq, lambda first_seq: self._sealer.put(first_seq, final=False))
+        began_ns = time.monotonic_ns()
+        self._output.write(records, self._taken_since_s)
+        if not self._waits_for_sync:
+            self._pace.note(time.monotonic_ns() - began_ns)
 
-    def _make_durable(self) -> None:
-        if self._options.sync:
-            began_ns = time.monotonic_ns()
-            self._disk.sync(open_name(self._segment_first_seq))
-            self.sync_times_ns.append(time.monotonic_ns() - began_ns)
-        self._unsynced_since_s = None
+    def _make_durable(self, *, reports: bool = True) -> None:
+        """Sync what is written. A caller that commits reads the result itself, so it `reports` nothing."""
+        if self.failed is not None:
+            raise self.failed  # after a failed sync the next one may succeed without the data
+        began_ns = time.monotonic_ns()
+        self._output.sync()
         with self._synced:
-            self._durable_seq = self._written_seq
             self._synced.notify_all()
-        if self._options.on_durable is not None:
-            self._options.on_durable(self._durable_seq)
-        self._watch_space()
+        if reports and self._waits_for_sync:
+            self._pace.note(time.monotonic_ns() - began_ns)
+        if reports and self._options.on_durable is not None:
+            self._options.on_durable(self.durable_seq)
+        self._space.check()
 
-    def _watch_space(self) -> None:
-        """Call `on_low_space` once if the disk is nearly full. Runs after each sync, so before the disk fails."""
-        if self._options.on_low_space is None or self._low_space_reported:
-            return
-        free_bytes = self._disk.free_bytes()
-        if free_bytes < self._options.free_bytes_min:
-            self._low_space_reported = True
-            self._options.on_low_space(free_bytes)
-
-    def _roll(self, first_seq: int) -> None:
-        """Begin a new segment. The old one is synced first: its successor's name proves its records durable."""
-        if self._durable_seq != self._written_seq:
-            since_s = self._unsynced_since_s
-            self._make_durable()
-            self._unsynced_since_s = since_s  # the current group still waits
-        self._disk.close(open_name(self._segment_first_seq))
-        self._disk.create(open_name(first_seq))
-        self._disk.sync_folder()
-        self._sealer.put(self._segment_first_seq, final=False)
-        self._segment_first_seq, self._segment_size, self._segment_since_s = first_seq, 0, time.monotonic()
+    @contextmanager
+    def _errors_are_final(self) -> Iterator[None]:
+        """End the writer at any error: after it nothing can be written."""
+        try:
+            yield
+        except BaseException as error:  # noqa: BLE001 - the caller of `commit` ends the session in order
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         with self._work_arrived:

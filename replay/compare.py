@@ -2,9 +2,9 @@
 
 import msgspec
 
+from engine.apply.due_timers import due_timer
 from engine.kernel import Kernel
 from engine.record_codec import read_checkpoint, read_request, read_timer
-from engine.sequencer import due_timer
 from engine.state.session_state import State
 from journal.record import Kind, Record
 from replay.record_text import shorten

@@ -5,8 +5,8 @@ Holds the plain stream messages and the answers of polled streams, without depth
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
-from struct import Struct
 
 import msgspec
 import numpy as np
@@ -19,9 +19,11 @@ from engine.venues.polling import decode_polled
 from engine.venues.venue import RowsAndEvents, Venue
 from journal import caches
 from journal.arrow_arrays import flags, numbers, texts
+from journal.arrow_codec import to_records
 from journal.record import Kind
 from journal.segments import RowFilter, SealedSegment
 from replay.code_digest import code_digest
+from replay.row_blocks import FACTS, Projection, UnpackedRows, decode, encode, facts_of
 
 # columns of a record from which rows are decoded
 _DECODED_COLUMNS = (
@@ -34,65 +36,15 @@ _DECODED_COLUMNS = (
     "payload",
 )
 OUTSIDE_KINDS = (Kind.FEED, Kind.LINK, Kind.COMMAND)
-FORMAT_VERSION = 5  # of the cache
-_HEAD = Struct("<qqqq")  # records, other records, blocks, bytes of the index
-BLOCK_ROWS = 32_768  # 2.9 MB
-# twice the bytes of zstd, unpacked in a third of the time; unpacking is most of the cost of a fold without decisions
-CODEC = "lz4_raw"
-BLOCKS_CACHED = 4  # the engine and the venue seldom read more than two at a time
+FORMAT_VERSION = 8  # of the cache
+OTHERS_STORED_MAX = 50  # records without rows that a cache has, so that no row group is read for them
+BLOCK_ROWS = 8192  # 0.7 MB: a block and what it is folded into fit the processor's cache
 
 
-class Projection:
-    """The market's rows in one part of a journal, and the seqs of all other records from outside.
-
-    The rows are stored in compressed blocks of whole records, which are unpacked on demand: a block fits the
-    processor's cache, and memory that is used again needs no new pages, which would cost more than the unpacking.
-    """
-
-    def __init__(self, seqs: Rows, ends: Rows, other_seqs: Rows, blocks: Sequence[memoryview | Rows]) -> None:
-        self.seqs = seqs  # of the market records
-        self.ends = ends  # for each record, one past its last row
-        self.other_seqs = other_seqs  # seqs of the records from outside that have no rows
-        self.blocks = blocks  # compressed, or plain rows
-        self._firsts = _block_starts(ends)  # the first record of each block
-        self._cached_blocks: dict[int, Rows] = {}
-
-    def rows(self, first: int, last: int) -> Iterator[tuple[Rows, Rows]]:
-        """Yield the rows of records `first` to `last - 1`, block by block.
-
-        With each block's rows come the ends of its records: for each record, one past its last row.
-        """
-        while first < last:
-            block = int(np.searchsorted(self._firsts, first, side="right")) - 1
-            until = last if block + 1 == len(self._firsts) else min(last, int(self._firsts[block + 1]))
-            base, begin = self._first_row(int(self._firsts[block])), self._first_row(first)
-            yield self._block(block)[begin - base : self._first_row(until) - base], self.ends[first:until] - begin
-            first = until
-
-    def _first_row(self, record: int) -> int:
-        return int(self.ends[record - 1]) if record else 0
-
-    def _block(self, block: int) -> Rows:
-        packed = self.blocks[block]
-        if isinstance(packed, np.ndarray):
-            return packed
-        rows_at_hand = self._cached_blocks.get(block)
-        if rows_at_hand is None:
-            end = len(self.ends) if block + 1 == len(self._firsts) else int(self._firsts[block + 1])
-            rows = self._first_row(end) - self._first_row(int(self._firsts[block]))
-            rows_at_hand = _decompress(packed, rows * COLUMNS * 8).reshape(rows, COLUMNS)
-            while len(self._cached_blocks) >= BLOCKS_CACHED:
-                del self._cached_blocks[next(iter(self._cached_blocks))]
-            self._cached_blocks[block] = rows_at_hand
-        return rows_at_hand
-
-
-def _block_starts(ends: Rows) -> Rows:
-    """Return the first record of each block. A block has BLOCK_ROWS rows, rounded up to whole records."""
-    if not len(ends):
-        return np.empty(0, np.int64)
+def _block_ends(ends: Rows) -> Rows:
+    """Return for each block one past its last record. A block has BLOCK_ROWS rows, rounded up to whole records."""
     begins = np.concatenate([[0], ends[:-1]])
-    return np.flatnonzero(np.diff(begins // BLOCK_ROWS, prepend=-1))
+    return np.append(np.flatnonzero(np.diff(begins // BLOCK_ROWS)) + 1, len(ends))
 
 
 def load_projection(sealed: SealedSegment, context: SessionContext) -> Projection:
@@ -104,12 +56,18 @@ def load_projection(sealed: SealedSegment, context: SessionContext) -> Projectio
     name = f"rows-{sealed.footer.first_seq:012d}"
     instruments = msgspec.json.encode(context.body.instruments).decode()
     made_from = f"{FORMAT_VERSION} {code_digest()} {sealed.footer.chain} {instruments}"
-    cached = caches.load(sealed.path.parent, name, made_from)
-    if cached is not None:
-        return _decode(cached)
-    projection = build_projection(lambda kinds, columns: sealed.batches(RowFilter(kinds=kinds), columns), context)
-    caches.save(sealed.path.parent, name, made_from, _encode(projection))
-    return projection
+
+    def build() -> Projection:
+        built = build_projection(lambda kinds, columns: sealed.batches(RowFilter(kinds=kinds), columns), context)
+        if len(built.other_seqs) <= OTHERS_STORED_MAX:
+            chosen = chain.from_iterable(sealed.batches(RowFilter(seq, seq)) for seq in built.other_seqs.tolist())
+            built.stored_others = list(chain.from_iterable(map(to_records, chosen)))
+        index, blocks = encode(built)
+        caches.save(sealed.path.parent, name, made_from, index, blocks)
+        return built
+
+    cached = caches.load_blocks(sealed.path.parent, name, made_from)
+    return build() if cached is None else decode(*cached, build)
 
 
 Batches = Callable[[Collection[Kind], Sequence[str]], Iterable[pa.RecordBatch]]
@@ -125,8 +83,20 @@ def build_projection(batches: Batches, context: SessionContext) -> Projection:
         index = np.minimum(np.searchsorted(plain, seqs), max(len(plain) - 1, 0))
         parts.append(seqs[plain[index] != seqs] if len(plain) else seqs)
     ends = np.flatnonzero(rows[:, LAST]) + 1
-    cuts = ends[_block_starts(ends)[1:] - 1]
-    return Projection(rows[ends - 1, SEQ], ends, np.concatenate(parts), np.split(rows, cuts) if len(rows) else [])
+    seqs, others = rows[ends - 1, SEQ], np.concatenate(parts)
+    cuts = np.append(0, _block_ends(ends)) if len(ends) else np.zeros(1, np.int64)
+    row_cuts = np.append(0, ends)[cuts].tolist()
+    facts = [
+        [record, int(seqs[record]), *facts_of(rows[begin:end])]
+        for record, begin, end in zip(cuts.tolist(), row_cuts, row_cuts[1:], strict=False)
+    ]
+
+    def read_block(block: int) -> UnpackedRows:
+        begin = row_cuts[block]
+        return rows[begin : row_cuts[block + 1]], ends[cuts[block] : cuts[block + 1]] - begin
+
+    places = np.column_stack([others, np.searchsorted(seqs, others)])
+    return Projection(np.array(facts, np.int64).reshape(-1, len(FACTS)), len(ends), places, read_block)
 
 
 def decode_frames(batches: Iterable[pa.RecordBatch], context: SessionContext) -> Rows:
@@ -224,26 +194,3 @@ def venue_for_source(context: SessionContext, source: str) -> Venue:
     if source.partition(".")[0] in context.venues or len(context.venues) != 1:
         return context.venue_of(source)
     return next(iter(context.venues.values()))
-
-
-def _encode(projection: Projection) -> bytes:
-    index = pa.compress(
-        np.concatenate([projection.seqs, projection.ends, projection.other_seqs]).tobytes(), codec=CODEC, asbytes=True
-    )
-    packed = [pa.compress(block.tobytes(), codec=CODEC, asbytes=True) for block in map(np.asarray, projection.blocks)]
-    head = _HEAD.pack(len(projection.seqs), len(projection.other_seqs), len(packed), len(index))
-    return b"".join((head, np.array([len(block) for block in packed], np.int64).tobytes(), index, *packed))
-
-
-def _decode(cached: memoryview) -> Projection:
-    records, other_seqs, count, length = _HEAD.unpack_from(cached)
-    lengths = np.frombuffer(cached, np.int64, count, _HEAD.size)
-    begin = _HEAD.size + lengths.nbytes + length
-    index = _decompress(cached[begin - length : begin], 8 * (2 * records + other_seqs))
-    ends = begin + np.cumsum(lengths)
-    blocks = [cached[end - size : end] for end, size in zip(ends.tolist(), lengths.tolist(), strict=True)]
-    return Projection(index[:records], index[records : 2 * records], index[2 * records :], blocks)
-
-
-def _decompress(packed: memoryview, size: int) -> Rows:
-    return np.frombuffer(pa.decompress(packed, size, codec=CODEC) if size else b"", np.int64)

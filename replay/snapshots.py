@@ -13,6 +13,7 @@ from engine.kernel import Kernel
 from engine.market import serialize
 from engine.record_codec import read_checkpoint
 from engine.state.session_state import Account, State
+from engine.state.versioned_map import encodable
 from engine.upcast import SCHEMA, account_values
 from journal import caches
 from journal.bundle import BEGIN_STATE
@@ -35,7 +36,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     market: bytes
 
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder(enc_hook=encodable).encode
 _decode = msgspec.msgpack.Decoder(Snapshot).decode
 
 

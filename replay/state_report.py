@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
+from engine.apply.due_timers import next_timer
 from engine.facts import BreakerScope
 from engine.kernel import Kernel
 from engine.lifecycle import LIVE, Status
 from engine.mode_reasons import texts
 from engine.requests import Purpose
-from engine.sequencer import next_timer
 from engine.state.positions import unvalued_text
 from engine.state.protection import ProtectedBy, holds_stop, protected_by
 from engine.state.session_state import State

@@ -16,6 +16,7 @@ from engine.apply.batch import Batch
 from engine.kernel import StepResult
 from engine.session_record import read_session
 from engine.state.session_state import State, checkpoint_parts
+from engine.state.versioned_map import encodable
 from journal.reader import Journal
 from replay.network_guard import no_sockets
 from replay.replay import SessionReplay, Step, difference_lines, records_of
@@ -56,7 +57,9 @@ class StateDigests:
         return whole.hexdigest()
 
 
-_encode = msgspec.msgpack.Encoder().encode  # dicts keep their order: another order of filling counts as a difference
+_encode = msgspec.msgpack.Encoder(
+    enc_hook=encodable
+).encode  # dicts keep their order: another order of filling counts as a difference
 
 
 def write_digests(step: Step, file: BinaryIO, digests: StateDigests) -> Step:

@@ -76,7 +76,8 @@ ALLOWED = (
     ),
     Exemption("product-phrases/*", "engine/venues/binance_*", "about {}, told about {}", "an error's text, recorded"),
     Exemption("product-phrases/*", "engine/venues/binance_*", "book of {}, told that", "an error's text, recorded"),
-    Exemption("product-phrases/wish", "engine/strategy/runner.py", "wish", "why a strategy stopped, recorded"),
+    Exemption("product-phrases/wish", "engine/strategy/decider.py", "wish", "why a strategy stopped, recorded"),
+    Exemption("product-phrases/wish", "engine/strategy/intent_checks.py", "wish", "why a strategy stopped, recorded"),
     *(
         Exemption(
             f"product-phrases/{phrase}",

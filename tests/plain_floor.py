@@ -384,14 +384,44 @@ def run_whole(exchange: Exchange, records: list[Rows], intents: list[TimedIntent
     return story
 
 
+def rows_until(records: list[Rows], time_ns: int) -> Rows:
+    """Return the rows up to and including a time."""
+    rows = np.concatenate(records)
+    found: Rows = rows[rows[:, r.TIME_NS] <= time_ns]
+    return found
+
+
+class StoredPiece:
+    """Rows that can be read again, as a projection has them: the venue may fold them later, or never."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.first_ns, self.last_ns = int(rows[0, r.TIME_NS]), int(rows[-1, r.TIME_NS])
+        self.largest = int(rows[:, r.FIELDS :].max())
+        self.records = int(rows[:, r.LAST].sum())
+
+    def may_have(self, row_type: int) -> bool:
+        """Return True if a row is of this type."""
+        return bool((self._rows[:, r.TYPE] == row_type).any())
+
+    def read(self) -> Rows:
+        """Return the rows."""
+        return self._rows.copy()
+
+
 def run_in_pieces(
     exchange: Exchange, records: list[Rows], intents: list[TimedIntent], draw: random.Random
 ) -> list[Any]:
-    """Match the rows in pieces of a few records, and stop at random times between them."""
-    pieces, story, left = [], [], list(records)
+    """Match the rows in pieces of a few records, and stop at random times between them.
+
+    Some pieces can be read again, so they are folded later while no order rests.
+    """
+    pieces: list[Rows | StoredPiece] = []
+    story, left = [], list(records)
     while left:
         count = draw.choice((1, 1, 2, 7))
-        pieces.append(np.concatenate(left[:count]))
+        rows = np.concatenate(left[:count])
+        pieces.append(StoredPiece(rows) if draw.random() < 0.7 else rows)
         left = left[count:]
     market = RecordedMarket(SYMBOLS, iter(pieces), ahead_ns=AHEAD_NS)
     now_ns = 0
@@ -400,6 +430,9 @@ def run_in_pieces(
         for now_ns in [*stops, until_ns]:
             while market.match_due(exchange, now_ns - AHEAD_NS):
                 story += reports_of(exchange)
+            due = rows_until(records, now_ns)
+            assert exchange.books.records + market.deferred_records == due[:, r.LAST].sum()
+            assert market.deferred_records == 0 or exchange.is_indifferent
         if what:
             apply_intent(exchange, *what)
         story += reports_of(exchange)

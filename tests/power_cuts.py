@@ -38,6 +38,7 @@ READ = 0.2  # of the images are read before they are recovered
 NESTED = 2  # cuts of each recovery
 NESTED_MAX = 2  # a recovery, cut, and its recovery, cut again
 NEVER_S = 3600.0
+NEVER_NS = 10**18
 PATIENCE_S = 60.0
 
 Files = dict[str, bytes]
@@ -271,15 +272,22 @@ def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
         group_delay_s=NEVER_S,
         sync_delay_s=NEVER_S,
         on_durable=lambda seq: disk.promise("durable", seq),
+        commit_ns_max=NEVER_NS,
+        defers=True,
     )
     disk.promise("created")
     ends, seq, waiting = {-1}, 0, 0
     for _ in range(chance.choice([1, 4, 7])):
         rows, urgent = chance.randrange(1, 5), chance.random() < urgency
+        commits = urgent and seq % 2 == 0
         writer.append_step([record(at) for at in range(seq, seq + rows)], urgent=urgent)
         seq, waiting = seq + rows, waiting + rows
         ends.add(seq - 1)
         if urgent:
+            if commits:
+                writer.commit()  # the writer's thread does it if a segment ends
+            else:
+                writer.wake()
             writer.wait_durable(seq - 1, PATIENCE_S)
         elif waiting >= group_rows:
             wait_written(writer, seq - 1)

@@ -196,8 +196,11 @@ class Desk:
         side, kind, quantity, *rest = order.split()
         limit = Decimal(next((word for word in rest if word != "reduce"), "0"))
         new = NewOrder(BTC.id, Side(side), OrderType(kind), Decimal(quantity), limit, reduce_only="reduce" in rest)
-        verdict, approved = review(self.context(new), self.hand.sequencer.kernel.session.risk_rules)
+        context, session = self.context(new), self.hand.sequencer.kernel.session
+        verdict, approved = review(context, session.risk_rules)
         assert (approved is not None) is verdict.approved
+        chosen, _ = review(context, session.rule_choice.rules_for(new, context.instrument))
+        assert chosen == verdict, "a rule that cannot object to the order changes nothing"
         return {"approved": verdict.approved, "rules": verdict.rules, "figures": verdict.figures}
 
     def context(self, new: NewOrder) -> RiskContext:
@@ -205,7 +208,7 @@ class Desk:
         session = self.hand.sequencer.kernel.session
         record = msgspec.structs.replace(self.hand.records[-1], time_ns=self.review_ns or self.hand.now_ns)
         step = StepContext(self.hand.state, record, session.reducer_settings)
-        return risk_context(session, step, "desk", new, step.market.quote(session.indexes[new.instrument]))
+        return risk_context(session, step, "desk", new, step.quote(session.indexes[new.instrument]))
 
     def _time_of(self, what: str) -> int:
         until_ns = self.hand.state.account.limits.get(BTC.venue).blocked_until_ns

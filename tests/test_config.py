@@ -11,6 +11,7 @@ import pytest
 from engine.session_record import SAFETY, SECOND_NS, SafetySettings, read_session
 from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
+from journal.writer_options import Release
 from replay.overrides import apply_overrides
 from verbatim.config import OTHER_VARIABLES, read_config, read_key, recording_config, session_config
 from verbatim.config_sections import ConfigError
@@ -106,6 +107,17 @@ def test_the_transport_is_one_setting_and_its_old_name_still_works(config: Write
     sample = "".join(row for row in SAMPLE.splitlines(keepends=True) if not row.startswith("transport"))
     read = read_config(config(sample.replace("[venue]", f"[venue]\n{line}")))
     assert recording_config(read).venues[0].transport.value == profile
+
+
+@pytest.mark.parametrize("release", Release)
+def test_an_order_waits_for_its_record_to_be_durable_unless_the_configuration_says_written(
+    config: Write, release: Release
+) -> None:
+    assert read_config(config()).session.orders_wait_for is Release.DURABLE
+    read = read_config(config(SAMPLE.replace("[session]", f'[session]\norders_wait_for = "{release}"')))
+    assert read.session.orders_wait_for is release
+    with pytest.raises(ConfigError, match=r"session.orders_wait_for"):
+        read_config(config(SAMPLE.replace("[session]", '[session]\norders_wait_for = "sent"')))
 
 
 def test_both_names_of_the_transport_are_too_many(config: Write) -> None:

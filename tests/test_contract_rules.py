@@ -17,6 +17,7 @@ from risk_desk import Desk
 from engine.facts import NewOrder, Position
 from engine.model import OrderTerm, OrderType, Side, TimeInForce
 from engine.risk.context import RiskAnswer
+from engine.risk.review import review
 from engine.risk.rules import RULES
 from engine.state.margins import ContractMargin, Margins
 from engine.state.positions import Positions
@@ -96,7 +97,9 @@ def test_a_rule_at_its_edge(case: Case) -> None:
     }
     margins = Margins({BTC.id: ContractMargin(leverage=D(case.leverage))}, hedges={BTC.venue: case.is_hedge})
     account = replace(context.account, positions=Positions(held), margins=margins)
-    found = RULES[case.rule].reject_reason(
-        replace(context, **{"account": account, "venue_terms": frozenset(OrderTerm), **case.given})
-    )
+    context = replace(context, **{"account": account, "venue_terms": frozenset(OrderTerm), **case.given})
+    found = RULES[case.rule].reject_reason(context)
+    choice = desk.hand.sequencer.kernel.session.rule_choice
+    chosen = choice.rules_for(case.order, context.instrument)
+    assert review(context, chosen)[0] == review(context, choice.rules)[0], "a rule that is not chosen has no objection"
     assert (found.reason if isinstance(found, RiskAnswer) else found) == case.answer

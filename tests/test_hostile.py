@@ -15,6 +15,7 @@ from engine.execution import order_reports, reconciliation
 from engine.facts import OrderNotPlaced
 from engine.handlers import policy, shutdown
 from engine.lifecycle import Status
+from engine.market.reader import MarketReader
 from journal.reader import Journal
 from journal.record import Kind
 from verbatim.hostile.fault_plan import KINDS, Fault, FaultPlan, draw_plan
@@ -58,6 +59,8 @@ def test_a_policy_that_skips_what_did_not_move_records_the_same(
     with_skips = run_hostile_in(tmp_path, seed)
     assert with_skips.orders
     monkeypatch.setattr(policy, "_is_quiet", lambda _session, _step: False)
+    # and liveness that never equals an earlier one, so that blocks are decided at every step
+    monkeypatch.setattr(MarketReader, "liveness", lambda _market: object())
     assert run_hostile_in(tmp_path, seed) == with_skips
 
 

@@ -88,7 +88,8 @@ ENGINE_ARROWS: dict[str, set[str]] = {
     "session_context": {"execution", "market", "risk", "session_accounts", "state", "strategy", "venues"},
     "apply": {"market", "session_context", "state", "venues"},  # no strategy: those run after it
     "handlers": {"apply", "execution", "market", "risk", "session_context", "state", "step_context", "strategy"},
-    "kernel": {"apply", "handlers", "session_context", "state", "step_context", "strategy"},
+    "decision_loop": {"apply", "market", "session_context", "state", "strategy"},
+    "kernel": {"apply", "decision_loop", "handlers", "session_context", "state", "step_context", "strategy"},
     "sequencer": {"apply", "kernel", "state", "step_context"},
     "sim": {"market", "sequencer", "state", "step_context", "venues"},
     # a paper account follows the rows that the session has applied
@@ -97,6 +98,7 @@ ENGINE_ARROWS: dict[str, set[str]] = {
 CORE_BANS = {
     "asyncio",
     "datetime",
+    "httpcore",
     "httpx",
     "io",
     "multiprocessing",

@@ -50,6 +50,10 @@ class FailingDisk(RealDisk):
         after = self.fails is not None and self.fails[:2] == call[:2] and call.nth > self.fails.nth
         return call == self.fails or (self.lasting and after)
 
+    def calls_of(self, verb: str) -> int:
+        """Return the calls of a verb on the first segment so far."""
+        return self._counts[verb, "000000000000.open"]
+
     def _fail_if_due(self, verb: str, name: str = "") -> None:
         if self._should_fail(verb, name):
             raise OSError(self.code, os.strerror(self.code))

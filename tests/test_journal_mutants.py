@@ -22,14 +22,15 @@ from power_cuts import BrokenPromiseError, Tally
 
 import journal.checksums
 import journal.disk
+import journal.frame_output
 import journal.frames
 import journal.merge
 import journal.reader
 import journal.recover
 import journal.seal
 import journal.verify
-import journal.writer
 from journal.errors import JournalError
+from journal.frame_output import FrameOutput
 from journal.reader import Journal
 from journal.sealer import Sealer
 from journal.segments import SealedSegment
@@ -48,13 +49,13 @@ class Mutant(NamedTuple):
 
 
 BY_IMAGES = [
-    Mutant("sync before acknowledging", JournalWriter, "_make_durable", "self._disk.sync(open_name(self._segment_first_seq))"),
-    Mutant("acknowledge what was written, not what waits", JournalWriter, "_make_durable", "self._durable_seq = self._written_seq", "self._durable_seq = self._next_seq - 1"),
-    Mutant("a token only for what is durable", JournalWriter, "durable_token", "seq <= self._durable_seq", "seq <= self._written_seq"),
-    Mutant("a frame vouches only for what was synced", JournalWriter, "_write", "encode_frame(records, self._durable_seq)", "encode_frame(records, self._written_seq)"),
-    Mutant("sync the folder before the session begins", JournalWriter, "create", "disk.sync_folder()"),
-    Mutant("sync the folder after a new segment", JournalWriter, "_roll", "self._disk.sync_folder()"),
-    Mutant("sync the old segment before a new one", JournalWriter, "_roll", "if self._durable_seq != self._written_seq:", "if False:"),
+    Mutant("sync before acknowledging", FrameOutput, "sync", "self._disk.sync(open_name(self.first_seq))"),
+    Mutant("acknowledge what was written, not what waits", JournalWriter, "_make_durable", "self._output.sync()", "self._output.sync(); self._output.durable_seq = self._next_seq - 1"),
+    Mutant("a token only for what is durable", JournalWriter, "durable_token", "self.durable_seq if self._waits_for_sync else self.written_seq", "self.written_seq"),
+    Mutant("a frame vouches only for what was synced", FrameOutput, "write", "encode_frame(records, self.durable_seq)", "encode_frame(records, self.written_seq)"),
+    Mutant("sync the folder before the session begins", FrameOutput, "begin", "self._disk.sync_folder()"),
+    Mutant("sync the folder after a new segment", FrameOutput, "roll", "self._disk.sync_folder()"),
+    Mutant("sync the old segment before a new one", JournalWriter, "_write", "if self.durable_seq != self.written_seq:", "self._output.durable_seq = self.written_seq\n            if False:"),
     Mutant("sync the sealed file before its rename", journal.seal, "write_sealed", "disk.sync(temporary)"),
     Mutant("seal under another name", journal.seal, "write_sealed", 'f"{first_seq:012d}.tmp"', "sealed_name(first_seq)"),
     Mutant("sync the folder before unlinking the open segment", journal.seal, "seal", "disk.sync_folder()"),
@@ -93,8 +94,8 @@ BY_TESTS = [
     (Mutant("a segment bears its own name", SealedSegment, "__init__", 'if path.name.split(".")[0] != f"{self.footer.first_seq:012d}":', "if False:"), every_byte.test_segments_that_change_their_names_are_found, {"kept": every_byte.all_sealed}),
     (Mutant("a row points into its dictionary", SealedSegment, "_group", "_check_words(table)"), every_byte.test_a_row_that_points_beyond_its_dictionary_is_damage, {}),
     (Mutant("what SHA256SUMS names is there", journal.recover, "_recover", "if missing:", "if False:"), damage.test_a_missing_segment_is_found, {}),
-    (Mutant("the first failed sync is final", JournalWriter, "_make_durable", "self._disk.sync(open_name(self._segment_first_seq))", "_call_twice(self._disk.sync, open_name(self._segment_first_seq))"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "sync"}),
-    (Mutant("the first failed write is final", JournalWriter, "_write", "self._disk.write(open_name(self._segment_first_seq), frame)", "_call_twice(self._disk.write, open_name(self._segment_first_seq), frame)"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "write"}),
+    (Mutant("the first failed sync is final", FrameOutput, "sync", "self._disk.sync(open_name(self.first_seq))", "_call_twice(self._disk.sync, open_name(self.first_seq))"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "sync"}),
+    (Mutant("the first failed write is final", FrameOutput, "write", "self._disk.write(open_name(self.first_seq), frame)", "_call_twice(self._disk.write, open_name(self.first_seq), frame)"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "write"}),
     (Mutant("a sealer that failed ends the writer", Sealer, "_seal_all", "self._on_failure(error)"), failing.test_a_call_that_fails_ends_the_writer_and_loses_nothing_acknowledged, {"verb": "rename"}),
     (Mutant("what was sealed is read back", journal.seal, "write_sealed", "_compare_written(disk, temporary, stated)"), failing.test_a_disk_that_returns_other_bytes_loses_nothing, {}),
     (Mutant("one writer", journal.disk.RealDisk, "_lock", "return fcntl.flock(self._folder_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)"), writing.test_one_writer_by_lock, {}),
@@ -160,7 +161,7 @@ def test_the_test_beside_it_kills(
 ) -> None:
     needed = inspect.signature(test).parameters.keys() - given.keys()
     fixtures = {name: request.getfixturevalue(name) for name in needed}
-    monkeypatch.setattr(journal.writer, "_call_twice", call_twice, raising=False)
+    monkeypatch.setattr(journal.frame_output, "_call_twice", call_twice, raising=False)
     apply(mutant, monkeypatch)
     with pytest.raises((AssertionError, pytest.fail.Exception, JournalError, OSError, LookupError)):
         test(**fixtures, **given)

@@ -143,7 +143,7 @@ async def test_the_time_to_the_wire_is_measured_over_the_websocket_too(begin: Ch
             record = Record(seq, began_ns - 7_000_000, Kind.REQUEST, "gateway", body=text_of(request))
             writer.append_step([record], urgent=True)
             await trio.to_thread.run_sync(writer.wait_durable, seq, 30)
-            gateway.perform(record)
+            gateway.perform(record, request)
             await trio.testing.wait_all_tasks_blocked()
     writer.close()
     assert len(sent) == 1

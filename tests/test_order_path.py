@@ -24,7 +24,7 @@ from engine.live.gateway import Gateway
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
 from engine.live.transport.http_result import HttpResult
-from engine.record_codec import text_of
+from engine.record_codec import read_request, text_of
 from engine.requests import AnswerStatus, Purpose, Transport, Unsigned
 from engine.session_record import SECOND_NS, StrategySettings, VenueSettings
 from engine.state.orders import Order
@@ -230,7 +230,7 @@ async def test_no_order_leaves_before_its_record_is_durable(tmp_path: Path) -> N
             records.append(Record(len(records), 2, Kind.REQUEST, "execution", body=text_of(request)))
         writer.append_step(records)
         for record in records[1:]:
-            gateway.perform(record)
+            gateway.perform(record, read_request(record.body or ""))
         await trio.testing.wait_all_tasks_blocked()
         assert [path.partition("?")[0] for path in wire.sent] == ["/q"]
         assert gateway.is_holding

@@ -73,7 +73,7 @@ def test_a_request_that_changes_the_venue_does_not_pass_the_gateway_of_a_read_on
                 links=LinkTasks({}, Ingress(), Clock()),  # type: ignore[arg-type]
                 nursery=nursery,
             )
-            gateway.perform(Record(seq=7, kind=Kind.REQUEST, source="v", time_ns=1, body=text_of(request)))
+            gateway.perform(Record(seq=7, kind=Kind.REQUEST, source="v", time_ns=1, body=text_of(request)), request)
             result = await gateway.send_now("v", cancel, 0)
             assert (result.outcome, result.error) == ("not_sent", READ_ONLY)
 

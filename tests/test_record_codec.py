@@ -72,3 +72,26 @@ def test_several_reasons_become_one_with_the_code_of_the_first() -> None:
     assert joined([one]) is one
     assert joined([other, one]) == ModeReason(ReasonCode.NO_QUOTE, "no quote; v refused our key: no", "i")
     assert texts([]) == ""
+
+
+@pytest.mark.parametrize("numbers", [("0", "10", "10.50"), ("-0.00", "1E+3", "1E-9"), ("-0", "0.000", "-3.10")])
+def test_the_figures_of_an_approval_are_written_as_any_other_mapping(numbers: tuple[str, str, str]) -> None:
+    figure = (Decimal(numbers[0]), Decimal(numbers[1]), Decimal(numbers[2]))
+    verdict = bodies.VerdictBody(approved=True, rules={}, figures={'of "%s"': figure, "a": figure})
+    assert record_codec.text_of(verdict) == f'{{"approved":true,"figures":{canonical(verdict.figures)},"rules":{{}}}}'
+    refused = msgspec.structs.replace(verdict, approved=False, rules={"lot": "no"}, strategy="s")
+    assert f'"figures":{canonical(verdict.figures)},' in record_codec.text_of(refused)
+
+
+def test_an_orders_text_is_its_own_however_often_it_is_written() -> None:
+    other = msgspec.structs.replace(ORDER, quantity=Decimal("1.5"), reduce_only=True)
+    texts_of = [canonical(each) for each in (ORDER, ORDER, other, ORDER, other, other)]
+    assert texts_of[0] == texts_of[1] == texts_of[3] != texts_of[2] == texts_of[4] == texts_of[5]
+    assert json.loads(texts_of[2]) == {**json.loads(texts_of[0]), "reduce_only": True}
+
+
+def test_names_and_values_of_a_request_are_escaped_as_any_other_text() -> None:
+    params = (("side", "BUY"), ('quote "', "\n\x7f\u2028é\\"), ("lone", "\ud800"))
+    pairs = ",".join(f"[{canonical(name)},{canonical(value)}]" for name, value in params)
+    assert canonical(params) == f"[{pairs}]"
+    assert canonical(params[:2]) == f"[{pairs.rpartition(',[')[0]}]"

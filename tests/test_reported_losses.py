@@ -5,7 +5,7 @@ From accounting 4 on: realised P&L, fees and funding at the rates that their fac
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from risk_desk import DESK
 from risk_limit_cases import scope
 
 from engine.facts import DailyLossReached
+from engine.handlers import loss_memory
 from engine.handlers.losses_of_day import loss_reason, losses_of_day, pnl_now
 from engine.handlers.pnl import emit_pnl
 from engine.lots import CostMethod
@@ -52,6 +53,14 @@ NAME = "portfolio.daily_loss_max"
 def risk(**limits: Any) -> RiskSettings:
     scopes = {"portfolio": scope(**LIMITS), "account": scope(**LIMITS)} | limits
     return newest_risk(RiskSettings(orders_per_second_max=0, sell_holdings=True, on_drift=DriftAction.NOTE, **scopes))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def every_move_is_followed() -> Iterator[None]:
+    """The positions that moved are looked for from the first position on, not from the eighth."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loss_memory, "FEW", 0)
+        yield
 
 
 class Hand(ByHand):
@@ -146,6 +155,11 @@ class Desk:
             if now.unmarked:
                 return {}
             losses = losses_of_day(session, state.account, state.market, now, state.time_ns)
+            memory, state.market.loss_memory = state.market.loss_memory, None
+            again = pnl_now(session, state.account, state.market)
+            assert again == now, "what is remembered is what is computed"
+            assert losses_of_day(session, state.account, state.market, again, state.time_ns) == losses
+            state.market.loss_memory = memory
         names = {loss.limit.name for loss in losses if not loss.asset}
         return {loss.limit.name: None if loss.limit.name in names else loss.pnl for loss in losses}
 
@@ -175,7 +189,11 @@ class Desk:
         """Return why the limits of losses refuse an order now."""
         session, state = self.hand.sequencer.kernel.session, self.hand.state
         step = StepContext(state, self.hand.records[-1], session.reducer_settings)
-        return loss_reason(session, step, "desk", BTC)[0]
+        found = loss_reason(session, step, "desk", BTC)
+        memory, state.market.loss_memory = state.market.loss_memory, None
+        assert loss_reason(session, step, "desk", BTC) == found, "what is remembered is what is computed"
+        state.market.loss_memory = memory
+        return found[0]
 
     def line(self, name: str) -> PnlLine:
         return self.hand.state.account.pnl.by_key[f"desk {ALL[name].id}"]
@@ -196,7 +214,8 @@ class Desk:
         if wanted is not None:
             kernel = self.hand.sequencer.kernel
             with localcontext(MONEY):
-                figures = total_figures(account, self.hand.state.market, kernel.session.reducer_settings)
+                settings = kernel.session.reducer_settings
+                figures = total_figures(account, self.hand.state.market, settings, strategy="desk")
                 assert figures.total - sum(account.day_pnl.reported.values(), D(0)) == wanted
         return self
 

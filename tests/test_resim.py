@@ -26,19 +26,22 @@ from engine.sim.virtual_gateway import VirtualGateway
 from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.verify import verify
-from replay.overrides import apply_overrides
+from replay import projections
+from replay.overrides import apply_overrides, with_strategy
 from replay.rebuild import rebuild
 from replay.replay import replay_session
 from replay.resim.measured_latency import measure_latency
-from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate
+from replay.resim.resimulate import ResimOptions, ResimOutcome, resimulate, resimulate_decisions
 from replay.resim.sim_setup import CannotResimulateError
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
 from replay.study.decisions import session_decisions
 from replay.study.performance import session_performance
 from verbatim.cli import main
+from verbatim.strategy_files import read_strategy
 from verbatim.testing import VirtualSession, VirtualVenue, from_sources
 
 WIRE_NS = MILLISECOND_NS // 5
+TOUCH = Path(__file__).resolve().parent.parent / "benchmarks" / "strategies" / "touch.py"  # it seldom decides
 TEST_MODEL = VenueModel(request_ns=WIRE_NS, answer_ns=WIRE_NS, feed_ns=WIRE_NS, venue_ns=MILLISECOND_NS)
 
 
@@ -90,6 +93,24 @@ def test_without_a_change_nothing_is_modelled(recorded_session: Path, tmp_path: 
     assert (outcome.handover_seq, outcome.handover) == (None, "")
     assert without_origins(tmp_path / "again") == without_origins(recorded_session)
     assert replay_session(tmp_path / "again").identical
+
+
+def test_the_size_of_blocks_changes_no_record(
+    recorded_session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TIMERs without an effect are skipped between two blocks too, and orders are watched over the end of one."""
+    body = with_strategy(recorded(recorded_session), read_strategy(f"{TOUCH}:Touch"))
+    options = ResimOptions(session=body, model=TEST_MODEL, modelled=True)
+    found = []
+    for block_rows in (5, 1_000_000):
+        monkeypatch.setattr(projections, "BLOCK_ROWS", block_rows)
+        folder = tmp_path / str(block_rows) / recorded_session.name
+        shutil.copytree(recorded_session, folder, ignore=shutil.ignore_patterns("rows-*"))
+        records: list[Record] = []
+        resimulate_decisions(folder, options, records.extend)
+        found.append(records)
+    assert sum(record.kind is Kind.REQUEST for record in found[0]) > 10
+    assert found[0] == found[1]
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ class SlowVenue:
 
 async def recorded(gateway: Gateway, _links: LinkTasks, venue: Kraken, seq: int) -> None:
     request = RequestBody(Purpose.ACCOUNT, "kraken", False, 2**62, 10**10, venue.account.balances())
-    gateway.perform(Record(seq, 1, Kind.REQUEST, "kraken", body=text_of(request)))
+    gateway.perform(Record(seq, 1, Kind.REQUEST, "kraken", body=text_of(request)), request)
 
 
 async def emergency(gateway: Gateway, _links: LinkTasks, venue: Kraken, _seq: int) -> None:

@@ -242,11 +242,12 @@ def test_nothing_that_first_touch_passes_over_fills(
     for n, record in enumerate(records):
         if n >= safe:
             rows = np.concatenate(records[n:])
-            cut = draw.randrange(len(rows) + 1)
-            found = exchange.books.first_touch(rows[:cut], 0, FOREVER_NS)
-            if found == cut:  # the search goes on in the next piece
-                found += exchange.books.first_touch(rows[cut:], 0, FOREVER_NS, continued=cut > 0)
-            assert found == exchange.books.first_touch(rows, 0, FOREVER_NS)
+            found = exchange.books.first_touch(rows, 0, FOREVER_NS)
+            cut = draw.choice(ends[n:] - (ends[n - 1] if n else 0))
+            again = exchange.books.first_touch(rows[:cut], 0, FOREVER_NS)
+            if again == cut:  # a search over two pieces finds the same
+                again += exchange.books.first_touch(rows[cut:], 0, FOREVER_NS, continues=True)
+            assert again == found
             safe = n + int(np.searchsorted(ends[n:] - (ends[n - 1] if n else 0), found, side="right"))
         filled, _ = exchange.match_rows(record, 0, FOREVER_NS, 0)
         assert not (filled and n < safe)

@@ -12,9 +12,8 @@ CALLED_BY_VALUE = {
     ("engine/kernel.py", "engine/handlers/"): "engine/handlers/table.py has the handler of each kind of record",
     ("engine/risk/review.py", "engine/risk/rules/"): "every module of the package lists its rules",
     ("engine/sequencer.py", "journal/writer.py"): "the sequencer is given the function that appends",
-    ("engine/step_context.py", "engine/record_codec.py"): "the writer of each kind of body is generated and in a table",
-    ("engine/step_context.py", "journal/record.py"): "as above",
-    ("engine/strategy/runner.py", "engine/strategy/api.py"): "the strategy's own code calls the view",
+    ("engine/strategy/decider.py", "engine/strategy/api.py"): "the strategy's own code calls the view",
+    ("engine/strategy/runner.py", "engine/strategy/api.py"): "a decision is tested for its truth",
 }
 
 

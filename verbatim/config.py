@@ -307,6 +307,7 @@ def session_config(
         safeguards=config.safeguards.settings(),
         safety=safety_settings(config),
         on_journal_failure=config.session.on_journal_failure,
+        release=config.session.orders_wait_for,
         carry=config.session.carry,
         venues=tuple(
             replace(

@@ -41,6 +41,7 @@ from engine.session_record import (
 from engine.sim.paper_broker import check_paper_model
 from engine.sim.venue_model import UnknownSettingError, VenueModel, parse_balances, with_settings
 from engine.venue_choices import VenueTrouble
+from journal.writer_options import Release
 from verbatim.sections import ConfigError, Section
 from verbatim.venue_sections import ACCOUNT_NAME
 
@@ -66,6 +67,7 @@ class SessionSection(Section):
     on_venue_trouble: VenueTrouble = VenueTrouble.ALL  # of several venues
     seed: int | None = None
     on_journal_failure: Literal["cancel_all", "leave"] = "cancel_all"
+    orders_wait_for: Release = Release.DURABLE  # of their records
     on_failure: Literal["cancel", "leave"] = "cancel"  # orders when our code fails or a strategy stops
     on_blind: BlindSection = BlindSection()
     dead_man_s: Decimal = Field(default=Decimal(60), ge=0)  # at venues that have a dead-man switch; 0: off

@@ -41,6 +41,8 @@ MEANINGS: dict[str, dict[str, str]] = {
         "[a paper account](how-to/paper-trade.md#a-paper-account).",
         "seed": "The seed of the jitter of waits. Without it, one is drawn, and recorded.",
         "on_journal_failure": "The fate of own orders when the disk fails.",
+        "orders_wait_for": "The state of an order's record before the order leaves: on stable storage, or handed to "
+        "the system, which loses it with the machine ([what each risks](journal-format.md#durable-or-written)).",
         "on_failure": "The fate of own orders when a strategy stops or our code fails.",
         "dead_man_s": "The time of the dead-man switch at venues that have one; 0: off.",
         "free_mib_min": "With less space free on the journals' disk, trading halts.",

@@ -60,7 +60,8 @@ from engine.venues.venue import Network
 from engine.venues.venue_lookup import make_venue
 from journal.record import Kind, Record
 from journal.trust_key import marked
-from journal.writer import ClosedSummary, JournalWriter
+from journal.writer import JournalWriter
+from journal.writer_options import ClosedSummary
 from verbatim.strategy_sources import from_sources, strategy_settings
 from verbatim.venue_contract import check_venue
 
@@ -374,8 +375,7 @@ class VirtualSession:
 
     def facts(self, name: str) -> list[dict[str, Any]]:
         """Return the bodies of all facts of one tag so far."""
-        bodies = (json.loads(record.body or "") for record in self.records if record.kind is Kind.FACT)
-        return [body for body in bodies if body["fact"] == name]
+        return [body for fact in self.kinds(Kind.FACT) if (body := json.loads(fact.body or ""))["fact"] == name]
 
     def kinds(self, kind: Kind) -> list[Record]:
         """Return the records of one kind so far."""

@@ -37,6 +37,9 @@ class Batch(msgspec.Struct):
     until_ns: int | None = NEVER_NS  # session time at which the batch ends. None also ignores TIMERs that are due
     records_of: RecordsOf | None = None
     ends: Sequence[int] = ()  # for each record the row behind its last
+    skips_timers: bool = False  # TIMERs at which strategies decide nothing pass without a record (Sequencer.skip_timer)
+    passed_timer: tuple[int, int] = (-1, 0)  # the row that came next when the last of these passed, and its time
+    timer_decides: bool = False  # the strategies of the TIMER that is due decide something
     cut: tuple[tuple[str, str], ...] = ()  # strategies whose decision was interrupted, and why: it is not run again
 
 

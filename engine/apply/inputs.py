@@ -15,13 +15,15 @@ from engine.apply.messages import apply_change, apply_events, apply_message, fol
 from engine.bodies import LinkEvent, TimerBody
 from engine.market import layout
 from engine.market import rows as r
+from engine.market.market_state import Market
 from engine.market.views import Stream
 from engine.record_codec import read_command, read_link, read_timer
 from engine.requests import LinkRole
 from engine.session_context import SessionContext
 from engine.state.changes import Commanded, Lagged, LinkMoved, TimerFired
+from engine.state.closed_orders import forget_closed
 from engine.state.fill_cursor import NUMBERED_FILLS
-from engine.state.orders import Order, forget_closed
+from engine.state.orders import Order
 from engine.state.session_state import State
 from engine.timer_names import TimerKind, TimerName
 from engine.trigger_kinds import TriggerKind, split_trigger
@@ -66,7 +68,11 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     batch.row = end
     if flags in (0, layout.DUE):
         return NO_EFFECT
-    time_ns = int(rows[end - 1, r.TIME_NS])
+    return applied_rows(session, market, int(rows[end - 1, r.TIME_NS]), flags, triggers)
+
+
+def applied_rows(session: SessionContext, market: Market, time_ns: int, flags: int, triggers: int) -> Applied:
+    """Return what market rows hold that raised these flags and fired these triggers, the last one at `time_ns`."""
     strategies = session.fired(market.evaluated(triggers, time_ns)) if triggers else NONE_FIRED
     only_strategies = bool(triggers) and not flags & ~STRATEGY_FLAGS
     return Applied(market_flags=flags, strategies=strategies, only_strategies=only_strategies, time_ns=time_ns)
@@ -115,7 +121,8 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
         batch.records = ()
         if batch.row > start:
             assert batch.rows is not None, "records are made of rows"
-            state.time_ns = int(batch.rows[batch.row - 1, r.TIME_NS])
+            next_row, timer_ns = batch.passed_timer
+            state.time_ns = timer_ns if next_row == batch.row else int(batch.rows[batch.row - 1, r.TIME_NS])
             batch.records = batch.records_of(batch.row, has_effect)
     elif batch.ends and (not batch.row or len(batch.records) > 1):
         batch.records = batch.records[: bisect_left(batch.ends, batch.row) + 1] if batch.row else ()

@@ -1,6 +1,6 @@
 """Apply what a venue sends beside market frames: answers to requests, and frames of private streams."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import localcontext
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from engine.apply.batch import Applied, Fired
+from engine.apply.batch import NONE_FIRED, Applied, Fired
 from engine.apply.history_pages import apply_history
 from engine.apply.polled_streams import read_poll
 from engine.events import Answer, Event, Outcome, StreamEnded, StreamNumber, Subscribed
@@ -54,21 +54,19 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
     if request is None:  # answers from before the session, such as instrument metadata, have no request here
         return Applied(outcome="" if record.cause is None else outcome)
     rows = None
-    events: tuple[Event, ...] = (
-        Answer(
-            Outcome.NOT_SENT if outcome == AnswerStatus.NOT_SENT else Outcome.UNKNOWN, text=meta.get("error", outcome)
-        ),
-    )
+    events: tuple[Event, ...]
     waiting: Mapping[str, Fired] = {}
-    if outcome == AnswerStatus.ANSWER and request.request.purpose is Purpose.HISTORY:
+    if outcome != AnswerStatus.ANSWER:
+        proof = Outcome.NOT_SENT if outcome == AnswerStatus.NOT_SENT else Outcome.UNKNOWN
+        events = (Answer(proof, text=meta.get("error", outcome)),)
+    elif request.request.purpose is Purpose.HISTORY:
         events, waiting = apply_history(session, state, request, meta, record)
-    elif outcome == AnswerStatus.ANSWER:
+    else:
         rows, events = _decode_answer(venue, request, meta, record)
         if request.request.purpose is Purpose.POLL:
             rows, events = read_poll(venue, state.account, request, record, events, settings=session.settings)
-    weight, orders_day = next(
-        ((event.weight_used, event.orders_day_used) for event in events if isinstance(event, Answer)), (-1, -1)
-    )
+    answer = answer_in(events)
+    weight, orders_day = (-1, -1) if answer is None else (answer.weight_used, answer.orders_day_used)
     apply_change(session, state, Answered(request.seq, venue.name, outcome, weight, orders_day), record)
     flags = triggers = 0
     if rows is not None:
@@ -79,8 +77,17 @@ def apply_message(session: SessionContext, state: State, record: Record) -> Appl
         sent_ns=int(meta.get("sent_ns", 0)),
         outcome=outcome,
         market_flags=flags,
-        strategies=waiting or session.fired(state.market.evaluated(triggers, record.time_ns)),
+        strategies=waiting
+        or (session.fired(state.market.evaluated(triggers, record.time_ns)) if triggers else NONE_FIRED),
     )
+
+
+def answer_in(events: Sequence[Event]) -> Answer | None:
+    """Return the proof among the events of an answer. A codec puts it first."""
+    for event in events:
+        if isinstance(event, Answer):
+            return event
+    return None
 
 
 def _apply_stated_answer(
@@ -101,6 +108,8 @@ def _check_numbers(
     session: SessionContext, state: State, record: Record, events: tuple[Event, ...]
 ) -> tuple[Event, ...]:
     """Fold the numbers of a frame. Return its events, and the end of a stream whose numbers have a gap."""
+    if StreamNumber not in map(type, events):
+        return events
     ended: list[Event] = []
     for event in events:
         link = state.account.links.by_source.get(record.source)

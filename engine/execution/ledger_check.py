@@ -112,15 +112,16 @@ def is_unexplained(step: StepContext, account: str) -> bool:
         return False
     is_busy = bool(step.account.requests.by_seq)  # reports come all the time, so none gets old
     margins = margin_assets(step)
-    return any(
-        ours.report is not None
-        and key not in margins
-        and key_venue_is(key, account)
-        and ours.checked_seq < ours.report.seq
-        and (is_busy or step.time_ns - ours.report.at_ns > timeout_ns // SETTLE)
-        and difference(ours, ours.report, tolerance=_tolerance(step, key)) != 0
-        for key, ours in step.account.ledger.by_asset.items()
-    )
+    settled_ns = step.time_ns - timeout_ns // SETTLE
+    for key, ours in step.account.ledger.by_asset.items():
+        report = ours.report
+        if report is None or ours.checked_seq >= report.seq or (report.at_ns >= settled_ns and not is_busy):
+            continue
+        if key in margins or not key_venue_is(key, account):
+            continue
+        if difference(ours, report, tolerance=_tolerance(step, key)) != 0:
+            return True
+    return False
 
 
 def _drift_reason(step: StepContext, key: str) -> ModeReason:

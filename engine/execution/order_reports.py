@@ -4,7 +4,7 @@ The same event twice changes nothing. A fill is recorded once, by (instrument, f
 position. Texts of notes and reasons are recorded, so they keep their words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -48,6 +48,7 @@ CLOSING = {
 }
 ACCEPTED = (Status.OPEN, Status.TRIGGERED, Status.PARTIALLY_FILLED)
 UNSETTLED = (Status.PENDING, Status.UNKNOWN)
+REVIVED = (Status.NOT_PLACED, Status.REJECTED)  # a report of the venue may show that they are open after all
 OPEN = (VenueStatus.OPEN, VenueStatus.PARTIALLY_FILLED)
 # outcomes that prove that no order was placed
 ABSENT = {
@@ -61,50 +62,63 @@ ABSENT = {
 }
 
 
-def apply_report(step: StepContext, report: OrderReport, instruments: dict[str, Instrument]) -> Order | None:
-    """Record what one report states. Return its order, or None if its instrument is not traded here."""
+def apply_report(
+    step: StepContext, report: OrderReport, instruments: dict[str, Instrument], order: Order | None = None
+) -> Order | None:
+    """Record what one report states. Return its order, or None if its instrument is not traded here.
+
+    `order` is the reported order as the account has it now, if the caller has found it.
+    """
     if report.instrument not in instruments:
         return None
-    order = step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
+    if order is None:
+        order = step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
     if order is None:
         order = _adopt(step, report)
-    name = order.client_order_id
-    is_revived = order.status is Status.NOT_PLACED or (order.status is Status.REJECTED and report.status in OPEN)
-    if (is_revived or order.status in UNSETTLED) and report.status is not VenueStatus.REJECTED:
+    name, status = order.client_order_id, report.status
+    is_revived = order.status in REVIVED and (order.status is Status.NOT_PLACED or status in OPEN)
+    if (is_revived or order.status in UNSETTLED) and status is not VenueStatus.REJECTED:
         if is_revived:
             step.note(NoteLevel.ALARM, f"order {name} was {order.status} to us, but the venue has it", key=name)
         step.emit(OrderAccepted(name, report.venue_order_id, report.venue_ns), key=name)
     is_triggered = report.is_triggered or (report.is_in_market and order.order.terms.trigger is not None)
     if is_triggered and step.settings.order_rules >= TERM_RULES:
         _trigger(step, name, report)
-    known, quantity = order.order, report.quantity
-    is_short = report.status is VenueStatus.FILLED and report.filled_quantity < quantity
-    if known.quote_quantity:
-        pass  # its quantity is our estimate; the venue states what was executed so far
-    elif (quantity, report.price, report.client_order_id) != (known.quantity, known.price, name) or (
-        report.client_order_id_now or report.prevented_quantity or is_short
-    ):
+    known, quantity, filled, venue_ns = order.order, report.quantity, report.filled_quantity, report.venue_ns
+    is_filled = status is VenueStatus.FILLED
+    # the quantity of an order for an amount is our estimate; the venue states what was executed so far
+    if not known.quote_quantity and (
+        quantity != known.quantity or report.price != known.price or report.client_order_id != name
+        or report.client_order_id_now or report.prevented_quantity or (is_filled and filled < quantity)
+    ):  # fmt: skip
         follow_terms(step, name, report)
     for fill in report.fills:
         record_fill(step, fill, instruments)
     order = step.account.orders.known(name)
-    closing = CLOSING.get(report.status)
-    if closing is Report.REJECTED and order.status in ACCEPTED:
-        closing = Report.CANCELED  # a rejection after acceptance is an end
-    filled, venue_ns = report.filled_quantity, report.venue_ns
-    if closing is not None and after(order.status, closing) is not None:
-        is_temporary = report.is_temporary and closing is Report.REJECTED and step.settings.order_rules >= REFUSAL_RULES
-        step.emit(OrderClosed(name, closing, filled, report.reason, venue_ns, is_temporary), key=name)
-    elif known.quote_quantity and report.status is VenueStatus.FILLED and order.status in LIVE:
+    if status in CLOSING:
+        closing = CLOSING[status]
+        if closing is Report.REJECTED and order.status in ACCEPTED:
+            closing = Report.CANCELED  # a rejection after acceptance is an end
+        if after(order.status, closing) is not None:
+            is_refusal = closing is Report.REJECTED and step.settings.order_rules >= REFUSAL_RULES
+            is_temporary = report.is_temporary and is_refusal
+            step.emit(OrderClosed(name, closing, filled, report.reason, venue_ns, is_temporary), key=name)
+            return _agreed(step, name, report)
+    if is_filled and known.quote_quantity and order.status in LIVE:
         step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)  # the amount is spent
-    elif filled > max(order.filled_reported, order.filled_quantity) and not order.adopted:
+    elif filled > order.filled_reported and filled > order.filled_quantity and not order.adopted:
         # remember the venue's count, so that the missing fills are queried
         step.emit(OrderAccepted(name, report.venue_order_id, venue_ns, filled_quantity=filled), key=name)
-    elif order.adopted and report.status is VenueStatus.FILLED and order.status in LIVE:
+    elif is_filled and order.adopted and order.status in LIVE:
         step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)
+    return _agreed(step, name, report)
+
+
+def _agreed(step: StepContext, name: str, report: OrderReport) -> Order:
+    """Return an order after a report of it. A doubt about it ends if both agree now whether it is live."""
     order = step.account.orders.known(name)
     if order.doubt and (order.status in LIVE) is (report.status in OPEN):
-        step.emit(OrderDoubted(name, ""), key=name)  # both agree
+        step.emit(OrderDoubted(name, ""), key=name)
         order = step.account.orders.known(name)
     return order
 
@@ -290,7 +304,13 @@ def report_rate(step: StepContext, instrument: Instrument) -> Decimal:
 
 
 def apply_place_answer(
-    step: StepContext, pending: PendingRequest, answer: Answer, *, sent_ns: int, proof_after_ns: int
+    step: StepContext,
+    pending: PendingRequest,
+    placed: Iterable[tuple[str, NewOrder]],
+    answer: Answer,
+    *,
+    sent_ns: int,
+    proof_after_ns: int,
 ) -> None:
     """Record what the answer to a placement proves. Its reports were applied before.
 
@@ -299,13 +319,14 @@ def apply_place_answer(
     Args:
         step: The current step.
         pending: The request.
+        placed: Its orders by name.
         answer: What the venue answered.
         sent_ns: Session time at which it was sent; 0 if unknown.
         proof_after_ns: Time after sending from which "not found" proves absence.
 
     """
     proof_ns = (sent_ns or pending.request.expires_ns) + proof_after_ns
-    for name, _ in pending.request.placed:
+    for name, _ in placed:
         _apply_place_answer(step, name, answer, proof_ns)
 
 

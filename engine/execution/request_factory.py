@@ -26,7 +26,7 @@ from engine.venues.optional_parts import (
     Resubscribes,
     SizedSnapshots,
 )
-from engine.venues.order_routes import balances_of, cancel_of, keeps_apart, open_orders_of, query_of
+from engine.venues.order_routes import balances_of, cancel_of, holds_apart, open_orders_of, query_of
 from engine.venues.venue import Venue
 
 
@@ -37,6 +37,7 @@ class RequestFactory:
         self.venue = venue
         self.settings = settings
         self.safeguards = safeguards or SafeguardSettings()
+        self._holds_apart = holds_apart(venue.account)
         self.contracts = ContractRequests(venue, self._request)
         self.follow_ups = FollowUpQueries(venue, self._request)
         self.fills_are_trades: bool = getattr(venue, "fills_are_trades", False)  # their ids are those of public trades
@@ -243,8 +244,7 @@ class RequestFactory:
 
     def keeps_apart(self, order: Order) -> bool:
         """Return True if the venue keeps an order apart from the market: it waits for its trigger."""
-        has_trigger, order_id = _has_trigger(order), order.venue_order_id
-        return keeps_apart(self.venue.account, has_trigger=has_trigger, venue_order_id=order_id)
+        return self._holds_apart and not order.venue_order_id and _has_trigger(order)
 
     def balances(self, step: StepContext, *, reconcile_round: int) -> int:
         """Emit the queries of all balances, one for each part that the venue answers; return the last seq."""

@@ -7,7 +7,7 @@ import msgspec
 
 from engine.lifecycle import Report
 from engine.model import OrderType, PositionSide, Side, TimeInForce
-from engine.order_terms import TERMS, RecordedTerms, Terms
+from engine.order_terms import Terms, terms_of
 
 
 class NewOrder(msgspec.Struct, frozen=True):
@@ -48,16 +48,7 @@ class NewOrder(msgspec.Struct, frozen=True):
     @property
     def terms(self) -> Terms:
         """The order's terms by its type."""
-        recorded = RecordedTerms(
-            self.price,
-            self.time_in_force,
-            self.stop_price,
-            self.venue_type,
-            self.trailing_delta,
-            self.iceberg_quantity,
-            self.quote_quantity,
-        )
-        return TERMS[self.type].from_recorded(recorded)
+        return terms_of(self.type, self)
 
 
 class ListLeg(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Events of a venue: what it reports of an account, in a frame of a private stream or beside an answer."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from engine.bodies import NoteLevel
 from engine.events import (
@@ -35,49 +36,78 @@ UNREADABLE_INTERVAL_NS: Final = 10 * SECOND_NS  # between reconciliations that u
 
 
 def handle_event(session: SessionContext, step: StepContext, event: Event) -> None:
-    """Handle one event that needs no knowledge of a request."""
-    venue = session.venue_of(step.record.source).name
-    match event:
-        case OrderReport():
-            _handle_order_report(session, step, event)
-            if step.account.orders.missing_fills:
-                reconciliation.query_missing_fills(step, session.factories, session.instruments)
-        case OrderChange():
-            report = order_changes.completed(step, event, session.venues[venue].instruments)
-            if report is not None:
-                handle_event(session, step, report)
-        case FillsReport():  # of a stream that reports fills apart from their orders
-            for fill in event.fills:
-                order_reports.record_fill(step, fill, session.instruments)
-        case BalanceReport():
-            apply_balance(step, event, venue)
-        case WalletReport():
-            if wallet_reports.apply_wallet(step, event, session.instruments, venue):
-                reconciliation.query_fundings(step, session.factories[venue], session.instruments)
-        case MarginSettingsReport():
-            apply_settings(session, step, event)
-        case MarginCall():
-            note_margin_call(step, event)
-        case ContractReport():
-            wallet_reports.apply_contract(step, event, session.instruments)
-        case FundingReport():
-            wallet_reports.apply_funding(step, event, session.instruments)
-        case Subscribed() if step.record.kind is Kind.BROKER:
-            step.emit(LinkReady(step.record.source))
-        case StreamEnded():
-            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.reason}")
-            disconnect(session, step, step.record.source)
-        case Unrecognised():
-            step.note(NoteLevel.WARNING, f"{event.where}: {event.error}")
-            is_private_frame = step.record.kind is Kind.BROKER and step.record.meta is None
-            scope = session.accounts.scopes.get(step.account_of(venue))
-            if is_private_frame and scope and step.time_ns - scope.rounds(step).done_ns > UNREADABLE_INTERVAL_NS:
-                # what could not be read may have been a fill
-                reconciliation.request(step, (scope,))
-        case Answer() if event.outcome is not Outcome.DONE:
-            step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.coded_text}")
-        case _:
-            pass
+    """Handle one event that needs no knowledge of a request. One that is not in the table leads to nothing."""
+    handle = HANDLERS.get(type(event))
+    if handle is not None:
+        handle(session, step, event)
+
+
+def _venue(session: SessionContext, step: StepContext) -> str:
+    return session.venue_of(step.record.source).name
+
+
+def _handle_report(session: SessionContext, step: StepContext, event: OrderReport) -> None:
+    _handle_order_report(session, step, event)
+    if step.account.orders.missing_fills:
+        reconciliation.query_missing_fills(step, session.factories, session.instruments)
+
+
+def _handle_change(session: SessionContext, step: StepContext, event: OrderChange) -> None:
+    report = order_changes.completed(step, event, session.venues[_venue(session, step)].instruments)
+    if report is not None:
+        handle_event(session, step, report)
+
+
+def _handle_fills(session: SessionContext, step: StepContext, event: FillsReport) -> None:
+    """Record the fills of a stream that reports them apart from their orders."""
+    for fill in event.fills:
+        order_reports.record_fill(step, fill, session.instruments)
+
+
+def _handle_balance(session: SessionContext, step: StepContext, event: BalanceReport) -> None:
+    apply_balance(step, event, _venue(session, step))
+
+
+def _handle_wallet(session: SessionContext, step: StepContext, event: WalletReport) -> None:
+    venue = _venue(session, step)
+    if wallet_reports.apply_wallet(step, event, session.instruments, venue):
+        reconciliation.query_fundings(step, session.factories[venue], session.instruments)
+
+
+def _handle_contract(session: SessionContext, step: StepContext, event: ContractReport) -> None:
+    wallet_reports.apply_contract(step, event, session.instruments)
+
+
+def _handle_funding(session: SessionContext, step: StepContext, event: FundingReport) -> None:
+    wallet_reports.apply_funding(step, event, session.instruments)
+
+
+def _handle_margin_call(_session: SessionContext, step: StepContext, event: MarginCall) -> None:
+    note_margin_call(step, event)
+
+
+def _handle_subscribed(_session: SessionContext, step: StepContext, _event: Subscribed) -> None:
+    if step.record.kind is Kind.BROKER:
+        step.emit(LinkReady(step.record.source))
+
+
+def _handle_end(session: SessionContext, step: StepContext, event: StreamEnded) -> None:
+    step.note(NoteLevel.WARNING, f"{step.record.source}: {event.reason}")
+    disconnect(session, step, step.record.source)
+
+
+def _handle_unrecognised(session: SessionContext, step: StepContext, event: Unrecognised) -> None:
+    step.note(NoteLevel.WARNING, f"{event.where}: {event.error}")
+    is_private_frame = step.record.kind is Kind.BROKER and step.record.meta is None
+    scope = session.accounts.scopes.get(step.account_of(_venue(session, step)))
+    if is_private_frame and scope and step.time_ns - scope.rounds(step).done_ns > UNREADABLE_INTERVAL_NS:
+        # what could not be read may have been a fill
+        reconciliation.request(step, (scope,))
+
+
+def _handle_answer(_session: SessionContext, step: StepContext, event: Answer) -> None:
+    if event.outcome is not Outcome.DONE:
+        step.note(NoteLevel.WARNING, f"{step.record.source}: {event.outcome} {event.coded_text}")
 
 
 def _handle_order_report(session: SessionContext, step: StepContext, event: OrderReport) -> None:
@@ -86,8 +116,27 @@ def _handle_order_report(session: SessionContext, step: StepContext, event: Orde
     Such an order closed long ago, or its records were lost. Only the venue's answer to the query shows which.
     """
     instrument = session.instruments.get(event.instrument)
-    if instrument is None or not order_reports.is_lost_order(step, event, is_unrecorded(session, step)):
-        order_reports.apply_report(step, event, session.instruments)
+    known = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
+    if instrument is None or known is not None or not is_unrecorded(session, step)(event):
+        order_reports.apply_report(step, event, session.instruments, known)
     elif event.status in order_reports.OPEN and step.account.requests.for_order(event.client_order_id) is None:
         factory = session.factories[instrument.venue]
         factory.query_order(step, instrument=instrument, client_order_id=event.client_order_id)
+
+
+# kind of event -> its handler
+HANDLERS: Final[dict[type, Callable[[SessionContext, StepContext, Any], None]]] = {
+    OrderReport: _handle_report,
+    OrderChange: _handle_change,
+    FillsReport: _handle_fills,
+    BalanceReport: _handle_balance,
+    WalletReport: _handle_wallet,
+    MarginSettingsReport: apply_settings,
+    MarginCall: _handle_margin_call,
+    ContractReport: _handle_contract,
+    FundingReport: _handle_funding,
+    Subscribed: _handle_subscribed,
+    StreamEnded: _handle_end,
+    Unrecognised: _handle_unrecognised,
+    Answer: _handle_answer,
+}

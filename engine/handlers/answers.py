@@ -6,6 +6,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine.apply.batch import Applied
+from engine.apply.messages import answer_in
 from engine.bodies import NoteLevel
 from engine.events import (
     AccountReport,
@@ -57,6 +58,7 @@ from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.account_keys import asset_key
+from engine.state.orders import Order
 from engine.state.pending_requests import PendingRequest
 from engine.state.session_state import Account
 from engine.step_context import StepContext
@@ -77,63 +79,80 @@ def handle_message(session: SessionContext, step: StepContext, applied: Applied)
 
 
 def _handle_answer(session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest) -> None:
-    request = pending.request
-    answer = next((event for event in applied.events if isinstance(event, Answer)), Answer(Outcome.DONE))
+    request, purpose = pending.request, pending.request.purpose
+    answer = answer_in(applied.events) or Answer(Outcome.DONE)
     if answer.outcome is Outcome.ORDER_LIMITED and not session.safeguards.order_backoff_first_ns:
         answer = replace(answer, outcome=Outcome.RATE_LIMITED)  # as such sessions were recorded
     is_done = answer.outcome is Outcome.DONE
     account, first = step.account, len(step.outputs)
-    _heed_limits(session, step, pending, answer)
-    admit(step, pending, answer)
-    is_absent = request.purpose is Purpose.QUERY_ORDER and answer.outcome is Outcome.NOT_FOUND
+    if not is_done:
+        _heed_limits(session, step, pending, answer)
+    elif account.access.by_venue:
+        admit(step, pending, answer)
+    is_absent = answer.outcome is Outcome.NOT_FOUND and purpose is Purpose.QUERY_ORDER
     if is_absent and session.factories[request.venue].follow_ups.query_again(step, request):
         return
+    if (note := NOTES.get(purpose)) is not None:
+        note(session, step, pending, answer)
     reports = [event for event in applied.events if not isinstance(event, Answer)]
-    match request.purpose:
-        case Purpose.QUERY_ORDER:
-            _check_absent(session, step, pending, answer)
-        case Purpose.RESUBSCRIBE:
-            if is_done:
-                continue_resubscription(session, step, pending)
-            else:
-                step.note(NoteLevel.WARNING, f"{request.source}: subscription refused: {answer.coded_text}")
-                disconnect(session, step, request.source)
-        case Purpose.SUBSCRIBE if not is_done:
-            step.note(NoteLevel.ALARM, f"subscription refused: {answer.coded_text}")
-            disconnect(session, step, request.source)
-        case Purpose.ARM_SWITCH if not is_done:
-            why = f"{answer.outcome} {answer.coded_text}"
-            step.note(NoteLevel.ALARM, f"the dead-man switch of {request.instrument} is not armed: {why}")
-        case Purpose.DEPTH if not is_done:
-            step.note(NoteLevel.WARNING, f"no depth snapshot of {request.instrument}: {answer.outcome} {answer.text}")
-        case _:
-            pass
-    for event in reports if request.purpose is not Purpose.HISTORY else ():
+    for event in reports if purpose is not Purpose.HISTORY else ():
         _handle_report(session, step, applied, pending, event)
-    if request.placed:
+    if placed := request.placed:
         proof_after_ns = session.proof_after_ns(session.venues[request.venue])
-        order_reports.apply_place_answer(step, pending, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns)
+        order_reports.apply_place_answer(
+            step, pending, placed, answer, sent_ns=applied.sent_ns, proof_after_ns=proof_after_ns
+        )
         if answer.is_instrument_rule:
             reread_metadata(session, step, request.venue)
-    elif (handle := HANDLERS.get(request.purpose)) is not None:
+    elif (handle := HANDLERS.get(purpose)) is not None:
         handle(session, step, pending, answer)
-    elif request.purpose is Purpose.HISTORY:
+    elif purpose is Purpose.HISTORY:
         handle_history_answer(session, step, pending, answer, reports)
         return
-    elif request.purpose is Purpose.POLL:
+    elif purpose is Purpose.POLL:
         handle_poll_answer(session, step, pending, answer, reports)
         return
     if not (is_done or is_absent) or any(isinstance(event, Unrecognised) for event in reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
-    _count_changes(step, pending, account, first)
+    if request.round and step.settings.order_rules:
+        _count_changes(step, pending, account, first)
     reconciliation.query_missing_fills(step, session.factories, session.instruments)
 
 
+def _note_resubscription(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
+    if answer.outcome is Outcome.DONE:
+        continue_resubscription(session, step, pending)
+    else:
+        source = pending.request.source
+        step.note(NoteLevel.WARNING, f"{source}: subscription refused: {answer.coded_text}")
+        disconnect(session, step, source)
+
+
+def _note_subscription(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
+    if answer.outcome is not Outcome.DONE:
+        step.note(NoteLevel.ALARM, f"subscription refused: {answer.coded_text}")
+        disconnect(session, step, pending.request.source)
+
+
+def _note_switch(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
+    del session
+    if answer.outcome is not Outcome.DONE:
+        why = f"{answer.outcome} {answer.coded_text}"
+        step.note(NoteLevel.ALARM, f"the dead-man switch of {pending.request.instrument} is not armed: {why}")
+
+
+def _note_snapshot(session: SessionContext, step: StepContext, pending: PendingRequest, answer: Answer) -> None:
+    del session
+    if answer.outcome is not Outcome.DONE:
+        text = f"no depth snapshot of {pending.request.instrument}: {answer.outcome} {answer.text}"
+        step.note(NoteLevel.WARNING, text)
+
+
 def _count_changes(step: StepContext, pending: PendingRequest, before: Account, first: int) -> None:
-    """Record what an answer to a round changed: its outputs since `first`."""
+    """Record what an answer to a round changed: its outputs since `first`. Not before order_rules 1."""
     account = step.account_of(pending.request.venue)
     rounds = step.account.reconciling.for_account(account)
-    if not step.settings.order_rules or not pending.request.round or pending.request.round != rounds.round:
+    if pending.request.round != rounds.round:
         return
     bodies = [output.body for output in step.outputs[first:]]
     orders = {body.client_order_id for body in bodies if isinstance(body, ORDER_CHANGES)}
@@ -173,12 +192,14 @@ def _handle_cancel_answer(session: SessionContext, step: StepContext, pending: P
 def _handle_report(
     session: SessionContext, step: StepContext, applied: Applied, pending: PendingRequest, event: Event
 ) -> None:
-    factory, venue = session.factories[pending.request.venue], pending.request.venue
+    venue = pending.request.venue
     match event:
+        case OrderReport():
+            _handle_queried_order(session, step, pending, event)
         case OpenOrdersReport():
             reconciliation.apply_open_orders(
                 step,
-                factory,
+                session.factories[venue],
                 session.instruments,
                 pending,
                 event,
@@ -196,13 +217,11 @@ def _handle_report(
         case InstrumentsReport():
             apply_metadata(session, step, venue, event)
         case FillsReport():
-            recorded = reconciliation.apply_fills(step, factory, session.instruments, pending, event)
+            recorded = reconciliation.apply_fills(step, session.factories[venue], session.instruments, pending, event)
             _check_silent_stream(session, step, venue, recorded)
         case ServerTime() if applied.sent_ns:
             middle_ns = (applied.sent_ns + step.time_ns) // 2
             step.emit(ClockMeasured(venue, event.venue_ns - middle_ns))
-        case OrderReport():
-            _handle_queried_order(session, step, pending, event)
         case Subscribed() if pending.request.purpose is Purpose.SUBSCRIBE:
             subscribe(session, step, pending.request.source, pending.request.unsigned)
         case _:
@@ -213,14 +232,17 @@ def _handle_queried_order(
     session: SessionContext, step: StepContext, pending: PendingRequest, event: OrderReport
 ) -> None:
     request = pending.request
-    is_orphan = request.purpose is Purpose.QUERY_ORDER and not request.client_order_id
-    is_open = is_orphan or event.status in order_reports.OPEN
-    if is_open and order_reports.is_lost_order(step, event, is_unrecorded(session, step)):
+    is_query = request.purpose is Purpose.QUERY_ORDER
+    is_orphan = is_query and not request.client_order_id
+    reported = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
+    if reported is None and (is_orphan or event.status in order_reports.OPEN) and is_unrecorded(session, step)(event):
         order_reports.halt_for_lost(step, event)
-    _judge_closed(step, pending, event)
+    if is_query and reported is not None and step.settings.order_rules:
+        _judge_closed(step, pending, reported, event)
+        reported = None  # a doubt may have changed it
     known = step.account.orders.get(request.client_order_id)
     was_apart = known is not None and session.factories[request.venue].keeps_apart(known)
-    order = order_reports.apply_report(step, event, session.instruments)
+    order = order_reports.apply_report(step, event, session.instruments, reported)
     if was_apart and order is not None and order.venue_order_id and order.status in LIVE:
         query_order(session, step, order.client_order_id, if_unknown=False)  # its order in the market says how it is
     name = request.instrument
@@ -234,12 +256,9 @@ def _handle_queried_order(
         )
 
 
-def _judge_closed(step: StepContext, pending: PendingRequest, event: OrderReport) -> None:
+def _judge_closed(step: StepContext, pending: PendingRequest, known: Order, event: OrderReport) -> None:
     """Record a doubt about a closed order that its own answer states as open. It halts if it lasts."""
-    if pending.request.purpose is not Purpose.QUERY_ORDER or not step.settings.order_rules:
-        return
-    known = step.account.orders.find(event.instrument, event.client_order_id, event.venue_order_id)
-    if known is not None and doubts.is_contradiction(step, known, event, as_of_ns=pending.time_ns):
+    if doubts.is_contradiction(step, known, event, as_of_ns=pending.time_ns):
         doubts.doubt(step, known, doubts.contradiction(known))
 
 
@@ -307,6 +326,14 @@ def _heed_limits(session: SessionContext, step: StepContext, pending: PendingReq
             pass
 
 
+# purpose -> what an answer to it leads to, before its reports
+NOTES: Final[dict[Purpose, Callable[[SessionContext, StepContext, PendingRequest, Answer], None]]] = {
+    Purpose.QUERY_ORDER: _check_absent,
+    Purpose.RESUBSCRIBE: _note_resubscription,
+    Purpose.SUBSCRIBE: _note_subscription,
+    Purpose.ARM_SWITCH: _note_switch,
+    Purpose.DEPTH: _note_snapshot,
+}
 # purpose -> what an answer to it leads to, after its reports
 HANDLERS: Final[dict[Purpose, Callable[[SessionContext, StepContext, PendingRequest, Answer], None]]] = {
     Purpose.AMEND: handle_amend_answer,

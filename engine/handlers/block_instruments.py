@@ -32,10 +32,13 @@ def unblock(step: StepContext, instrument: str, code: BlockCode, about: str = ""
 
 def block_unready(session: SessionContext, step: StepContext) -> None:
     """Block each instrument that has no quote or no synchronised book, and let those trade that have both."""
-    market, with_books = step.market, session.settings.books
+    market, with_books, state = step.market, session.settings.books, step.state
     blocked = step.account.blocks.by_instrument
     if not blocked and market.are_live(with_book=with_books):
         return
+    liveness = market.liveness()
+    if state.blocks_decided is step.account.blocks and state.blocks_liveness == liveness:
+        return  # both lead to the decision: a start of many instruments waits for minutes
     for name, index in session.indexes.items():
         codes = [reason.code for reason in blocked.get(name, ())]
         has_book = not with_books or not market.awaits_book(index)
@@ -44,6 +47,7 @@ def block_unready(session: SessionContext, step: StepContext) -> None:
             _set_block(step, name, BlockReason(BlockCode.NO_BOOK, "no synchronised book"), is_blocked=not has_book)
         if has_quote is (BlockCode.NO_QUOTE in codes):
             _set_block(step, name, BlockReason(BlockCode.NO_QUOTE, "no quote"), is_blocked=not has_quote)
+    state.blocks_decided, state.blocks_liveness = step.account.blocks, liveness
 
 
 def _set_block(step: StepContext, name: str, reason: BlockReason, *, is_blocked: bool) -> None:
@@ -55,11 +59,14 @@ def _set_block(step: StepContext, name: str, reason: BlockReason, *, is_blocked:
 
 def mode_reasons(session: SessionContext, step: StepContext) -> tuple[ModeReason, ...]:
     """Return the blocks as the mode states them, one reason for each blocked instrument."""
-    blocks = step.account.blocks
+    blocks, state = step.account.blocks, step.state
     if not blocks.by_instrument:
         return ()
-    return tuple(
-        ModeReason(ReasonCode.INSTRUMENT_BLOCKED, f"{name} is blocked: {'; '.join(map(str, reasons))}", name)
-        for name in session.instruments
-        if (reasons := blocks.reasons(name))
-    )
+    if state.blocks_told is not blocks:
+        state.blocks_told = blocks
+        state.blocks_reasons = tuple(
+            ModeReason(ReasonCode.INSTRUMENT_BLOCKED, f"{name} is blocked: {'; '.join(map(str, reasons))}", name)
+            for name in session.instruments
+            if (reasons := blocks.reasons(name))
+        )
+    return state.blocks_reasons

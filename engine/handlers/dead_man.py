@@ -15,7 +15,7 @@ ARMED_AGAIN = 3  # times within the venue's wait, so that one lost request cance
 def arm_switches(session: SessionContext, step: StepContext) -> None:
     """Arm the due switches: of each instrument that has, or had, a live order of ours."""
     wait_ns = session.body.safety.dead_man_ns
-    if not wait_ns or step.account.modes.stopping_since_ns:
+    if not wait_ns or step.account.modes.stopping_since_ns or not session.accounts.have_dead_man_switch:
         return
     safety = step.account.safety
     live = {order.order.instrument for order in step.account.orders.live.values() if session.is_ours(order, safety)}

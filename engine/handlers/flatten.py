@@ -97,7 +97,7 @@ def _close(
         return f"less than a lot ({plain(instrument.lot_size)}) can be closed"
     only_reduces = bool(instrument.contract) and session.venues[instrument.venue].capabilities.reduce_only
     order = NewOrder(instrument.id, side, OrderType.MARKET, quantity, reduce_only=only_reduces)
-    quote = step.market.quote(session.indexes[instrument.id])
+    quote = step.quote(session.indexes[instrument.id])
     context = risk_context(session, step, position.strategy, order, quote)
     rules = _RULES if quote else {name: rule for name, rule in _RULES.items() if name != "notional_min"}
     verdict, approved = review(context, rules)

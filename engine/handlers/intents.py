@@ -90,7 +90,7 @@ def review_intent(
     order_id = venue.order_ids.make(
         session=session.body.session, strategy=strategy, version=version, seq=step.next_seq, leg=0
     )
-    quote = step.market.quote(session.indexes[instrument.id]) if instrument else None
+    quote = step.quote(session.indexes[instrument.id]) if instrument else None
     order, reason = _new_order(step, strategy, intent, instrument)
     if order.quote_quantity and instrument is not None and quote is not None:
         slippage = session.limits_of[instrument.id].market_slippage_max
@@ -126,7 +126,7 @@ def review_order(
         step: The current step.
         strategy: The strategy whose order it is.
         order: The order.
-        quote: The last quote.
+        quote: The last quote, with its age (StepContext.quote).
         order_id: Its client order id.
         cause: The seq of the intent.
         is_protecting: It protects a position that stays open while the session stops.
@@ -136,10 +136,10 @@ def review_order(
     context = risk_context(session, step, strategy, order, quote)
     if is_protecting:
         context = replace(context, is_protecting=True)
-    if step.settings.accounting > 1 and order.terms.known_price is None and order.side is Side.BUY:
+    if step.settings.accounting > 1 and context.terms.known_price is None and order.side is Side.BUY:
         # as long as it is under way, the order locks what it is now estimated to cost
         context = replace(context, order=replace(order, market_price=context.worst_price))
-    verdict, approved = review(context, session.risk_rules)
+    verdict, approved = review(context, session.rule_choice.rules_for(order, instrument))
     if approved is None and session.names_refused:
         verdict = replace(verdict, strategy=strategy, instrument=order.instrument)
     seq = step.emit(verdict, source="risk", key=order_id, cause=cause)
@@ -214,7 +214,7 @@ def risk_context(
         bid=bid,
         ask=ask,
         worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
-        quote_age_ns=0 if quote is None else step.time_ns - step.market.quote_stated_ns(index),
+        quote_age_ns=0 if quote is None else quote.age_ns,
         quote_age_max_ns=settings.quote_age_max_ns,
         venue_lag_ns=max(venue_lag_ns(session, step, index).values(), default=0) if settings.venue_lag_max_ns else 0,
         venue_lag_max_ns=settings.venue_lag_max_ns,

@@ -12,7 +12,8 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from operator import is_
 
 from engine import contracts
-from engine.handlers.losses_of_day import LossOfDay, PnlNow, losses_of_day, mid_of, own_positions, pnl_now
+from engine.handlers.loss_memory import LossOfDay, PnlNow
+from engine.handlers.losses_of_day import losses_of_day, mid_of, own_positions, pnl_now
 from engine.market import layout
 from engine.market.rows import MARK_SCALE
 from engine.model import Instrument

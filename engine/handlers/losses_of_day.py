@@ -12,17 +12,17 @@ is not listed any more counts as the session before left it (engine/handlers/car
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from engine import contracts, lots
 from engine.bodies import Figure
 from engine.facts import Position
+from engine.handlers.loss_memory import LossMemory, LossOfDay, MarkedPnl, PnlNow, memory_of
 from engine.market.market_state import Market
+from engine.market.rows import Rows
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.risk.loss_limits import LossLimit, recorded_losses
+from engine.risk.loss_limits import recorded_losses
 from engine.session_context import SessionContext
 from engine.state.day_pnl import UTC_DAY, DayPnl, LastPnl, day_of
 from engine.state.orders import EXTERNAL
@@ -32,25 +32,6 @@ from engine.state.rates import recorded_rate
 from engine.state.session_state import Account
 from engine.step_context import StepContext
 from journal.record import plain
-
-
-class PnlNow(NamedTuple):
-    """The P&L of each position since it first existed, and the first instrument that cannot be marked, or ""."""
-
-    by_position: dict[str, Decimal]  # "strategy instrument" -> realised and unrealised P&L and funding, less fees
-    unmarked: str
-    reported: dict[str, Decimal]  # the same in the reporting currency, of positions without a missing rate
-    rates: dict[str, Decimal | None]  # by asset: its rate in the reporting currency
-    marks: dict[str, Decimal]  # by instrument with an open position: the price at which it counts
-
-
-class LossOfDay(NamedTuple):
-    """The P&L of the day in one asset, by one limit."""
-
-    limit: LossLimit
-    asset: str  # "": an asset has no known rate in the reporting currency
-    pnl: Decimal
-    used: Decimal
 
 
 def mid_of(session: SessionContext, market: Market, instrument: str) -> Decimal:
@@ -95,8 +76,23 @@ def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow
 
     Positions in instruments that the session does not list stay out, because nothing marks them: see `stale_pnl`.
     """
-    if session.reducer_settings.has_reported_losses:
-        return _reported_pnl_now(session, account, market)
+    at = _Moment(session, account, market, memory_of(session, market), market.mark_integers())
+    memory = at.memory
+    if memory.now is not None and memory.is_current(account, at.marks):
+        return memory.now
+    if not session.reducer_settings.has_reported_losses:
+        now = _own_pnl_now(session, account, market)
+        memory.keep(now, account, at.marks, None)
+        return now
+    moved = memory.moved_keys(account, at.marks)
+    now_moved = None if moved is None else _moved_pnl(at, memory.now, moved)
+    now = now_moved or _reported_pnl_now(at)
+    memory.keep(now, account, at.marks, moved if now_moved is not None else None)
+    return now
+
+
+def _own_pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
+    """Return the P&L before accounting 4."""
     by_position: dict[str, Decimal] = {}
     unmarked = ""
     for key, position, instrument in own_positions(session, account):
@@ -108,42 +104,26 @@ def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow
     return PnlNow(by_position, unmarked, {}, {}, {})
 
 
-class _MarkedPnl(msgspec.Struct, frozen=True):
-    """The P&L of a position, and what it was computed from."""
+class _Moment(NamedTuple):
+    """The account and the market at which P&L is computed, and that computed last."""
 
-    index: int  # of its instrument
-    asset: str  # of its P&L
-    source: object  # the line, or the position if it has none yet
-    rate: Decimal | None
-    marks: list[int]  # of the instrument, as integers
-    mark: Decimal | None  # None: no quote is known
-    own: Decimal | None  # None: it cannot be marked
-    reported: Decimal | None
+    session: SessionContext
+    account: Account
+    market: Market
+    memory: LossMemory
+    marks: Rows
 
 
-def _reported_pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
+def _reported_pnl_now(at: _Moment) -> PnlNow:
     """Return the P&L from the lines. One whose line, mark and rate are the same as before is not computed again."""
-    settings, known, marks = session.reducer_settings, market.pnl_of_positions, market.mark_integers()
     found = PnlNow({}, "", {}, {}, {})
     unmarked = ""
     by_position, reported, rates, marked_at = found.by_position, found.reported, found.rates, found.marks
-    lines = account.pnl.by_key
-    for key, position, instrument in own_positions(session, account):
-        entry: Any = known.get(key)
-        if entry is None:
-            index, asset = session.indexes[instrument.id], contracts.asset_of(instrument)
-        else:
-            index, asset = entry.index, entry.asset
+    for key, position, instrument in own_positions(at.session, at.account):
+        asset = contracts.asset_of(instrument)
         if asset not in rates:
-            rates[asset] = recorded_rate(market, asset, settings.reporting_currency)
-        source: object = lines.get(key, position)
-        if entry is None or entry.source is not source or entry.marks != marks[index] or entry.rate != rates[asset]:
-            marked = marked_line(account, market, settings, position.strategy, index)
-            is_unmarked = marked.mark is None and marked.line.quantity
-            entry = known[key] = _MarkedPnl(
-                index, asset, source, rates[asset], marks[index], marked.mark,
-                None if is_unmarked else marked.own_pnl, marked.reported_pnl(rates[asset]),
-            )  # fmt: skip
+            rates[asset] = recorded_rate(at.market, asset, at.session.reducer_settings.reporting_currency)
+        entry = _marked(at, key, position, rates[asset])
         if entry.own is None:
             unmarked = unmarked or instrument.id
             continue
@@ -153,6 +133,49 @@ def _reported_pnl_now(session: SessionContext, account: Account, market: Market)
         if entry.mark is not None and position.quantity:
             marked_at[instrument.id] = entry.mark
     return found._replace(unmarked=unmarked)
+
+
+def _moved_pnl(at: _Moment, before: PnlNow | None, moved: Iterable[str]) -> PnlNow | None:
+    """Return the P&L with that of the positions that moved; None if more than figures changed."""
+    assert before is not None, "something moved since"
+    currency = at.session.reducer_settings.reporting_currency
+    if any(recorded_rate(at.market, asset, currency) != rate for asset, rate in before.rates.items()):
+        return None
+    by_position, reported, marked_at = dict(before.by_position), dict(before.reported), dict(before.marks)
+    for key in moved:
+        if key not in by_position:
+            continue  # another program's, or of an instrument that the session does not list
+        position = at.account.positions.by_key[key]
+        rate = before.rates[contracts.asset_of(at.session.instruments[position.instrument])]
+        entry = _marked(at, key, position, rate)
+        is_open, is_reported = bool(position.quantity), entry.reported is not None
+        if (
+            entry.own is None
+            or is_reported is not (key in reported)
+            or is_open is not (position.instrument in marked_at)
+        ):
+            return None
+        by_position[key] = entry.own
+        if entry.reported is not None:
+            reported[key] = entry.reported
+        if entry.mark is not None and is_open:
+            marked_at[position.instrument] = entry.mark
+    return PnlNow(by_position, "", reported, before.rates, marked_at)
+
+
+def _marked(at: _Moment, key: str, position: Position, rate: Decimal | None) -> MarkedPnl:
+    """Return the P&L of a position, known or computed."""
+    index = at.session.indexes[position.instrument]
+    marks = at.marks[index].tobytes()
+    source: object = at.account.pnl.by_key.get(key, position)
+    entry = at.memory.by_position.get(key)
+    if entry is None or entry.source is not source or entry.marks != marks or entry.rate != rate:
+        marked = marked_line(at.account, at.market, at.session.reducer_settings, position.strategy, index)
+        is_unmarked = marked.mark is None and marked.line.quantity
+        own = None if is_unmarked else marked.own_pnl
+        entry = MarkedPnl(index, source, rate, marks, marked.mark, own, marked.reported_pnl(rate))
+        at.memory.by_position[key] = entry
+    return entry
 
 
 def _pnl_of(
@@ -176,30 +199,64 @@ def losses_of_day(
     session: SessionContext, account: Account, market: Market, now: PnlNow, time_ns: int
 ) -> list[LossOfDay]:
     """Return the P&L of this day by limit and asset. Empty before its begin is recorded."""
+    day, memory = account.day_pnl, memory_of(session, market)
+    is_begun = day.day >= day_of(time_ns, session.body.risk.day)  # a clock set back, or another zone, begins no day
+    losses, is_same = memory.losses, memory.now is now and memory.day is day and memory.is_begun is is_begun
+    if losses is None or not is_same:
+        losses = _losses_of_day(session, account, market, now) if is_begun else []
+        if memory.now is now:
+            memory.losses, memory.day, memory.is_begun, memory.reasons = losses, day, is_begun, {}
+    return losses
+
+
+def _pnl_of_day(
+    session: SessionContext, account: Account, now: PnlNow, keys: Iterable[str]
+) -> Iterable[tuple[str, str, Instrument, Decimal]]:
+    """Return (key, strategy, instrument, P&L since the day began) of positions that count in the day."""
+    opening, positions, unlisted = account.day_pnl.opening, account.positions.by_key, account.day_pnl.unlisted
+    for key in keys:
+        if key in now.by_position and key not in unlisted:  # an unlisted one counts from its first mark
+            position, pnl = positions[key], now.by_position[key]
+            since = pnl - opening[key] if key in opening else pnl
+            yield key, position.strategy, session.instruments[position.instrument], since
+
+
+def _amounts_of_day(
+    session: SessionContext, account: Account, memory: LossMemory, now: PnlNow
+) -> dict[str, dict[str, Decimal]]:
+    """Return asset -> the P&L of the day of each position. Only that of positions that moved is computed again."""
     day = account.day_pnl
-    if day.day < day_of(time_ns, session.body.risk.day):  # a clock set back, or another zone, begins no day
-        return []
-    opening, positions, instruments = day.opening, account.positions.by_key, session.instruments
-    of_day = [
-        (key, position.strategy, instruments[position.instrument], pnl - opening[key] if key in opening else pnl)
-        for key, pnl in now.by_position.items()
-        if key not in day.unlisted  # it counts from its first mark, which the next check records
-        for position in (positions[key],)
-    ]
+    is_kept = memory.now is now and memory.amounts_day is day and memory.moved is not None
+    keys = memory.moved if is_kept and memory.moved is not None else now.by_position
+    amounts: dict[str, dict[str, Decimal]] = memory.amounts if is_kept else {}
+    for key, _, instrument, pnl in _pnl_of_day(session, account, now, keys):
+        amounts.setdefault(contracts.asset_of(instrument), {})[key] = pnl
+    if memory.now is now:
+        memory.amounts, memory.amounts_day, memory.moved = amounts, day, set()
+    return amounts
+
+
+def _losses_of_day(session: SessionContext, account: Account, market: Market, now: PnlNow) -> list[LossOfDay]:
+    day = account.day_pnl
     stale = list(stale_pnl(session, account)) if day.last else []
     found: list[LossOfDay] = []
     has_reported_losses = session.reducer_settings.has_reported_losses
+    of_day: list[tuple[str, str, Instrument, Decimal]] = []
     for limit in session.loss_limits:
         sums: dict[str, Decimal] = {}
-        counts_all = not (limit.strategy or limit.instrument or limit.venue)
-        for key, strategy, instrument, pnl in of_day:
-            if counts_all or limit.concerns(strategy, instrument):
-                asset, amount = contracts.asset_of(instrument), pnl
-                if limit.in_reporting and has_reported_losses:
-                    asset, amount = _reported(session, day, key, now)
-                elif limit.in_reporting and pnl:
-                    asset, amount = _converted(session, market, asset, pnl)
-                sums[asset] = sums.get(asset, ZERO) + amount
+        if not (limit.strategy or limit.instrument or limit.venue or limit.in_reporting):
+            amounts = _amounts_of_day(session, account, memory_of(session, market), now)
+            sums = {asset: sum(of_asset.values(), ZERO) for asset, of_asset in amounts.items()}
+        else:
+            of_day = of_day or list(_pnl_of_day(session, account, now, now.by_position))
+            for key, strategy, instrument, pnl in of_day:
+                if limit.concerns(strategy, instrument):
+                    asset, amount = contracts.asset_of(instrument), pnl
+                    if limit.in_reporting and has_reported_losses:
+                        asset, amount = _reported(session, day, key, now)
+                    elif limit.in_reporting and pnl:
+                        asset, amount = _converted(session, market, asset, pnl)
+                    sums[asset] = sums.get(asset, ZERO) + amount
         for key, position, last in stale:
             if limit.concerns_unlisted(position.strategy, position.instrument):
                 asset, amount = last.asset, last.pnl - day.opening.get(key, ZERO)
@@ -255,10 +312,19 @@ def loss_reason(
     if not session.loss_limits:
         return "", None
     now = pnl_now(session, step.account, step.market)
-    day, day_name = step.account.day_pnl, name_of_day(session)
     if now.unmarked:
-        return f"{now.unmarked} has no quote: the loss of this {day_name} is not known", None
+        return f"{now.unmarked} has no quote: the loss of this {name_of_day(session)} is not known", None
     losses = losses_of_day(session, step.account, step.market, now, step.time_ns)
+    reasons, key = memory_of(session, step.market).reasons, (strategy, instrument.id)
+    if key not in reasons:
+        reasons[key] = _loss_reason(session, step, strategy, instrument, losses)
+    return reasons[key]
+
+
+def _loss_reason(
+    session: SessionContext, step: StepContext, strategy: str, instrument: Instrument, losses: list[LossOfDay]
+) -> tuple[str, tuple[str, Figure] | None]:
+    day, day_name = step.account.day_pnl, name_of_day(session)
     is_today = day.day >= day_of(step.time_ns, session.body.risk.day)
     best: tuple[str, Figure] | None = None
     for limit in session.loss_limits:

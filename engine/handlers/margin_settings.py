@@ -36,7 +36,7 @@ def begin_contracts(session: SessionContext, step: StepContext) -> None:
 
 def ask_settings(session: SessionContext, step: StepContext) -> None:
     """Query the unknown settings: the account's position mode, and leverage and margin mode of each contract."""
-    for instrument in session.instruments.values():
+    for instrument in session.accounts.contracts:
         factory = _factory(session, instrument)
         if factory is None:
             continue

@@ -21,6 +21,7 @@ FATAL_FLAGS = {
     layout.BAD_VALUE_SEEN: "a price or size is off the instrument's grid",
     layout.LEVELS_EXCEEDED: "its book has more levels than the named limit",
 }
+LOST_BOOKS = (BookState.BUFFERING, BookState.BROKEN)
 ANY_FATAL = layout.BOOK_CROSSED | layout.BAD_VALUE_SEEN | layout.LEVELS_EXCEEDED
 
 
@@ -61,8 +62,7 @@ def request_snapshots(session: SessionContext, step: StepContext) -> None:
 
     A venue that streams its snapshots sends the next one over a new subscription, or else over a new connection.
     """
-    states = (BookState.BUFFERING, BookState.BROKEN)
-    lost = [name for name, index in session.indexes.items() if step.market.book_state(index) in states]
+    lost = [step.market.instruments[index].id for index in step.market.books_in(LOST_BOOKS)]
     pending = step.account.requests.by_seq.values() if lost else ()
     waiting = {each.request.instrument for each in pending if each.request.purpose is Purpose.DEPTH}
     for name in lost:

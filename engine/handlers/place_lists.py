@@ -45,7 +45,7 @@ def place_list(
     )
     if not has_entry:
         orders = _within_position(step, plan, orders, instrument)
-    quote = step.market.quote(session.indexes[instrument.id])
+    quote = step.quote(session.indexes[instrument.id])
     rationale = {"quote_seq": quote.seq} if quote else {}
     body = IntentBody(
         IntentKind.PLACE_LIST, plan.strategy, plan.version, legs=orders, rationale=rationale, plan_id=plan.plan_id

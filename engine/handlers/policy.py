@@ -86,8 +86,9 @@ def _is_quiet(session: SessionContext, step: StepContext) -> bool:
         return False
     if has_expired(session, step):
         return False
-    for scope in session.accounts.scopes.values():
-        if scope.timer not in account.timers.due_ns:
+    due_ns = account.timers.due_ns
+    for timer in session.accounts.round_timers:
+        if timer not in due_ns:
             return False
     for status in account.strategies.by_name.values():
         if status.stopped_for:

@@ -14,7 +14,7 @@ from engine.step_context import StepContext
 
 def renew_tokens(session: SessionContext, step: StepContext) -> None:
     """Request the renewal of each token that is due."""
-    for source in sorted(step.account.links.by_source):
+    for source in sorted(step.account.links.by_source) if session.accounts.renew_tokens else ():
         link = step.account.links.by_source[source]
         if link.role is not LinkRole.PRIVATE or link.state is not LinkPhase.READY:
             continue

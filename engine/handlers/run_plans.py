@@ -246,7 +246,7 @@ def _place(
     order_id = session.venues[instrument.venue].order_ids.make(
         session=session.body.session, strategy=plan.strategy, version=plan.version, seq=step.next_seq, leg=0
     )
-    quote = step.market.quote(session.indexes[instrument.id])
+    quote = step.quote(session.indexes[instrument.id])
     rationale = {"quote_seq": quote.seq} if quote else {}
     body = IntentBody(
         IntentKind.PLACE, plan.strategy, plan.version, order=order, rationale=rationale, plan_id=plan.plan_id

@@ -14,7 +14,6 @@ from engine.handlers.private_probe import probe_private_links
 from engine.handlers.renew_tokens import renew_tokens
 from engine.handlers.safety import watch_safety
 from engine.handlers.trip_breakers import cancel_paused
-from engine.lifecycle import Status
 from engine.mode_reasons import texts
 from engine.requests import LinkPhase, LinkRole, Purpose
 from engine.session_context import SessionContext
@@ -75,13 +74,14 @@ def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> 
 
 
 def _last_seen_ns(session: SessionContext, step: StepContext, source: str) -> int:
-    indexes, streams = session.indexes_of(source), session.streams_of(source)
-    return max((step.market.last_seen_ns(index, stream) for index in indexes for stream in streams), default=0)
+    return step.market.newest_seen_ns(session.indexes_of(source), session.streams_of(source))
 
 
 def _watch_requests(session: SessionContext, step: StepContext) -> None:
+    old_ns = step.time_ns - MINUTE_NS
     for pending in list(step.account.requests.by_seq.values()):
-        if _is_next_minute(session, step, pending.request.expires_ns + pending.request.timeout_ns):
+        end_ns = pending.request.expires_ns + pending.request.timeout_ns
+        if end_ns <= old_ns and _is_next_minute(session, step, end_ns):
             text = f"request {pending.seq} ({pending.request.purpose}) has no end, though its time is over"
             step.note(NoteLevel.ALARM, text)
             reconciliation.fail(step, pending, "no end in its time")
@@ -93,9 +93,7 @@ def _watch_orders(session: SessionContext, step: StepContext) -> None:
         if order is not None and _is_next_minute(session, step, order.reported_ns):
             text = f"order {name}: the venue says {order.filled_reported} filled, its fills say {order.filled_quantity}"
             step.note(NoteLevel.ALARM, text, key=name)
-    for order in step.account.orders.live_by_age():
-        if order.status is not Status.UNKNOWN:
-            continue
+    for order in step.account.orders.unknown_by_age():
         name = order.client_order_id
         if not step.account.timers.is_set(TimerKind.QUERY_ORDER, name):
             query_order(session, step, name)
@@ -120,7 +118,7 @@ def _watch_doubts(session: SessionContext, step: StepContext) -> None:
 
 def _watch_access(session: SessionContext, step: StepContext) -> None:
     """Open links again that stayed down while their venue refused access."""
-    for source in sorted(step.account.links.by_source):
+    for source in sorted(step.account.links.by_source) if step.account.access.by_venue else ():
         link = step.account.links.by_source[source]
         if link.venue in step.account.access.by_venue and not step.account.timers.is_set(TimerKind.CONNECT, source):
             reconnect(session, step, source)

@@ -8,7 +8,8 @@ cancelled; from then on the risk rule `daily_loss` allows only orders that reduc
 from engine import contracts
 from engine.bodies import NoteLevel
 from engine.facts import AmountRated, DailyLossReached, DayBegan, PnlPeak, PositionEnteredDay, SafetyCause, SafetyKind
-from engine.handlers.losses_of_day import LossOfDay, PnlNow, known_losses, name_of_day, pnl_now, unlisted_positions
+from engine.handlers.loss_memory import LossOfDay, PnlNow
+from engine.handlers.losses_of_day import known_losses, name_of_day, pnl_now, unlisted_positions
 from engine.handlers.pnl import emit_pnl
 from engine.handlers.safety import order_safety
 from engine.mode_reasons import ModeReason, ReasonCode
@@ -53,7 +54,7 @@ def rate_amounts(session: SessionContext, step: StepContext) -> None:
     currency = session.reducer_settings.reporting_currency
     if not session.reducer_settings.has_reported_losses:
         return
-    for key in sorted(step.account.pnl.by_key):
+    for key in sorted([key for key, line in step.account.pnl.by_key.items() if line.unrated]):
         line = step.account.pnl.by_key[key]
         for asset in sorted(line.unrated):
             rate = recorded_rate(step.market, asset, currency)

@@ -10,6 +10,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 import trio
+from msgspec.structs import replace
 
 from engine.bodies import RequestBody, source_of
 from engine.live.clock import SessionClock, wall_ns
@@ -17,10 +18,10 @@ from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks, venue_setting
 from engine.live.refused_addresses import RefusedAddresses
 from engine.live.send_turns import SendTurns
+from engine.live.signed_requests import SignedRequest, sign
 from engine.live.token_requests import request_token
-from engine.live.transport.http_result import HttpResult, HttpSender
+from engine.live.transport.http_result import Answer, HttpResult, HttpSender, SendsAtOnce
 from engine.live.transport.websocket import WebsocketClosedError
-from engine.record_codec import read_request
 from engine.requests import FEED_PURPOSES, AnswerStatus, Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
 from engine.venues.candle_store import CandleStore, stored_answer
@@ -79,7 +80,9 @@ class Gateway:
         self._turns = trio.CapacityLimiter(PARALLEL_MAX)
         self._venue_turns = SendTurns()
         self._writer: JournalWriter | None = None
-        self._held: list[tuple[int, RequestBody]] = []  # heap: waiting for their records to be durable
+        # heap: waiting for their records to be durable; signed meanwhile, if the venue does not take them in turn
+        self._held: list[tuple[int, RequestBody, SignedRequest | None]] = []
+        self._at_once = {name: sender for name, sender in senders.items() if isinstance(sender, SendsAtOnce)}
         self._closed = False
         self._trading = frozenset(trading)
         self._addresses = addresses or {}
@@ -102,9 +105,8 @@ class Gateway:
         """Return True while a request waits for its record to be durable."""
         return bool(self._held)
 
-    def perform(self, record: Record) -> None:
-        """Perform a REQUEST: now, or when its record is durable."""
-        request = read_request(record.body or "")
+    def perform(self, record: Record, request: RequestBody) -> None:
+        """Perform a REQUEST, whose body is `request`: now, or when its record is durable."""
         match request.purpose:
             case Purpose.CONNECT:
                 self._nursery.start_soon(self._links.run, record.seq, request)
@@ -114,7 +116,7 @@ class Gateway:
                 self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
             case _ if request.mutates:
                 self._decided_ns[record.seq] = record.time_ns
-                heappush(self._held, (record.seq, request))
+                heappush(self._held, (record.seq, request, self._sign(request)))
                 self.release()
             case Purpose.HISTORY if self._history is not None or request.unsigned is None:
                 instruments = self._venues[request.venue].instruments
@@ -129,25 +131,91 @@ class Gateway:
         """Send nothing from here on, except the cancel that needs no record."""
         self._closed = True
 
+    async def flush(self) -> None:
+        """Bring records that wait to the disk, and send the requests that may then leave, before other tasks run.
+
+        A disk that was slow lately is left to the journal's thread, and so are records without such a request.
+        """
+        assert self._writer is not None, "attach comes first"
+        if self._held and self._writer.commit():
+            while (due := self._next_released()) is not None:
+                await self._send_at_once(*due)
+        if self._writer.has_deferred:  # no order waits for it, or it is written and needs its sync
+            self._writer.wake()
+
     def release(self) -> None:
         """Send requests whose records are now durable. No-op after `close`."""
-        assert self._writer is not None, "attach comes first"
-        while not self._closed and self._held and (token := self._writer.durable_token(self._held[0][0])) is not None:
-            seq, request = heappop(self._held)
-            self._nursery.start_soon(self._send_durable, token, seq, request)
+        while (due := self._next_released()) is not None:
+            self._nursery.start_soon(self._send_durable, *due)
 
-    async def _send_durable(self, token: Durable, seq: int, request: RequestBody) -> None:
+    def _next_released(self) -> tuple[Durable, int, RequestBody, SignedRequest | None] | None:
+        """Remove and return the oldest request that waits, with its token, or None if its record is not durable."""
+        assert self._writer is not None, "attach comes first"
+        if self._closed or not self._held or (token := self._writer.durable_token(self._held[0][0])) is None:
+            return None
+        return token, *heappop(self._held)
+
+    async def _send_at_once(self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None) -> None:
+        """Send a request in this task if a connection is idle, else in its own. Its answer has a task in both cases."""
+        if await self._begin(token, seq, request, signed) is None:
+            self._nursery.start_soon(self._send_durable, token, seq, request, signed)
+
+    async def _begin(
+        self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None
+    ) -> Answer | None:
+        """Send a request in this task. Return None if that cannot be done now: nothing was sent then."""
+        assert request.venue in self._trading, "perform ends these requests"
+        assert token.seq >= seq, (token, seq)
+        now_ns = self._clock.now_ns()
+        if signed is None or not signed.data or not signed.is_good(self._keys[request.venue], now_ns):
+            return None
+        if now_ns > request.expires_ns:
+            return None
+        borrower = object()
+        try:
+            self._turns.acquire_on_behalf_of_nowait(borrower)
+        except trio.WouldBlock:
+            return None
+        answer = await self._at_once[request.venue].begin(signed.message, signed.data, self._clock)
+        if answer is None:
+            self._turns.release_on_behalf_of(borrower)
+        else:
+            self._nursery.start_soon(self._receive, seq, request, answer, borrower)
+        return answer
+
+    async def _receive(self, seq: int, request: RequestBody, answer: Answer, borrower: object) -> None:
+        """Put the end of a request that has left into the ingress."""
+        try:
+            ended = await answer(self._clock.seconds(request.timeout_ns))
+        finally:
+            self._turns.release_on_behalf_of(borrower)
+        self._end(seq, request, ended)
+
+    async def _send_durable(
+        self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None = None
+    ) -> None:
         """Send a request that changes the venue. The token proves that its record is durable."""
         assert request.venue in self._trading, "perform ends these requests"
         assert token.seq >= seq, (token, seq)
-        await self._sign_and_send(seq, request)
+        await self._sign_and_send(seq, request, signed)
 
     async def _send_query(self, seq: int, request: RequestBody) -> None:
         """Send a request that changes nothing at the venue. It does not wait for its record."""
         assert not request.mutates, "a request that changes the venue needs a durable record"
         await self._sign_and_send(seq, request)
 
-    async def _sign_and_send(self, seq: int, request: RequestBody) -> None:
+    def _sign(self, request: RequestBody) -> SignedRequest | None:
+        """Return the signed request, or None if it must be signed when its turn comes."""
+        unsigned, venue = request.unsigned, self._venues[request.venue]
+        if unsigned is None or unsigned.transport is not Transport.REST or self._venue_turns.has_turns(venue):
+            return None
+        stamp_ns = self._stamp_ns(request.clock_offset_ns)
+        signed = sign(venue, unsigned, self._keys[venue.name], venue_ns=stamp_ns, now_ns=self._clock.now_ns())
+        if signed is None or venue.name not in self._at_once:
+            return signed
+        return replace(signed, data=self._at_once[venue.name].encode(signed.message))
+
+    async def _sign_and_send(self, seq: int, request: RequestBody, signed: SignedRequest | None = None) -> None:
         """Sign and send a request in its turn, and put the one input in which it ends into the ingress."""
         unsigned = request.unsigned
         assert unsigned is not None, "only connect and disconnect carry no message"
@@ -155,21 +223,30 @@ class Gateway:
             await self._over_link(seq, request, unsigned)
             return
         async with self._venue_turns.turn(self._venues[request.venue]), self._turns:
-            late_ns = self._clock.now_ns() - request.expires_ns
+            key, now_ns = self._keys[request.venue], self._clock.now_ns()
+            late_ns = now_ns - request.expires_ns
             if late_ns > 0:
                 ended = self._not_sent(f"expired {late_ns} ns before its turn came")
             else:
-                stamp_ns, key = self._stamp_ns(request.clock_offset_ns), self._keys[request.venue]
                 try:
-                    message = self._venues[request.venue].signer.sign_http(unsigned, key, stamp_ns)
+                    if signed is not None and signed.is_good(key, now_ns):
+                        message = signed.message
+                    else:
+                        stamp_ns = self._stamp_ns(request.clock_offset_ns)
+                        message = self._venues[request.venue].signer.sign_http(unsigned, key, stamp_ns)
                 except ValueError as error:
                     ended = self._not_sent(f"cannot be signed: {error}")
                 else:
                     timeout_s = self._clock.seconds(request.timeout_ns)
                     ended = await self._senders[request.venue].send(message, timeout_s=timeout_s, clock=self._clock)
-                    if ended.outcome is AnswerStatus.ANSWER:
-                        address = self._addresses.get(request.venue, "").rstrip("/") + unsigned.path
-                        self._refused.note(address, ended.status, venue_setting(request.venue, "rest", self._venues))
+        self._end(seq, request, ended)
+
+    def _end(self, seq: int, request: RequestBody, ended: HttpResult) -> None:
+        """Put the one input in which a request ends into the ingress."""
+        assert request.unsigned is not None, "it was to be sent"
+        if ended.outcome is AnswerStatus.ANSWER:
+            address = self._addresses.get(request.venue, "").rstrip("/") + request.unsigned.path
+            self._refused.note(address, ended.status, venue_setting(request.venue, "rest", self._venues))
         self._ingress.put(arrival_of(seq, request, ended))
         self._note_latency(seq, request, ended.sent_ns, was_sent=ended.outcome is not AnswerStatus.NOT_SENT)
 

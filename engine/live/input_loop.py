@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from engine.bodies import CommandBody, LinkBody, LinkEvent, NoteBody
 from engine.errors import CoreError
+from engine.gc_tuning import collect_while_idle, freeze_started
 from engine.live import decision_watch, lag_meter
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.decision_watch import DecisionWatch
@@ -26,6 +27,7 @@ BATCH_NS_MAX = 20_000_000  # real time, after which they run too
 UNREAD_NS = 200_000_000  # real time without reading sockets that counts as age of the messages read next
 MEASURE_NEVER = 2**62
 IDLE_SECONDS_MAX = 1.0
+IDLE_SECONDS_MIN = 0.02  # without a timer that is due: time enough to collect garbage
 NOTES_MAX, NOTE_TEXT_MAX = 20, 500  # of the remarks in the answer to a command
 
 
@@ -49,7 +51,7 @@ class InputLoop:
         self._ingress = ingress
         self._clock = clock
         self._writer = writer
-        self._dispatch = outputs.dispatch
+        self._dispatch, self._flush = outputs.dispatch, outputs.flush
         settings = sequencer.kernel.session.settings
         self._watch = watch
         self._lag = LagMeter(settings)
@@ -84,6 +86,7 @@ class InputLoop:
         """
         state, ingress = self._sequencer.state, self._ingress
         budget = BATCH
+        freeze_started()
         self._read_ns = wall_ns()
         try:
             while not state.account.modes.closing and self._writer.failed is None:
@@ -105,10 +108,14 @@ class InputLoop:
                 if item is not None and not (has_request or budget <= 0 or is_behind):
                     continue
                 wait_s = 0.0
+                if self._writer.has_deferred:
+                    await self._flush()
                 if self._unread_ns or now_ns - self._read_ns > UNREAD_NS:
                     await self._read_sockets()
                 elif item is None and not state.account.modes.closing:
                     wait_s = min(max(self._clock.seconds_until(self._sequencer.next_due_ns), 0), IDLE_SECONDS_MAX)
+                    if wait_s > IDLE_SECONDS_MIN:
+                        collect_while_idle()
                     await ingress.wait(wait_s)
                 else:
                     await trio.lowlevel.checkpoint()
@@ -185,7 +192,7 @@ class InputLoop:
             start += applied
             if outputs and self._dispatch(outputs):
                 has_request = True
-            if watch.is_slow and start < len(payloads):
+            if (watch.is_slow or has_request) and start < len(payloads):  # the rest waits until the request has left
                 self._ingress.put_back(FrameBatch(source, frames.is_market, frames.recv_ns, payloads[start:]))
                 break
         watch.is_slow = False

@@ -31,13 +31,17 @@ class OutputDispatcher:
         self._gateway = gateway
         self._log = log  # queues outputs; it makes no line now
 
+    async def flush(self) -> None:
+        """Bring the records of dispatched requests to the disk, and send those that may leave (Gateway.flush)."""
+        await self._gateway.flush()
+
     def dispatch(self, outputs: Sequence[Output]) -> bool:
         """Perform the outputs of a step. Return True if there was a request."""
         has_request = False
         for output in outputs:
             match output.body:
                 case RequestBody() as request:
-                    self._gateway.perform(output.record)
+                    self._gateway.perform(output.record, request)
                     has_request = True
                     self.orders += len(request.placed)
                 case VerdictBody() as verdict if not verdict.approved:

@@ -14,6 +14,7 @@ from engine.kernel import StepResult
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.gateway import Gateway, arrival_of
 from engine.live.ingress import Command, FrameBatch, Ingress, LinkDown
+from engine.live.signed_requests import SignedRequest
 from engine.live.transport.http_result import HttpResult
 from engine.market.layout import NEVER
 from engine.market.rows import Rows
@@ -114,9 +115,9 @@ class LivePaper:
         assert self._broker is not None, "the session has begun"
         return self._broker
 
-    def is_for_account(self, record: Record) -> bool:
+    def is_for_account(self, request: RequestBody) -> bool:
         """Return True for a REQUEST that the account answers."""
-        return concerns_account(read_request(record.body or ""), self._private)
+        return concerns_account(request, self._private)
 
     def perform(self, record: Record) -> None:
         """Perform a REQUEST about the account."""
@@ -175,15 +176,16 @@ class PaperGateway(Gateway):
 
     account: LivePaper
 
-    def perform(self, record: Record) -> None:
+    def perform(self, record: Record, request: RequestBody) -> None:
         """Perform a REQUEST: by the paper account, or a public one."""
-        if self.account.is_for_account(record):
+        if self.account.is_for_account(request):
             self.account.perform(record)
         else:
-            super().perform(record)
+            super().perform(record, request)
 
-    async def _sign_and_send(self, seq: int, request: RequestBody) -> None:
+    async def _sign_and_send(self, seq: int, request: RequestBody, signed: SignedRequest | None = None) -> None:
         assert request.unsigned is not None, "as in Gateway"
+        del signed
         if request.mutates or request.unsigned.signed:
             self._ingress.put(arrival_of(seq, request, self._not_sent(NOTHING_SIGNED)))
         else:

@@ -19,12 +19,16 @@ class SendTurns:
         self._last: dict[str, trio.Event] = {}  # venue -> set when its newest request has ended
         self._takes_turns: dict[str, bool] = {}  # by venue: each check of a protocol takes 60 us
 
+    def has_turns(self, venue: Venue) -> bool:
+        """Return True if requests to a venue must arrive in the order of their signatures."""
+        if venue.name not in self._takes_turns:
+            self._takes_turns[venue.name] = isinstance(venue.signer, SendsInTurn)
+        return self._takes_turns[venue.name]
+
     @asynccontextmanager
     async def turn(self, venue: Venue) -> AsyncIterator[None]:
         """Wait until the venue's request before this one was answered, by at most WAIT_S_MAX. No-op for most venues."""
-        if venue.name not in self._takes_turns:
-            self._takes_turns[venue.name] = isinstance(venue.signer, SendsInTurn)
-        if not self._takes_turns[venue.name]:
+        if not self.has_turns(venue):
             yield
             return
         before, ended = self._last.get(venue.name), trio.Event()

@@ -148,6 +148,8 @@ class LiveSession:
             free_bytes_min=config.free_bytes_min,
             signer=config.signer,
             sync=config.sync,
+            release=config.release,
+            defers=True,  # Gateway.flush
         )
 
     # ---- for other tasks of the process

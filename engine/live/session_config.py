@@ -29,6 +29,7 @@ from engine.venues.candle_store import CandleStore
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Network
 from journal.signing import Signer
+from journal.writer_options import Release
 
 LIMITS_REQUIRED = ("order_size_max", "order_notional_max", "position_max", "daily_loss_max")  # with real money
 
@@ -64,6 +65,7 @@ class SessionConfig:
     free_bytes_min: int = 1 << 30  # on the journal's disk: with less, trading halts
     signer: Signer | None = None  # signs sealed segments
     sync: bool = True  # False is for benchmarks alone: records are then not durable
+    release: Release = Release.DURABLE  # what the record of an order must be before the order leaves
     carry: bool = True  # continue from the newest session of this account and venue
     # to end orders, not to trade: join the states of accounts that different sessions traded last, and list every
     # instrument in which they left something open

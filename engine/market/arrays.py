@@ -46,6 +46,7 @@ class MarketArrays:
     ) -> None:
         assert len(triggers) <= at.TRIGGERS_MAX, f"{len(triggers)} triggers, at most {at.TRIGGERS_MAX} fit a mask"
         self.instruments = tuple(instruments)
+        self.scales = [(one.price_scale, one.size_scale) for one in self.instruments]
         self.bar_specs = tuple(bars)
         self.indicator_specs = tuple(indicators)
         self.triggers = tuple(triggers)
@@ -93,6 +94,8 @@ class MarketArrays:
             (len(self.bar_specs), at.BARS_KEPT, at.CLOSED_NUMBERS),
         ]
         self._numbers: Rows = np.zeros(sum(map(prod, shapes)), np.int64)
+        self.numbers = self._numbers.data  # the same memory: Python reads one number of it faster
+        self.trigger_begin = sum(map(prod, shapes[:4]))  # the place in it of the first trigger
         views: list[Rows] = []
         begin = 0
         for shape in shapes:
@@ -131,7 +134,7 @@ class MarketArrays:
         columns = max(self.built_in_end, at.I_OWN + max(lengths, default=1))
         self.indicator_values: Floats = np.zeros((len(self.indicator_specs), columns), np.float64)
         self.loss_levels: Rows = np.array([at.NO_LEVELS] * count, np.int64).reshape(count, len(at.NO_LEVELS))
-        self.pnl_of_positions: dict[str, object] = {}  # of engine/handlers/losses_of_day.py; no part of the state
+        self.loss_memory: object = None  # of engine/handlers/losses_of_day.py; no part of the state
         self.predicate_inputs: Floats = np.zeros((len(predicates), at.F_INDICATORS), np.float64)
 
     def _set_bars(self) -> None:
@@ -213,7 +216,7 @@ class MarketArrays:
 
     def _bind(self) -> None:
         """Collect the arguments of fold_rows again, after an array was replaced."""
-        self._arrays = (
+        self.arrays = (
             self._numbers, self.indicator_values, self.sides, self.pending, self.predicate_inputs, self.loss_levels
         )  # fmt: skip
 

@@ -130,6 +130,14 @@ if JIT:
         """Compile a function as `compiled` does, but once, apart from its callers: for code that few rows need."""
         return _made(function, inlined=False)
 
+    def entry_of(function: F, *given: object) -> F:
+        """Return the machine code of a function for these arguments' types. It skips the choice among versions by type.
+
+        Each call must have arguments of exactly these types, contiguous arrays among them: nothing checks it.
+        """
+        entry: F = function.compile(tuple(map(numba.typeof, given)))  # type: ignore[attr-defined]  # of Numba's dispatcher
+        return entry
+
     def strictly_compiled(function: F) -> F:
         """Compile a strategy's function for its argument types, without a cache: its source is not a file."""
         made: F = numba.njit(function, _nrt=False)  # type: ignore[call-overload]  # as above
@@ -239,6 +247,10 @@ else:
         return function
 
     def compiled_apart(function: F) -> F:
+        """Return the function unchanged."""
+        return function
+
+    def entry_of(function: F, *_given: object) -> F:
         """Return the function unchanged."""
         return function
 

@@ -19,7 +19,7 @@ from engine.market.fold.row_loop import fold_rows
 from engine.market.history import HistoryBars
 from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import IndicatorSpec
-from engine.market.jit import Callback
+from engine.market.jit import Callback, entry_of
 from engine.market.predicates import INTEGERS, CompiledPredicate
 from engine.market.reader import MarketReader
 from engine.market.rows import Rows
@@ -46,6 +46,7 @@ class Market(MarketReader):
             instruments, bars, indicators, triggers, levels_max, bars_by_time=bars_by_time, bar_rules=bar_rules,
             user_updates=user_updates,
         )  # fmt: skip
+        self._entry: Any = None
         self.flags = 0  # raised by the record at which the last fold stopped
         self.fired = 0  # bits of the triggers that it fired
         self.next_due_ns: int = at.NEVER
@@ -92,11 +93,19 @@ class Market(MarketReader):
         due time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
         """
         until = -1 if until_ns is None else until_ns
-        end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self._arrays)
+        end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self.arrays)
         while self.flags == at.GROW:
             self._grow(rows[end])
-            end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, end, until, *self._arrays)
+            end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, end, until, *self.arrays)
         return end
+
+    def fold_entry(self, rows: Rows) -> Any:
+        """Return `fold_rows` for repeated calls with these rows and `arrays`, without the choice among its versions."""
+        if not (rows.flags.c_contiguous and rows.flags.writeable):
+            return fold_rows
+        if self._entry is None:
+            self._entry = entry_of(fold_rows, rows, 0, 0, *self.arrays)
+        return self._entry
 
     def raised(self) -> list[tuple[int, int]]:
         """Return (instrument, flags) of those that raised flags in the record at which the last fold stopped."""

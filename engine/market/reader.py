@@ -1,8 +1,10 @@
 """Market state as plain values: quotes, trades, books, bars, indicators, counters. Changes nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Final
+
+import numpy as np
 
 from engine.facts import SequencedStream
 from engine.market import layout as at
@@ -21,6 +23,7 @@ from engine.market.views import (
     Stream,
     Trade,
     decimal,
+    kept_decimal,
 )
 
 _LAST_FRAMES: Final = {
@@ -42,7 +45,8 @@ _VENUE_STAMPS: Final = {
 
 
 FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
-_MARKS: Final = [at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT]
+_LIVENESS: Final = [at.Q_LIVE, at.B_STATE]
+_MARKS: Final = np.array([at.Q_LIVE, at.Q_BID, at.Q_ASK, at.M_PRICE, at.M_COUNT])
 
 
 class MarketReader(MarketArrays):
@@ -55,19 +59,26 @@ class MarketReader(MarketArrays):
 
         None before the first and after a lost link.
         """
-        q = self.t[i, : at.Q_END if time_ns is None else at.B_END].tolist()
-        if not q[at.Q_LIVE]:
+        begin = at.S_FIELDS + i * at.T_FIELDS
+        live, bid, bid_size, ask, ask_size, _, seq, quote_ns = self.numbers[begin : begin + at.Q_TIME_NS + 1].tolist()
+        if not live:
             return None
-        instrument = self.instruments[i]
+        price_scale, size_scale = self.scales[i]
         return Quote(
-            bid=decimal(q[at.Q_BID], instrument.price_scale),
-            bid_size=decimal(q[at.Q_BID_SIZE], instrument.size_scale),
-            ask=decimal(q[at.Q_ASK], instrument.price_scale),
-            ask_size=decimal(q[at.Q_ASK_SIZE], instrument.size_scale),
-            seq=q[at.Q_SEQ],
-            time_ns=q[at.Q_TIME_NS],
-            age_ns=0 if time_ns is None else time_ns - _stated_ns(q),
+            kept_decimal(bid, price_scale),
+            kept_decimal(bid_size, size_scale),
+            kept_decimal(ask, price_scale),
+            kept_decimal(ask_size, size_scale),
+            seq,
+            quote_ns,
+            0 if time_ns is None else time_ns - self._stated_ns(begin, bid, ask, quote_ns),
         )
+
+    def best_prices(self, i: int) -> tuple[Decimal, Decimal] | None:
+        """Return bid and ask of the last quote; None before the first and after a lost link."""
+        live, bid, _, ask = self.t[i, at.Q_LIVE : at.Q_ASK + 1].tolist()
+        scale = self.scales[i][0]
+        return (kept_decimal(bid, scale), kept_decimal(ask, scale)) if live else None
 
     def is_live(self, i: int, *, with_book: bool) -> bool:
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
@@ -81,16 +92,27 @@ class MarketReader(MarketArrays):
         """Return True if every instrument is live."""
         t = self.t
         if len(t) < FEW:
-            return False not in [self.is_live(i, with_book=with_book) for i in range(len(t))]
+            item = t.item
+            for i in range(len(t)):
+                has_book = item(i, at.B_STATE) == at.BOOK_SYNCED
+                if not item(i, at.Q_LIVE) or (with_book and not has_book and self.awaits_book(i)):
+                    return False
+            return True
         is_live = bool(t[:, at.Q_LIVE].all())
         if not is_live or not with_book:
             return is_live
-        return not any(map(self.awaits_book, (t[:, at.B_STATE] != at.BOOK_SYNCED).nonzero()[0].tolist()))
+        states = t[:, at.B_STATE].tolist()
+        if states.count(at.BOOK_SYNCED) == len(states):
+            return True
+        return not any(self.awaits_book(i) for i, state in enumerate(states) if state != at.BOOK_SYNCED)
 
-    def mark_integers(self) -> list[list[int]]:
+    def liveness(self) -> bytes:
+        """Return what `is_live` and `awaits_book` read of all instruments, to be compared with an earlier answer."""
+        return bytes(self.t[:, _LIVENESS].tobytes())
+
+    def mark_integers(self) -> Rows:
         """Return the numbers from which each instrument's mark follows: the quote, and the venue's mark price."""
-        found: list[list[int]] = self.t[:, _MARKS].tolist()
-        return found
+        return self.t.take(_MARKS, axis=1)
 
     def last_trade(self, i: int) -> Trade | None:
         """Return the last trade; None before the first."""
@@ -124,9 +146,13 @@ class MarketReader(MarketArrays):
             venue_ns=venue_ns,
         )
 
-    def quote_stated_ns(self, i: int) -> int:
-        """Return when a message last stated the quote: its own, or a book's with the same best prices."""
-        return _stated_ns(self.t[i, : at.B_END].tolist())
+    def _stated_ns(self, begin: int, bid: int, ask: int, quote_ns: int) -> int:
+        """Return when a quote was last stated. `begin` is the place of its instrument in `numbers`."""
+        numbers = self.numbers
+        if numbers[begin + at.B_STATE] != at.BOOK_SYNCED:
+            return quote_ns
+        is_same = (bid, ask) == (numbers[begin + at.B_TOP_BID], numbers[begin + at.B_TOP_ASK])
+        return max(quote_ns, numbers[begin + at.B_TIME_NS]) if is_same else quote_ns
 
     def quote_is_newer(self, i: int) -> bool:
         """Return True if the quote proves a change of the book that no diff has reported, by the venue's ids."""
@@ -257,6 +283,19 @@ class MarketReader(MarketArrays):
         """Return the session time of a stream's last new message for this instrument; 0: none yet."""
         return int(self.t[i, stream])
 
+    def newest_seen_ns(self, indexes: Sequence[int], streams: Sequence[Stream]) -> int:
+        """Return the session time of the last new message of these instruments and streams; 0: none yet."""
+        if not indexes or not streams:
+            return 0
+        if len(indexes) < FEW:
+            rows: list[list[int]] = self.t[indexes].tolist()
+            return max([max([row[stream] for stream in streams]) for row in rows])
+        return int(self.t[np.ix_(indexes, streams)].max())
+
+    def books_in(self, states: Collection[BookState]) -> list[int]:
+        """Return the instruments whose book is in one of these states."""
+        return [i for i, state in enumerate(self.t[:, at.B_STATE].tolist()) if state in states]
+
     def last_frame(self, indexes: Sequence[int], streams: Iterable[Stream] = Stream) -> tuple[int, int]:
         """Return (time_ns, seq) of the last message on these streams of these instruments; zeros before the first.
 
@@ -296,10 +335,3 @@ class MarketReader(MarketArrays):
             book_gaps=t[at.B_GAPS],
             snapshots_refused=t[at.B_SNAPSHOTS_REFUSED],
         )
-
-
-def _stated_ns(t: list[int]) -> int:
-    is_same = (t[at.Q_BID], t[at.Q_ASK]) == (t[at.B_TOP_BID], t[at.B_TOP_ASK])
-    if t[at.B_STATE] != at.BOOK_SYNCED or not is_same:
-        return t[at.Q_TIME_NS]
-    return max(t[at.Q_TIME_NS], t[at.B_TIME_NS])

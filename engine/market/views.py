@@ -5,6 +5,7 @@ Integers become Decimal only here.
 
 from decimal import Decimal
 from enum import IntEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -184,6 +185,9 @@ class Counters(msgspec.Struct, frozen=True):
     snapshots_refused: int
 
 
+DECIMALS_KEPT = 8192  # the newest of those that `kept_decimal` returned: quotes repeat most of their prices
+
+
 def decimal(value: int, scale: int) -> Decimal:
     """Return the number at its scale, exact under any context, without trailing zeros or exponent."""
     digits = str(value)
@@ -191,3 +195,6 @@ def decimal(value: int, scale: int) -> Decimal:
     if zeros == scale:
         return Decimal(value // 10**scale)
     return Decimal(f"{digits[: len(digits) - zeros]}e-{scale - zeros}")
+
+
+kept_decimal = lru_cache(maxsize=DECIMALS_KEPT)(decimal)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -80,6 +81,10 @@ class RiskAnswer(NamedTuple):
     figure: Figure
 
 
+# `answer_of((reason, limit, figure))` is `RiskAnswer(reason, limit, figure)` in a third of the time: an order has nine
+answer_of: Callable[[tuple[str, str, Figure]], RiskAnswer] = partial(tuple.__new__, RiskAnswer)
+
+
 def passed(*answers: RiskAnswer) -> str | RiskAnswer:
     """Return the answer of a rule whose limits do not object: that which uses the largest share of its limit."""
     if not answers:
@@ -103,6 +108,8 @@ class RiskRule(msgspec.Struct, frozen=True):
     name: str = ""  # as verdicts record it; a user's rule is named in the configuration
     # True if the limits of an instrument set the rule's; None: it runs always. Sessions without `figures` run all rules
     is_set: Callable[[RiskSettings], bool] | None = None
+    of_term: str = ""  # a field of NewOrder, one of rule_choice.SPECIAL_TERMS: no order without it meets an objection
+    of_contracts: bool | None = None  # True: it objects to orders of contracts alone, False: of spot alone
 
 
 BoundRule = Callable[[RiskContext], str | RiskAnswer]

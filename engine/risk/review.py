@@ -33,20 +33,23 @@ def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[Verdic
     Returns:
         The verdict, and the approval if no rule objects.
     """
-    reasons: dict[str, str] = {}
+    objections: dict[str, str] = {}
     figures: dict[str, Figure] = {}
     for name, reject_reason in rules.items():
         answer = reject_reason(context)
+        if not answer:
+            continue
         if isinstance(answer, RiskAnswer):
-            figures[answer.limit] = answer.figure
-            answer = answer.reason
-        reasons[name] = answer
-    approved = not any(reasons.values())
+            answer, limit, figure = answer
+            figures[limit] = figure
+            if not answer:
+                continue
+        objections[name] = answer
+    approved = not objections
     if context.limits.figures:
-        objections = {} if approved else {name: reason for name, reason in reasons.items() if reason}
         verdict = VerdictBody(approved, objections, figures=figures)
     else:
-        verdict = VerdictBody(approved, reasons)
+        verdict = VerdictBody(approved, {**dict.fromkeys(rules, ""), **objections})
     return verdict, Approved(context.order, sent_terms(context), proof=_REVIEWED) if approved else None
 
 

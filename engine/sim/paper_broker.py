@@ -111,7 +111,7 @@ class PaperBroker(SimulatedWires):
         arrives_ns = record.time_ns + self._way_ns(self.wires.request_ns)
         if request.purpose in (Purpose.CONNECT, Purpose.DISCONNECT):  # a socket opens and closes without an answer
             arrives_ns -= self.wires.lag_ns
-        self._at(max(arrives_ns, self.venue.now_ns), partial(self._send, record, request))
+        self._enter_at(max(arrives_ns, self.venue.now_ns), partial(self._send, record, request))
 
     def follow(self, rows: Rows) -> None:
         """Follow market records that the session has applied."""

@@ -135,7 +135,9 @@ class SimVenue:
     @property
     def lines(self) -> int:
         """Return the number of public messages so far."""
-        return self.feed.status.lines if self._recorded is None else self.exchange.books.records
+        if self._recorded is None:
+            return self.feed.status.lines
+        return self.exchange.books.records + self._recorded.deferred_records
 
     def touch_ns(self, before_ns: int) -> int | None:
         """Return when a recorded market might first reach a resting order (see RecordedMarket)."""

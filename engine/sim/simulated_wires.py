@@ -161,9 +161,9 @@ class SimulatedWires:
             action: The action.
             ends: The HTTP exchange that the action ends; once that has ended, the action is dropped.
         """
-        self._at(self.venue.now_ns + wait_ns, action, ends=ends)
+        self._enter_at(self.venue.now_ns + wait_ns, action, ends=ends)
 
-    def _at(self, time_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
+    def _enter_at(self, time_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
         self._order += 1
         heappush(self._coming, _Coming(time_ns, self._order, self.venue.sim.lines, action, ends))
 

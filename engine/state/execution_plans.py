@@ -72,6 +72,12 @@ class Plans(msgspec.Struct, frozen=True):
 def reduce(plans: Plans, change: Change, at: Stamp) -> Plans:
     """Fold the start, the moves, the orders and the end of plans."""
     match change:
+        case Requested() if change.request.plan_id not in plans.running:
+            return plans
+        case Requested():
+            plan = plans.running[change.request.plan_id]
+            names = (name for name, _ in change.request.placed)
+            return _put(plans, replace(plan, orders=(*plan.orders, *names)))
         case PlanStarted():
             plan = ExecutionPlan(change.plan_id, change.strategy, change.version, change.terms, at.time_ns)
             return _put(plans, plan)
@@ -88,10 +94,6 @@ def reduce(plans: Plans, change: Change, at: Stamp) -> Plans:
                     retry_ns=change.retry_ns,
                 ),
             )
-        case Requested() if change.request.plan_id in plans.running:
-            plan = plans.running[change.request.plan_id]
-            names = (name for name, _ in change.request.placed)
-            return _put(plans, replace(plan, orders=(*plan.orders, *names)))
         case PlanEnded() if change.plan_id in plans.running:
             running = dict(plans.running)
             plan = running.pop(change.plan_id)

@@ -101,7 +101,7 @@ class Ledger(msgspec.Struct, frozen=True):
     @property
     def drifted(self) -> list[str]:
         """The assets with a confirmed drift, by name."""
-        return sorted(asset for asset, ours in self.by_asset.items() if ours.drift)
+        return sorted([asset for asset, ours in self.by_asset.items() if ours.drift])
 
 
 def reduce(
@@ -276,12 +276,15 @@ def _filled(
     ledger: Ledger, fill: OrderFilled, at: Stamp, instrument: Instrument, venue: str, *, keeps_id: bool
 ) -> Ledger:
     roundings = CONTRACT_ROUNDINGS * _roundings(instrument) if instrument.contract else 1
+    seq, date_ns, by_asset = at.seq, fill.venue_ns or at.time_ns, ledger.by_asset
+    of_fill = (fill.instrument, fill.fill_id) if keeps_id else ()
+    moved = {}
     for asset, amount in flows_of(fill, instrument).items():
-        flow = Flow(at.seq, fill.venue_ns or at.time_ns, amount)
-        if keeps_id:
-            flow = replace(flow, instrument=fill.instrument, fill_id=fill.fill_id)
-        ledger = _flowed(ledger, asset_key(venue, asset), flow, roundings=roundings)
-    return ledger
+        key = f"{venue}/{asset}" if venue else asset  # account_keys.asset_key
+        ours = by_asset.get(key)
+        if ours is not None and amount and date_ns > ours.opening_ns:  # else the opening contains it
+            moved[key] = _moved(ours, Flow(seq, date_ns, amount, *of_fill), roundings)
+    return replace(ledger, by_asset={**by_asset, **moved}) if moved else ledger
 
 
 def _roundings(instrument: Instrument) -> int:
@@ -298,15 +301,20 @@ def _flowed(ledger: Ledger, asset: str, flow: Flow, *, roundings: int = 1) -> Le
 
 
 def _moved(ours: AssetLedger, flow: Flow, roundings: int) -> AssetLedger:
-    records = (*ours.records, flow.seq)
+    recent, records, older = ours.recent, ours.records, ours.older
+    if len(recent) >= RECENT_MAX:
+        recent = recent[1 - RECENT_MAX :]
+    if len(records) >= RECORDS_MAX:
+        older += len(records) + 1 - RECORDS_MAX
+        records = records[1 - RECORDS_MAX :]
     return replace(
         ours,
         expected=ours.expected + flow.amount,
         flows=ours.flows + roundings,
-        recent=(*ours.recent, flow)[-RECENT_MAX:],
+        recent=(*recent, flow),
         changed_seq=flow.seq,
-        records=records[-RECORDS_MAX:],
-        older=ours.older + max(len(records) - RECORDS_MAX, 0),
+        records=(*records, flow.seq),
+        older=older,
     )
 
 

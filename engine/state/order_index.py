@@ -1,4 +1,5 @@
-"""Counts and sums over live orders that each new order needs, kept up to date order by order instead of by scans.
+"""Counts and sums over live orders that each new order needs, and closed orders by age, kept up to date order by order
+instead of by scans.
 
 An index belongs to one Orders value, the newest: the next value takes it over (`moved_to`), and a value without one
 makes its own. It is no part of the state: nothing digests or carries it.
@@ -6,6 +7,7 @@ makes its own. It is no part of the state: nothing digests or carries it.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from engine.lifecycle import Status
@@ -17,9 +19,11 @@ if TYPE_CHECKING:
 
 
 class OrderIndex:
-    """The index of the live orders. Orders of other programs count, unless a name says otherwise."""
+    """The index of one Orders value. Orders of other programs count, unless a name says otherwise."""
 
-    def __init__(self, live: Iterable["Order"]) -> None:
+    def __init__(
+        self, live: Iterable["Order"], closed: Iterable["Order"] = (), by_venue_id: Mapping[str, str] | None = None
+    ) -> None:
         self.by_instrument: dict[str, dict[str, Order]] = {}  # in the order of the live orders
         self._adopted: dict[str, int] = {}  # by instrument: orders of other programs
         self._strategies: dict[str, dict[str, int]] = {}  # by instrument: live orders of each strategy
@@ -33,6 +37,12 @@ class OrderIndex:
             self._update(order)
         for order in live:
             self._add(order)
+        self._closed = [(order.updated_ns, order.client_order_id) for order in closed]  # a heap; entries may be old
+        heapify(self._closed)
+        self._old: dict[str, None] = {}  # closed orders that `closed_before` found
+        self.venue_keys: dict[str, list[str]] = {}  # order -> its keys in `Orders.by_venue_id`
+        for key, name in (by_venue_id or {}).items():
+            self.venue_keys.setdefault(name, []).append(key)
 
     def count(self, instrument: str, *, own_only: bool) -> int:
         """Return the number of live orders in an instrument."""
@@ -67,6 +77,20 @@ class OrderIndex:
             found[name] = order
         return list(found.values())
 
+    def add_closed(self, order: "Order") -> None:
+        """Follow an order that is closed, after each of its changes."""
+        heappush(self._closed, (order.updated_ns, order.client_order_id))
+
+    def closed_before(self, time_ns: int, closed: Mapping[str, "Order"]) -> list["Order"]:
+        """Return the closed orders that were updated before this time. It must not be earlier than the last one."""
+        while self._closed and self._closed[0][0] < time_ns:
+            self._old[heappop(self._closed)[1]] = None
+        known = [(name, closed.get(name)) for name in self._old]
+        found = [order for _, order in known if order is not None and order.updated_ns < time_ns]
+        if len(found) < len(known):  # the others were forgotten, are live again, or have a newer entry
+            self._old = {order.client_order_id: None for order in found}
+        return found
+
     def move(self, before: "Order | None", after: "Order | None") -> None:
         """Follow one order: None is an order that is not live."""
         if before is None and after is not None:
@@ -97,6 +121,8 @@ class OrderIndex:
         self._update(after)
         self._unmark(before)
         self._mark(after)
+        if after.filled_quantity is before.filled_quantity and after.order is before.order:
+            return  # both are live
         moved = after.leaves_quantity - before.leaves_quantity
         if moved:
             self._count(after, moved)

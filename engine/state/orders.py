@@ -4,8 +4,9 @@ Invariants: an order's filled quantity is the sum of its distinct fills; a statu
 lifecycle.TRANSITIONS; a client order id, once used, names one order for ever.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, ClassVar
 
 import msgspec
@@ -29,13 +30,11 @@ from engine.facts import (
 from engine.lifecycle import LIVE, Report, Status, after
 from engine.money import ZERO
 from engine.requests import Purpose
-from engine.session_record import SECOND_NS
 from engine.state.changes import Answered, Change, Requested, Stamp
 from engine.state.order_index import OrderIndex
+from engine.state.versioned_map import versioned
 
 EXTERNAL = "external"  # the strategy of orders that this journal did not send
-_INDEX = "_index"  # key of the index in an Orders value: it is no field, since it is no part of the state
-TOMBSTONE_NS = 24 * 3_600 * SECOND_NS  # how long an order that was never placed stays in state
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -94,20 +93,17 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
     OMITTED_AT_DEFAULT: ClassVar[frozenset[str]] = frozenset({"doubted", "expiring", "linked"})
 
     live: dict[str, Order] = {}
-    closed: dict[str, Order] = {}
-    by_venue_id: dict[str, str] = {}  # "instrument venue_order_id" -> client order id
+    closed: Mapping[str, Order] = {}
+    by_venue_id: Mapping[str, str] = {}  # "instrument venue_order_id" -> client order id
     missing_fills: tuple[str, ...] = ()  # orders with missing fills: the venue counts more than is recorded
     doubted: tuple[str, ...] = ()  # orders about which the venue contradicts us
     expiring: tuple[str, ...] = ()  # live orders that are good till a time
     linked: tuple[str, ...] = ()  # live orders that belong to order lists
 
-    @property
+    @cached_property
     def index(self) -> OrderIndex:
-        """Counts and sums over the live orders."""
-        index: OrderIndex | None = self.__dict__.get(_INDEX)
-        if index is None:
-            index = self.__dict__[_INDEX] = OrderIndex(self.live.values())
-        return index
+        """Counts and sums over the live orders, and the closed ones by age. It is no field, since it is no state."""
+        return OrderIndex(self.live.values(), self.closed.values(), self.by_venue_id)
 
     def get(self, client_order_id: str) -> Order | None:
         """Return an order by our id."""
@@ -127,6 +123,11 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
         """Return live orders, oldest first. Outputs follow this order, since a snapshot loses a dict's own."""
         return sorted(self.live.values(), key=_age)
 
+    def unknown_by_age(self) -> list[Order]:
+        """Return the orders whose status is unknown, oldest first."""
+        unknown = self.index.unknown.values()
+        return sorted([order for here in unknown for order in here.values()], key=_age) if unknown else []
+
     def find(self, instrument: str, client_order_id: str, venue_order_id: str) -> Order | None:
         """Return an order by the venue's id, which names one order for ever, or by ours.
 
@@ -140,6 +141,8 @@ class Orders(msgspec.Struct, frozen=True, dict=True):
         if own is not None and not own.venue_order_id:
             return own
         name = self.by_venue_id.get(f"{instrument} {venue_order_id}", "")
+        if own is not None and name == client_order_id:
+            return own  # nearly always
         by_venue_id = self.live.get(name) or self.closed.get(name)
         if by_venue_id is not None or own is None:
             return by_venue_id
@@ -165,7 +168,8 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
         case OrderFilled():
             return _filled(orders, change, at, is_dated=is_dated)
         case OrderClosed():
-            reported = max(orders.known(change.client_order_id).filled_reported, change.filled_quantity)
+            known = orders.known(change.client_order_id)
+            reported = max(known.filled_reported, change.filled_quantity)
             fields: dict[str, Any] = {
                 "reason": change.reason,
                 "filled_reported": reported,
@@ -173,7 +177,7 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
                 "is_temporary": change.is_temporary,
             }
             if is_dated:
-                fields["venue_ns"] = max(orders.known(change.client_order_id).venue_ns, change.venue_ns)
+                fields["venue_ns"] = max(known.venue_ns, change.venue_ns)
             return _report(orders, change.client_order_id, Report(change.status), at, **fields)
         case OrderUnknown():
             return _report(
@@ -196,52 +200,19 @@ def reduce(orders: Orders, change: Change, at: Stamp, *, is_dated: bool = False)
             return orders
 
 
-def forget_closed(orders: Orders, now_ns: int, *, keep_ns: int, is_confirmed: Callable[[Order], bool]) -> Orders:
-    """Drop closed orders that are old and whose fills a reconciliation has confirmed.
-
-    Without the order, a page of fills would be recorded a second time. An order that was never placed stays for a day:
-    no message is on its way for longer.
-
-    Args:
-        orders: The orders.
-        now_ns: Session time.
-        keep_ns: How long a closed order stays.
-        is_confirmed: True for an order all of whose fills a reconciliation has confirmed.
-
-    """
-    young_ns = now_ns - min(keep_ns, TOMBSTONE_NS)  # most closed orders are younger: this runs every second
-    old = [(name, order) for name, order in orders.closed.items() if order.updated_ns < young_ns]
-    dropped = {
-        name
-        for name, order in old
-        if name not in orders.missing_fills
-        and name not in orders.doubted
-        and now_ns - order.updated_ns > (TOMBSTONE_NS if order.status is Status.NOT_PLACED else keep_ns)
-        and is_confirmed(order)
-    }
-    if not dropped:
-        return orders
-    kept = dict(orders.closed)
-    for name in dropped:
-        del kept[name]
-    by_venue_id = {venue_id: name for venue_id, name in orders.by_venue_id.items() if name not in dropped}
-    return _followed(
-        orders,
-        Orders(orders.live, kept, by_venue_id, orders.missing_fills, orders.doubted, orders.expiring, orders.linked),
-    )
-
-
-def _followed(before: Orders, orders: Orders, name: str = "") -> Orders:
+def followed(before: Orders, orders: Orders, name: str = "") -> Orders:
     """Return `orders` with the index of the value before it, in which the named order has moved.
 
     The index is not handed on where another order took the name: `orders` makes its own then.
     """
-    index: OrderIndex | None = before.__dict__.pop(_INDEX, None)
+    index: OrderIndex | None = before.__dict__.pop("index", None)
     if index is not None:
         was, now = before.live.get(name), orders.live.get(name)
         if was is None or now is None or was.request_seq == now.request_seq:
             index.move(was, now)
-            orders.__dict__[_INDEX] = index
+            if name and now is None:
+                index.add_closed(orders.closed[name])
+            orders.__dict__["index"] = index
     return orders
 
 
@@ -249,19 +220,22 @@ def _put(orders: Orders, order: Order) -> Orders:
     name = order.client_order_id
     live, closed, by_venue_id, missing_fills = orders.live, orders.closed, orders.by_venue_id, orders.missing_fills
     if order.status in LIVE:
+        if name not in live and name in closed:  # the venue has it after all
+            closed = versioned(closed).without(name)
         live = {**live, name: order}
-        if name in closed:  # the venue has it after all
-            closed = {other: value for other, value in closed.items() if other != name}
     else:
         if order.query_seq or order.cancel_seq:  # their answers change nothing any more
             order = replace(order, query_seq=0, cancel_seq=0)
-        closed = {**closed, name: order}
+        closed = versioned(closed).with_entry(name, order)
         if name in live:
-            live = {other: value for other, value in live.items() if other != name}
+            live = dict(live)
+            del live[name]
     if order.venue_order_id:
         venue_key = f"{order.order.instrument} {order.venue_order_id}"
         if venue_key not in by_venue_id:
-            by_venue_id = {**by_venue_id, venue_key: name}
+            by_venue_id = versioned(by_venue_id).with_entry(venue_key, name)
+            if (index := orders.__dict__.get("index")) is not None:
+                index.venue_keys.setdefault(name, []).append(venue_key)
     if (order.filled_reported > order.filled_quantity and not order.adopted) != (name in missing_fills):
         missing_fills = tuple(sorted(set(missing_fills) ^ {name}))
     doubted = orders.doubted
@@ -273,7 +247,7 @@ def _put(orders: Orders, order: Order) -> Orders:
     linked = orders.linked
     if order.list_id and (order.status in LIVE) != (name in linked):
         linked = tuple(sorted(set(linked) ^ {name}))
-    return _followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked), name)
+    return followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked), name)
 
 
 def _requested(orders: Orders, change: Requested, at: Stamp) -> Orders:
@@ -341,14 +315,16 @@ def _report(orders: Orders, client_order_id: str, report: Report, at: Stamp, **f
 
 
 def _accepted(orders: Orders, change: OrderAccepted, at: Stamp, *, is_dated: bool) -> Orders:
-    orders = _report(orders, change.client_order_id, Report.ACCEPTED, at, venue_order_id=change.venue_order_id)
     order = orders.known(change.client_order_id)
+    status, fields = after(order.status, Report.ACCEPTED), {}
+    if status is not None:
+        fields = {"status": status, "updated_seq": at.seq, "updated_ns": at.time_ns}
+        fields["venue_order_id"] = change.venue_order_id
     if is_dated and change.venue_ns > order.venue_ns:
-        order = replace(order, venue_ns=change.venue_ns)
-        orders = _put(orders, order)
-    if change.filled_quantity <= order.filled_reported:
-        return orders
-    return _put(orders, replace(order, filled_reported=change.filled_quantity, reported_ns=at.time_ns))
+        fields["venue_ns"] = change.venue_ns
+    if change.filled_quantity > order.filled_reported:
+        fields["filled_reported"], fields["reported_ns"] = change.filled_quantity, at.time_ns
+    return _put(orders, replace(order, **fields)) if fields else orders
 
 
 def _amended(orders: Orders, change: OrderAmended, at: Stamp) -> Orders:

@@ -8,7 +8,7 @@ asset, and from accounting 4 on the first known rate values it.
 """
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec.structs import replace
@@ -21,6 +21,8 @@ from engine.money import MONEY, ZERO, to_ledger
 from engine.state.changes import Change, Stamp
 from engine.state.positions import Positions
 from engine.state.reducer_settings import ReducerSettings
+
+MOVING = (OrderFilled, FundingPaid, FeeCharged, AmountRated, PositionOpened)  # the changes that move a line
 
 
 class Amounts(msgspec.Struct, frozen=True):
@@ -111,7 +113,7 @@ def reduce(
         method: Which lots a fill closes.
 
     """
-    if not isinstance(change, OrderFilled | FundingPaid | FeeCharged | AmountRated | PositionOpened):
+    if not isinstance(change, MOVING):
         return lines
     instrument, currency = settings.instruments.get(change.instrument), settings.reporting_currency
     if instrument is None:
@@ -160,8 +162,8 @@ def after_fill(line: PnlLine, fill: OrderFilled, instrument: Instrument, currenc
         fees = to_ledger(fill.fee * fill.fee_rate)
     elif fill.fee:
         line = replace(line, unvalued=_plus(line.unvalued, fill.fee_asset, fill.fee))
-    line = replace(line, lots=lots, fills=line.fills + 1)
-    return earned(line, Amounts(realised, fees), asset, currency, fill.report_rate)
+    earnings = _earnings(line, Amounts(realised, fees), asset, currency, fill.report_rate)
+    return replace(line, lots=lots, fills=line.fills + 1, **earnings)
 
 
 def _after_fee(line: PnlLine, fee: FeeCharged, instrument: Instrument, currency: str, method: CostMethod) -> PnlLine:
@@ -175,12 +177,17 @@ def _after_fee(line: PnlLine, fee: FeeCharged, instrument: Instrument, currency:
 
 def earned(line: PnlLine, more: Amounts, asset: str, currency: str, rate: Decimal) -> PnlLine:
     """Add amounts in an asset, and their value in the reporting currency if its rate is known."""
-    line = replace(line, own=line.own + more)
+    return replace(line, **_earnings(line, more, asset, currency, rate))
+
+
+def _earnings(line: PnlLine, more: Amounts, asset: str, currency: str, rate: Decimal) -> dict[str, Any]:
+    """Return the fields of a line that amounts in an asset move."""
+    own = line.own + more
     if asset == currency:
-        return replace(line, reported=line.reported + more)
+        return {"own": own, "reported": line.reported + more}
     if rate:
-        return replace(line, reported=line.reported + more.convert(rate))
-    return replace(line, unrated=_plus(line.unrated, asset, more.net)) if more.net else line
+        return {"own": own, "reported": line.reported + more.convert(rate)}
+    return {"own": own, "unrated": _plus(line.unrated, asset, more.net)} if more.net else {"own": own}
 
 
 def _rated(line: PnlLine, change: AmountRated) -> PnlLine:

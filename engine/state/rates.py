@@ -44,10 +44,10 @@ def recorded_rate(market: Market, asset: str, currency: str, *, over_third: bool
 
 
 def _quoted_pair(market: Market, index: int, instrument: Instrument) -> QuotedPair | None:
-    quote = market.quote(index)
-    if quote is None or not (quote.bid and quote.ask):
+    best = market.best_prices(index)
+    if best is None or not all(best):
         return None
-    return QuotedPair(instrument.base, instrument.quote, MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO))
+    return QuotedPair(instrument.base, instrument.quote, MONEY.divide(MONEY.add(*best), TWO))
 
 
 def mark_price(market: Market, index: int, quantity: Decimal, choice: MarkChoice) -> Decimal | None:
@@ -64,12 +64,13 @@ def mark_price(market: Market, index: int, quantity: Decimal, choice: MarkChoice
         mark = market.mark(index)
         if mark is not None and mark.price:
             return mark.price
-    quote = market.quote(index)
-    if quote is None:
+    best = market.best_prices(index)
+    if best is None:
         return None
+    bid, ask = best
     if choice is MarkChoice.TOUCH and quantity:
-        return quote.bid if quantity > 0 else quote.ask
-    return MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO)
+        return bid if quantity > 0 else ask
+    return MONEY.divide(MONEY.add(bid, ask), TWO)
 
 
 def equity(account: Account, market: Market, currency: str, *, choice: MarkChoice) -> Valuation:

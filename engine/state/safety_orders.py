@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from engine.bodies import CommandName
+from engine.bodies import CommandName, RequestBody
 from engine.facts import ModeChanged, SafetyCause, SafetyKind, SafetyOrdered, SafetyOrderEnded
 from engine.mode_reasons import Mode, ReasonCode
 from engine.requests import Purpose
@@ -17,6 +17,7 @@ from engine.state.changes import Change, Commanded, Requested, Stamp
 
 TRY_AT_ONCE = 3  # tries a second apart; after them each wait is twice the one before
 TRY_WAIT_NS_MAX = 10 * SECOND_NS
+SWITCHES = frozenset({Purpose.ARM_SWITCH, Purpose.DISARM_SWITCH})
 
 
 class SafetyOrder(msgspec.Struct, frozen=True):
@@ -86,6 +87,8 @@ class SafetyOrders(msgspec.Struct, frozen=True):
 def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
     """Fold a safety order's start and end, its requests, a person's resume, and how long the session does not run."""
     match change:
+        case Requested():
+            return _requested(safety, change.request, at)
         case SafetyOrdered():
             # an order that is given again replaces the first, and its tries begin again
             replaced = [each for each in safety.active if (each.kind, each.strategy) == (change.kind, change.strategy)]
@@ -113,19 +116,6 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
         case SafetyOrderEnded():
             active = tuple(order for order in safety.active if order.number != change.number)
             return replace(safety, active=active, tries=safety.tries if active else {}, left=change.left)
-        case Requested() if change.request.purpose is Purpose.ARM_SWITCH:
-            return replace(safety, armed_ns={**safety.armed_ns, change.request.instrument: at.time_ns})
-        case Requested() if change.request.purpose is Purpose.DISARM_SWITCH:
-            name = change.request.instrument
-            return replace(safety, armed_ns={other: ns for other, ns in safety.armed_ns.items() if other != name})
-        case Requested() if safety.active and change.request.mutates:
-            request = change.request
-            is_cancel = request.purpose is Purpose.CANCEL
-            name = request.client_order_id if is_cancel else position_name(request.strategy, request.instrument)
-            return _tried(safety, name, at)
-        case Requested() if safety.active and change.request.purpose is Purpose.OPEN_ORDERS:
-            # a query of a round is no probe
-            return safety if change.request.round else _tried(safety, probe_name(change.request.venue), at)
         case ModeChanged():
             is_late = any(reason.code is ReasonCode.LATE for reason in change.reasons)
             is_run = change.mode in (Mode.RUNNING, Mode.PAUSED) and not is_late
@@ -135,6 +125,24 @@ def reduce(safety: SafetyOrders, change: Change, at: Stamp) -> SafetyOrders:
             return replace(safety, paused_by="")
         case _:
             return safety
+
+
+def _requested(safety: SafetyOrders, request: RequestBody, at: Stamp) -> SafetyOrders:
+    """Keep when a dead-man switch was armed, and count what is requested while a safety order is in force."""
+    if request.purpose in SWITCHES:
+        armed_ns = {other: ns for other, ns in safety.armed_ns.items() if other != request.instrument}
+        if request.purpose is Purpose.ARM_SWITCH:
+            armed_ns = {**safety.armed_ns, request.instrument: at.time_ns}
+        return replace(safety, armed_ns=armed_ns)
+    if not safety.active:
+        return safety
+    if request.mutates:
+        is_cancel = request.purpose is Purpose.CANCEL
+        name = request.client_order_id if is_cancel else position_name(request.strategy, request.instrument)
+        return _tried(safety, name, at)
+    if request.purpose is Purpose.OPEN_ORDERS and not request.round:  # a query of a round is no probe
+        return _tried(safety, probe_name(request.venue), at)
+    return safety
 
 
 def _tried(safety: SafetyOrders, name: str, at: Stamp) -> SafetyOrders:

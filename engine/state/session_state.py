@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.market.market_state import Market
+from engine.mode_reasons import ModeReason
 from engine.state import (
     ledger,
     safety_orders,
@@ -149,6 +150,10 @@ class State:
         "_hash",
         "_source",
         "account",
+        "blocks_decided",
+        "blocks_liveness",
+        "blocks_reasons",
+        "blocks_told",
         "inputs",
         "loss_parts",
         "market",
@@ -170,6 +175,11 @@ class State:
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
         self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
         self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
+        # what engine/handlers/block_instruments.py decided last, for these blocks and this liveness of the market
+        self.blocks_decided: InstrumentBlocks | None = None
+        self.blocks_liveness = b""
+        self.blocks_told: InstrumentBlocks | None = None
+        self.blocks_reasons: tuple[ModeReason, ...] = ()  # as the mode states `blocks_told`
         self._hash: Any = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
@@ -189,8 +199,7 @@ class State:
         first = records[0]
         source, cause = first.source, first.cause
         if first.payload is None or first.meta is not None:
-            head = f"{first.time_ns} {source} {cause} {first.key} {first.meta} ".encode()
-            self._hash.update(head + ((first.body or "").encode() if first.payload is None else first.payload))
+            self._hash.update(hashed_bytes(first))
             return
         if len(records) == 1:
             data = first.time_ns.to_bytes(8, "little") + first.payload
@@ -209,6 +218,10 @@ class State:
             self._source, self._cause = source, cause
             self._hash.update(f"{source} {cause} ".encode())
         self._hash.update(data)
+
+    def hash_timers(self, texts: Sequence[str]) -> None:
+        """Add TIMERs to the hash, each as the text of its `hashed_bytes`."""
+        self._hash.update("".join(texts).encode())
 
     @property
     def input_hash(self) -> bytes:
@@ -235,6 +248,12 @@ class State:
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+
+def hashed_bytes(record: Record) -> bytes:
+    """Return what the hash contains of an input that is no frame of a stream."""
+    head = f"{record.time_ns} {record.source} {record.cause} {record.key} {record.meta} ".encode()
+    return head + ((record.body or "").encode() if record.payload is None else record.payload)
 
 
 def checkpoint_parts(account: Account) -> tuple[str, ...]:

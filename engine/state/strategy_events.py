@@ -89,6 +89,8 @@ def reduce(
             )
             fills = (*events.fills.get(change.strategy, ()), fill)[-kept:]
             events = replace(events, fills={**events.fills, change.strategy: fills})
+            if not wanted[change.strategy]:
+                return events
             order = orders.get(change.client_order_id)
             ends = order is not None and order.status in LIVE and order.leaves_quantity <= change.quantity
             events = _wait(events, change.strategy, TriggerKind.FILL, wanted)

@@ -10,7 +10,7 @@ from math import gcd
 
 import msgspec
 
-from engine.bodies import CommandName, LinkEvent
+from engine.bodies import CommandName, LinkEvent, RequestBody
 from engine.facts import (
     LinkSteady,
     OrderUnknown,
@@ -120,6 +120,9 @@ def reduce(
     """Apply a change: add the timers that it sets, drop the one that fired."""
     failures = timers.failures
     match change:
+        case Requested():
+            found = _timer_of_request(change.request, at, settings, metadata_retry_ns)
+            return timers if found is None else _set({**timers.due_ns, found[0]: found[1]}, failures)
         case TimerFired():
             name = change.timer.timer
             due = {other: due_ns for other, due_ns in timers.due_ns.items() if other != name}
@@ -160,9 +163,6 @@ def reduce(
         case PollFailed():
             name = timer_name(TimerKind.POLL, f"{change.instrument}/{change.stream}")
             return _set({**timers.due_ns, name: change.retry_ns}, failures)
-        case Requested() if change.request.purpose is Purpose.EXCHANGE_INFO:
-            name = timer_name(TimerKind.METADATA_RETRY, change.request.venue)
-            return _set({**timers.due_ns, name: at.time_ns + metadata_retry_ns}, failures)
         case _:
             found = _once(change, at, settings)
             if found is None or (found[0] == STOP and STOP in timers.due_ns):
@@ -178,19 +178,32 @@ def with_events_due(timers: Timers, strategies: Sequence[str], at: Stamp) -> Tim
     return _set({**timers.due_ns, **due_ns}, timers.failures)
 
 
+def _timer_of_request(
+    request: RequestBody, at: Stamp, settings: EngineSettings, metadata_retry_ns: int
+) -> tuple[str, int] | None:
+    """Return (name, due) of the timer that a request sets."""
+    if request.order is not None:
+        till_ns = request.order.good_till_ns
+        return (timer_name(TimerKind.EXPIRY, request.client_order_id), till_ns) if till_ns else None
+    wait_ns = settings.order_query_interval_ns
+    match request.purpose:
+        case Purpose.EXCHANGE_INFO:
+            return timer_name(TimerKind.METADATA_RETRY, request.venue), at.time_ns + metadata_retry_ns
+        case Purpose.QUERY_ORDER if request.client_order_id:
+            return timer_name(TimerKind.QUERY_ORDER, request.client_order_id), at.time_ns + wait_ns
+        case Purpose.DEPTH:
+            return timer_name(TimerKind.SNAPSHOT, request.instrument), at.time_ns + wait_ns
+        case _ if request.poll is not None:
+            return timer_name(TimerKind.POLL, request.poll.key), at.time_ns + request.poll.every_ns
+        case _:
+            return None
+
+
 def _once(change: Change, at: Stamp, settings: EngineSettings) -> tuple[str, int] | None:
     """Return (name, wait) of the timer that a change sets once."""
     match change:
         case OrderUnknown():
             return timer_name(TimerKind.QUERY_ORDER, change.client_order_id), settings.order_query_interval_ns // 2
-        case Requested() if change.request.purpose is Purpose.QUERY_ORDER and change.request.client_order_id:
-            return timer_name(TimerKind.QUERY_ORDER, change.request.client_order_id), settings.order_query_interval_ns
-        case Requested() if (order := change.request.order) is not None and order.good_till_ns:
-            return timer_name(TimerKind.EXPIRY, change.request.client_order_id), order.good_till_ns - at.time_ns
-        case Requested() if change.request.purpose is Purpose.DEPTH:
-            return timer_name(TimerKind.SNAPSHOT, change.request.instrument), settings.order_query_interval_ns
-        case Requested() if (poll := change.request.poll) is not None:
-            return timer_name(TimerKind.POLL, poll.key), poll.every_ns
         case Commanded() if change.command.command is CommandName.STOP:
             return STOP, settings.stop_timeout_ns
         case _:

@@ -47,8 +47,9 @@ from engine.plan_terms import PlanTerms
 from engine.rounding import resting_price
 from engine.session_record import SECOND_NS
 from engine.state.execution_plans import EndedPlan, ExecutionPlan
-from engine.state.orders import Order
+from engine.state.orders import Order, Orders
 from engine.state.pnl_figures import PnlFigures, marked_line, own_figures, total_figures
+from engine.state.positions import Positions
 from engine.state.protection import ProtectedBy, protected_by
 from engine.state.rates import equity
 from engine.state.reducer_settings import ReducerSettings
@@ -249,6 +250,9 @@ class View:
         "_indicators",
         "_instruments",
         "_is_plain",
+        "_keeps",
+        "_kept_orders",
+        "_kept_positions",
         "_market",
         "_name",
         "_notes",
@@ -270,8 +274,13 @@ class View:
         notes: list[NoteBody] | None = None,  # gets what `log` records
         is_plain: bool = False,  # figures have no trailing zeros (session_record.EngineSettings.plain_figures)
         settings: ReducerSettings | None = None,
+        keeps: bool = False,  # orders and positions that did not change are the same objects, made in one context
     ) -> None:
         self._settings = settings
+        self._keeps = keeps
+        # the part of the account from which these were made, and of positions their fees, which a strategy can change
+        self._kept_orders: dict[str | None, tuple[Orders, list[Order]]] = {}
+        self._kept_positions: dict[str, tuple[Positions, Position, dict[str, Decimal]]] = {}
         self._is_plain = is_plain
         self._name = name
         self._account = account
@@ -281,6 +290,10 @@ class View:
         self._notes = [] if notes is None else notes
         self.time_ns = time_ns
         self.triggers = triggers  # all that fired at this record, in the order of `cadence`
+
+    def turn_to(self, account: Account, instruments: Mapping[str, tuple[int, Instrument]]) -> None:
+        """Show another account, and the instruments as its venues describe them. The engine calls it."""
+        self._account, self._instruments = account, instruments
 
     def __repr__(self) -> str:
         return f"View({self._name}, {self.time_ns})"  # no address: text of it may end up in a record
@@ -352,13 +365,20 @@ class View:
 
     def orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's own live orders, oldest first; with `name`, those of that instrument."""
+        orders = self._account.orders
+        kept = self._kept_orders.get(name)
+        if kept is not None and kept[0] is orders:
+            return kept[1][:]
         instrument_id = None if name is None else self.instrument(name).id
         own = [
             order
-            for order in self._account.orders.live_by_age()
+            for order in orders.live_by_age()
             if order.strategy == self._name and instrument_id in (None, order.order.instrument)
         ]
-        return [plain_order(order) for order in own] if self._is_plain else own
+        own = [plain_order(order) for order in own] if self._is_plain else own
+        if self._keeps:
+            self._kept_orders[name] = orders, own[:]
+        return own
 
     def closed_orders(self, name: str | None = None) -> list[Order]:
         """Return the strategy's orders that ended in the last 5 minutes, oldest first."""
@@ -402,10 +422,18 @@ class View:
 
     def position(self, name: str) -> Position:
         """Return the strategy's own position in an instrument."""
-        position = self._account.positions.get(self._name, self.instrument(name).id)
+        positions = self._account.positions
+        kept = self._kept_positions.get(name)
+        if kept is not None and kept[0] is positions and kept[1].fees == kept[2]:
+            return kept[1]
+        position = positions.get(self._name, self.instrument(name).id)
         if self._is_plain:
-            return plain_position(position)
-        return msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
+            position = plain_position(position)
+        else:
+            position = msgspec.structs.replace(position, fees=dict(position.fees))  # a copy: the strategy may change it
+        if self._keeps:
+            self._kept_positions[name] = positions, position, dict(position.fees)
+        return position
 
     def balance(self, asset: str, venue: str = "") -> Decimal:
         """Return the free balance of an asset, in a session of several venues that at one of them.

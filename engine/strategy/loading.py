@@ -28,9 +28,10 @@ from engine.strategy.cadences import (
     declared_cadences,
     recorded_triggers,
 )
+from engine.strategy.code_reach import CodeReach, read_reach
 from engine.strategy.needs import read_needs
 from engine.strategy.parameters import read_parameters
-from engine.strategy.source_guard import ModuleGuard, StrategyError, refuse_source, run_module
+from engine.strategy.source_guard import ANY_REACH, ModuleGuard, StrategyError, refuse_source, run_module
 from engine.suggestions import suggestion
 
 DAY_S = 86_400
@@ -49,6 +50,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     parameters: Any
     warm_up: WarmUp | None = None
     outside: "ModuleGuard | None" = None
+    reach: CodeReach = ANY_REACH
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
     own_updates: Mapping[str, Callback] = {}  # of a user's indicators, by name; empty in a rebuild
 
@@ -145,7 +147,8 @@ def load(settings: StrategySettings) -> LoadedStrategy:
     finally:
         for module in modules.values():
             sys.modules.pop(module.__name__, None)
-    return msgspec.structs.replace(loaded, outside=ModuleGuard(modules, loaded.parameters))
+    reach = read_reach(settings.sources.values())
+    return msgspec.structs.replace(loaded, reach=reach, outside=ModuleGuard(modules, loaded.parameters, reach))
 
 
 def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> LoadedStrategy:

@@ -5,39 +5,23 @@ errors enter records, so they keep their words.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation, localcontext
-from itertools import islice
 from types import CodeType
-from typing import Final, NamedTuple, Protocol, get_args
+from typing import NamedTuple, Protocol
 
-import msgspec
-
-from engine.bodies import NoteBody, NoteLevel
+from engine.bodies import NoteLevel
 from engine.errors import DecisionCutError
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.history import gap_of
 from engine.market.market_state import Market
-from engine.model import Instrument, OrderType, Side, TimeInForce
-from engine.money import MONEY
-from engine.order_terms import TERMS
-from engine.plan_terms import PlanTerms
+from engine.model import Instrument
 from engine.session_record import SECOND_NS
 from engine.state.history_loads import HISTORY_TRIES
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.step_context import StepContext
-from engine.strategy.api import Amend, Cancel, Close, Decision, Intent, Place, Run, View, state_from, state_values
-from engine.strategy.loading import LoadedStrategy, predicate_name
-from engine.trigger_kinds import TriggerKind
-from journal.record import canonical
-
-NUMBER_MAX = Decimal(10) ** 15  # money has no room for 1e-8 beyond it (engine/money.py)
-INTENTS_MAX = 32  # of one decision: a loop that never ends is a mistake
-PLACE_FIELDS: Final = (
-    ("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce), ("reduce_only", bool),
-)  # fmt: skip
-AMEND_FIELDS: Final = (("client_order_id", str),)
-CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
+from engine.strategy.api import Decision, Intent
+from engine.strategy.decider import Decider, Fired
+from engine.strategy.loading import LoadedStrategy
 
 
 class CutOff(NamedTuple):
@@ -47,7 +31,6 @@ class CutOff(NamedTuple):
 
 
 Decided = Decision | CutOff
-Fired = tuple[TriggerKind, ...]
 
 
 class DecisionGuard(Protocol):
@@ -97,9 +80,6 @@ class StrategyRunner:
             for name, number in triggers.items()
             if name in strategies and strategies[name].predicate is not None
         }
-        self._triggers = triggers
-        self._is_plain = is_plain
-        self._settings = settings
         self._history = history or {}
         self._views = {
             name: {
@@ -116,6 +96,17 @@ class StrategyRunner:
                 if owner == name
             }
             for name in strategies
+        }
+        self.deciders = {
+            name: Decider(
+                loaded,
+                instruments=self._views[name],
+                indicators=self._indicators[name],
+                trigger=triggers.get(name, -1),
+                is_plain=is_plain,
+                settings=settings,
+            )
+            for name, loaded in strategies.items()
         }
 
     def instruments_of(self, strategy: str) -> Iterable[tuple[int, Instrument]]:
@@ -184,12 +175,12 @@ class StrategyRunner:
         """
         decisions: dict[str, Decided] = {}
         for name, fired in triggered.items():
-            loaded, status = self.strategies[name], account.strategies.get(name)
+            status = account.strategies.get(name)
             may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
             if status.stopped_for or not may_run or not self.is_ready(account, market, name):
                 continue
             try:
-                decision = decisions[name] = self._run(account, market, time_ns, loaded, fired)
+                decision = decisions[name] = self._run(account, market, time_ns, self.deciders[name], fired)
             except DecisionCutError as cut:
                 return {**decisions, name: CutOff(cut.reason)}
             except Exception:  # noqa: BLE001 - a user's code may raise anything
@@ -216,7 +207,7 @@ class StrategyRunner:
         try:
             decision = decisions.get(name)
             if decision is None:
-                decision = self._run(step.account, step.market, step.time_ns, self.strategies[name], fired)
+                decision = self._run(step.account, step.market, step.time_ns, self.deciders[name], fired)
         except DecisionCutError as cut:
             decision = CutOff(cut.reason)
         except Exception as error:  # noqa: BLE001 - a user's code may raise anything
@@ -234,14 +225,7 @@ class StrategyRunner:
             step.emit(StrategyChanged(name, decision.changed), source=f"strategy.{name}")
         return decision.intents
 
-    def _current_views(self, account: Account, name: str) -> Mapping[str, tuple[int, Instrument]]:
-        """Return a strategy's instruments as the venue described them last."""
-        changes, views = account.instruments, self._views[name]
-        if not changes.by_id:
-            return views
-        return {declared: (index, changes.current(instrument)) for declared, (index, instrument) in views.items()}
-
-    def _run(self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, fired: Fired) -> Decision:
+    def _run(self, account: Account, market: Market, time_ns: int, decider: Decider, fired: Fired) -> Decision:
         """Run a strategy's code and check its decision, within the time budget that the shell set, if any.
 
         Raises:
@@ -250,16 +234,16 @@ class StrategyRunner:
 
         """
         if (guard := self.guard) is None:
-            return self._run_code(account, market, time_ns, loaded, fired)
+            return decider.run(account, market, time_ns, fired)
         void, began_ns = "", guard.clock()
         try:
             guard.began_ns = began_ns
-            decision = self._run_code(account, market, time_ns, loaded, fired)
+            decision = decider.run(account, market, time_ns, fired)
         finally:
             guard.began_ns = 0
             spent_ns = guard.clock() - began_ns
             if spent_ns > guard.slow_ns:
-                void = guard.end_slow(loaded.settings.name, began_ns, spent_ns)
+                void = guard.end_slow(decider.name, began_ns, spent_ns)
         if void:
             raise DecisionCutError(void)
         return decision
@@ -267,108 +251,4 @@ class StrategyRunner:
     @property
     def guarded_code(self) -> CodeType:
         """The code inside which a decision may be interrupted."""
-        return self._run_code.__code__
-
-    def _run_code(
-        self, account: Account, market: Market, time_ns: int, loaded: LoadedStrategy, fired: Fired
-    ) -> Decision:
-        """Run a strategy's code and check its decision.
-
-        Raises:
-            Exception: The strategy's code fails, or its decision is invalid.
-
-        """
-        name = loaded.settings.name
-        status = account.strategies.get(name)
-        with localcontext(MONEY):  # a copy: changes that the strategy makes to it are dropped
-            state = state_from(loaded.cls.State, status.state)
-            before = state_values(state)
-            notes: list[NoteBody] = []
-            view = View(
-                name=name,
-                account=account,
-                market=market,
-                time_ns=time_ns,
-                instruments=self._current_views(account, name),
-                indicators=self._indicators[name],
-                is_plain=self._is_plain,
-                triggers=fired,
-                notes=notes,
-                settings=self._settings,
-            )
-            if (
-                loaded.predicate is not None
-                and TriggerKind.QUOTE in fired
-                and not market.predicate_holds(self._triggers[name], loaded.predicate, time_ns)
-            ):
-                raise AssertionError(
-                    f"`{predicate_name(loaded.cls)}` says no in plain Python where its machine code said yes: "
-                    "its numbers are not the same in both"
-                )
-            intents = []
-            for intent in islice(loaded.cls.decide(view, state, loaded.parameters) or (), INTENTS_MAX + 1):
-                _check(intent)
-                intents.append(intent)
-            assert len(intents) <= INTENTS_MAX, f"more than {INTENTS_MAX} wishes in one decision"
-            after = state_values(state)
-            changed = {field: value for field, value in after.items() if value != before[field]}
-            if changed:
-                again = state_from(loaded.cls.State, {**status.state, **changed})
-                assert state_values(again) == after, "its state is not the same once it was written down"
-            if loaded.outside is not None and (outside := loaded.outside.changed(loaded.parameters)):
-                raise AssertionError(f"{outside} was changed: nothing but State persists")
-        return Decision(changed, intents, notes)
-
-
-def _check(intent: Intent) -> None:
-    """Raise if an intent has a field of a wrong type, or what a record cannot hold."""
-    if isinstance(intent, Place):
-        _check_fields(intent, PLACE_FIELDS)
-        if not TERMS[intent.type].is_placeable:
-            raise ValueError(f"a strategy cannot place an order of type {intent.type}")
-        if intent.stop_price and "stop_price" not in TERMS[intent.type].__struct_fields__:
-            raise ValueError(f"an order of type {intent.type} has no stop price")
-        _check_numbers(intent, "quantity", "price", "stop_price")
-    elif isinstance(intent, Close):
-        _check_fields(intent, CLOSE_FIELDS)
-        _check_numbers(intent, "price")
-    elif isinstance(intent, Run):
-        _check_plan(intent.plan)
-    elif isinstance(intent, Amend):
-        _check_fields(intent, AMEND_FIELDS)
-        _check_numbers(intent, "quantity")
-    elif not isinstance(intent, Cancel):
-        raise TypeError(f"a wish is Place or Cancel, not {intent!r}")
-    elif not isinstance(intent.client_order_id, str):
-        raise TypeError(f"client_order_id must be a str, not {intent.client_order_id!r}")
-    if intent.rationale:
-        canonical(dict(intent.rationale))
-
-
-def _check_plan(plan: PlanTerms) -> None:
-    """Raise if a plan has a field of a wrong type, or fields that contradict each other."""
-    if not isinstance(plan, PlanTerms):
-        raise TypeError(f"a plan is one of {', '.join(kind.__name__ for kind in get_args(PlanTerms))}, not {plan!r}")
-    again = msgspec.json.decode(msgspec.json.encode(plan), type=PlanTerms)
-    if again != plan:
-        raise TypeError(f"a field of {plan!r} has a wrong type")
-    numbers = [value for value in msgspec.structs.astuple(plan) if isinstance(value, Decimal)]
-    for number in (*numbers, *plan.prices, *plan.quantities):
-        if not number.is_finite() or abs(number) > NUMBER_MAX:
-            raise InvalidOperation(f"a number of a plan must be at most {NUMBER_MAX:f}, not {number!r}")
-    if plan.side not in Side:
-        raise TypeError(f"side must be a Side, not {plan.side!r}")
-    plan.check()
-
-
-def _check_fields(intent: Intent, kinds: Sequence[tuple[str, type]]) -> None:
-    for field, kind in kinds:
-        if not isinstance(getattr(intent, field), kind):
-            raise TypeError(f"{field} must be a {kind.__name__}, not {getattr(intent, field)!r}")
-
-
-def _check_numbers(intent: Intent, *fields: str) -> None:
-    for field in fields:
-        number = getattr(intent, field)
-        if not isinstance(number, Decimal) or not number.is_finite() or abs(number) > NUMBER_MAX:
-            raise InvalidOperation(f"{field} must be a Decimal of at most {NUMBER_MAX:f}, not {number!r}")
+        return Decider.run.__code__

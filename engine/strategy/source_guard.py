@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from operator import is_
 from types import FunctionType, ModuleType
 from typing import Any
 
 from engine.session_record import RuleSettings, StrategySettings
+from engine.strategy.code_reach import CodeReach
 
 ALLOWED_MODULES = frozenset(
     {
@@ -68,6 +69,9 @@ REFUSED_NAMES = frozenset(
 )
 
 
+ANY_REACH = CodeReach()
+
+
 class StrategyError(Exception):
     """The strategy cannot be used; the text says where and why."""
 
@@ -75,10 +79,11 @@ class StrategyError(Exception):
 class ModuleGuard:
     """The contents of a strategy's modules and classes at loading. They must not change: a replay loads them again.
 
-    Names are compared by identity, containers by content. A guard against accidents: closures are not checked.
+    Names are compared by identity, containers by content. A guard against accidents: closures are not checked. Names
+    that the code cannot set (code_reach.py) are left out.
     """
 
-    def __init__(self, modules: Mapping[str, ModuleType], parameters: Any) -> None:
+    def __init__(self, modules: Mapping[str, ModuleType], parameters: Any, reach: CodeReach = ANY_REACH) -> None:
         self._scopes: dict[str, tuple[Any, dict[str, Any]]] = {}
         # each scope with its values in order: a fast comparison first, because every decision makes it
         self._wholes: list[tuple[Mapping[str, Any], tuple[Any, ...]]] = []
@@ -93,8 +98,12 @@ class ModuleGuard:
         self._parameters = repr(vars(parameters))
         # values in which nothing can change: if they are the same, their texts need not be compared
         held = vars(parameters)
-        self._plain = tuple(held.values()) if _UNCHANGING.issuperset(map(type, held.values())) else ()
+        self._plain = tuple(held.values()) if UNCHANGING.issuperset(map(type, held.values())) else ()
         self._names = tuple(held)
+        self._is_partial = not reach.is_dynamic and bool(self._plain or not held)
+        scopes = [vars(scope) for scope, _ in self._scopes.values()]
+        self._settable = [(each, name, each.get(name, _ABSENT)) for each in (*scopes, held) for name in reach.stored]
+        self.can_change = not self._is_partial or bool(self._settable or self._contents)
 
     def _guard(self, where: str, scope: Any) -> None:
         held = {name: value for name, value in vars(scope).items() if not name.startswith("__")}
@@ -120,6 +129,17 @@ class ModuleGuard:
 
     def changed(self, parameters: Any) -> str:
         """Return the first name whose value or content changed since loading, or ""."""
+        if not self._is_partial:
+            return self._changed(parameters)
+        for scope, name, value in self._settable:
+            if scope.get(name, _ABSENT) is not value:
+                return self._changed(parameters)
+        for container, text in self._contents.values():
+            if _text(container) != text:
+                return self._changed(parameters)
+        return ""
+
+    def _changed(self, parameters: Any) -> str:
         for now, values in self._wholes:
             if len(now) != len(values) or not all(map(is_, now.values(), values)):
                 if what := self._rebound():
@@ -146,8 +166,9 @@ class ModuleGuard:
         return ""
 
 
+_ABSENT = object()
 _CONTAINERS = (list, dict, set, bytearray, deque)
-_UNCHANGING = frozenset({str, int, bool, float, Decimal, type(None)})
+UNCHANGING = frozenset({str, int, bool, float, Decimal, type(None)})
 
 
 def _text(value: Any) -> str:
@@ -176,8 +197,11 @@ def _imports(tree: ast.AST) -> list[tuple[str, int]]:
     return found
 
 
+@lru_cache(maxsize=64)
 def refuse_source(name: str, text: str, own: frozenset[str]) -> None:
     """Refuse source text that uses something that makes a decision unrepeatable.
+
+    A text that passed is not read again: nothing but the arguments decides.
 
     Raises:
         StrategyError: The text says which line, and why.

@@ -7,6 +7,11 @@ from engine.venues.optional_parts import BalancesInParts
 from engine.venues.venue import AccountCodec
 
 
+def holds_apart(account: AccountCodec) -> bool:
+    """Return True if the venue keeps orders with a trigger apart until they are triggered."""
+    return isinstance(account, HoldsOrdersApart)
+
+
 def keeps_apart(account: AccountCodec, *, has_trigger: bool, venue_order_id: str) -> bool:
     """Return True if the venue keeps an order apart: it has a trigger, and no id in the market yet."""
     return has_trigger and not venue_order_id and isinstance(account, HoldsOrdersApart)

@@ -14,7 +14,7 @@ from engine.market import rows as r
 from engine.market.made_quotes import MILLION
 from engine.market.rows import VALUE_MAX, Rows
 from engine.model import Instrument
-from engine.sim.feeds.recorded_feed import Piece
+from engine.sim.feeds.recorded_feed import DepthAnswer, Piece
 from engine.sim.units import PLACES
 
 _BAR_TYPES = (r.BAR, r.BAR_END)
@@ -36,8 +36,14 @@ def venue_pieces(pieces: Iterator[Piece], instruments: Sequence[Instrument], mod
     """
     held: list[Rows] = []
     longest_ns = 0
-    for piece in pieces if model.volume_share else _without_limits(pieces, instruments):
-        if not isinstance(piece, np.ndarray):
+    for unread in pieces if model.volume_share else _without_limits(pieces, instruments):
+        piece = unread
+        if not isinstance(piece, np.ndarray | DepthAnswer):
+            if not held and not piece.may_have(r.BAR):
+                yield piece
+                continue
+            piece = piece.read()
+        if isinstance(piece, DepthAnswer):
             yield from _in_order(held)
             held = []
             yield piece
@@ -63,7 +69,8 @@ def venue_pieces(pieces: Iterator[Piece], instruments: Sequence[Instrument], mod
 def _without_limits(pieces: Iterator[Piece], instruments: Sequence[Instrument]) -> Iterator[Piece]:
     """Yield a market in which quotes and trades without a size have any: the model sets no limit."""
     unlimited = np.array([_unlimited(instrument) for instrument in instruments], np.int64)
-    for piece in pieces:
+    for unread in pieces:
+        piece = unread if isinstance(unread, np.ndarray | DepthAnswer) else unread.read()
         if isinstance(piece, np.ndarray):
             quotes = (piece[:, r.TYPE] == r.QUOTE) & (piece[:, r.QUOTE_BID_SIZE] + piece[:, r.QUOTE_ASK_SIZE] == 0)
             trades = (piece[:, r.TYPE] == r.TRADE) & (piece[:, r.TRADE_SIZE] == 0)

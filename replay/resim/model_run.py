@@ -188,7 +188,8 @@ class ModelRun:
                 due_ns = moment_ns
             if cursor.ended and end_ns is None:
                 last = min(self._last, self._journal.last_seq)
-                ended_ns = next(self._journal.records(last, last)).time_ns  # the session had TIMERs up to there
+                (batch,) = self._journal.batches(last, ("time_ns",), to_seq=last)
+                ended_ns: int = batch.column(0)[0].as_py()  # the session had TIMERs up to there
                 end_ns = max(venue.now_ns, ended_ns) + (SHUTDOWN_NS_MAX if state.account.modes.stopping_since_ns else 0)
             if end_ns is not None and due_ns > end_ns:
                 self._report(end_ns)
@@ -222,8 +223,10 @@ class ModelRun:
         venue, gateway = self._venue, self.gateway
         touch_ns = venue.sim.touch_ns(due_ns)
         until_ns = due_ns if touch_ns is None else touch_ns
-        span = cursor.span
-        while span is not None and cursor.next_ns < until_ns:
+        span, at_next_span = cursor.span, False
+        while span is not None and (
+            cursor.next_ns < until_ns or (at_next_span and self._state.next_due_ns < until_ns)  # the feed may skip it
+        ):
             row, outputs = feed.push_rows(span, cursor.row, until_ns)
             cursor.move_to(row)
             if outputs:
@@ -231,7 +234,8 @@ class ModelRun:
                 gateway.pass_market()
                 gateway.perform(outputs)
                 return venue.now_ns  # other events of this time follow it
-            if self._state.next_due_ns <= cursor.next_ns:
+            at_next_span = cursor.span is not span
+            if not at_next_span and self._state.next_due_ns <= cursor.next_ns:
                 break  # a TIMER is due, or a throttled strategy will be
             span = cursor.span
         next_ns = min(self._state.next_due_ns, cursor.next_ns)  # the next input cannot be folded as a row

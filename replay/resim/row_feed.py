@@ -86,22 +86,27 @@ class ReferencedRows:
         """Push rows, and skip TIMERs at which no strategy decides as long as rows follow them."""
         state = _state(self._sequencer)
         if single_record or until_ns is None:
-            return self._feed(
-                span.rows[: span.ends[_record_index(span, begin)]] if single_record else span.rows, begin, until_ns
-            )
+            rows = span.rows[: span.ends[_record_index(span, begin)]] if single_record else span.rows
+            return self._feed(self._batch(rows, begin, until_ns))
         while True:
-            begin, outputs = self._feed(span.rows, begin, until_ns)
+            batch = self._batch(span.rows, begin, until_ns)
+            batch.skips_timers = True
+            begin, outputs = self._feed(batch)
             if (
                 outputs
                 or begin == len(span.rows)
                 or min(state.next_due_ns, int(span.rows[begin, r.TIME_NS])) >= until_ns
             ):
                 return begin, outputs
-            if not self._sequencer.skip_timer():
+            if batch.timer_decides or not self._sequencer.skip_timer():
                 self._deciding_timer_ns = state.next_due_ns
                 return begin, outputs
 
-    def _feed(self, rows: Rows, begin: int, until_ns: int | None) -> FedRows:
+    def _feed(self, batch: Batch) -> FedRows:
+        outputs = self._sequencer.step(batch).outputs
+        return batch.row, outputs
+
+    def _batch(self, rows: Rows, begin: int, until_ns: int | None) -> Batch:
         state = _state(self._sequencer)
 
         def records_of(end: int, has_effect: bool) -> Sequence[Record]:  # noqa: FBT001 - as a Batch calls it
@@ -112,9 +117,7 @@ class ReferencedRows:
             up_seq = state.account.links.by_source[source].up_seq
             return (Record(state.seq + 1, row[r.TIME_NS], Kind.FEED, source, up_seq, str(row[r.SEQ]), payload=b""),)
 
-        batch = Batch(rows=rows, row=begin, until_ns=until_ns, records_of=records_of)
-        outputs = self._sequencer.step(batch).outputs
-        return batch.row, outputs
+        return Batch(rows=rows, row=begin, until_ns=until_ns, records_of=records_of)
 
     def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
         """Do nothing: a row without an output has no record."""

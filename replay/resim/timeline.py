@@ -5,8 +5,8 @@ market links, commands, clocks. Answers to requests are not, except depth snapsh
 requester. Reads a journal and its projections (replay/projections.py); knows nothing of decisions.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -18,10 +18,15 @@ from engine.sim.feeds.recorded_feed import DepthAnswer, Piece
 from engine.sim.feeds.sim_market import Line
 from journal.reader import Journal
 from journal.record import Kind, Record
-from replay.projections import OUTSIDE_KINDS, Projection, build_projection, load_projection, venue_for_source
+from replay.projections import OUTSIDE_KINDS, build_projection, load_projection, venue_for_source
+from replay.row_blocks import BlockPart, Projection
 
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
 SEGMENTS_CACHED = 2  # the engine and the venue seldom read more than two at a time
+
+
+S = TypeVar("S")
+Spans: TypeAlias = Callable[[Projection, int, int, int], Iterator[S]]  # (market, first, end, line) -> its rows
 
 
 class RowSpan(NamedTuple):
@@ -46,7 +51,8 @@ class _Segment(NamedTuple):
     first_seq: int
     last_seq: int
     market: Projection
-    others: list[Record]
+    records: int  # of the market, up to the last one to read
+    others: list[tuple[Record, int]]  # with the number of market records before each
 
 
 class Timeline:
@@ -79,7 +85,7 @@ class Timeline:
 
     def items(self, from_seq: int = 0) -> Iterator[RowSpan | OutsideInput]:
         """Yield the inputs in order, from record `from_seq` on."""
-        for item in self._walk():
+        for item in self._walk(_row_spans):
             if isinstance(item, OutsideInput):
                 if (
                     item.record.seq >= from_seq
@@ -88,10 +94,13 @@ class Timeline:
                 ):
                     yield item
                 continue
-            seqs = item.rows[item.ends - 1, r.SEQ]
-            skipped = int(np.searchsorted(seqs, from_seq))
-            if skipped < len(seqs):
-                begin = int(item.ends[skipped - 1]) if skipped else 0
+            skipped = 0
+            if item.rows[0, r.SEQ] < from_seq:
+                skipped = int(np.searchsorted(item.rows[item.ends - 1, r.SEQ], from_seq))
+            if not skipped:
+                yield item
+            elif skipped < len(item.ends):
+                begin = int(item.ends[skipped - 1])
                 yield RowSpan(item.rows[begin:], item.ends[skipped:] - begin, item.line + skipped)
 
     def venue_items(self, answer_ns: int, *, by_venue_clock: bool = False, with_quotes: bool = True) -> Iterator[Piece]:
@@ -105,17 +114,19 @@ class Timeline:
             with_quotes: Include quotes.
         """
         offset_ns = self._clock_offset_ns(with_quotes=with_quotes) if by_venue_clock else 0
-        for item in self._walk(merged=by_venue_clock):
-            if isinstance(item, RowSpan):
-                rows = item.rows if with_quotes else item.rows[item.rows[:, r.TYPE] != r.QUOTE]
-                yield _with_venue_times(rows, offset_ns) if by_venue_clock else rows
+        spans: Spans[RowSpan | BlockPart] = _merged_spans if by_venue_clock else _unread_spans
+        for item in self._walk(spans):
+            if isinstance(item, BlockPart):
+                yield item if with_quotes else _without_quotes(item.read())
+            elif isinstance(item, RowSpan):
+                yield _with_venue_times(item.rows if with_quotes else _without_quotes(item.rows), offset_ns)
             elif self._is_depth_snapshot(item.record):
                 yield self._depth(item.record, answer_ns)
 
     def _clock_offset_ns(self, *, with_quotes: bool) -> int:
         """Return our clock minus the venue's, estimated from the fastest message."""
         offsets = []
-        for item in self._walk():
+        for item in self._walk(_row_spans):
             if isinstance(item, RowSpan):
                 rows = item.rows[item.rows[:, r.VENUE_NS] > 0]
                 rows = rows if with_quotes else rows[rows[:, r.TYPE] != r.QUOTE]
@@ -141,25 +152,24 @@ class Timeline:
             return self._snapshots[record.seq]
         return next(iter(self._context.instruments))
 
-    def _walk(self, *, merged: bool = False) -> Iterator[RowSpan | OutsideInput]:
-        """Yield all inputs. `merged` yields consecutive rows of a segment as one span instead of block by block."""
+    def _walk(self, spans: Spans[S]) -> Iterator[S | OutsideInput]:
+        """Yield all inputs: those without rows, and the market between them as `spans` yields it."""
         line = 1
         seq = 0
         while seq <= self._until_seq and self._journal.wait_for(seq):
             segment = self._segment(seq)
-            seqs = segment.market.seqs
-            begin = int(np.searchsorted(seqs, seq))  # above 0 only if the journal has grown since it was read
-            for record in segment.others:
+            # above 0 only if the journal has grown since it was read
+            begin = segment.market.count_before(seq) if seq > segment.first_seq else 0
+            for record, end in segment.others:
                 if record.seq < seq:
                     continue
-                end = int(np.searchsorted(seqs, record.seq))
-                yield from _row_spans(segment.market, begin, end, line, merged=merged)
+                yield from spans(segment.market, begin, end, line)
                 line += end - begin
                 yield OutsideInput(record, line - 1, record.kind is Kind.LINK and record.source in self._market_sources)
                 line += self._is_depth_snapshot(record)
                 begin = end
-            end = int(np.searchsorted(seqs, segment.last_seq, side="right"))
-            yield from _row_spans(segment.market, begin, end, line, merged=merged)
+            end = segment.records
+            yield from spans(segment.market, begin, end, line)
             line += end - begin
             seq = segment.last_seq + 1
 
@@ -173,9 +183,10 @@ class Timeline:
         projection = (
             self._open_segment(first_seq, last_seq) if sealed is None else load_projection(sealed, self._context)
         )
+        records = projection.records if last_seq <= self._until_seq else projection.count_before(self._until_seq + 1)
         last_seq = min(last_seq, self._until_seq)
         segment = _Segment(
-            first_seq, last_seq, projection, self._outside_records(first_seq, last_seq, projection.other_seqs)
+            first_seq, last_seq, projection, records, self._outside_records(first_seq, last_seq, projection)
         )
         while len(self._cached) >= SEGMENTS_CACHED:
             del self._cached[min(self._cached)]
@@ -189,10 +200,12 @@ class Timeline:
             self._context,
         )
 
-    def _outside_records(self, first_seq: int, last_seq: int, seqs: Rows) -> list[Record]:
-        """Return the records from outside that have no rows."""
-        chosen = seqs[seqs <= last_seq].tolist()
-        if len(chosen) <= SINGLE_READS_MAX:
+    def _outside_records(self, first_seq: int, last_seq: int, market: Projection) -> list[tuple[Record, int]]:
+        """Return the records from outside that have no rows, and the number of market records before each."""
+        chosen = market.other_seqs[market.other_seqs <= last_seq].tolist()
+        if market.stored_others is not None:
+            records = market.stored_others[: len(chosen)]
+        elif len(chosen) <= SINGLE_READS_MAX:
             records = [next(self._journal.records(seq, seq)) for seq in chosen]
         else:
             chosen_seqs = set(chosen)
@@ -201,7 +214,11 @@ class Timeline:
                 for record in self._journal.records(first_seq, last_seq, kinds=OUTSIDE_KINDS)
                 if record.seq in chosen_seqs
             ]
-        return [record for record in records if self._is_outside(record)]
+        return [
+            (record, place)
+            for record, place in zip(records, market.other_places[: len(chosen)].tolist(), strict=True)
+            if self._is_outside(record)
+        ]
 
     def _is_depth_snapshot(self, record: Record) -> bool:
         """Return True for an answer with a book snapshot. A capture has it without its request."""
@@ -222,17 +239,30 @@ class Timeline:
         )
 
 
-def _row_spans(market: Projection, begin: int, end: int, line: int, *, merged: bool) -> Iterator[RowSpan]:
-    """Yield the rows of the records `begin` to `end - 1`."""
-    blocks = market.rows(begin, end)
-    if merged and begin < end:
-        parts = list(blocks)
-        before = np.cumsum([0, *(len(rows) for rows, _ in parts)])
-        together = np.concatenate([ends + length for (_, ends), length in zip(parts, before, strict=False)])
-        blocks = iter([(np.concatenate([rows for rows, _ in parts]), together)])
-    for rows, ends in blocks:
+def _row_spans(market: Projection, begin: int, end: int, line: int) -> Iterator[RowSpan]:
+    """Yield the rows of the records `begin` to `end - 1`, block by block."""
+    for rows, ends in market.rows(begin, end):
         yield RowSpan(rows, ends, line)
         line += len(ends)
+
+
+def _merged_spans(market: Projection, begin: int, end: int, line: int) -> Iterator[RowSpan]:
+    """Yield the rows of the records `begin` to `end - 1` as one span."""
+    parts = list(market.rows(begin, end))
+    if parts:
+        before = np.cumsum([0, *(len(rows) for rows, _ in parts)])
+        ends = np.concatenate([ends + length for (_, ends), length in zip(parts, before, strict=False)])
+        yield RowSpan(np.concatenate([rows for rows, _ in parts]), ends, line)
+
+
+def _unread_spans(market: Projection, begin: int, end: int, _line: int) -> Iterator[BlockPart]:
+    """Yield the records `begin` to `end - 1` by their blocks, which are not read."""
+    return market.parts(begin, end)
+
+
+def _without_quotes(rows: Rows) -> Rows:
+    kept: Rows = rows[rows[:, r.TYPE] != r.QUOTE]
+    return kept
 
 
 def _with_venue_times(rows: Rows, offset_ns: int) -> Rows:

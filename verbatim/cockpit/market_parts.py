@@ -28,7 +28,8 @@ from journal.reader import Journal
 from journal.record import Kind, Record
 from journal.segments import SealedSegment
 from replay.code_digest import code_digest
-from replay.projections import CODEC, build_projection, decode_frames, load_projection
+from replay.projections import build_projection, decode_frames, load_projection
+from replay.row_blocks import CODEC
 from verbatim.cockpit.series import BLOCK, Ints, MarketPart, PartSummary, Series, Ticks, clock_of, summarize, ticks_of
 
 FORMAT_VERSION = 2  # of the cache
@@ -192,7 +193,7 @@ class MarketParts:
         if not self._is_shared:
             return self._range_rows(sealed.footer.first_seq, sealed.last_seq)
         found = load_projection(sealed, self._context)
-        return [rows for rows, _ in found.rows(0, len(found.ends))]
+        return [rows for rows, _ in found.rows(0, found.records)]
 
     def _range_rows(self, first_seq: int, last_seq: int) -> list[Rows]:
         if self._context is None:
@@ -201,7 +202,7 @@ class MarketParts:
             lambda kinds, columns: self._journal.batches(first_seq, columns, to_seq=last_seq, kinds=kinds),
             self._context,
         )
-        return [rows for rows, _ in found.rows(0, len(found.ends))]
+        return [rows for rows, _ in found.rows(0, found.records)]
 
     # ---- what comes later
 

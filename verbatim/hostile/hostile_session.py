@@ -18,7 +18,8 @@ from engine.sim.virtual_gateway import VirtualGateway
 from journal.disk import RealDisk
 from journal.errors import JournalError
 from journal.record import Kind, Record
-from journal.writer import ClosedSummary, JournalWriter
+from journal.writer import JournalWriter
+from journal.writer_options import ClosedSummary
 from verbatim.hostile.emergency_run import cancel_after_failure
 from verbatim.testing import VirtualSession, VirtualVenue
 

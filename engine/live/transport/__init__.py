@@ -1,4 +1,4 @@
-"""Connections to a venue in two profiles: `standard` (trio-websocket, httpx) and `fast` (sans-IO protocols on trio
+"""Connections to a venue in two profiles: `standard` (trio-websocket, httpcore) and `fast` (sans-IO protocols on trio
 streams).
 
 Both pass one contract suite, tests/test_transports.py. Neither follows redirects, keeps cookies, or reads a body

@@ -3,17 +3,20 @@
 import select
 import socket
 import ssl
+from functools import partial
 
 import h11
 import trio
 
 from engine.live.clock import SessionClock, wall_ns
 from engine.live.transport.http_body import BodyReader, HttpBodyError
+from engine.live.transport.http_head import HeadWriter
 from engine.live.transport.http_result import (
     BODY_BYTES_MAX,
     CONNECT_SHARE,
     CONNECTIONS_MAX,
     OWN_HEADERS,
+    Answer,
     HttpResult,
 )
 from engine.live.transport.tcp import Address, connect, reason_of
@@ -22,6 +25,8 @@ from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
 
 RECEIVE_BYTES = 64 * 1024
+AT_ONCE_BYTES_MAX = 16 * 1024  # the send buffer of an idle connection is empty, and larger
+AT_ONCE_SECONDS_MAX = 0.05  # the input loop waits for no socket longer
 
 
 class FastSender:
@@ -43,21 +48,73 @@ class FastSender:
         self._kept_headers = kept_headers
         self._body_bytes_max = body_bytes_max
         self._idle: list[_HttpConnection] = []
+        self._heads = HeadWriter(self._address.host_header, self._prefix, OWN_HEADERS)
 
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
         """See HttpSender."""
         sent_ns = clock.now_ns()
         try:
             with trio.fail_after(timeout_s * CONNECT_SHARE):
-                connection = await self._connection()
+                connection = await self._idle_connection() or await self._connect()
         except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
             return _not_sent(sent_ns, f"cannot connect: {type(error).__name__}: {reason_of(error)}")
-        outcome, reason, is_whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
         sent_ns = clock.now_ns()
+        return await self._exchange(connection, message, sent_ns, timeout_s)
+
+    def encode(self, message: HttpMessage) -> bytes:
+        """See SendsAtOnce."""
+        data = self._heads.write(message)
+        return b"" if data is None or len(data) > AT_ONCE_BYTES_MAX else data
+
+    async def begin(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
+        """See SendsAtOnce."""
+        connection = await self._idle_connection()
+        if connection is None:
+            return None
+        failure: Exception | None = None
+        sent_ns = clock.now_ns()
+        with trio.move_on_after(AT_ONCE_SECONDS_MAX) as scope:
+            try:
+                await connection.stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                failure = error
+            except trio.Cancelled:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(connection.stream)
+                raise
+        if scope.cancelled_caught:
+            failure = trio.BrokenResourceError(f"it took no bytes for {AT_ONCE_SECONDS_MAX:.3f} s")
+        return partial(self._exchange, connection, message, sent_ns, is_begun=True, failure=failure)
+
+    async def _exchange(
+        self,
+        connection: "_HttpConnection",
+        message: HttpMessage,
+        sent_ns: int,
+        timeout_s: float,
+        *,
+        is_begun: bool = False,
+        failure: Exception | None = None,
+    ) -> HttpResult:
+        """Send a request and receive its answer.
+
+        Args:
+            connection: It is released at the end.
+            message: The request.
+            sent_ns: When its sending began.
+            timeout_s: For the answer.
+            is_begun: The bytes of the request have left.
+            failure: The error that ended their sending.
+        """
+        outcome, reason, is_whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
         try:
+            if failure is not None:
+                raise failure
             request = self._bytes(connection.http, message)
             with trio.move_on_after(timeout_s):
-                response, body = await connection.exchange(request, self._body_bytes_max)
+                if not is_begun:
+                    await connection.stream.send_all(request)
+                response, body = await connection.answer(self._body_bytes_max)
                 is_whole = True
                 return HttpResult(
                     AnswerStatus.ANSWER,
@@ -68,7 +125,9 @@ class FastSender:
                     body=body,
                 )
         except h11.LocalProtocolError as error:
-            return _not_sent(sent_ns, f"the request is not HTTP: {error}")
+            if not is_begun:
+                return _not_sent(sent_ns, f"the request is not HTTP: {error}")
+            outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {error}"
         except HttpBodyError as error:
             outcome, reason = AnswerStatus.CUT, str(error)
         except (h11.RemoteProtocolError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -95,13 +154,17 @@ class FastSender:
         )
         return b"".join(part for part in parts if part)
 
-    async def _connection(self) -> "_HttpConnection":
-        """Return the idle connection used last, because its caches are warm, or else a new one."""
+    async def _idle_connection(self) -> "_HttpConnection | None":
+        """Return the idle connection used last, because its caches are warm, or None."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_alive:
                 return connection
             await trio.aclose_forcefully(connection.stream)
+        return None
+
+    async def _connect(self) -> "_HttpConnection":
+        """Return a new connection."""
         stream, plain = await connect(self._address, self._context)
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return _HttpConnection(stream, plain)
@@ -124,18 +187,16 @@ class _HttpConnection:
     def __init__(self, stream: trio.abc.Stream, plain: trio.SocketStream) -> None:
         self.stream = stream
         self.http = h11.Connection(h11.CLIENT)
-        self._plain = plain
+        self._poll = select.poll()
+        self._poll.register(plain.socket.fileno(), select.POLLIN)
 
     @property
     def is_alive(self) -> bool:
         """Return False if the idle socket is readable: the other side closed it."""
-        poll = select.poll()
-        poll.register(self._plain.socket.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self._poll.poll(0)
 
-    async def exchange(self, request: bytes, body_bytes_max: int) -> tuple[h11.Response, bytes]:
-        """Send a request and receive the whole answer. Raises HttpBodyError if the answer's body is not acceptable."""
-        await self.stream.send_all(request)
+    async def answer(self, body_bytes_max: int) -> tuple[h11.Response, bytes]:
+        """Receive the whole answer. Raises HttpBodyError if the answer's body is not acceptable."""
         response: h11.Response | None = None
         body: BodyReader | None = None
         while True:

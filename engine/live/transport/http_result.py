@@ -1,6 +1,7 @@
 """The outcome of a request, and the interface of the two senders. No socket here."""
 
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -45,4 +46,24 @@ class HttpSender(Protocol):
 
     async def close(self) -> None:
         """Close the idle connections."""
+        ...
+
+
+Answer = Callable[[float], Awaitable[HttpResult]]
+"""Receives the answer of a request that was sent, within seconds, and returns its only outcome."""
+
+
+@runtime_checkable
+class SendsAtOnce(Protocol):
+    """An HttpSender may have this as well: a request leaves in the task that decided on it."""
+
+    def encode(self, message: HttpMessage) -> bytes:
+        """Return a request as the bytes that `begin` sends, or b"" if it must go the ordinary way."""
+        ...
+
+    async def begin(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
+        """Send an encoded request on an idle connection, waiting for the socket at most a moment.
+
+        Return what receives its answer, once and in any task, or None if no connection is idle: nothing was sent then.
+        """
         ...

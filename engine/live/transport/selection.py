@@ -13,7 +13,7 @@ KEPT_HEADERS = KeptHeaders()
 class TransportProfile(StrEnum):
     """See docs/performance.md for how to choose."""
 
-    STANDARD = "standard"  # trio-websocket and httpx
+    STANDARD = "standard"  # trio-websocket and httpcore, the connections of httpx
     FAST = "fast"  # the sans-IO protocols of websockets and h11 on trio streams
 
 

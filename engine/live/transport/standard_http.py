@@ -1,11 +1,12 @@
-"""The HTTP sender of the profile `standard`: httpx, without its client.
+"""The HTTP sender of the profile `standard`: httpcore, the connections of httpx, without its client.
 
-The client would keep cookies, log whole URLs (a URL may hold a signature), and cost a third of the time of a request.
+The client would keep cookies, log whole URLs (a URL may hold a signature), and cost half of the time of a request.
 """
 
 import ssl
+from collections.abc import AsyncIterable
 
-import httpx
+import httpcore
 import trio
 
 from engine.live.clock import SessionClock, wall_ns
@@ -17,14 +18,14 @@ from engine.live.transport.http_result import (
     OWN_HEADERS,
     HttpResult,
 )
-from engine.live.transport.tcp import reason_of
+from engine.live.transport.tcp import Address, reason_of
 from engine.requests import AnswerStatus
 from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
 
 
 class StandardSender:
-    """An HttpSender on httpx's connection pool."""
+    """An HttpSender on httpcore's connection pool."""
 
     def __init__(
         self,
@@ -36,17 +37,17 @@ class StandardSender:
     ) -> None:
         if context is None and base.startswith("https"):
             context = ssl.create_default_context()  # once for all connections: it reads the certificates, 20 ms
-        self._base = base.rstrip("/")
+        address = Address.parse(base)
+        self._scheme, self._host = (b"https" if address.is_secure else b"http"), address.host.encode("idna")
+        self._port, self._prefix = address.port, address.target.rstrip("/")
+        self._own_headers = [("Host", address.host_header), *OWN_HEADERS]
         self._kept_headers = kept_headers
         self._body_bytes_max = body_bytes_max
-        self._pool = httpx.AsyncHTTPTransport(
-            verify=context or False,
-            trust_env=False,
-            limits=httpx.Limits(
-                max_connections=CONNECTIONS_MAX,
-                max_keepalive_connections=CONNECTIONS_MAX,
-                keepalive_expiry=None,  # httpx's 5 s would make every rare order pay for a new handshake
-            ),
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=CONNECTIONS_MAX,
+            max_keepalive_connections=CONNECTIONS_MAX,
+            keepalive_expiry=None,  # httpx's 5 s would make every rare order pay for a new handshake
         )
 
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
@@ -60,23 +61,23 @@ class StandardSender:
                     AnswerStatus.ANSWER,
                     sent_ns,
                     wall_ns(),
-                    status=response.status_code,
-                    headers=self._kept_headers.keep(response.headers.multi_items()),
+                    status=response.status,
+                    headers=self._kept_headers.keep(_text_headers(response)),
                     body=body,
                 )
         except (
-            httpx.ConnectError,
-            httpx.ConnectTimeout,
-            httpx.PoolTimeout,
-            httpx.UnsupportedProtocol,
-            httpx.LocalProtocolError,
+            httpcore.ConnectError,
+            httpcore.ConnectTimeout,
+            httpcore.PoolTimeout,
+            httpcore.UnsupportedProtocol,
+            httpcore.LocalProtocolError,
         ) as error:
             outcome, reason = AnswerStatus.NOT_SENT, f"{type(error).__name__}: {reason_of(error)}"
-        except httpx.TimeoutException as error:
+        except httpcore.TimeoutException as error:
             outcome, reason = AnswerStatus.TIMEOUT, type(error).__name__
         except HttpBodyError as error:
             outcome, reason = AnswerStatus.CUT, str(error)
-        except httpx.HTTPError as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {reason_of(error)}"
         return HttpResult(outcome, sent_ns, wall_ns(), error=reason)
 
@@ -84,37 +85,49 @@ class StandardSender:
         """See HttpSender."""
         await self._pool.aclose()
 
-    def _request(self, message: HttpMessage, timeout_s: float) -> httpx.Request:
+    def _request(self, message: HttpMessage, timeout_s: float) -> httpcore.Request:
         connect_s = timeout_s * CONNECT_SHARE
-        return httpx.Request(
+        headers = [*self._own_headers, *message.headers]
+        if message.body or message.method in ("POST", "PUT"):
+            headers.append(("Content-Length", str(len(message.body))))
+        target = self._prefix + message.path_and_query
+        return httpcore.Request(
             message.method,
-            self._base + message.path_and_query,
-            headers=[*OWN_HEADERS, *message.headers],
+            httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target),
+            headers=headers,
             content=message.body or None,
             extensions={"timeout": {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}},
         )
 
-    async def _exchange(self, request: httpx.Request) -> tuple[httpx.Response, bytes]:
+    async def _exchange(self, request: httpcore.Request) -> tuple[httpcore.Response, bytes]:
         """Send a request and receive the whole answer. Raises HttpBodyError if its body is not acceptable."""
         response = await self._pool.handle_async_request(request)
         try:
-            body = BodyReader(response.headers.get("content-encoding", ""), self._body_bytes_max)
+            body = BodyReader(_encoding(response), self._body_bytes_max)
             await _read(response, body)
             return response, body.finish()
         finally:
             await response.aclose()
 
 
-async def _read(response: httpx.Response, body: BodyReader) -> None:
-    assert isinstance(response.stream, httpx.AsyncByteStream), "of an asynchronous transport"
+async def _read(response: httpcore.Response, body: BodyReader) -> None:
+    assert isinstance(response.stream, AsyncIterable), "of an asynchronous pool"
     refused: HttpBodyError | None = None
     try:
         async for chunk in response.stream:
             refused = refused or body.add(chunk)
             if refused is not None:
                 await response.aclose()  # the next read fails: only that ends httpcore's iterators in order
-    except httpx.TransportError:
+    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
         if refused is None:
             raise
     if refused is not None:
         raise refused
+
+
+def _text_headers(response: httpcore.Response) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
+
+
+def _encoding(response: httpcore.Response) -> str:
+    return ", ".join([value for name, value in _text_headers(response) if name.lower() == "content-encoding"])

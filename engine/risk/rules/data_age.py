@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of
 
 MILLISECOND_NS = 1_000_000
 
@@ -17,7 +17,7 @@ def quote_age(context: RiskContext) -> str | RiskAnswer:
     age_ms, most_ms = context.quote_age_ns // MILLISECOND_NS, context.quote_age_max_ns // MILLISECOND_NS
     is_old = context.quote_age_ns > context.quote_age_max_ns
     reason = f"the quote is {age_ms} ms old, at most {most_ms} ms" if is_old else ""
-    return RiskAnswer(reason, "quote_age_max_ms", (Decimal(age_ms), Decimal(most_ms), Decimal(age_ms)))
+    return answer_of((reason, "quote_age_max_ms", (Decimal(age_ms), Decimal(most_ms), Decimal(age_ms))))
 
 
 def venue_lag(context: RiskContext) -> str | RiskAnswer:
@@ -27,7 +27,7 @@ def venue_lag(context: RiskContext) -> str | RiskAnswer:
     lag_ms, most_ms = context.venue_lag_ns // MILLISECOND_NS, context.venue_lag_max_ns // MILLISECOND_NS
     is_late = context.venue_lag_ns > context.venue_lag_max_ns
     reason = f"market data comes {lag_ms} ms after the venue's stamp, at most {most_ms} ms" if is_late else ""
-    return RiskAnswer(reason, "venue_lag_max_ms", (Decimal(lag_ms), Decimal(most_ms), Decimal(lag_ms)))
+    return answer_of((reason, "venue_lag_max_ms", (Decimal(lag_ms), Decimal(most_ms), Decimal(lag_ms))))
 
 
 RULES = (RiskRule(quote_age, name="quote_age"), RiskRule(venue_lag, name="venue_lag"))

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from engine.lifecycle import LIVE, Status
 from engine.money import ZERO
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of
 from engine.state.account_keys import asset_key
 from engine.state.balances import Balance
 from engine.state.linked_orders import fillable_together
@@ -23,14 +23,14 @@ def balance(context: RiskContext) -> str | RiskAnswer:
     orders = context.account.orders.index.unreported(known.seq)
     if context.account.orders.linked:
         orders = fillable_together(orders, context.account.orders.live)
-    promised = sum((_unreported_lock(order, asset, known.seq, context) for order in orders), ZERO)
+    promised = sum([_unreported_lock(order, asset, known.seq, context) for order in orders], ZERO) if orders else ZERO
     free = known.free
     if context.limits.counts_fills and needed > free - promised:  # both read many records, and few orders need them
         free += _unreported_gain(context, asset, known) + _released(context, asset, known)
     reason = ""
     if needed > free - promised:
         reason = f"needs {needed} {asset}; free {free}, promised to orders under way {promised}"
-    return RiskAnswer(reason, f"free_{asset}", (promised, free, promised + needed))
+    return answer_of((reason, f"free_{asset}", (promised, free, promised + needed)))
 
 
 def _unreported_gain(context: RiskContext, asset: str, known: Balance) -> Decimal:
@@ -89,4 +89,4 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     return lock.amount if lock.asset == asset else ZERO
 
 
-RULES = (RiskRule(balance, name="balance"),)
+RULES = (RiskRule(balance, name="balance", of_contracts=False),)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.money import ZERO
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule, notional_of, passed
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of, notional_of, passed
 from engine.risk.open_quantity import open_quantity
 from engine.session_record import SECOND_NS, RiskSettings
 
@@ -15,8 +15,8 @@ def order_size(context: RiskContext) -> str | RiskAnswer:
     size_max, notional_max = context.limits.order_size_max, context.limits.order_notional_max
     quantity = context.order.quantity
     notional = notional_of(context, context.worst_price)
-    size = RiskAnswer("", "order_size_max", (ZERO, size_max, quantity))
-    value = RiskAnswer("", "order_notional_max", (ZERO, notional_max, notional))
+    size = answer_of(("", "order_size_max", (ZERO, size_max, quantity)))
+    value = answer_of(("", "order_notional_max", (ZERO, notional_max, notional)))
     if size_max and quantity > size_max:
         return size._replace(reason=f"quantity {quantity} is above order_size_max {size_max}")
     if notional_max and notional > notional_max:
@@ -43,7 +43,7 @@ def position(context: RiskContext) -> str | RiskAnswer:
     if worst > limit:  # the text has the digits of the orders
         shown = held + open_quantity(orders, instrument, side) + context.order.quantity
         reason = f"position could reach {shown * side.sign}, beyond position_max {limit}"
-    return RiskAnswer(reason, "position_max", (used, limit, worst))
+    return answer_of((reason, "position_max", (used, limit, worst)))
 
 
 def open_orders(context: RiskContext) -> str | RiskAnswer:
@@ -52,7 +52,7 @@ def open_orders(context: RiskContext) -> str | RiskAnswer:
     count = context.account.orders.index.count(instrument, own_only=context.safeguards.own_open_orders)
     worst = count + 1 + context.linked
     reason = f"{count} orders are open, open_orders_max is {limit}" if limit and worst > limit else ""
-    return RiskAnswer(reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
+    return answer_of((reason, "open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst))))
 
 
 def rate(context: RiskContext) -> str | RiskAnswer:
@@ -70,7 +70,7 @@ def rate(context: RiskContext) -> str | RiskAnswer:
     count = budget.orders_in_second if budget.second == time_ns // SECOND_NS else 0
     worst = count + 1 + context.linked
     reason = f"{count} orders within this second, orders_per_second_max is {limit}" if worst > limit else ""
-    return RiskAnswer(reason, "orders_per_second_max", (Decimal(count), Decimal(limit), Decimal(worst)))
+    return answer_of((reason, "orders_per_second_max", (Decimal(count), Decimal(limit), Decimal(worst))))
 
 
 RULES = (

@@ -10,7 +10,7 @@ from engine import contracts
 from engine.model import Instrument, OrderTerm
 from engine.money import ZERO
 from engine.order_terms import Terms
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of
 from engine.risk.worst_case import Exposure, Scope, add, exposures, gross, order_worth
 from engine.state.account_keys import asset_key
 
@@ -31,7 +31,7 @@ def margin(context: RiskContext) -> str | RiskAnswer:
     reason = ""
     if before < after and after > balance:
         reason = f"needs {after} {asset} of margin with all that is open; the account has {balance}"
-    return RiskAnswer(reason, f"margin_{asset}", (before, balance, after))
+    return answer_of((reason, f"margin_{asset}", (before, balance, after)))
 
 
 def _margin_asset(instrument: Instrument) -> str:
@@ -94,7 +94,7 @@ def _is_market_stop(terms: Terms) -> bool:
 
 
 RULES = (
-    RiskRule(margin, name="margin"),
-    RiskRule(hedge, name="hedge"),
-    RiskRule(close_position, name="close_position"),
+    RiskRule(margin, name="margin", of_contracts=True),
+    RiskRule(hedge, name="hedge", of_contracts=True),
+    RiskRule(close_position, name="close_position", of_term="closes_position"),
 )

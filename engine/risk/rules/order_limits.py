@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of
 from engine.state.rate_budgets import orders_of_day
 
 
@@ -17,7 +17,7 @@ def order_limit(context: RiskContext) -> str | RiskAnswer:
         return ""
     worst = count + 1 + context.linked
     reason = f"{count} unfilled orders this day, the venue allows {limit}" if worst > limit else ""
-    return RiskAnswer(reason, "orders_day_max", (Decimal(count), Decimal(limit), Decimal(worst)))
+    return answer_of((reason, "orders_day_max", (Decimal(count), Decimal(limit), Decimal(worst))))
 
 
 RULES = (RiskRule(order_limit, name="order_limit"),)

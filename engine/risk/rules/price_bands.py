@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from engine.model import Side
 from engine.money import ZERO
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of
 from engine.risk_settings import PriceReference
 from journal.record import plain
 
@@ -27,7 +27,7 @@ def price_band(context: RiskContext) -> str | RiskAnswer:
     reason = ""
     if off > most * by:
         reason = f"price {price} differs from the {name} {plain(by)} by more than price_band_max {most}"
-    return RiskAnswer(reason, "price_band_max", (ZERO, most, round(off / by, PLACES)))
+    return answer_of((reason, "price_band_max", (ZERO, most, round(off / by, PLACES))))
 
 
 def price_by_side(context: RiskContext) -> str:

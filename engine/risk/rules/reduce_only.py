@@ -16,4 +16,4 @@ def reject_reason(context: RiskContext) -> str:
     return f"quantity {order.quantity} is above {left}, which is left to reduce" if order.quantity > left else ""
 
 
-RULES = (RiskRule(reject_reason, name="reduce_only"),)
+RULES = (RiskRule(reject_reason, name="reduce_only", of_term="reduce_only"),)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from engine.money import ZERO
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule, passed
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of, passed
 from engine.risk.open_quantity import open_quantity
 from engine.risk_settings import NO_LIMITS
 from engine.session_record import RiskSettings
@@ -41,7 +41,7 @@ def strategy_position(context: RiskContext) -> str | RiskAnswer:
     reason = ""
     if worst > limit:
         reason = f"position of {strategy} could reach {worst * side.sign}, beyond its position_max {limit}"
-    return RiskAnswer(reason, "strategy.position_max", (used, limit, worst))
+    return answer_of((reason, "strategy.position_max", (used, limit, worst)))
 
 
 def strategy_open_orders(context: RiskContext) -> str | RiskAnswer:
@@ -53,7 +53,7 @@ def strategy_open_orders(context: RiskContext) -> str | RiskAnswer:
     count = context.account.orders.index.count_of_strategy(strategy)
     worst = count + 1 + context.linked
     reason = f"{count} orders of {strategy} are open, its open_orders_max is {limit}" if worst > limit else ""
-    return RiskAnswer(reason, "strategy.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
+    return answer_of((reason, "strategy.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst))))
 
 
 def account_open_orders(context: RiskContext) -> str | RiskAnswer:
@@ -64,7 +64,7 @@ def account_open_orders(context: RiskContext) -> str | RiskAnswer:
     count = context.account.orders.index.count_at(venue)
     worst = count + 1 + context.linked
     reason = f"{count} orders are open in the account, account.open_orders_max is {limit}" if worst > limit else ""
-    return RiskAnswer(reason, "account.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
+    return answer_of((reason, "account.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst))))
 
 
 def portfolio_open_orders(context: RiskContext) -> str | RiskAnswer:
@@ -74,7 +74,7 @@ def portfolio_open_orders(context: RiskContext) -> str | RiskAnswer:
         return ""
     worst = count + 1 + context.linked
     reason = f"{count} orders are open, portfolio.open_orders_max is {limit}" if worst > limit else ""
-    return RiskAnswer(reason, "portfolio.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst)))
+    return answer_of((reason, "portfolio.open_orders_max", (Decimal(count), Decimal(limit), Decimal(worst))))
 
 
 def limited_by_strategy(*names: str) -> Callable[[RiskSettings], bool]:

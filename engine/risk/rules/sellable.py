@@ -47,4 +47,4 @@ def reject_reason(context: RiskContext) -> str:
     return ""
 
 
-RULES = (RiskRule(reject_reason, name="sellable"),)
+RULES = (RiskRule(reject_reason, name="sellable", of_contracts=False),)

@@ -85,8 +85,8 @@ def _is_offered(context: RiskContext, term: OrderTerm) -> bool:
 
 
 RULES = (
-    RiskRule(trailing_stop, name="trailing_stop"),
-    RiskRule(iceberg, name="iceberg"),
-    RiskRule(quote_amount, name="quote_amount"),
-    RiskRule(good_till, name="good_till"),
+    RiskRule(trailing_stop, name="trailing_stop", of_term="trailing_delta"),
+    RiskRule(iceberg, name="iceberg", of_term="iceberg_quantity"),
+    RiskRule(quote_amount, name="quote_amount", of_term="quote_quantity"),
+    RiskRule(good_till, name="good_till", of_term="good_till_ns"),
 )

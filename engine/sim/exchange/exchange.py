@@ -15,6 +15,7 @@ from engine.sim.exchange import matching_kernel
 from engine.sim.exchange.bar_matching import BarMatching, BarPrices
 from engine.sim.exchange.held_orders import begin_tracking, reaches_stop, triggers_above
 from engine.sim.exchange.match_plan import Match, amount_to_lock, plan_matches, worst_trigger
+from engine.sim.exchange.message_rows import rows_of
 from engine.sim.exchange.order_lists import (
     Contingency,
     ListStatus,
@@ -26,7 +27,7 @@ from engine.sim.exchange.order_lists import (
 from engine.sim.exchange.order_values import Execution, FundingSettled, SimNewOrder, SimOrder, SimOrderStatus
 from engine.sim.exchange.settlement import settle_funding
 from engine.sim.exchange.symbol_view import SymbolMarket
-from engine.sim.exchange.venue_books import FOREVER_NS, rows_of
+from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.feeds.sim_market import MarketMessage
 from engine.sim.units import ONE, product
 

@@ -13,8 +13,9 @@ from engine.sim.exchange.contract_events import MarkMoved, Reason
 from engine.sim.exchange.contract_orders import ContractOrders
 from engine.sim.exchange.margin import contract_of
 from engine.sim.exchange.margin_account import IncomeType, MarginAccount
+from engine.sim.exchange.message_rows import rows_of
 from engine.sim.exchange.symbol_view import SymbolMarket
-from engine.sim.exchange.venue_books import FOREVER_NS, rows_of
+from engine.sim.exchange.venue_books import FOREVER_NS
 from engine.sim.feeds.sim_market import MarketMessage, MarkPrint
 from engine.sim.units import ONE
 

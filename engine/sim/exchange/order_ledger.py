@@ -66,6 +66,13 @@ class OrderLedger:
         """Return True if a price of the market may fill or trigger an order."""
         return bool(self.books.resting or self._held)
 
+    @property
+    def is_indifferent(self) -> bool:
+        """Return True if nothing that the market does has an effect before the next request."""
+        return not self.awaits_market and not any(
+            held.quantity for account in self.accounts.values() for held in account.contracts.values()
+        )
+
     def market(self, symbol: str) -> SymbolMarket:
         """Return a symbol's market, or refuse an unknown symbol."""
         market = self.markets.get(symbol)

@@ -116,14 +116,14 @@ def first_touch(
     orders: Rows,
     fronts: Floats,
     least: Rows,
-    continued: bool,
+    continues: bool,
 ) -> int:
     """Return the first row before `before_ns` that might reach an order; the number of rows if no row does.
 
-    `least` has room for two numbers of each order. A search that is `continued` follows one that passed all rows before
-    these, with the same orders and `least`; else the content of `least` means nothing.
+    `least` has room for two numbers of each order. A search that continues an earlier one over the rows before these
+    needs its numbers; any other begins them.
     """
-    if not continued:
+    if not continues:
         if start < rows.shape[0] and is_crossed(v, levels, orders):
             return start
         begin_least(v, orders, fronts, least)

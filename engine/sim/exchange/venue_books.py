@@ -4,7 +4,7 @@ Allocates, grows and reads the arrays. Fills no order: exchange.py does.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,6 @@ from engine.sim.exchange import venue_arrays as arrays
 from engine.sim.exchange.bar_kernel import start_bar
 from engine.sim.exchange.order_values import SimOrder
 from engine.sim.exchange.touch_kernel import first_touch
-from engine.sim.feeds.sim_market import DepthDiff, DepthSnapshot, MarketMessage, MarkPrint, SimQuote, TradePrint
 from engine.sim.units import PLACES
 
 PENDING_DIFFS_MAX: Final = 10_000
@@ -31,15 +30,17 @@ class VenueBooks:
     """Arrays of all symbols, which are known by their index."""
 
     def __init__(self, symbols: int) -> None:
-        self.v: Rows = np.zeros((symbols, arrays.V_FIELDS), np.int64)
-        self.v[:, arrays.V_PRICE_UNIT] = self.v[:, arrays.V_SIZE_UNIT] = 1
-        self.v[:, arrays.V_TRIGGER_HIGH], self.v[:, arrays.V_TRIGGER_LOW] = arrays.HIGHEST, -1
-        self.levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
-        self.prints: Rows = np.zeros((symbols, arrays.PRINTS_KEPT, arrays.P_FIELDS), np.int64)
-        self.minutes: Rows = np.zeros((symbols, arrays.MINUTES_KEPT, arrays.M_FIELDS), np.int64)
+        self._before_use: Callable[[], None] | None = None
+        self._amount_max = arrays.HIGHEST  # of a row: it fits the scales of all symbols
+        self._v: Rows = np.zeros((symbols, arrays.V_FIELDS), np.int64)
+        self._v[:, arrays.V_PRICE_UNIT] = self._v[:, arrays.V_SIZE_UNIT] = 1
+        self._v[:, arrays.V_TRIGGER_HIGH], self._v[:, arrays.V_TRIGGER_LOW] = arrays.HIGHEST, -1
+        self._levels: Rows = np.zeros((2 * symbols, price_levels.FAR + price_levels.STEP * LEVELS_START), np.int64)
+        self._prints: Rows = np.zeros((symbols, arrays.PRINTS_KEPT, arrays.P_FIELDS), np.int64)
+        self._minutes: Rows = np.zeros((symbols, arrays.MINUTES_KEPT, arrays.M_FIELDS), np.int64)
+        self._known = market_orders.empty_table()  # the orders of other traders, of an order-by-order market
         self.resting: list[SimOrder] = []  # in the order of `orders`
         self.orders: Rows = np.zeros((0, arrays.O_FIELDS), np.int64)
-        self.known = market_orders.empty_table()  # the orders of other traders, of an order-by-order market
         self.fronts: Floats = np.zeros(0, np.float64)  # size before each order, in a probabilistic queue model
         self._least: Rows = np.zeros((0, 2), np.int64)  # scratch of first_touch
         self._pending: list[deque[Rows]] = [
@@ -62,17 +63,62 @@ class VenueBooks:
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Set the scales of a symbol's rows; without this call rows are in units."""
-        assert max(price_scale, size_scale) <= PLACES, (
-            f"the venue counts in units of 1e-{PLACES}: finer scales do not fit"
-        )
-        self.v[i, [arrays.V_PRICE_UNIT, arrays.V_SIZE_UNIT]] = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
+        assert max(price_scale, size_scale) <= PLACES, f"units of 1e-{PLACES} are coarser than these scales"
+        units = 10 ** (PLACES - price_scale), 10 ** (PLACES - size_scale)
+        self.v[i, [arrays.V_PRICE_UNIT, arrays.V_SIZE_UNIT]] = units
+        self._amount_max = min(self._amount_max, *(arrays.HIGHEST // unit for unit in units))
+
+    # ---- rows that are folded later
+
+    def defer(self, fold: Callable[[], None]) -> None:
+        """Call `fold` before the books are used next, which may be never."""
+        self._before_use = fold
+
+    def fits(self, amount: int) -> bool:
+        """Return True if the venue counts a price or a size of a row exactly, for each symbol."""
+        return amount <= self._amount_max
+
+    def _use(self) -> None:
+        fold, self._before_use = self._before_use, None
+        if fold is not None:
+            fold()
+
+    @property
+    def v(self) -> Rows:
+        """The numbers of each symbol (venue_arrays.py)."""
+        self._use()
+        return self._v
+
+    @property
+    def levels(self) -> Rows:
+        """The levels of each side."""
+        self._use()
+        return self._levels
+
+    @property
+    def prints(self) -> Rows:
+        """The last trades of each symbol."""
+        self._use()
+        return self._prints
+
+    @property
+    def minutes(self) -> Rows:
+        """The minutes of each symbol's trades."""
+        self._use()
+        return self._minutes
+
+    @property
+    def known(self) -> Rows:
+        """The orders of other traders, of an order-by-order market."""
+        self._use()
+        return self._known
 
     # ---- folding
 
     @property
     def records(self) -> int:
-        """Return the number of the market's records folded."""
-        return int(self.v[0, arrays.V_RECORDS])
+        """Return the number of the market's records folded, without those that are folded later."""
+        return int(self._v[0, arrays.V_RECORDS])
 
     def match_rows(self, rows: Rows, start: int = 0, until_ns: int = FOREVER_NS) -> tuple[int, int]:
         """Fold up to the first row that may fill an order; return (next row, reason to stop).
@@ -108,14 +154,13 @@ class VenueBooks:
             else:
                 return start, why
 
-    def first_touch(self, rows: Rows, start: int, before_ns: int, *, continued: bool = False) -> int:
+    def first_touch(self, rows: Rows, start: int, before_ns: int, *, continues: bool = False) -> int:
         """Return the first row before a time that might reach an order; the number of rows if no row does.
 
-        A search that is `continued` follows one that passed all rows before these.
+        A search continues an earlier one if these rows follow those of that one, in which no row did.
         """
-        return first_touch(
-            rows, start, before_ns, self.v, self.levels, self.orders, self.fronts, self._least, continued
-        )
+        books = self.v, self.levels, self.orders, self.fronts, self._least
+        return first_touch(rows, start, before_ns, *books, continues)
 
     def _join(self, i: int) -> bool:
         """Apply the diffs kept for a snapshot; return True if a resting order could now trade."""
@@ -137,11 +182,11 @@ class VenueBooks:
             if short or needs_window(self.levels[2 * i + side]):
                 self.v[i, arrays.V_FAR + side] = rebuild_window(self.levels[2 * i + side], self._all(i, side))
         if short and 2 * (self._most(i) + more) >= room:
-            self.levels = widen(
+            self._levels = widen(
                 self.levels, price_levels.NUMBERS, price_levels.FAR + price_levels.STEP * max(2 * room, room + more + 1)
             )
         if not market_orders.has_room(self.known, more, self.v):
-            self.known = market_orders.widen(self.known, more)
+            self._known = market_orders.widen(self.known, more)
 
     def _most(self, i: int) -> int:
         """Return the number of places on the longer side."""
@@ -288,78 +333,3 @@ class VenueBooks:
         keys, _, _, sizes = (table := self._all(i, side))[:, table[1 + price_levels.PUBLIC] > 0]
         sign = 1 if side == r.BID else -1
         return list(zip((sign * keys[::-1][:limit]).tolist(), sizes[::-1][:limit].tolist(), strict=True))
-
-
-def rows_of(i: int, message: MarketMessage, time_ns: int) -> Rows:
-    """Make the rows of a message whose numbers are units already."""
-    match message:
-        case TradePrint():
-            return _table(
-                [
-                    r.TRADE,
-                    i,
-                    0,
-                    time_ns,
-                    message.time_ns,
-                    1,
-                    message.price,
-                    message.quantity,
-                    message.trade_id,
-                    message.buyer_is_maker,
-                    0,
-                ]
-            )
-        case SimQuote():
-            return _table(
-                [
-                    r.QUOTE,
-                    i,
-                    0,
-                    time_ns,
-                    0,
-                    1,
-                    message.bid,
-                    message.bid_quantity,
-                    message.ask,
-                    message.ask_quantity,
-                    message.update_id,
-                ]
-            )
-        case DepthDiff():
-            ids = (message.update_id_first, message.update_id)
-            rows = _book_rows(r.DIFF, i, time_ns, ids, bids=message.bids, asks=message.asks)
-            rows[0, r.DIFF_PREVIOUS_ID] = message.previous_id
-            return rows
-        case DepthSnapshot():
-            rows = _book_rows(r.SNAPSHOT, i, time_ns, (message.update_id, 0), bids=message.bids, asks=message.asks)
-            if len(rows) > 1:
-                rows[-1, r.SNAPSHOT_EDGE] = message.has_edge
-            return rows
-        case MarkPrint():
-            return _table(
-                [r.MARK, i, 0, time_ns, 0, 1, message.price, message.index_price, 0, message.rate, message.next_ns]
-            )
-
-
-def _table(row: Sequence[int]) -> Rows:
-    return np.array([row], np.int64)
-
-
-def _book_rows(
-    kind: int,
-    i: int,
-    time_ns: int,
-    ids: tuple[int, int],
-    *,
-    bids: Iterable[tuple[int, int]],
-    asks: Iterable[tuple[int, int]],
-) -> Rows:
-    levels = [(r.BID, *level) for level in bids] + [(r.ASK, *level) for level in asks]
-    table: Rows = np.zeros((1 + len(levels), r.COLUMNS), np.int64)
-    table[:, : r.LAST] = r.LEVEL, i, 0, time_ns, 0
-    table[0, r.TYPE] = kind
-    table[0, r.DIFF_FIRST_ID : r.DIFF_LEVELS + 1] = *ids, len(levels)
-    if levels:
-        table[1:, r.LEVEL_SIDE : r.LEVEL_SIZE + 1] = levels
-    table[-1, r.LAST] = 1
-    return table

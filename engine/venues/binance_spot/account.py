@@ -77,6 +77,12 @@ class _Frame(msgspec.Struct, frozen=True, rename="camel"):
     rate_limits: tuple[_RateLimit, ...] = ()
 
 
+class _EventFrame(_Frame, frozen=True, rename="camel"):
+    """A frame with one of the two events that every order and fill brings."""
+
+    event: shapes.ExecutionReport | shapes.AccountPosition | msgspec.UnsetType = msgspec.UNSET  # type: ignore[assignment]  # it is what `event` of a frame holds
+
+
 class _Ack(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """The shortest answer to a placement. It has no status and makes no report: the stream or a query will."""
 
@@ -87,6 +93,7 @@ class _Ack(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=Tr
     order_list_id: int = -1
 
 
+_read_event_frame = msgspec.json.Decoder(_EventFrame).decode
 _read_frame = msgspec.json.Decoder(_Frame).decode
 _read_name = msgspec.json.Decoder(_Name).decode
 _read_ack = msgspec.json.Decoder(_Ack).decode
@@ -109,6 +116,14 @@ class SpotAccount(Requests):
     def decode_private(self, payload: bytes) -> tuple[Event, ...]:
         """Return the events of one frame; none for a known event that has no use here."""
         try:
+            event = _read_event_frame(payload).event  # at once; a frame that this cannot read is read in parts below
+            if isinstance(event, shapes.ExecutionReport):
+                return self._named((event.report(),))
+            if isinstance(event, shapes.AccountPosition):
+                return self._named(event.reports())
+        except FAILURES:
+            pass
+        try:
             frame = _read_frame(payload)
             if not isinstance(frame.event, msgspec.UnsetType):
                 return self._account_event(bytes(frame.event))
@@ -121,7 +136,9 @@ class SpotAccount(Requests):
         return (Unrecognised("private frame", "neither an event nor an answer"),)
 
     def _account_event(self, raw: bytes) -> tuple[Event, ...]:
-        events = _account_event(raw)
+        return self._named(_account_event(raw))
+
+    def _named(self, events: tuple[Event, ...]) -> tuple[Event, ...]:
         return events if self._venue == venue_limits.VENUE else renamed_events(events, venue_limits.VENUE, self._venue)
 
     def answered_request(self, payload: bytes) -> str | None:

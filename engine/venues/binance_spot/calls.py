@@ -27,6 +27,7 @@ class Requests:
     def __init__(self, recv_window_ms: int = venue_limits.RECV_WINDOW_MS) -> None:
         assert 0 < recv_window_ms <= venue_limits.RECV_WINDOW_MS_MAX, recv_window_ms
         self.recv_window_ms = recv_window_ms
+        self._window = ("recvWindow", str(recv_window_ms))
 
     def place(
         self, client_order_id: str, instrument: Instrument | str, side: Side, quantity: Decimal, terms: Terms
@@ -36,7 +37,7 @@ class Requests:
         assert quantity > 0, quantity
         params = (
             ("symbol", symbol_of(instrument)),
-            ("side", side.value),
+            ("side", str(side)),
             *order_params(terms, quantity),
             ("newClientOrderId", client_order_id),
             # FULL by name: the default differs by type, and LIMIT_MAKER's (ACK) does not say how the order is
@@ -121,5 +122,6 @@ class Requests:
         return Unsigned(Transport.WS_API, "session.subscriptions", "", (), signed=False, weight=2)
 
     def _signed(self, method: str, path: str, params: Params, weight: int = 1, orders: int = 0) -> Unsigned:
-        window = ("recvWindow", str(self.recv_window_ms))
-        return Unsigned(Transport.REST, method, path, (*params, window), signed=True, weight=weight, orders=orders)
+        return Unsigned(
+            Transport.REST, method, path, (*params, self._window), signed=True, weight=weight, orders=orders
+        )

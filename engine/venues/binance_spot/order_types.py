@@ -31,20 +31,27 @@ OF_STOPS = frozenset(NAMES[order_type] for order_type, names in REQUIRED.items()
 
 def order_params(terms: Terms, quantity: Decimal) -> Params:
     """Return type, quantity and the parameters of the type, in Binance's order."""
-    required = REQUIRED[terms.type]
-    if terms.trailing_delta and not terms.trigger:
-        required -= {"stopPrice"}  # it follows the market at once
-    prices = [("price", terms.price), ("stopPrice", terms.trigger)]
-    assert all(price is not None and price > 0 for name, price in prices if name in required), terms
-    amount = ("quoteOrderQty", terms.quote_quantity) if terms.quote_quantity else ("quantity", quantity)
-    return (
-        ("type", NAMES[terms.type]),
-        *([("timeInForce", terms.time_in_force.value)] if "timeInForce" in required else []),
-        (amount[0], number_text(amount[1])),
-        *((name, number_text(price)) for name, price in prices if name in required and price is not None),
-        *([("trailingDelta", str(terms.trailing_delta))] if terms.trailing_delta else []),
-        *([("icebergQty", number_text(terms.iceberg_quantity))] if terms.iceberg_quantity else []),
-    )
+    required, trigger = REQUIRED[terms.type], terms.trigger
+    params = [("type", NAMES[terms.type])]
+    if "timeInForce" in required:
+        params.append(("timeInForce", str(terms.time_in_force)))
+    if terms.quote_quantity:
+        params.append(("quoteOrderQty", number_text(terms.quote_quantity)))
+    else:
+        params.append(("quantity", number_text(quantity)))
+    if "price" in required:
+        assert terms.price is not None, terms
+        assert terms.price > 0, terms
+        params.append(("price", number_text(terms.price)))
+    if "stopPrice" in required and (trigger or not terms.trailing_delta):  # else it follows the market at once
+        assert trigger is not None, terms
+        assert trigger > 0, terms
+        params.append(("stopPrice", number_text(trigger)))
+    if terms.trailing_delta:
+        params.append(("trailingDelta", str(terms.trailing_delta)))
+    if terms.iceberg_quantity:
+        params.append(("icebergQty", number_text(terms.iceberg_quantity)))
+    return tuple(params)
 
 
 def is_triggered(venue_type: str, *, is_working: bool, working_ms: int) -> bool:

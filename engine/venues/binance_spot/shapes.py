@@ -43,12 +43,14 @@ MISSING_FUNDS = "INSUFFICIENT_BALANCES"  # the reject reason that passes
 
 
 def _reason(*words: str) -> str:
-    return ", ".join([word for word in words if word not in ("", "NONE")])
+    return ", ".join([word for word in words if word and word != "NONE"])
 
 
 class ExecutionReport(
     msgspec.Struct,
     frozen=True,
+    tag_field="e",
+    tag="executionReport",
     rename=renamed(
         symbol="s", request_or_order_id="c", original_id="C", side="S", type="o", time_in_force="f", quantity="q",
         price="p", stop_price="P", execution="x", status="X", reject_reason="r", expiry_reason="eR", order_id="i",
@@ -182,7 +184,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             if self.status != PENDING:
                 raise ValueError(f"order {self.order_id} is {self.status} and has no origQty")
             quantity = "0"
-        fills = tuple(
+        fills = [
             Fill(
                 instrument=instrument_id(self.symbol),
                 fill_id=str(fill.trade_id),
@@ -197,7 +199,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
                 client_order_id=own_id,
             )
             for fill in self.fills
-        )
+        ]
         return OrderReport(
             instrument=instrument_id(self.symbol),
             client_order_id=own_id,
@@ -210,7 +212,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, rename="camel"):
             quantity=Decimal(quantity),
             filled_quantity=Decimal(self.executed_qty),
             venue_ns=venue_ns,
-            fills=fills,
+            fills=tuple(fills),
             reason=_reason(self.expiry_reason),
             stop_price=stop_price,
             venue_type=venue_type,
@@ -333,7 +335,9 @@ class PositionRow(msgspec.Struct, frozen=True, rename=renamed(asset="a", free="f
     locked: Amount
 
 
-class AccountPosition(msgspec.Struct, frozen=True, rename=renamed(updated_ms="u", rows="B")):
+class AccountPosition(
+    msgspec.Struct, frozen=True, tag_field="e", tag="outboundAccountPosition", rename=renamed(updated_ms="u", rows="B")
+):
     """The assets that may have changed, as they are now; the others are unchanged."""
 
     updated_ms: Millis
@@ -342,4 +346,4 @@ class AccountPosition(msgspec.Struct, frozen=True, rename=renamed(updated_ms="u"
     def reports(self) -> tuple[BalanceReport, ...]:
         """Return the balances that the event lists."""
         at = nanoseconds(self.updated_ms)
-        return tuple(BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.rows)
+        return tuple([BalanceReport(row.asset, Decimal(row.free), Decimal(row.locked), at) for row in self.rows])

@@ -1,0 +1,40 @@
+"""A request that is signed and encoded while its record is on its way to the disk."""
+
+from typing import Any
+
+import msgspec
+
+from engine.requests import Unsigned
+from engine.venues.signing import HttpMessage, SecretKey
+from engine.venues.venue import Venue
+
+AGE_NS_MAX = 500_000_000  # session time from the signature to the sending; then it is signed again
+
+
+class SignedRequest(msgspec.Struct, frozen=True):
+    """The bytes of a request, as long as they are good. Its repr shows nothing, as that of its message."""
+
+    message: HttpMessage
+    key: SecretKey | None
+    stamped_ns: int  # session time
+    data: bytes = b""  # to send at once; empty: the sender writes it
+
+    def __repr__(self) -> str:
+        return f"SignedRequest({self.message!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("message", self.message)]
+
+    def is_good(self, key: SecretKey | None, now_ns: int) -> bool:
+        """Return False if the key was replaced since, or the venue may find the time of the signature too old."""
+        return key is self.key and now_ns - self.stamped_ns <= AGE_NS_MAX
+
+
+def sign(
+    venue: Venue, unsigned: Unsigned, key: SecretKey | None, *, venue_ns: int, now_ns: int
+) -> SignedRequest | None:
+    """Return the signed request, or None if it cannot be signed: the attempt to send it reports that."""
+    try:
+        return SignedRequest(venue.signer.sign_http(unsigned, key, venue_ns), key, now_ns)
+    except ValueError:
+        return None

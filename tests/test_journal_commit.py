@@ -1,0 +1,184 @@
+"""A caller that writes and syncs its own records: what it waits for, and what it leaves to the writer's thread."""
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from power_cuts import record, wait_written
+
+from journal.disk import RealDisk
+from journal.errors import JournalFailedError
+from journal.frame_output import PACE_TIMES, DiskPace
+from journal.reader import Journal
+from journal.recover import recover
+from journal.tail import Follower
+from journal.verify import verify
+from journal.writer import JournalWriter
+from journal.writer_options import Release
+
+NEVER_NS = 10**18
+PATIENCE_S = 60
+
+
+class WatchedDisk(RealDisk):
+    """A real disk that notes which thread called, may fail, and may wait inside a sync."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.calls: list[tuple[str, bool]] = []  # the verb, and True if the main thread called
+        self.fails = ""  # the verb that fails
+        self.may_sync = threading.Event()
+        self.may_sync.set()
+        self.is_syncing = threading.Event()
+
+    def _note(self, verb: str) -> None:
+        self.calls.append((verb, threading.current_thread() is threading.main_thread()))
+        if verb == self.fails:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    def write(self, name: str, data: bytes | memoryview) -> None:
+        self._note("write")
+        super().write(name, data)
+
+    def sync(self, name: str) -> None:
+        self._note("sync")
+        self.is_syncing.set()
+        assert self.may_sync.wait(PATIENCE_S)
+        super().sync(name)
+
+
+def begun(folder: Path, **options: object) -> tuple[JournalWriter, WatchedDisk]:
+    """Return a writer whose thread has written and synced record 0, so that the pace of its disk is known."""
+    disk = WatchedDisk.create_folder(folder)
+    given: dict[str, object] = {
+        "group_delay_s": 3600.0,
+        "sync_delay_s": 3600.0,
+        "commit_ns_max": NEVER_NS,
+        "defers": True,
+    }
+    writer = JournalWriter.create(folder, disk=disk, **(given | options))  # type: ignore[arg-type]  # by name
+    writer.append_step([record(0)], urgent=True)
+    writer.wake()
+    writer.wait_durable(0, PATIENCE_S)
+    assert disk.calls == [("write", False), ("sync", False)]
+    disk.calls.clear()
+    return writer, disk
+
+
+def committed(writer: JournalWriter, seq: int) -> bool:
+    writer.append_step([record(seq)], urgent=True)
+    return writer.commit()
+
+
+def test_a_caller_makes_its_own_record_durable(tmp_path: Path) -> None:
+    writer, disk = begun(tmp_path / "s")
+    while not committed(writer, at := writer.durable_seq + 1):
+        writer.wait_durable(at, PATIENCE_S)  # the thread had not ended its turn
+    assert disk.calls[-2:] == [("write", True), ("sync", True)]
+    assert writer.durable_token(at) is not None
+    assert writer.durable_token(at + 1) is None
+    writer.close()
+    assert list(Journal.open(tmp_path / "s").records()) == [record(seq) for seq in range(at + 1)]
+    assert verify(tmp_path / "s").ok
+
+
+@pytest.mark.parametrize("release", Release)
+def test_a_disk_that_was_slow_is_left_to_the_writers_thread(tmp_path: Path, release: Release) -> None:
+    writer, disk = begun(tmp_path / "s", commit_ns_max=0, release=release)
+    assert not committed(writer, 1)
+    writer.wait_durable(1, PATIENCE_S)
+    assert disk.calls == [("write", False), ("sync", False)]
+    writer.close()
+
+
+def test_one_slow_time_counts_until_as_many_were_fast() -> None:
+    pace = DiskPace(1_000)
+    assert not pace.is_fast
+    pace.note(1_000)
+    assert pace.is_fast
+    pace.note(1_001)
+    for _ in range(PACE_TIMES - 1):
+        pace.note(5)
+        assert not pace.is_fast
+    pace.note(5)
+    assert pace.is_fast
+
+
+def test_a_caller_does_not_wait_for_a_sync_of_the_thread(tmp_path: Path) -> None:
+    """The thread's sync hangs. The caller returns at once, and its record is durable once the disk continues."""
+    writer, disk = begun(tmp_path / "s")
+    disk.may_sync.clear()
+    disk.is_syncing.clear()
+    writer.append_step([record(1)], urgent=True)
+    writer.wake()
+    assert disk.is_syncing.wait(PATIENCE_S)
+    assert not committed(writer, 2)
+    assert writer.durable_token(1) is None
+    assert writer.durable_token(2) is None
+    disk.may_sync.set()
+    writer.wait_durable(2, PATIENCE_S)
+    assert True not in [is_main for _, is_main in disk.calls]
+    writer.close()
+
+
+def test_a_long_segment_ends_in_the_writers_thread(tmp_path: Path) -> None:
+    writer, disk = begun(tmp_path / "s", segment_bytes=1)
+    assert not committed(writer, 1)
+    writer.wait_durable(1, PATIENCE_S)
+    assert True not in [is_main for _, is_main in disk.calls]
+    assert writer.close().segments == 2
+
+
+@pytest.mark.parametrize("verb", ["write", "sync"])
+def test_a_failed_commit_is_final(tmp_path: Path, verb: str) -> None:
+    """No token, no second call to the disk, no more records; the acknowledged ones are recovered."""
+    failures: list[BaseException] = []
+    writer, disk = begun(tmp_path / "s", on_failure=failures.append)
+    while not committed(writer, at := writer.durable_seq + 1):
+        writer.wait_durable(at, PATIENCE_S)
+    disk.fails = verb
+    disk.calls.clear()
+    assert not committed(writer, at + 1)
+    assert disk.calls.count((verb, True)) == 1
+    assert writer.durable_token(at + 1) is None
+    assert len(failures) == 1
+    assert writer.failed is failures[0]
+    disk.fails = ""
+    assert not writer.commit()
+    with pytest.raises(JournalFailedError, match="the disk failed"):
+        writer.append_step([record(at + 2)], urgent=True)
+    with pytest.raises(JournalFailedError):
+        writer.close()
+    assert ("sync", False) not in disk.calls, "nothing is tried again"
+    writer.abandon()
+    assert recover(tmp_path / "s").last_seq >= at
+
+
+def test_where_written_is_enough_a_record_is_released_before_its_sync(tmp_path: Path) -> None:
+    """The sync hangs: the record is released, its frame claims nothing, and the thread syncs after `wake`."""
+    writer, disk = begun(tmp_path / "s", release=Release.WRITTEN)
+    disk.may_sync.clear()
+    disk.is_syncing.clear()
+    at = 1
+    while not committed(writer, at):
+        wait_written(writer, at)  # the thread had not ended its turn
+        at += 1
+    assert ("write", True) in disk.calls
+    assert ("sync", True) not in disk.calls
+    assert writer.durable_token(at) is not None
+    assert writer.durable_seq < at
+    writer.wake()
+    assert disk.is_syncing.wait(PATIENCE_S)
+    assert committed(writer, at + 1), "a write does not wait for a sync"
+    assert writer.durable_token(at + 1) is not None
+    assert writer.durable_seq < at
+    follower = Follower(tmp_path / "s")
+    assert follower.poll()[-1].seq == at + 1
+    assert follower.durable_seq < at, "no frame claims what was not synced"
+    disk.may_sync.set()
+    writer.wake()
+    writer.wait_durable(at + 1, PATIENCE_S)
+    writer.close()
+    assert verify(tmp_path / "s").ok
