@@ -5,16 +5,13 @@ Values only: nothing here knows a venue, a clock or a wire format.
 """
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, get_args
+from typing import ClassVar, NamedTuple, Protocol, Self, get_args
 
 import msgspec
 
 from engine.model import Instrument, OrderType, Side, TimeInForce
 from engine.money import ZERO
 from journal.record import plain
-
-if TYPE_CHECKING:
-    from engine.facts import NewOrder
 
 BASIS = Decimal(10_000)  # basis points
 
@@ -26,8 +23,40 @@ class Lock(NamedTuple):
     amount: Decimal
 
 
+class TermFields(Protocol):
+    """The fields of an order in which its terms are recorded; each type reads its own."""
+
+    @property
+    def price(self) -> Decimal:
+        """The limit price; 0: without a limit."""
+
+    @property
+    def time_in_force(self) -> TimeInForce:
+        """The time in force."""
+
+    @property
+    def stop_price(self) -> Decimal:
+        """The stop price; 0: without a stop."""
+
+    @property
+    def venue_type(self) -> str:
+        """The venue's name for a FOREIGN type."""
+
+    @property
+    def trailing_delta(self) -> int:
+        """Basis points of a stop that follows the market; 0: it does not."""
+
+    @property
+    def iceberg_quantity(self) -> Decimal:
+        """The part that the book shows; 0: all of it."""
+
+    @property
+    def quote_quantity(self) -> Decimal:
+        """The amount of the quote asset; 0: none."""
+
+
 class RecordedTerms(NamedTuple):
-    """The fields in which the terms of an order are recorded, as in NewOrder; each type reads its own."""
+    """Recorded terms without an order."""
 
     price: Decimal
     time_in_force: TimeInForce
@@ -124,7 +153,7 @@ class MarketTerms(_OrderTerms, frozen=True):
     time_in_force: ClassVar[TimeInForce] = TimeInForce.IOC
 
     @classmethod
-    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded amount."""
         return cls(quote_quantity=recorded.quote_quantity)
 
@@ -164,7 +193,7 @@ class LimitTerms(_OrderTerms, frozen=True):
     time_in_force: TimeInForce
 
     @classmethod
-    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded price, time in force and visible part."""
         return cls(recorded.price, recorded.time_in_force, iceberg_quantity=recorded.iceberg_quantity)
 
@@ -208,7 +237,7 @@ class StopTerms(_OrderTerms, frozen=True):
     stop_price: Decimal
 
     @classmethod
-    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded stop price and distance."""
         return cls(recorded.stop_price, trailing_delta=recorded.trailing_delta)
 
@@ -246,7 +275,7 @@ class StopLimitTerms(LimitTerms, frozen=True):
     stop_price: Decimal
 
     @classmethod
-    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded prices, time in force, distance and visible part."""
         return cls(
             recorded.price,
@@ -296,7 +325,7 @@ class ForeignTerms(_OrderTerms, frozen=True):
     time_in_force: TimeInForce
 
     @classmethod
-    def from_recorded(cls, recorded: "RecordedTerms | NewOrder") -> Self:
+    def from_recorded(cls, recorded: TermFields) -> Self:
         """Return the terms from the recorded fields; a price of 0 means that the venue reports none."""
         return cls(
             recorded.venue_type,
@@ -336,6 +365,6 @@ Terms = (
 TERMS: dict[OrderType, type[Terms]] = {kind.type: kind for kind in get_args(Terms)}
 
 
-def terms_of(order_type: OrderType, recorded: "RecordedTerms | NewOrder") -> Terms:
+def terms_of(order_type: OrderType, recorded: TermFields) -> Terms:
     """Return the terms of an order from the fields in which it is recorded."""
     return TERMS[order_type].from_recorded(recorded)

@@ -121,7 +121,7 @@ def reduce(
     failures = timers.failures
     match change:
         case Requested():
-            found = _of_request(change.request, at, settings, metadata_retry_ns)
+            found = _timer_of_request(change.request, at, settings, metadata_retry_ns)
             return timers if found is None else _set({**timers.due_ns, found[0]: found[1]}, failures)
         case TimerFired():
             name = change.timer.timer
@@ -178,7 +178,7 @@ def with_events_due(timers: Timers, strategies: Sequence[str], at: Stamp) -> Tim
     return _set({**timers.due_ns, **due_ns}, timers.failures)
 
 
-def _of_request(
+def _timer_of_request(
     request: RequestBody, at: Stamp, settings: EngineSettings, metadata_retry_ns: int
 ) -> tuple[str, int] | None:
     """Return (name, due) of the timer that a request sets."""
