@@ -213,13 +213,13 @@ class MarketArrays:
 
     def _bind(self) -> None:
         """Collect the arguments of fold_rows again, after an array was replaced."""
-        self._arrays = (
+        self.fold_arguments = (
             self._numbers, self.indicator_values, self.sides, self.pending, self.predicate_inputs, self.loss_levels
         )  # fmt: skip
 
     # ---- grown between two folds
 
-    def _grow(self, row: Rows) -> None:
+    def grow(self, row: Rows) -> None:
         """Rebuild windows and make room for a row that stopped the fold before it changed anything; room doubles."""
         i = int(row[r.INSTRUMENT])
         state = self.t[i]

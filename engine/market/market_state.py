@@ -92,10 +92,10 @@ class Market(MarketReader):
         due time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
         """
         until = -1 if until_ns is None else until_ns
-        end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self._arrays)
+        end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self.fold_arguments)
         while self.flags == at.GROW:
-            self._grow(rows[end])
-            end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, end, until, *self._arrays)
+            self.grow(rows[end])
+            end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, end, until, *self.fold_arguments)
         return end
 
     def raised(self) -> list[tuple[int, int]]:

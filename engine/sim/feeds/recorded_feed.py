@@ -89,6 +89,15 @@ class RecordedMarket:
                 return True
         return False
 
+    def remaining(self) -> Iterator[Piece]:
+        """Yield what is not folded yet, and end the market."""
+        if self._rows is not None:
+            yield self._rows[self._at :]
+        elif self._answer is not None:
+            yield self._answer
+        yield from self._pieces
+        self._answer = self._rows = self.next_due_ns = None
+
     def next_line(self) -> Line:
         """Return the next line."""
         answer = self._answer
