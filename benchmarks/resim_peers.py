@@ -1,9 +1,11 @@
 """Resimulation beside its peers, on the same captured messages: rows per CPU second, and the results.
 
-    python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON] [--tiles 20] [--only CASE ...]
+    python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON]
+        [--against CHECKOUT] [--rounds 5] [--tiles 20] [--only CASE ...] [--record]
 
 FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4
-are run with the Pythons given, by their programs in shared/bench/peers, one after the other with ours. Every decision of ours is kept, intent to
+are run with the Pythons given, by their programs in shared/bench/peers, in turns with ours, each in a process of its own; medians of the rounds.
+Another checkout of ours runs in turns too. Every decision of ours is kept, intent to
 fill, as values that become text when they are read; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
 second in a live session: `--timers lived` leaves them unchanged.
 """
@@ -11,7 +13,9 @@ second in a live session: `--timers lived` leaves them unchanged.
 import argparse
 import gzip
 import json
+import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -20,11 +24,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from measuring import DATA, SHARED
+from history import record
+from measuring import DATA, HERE, SHARED
 
 CAPTURES = DATA / "captures" / "binance"
 PEERS = SHARED / "bench" / "peers"
-STRATEGIES = Path(__file__).resolve().parent / "strategies"
+STRATEGIES = HERE / "strategies"
 MOVED = re.compile(rb'"([ETUtu]|pu|a|f|l)":(\d+)')
 TIMERS = {
     "engine.watch_every_ns": "60000000000",
@@ -252,10 +257,37 @@ def hftbacktest(python: str, mode: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def _run(words: list[str]) -> dict[str, Any]:
-    ended = subprocess.run(words, capture_output=True, text=True, check=True)
+def _run(words: list[str], env: dict[str, str] | None = None) -> dict[str, Any]:
+    ended = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
     found: dict[str, Any] = json.loads([line for line in ended.stdout.splitlines() if line.startswith("{")][-1])
     return found
+
+
+Run = Callable[[], dict[str, Any]]
+
+
+def contenders(name: str, options: argparse.Namespace) -> dict[str, Run]:
+    """Return who runs in a case: ours, our other checkout, and the peers whose Pythons are given."""
+    place, _, _, _, peer = CASES[name]
+    session(options.folder, place, options.tiles)
+    whose, _, mode = peer.partition(" ")
+    runs: dict[str, Run] = {"ours": lambda: child(name, options, HERE.parent)}
+    if options.against:
+        runs["against"] = lambda: child(name, options, options.against)
+    if whose == "hftbacktest" and options.hftbacktest:
+        runs["hftbacktest"] = lambda: hftbacktest(options.hftbacktest, mode, options.folder)
+    if whose == "nautilus" and options.nautilus:
+        runs["nautilus 2.0.0rc7"] = lambda: nautilus(options.nautilus, "nautilus_v2_backtest.py", mode)
+    if whose == "nautilus" and options.nautilus_1:
+        runs["nautilus 1.221"] = lambda: nautilus(options.nautilus_1, "nautilus_backtest.py", mode)
+    return runs
+
+
+def child(name: str, options: argparse.Namespace, checkout: Path) -> dict[str, Any]:
+    """Run a case of ours in a process of its own, with the modules of a checkout."""
+    words = [sys.executable, "-P", str(HERE / "resim_peers.py"), str(options.folder), "--case", name]
+    words += ["--tiles", str(options.tiles), "--timers", options.timers]
+    return _run(words, {**os.environ, "PYTHONPATH": f"{checkout}:{HERE}"})
 
 
 def main() -> None:
@@ -264,39 +296,38 @@ def main() -> None:
     parser.add_argument("--nautilus", help="a Python 3.13 with nautilus_trader 2.0.0rc7")
     parser.add_argument("--nautilus-1", help="a Python 3.11 with nautilus_trader 1.221.0")
     parser.add_argument("--hftbacktest", help="a Python with hftbacktest 2.4.4")
+    parser.add_argument("--against", type=Path, help="another checkout of Verbatim")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tiles", type=int, default=20)
     parser.add_argument("--timers", choices=["minute", "lived"], default="minute")
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--record", action="store_true", help="add the ratios to benchmarks/results/resim_peers.json")
+    parser.add_argument(
+        "--case", choices=list(CASES), help="run one case of ours in this process, and print it as JSON"
+    )
     options = parser.parse_args()
-    known: dict[str, dict[str, Any]] = {}
+    if options.case:
+        place, strategy, settings, counted, _ = CASES[options.case]
+        timers = TIMERS if options.timers == "minute" else {}
+        print(json.dumps(ours(session(options.folder, place, options.tiles), strategy, settings, counted, timers)))
+        return
+    ratios: dict[str, float] = {}
     for name in options.only:
-        place, strategy, settings, counted, peer = CASES[name]
-        mine = ours(
-            session(options.folder, place, options.tiles),
-            strategy,
-            settings,
-            counted,
-            TIMERS if options.timers == "minute" else {},
-        )
-        print(f"{name}: {strategy} on {place}, {counted}\n  ours {json.dumps(mine)}", flush=True)
-        whose, _, mode = peer.partition(" ")
-        runs: dict[str, Callable[[], dict[str, Any]]] = {}
-        if whose == "hftbacktest" and options.hftbacktest:
-            runs[peer] = lambda mode=mode: hftbacktest(options.hftbacktest, mode, options.folder)  # type: ignore[misc]  # mypy infers no default arguments of lambdas
-        if whose == "nautilus" and options.nautilus:
-            runs[f"nautilus 2.0.0rc7 {mode}"] = lambda mode=mode: nautilus(
-                options.nautilus, "nautilus_v2_backtest.py", mode
-            )  # type: ignore[misc]  # as above
-        if whose == "nautilus" and options.nautilus_1:
-            runs[f"nautilus 1.221 {mode}"] = lambda mode=mode: nautilus(
-                options.nautilus_1, "nautilus_backtest.py", mode
-            )  # type: ignore[misc]  # as above
-        for theirs, run in runs.items():
-            known[theirs] = known.get(theirs) or run()
-            print(
-                f"  {theirs} {json.dumps(known[theirs])}\n  ratio {mine['rows_per_cpu_s'] / known[theirs]['rows_per_cpu_s']:.3f}",
-                flush=True,
-            )
+        runs = contenders(name, options)
+        seen: dict[str, list[dict[str, Any]]] = {whose: [] for whose in runs}
+        for number in range(options.rounds):
+            order = list(runs)
+            for whose in order[number % len(order) :] + order[: number % len(order)]:
+                seen[whose].append(runs[whose]())
+        rates = {whose: statistics.median(run["rows_per_cpu_s"] for run in each) for whose, each in seen.items()}
+        print(f"{name}: {CASES[name][1]} on {CASES[name][0]}, {CASES[name][3]}")
+        for whose, each in seen.items():
+            print(f"  {whose} {rates[whose]:,.0f} rows a CPU second, median of {len(each)}: {json.dumps(each[-1])}")
+            if whose != "ours":
+                ratios[f"{name} over {whose}"] = rates["ours"] / rates[whose]
+                print(f"  ratio {ratios[f'{name} over {whose}']:.3f}", flush=True)
+    if options.record:
+        record("resim_peers", ratios)
 
 
 if __name__ == "__main__":
