@@ -80,12 +80,17 @@ def run_folded(source: Journal, options: ResimOptions) -> FoldedRun:
         CannotResimulateError: The session cannot be resimulated at all.
     """
     with rare_collections():
-        opened, session, is_ready = open_run(source, options, _is_ready)
-        loaded = refuse_unfoldable(session, options)
-        state = opened.gateway.state
-        if not is_ready or state.account.orders.all() or state.account.positions.by_key:
-            raise CannotFoldError("orders in the fold: the session was not ready to trade before its first order.")
-        return _Fold(opened, session, loaded, options).run()
+        return prepare_run(source, options).run()
+
+
+def prepare_run(source: Journal, options: ResimOptions) -> "PreparedRun":
+    """Open a session the ordinary way, up to the time at which it is ready to trade. See `run_folded`."""
+    opened, session, is_ready = open_run(source, options, _is_ready)
+    loaded = refuse_unfoldable(session, options)
+    state = opened.gateway.state
+    if not is_ready or state.account.orders.all() or state.account.positions.by_key:
+        raise CannotFoldError("orders in the fold: the session was not ready to trade before its first order.")
+    return PreparedRun(opened, session, loaded, options)
 
 
 def _is_ready(run: ModelRun) -> bool:
@@ -109,8 +114,8 @@ class _SettledOrder:
     side: Side
 
 
-class _Fold:
-    """One run: its arrays, and the blocks of rows for the loop."""
+class PreparedRun:
+    """A run with orders in the fold before its first row: its arrays and blocks of rows. It runs once."""
 
     def __init__(
         self, opened: ModelRun, session: SessionContext, loaded: LoadedStrategy, options: ResimOptions
@@ -136,7 +141,12 @@ class _Fold:
 
     # ---- the run
 
+    def load_rows(self) -> None:
+        """Decompress all rows before the run, instead of block by block."""
+        self._engine_blocks, self._venue_blocks = iter(list(self._engine_blocks)), iter(list(self._venue_blocks))
+
     def run(self) -> FoldedRun:
+        """Run to the end of the session. Raises CannotFoldError."""
         w, books = self._w, self._books
         engine_rows, venue_rows = (
             self._next_block(self._engine_blocks, at.W_ENGINE_ROW, at.W_ENGINE_LAST),

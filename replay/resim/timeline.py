@@ -5,7 +5,7 @@ market links, commands, clocks. Answers to requests are not, except depth snapsh
 requester. Reads a journal and its projections (replay/projections.py); knows nothing of decisions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -104,23 +104,24 @@ class Timeline:
                 fastest message took no time.
             with_quotes: Include quotes.
         """
-        offset_ns = self._clock_offset_ns(with_quotes=with_quotes) if by_venue_clock else 0
-        for item in self._walk(merged=by_venue_clock):
+        items = self._walk(merged=by_venue_clock)
+        offset_ns = 0
+        if by_venue_clock:
+            # the fastest message is known after all of them: they are kept if one segment has them, else read twice
+            kept = list(items) if self._journal.segment_at(0)[1] >= self._last_seq() else None
+            offset_ns = _clock_offset_ns(self._walk() if kept is None else kept, with_quotes=with_quotes)
+            items = items if kept is None else iter(kept)
+        for item in items:
             if isinstance(item, RowSpan):
-                rows = item.rows if with_quotes else item.rows[item.rows[:, r.TYPE] != r.QUOTE]
-                yield _with_venue_times(rows, offset_ns) if by_venue_clock else rows
+                if by_venue_clock:
+                    yield _by_venue_time(item.rows, offset_ns, with_quotes=with_quotes)
+                else:
+                    yield item.rows if with_quotes else item.rows[item.rows[:, r.TYPE] != r.QUOTE]
             elif self._is_depth_snapshot(item.record):
                 yield self._depth(item.record, answer_ns)
 
-    def _clock_offset_ns(self, *, with_quotes: bool) -> int:
-        """Return our clock minus the venue's, estimated from the fastest message."""
-        offsets = []
-        for item in self._walk():
-            if isinstance(item, RowSpan):
-                rows = item.rows[item.rows[:, r.VENUE_NS] > 0]
-                rows = rows if with_quotes else rows[rows[:, r.TYPE] != r.QUOTE]
-                offsets += [int(np.min(rows[:, r.TIME_NS] - rows[:, r.VENUE_NS]))] if len(rows) else []
-        return min(offsets, default=0)
+    def _last_seq(self) -> int:
+        return min(self._journal.last_seq, self._until_seq)
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
         if record.cause is None:
@@ -235,17 +236,35 @@ def _row_spans(market: Projection, begin: int, end: int, line: int, *, merged: b
         line += len(ends)
 
 
-def _with_venue_times(rows: Rows, offset_ns: int) -> Rows:
+def _clock_offset_ns(items: Iterable[RowSpan | OutsideInput], *, with_quotes: bool) -> int:
+    """Return our clock minus the venue's, estimated from the fastest message."""
+    offsets = []
+    for item in items:
+        if isinstance(item, RowSpan):
+            rows = item.rows
+            is_counted = rows[:, r.VENUE_NS] > 0
+            if not with_quotes:
+                is_counted &= rows[:, r.TYPE] != r.QUOTE
+            took_ns = (rows[:, r.TIME_NS] - rows[:, r.VENUE_NS])[is_counted]
+            offsets += [int(np.min(took_ns))] if len(took_ns) else []
+    return min(offsets, default=0)
+
+
+def _by_venue_time(rows: Rows, offset_ns: int, *, with_quotes: bool) -> Rows:
     """Return the rows with the venue's own times, where it states them, in the order of these."""
-    times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS] + offset_ns, rows[:, r.TIME_NS])
-    bars = np.flatnonzero(
-        rows[:, r.TYPE] == r.BAR
-    )  # stamped with its start, and known at its end: the next row's stamp
-    times[bars] = times[bars + 1]
-    quoted = bars[rows[bars + 1, r.LAST] == 0]
-    times[quoted + 2] = times[quoted + 1]
+    chosen = None if with_quotes else np.flatnonzero(rows[:, r.TYPE] != r.QUOTE)
+    kinds, stamps_ns, our_ns = (
+        column if chosen is None else column[chosen] for column in (rows[:, k] for k in (r.TYPE, r.VENUE_NS, r.TIME_NS))
+    )
+    times = np.where(stamps_ns > 0, stamps_ns + offset_ns, our_ns)
+    bars = np.flatnonzero(kinds == r.BAR)  # stamped with its start, and known at its end: the next row's stamp
+    if len(bars):
+        last = rows[:, r.LAST] if chosen is None else rows[chosen, r.LAST]
+        times[bars] = times[bars + 1]
+        quoted = bars[last[bars + 1] == 0]
+        times[quoted + 2] = times[quoted + 1]
     order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
-    moved: Rows = rows[order]
+    moved: Rows = rows[order if chosen is None else chosen[order]]
     moved[:, r.TIME_NS] = times[order]
     return moved
 
