@@ -1,5 +1,6 @@
 """Markets of a USD-M future for orders in the fold: random books and trades by a seed, as captures."""
 
+import gzip
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from verbatim.cli import main
 SYMBOL = "BTCUSDT"
 TICK = 10  # prices are in hundredths
 LEVELS = 8
+LATE_NS = 4_000_000_000
 
 
 def _text(price: int) -> str:
@@ -101,9 +103,13 @@ class RandomMarket:
         })  # fmt: skip
 
 
-def session_of(folder: Path, seed: int, *, events: int = 500, every_ms: int = 20) -> Path:
-    """Return the session of a random market."""
+def session_of(folder: Path, seed: int, *, events: int = 500, every_ms: int = 20, late_from: int = 0) -> Path:
+    """Return the session of a random market. Lines from `late_from` on come 4 s after their stamps."""
     file = write(folder / f"market_{seed}.gz", RandomMarket(seed).events(events), every_ns=every_ms * 1_000_000)
+    if late_from:
+        lines = gzip.decompress(file.read_bytes()).decode().splitlines(keepends=True)
+        late = [f"{int(line[:19]) + LATE_NS}{line[19:]}" for line in lines[late_from:]]
+        file.write_bytes(gzip.compress("".join(lines[:late_from] + late).encode()))
     ended = CliRunner().invoke(main, ["import", str(file), "--into", str(folder / f"session_{seed}")])
     assert ended.exit_code == 0, ended.output
     return folder / f"session_{seed}"

@@ -25,7 +25,7 @@ from replay.fold_orders.run import FoldedRun, run_folded
 from replay.overrides import apply_overrides, with_strategy
 from replay.replay import replay_session
 from replay.resim.capture_session import session_from_capture
-from replay.resim.resimulate import ResimOptions, resimulate_steps
+from replay.resim.resimulate import ResimOptions, resimulate, resimulate_steps
 from replay.study.performance import PerformanceCounter
 from verbatim.cli import main
 from verbatim.strategy_files import read_strategy
@@ -194,6 +194,21 @@ def test_what_the_fold_cannot_do_is_one_line(
         folded(market, options_of(market, rule, model, settings))
     assert reason in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_data_that_may_block_the_instrument_runs_the_ordinary_way(tmp_path: Path) -> None:
+    late = session_of(tmp_path, 2, events=200, late_from=100)
+    with pytest.raises(CannotFoldError, match="lags behind"):
+        folded(late, options_of(late, "Quoter", {}))
+
+
+def test_a_command_from_outside_runs_the_ordinary_way(market: Path, tmp_path: Path) -> None:
+    """A journal of a backtest has a COMMAND at its end: the market is not all that it has."""
+    options = options_of(market, "Quoter", {})
+    resimulate(market, tmp_path / "resim", options)
+    again = ResimOptions(session=options.session, model=options.model, modelled=True, balances=options.balances)
+    with pytest.raises(CannotFoldError, match="comes from outside the market"):
+        folded(tmp_path / "resim", again)
 
 
 def test_the_command_refuses_in_one_line(market: Path) -> None:

@@ -36,6 +36,7 @@ from replay.resim.model_run import ModelRun
 from replay.resim.resimulate import ResimOptions, open_run
 from replay.resim.timeline import RowSpan
 
+LAG_MARGIN_NS: Final = 100_000_000  # the clock's offset is measured again now and then
 FIRST_EVENTS: Final = 4 * at.EVENTS_OF_A_STEP
 STOPS: Final = {
     at.FLAGGED: "the market data broke (a lost or crossed book, a bad value, or a limit of losses)",
@@ -136,6 +137,8 @@ class PreparedRun:
         self._requests: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
         self._answers: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
         self._events: Rows = np.zeros((FIRST_EVENTS, at.X_FIELDS), np.int64)
+        self._lag_ns_max = session.settings.venue_lag_max_ns
+        self._clock_offset_ns = self._state.account.limits.get(self._instrument.venue).clock_offset_ns
         self._floats = strategy_arguments(loaded, self._instrument)
         self._w = run_numbers(session, loaded, options.model, opened)
 
@@ -191,7 +194,20 @@ class PreparedRun:
                     f"orders in the fold: record {item.record.seq} ({item.record.kind}) comes from outside the market. "
                     "What to do: leave out --orders-in-fold, which runs the ordinary way."
                 )
+            self._refuse_lag(item.rows)
             yield np.ascontiguousarray(item.rows)
+
+    def _refuse_lag(self, rows: Rows) -> None:
+        """Refuse rows so long after the venue's stamps that a check may block the instrument."""
+        if not self._lag_ns_max:
+            return
+        stamps_ns = rows[:, r.VENUE_NS]
+        took_ns = (rows[:, r.TIME_NS] - stamps_ns)[(stamps_ns > 0) & (rows[:, r.TYPE] != r.BAR)]
+        if len(took_ns) and int(took_ns.max()) + self._clock_offset_ns > self._lag_ns_max - LAG_MARGIN_NS:
+            raise CannotFoldError(
+                "orders in the fold: market data lags behind the venue's stamps so much that it may block the "
+                "instrument. What to do: leave out --orders-in-fold, which runs the ordinary way."
+            )
 
     def _venue_rows(self) -> Iterator[Rows]:
         recorded = self._opened.venue.sim.recorded
