@@ -18,6 +18,7 @@ from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.verify import verify
+from replay.fold_orders import run as fold_run
 from replay.fold_orders.agree import FoldDiffersError, check_against_journal, check_against_steps, refuse_difference
 from replay.fold_orders.events import EventCollector
 from replay.fold_orders.foldable import CannotFoldError
@@ -163,9 +164,12 @@ def test_a_difference_is_refused_with_the_first_event(market: Path) -> None:
         check_against_journal(run, Journal.open(market))
 
 
-def test_two_runs_are_equal(market: Path) -> None:
+def test_two_runs_are_equal(market: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one has room for no event at first: the table grows."""
     options = options_of(market, "Anything", MODELS[2])
-    first, second = folded(market, options), folded(market, options)
+    first = folded(market, options)
+    monkeypatch.setattr(fold_run, "FIRST_EVENTS", at.EVENTS_OF_A_STEP)
+    second = folded(market, options)
     assert np.array_equal(first.events, second.events)
     assert (first.pnl, first.fees) == (second.pnl, second.fees)
 
@@ -185,6 +189,7 @@ def test_two_runs_are_equal(market: Path) -> None:
         ("Quoter", {}, {"risk.placements_per_minute_max": "9"}, "budgets of orders"),
         ("Wrong", {}, {}, "`decide_fold` raised"),
         ("Wrong", {}, {"strategy.fold_rules.kind": "1"}, "made an intent that is none"),
+        ("Wrong", {}, {"strategy.fold_rules.kind": "2"}, "made an intent that is none"),
     ],
 )
 def test_what_the_fold_cannot_do_is_one_line(

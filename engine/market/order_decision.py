@@ -58,12 +58,12 @@ class FoldIntents(NamedTuple):
     order: list[float]  # of a FOLD_CANCEL: the place of the order in FoldOrders
 
 
-class CompiledDecision(msgspec.Struct, frozen=True):
-    """A compiled decision: its parameters, its machine code and its plain form."""
+class FoldDecision(msgspec.Struct, frozen=True):
+    """A decision that can be compiled: its parameters, its plain form, and the way to its machine code."""
 
     parameters: tuple[float, ...]
-    code: Callback
     plain: Callable[[MarketTick, FoldOrders, FoldIntents], int]
+    compiled: Callable[[], Callback]  # once for each code and constants. Raises CannotCompileError
 
 
 ORDER_COLUMNS: Final = len(FoldOrders._fields) - 1
@@ -74,23 +74,27 @@ INTENTS_AT: Final = ORDERS_AT + ORDER_COLUMNS * ORDERS_MAX
 PARAMETERS_AT: Final = INTENTS_AT + INTENT_COLUMNS * INTENTS_MAX
 
 
-def compile_decision(decide: FunctionType, parameters: Mapping[str, float]) -> CompiledDecision:
-    """Compile a decision, once for each code and constants.
+def read_decision(decide: FunctionType, parameters: Mapping[str, float]) -> FoldDecision:
+    """Return a decision whose operations are the same in machine code and in Python. It is not compiled yet.
 
     Args:
         decide: The strategy's function.
         parameters: Its parameters as floats.
 
     Raises:
-        CannotCompileError: an operation is refused, or the compiler fails.
+        CannotCompileError: an operation is refused.
 
     """
     functions = called_functions(decide, USABLE | {"range"})
     check_loops(functions)
     names = tuple(parameters)
     kind = kind_of_numbers(names)
-    code = compiled_once((*identity(functions), "decision", names), lambda: _compiled(decide, functions, kind))
-    return CompiledDecision(tuple(parameters.values()), code, partial(_plain, decide, kind(*parameters.values())))
+
+    def compiled() -> Callback:
+        key = (*identity(functions), "decision", names)
+        return compiled_once(key, lambda: _compiled(decide, functions, kind))
+
+    return FoldDecision(tuple(parameters.values()), partial(_plain, decide, kind(*parameters.values())), compiled)
 
 
 def empty_intents() -> FoldIntents:

@@ -15,11 +15,11 @@ from engine.market.order_decision import (
     FOLD_LIMIT,
     FOLD_LIMIT_MAKER,
     ORDERS_MAX,
-    CompiledDecision,
+    FoldDecision,
     FoldIntents,
     FoldOrders,
-    compile_decision,
     empty_intents,
+    read_decision,
 )
 from engine.market.predicates import CannotCompileError
 from engine.model import Instrument, OrderType, Side
@@ -33,8 +33,8 @@ ORDER_TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.L
 SIDES: Final = {1.0: Side.BUY, -1.0: Side.SELL}
 
 
-def read_fold_decision(where: str, cls: type[Any], parameters: Any) -> CompiledDecision | None:
-    """Return the compiled `decide_fold` of a class, and give the class its `decide`. None if it declares none.
+def read_fold_decision(where: str, cls: type[Any], parameters: Any) -> FoldDecision | None:
+    """Return the `decide_fold` of a class, and give the class its `decide`. None if it declares none.
 
     Raises:
         StrategyError: It declares both, or `decide_fold` cannot be compiled.
@@ -52,7 +52,7 @@ def read_fold_decision(where: str, cls: type[Any], parameters: Any) -> CompiledD
             for field in fields(parameters)
             if isinstance(value := getattr(parameters, field.name), int | float | Decimal)
         }
-        decision = compile_decision(found.__func__, numbers)
+        decision = read_decision(found.__func__, numbers)
     except CannotCompileError as error:
         raise StrategyError(f"{where}: `{NAME}` cannot be compiled: {error}") from None
     except OverflowError:

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from engine.market.jit import Callback
-from engine.market.order_decision import CompiledDecision
+from engine.market.order_decision import FoldDecision
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
 from engine.session_record import MILLISECOND_NS, SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
@@ -53,7 +53,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     warm_up: WarmUp | None = None
     outside: "ModuleGuard | None" = None
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
-    decision: CompiledDecision | None = None  # None: the class declares no `decide_fold`
+    decision: FoldDecision | None = None  # None: the class declares no `decide_fold`
     own_updates: Mapping[str, Callback] = {}  # of a user's indicators, by name; empty in a rebuild
 
     @property

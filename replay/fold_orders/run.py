@@ -16,6 +16,8 @@ import numpy as np
 from engine.gc_tuning import rare_collections
 from engine.market import layout as market_at
 from engine.market import rows as r
+from engine.market.jit import Callback
+from engine.market.predicates import CannotCompileError
 from engine.market.rows import Floats, Rows
 from engine.mode_reasons import Mode
 from engine.model import Instrument, Side
@@ -107,6 +109,14 @@ def _is_ready(run: ModelRun) -> bool:
     )
 
 
+def _machine_code(loaded: LoadedStrategy) -> Callback:
+    assert loaded.decision is not None, "the caller checked"
+    try:
+        return loaded.decision.compiled()
+    except CannotCompileError as error:
+        raise CannotFoldError(f"orders in the fold: `decide_fold` cannot be compiled: {error}.") from None
+
+
 @dataclass(slots=True)
 class _SettledOrder:
     """The part of an order that the settlement of a fill reads."""
@@ -137,10 +147,11 @@ class PreparedRun:
         self._requests: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
         self._answers: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
         self._events: Rows = np.zeros((FIRST_EVENTS, at.X_FIELDS), np.int64)
+        self._code = _machine_code(loaded)  # kept: the loop calls its address
         self._lag_ns_max = session.settings.venue_lag_max_ns
         self._clock_offset_ns = self._state.account.limits.get(self._instrument.venue).clock_offset_ns
         self._floats = strategy_arguments(loaded, self._instrument)
-        self._w = run_numbers(session, loaded, options.model, opened)
+        self._w = run_numbers(session, loaded, self._code, options.model, opened)
 
     # ---- the run
 

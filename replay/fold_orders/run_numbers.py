@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from engine.market.jit import Callback
 from engine.market.order_decision import PARAMETERS_AT
 from engine.market.predicates import MarketTick
 from engine.market.rows import Floats, Rows
@@ -22,11 +23,12 @@ from replay.resim.model_run import ModelRun
 REQUESTS_SHARE: Final = 4  # of the venue's weight a minute: the rest is for the engine's own queries
 
 
-def run_numbers(session: SessionContext, loaded: LoadedStrategy, model: VenueModel, opened: ModelRun) -> Rows:
-    """Return the numbers of a run that continues an opened session."""
+def run_numbers(
+    session: SessionContext, loaded: LoadedStrategy, code: Callback, model: VenueModel, opened: ModelRun
+) -> Rows:
+    """Return the numbers of a run that continues an opened session. `code` is the strategy's machine code."""
     [instrument] = session.instruments.values()
-    state, decision = opened.gateway.state, loaded.decision
-    assert decision is not None, "the caller checked"
+    state = opened.gateway.state
     w: Rows = np.zeros(at.W_FIELDS, np.int64)
     numbers = {
         at.W_NOW: state.time_ns,
@@ -37,7 +39,7 @@ def run_numbers(session: SessionContext, loaded: LoadedStrategy, model: VenueMod
         at.W_ANSWER_NS: model.answer_ns,
         at.W_AHEAD_NS: model.feed_ns,
         at.W_FILLS_WHOLE: model.fills == "whole",
-        at.W_ADDRESS: decision.code.address,
+        at.W_ADDRESS: code.address,
         at.W_SIZE_DIVISOR: 10**instrument.size_scale,
         **_limits(session, instrument),
         **_budgets(session, state, instrument),

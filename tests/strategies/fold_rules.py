@@ -75,7 +75,7 @@ class Anything(Quoter):
 
 
 class Wrong(Quoter):
-    """Raises, or wants a price between two units."""
+    """Raises, wants a price between two units, or one that no venue counts."""
 
     @dataclass
     class Parameters:
@@ -85,7 +85,8 @@ class Wrong(Quoter):
     def decide_fold(now, orders, intents, parameters) -> int:
         if now.book_bid == 0:
             return 0
-        return place(intents, 0 if parameters.kind > 0 else 32, FOLD_LIMIT_MAKER, 1, now.book_bid - 0.5, now.lot)
+        price = now.book_bid * 1e9 if parameters.kind > 1 else now.book_bid - 0.5
+        return place(intents, 0 if parameters.kind > 0 else 32, FOLD_LIMIT_MAKER, 1, price, now.lot)
 
 
 class Both(Quoter):

@@ -80,7 +80,8 @@ from engine.sim.fold_orders.fold_layout import (
 from engine.sim.fold_orders.own_orders import OK, apply_answer, cancel, place
 from engine.sim.fold_orders.venue_orders import apply_request, fill_by_book, fill_by_print
 
-WHOLE_MAX: Final = 2.0**53
+WHOLE_MAX: Final = 2.0**35  # times 1e8, the finest units of the venue, it fits an int64
+NOTIONAL_MAX: Final = 2.0**62
 SECONDS: Final = 1e9
 # places of MarketTick's fields in the row of floats
 TICK_BID: Final = MarketTick._fields.index("bid")
@@ -194,7 +195,7 @@ def decide(w: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, floats: Fl
 
 @compiled
 def is_whole(number: float) -> bool:
-    """Return True for a whole number that floats hold exactly."""
+    """Return True for a whole number that is not too large for the venue's units."""
     return bool(-WHOLE_MAX < number < WHOLE_MAX and float(int(number)) == number)
 
 
@@ -205,6 +206,8 @@ def send_intents(w: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, inte
     for n in range(count):
         kind, side = intents[n], intents[INTENTS_MAX + n]
         price, size, k = intents[2 * INTENTS_MAX + n], intents[3 * INTENTS_MAX + n], intents[4 * INTENTS_MAX + n]
+        if price * size >= NOTIONAL_MAX:
+            return BAD_INTENT
         if kind == CANCEL:
             if not is_whole(k) or k < 0 or k >= live:
                 return BAD_INTENT
