@@ -4,7 +4,7 @@
         [--against CHECKOUT] [--rounds 5] [--tiles 20] [--only CASE ...] [--record]
 
 FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4
-are run with the Pythons given, by their programs in shared/bench/peers, in turns with ours, each in a process of its own; medians of the rounds.
+are run with the Pythons given, by their programs in shared/bench/peers, in turns with ours, each in its own process; medians of the rounds.
 Another checkout of ours runs in turns too. Every decision of ours is kept, intent to
 fill, as values that become text when they are read; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
 second in a live session: `--timers lived` leaves them unchanged.
@@ -314,7 +314,7 @@ def contenders(name: str, options: argparse.Namespace) -> dict[str, Run]:
 
 
 def child(name: str, options: argparse.Namespace, checkout: Path) -> dict[str, Any]:
-    """Run a case of ours in a process of its own, with the modules of a checkout."""
+    """Run a case of ours in its own process, with the modules of a checkout."""
     words = [sys.executable, "-P", str(HERE / "resim_peers.py"), str(options.folder), "--case", name]
     words += ["--tiles", str(options.tiles), "--timers", options.timers]
     return _run(words, {**os.environ, "PYTHONPATH": f"{checkout}:{HERE}"})
