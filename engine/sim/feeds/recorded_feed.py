@@ -150,6 +150,19 @@ class RecordedMarket:
                 return True
         return False
 
+    def remaining(self, exchange: Exchange) -> Iterator[Rows | DepthAnswer]:
+        """Yield what is not folded yet, and end the market."""
+        if self._deferred:
+            self._fold_deferred(exchange)
+        if (rows := self._read()) is not None:
+            yield rows[self._at :]
+        elif self._answer is not None:
+            yield self._answer
+        while (piece := self._peek(0)) is not None:
+            self._ahead.popleft()
+            yield piece if isinstance(piece, np.ndarray | DepthAnswer) else piece.read()
+        self._answer = self._rows = self._stored = self.next_due_ns = None
+
     # ---- rows that are folded later
 
     def _defer(self, exchange: Exchange, stored: StoredRows, until_ns: int) -> None:
