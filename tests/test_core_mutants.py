@@ -232,7 +232,7 @@ FAULTS = [
     Fault(_positions.after_fill, "moved = _moved(*moved, -fill.fee, fill.price)", "pass", pnl.test_a_fee_in_base_lowers_the_quantity_and_counts_at_the_fill_price),
     Fault(_positions.after_fill, "fees_quote += fill.fee * fill.fee_rate", "pass", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
     Fault(_positions.after_fill, "unvalued.get(fill.fee_asset, ZERO) + fill.fee", "fill.fee", pnl.test_pnl_bnb_fee_without_a_rate_is_named_beside_the_sum),
-    Fault(_rates._quoted_pair, "MONEY.divide(MONEY.add(quote.bid, quote.ask), TWO)", "MONEY.add(quote.bid, quote.ask)", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
+    Fault(_rates._quoted_pair, "MONEY.divide(MONEY.add(*best), TWO)", "MONEY.add(*best)", pnl.test_a_fee_in_a_third_asset_counts_at_a_recorded_rate),
     Fault(_valuation._direct_rate, "MONEY.divide(ONE, pair.mid)", "pair.mid", pnl.test_a_fee_in_an_asset_that_prices_the_quote_counts_at_the_inverse_rate),
     # positions never leave the sums
     Fault(_pnl._emit_by_position, "quote is None and session.settings.accounting == 1", "quote is None", pnl.test_a_position_without_a_quote_stays_in_the_sums),

@@ -60,8 +60,8 @@ MUTANTS = [
     Mutant(shapes, "is_triggered", "venue_type in OF_STOPS and", "False and", terms.test_a_trigger_that_no_stream_delivered_is_known_by_a_query),
     Mutant(order_reports, "_adopt", ">= TERM_RULES", "> TERM_RULES + 9", terms.test_an_order_of_another_program_keeps_its_terms, (*terms.FOREIGN[0], "stream")),
     # orders by quote amount
-    Mutant(order_reports, "apply_report", "elif known.quote_quantity and", "elif False and", AMOUNT),
-    Mutant(order_reports, "apply_report", "if known.quote_quantity:", "if False:", AMOUNT),
+    Mutant(order_reports, "apply_report", "if is_filled and known.quote_quantity and", "if False and", AMOUNT),
+    Mutant(order_reports, "apply_report", "if not known.quote_quantity and (", "if (", AMOUNT),
     Mutant(intents, "most_for_amount", "return up_to_grid", "return ZERO and up_to_grid", AMOUNT),
     Mutant(orders, "_filled", " and not order.order.quote_quantity", "", terms.test_an_order_by_amount_ends_by_the_venues_report_alone),
     Mutant(OrderMatching, "_execute", "+ unspent(market, order, matches)", "", terms.test_an_amount_that_the_book_cannot_fill_expires_with_its_fills),
@@ -79,7 +79,7 @@ MUTANTS = [
     # good till a time
     Mutant(policy, "advance_policy", "if step.account.orders.expiring", "if False", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
     Mutant(expiries, "_expired", "order.order.good_till_ns <= step.time_ns", "True", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
-    Mutant(timers, "_once", "and order.good_till_ns", "and False", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
+    Mutant(timers, "_timer_of_request", "if till_ns else None", "if False else None", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
     Mutant(Kernel, "begin", "if till_ns > record.time_ns", "if False", RESTART, (1,)),
     Mutant(orders, "_put", "(order.order.good_till_ns > 0 and order.status in LIVE)", "False", RESTART, (30,)),
 ]  # fmt: skip

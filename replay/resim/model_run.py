@@ -13,7 +13,6 @@ from itertools import chain, takewhile
 
 from engine.bodies import CommandBody, CommandName, LinkBody, LinkEvent, RequestBody
 from engine.lifecycle import Status
-from engine.market import rows as r
 from engine.market.layout import NEVER
 from engine.record_codec import read_link, read_request, text_of
 from engine.requests import AnswerStatus, LinkPhase, Purpose
@@ -33,6 +32,7 @@ from journal.record import Kind, Record
 from replay.resim.row_feed import RowFeed
 from replay.resim.sim_setup import adopt_account, build_recorded_venue
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
+from replay.resim.timeline_cursor import Cursor
 
 SHUTDOWN_NS_MAX = 60_000_000_000  # session time that an ordered end may take beyond the last record
 
@@ -173,7 +173,7 @@ class ModelRun:
 
     # ---- events
 
-    def _run_events(self, cursor: "Cursor", feed: RowFeed, until: Callable[[], bool] | None) -> None:
+    def _run_events(self, cursor: Cursor, feed: RowFeed, until: Callable[[], bool] | None) -> None:
         gateway, venue, sim, state = self.gateway, self.venue, self.venue.sim, self._state
         end_ns: int | None = None
         while not gateway.closing and not (until is not None and until()):
@@ -222,7 +222,7 @@ class ModelRun:
                 return False
         return True
 
-    def _fold(self, cursor: "Cursor", feed: RowFeed, due_ns: int) -> int | None:
+    def _fold(self, cursor: Cursor, feed: RowFeed, due_ns: int) -> int | None:
         """Fold rows before `due_ns` at the engine and at the venue.
 
         Returns:
@@ -257,7 +257,7 @@ class ModelRun:
         gateway.pass_market()
         return None
 
-    def _arrivals(self, cursor: "Cursor", feed: RowFeed) -> Iterator[tuple[int, Callable[[], None]]]:
+    def _arrivals(self, cursor: Cursor, feed: RowFeed) -> Iterator[tuple[int, Callable[[], None]]]:
         """Yield the inputs from outside up to the venue's time, each in the state that the one before left."""
         now_ns, gateway = self.venue.now_ns, self.gateway
         while cursor.next_ns <= now_ns:
@@ -273,7 +273,7 @@ class ModelRun:
                 feed.skip_rows(span, begin, end)
                 cursor.move_to(end)
 
-    def _apply_one_record(self, cursor: "Cursor", feed: RowFeed) -> None:
+    def _apply_one_record(self, cursor: Cursor, feed: RowFeed) -> None:
         """Apply the rows of one market record, after the TIMERs that are due before it."""
         gateway = self.gateway
         span = cursor.span
@@ -344,60 +344,3 @@ class ModelRun:
             self.gateway.accept(
                 Arrival(Kind.LINK, source, cause=link.up_seq, body=text_of(LinkBody(LinkEvent.DOWN, "asked")))
             )
-
-
-class Cursor:
-    """The engine's place on the timeline."""
-
-    def __init__(self, items: Iterator[RowSpan | OutsideInput]) -> None:
-        self._items = items
-        self._load_next()
-
-    def _load_next(self) -> None:
-        """Load the next item that holds a record."""
-        item = next(self._items, None)
-        while isinstance(item, RowSpan) and not len(item.rows):
-            item = next(self._items, None)
-        self.ended = item is None
-        self.span = item if isinstance(item, RowSpan) else None  # the current rows, or None if no row comes next
-        self.row = 0  # the next row of the span
-        self._outside = item if isinstance(item, OutsideInput) else None
-        # the next input that is not a row, as far as it is known: it may also follow the current rows
-        self.outside_ns = NEVER if self._outside is None else self._outside.record.time_ns
-        self.next_ns = self.outside_ns if self.span is None else int(self.span.rows[0, r.TIME_NS])
-
-    def move_to(self, row: int) -> None:
-        """Move to a row of the current span, or to the next item if the span has ended."""
-        span = self.span
-        assert span is not None, "the caller checked"
-        if row == len(span.rows):
-            self._load_next()
-        else:
-            self.row, self.next_ns = row, int(span.rows[row, r.TIME_NS])
-
-    @property
-    def record(self) -> int:
-        """The index in the span of the record that comes next."""
-        assert self.span is not None, "the caller checked"
-        return int(self.span.ends.searchsorted(self.row, side="right"))
-
-    @property
-    def line(self) -> int:
-        """The number of the next record among the market's lines."""
-        assert self.span is not None, "the caller checked"
-        return self.span.line + self.record
-
-    def remaining(self) -> Iterator[RowSpan | OutsideInput]:
-        """Yield what comes next, and end the timeline."""
-        if self.span is not None:
-            yield RowSpan(self.span.rows[self.row :], self.span.ends[self.record :] - self.row, self.line)
-        elif self._outside is not None:
-            yield self._outside
-        yield from self._items
-
-    def next_outside(self) -> OutsideInput:
-        """Return the next input that is not a row, and move on."""
-        outside = self._outside
-        assert outside is not None, "the caller checked"
-        self._load_next()
-        return outside

@@ -187,13 +187,10 @@ def resimulate_steps(
 def open_run(
     journal: Journal, options: ResimOptions, until: Callable[[ModelRun], bool]
 ) -> tuple[ModelRun, SessionContext, bool]:
-    """Run a modelled session without records, until `until` is true.
+    """Run a modelled session without records, until `until` is true. Raises CannotResimulateError.
 
     Returns:
         The run, its session, and True if `until` was true.
-
-    Raises:
-        CannotResimulateError: The session cannot be resimulated.
     """
     resimulation = _Resimulation(journal, options, whole=False)
     reached = False
