@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -69,6 +71,10 @@ if JIT:
     from numba.extending import intrinsic
 
     from engine.market.jit_cache import check_cache_files
+
+    def kept_code() -> "Path | None":
+        """Return the folder of machine code, or None if none can be written."""
+        return _folder
 
     def was_compiled() -> bool:
         """Return True if a process of this user has already compiled exactly this source, in this folder."""
@@ -213,6 +219,10 @@ if JIT:
     move_within = _memmove
 
 else:
+
+    def kept_code() -> "Path | None":
+        """Return None: nothing is compiled."""
+        return None
 
     def was_compiled() -> bool:
         """Return False: nothing is compiled."""
