@@ -13,7 +13,7 @@ The paths:
   return with the outputs: decode, apply, strategies, risk, execution, outputs. The REQUEST is among the outputs;
 - decision-shell: all that the same task does for this quote before and after that call, from where it resumes to where
   it has handed the REQUEST to the gateway. The journal's append is part of it;
-- sending: the gateway's part of the same order, from the release after the sync to the call that hands the signed order
+- sending: the gateway's part of the same order, from the release after the sync, in its task, to the call that hands the signed order
   to its transport library (httpx, h11, websockets);
 - fill: the kernel's part of an `executionReport` of a trade, from the call of `Kernel.step` to its return;
 - fill-shell: all that the task does for this message before and after that call, up to where the journal's append
@@ -63,7 +63,7 @@ SECONDS = 4.0
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
     "decision": (156, 61),  # three rules of margin, the account of each venue, and the grid of prices
-    "decision-shell": (21, 12),  # the text of outputs is made here, when the journal takes it
+    "decision-shell": (36, 15),  # the text of outputs is made here, and the order is signed
     "sending": (19, 7),  # with the turn of venues whose nonces must rise
     "fill": (94, 38),
     "fill-shell": (17, 9),
@@ -85,8 +85,8 @@ WALK_HEAD = """# The walk of one quote, one order and one fill
 `python benchmarks/call_paths.py --write` traced a live session and wrote this page. Each function is there once, indented below the function that called it first.
 Code that is not ours may be between the two: a strategy's `decide`, or a library. A test checks that each function exists and that the one above it calls it.
 
-Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which holds it until the journal's thread has reported a sync to
-`LiveSession._release_requests`.
+Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which signs it, and `Gateway.flush` writes and syncs its record with
+`JournalWriter.commit`. If the disk was slow, the order waits until the journal's thread has reported a sync to `LiveSession._release_requests`.
 """
 
 STRATEGY = '''

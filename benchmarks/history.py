@@ -3,7 +3,7 @@
     python benchmarks/history.py [PROGRAM ...]
 
 A ratio compares with a peer or a commit that ran in turns in the same run, so it can be compared between entries;
-a figure without a peer is of its machine and its load, which are beside it.
+a figure without a peer is of its machine and its load, which are recorded beside it.
 """
 
 import datetime as dt

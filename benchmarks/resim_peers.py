@@ -57,6 +57,8 @@ CASES = {  # name: (session, strategy, model settings, rows that count, peer)
     "beat": ("usdm_1", "idle.py:Beat", {}, "levels and trades", "hftbacktest idle"),
     "rule": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
     "rule_compiled": ("usdm_1", "hft_rule.py:CompiledRule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_fold": ("usdm_1", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_fold_in_memory": ("usdm_1", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
 }
 
 
@@ -107,7 +109,9 @@ def session(folder: Path, name: str, tiles: int) -> Path:
 # ---- ours ------------------------------------------------------------------------------------------------
 
 
-def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str]) -> dict[str, Any]:
+def ours(
+    folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str], *, in_memory: bool
+) -> dict[str, Any]:
     from engine.market import rows as r
     from engine.session_context import SessionContext
     from engine.sim.exchange.venue_books import VenueBooks
@@ -135,6 +139,8 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     VenueBooks(1)
     model = with_settings(VenueModel(fee_maker="0.0002", fee_taker="0.0005"), settings)
     wanted = ResimOptions(session=body, model=model, balances={"USDT": "10000000", "BTC": "1000"})
+    if strategy.endswith(":FoldRule"):
+        return folded(journal, wanted, rows, in_memory=in_memory)
     seconds = []
     for _ in range(3):
         kept: list[Entry] = []
@@ -153,6 +159,30 @@ def ours(folder: Path, strategy: str, settings: dict[str, str], counted: str, ti
     return {
         "rows": rows, "cpu_s": round(cpu_s, 3), "rows_per_cpu_s": round(rows / cpu_s), "python_asked": asked, "placed": found.placed, "cancels": found.canceled,
         "fills": found.fills, "records": len(kept), "position": f"{line.position:f}" if line else "0", "pnl": f"{found.pnl:.6f}",
+    }  # fmt: skip
+
+
+def folded(journal: Any, wanted: Any, rows: int, *, in_memory: bool) -> dict[str, Any]:
+    """Run with orders in the fold. `in_memory`: the rows are read before, as hftbacktest's are, and the session is open."""
+    from engine.sim.fold_orders import fold_layout as at
+    from replay.fold_orders.agree import check_against_steps
+    from replay.fold_orders.run import prepare_run
+
+    seconds = []
+    for _ in range(6):
+        begun = time.process_time()
+        run = prepare_run(journal, wanted)
+        if in_memory:
+            run.load_rows()
+            begun = time.process_time()
+        found = run.run()
+        seconds.append(time.process_time() - begun)
+    check_against_steps(found, journal, wanted)
+    cpu_s = sorted(seconds[1:])[2]  # the first one loads machine code
+    return {
+        "rows": rows, "cpu_s": round(cpu_s, 4), "rows_per_cpu_s": round(rows / cpu_s), "decisions": found.decisions,
+        "placed": found.count(at.PLACED), "cancels": found.count(at.CANCEL_SENT), "rejected": found.count(at.REJECTED),
+        "fills": found.count(at.FILLED), "events": len(found.events), "position": f"{found.position:f}", "pnl": f"{found.pnl:.6f}",
     }  # fmt: skip
 
 
@@ -309,7 +339,9 @@ def main() -> None:
     if options.case:
         place, strategy, settings, counted, _ = CASES[options.case]
         timers = TIMERS if options.timers == "minute" else {}
-        print(json.dumps(ours(session(options.folder, place, options.tiles), strategy, settings, counted, timers)))
+        place = session(options.folder, place, options.tiles)
+        in_memory = options.case.endswith("in_memory")
+        print(json.dumps(ours(place, strategy, settings, counted, timers, in_memory=in_memory)))
         return
     ratios: dict[str, float] = {}
     for name in options.only:

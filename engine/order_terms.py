@@ -24,27 +24,27 @@ class Lock(NamedTuple):
 
 
 class TermFields(Protocol):
-    """The fields in which the terms of an order are recorded; each type reads those that belong to it."""
+    """The fields of an order in which its terms are recorded; each type reads its own."""
 
     @property
     def price(self) -> Decimal:
-        """The limit price; 0: none."""
+        """The limit price; 0: without a limit."""
 
     @property
     def time_in_force(self) -> TimeInForce:
-        """How long the order may rest."""
+        """The time in force."""
 
     @property
     def stop_price(self) -> Decimal:
-        """The price that triggers it; 0: none."""
+        """The stop price; 0: without a stop."""
 
     @property
     def venue_type(self) -> str:
-        """The venue's own name of a type that we do not know."""
+        """The venue's name for a FOREIGN type."""
 
     @property
     def trailing_delta(self) -> int:
-        """The distance from the best price, in basis points; 0: it does not follow."""
+        """Basis points of a stop that follows the market; 0: it does not."""
 
     @property
     def iceberg_quantity(self) -> Decimal:
@@ -52,11 +52,11 @@ class TermFields(Protocol):
 
     @property
     def quote_quantity(self) -> Decimal:
-        """The amount of the quote asset to trade; 0: it names a quantity."""
+        """The amount of the quote asset; 0: none."""
 
 
 class RecordedTerms(NamedTuple):
-    """Such fields, without an order that records them."""
+    """Recorded terms without an order."""
 
     price: Decimal
     time_in_force: TimeInForce

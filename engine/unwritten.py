@@ -21,8 +21,8 @@ class StatedMessage(msgspec.Struct, frozen=True):
     sent_ns: int = 0  # when the request that it answers left
 
 
-class UnwrittenRecord(Record, frozen=True, gc=True, kw_only=True):
-    """A record whose bytes are made when they are read. `written` is the record as a journal has it."""
+class UnwrittenRecord(Record, frozen=True, eq=False, gc=True, kw_only=True):
+    """A record whose bytes are made when they are read. `written` is the record as a journal has it, and equals it."""
 
     message: StatedMessage
 
@@ -42,3 +42,11 @@ class UnwrittenRecord(Record, frozen=True, gc=True, kw_only=True):
         return Record(
             self.seq, self.time_ns, self.kind, self.source, self.cause, self.key, self.recv_ns, self.meta, self.payload
         )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and self.written == (
+            other.written if isinstance(other, UnwrittenRecord) else other
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.written)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.events import Event
 from engine.record_codec import read_request
@@ -106,6 +107,8 @@ class StatingSession(VirtualSession):
             if isinstance(record, UnwrittenRecord):
                 self.unwritten += 1
                 assert repr(record.message.events) == repr(self._decoded(record))
+                assert record == record.written == record
+                assert record != replace(record.written, payload=b"")
         written = [record.written if isinstance(record, UnwrittenRecord) else record for record in records]
         super()._append(written, urgent=urgent)
 

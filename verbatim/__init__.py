@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from engine.facts import PlanPhase as PlanPhase
     from engine.facts import Position as Position
     from engine.lifecycle import Status as Status
+    from engine.market.order_decision import FOLD_CANCEL as FOLD_CANCEL
+    from engine.market.order_decision import FOLD_LIMIT as FOLD_LIMIT
+    from engine.market.order_decision import FOLD_LIMIT_MAKER as FOLD_LIMIT_MAKER
+    from engine.market.order_decision import FoldIntents as FoldIntents
+    from engine.market.order_decision import FoldOrders as FoldOrders
     from engine.market.predicates import MarketTick as MarketTick
     from engine.market.views import Bar as Bar
     from engine.market.views import Bars as Bars
@@ -119,6 +124,11 @@ _STRATEGY_HOMES = {
     "Level": "engine.plan_terms",
     "MarketLimits": "engine.plan_terms",
     "MarketTick": "engine.market.predicates",
+    "FOLD_CANCEL": "engine.market.order_decision",
+    "FOLD_LIMIT": "engine.market.order_decision",
+    "FOLD_LIMIT_MAKER": "engine.market.order_decision",
+    "FoldIntents": "engine.market.order_decision",
+    "FoldOrders": "engine.market.order_decision",
     "NewOrder": "engine.facts",
     "OnBar": "engine.strategy.cadences",
     "OnQuote": "engine.strategy.cadences",

@@ -20,6 +20,7 @@ def study_failures() -> Iterator[None]:
         JournalFailedError,
     )
     from replay.code_trust import UntrustedSourceError
+    from replay.fold_orders.foldable import CannotFoldError
     from replay.network_guard import SocketOpenedError
     from replay.overrides import UnknownOverrideError
     from replay.resim.candle_sources import NoCandlesError
@@ -39,6 +40,7 @@ def study_failures() -> Iterator[None]:
         StrategyError,
         UnknownOverrideError,
         UnknownSettingError,
+        CannotFoldError,
         CannotResimulateError,
         ConfigError,
         NoCandlesError,

@@ -5,7 +5,21 @@ of depth diffs.
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import Cancel, Every, MarketTick, OnQuote, OrderType, Place, Predicate, Side, View
+from verbatim import (
+    FOLD_CANCEL,
+    FOLD_LIMIT_MAKER,
+    Cancel,
+    Every,
+    FoldIntents,
+    FoldOrders,
+    MarketTick,
+    OnQuote,
+    OrderType,
+    Place,
+    Predicate,
+    Side,
+    View,
+)
 
 
 class Rule:
@@ -64,3 +78,53 @@ class CompiledRule(Rule):
         bid = now.bid_price != now.book_bid if now.bids > 0 else now.position < room
         ask = now.ask_price != now.book_ask if now.asks > 0 else -now.position < room
         return bid or ask
+
+
+class FoldRule:
+    """The same rule with `decide_fold`: one source for the ordinary way and for orders in the fold."""
+
+    version = "1"
+    instruments = ("*",)
+    cadence = Every(ms=100)
+    Parameters = Rule.Parameters
+    State = Rule.State
+
+    @staticmethod
+    def decide_fold(now: MarketTick, orders: FoldOrders, intents: FoldIntents, parameters: Rule.Parameters) -> int:
+        """Fill the intents and return their number."""
+        spread = now.book_ask - now.book_bid
+        if now.book_bid == 0 or now.book_ask == 0 or spread <= 0 or spread > parameters.spread_max * now.tick:
+            return 0
+        count = 0
+        has_bid = False
+        has_ask = False
+        for k in range(orders.count):
+            if orders.price[k] != (now.book_bid if orders.side[k] > 0 else now.book_ask):
+                if orders.is_open[k] > 0 and orders.is_cancelling[k] == 0:
+                    intents.kind[count] = FOLD_CANCEL
+                    intents.order[count] = k
+                    count += 1
+            elif orders.side[k] > 0:
+                has_bid = True
+            else:
+                has_ask = True
+        room = parameters.position_max - parameters.size / 2
+        size = round_size(parameters.size / now.size_unit)
+        if not has_bid and now.position < room:
+            intents.kind[count] = FOLD_LIMIT_MAKER
+            intents.side[count] = 1
+            intents.price[count] = now.book_bid
+            intents.quantity[count] = size
+            count += 1
+        if not has_ask and -now.position < room:
+            intents.kind[count] = FOLD_LIMIT_MAKER
+            intents.side[count] = -1
+            intents.price[count] = now.book_ask
+            intents.quantity[count] = size
+            count += 1
+        return count
+
+
+def round_size(size: float) -> float:
+    """Return a size as a whole number: a quotient of floats may miss it by a little."""
+    return (size + 0.5) // 1.0

@@ -222,7 +222,7 @@ class MarketArrays:
 
     # ---- grown between two folds
 
-    def _grow(self, row: Rows) -> None:
+    def grow(self, row: Rows) -> None:
         """Rebuild windows and make room for a row that stopped the fold before it changed anything; room doubles."""
         i = int(row[r.INSTRUMENT])
         state = self.t[i]

@@ -95,7 +95,7 @@ class Market(MarketReader):
         until = -1 if until_ns is None else until_ns
         end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self.arrays)
         while self.flags == at.GROW:
-            self._grow(rows[end])
+            self.grow(rows[end])
             end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, end, until, *self.arrays)
         return end
 

@@ -80,6 +80,13 @@ class MarketReader(MarketArrays):
         scale = self.scales[i][0]
         return (kept_decimal(bid, scale), kept_decimal(ask, scale)) if live else None
 
+    def tick_numbers(self, i: int) -> list[int]:
+        """Return the market's fields of a MarketTick, from `bid` to `buyer_is_maker`."""
+        t = self.t[i].tolist()
+        quote = t[at.Q_BID : at.Q_ASK_SIZE + 1] if t[at.Q_LIVE] else [0, 0, 0, 0]
+        book = t[at.B_TOP_BID : at.B_TOP_ASK_SIZE + 1]
+        return [*quote, *book, t[at.T_PRICE], t[at.T_SIZE], t[at.T_BUYER_IS_MAKER]]
+
     def is_live(self, i: int, *, with_book: bool) -> bool:
         """Return True if a quote came since the link is up and, with a book, the book is synced."""
         return bool(self.t[i, at.Q_LIVE]) and not (with_book and self.awaits_book(i))
@@ -288,8 +295,8 @@ class MarketReader(MarketArrays):
         if not indexes or not streams:
             return 0
         if len(indexes) < FEW:
-            rows: list[list[int]] = self.t[indexes].tolist()
-            return max([max([row[stream] for stream in streams]) for row in rows])
+            item = self.t.item
+            return max([item(i, stream) for i in indexes for stream in streams])
         return int(self.t[np.ix_(indexes, streams)].max())
 
     def books_in(self, states: Collection[BookState]) -> list[int]:

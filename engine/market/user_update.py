@@ -143,7 +143,7 @@ def compile_update(update: FunctionType, parameters: Mapping[str, int | float], 
 
     """
     functions = called_functions(update, USABLE | {"int", "len", "range"}, library=(sqrt,))
-    _check_loops(functions)
+    check_loops(functions)
     if taken := sorted({"int", "range"} & parameters.keys()):
         raise CannotCompileError(f"a parameter cannot be named {taken[0]!r}")
     given = kind_of_numbers(tuple(parameters))(**parameters)
@@ -243,7 +243,7 @@ def _plain(update: Any, given: Any, kept: int) -> Callable[..., float]:
     return called
 
 
-def _check_loops(functions: Sequence[FunctionType]) -> None:
+def check_loops(functions: Sequence[FunctionType]) -> None:
     """Raise CannotCompileError if an update could run for ever, or its loops are nested too deep."""
     depth_of: dict[FunctionType, int] = {}
     for function in functions:  # callees first

@@ -128,6 +128,11 @@ class SimVenue:
         return self._outbox[0][0] if self._outbox else None
 
     @property
+    def recorded(self) -> RecordedMarket | None:
+        """Return the recorded market; None if the market is another one."""
+        return self._recorded
+
+    @property
     def is_waited_for(self) -> bool:
         """Return True if a depth request waits for the market to reach the snapshot."""
         return bool(self._waiting)

@@ -38,7 +38,7 @@ from engine.lifecycle import LIVE
 from engine.market.indicators.indicator import BARS, IndicatorSpec
 from engine.market.indicators.registry import indicator_spec
 from engine.market.market_state import Market
-from engine.market.predicates import FAILED
+from engine.market.predicates import FAILED, MarketTick
 from engine.market.user_update import KIND, UserSpec, user_spec
 from engine.market.views import Bars, BookTop, Quote, Trade
 from engine.model import Instrument, OrderType, Side, TimeInForce
@@ -56,6 +56,7 @@ from engine.state.reducer_settings import ReducerSettings
 from engine.state.session_state import Account
 from engine.state.strategy_events import OwnFill, Refusal
 from engine.strategy.cadences import Cadence
+from engine.strategy.own_order_numbers import own_order_numbers
 from engine.strategy.plain_figures import plain_figure, plain_fill, plain_order, plain_pnl, plain_position
 from engine.trigger_kinds import TriggerKind
 from engine.valuation import Valuation
@@ -329,6 +330,20 @@ class View:
     def quote(self, name: str) -> Quote | None:
         """Return the newest best bid and ask, with its age; None before the first."""
         return self._market.quote(self._instruments[name][0], self.time_ns)
+
+    def tick(self, name: str) -> MarketTick:
+        """Return the numbers of an instrument that `should_decide` and `decide_fold` get, without averages."""
+        index, instrument = self._instruments[name]
+        numbers = (
+            *self._market.tick_numbers(index),
+            0,
+            int(instrument.tick_size.scaleb(instrument.price_scale)),
+            int(instrument.lot_size.scaleb(instrument.size_scale)),
+            *own_order_numbers(self._account, self._name, instrument),
+        )
+        position = float(self._account.positions.get(self._name, instrument.id).quantity)
+        units = 10.0**-instrument.price_scale, 10.0**-instrument.size_scale
+        return MarketTick._make((self.time_ns / 1e9, *map(float, numbers), position, *units, ()))
 
     def blocked(self, name: str) -> tuple[str, ...]:
         """Return why an instrument gets no new order now; () if it trades. Others may trade meanwhile."""

@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import msgspec
 
 from engine.market.jit import Callback
+from engine.market.order_decision import FoldDecision
 from engine.market.predicates import CannotCompileError, CompiledPredicate, compile_predicate
 from engine.session_record import MILLISECOND_NS, SECOND_NS, Declared, StrategySettings
 from engine.state.orders import EXTERNAL
@@ -29,6 +30,8 @@ from engine.strategy.cadences import (
     recorded_triggers,
 )
 from engine.strategy.code_reach import CodeReach, read_reach
+from engine.strategy.fold_decision import NAME as DECIDE_FOLD
+from engine.strategy.fold_decision import read_fold_decision, refuse_indicators
 from engine.strategy.needs import read_needs
 from engine.strategy.parameters import read_parameters
 from engine.strategy.source_guard import ANY_REACH, ModuleGuard, StrategyError, refuse_source, run_module
@@ -52,6 +55,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     outside: "ModuleGuard | None" = None
     reach: CodeReach = ANY_REACH
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
+    decision: FoldDecision | None = None  # None: the class declares no `decide_fold`
     own_updates: Mapping[str, Callback] = {}  # of a user's indicators, by name; empty in a rebuild
 
     @property
@@ -156,7 +160,9 @@ def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> Loade
     cls = getattr(module, settings.cls, None)
     if not isinstance(cls, type):
         classes = sorted(
-            name for name, value in vars(module).items() if isinstance(value, type) and "decide" in vars(value)
+            name
+            for name, value in vars(module).items()
+            if isinstance(value, type) and vars(value).keys() & {"decide", DECIDE_FOLD}
         )
         raise StrategyError(
             f"{settings.module}.py has no class {settings.cls}{suggestion(settings.cls, classes)}; "
@@ -168,7 +174,7 @@ def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> Loade
 def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
     where = f"{settings.module}.py:{settings.cls}"
     for name in ("version", "instruments", "cadence", "Parameters", "State", "decide"):
-        if not hasattr(cls, name):
+        if not hasattr(cls, name) and not (name == "decide" and hasattr(cls, DECIDE_FOLD)):
             raise StrategyError(f"{where} declares no {name!r} (docs/strategies.md says what a strategy declares)")
     if settings.name == EXTERNAL:
         raise StrategyError(f"{where}: {EXTERNAL!r} is the name under which orders of others on the account are kept")
@@ -178,6 +184,9 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
     _check_state(where, cls)
     parameters = read_parameters(where, settings, cls)
     needs = read_needs(where, settings.name, cls, parameters)
+    decision = read_fold_decision(where, cls, parameters)
+    if decision is not None:
+        refuse_indicators(where, needs.averages, needs.indicators)
     return LoadedStrategy(
         settings=settings,
         cls=cls,
@@ -188,6 +197,7 @@ def _declared(settings: StrategySettings, cls: type[Any]) -> LoadedStrategy:
         bars_s=needs.bars_s,
         parameters=parameters,
         warm_up=needs.warm_up,
+        decision=decision,
         own_updates={name: each.compiled(where) for name, each in needs.own.items()},
         predicate=_compiled(where, cls, parameters, [*needs.averages, *needs.indicators])
         if any(isinstance(cadence, OnQuote) and isinstance(cadence.when, Predicate) for cadence in needs.cadences)

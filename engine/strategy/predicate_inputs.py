@@ -6,13 +6,10 @@ since it decides nothing.
 
 from operator import is_
 
-from engine.lifecycle import Status
 from engine.mode_reasons import Mode
-from engine.model import Instrument, Side
-from engine.state.session_state import Account, State
+from engine.state.session_state import State
+from engine.strategy.own_order_numbers import own_order_numbers
 from engine.strategy.runner import StrategyRunner
-
-SETTLED = (Status.OPEN, Status.TRIGGERED, Status.PARTIALLY_FILLED)
 
 
 def refresh(runner: StrategyRunner, state: State) -> None:
@@ -29,7 +26,7 @@ def refresh(runner: StrategyRunner, state: State) -> None:
         if not account.strategies.get(name).stopped_for and not runner.is_blocked(account, name):
             for index, instrument in runner.instruments_of(name):
                 position = float(account.positions.get(name, instrument.id).quantity)
-                state.market.refresh_predicate(trigger, index, _own_orders(account, name, instrument), position)
+                state.market.refresh_predicate(trigger, index, own_order_numbers(account, name, instrument), position)
 
 
 def disable(state: State) -> None:
@@ -37,16 +34,3 @@ def disable(state: State) -> None:
     if state.predicate_parts:
         state.predicate_parts = ()
         state.market.disable_predicates()
-
-
-def _own_orders(account: Account, strategy: str, instrument: Instrument) -> tuple[int, ...]:
-    """Return MarketTick's fields from `bids` to `unsettled`."""
-    bids: list[int] = []
-    asks: list[int] = []
-    unsettled = 0
-    for order in account.orders.live.values():
-        if order.strategy == strategy and order.order.instrument == instrument.id:
-            side = bids if order.order.side is Side.BUY else asks
-            side.append(int(order.order.price.scaleb(instrument.price_scale)))
-            unsettled += order.status not in SETTLED or order.cancel_seq > 0
-    return len(bids), max(bids, default=0), len(asks), min(asks, default=0), unsettled

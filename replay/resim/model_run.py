@@ -79,13 +79,13 @@ class ModelRun:
         self._links = links
         self._last = last
         self._state: State = sequencer.state
-        self._venue = ModelledVenue(build_recorded_venue(timeline, body, model), self._state.time_ns)
-        venue = make_venue(body.venues[0], body.instruments)
+        self.venue = ModelledVenue(build_recorded_venue(timeline, body, model), self._state.time_ns)
+        dialect = make_venue(body.venues[0], body.instruments)
         self.gateway = VirtualGateway(
-            self._venue,
+            self.venue,
             sequencer,
-            venue,
-            venue.signer.load_key(Credentials(ACCOUNT_KEY, ACCOUNT_KEY)),
+            dialect,
+            dialect.signer.load_key(Credentials(ACCOUNT_KEY, ACCOUNT_KEY)),
             Wires(model.request_ns, model.answer_ns, model.ways_ns, model.scatter_ppm),
             on_market_link=self._on_market_link,
             history=history,
@@ -96,7 +96,7 @@ class ModelRun:
     def adopt(self, balances: dict[str, str], *, handed_over: bool, has_account: bool) -> bool:
         """Give the venue the account that the session or `balances` states. Return True if the session states it."""
         return adopt_account(
-            self._venue.sim, self._journal, self._state, balances, handed_over=handed_over, has_account=has_account
+            self.venue.sim, self._journal, self._state, balances, handed_over=handed_over, has_account=has_account
         )
 
     def run(
@@ -106,8 +106,10 @@ class ModelRun:
         private: Sequence[tuple[str, str]],
         feed: RowFeed,
         handover: str,
+        *,
+        until: Callable[[], bool] | None = None,
     ) -> None:
-        """Run the session over the rest of the timeline.
+        """Run the session over the rest of the timeline, or until `until` is true.
 
         Args:
             outputs: The outputs of the last step, which are not performed yet.
@@ -115,12 +117,14 @@ class ModelRun:
             private: (source, path) of the account's links.
             feed: Brings the market's rows to the engine.
             handover: Why the model takes over, or "" if it answers from the beginning.
+            until: True once the run ends before its market does.
         """
         if handover:
             text = CommandBody(CommandName.HANDOVER, by="resim", reason=handover)
             self.gateway.accept(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
         self._resume(outputs, private, handover)
-        self._run_events(_Cursor(items), feed)
+        self.cursor = Cursor(items)
+        self._run_events(self.cursor, feed, until)
 
     # ---- handover
 
@@ -169,10 +173,10 @@ class ModelRun:
 
     # ---- events
 
-    def _run_events(self, cursor: "_Cursor", feed: RowFeed) -> None:
-        gateway, venue, sim, state = self.gateway, self._venue, self._venue.sim, self._state
+    def _run_events(self, cursor: "Cursor", feed: RowFeed, until: Callable[[], bool] | None) -> None:
+        gateway, venue, sim, state = self.gateway, self.venue, self.venue.sim, self._state
         end_ns: int | None = None
-        while not gateway.closing:
+        while not gateway.closing and not (until is not None and until()):
             sent_ns = sim.next_sent_ns
             due_ns = min(feed.due_ns, gateway.coming_ns, cursor.outside_ns, NEVER if sent_ns is None else sent_ns)
             if due_ns <= venue.now_ns:
@@ -187,19 +191,25 @@ class ModelRun:
                     continue
                 due_ns = moment_ns
             if cursor.ended and end_ns is None:
-                last = min(self._last, self._journal.last_seq)
-                (batch,) = self._journal.batches(last, ("time_ns",), to_seq=last)
-                ended_ns: int = batch.column(0)[0].as_py()  # the session had TIMERs up to there
-                end_ns = max(venue.now_ns, ended_ns) + (SHUTDOWN_NS_MAX if state.account.modes.stopping_since_ns else 0)
+                end_ns = max(venue.now_ns, self.last_ns()) + (
+                    SHUTDOWN_NS_MAX if state.account.modes.stopping_since_ns else 0
+                )
             if end_ns is not None and due_ns > end_ns:
                 self._report(end_ns)
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
             gateway.advance(self._arrivals(cursor, feed))
 
+    def last_ns(self) -> int:
+        """Return the time of the last record: the session had TIMERs up to there."""
+        last = min(self._last, self._journal.last_seq)
+        (batch,) = self._journal.batches(last, ("time_ns",), to_seq=last)
+        found: int = batch.column(0)[0].as_py()
+        return found
+
     def _report(self, end_ns: int) -> None:
         """Report P&L at the end of the market: the periodic report is older, by a day on bars of a day."""
-        self._venue.now_ns = max(self._venue.now_ns, end_ns)
+        self.venue.now_ns = max(self.venue.now_ns, end_ns)
         if self._state.account.positions.by_key:
             text = CommandBody(CommandName.REPORT, by="resim", reason="the market ends")
             self.gateway.accept(Arrival(Kind.COMMAND, "resim", body=text_of(text)))
@@ -212,7 +222,7 @@ class ModelRun:
                 return False
         return True
 
-    def _fold(self, cursor: "_Cursor", feed: RowFeed, due_ns: int) -> int | None:
+    def _fold(self, cursor: "Cursor", feed: RowFeed, due_ns: int) -> int | None:
         """Fold rows before `due_ns` at the engine and at the venue.
 
         Returns:
@@ -220,7 +230,7 @@ class ModelRun:
             be
             computed again.
         """
-        venue, gateway = self._venue, self.gateway
+        venue, gateway = self.venue, self.gateway
         touch_ns = venue.sim.touch_ns(due_ns)
         until_ns = due_ns if touch_ns is None else touch_ns
         span, at_next_span = cursor.span, False
@@ -247,9 +257,9 @@ class ModelRun:
         gateway.pass_market()
         return None
 
-    def _arrivals(self, cursor: "_Cursor", feed: RowFeed) -> Iterator[tuple[int, Callable[[], None]]]:
+    def _arrivals(self, cursor: "Cursor", feed: RowFeed) -> Iterator[tuple[int, Callable[[], None]]]:
         """Yield the inputs from outside up to the venue's time, each in the state that the one before left."""
-        now_ns, gateway = self._venue.now_ns, self.gateway
+        now_ns, gateway = self.venue.now_ns, self.gateway
         while cursor.next_ns <= now_ns:
             span = cursor.span
             if span is None:
@@ -263,15 +273,15 @@ class ModelRun:
                 feed.skip_rows(span, begin, end)
                 cursor.move_to(end)
 
-    def _apply_one_record(self, cursor: "_Cursor", feed: RowFeed) -> None:
+    def _apply_one_record(self, cursor: "Cursor", feed: RowFeed) -> None:
         """Apply the rows of one market record, after the TIMERs that are due before it."""
         gateway = self.gateway
         span = cursor.span
         assert span is not None, "the caller checked"
         end = int(span.ends[cursor.record])
         if not gateway.closing:
-            if self._state.next_due_ns <= self._venue.now_ns:
-                gateway.perform(self._sequencer.fire_timers(self._venue.now_ns))
+            if self._state.next_due_ns <= self.venue.now_ns:
+                gateway.perform(self._sequencer.fire_timers(self.venue.now_ns))
             _, outputs = feed.push_rows(span, cursor.row, None, single_record=True)
             gateway.perform(outputs)
         cursor.move_to(end)
@@ -336,7 +346,7 @@ class ModelRun:
             )
 
 
-class _Cursor:
+class Cursor:
     """The engine's place on the timeline."""
 
     def __init__(self, items: Iterator[RowSpan | OutsideInput]) -> None:
@@ -373,10 +383,20 @@ class _Cursor:
 
     @property
     def line(self) -> int:
+        """The number of the next record among the market's lines."""
         assert self.span is not None, "the caller checked"
         return self.span.line + self.record
 
+    def remaining(self) -> Iterator[RowSpan | OutsideInput]:
+        """Yield what comes next, and end the timeline."""
+        if self.span is not None:
+            yield RowSpan(self.span.rows[self.row :], self.span.ends[self.record :] - self.row, self.line)
+        elif self._outside is not None:
+            yield self._outside
+        yield from self._items
+
     def next_outside(self) -> OutsideInput:
+        """Return the next input that is not a row, and move on."""
         outside = self._outside
         assert outside is not None, "the caller checked"
         self._load_next()

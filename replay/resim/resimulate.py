@@ -21,6 +21,7 @@ from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_request
 from engine.requests import LinkRole
 from engine.sequencer import OnStep, Sequencer, UnrecordedSequencer
+from engine.session_context import SessionContext
 from engine.session_record import HISTORY_PERCENT, SECOND_NS, Resimulated, SessionBody
 from engine.sim.exchange.exchange import TooLargeError
 from engine.sim.venue_model import VenueModel
@@ -183,11 +184,34 @@ def resimulate_steps(
     return resimulation.outcome(journal.folder, count)
 
 
+def open_run(
+    journal: Journal, options: ResimOptions, until: Callable[[ModelRun], bool]
+) -> tuple[ModelRun, SessionContext, bool]:
+    """Run a modelled session without records, until `until` is true.
+
+    Returns:
+        The run, its session, and True if `until` was true.
+
+    Raises:
+        CannotResimulateError: The session cannot be resimulated.
+    """
+    resimulation = _Resimulation(journal, options, whole=False)
+    reached = False
+
+    def is_reached() -> bool:
+        nonlocal reached
+        return (reached := until(resimulation.model_run))
+
+    resimulation.run(UnrecordedSequencer(resimulation.kernel, lambda _inputs, _outputs: None), until=is_reached)
+    return resimulation.model_run, resimulation.kernel.session, reached
+
+
 class _Resimulation:
     """One resimulation: its exact part and then its modelled part."""
 
     def __init__(self, journal: Journal, options: ResimOptions, *, whole: bool) -> None:
         self.closing = False
+        self.model_run: ModelRun
         self._journal = journal
         refuse_session(journal, options.session)
         if is_import(journal):
@@ -239,7 +263,7 @@ class _Resimulation:
     def outcome(self, folder: Path, records: int) -> ResimOutcome:
         return ResimOutcome(folder, records, self._handover_seq, self._handover, self._balances_known)
 
-    def run(self, sequencer: Sequencer) -> None:
+    def run(self, sequencer: Sequencer, *, until: Callable[[], bool] | None = None) -> None:
         outputs: Sequence[Output] = sequencer.begin(self._body)
         after = 0
         if self._options.modelled or self._is_capture:
@@ -248,13 +272,15 @@ class _Resimulation:
             after, outputs = self._run_exact(sequencer, outputs)
             if not self._handover:
                 return
-        self._run_modelled(sequencer, outputs, after)
+        self._run_modelled(sequencer, outputs, after, until)
 
-    def _run_modelled(self, sequencer: Sequencer, outputs: Sequence[Output], after: int) -> None:
+    def _run_modelled(
+        self, sequencer: Sequencer, outputs: Sequence[Output], after: int, until: Callable[[], bool] | None
+    ) -> None:
         context = self.kernel.session
         snapshots = captured_snapshots(self._journal, self._body) if self._is_capture else None
         timeline = Timeline(self._journal, context, self._last, self._links.sources, snapshots)
-        model_run = ModelRun(
+        model_run = self.model_run = ModelRun(
             self._journal,
             timeline,
             sequencer,
@@ -279,7 +305,7 @@ class _Resimulation:
             model_run.gateway.accept(pause_command())
             items = insert_decide_command(items, self._options.from_seq)
         try:
-            model_run.run(outputs, items, self._private, feed, self._handover)
+            model_run.run(outputs, items, self._private, feed, self._handover, until=until)
         except TooLargeError as error:
             raise CannotResimulateError(f"{self._journal.folder}: {error}") from None
         self.closing = model_run.gateway.closing

@@ -103,6 +103,12 @@ DIFFS_SHOWN = 10
     metavar="FILE",
     help="Write the tear sheet as a page: charts, trades, prices with fills.",
 )
+@click.option(
+    "--orders-in-fold",
+    is_flag=True,
+    help="Run a strategy with `decide_fold` and its orders as machine code (docs/fold-orders.md). The ordinary way "
+    "writes the journal, and must agree.",
+)
 @click.option("--no-journal", is_flag=True, help="Only print the summary, which takes half the time.")
 @click.option(
     "--trust-code", is_flag=True, help="Run recorded strategies though they were not recorded on this machine."
@@ -125,6 +131,7 @@ def command(
     warm_up: str | None,
     into: Path | None,
     html: Path | None,
+    orders_in_fold: bool,
     no_journal: bool,
     trust_code: bool,
     journals: Path,
@@ -152,6 +159,7 @@ def command(
     from replay.study.trial import run_trial
     from verbatim.backtesting import new_resim_folder
     from verbatim.changed_session import changed_session
+    from verbatim.folded_run import run_in_fold
     from verbatim.strategy_files import read_strategy
     from verbatim.warm_up_source import read_candles
     from verbatim.warmup import compile_if_new
@@ -193,6 +201,10 @@ def command(
                     *changed.notes,
                 ),
             )
+            if orders_in_fold:
+                journal_folder = None if no_journal else into or new_resim_folder(journals)
+                run_in_fold(journal, wanted, journal_folder, has_page=html is not None, as_json=as_json)
+                return
             reader = TearSheetReader()
             with progress("resimulating", "s of the session") as line:
                 tried = (

@@ -139,7 +139,7 @@ class VenueBooks:
                 self.known,
             )
             if why == at.GROW:
-                self._grow(
+                self.grow(
                     int(rows[start, r.INSTRUMENT]),
                     2 if rows[start, r.TYPE] == r.QUOTE else int(rows[start, r.DIFF_LEVELS]),
                 )
@@ -171,7 +171,7 @@ class VenueBooks:
         self.v[0, arrays.V_RECORDS] = seen  # they were counted at their arrival
         return at.update_queues(i, self.v, self.levels, self.orders, self.fronts)
 
-    def _grow(self, i: int, more: int) -> None:
+    def grow(self, i: int, more: int) -> None:
         """Rebuild windows and make room for one more message.
 
         Removed levels are dropped first; if that is not enough, the arrays double.

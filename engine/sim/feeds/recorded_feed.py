@@ -127,7 +127,7 @@ class RecordedMarket:
         return time_ns if time_ns < before_ns else None
 
     def _peek(self, following: int) -> Piece | None:
-        """Return the piece that comes so many pieces after the next one; None if there is none yet."""
+        """Return the piece that comes so many pieces after the next one; None after the last one."""
         while len(self._ahead) <= following:
             piece = next(self._pieces, None)
             if piece is None:
@@ -149,6 +149,19 @@ class RecordedMarket:
             if filled:
                 return True
         return False
+
+    def remaining(self, exchange: Exchange) -> Iterator[Rows | DepthAnswer]:
+        """Yield what is not folded yet, and end the market."""
+        if self._deferred:
+            self._fold_deferred(exchange)
+        if (rows := self._read()) is not None:
+            yield rows[self._at :]
+        elif self._answer is not None:
+            yield self._answer
+        while (piece := self._peek(0)) is not None:
+            self._ahead.popleft()
+            yield piece if isinstance(piece, np.ndarray | DepthAnswer) else piece.read()
+        self._answer = self._rows = self._stored = self.next_due_ns = None
 
     # ---- rows that are folded later
 

@@ -1,0 +1,264 @@
+"""Run a compiled strategy with its orders in the fold, from the time at which the ordinary way is ready to trade.
+
+The beginning is the ordinary way itself: links, the first reconciliation, the join of the books. Then the loop of
+engine/sim/fold_orders continues on the arrays of the session's market and of the simulated venue. The account's money
+is computed from the fills by the functions of the simulated venue.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from engine.gc_tuning import rare_collections
+from engine.market import layout as market_at
+from engine.market import rows as r
+from engine.market.jit import Callback
+from engine.market.predicates import CannotCompileError
+from engine.market.rows import Floats, Rows
+from engine.mode_reasons import Mode
+from engine.model import Instrument, Side
+from engine.session_context import SessionContext
+from engine.sim.exchange import venue_arrays
+from engine.sim.exchange.funds import Funds
+from engine.sim.exchange.settlement import settle_contract
+from engine.sim.fold_orders import fold_layout as at
+from engine.sim.fold_orders.loop import run_loop
+from engine.sim.modelled_venue import ACCOUNT_KEY
+from engine.sim.units import PLACES
+from engine.state.session_state import State
+from engine.strategy.loading import LoadedStrategy
+from journal.reader import Journal
+from replay.fold_orders.foldable import CannotFoldError, refuse_unfoldable
+from replay.fold_orders.run_numbers import run_numbers, strategy_arguments
+from replay.resim.model_run import ModelRun
+from replay.resim.resimulate import ResimOptions, open_run
+from replay.resim.timeline import RowSpan
+
+LAG_MARGIN_NS: Final = 100_000_000  # the clock's offset is measured again now and then
+FIRST_EVENTS: Final = 4 * at.EVENTS_OF_A_STEP
+STOPS: Final = {
+    at.FLAGGED: "the market data broke (a lost or crossed book, a bad value, or a limit of losses)",
+    at.UNSUITABLE_ROW: "the venue's market has a further snapshot, a funding, or a number that is too large",
+    at.STRATEGY_FAILED: "`decide_fold` raised, or returned no number of intents",
+    at.BAD_INTENT: "`decide_fold` made an intent that is none, or a kind of order that the fold does not have",
+    at.TOO_MANY_ORDERS: f"more than {at.ORDERS_MAX} orders are live",
+    at.TOO_MANY_MESSAGES: f"more than {at.MESSAGES_MAX} messages are on their way",
+    at.NEAR_RATE_LIMIT: "requests come near the venue's limit",
+    at.BREAKER: "so many orders were refused that a breaker pauses the strategy",
+    at.NEAR_PRICE_BOUND: "a price is at the venue's bound around its average price, or the market has no price yet",
+    at.SELF_TRADE: "two orders of the strategy would trade with each other",
+    at.STALE_CANCEL: "an order is to be cancelled again",
+}
+
+
+class FoldedRun(msgspec.Struct, frozen=True):
+    """The result of a run with orders in the fold."""
+
+    instrument: Instrument
+    events: Rows  # as replay/fold_orders/events.py describes them
+    decisions: int  # of the strategy, with or without intents
+    fees: tuple[int, ...]  # of each fill, in units of 1e-8
+    position: Decimal  # at the end
+    cash: Decimal  # change of the settlement asset: realised P&L less fees
+    pnl: Decimal  # cash, and the position's P&L at the last mid price
+
+    def count(self, kind: int) -> int:
+        """Return the number of events of a kind."""
+        return int(np.count_nonzero(self.events[:, at.X_KIND] == kind))
+
+
+def run_folded(source: Journal, options: ResimOptions) -> FoldedRun:
+    """Run a session's strategy with its orders in the fold.
+
+    Args:
+        source: The session or capture.
+        options: As of a resimulation.
+
+    Raises:
+        CannotFoldError: The run needs the ordinary way.
+        CannotResimulateError: The session cannot be resimulated at all.
+    """
+    with rare_collections():
+        return prepare_run(source, options).run()
+
+
+def prepare_run(source: Journal, options: ResimOptions) -> "PreparedRun":
+    """Open a session the ordinary way, up to the time at which it is ready to trade. See `run_folded`."""
+    opened, session, is_ready = open_run(source, options, _is_ready)
+    loaded = refuse_unfoldable(session, options)
+    state = opened.gateway.state
+    if not is_ready or state.account.orders.all() or state.account.positions.by_key:
+        raise CannotFoldError("orders in the fold: the session was not ready to trade before its first order.")
+    return PreparedRun(opened, session, loaded, options)
+
+
+def _is_ready(run: ModelRun) -> bool:
+    """Return True if the session may trade and nothing is on its way."""
+    account, sim = run.gateway.state.account, run.venue.sim
+    return (
+        account.modes.mode is Mode.RUNNING
+        and run.gateway.state.quiescent
+        and not account.requests.by_seq
+        and run.gateway.coming_ns == market_at.NEVER
+        and sim.next_sent_ns is None
+        and not sim.is_waited_for
+    )
+
+
+def _machine_code(loaded: LoadedStrategy) -> Callback:
+    assert loaded.decision is not None, "the caller checked"
+    try:
+        return loaded.decision.compiled()
+    except CannotCompileError as error:
+        raise CannotFoldError(f"orders in the fold: `decide_fold` cannot be compiled: {error}.") from None
+
+
+@dataclass(slots=True)
+class _SettledOrder:
+    """The part of an order that the settlement of a fill reads."""
+
+    symbol: str
+    side: Side
+
+
+class PreparedRun:
+    """A run with orders in the fold before its first row: its arrays and blocks of rows. It runs once."""
+
+    def __init__(
+        self, opened: ModelRun, session: SessionContext, loaded: LoadedStrategy, options: ResimOptions
+    ) -> None:
+        self._opened, self._options = opened, options
+        self._state: State = opened.gateway.state
+        self._market = self._state.market
+        self._books = opened.venue.sim.exchange.books
+        [self._instrument] = session.instruments.values()
+        self._rules = opened.venue.sim.exchange.markets[self._instrument.symbol].rules
+        self._funds: Funds = opened.venue.sim.exchange.accounts[ACCOUNT_KEY]
+        self._engine_blocks = self._engine_rows()
+        self._venue_blocks = self._venue_rows()
+        self._own: Rows = np.zeros((at.ORDERS_MAX, at.A_FIELDS), np.int64)
+        self._orders: Rows = np.zeros((at.ORDERS_MAX + 1, venue_arrays.O_FIELDS), np.int64)
+        self._fronts: Floats = np.zeros(at.ORDERS_MAX + 1, np.float64)
+        self._rest: Rows = np.zeros((at.ORDERS_MAX + 1, at.B_FIELDS), np.int64)
+        self._requests: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
+        self._answers: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
+        self._events: Rows = np.zeros((FIRST_EVENTS, at.X_FIELDS), np.int64)
+        self._code = _machine_code(loaded)  # kept: the loop calls its address
+        self._lag_ns_max = session.settings.venue_lag_max_ns
+        self._clock_offset_ns = self._state.account.limits.get(self._instrument.venue).clock_offset_ns
+        self._floats = strategy_arguments(loaded, self._instrument)
+        self._w = run_numbers(session, loaded, self._code, options.model, opened)
+
+    # ---- the run
+
+    def load_rows(self) -> None:
+        """Decompress all rows before the run, instead of block by block."""
+        self._engine_blocks, self._venue_blocks = iter(list(self._engine_blocks)), iter(list(self._venue_blocks))
+
+    def run(self) -> FoldedRun:
+        """Run to the end of the session. Raises CannotFoldError."""
+        w, books = self._w, self._books
+        engine_rows, venue_rows = (
+            self._next_block(self._engine_blocks, at.W_ENGINE_ROW, at.W_ENGINE_LAST),
+            (self._next_block(self._venue_blocks, at.W_VENUE_ROW, at.W_VENUE_LAST)),
+        )
+        while True:
+            why = run_loop(
+                w, engine_rows, *self._market.arrays, venue_rows, books.v, books.levels, books.prints,
+                books.minutes, books.known, self._orders, self._fronts, self._rest, self._own, self._requests,
+                self._answers, self._events, self._floats,
+            )  # fmt: skip
+            if why == at.ENDED:
+                return self._result()
+            if why == at.NEEDS_ENGINE_ROWS:
+                engine_rows = self._next_block(self._engine_blocks, at.W_ENGINE_ROW, at.W_ENGINE_LAST)
+            elif why == at.NEEDS_VENUE_ROWS:
+                venue_rows = self._next_block(self._venue_blocks, at.W_VENUE_ROW, at.W_VENUE_LAST)
+            elif why == at.GROW_MARKET:
+                self._market.grow(engine_rows[w[at.W_ENGINE_ROW]])
+            elif why == at.GROW_BOOKS:
+                row = venue_rows[w[at.W_VENUE_ROW]]
+                books.grow(0, 2 if row[r.TYPE] == r.QUOTE else int(row[r.DIFF_LEVELS]))
+            elif why == at.GROW_EVENTS:
+                self._events = np.concatenate([self._events, np.zeros_like(self._events)])
+            else:
+                raise CannotFoldError(
+                    f"orders in the fold: at {int(w[at.W_NOW])} {STOPS[why]}. "
+                    "What to do: leave out --orders-in-fold, which runs the ordinary way."
+                )
+
+    def _next_block(self, blocks: Iterator[Rows], row: int, last: int) -> Rows:
+        """Return the next block of rows, and begin at its first."""
+        self._w[row] = 0
+        block = next(blocks, None)
+        self._w[last] = block is None
+        return np.zeros((0, r.COLUMNS), np.int64) if block is None else block
+
+    def _engine_rows(self) -> Iterator[Rows]:
+        for item in self._opened.cursor.remaining():
+            if not isinstance(item, RowSpan):
+                raise CannotFoldError(
+                    f"orders in the fold: record {item.record.seq} ({item.record.kind}) comes from outside the market. "
+                    "What to do: leave out --orders-in-fold, which runs the ordinary way."
+                )
+            self._refuse_lag(item.rows)
+            yield np.ascontiguousarray(item.rows)
+
+    def _refuse_lag(self, rows: Rows) -> None:
+        """Refuse rows so long after the venue's stamps that a check may block the instrument."""
+        if not self._lag_ns_max:
+            return
+        stamps_ns = rows[:, r.VENUE_NS]
+        took_ns = (rows[:, r.TIME_NS] - stamps_ns)[(stamps_ns > 0) & (rows[:, r.TYPE] != r.BAR)]
+        if len(took_ns) and int(took_ns.max()) + self._clock_offset_ns > self._lag_ns_max - LAG_MARGIN_NS:
+            raise CannotFoldError(
+                "orders in the fold: market data lags behind the venue's stamps so much that it may block the "
+                "instrument. What to do: leave out --orders-in-fold, which runs the ordinary way."
+            )
+
+    def _venue_rows(self) -> Iterator[Rows]:
+        sim = self._opened.venue.sim
+        assert sim.recorded is not None, "its market is recorded"
+        for piece in sim.recorded.remaining(sim.exchange):
+            if not isinstance(piece, np.ndarray):
+                raise CannotFoldError(
+                    "orders in the fold: the market has a further depth snapshot. "
+                    "What to do: leave out --orders-in-fold, which runs the ordinary way."
+                )
+            yield np.ascontiguousarray(piece)
+
+    # ---- the result
+
+    def _result(self) -> FoldedRun:
+        events = self._events[: self._w[at.W_EVENTS]].copy()
+        fees, cash = self._settle(events)
+        one = self._instrument
+        held = Decimal(int(self._w[at.W_POSITION])).scaleb(-one.size_scale)
+        holding = self._funds.contracts.get(one.symbol)
+        quote = self._market.quote(0)
+        mid = Decimal(0) if quote is None else (quote.bid + quote.ask) / 2
+        cost = Decimal(0 if holding is None else holding.cost).scaleb(-PLACES)
+        return FoldedRun(
+            instrument=one,
+            events=events,
+            decisions=int(self._w[at.W_DECISIONS]),
+            fees=tuple(fees),
+            position=held,
+            cash=cash,
+            pnl=cash + held * mid - cost,
+        )
+
+    def _settle(self, events: Rows) -> tuple[list[int], Decimal]:
+        """Return the fee of each fill, and what the settlement asset gained."""
+        one, rules, funds = self._instrument, self._rules, self._funds
+        before, fees = funds.total(rules.settles_in), []
+        price_unit, size_unit = self._books.price_unit(0), 10 ** (PLACES - one.size_scale)
+        fills = events[events[:, at.X_KIND] == at.FILLED]
+        for _, _, _, side, price, size, maker, _ in fills.tolist():
+            order: Any = _SettledOrder(one.symbol, Side.BUY if side > 0 else Side.SELL)
+            fees.append(settle_contract(rules, funds, order, price * price_unit, size * size_unit, maker=bool(maker)))
+        return fees, Decimal(funds.total(rules.settles_in) - before).scaleb(-PLACES)
