@@ -120,7 +120,7 @@ CORE_BANS = {
 # the compiled fold's cache folder is the one fact of the machine that the core reads
 CORE_BANS_SPARED = {
     "engine/market/code_folder.py": {"os", "pathlib", "shutil", "tempfile"},
-    "engine/market/jit.py": {"os"},
+    "engine/market/jit.py": {"os", "pathlib"},
     "engine/market/jit_cache.py": {"io", "os", "pathlib", "tempfile"},
 }
 

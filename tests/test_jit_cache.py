@@ -156,8 +156,9 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shipped
 
 
-def test_code_of_an_image_is_copied_to_the_user(image: Path) -> None:
-    """Once: code in the user's folder stays."""
+def test_code_of_an_image_is_copied_to_the_user(image: Path, tmp_path: Path) -> None:
+    """Once: code in the user's folder stays. A folder without code gets it too."""
+    (tmp_path / "cache" / "verbatim" / image.name).mkdir(parents=True)
     folder = code_folder.code_folder()
     assert folder is not None
     assert folder.name == image.name
@@ -183,7 +184,8 @@ def test_without_a_place_to_write_nothing_is_kept(image: Path, tmp_path: Path, m
 
 def test_copies_at_once_do_not_disturb_each_other(image: Path, tmp_path: Path) -> None:
     """The second copy finds the folder of the first."""
-    assert code_folder.copy_code(image, tmp_path / "target") == 1
+    code_folder.copy_code(image, tmp_path / "target")
     with pytest.raises(OSError, match="target"):
         code_folder.copy_code(image, tmp_path / "target")
     assert (tmp_path / "target" / "market" / "function.nbi").read_text() == "index"
+    assert (tmp_path / "target" / "market" / "function.nbi").stat().st_mode & 0o777 == 0o644

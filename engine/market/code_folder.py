@@ -71,13 +71,13 @@ def folder_name() -> str:
 
 
 def code_folder() -> Path | None:
-    """Return the user's folder for exactly this code, with the code of the image if it is new; None without a place."""
+    """Return the user's folder for exactly this code, or None if it cannot be written. Fill it from the image if empty."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises if there is no home
     folder = Path(root) / "verbatim" / folder_name()
     shipped = os.environ.get("VERBATIM_CODE")
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if shipped and not folder.exists():
+        if shipped and not has_code(folder):
             with suppress(OSError):  # this state compiles, as without an image
                 copy_code(Path(shipped) / folder.name, folder)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -87,8 +87,8 @@ def code_folder() -> Path | None:
         return None
 
 
-def copy_code(source: Path, target: Path) -> int:
-    """Copy a folder of machine code in one rename; return its number of functions.
+def copy_code(source: Path, target: Path) -> None:
+    """Copy a folder of machine code in one rename. All users may read the copy, and only its owner may write to it.
 
     Raises:
         OSError: The source has no code, or the target cannot be written or has code.
@@ -102,8 +102,9 @@ def copy_code(source: Path, target: Path) -> int:
             place = whole / file.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)
+        for path in (whole, *whole.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
         whole.rename(target)
-    return sum(file.suffix == ".nbc" for file in files)
 
 
 def has_code(folder: Path) -> bool:
