@@ -71,7 +71,7 @@ def folder_name() -> str:
 
 
 def code_folder() -> Path | None:
-    """Return the user's folder for exactly this code, or None if it cannot be written. Fill it from the image if empty."""
+    """Return the user's folder for exactly this code, or None without a place. Fill it from the image if empty."""
     root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises if there is no home
     folder = Path(root) / "verbatim" / folder_name()
     shipped = os.environ.get("VERBATIM_CODE")
