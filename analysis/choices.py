@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from analysis.market_rows import decoding_context
 from engine.lots import CostMethod
 from engine.suggestions import suggestion
 from journal.reader import Journal
@@ -55,6 +54,8 @@ def whole_number(value: float, least: int, what: str) -> int:
 
 def check_instrument(name: str, journals: Sequence[Journal]) -> None:
     """Raise UnknownInstrumentError unless a session has an instrument of this name, or its instruments are unknown."""
+    from analysis.market_rows import decoding_context
+
     known: set[str] = set()
     for journal in journals:
         context = decoding_context(journal)

@@ -1,6 +1,6 @@
 """The functions that SQL views call for decoded market rows and for a venue's refusals.
 
-Most queries read no market view. The decoders (analysis/market_rows.py, with Numba) are imported at the first call.
+The decoders (analysis/market_rows.py, with Numba) are imported at the first call: most queries read no market view.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,9 @@ import pyarrow as pa
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from analysis.read_only_thread import read_only
-from engine.events import Answer
 from engine.market import rows as r
 from engine.market.rows import Rows
 from engine.model import Instrument
-from engine.record_codec import read_request
 from journal.arrow_arrays import integers, numbers, texts
 from journal.reader import Journal
 
@@ -142,6 +140,9 @@ def _refusal_function(sessions: _Sessions) -> Any:
         session: str, source: str, request: str, status: int, headers: str | None, payload: bytes | None
     ) -> dict[str, str | None]:
         """Return the venue's error code and words of an answer, as its codec reads them."""
+        from engine.events import Answer
+        from engine.record_codec import read_request
+
         body = read_request(request)
         venue = sessions[session].venue(source)
         if venue is None or body.unsigned is None:

@@ -119,7 +119,8 @@ CORE_BANS = {
 }
 # the compiled fold's cache folder is the one fact of the machine that the core reads
 CORE_BANS_SPARED = {
-    "engine/market/jit.py": {"os", "pathlib", "tempfile"},
+    "engine/market/code_folder.py": {"os", "pathlib", "shutil", "tempfile"},
+    "engine/market/jit.py": {"os", "pathlib"},
     "engine/market/jit_cache.py": {"io", "os", "pathlib", "tempfile"},
 }
 

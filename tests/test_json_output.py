@@ -89,7 +89,12 @@ ELSEWHERE = {  # these need a venue, a running session or an end from outside
     "traces": "tests/test_traces.py",
     "download": "tests/test_download.py",
 }
-NO_RESULT = {"venue": "prints a JSON line as it is", "mcp": "speaks JSON-RPC", "completion": "prints a script"}
+NO_RESULT = {
+    "venue": "prints a JSON line as it is",
+    "mcp": "speaks JSON-RPC",
+    "completion": "prints a script",
+    "compile": "prints a folder",
+}
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,7 @@ COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `co
     "recover": "Seal the journal of a session that crashed.",
     "merge": "Merge a session's many small segments into a few large ones.",
     "venue": "Start the simulated venue alone.",
+    "compile": "Compile the market's code before the first session, for the user or for an image.",
     "download": "Download a venue's public archives, with their checksums.",
     "import": "Import captures of other tools as sessions.",
     "export": "Write a session's records, or all its views, to files.",

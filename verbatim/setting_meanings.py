@@ -210,5 +210,7 @@ VARIABLES: dict[str, str] = {
     "VERBATIM_COCKPIT_CACHE": "The folder of the cockpit's caches, otherwise `~/.cache/verbatim/cockpit`.",
     "VERBATIM_COPIES": "The folder of fetched archives, otherwise `~/.cache/verbatim/sessions`.",
     "VERBATIM_TESTNET": "`NAME:SYMBOL`: the tests trade the smallest order on that venue's test network.",
+    "VERBATIM_CODE": "A folder that `verbatim compile --into` made, as an image ships it: a new user's cache starts "
+    "with its code.",
     "VERBATIM_JIT": "`0` runs the market's code without compiling it: slow, and the same result.",
 }

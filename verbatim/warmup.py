@@ -1,10 +1,12 @@
 """Compile the market fold before a session begins, with a message where it takes long.
 
-Compiled code is cached (engine/market/jit.py): this takes seconds once after an install, and milliseconds later.
+Compiled code is cached (engine/market/code_folder.py): this takes seconds once after an install, milliseconds later.
 """
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from threading import Timer
 from typing import TYPE_CHECKING
 
@@ -59,3 +61,22 @@ def compile_first(console: "Console", *given: VenueSettings) -> None:
                 make_venue(venue, ()).market.warm()
     finally:
         message.cancel()
+
+
+def compile_all() -> Iterator[str]:
+    """Compile what any session calls, part by part; yield the name of the next part."""
+    from engine.market.indicators.registry import UPDATES, compiled_update
+    from engine.sim.exchange.venue_books import VenueBooks
+    from engine.venues.venue_lookup import UnknownVenueError, installed_venues
+
+    yield "the market's fold"
+    warm_fold()
+    for name in installed_venues():
+        yield f"the frames of {name}"
+        with suppress(UnknownVenueError):  # an extra that is not installed
+            make_venue(VenueSettings(name=name), ()).market.warm()
+    yield "the simulated venue's books"
+    VenueBooks(1)
+    yield "the indicators"
+    for update in UPDATES.values():
+        compiled_update(update)

@@ -1,61 +1,24 @@
 """The compiler of the fold.
 
-The only file of the core that reads the machine: its cache folder and one environment variable. VERBATIM_JIT=0 runs the
-same functions as plain Python. The cache folder of machine code is named after a hash of all compiled sources, because
-Numba's index checks only the file of each function: an edited helper would leave a stale caller. The hash includes the
-folder of the sources, because Numba loads nothing that a copy of them in another folder compiled.
+VERBATIM_JIT=0 runs the same functions as plain Python. Machine code is kept in a folder (code_folder.py): only that of
+functions whose files are in the folder's key.
 """
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., object])
 
 JIT: Final = os.environ.get("VERBATIM_JIT", "1") != "0"
-
-
-def _compiled_sources() -> list[Path]:
-    """List the files whose text can change machine code: engine/market, and each file of engine that compiles."""
-    market = Path(__file__).parent
-    engine = market.parent
-    others = [path for folder in ("sim", "venues") for path in (engine / folder).rglob("*.py")]
-    return sorted([*market.rglob("*.py"), *(path for path in others if b"engine.market.jit" in path.read_bytes())])
-
-
-def _cache_folder() -> Path | None:
-    """Return a writable cache folder for exactly this source, or None."""
-    digest = hashlib.sha256()
-    engine = Path(__file__).parent.parent
-    digest.update(str(engine).encode() + b"\0")
-    for path in _compiled_sources():
-        digest.update(str(path.relative_to(engine)).encode() + b"\0" + path.read_bytes() + b"\0")
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path.expanduser raises if there is no home
-    folder = Path(root) / "verbatim" / digest.hexdigest()[:16]
-    try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except OSError:
-        return None
-
-
-def was_compiled() -> bool:
-    """Return True if a process of this user has already compiled exactly this source, in this folder."""
-    return JIT and _folder is not None and next(_folder.rglob("*.nbi"), None) is not None
-
-
-_folder = _cache_folder() if JIT else None
 
 
 def _move_within(row: "NDArray[np.int64]", to: int, start: int, count: int) -> None:
@@ -94,6 +57,9 @@ call_at: Any = _call_at
 call_update: Any = _call_update
 row_of_pointer: Any = None  # in compiled code: (pointer, length) -> the array
 if JIT:
+    from engine.market.code_folder import code_folder, has_code, has_source
+
+    _folder = code_folder()
     if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
     # colours of its errors end every terminal output with a reset sequence, by colorama's exit function
@@ -106,6 +72,17 @@ if JIT:
 
     from engine.market.jit_cache import check_cache_files
 
+    def kept_code() -> "Path | None":
+        """Return the folder of machine code, or None if none can be written."""
+        return _folder
+
+    def was_compiled() -> bool:
+        """Return True if a process of this user has already compiled exactly this source, in this folder."""
+        return _folder is not None and has_code(_folder)
+
+    def _is_kept(function: Callable[..., object]) -> bool:
+        return _folder is not None and has_source(function.__code__.co_filename)
+
     def compiled(function: F) -> F:
         """Compile a function at its first call.
 
@@ -117,10 +94,11 @@ if JIT:
         return _made(function, inlined=True)
 
     def _made(function: F, *, inlined: bool) -> F:
+        is_kept = _is_kept(function)
         made: F = numba.njit(  # type: ignore[call-overload]  # flags of the compiler that the stubs leave out
-            function, cache=_folder is not None, _nrt=False, no_cfunc_wrapper=True, forceinline=inlined
+            function, cache=is_kept, _nrt=False, no_cfunc_wrapper=True, forceinline=inlined
         )
-        if _folder is not None:
+        if is_kept:
             check_cache_files(made)
         template = made.get_call_template  # type: ignore[attr-defined]  # an attribute of Numba's dispatcher
         made.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)  # type: ignore[attr-defined]  # as above
@@ -158,13 +136,13 @@ if JIT:
     def update_callback(function: Callable[..., float], *, uses_views: bool = False) -> Callback:
         """Compile `function(numbers, count, length) -> float`, an indicator's update, and return it with its address.
 
-        A division by zero gives an infinity or no number, as numpy's plain floats do. Machine code is cached.
+        A division by zero gives an infinity or no number, as numpy's plain floats do.
         `uses_views`: it makes arrays of the row (`row_of_pointer`), which needs Numba's reference counts.
         """
         given = types.CPointer(types.float64), types.int64, types.int64  # type: ignore[no-untyped-call]  # numba's own
-        is_cached = _folder is not None and Path(function.__code__.co_filename).is_file()
-        made: Any = numba.cfunc(types.float64(*given), cache=is_cached, _nrt=uses_views, error_model="numpy")(function)  # type: ignore[call-arg]  # as above
-        if is_cached:
+        is_kept = _is_kept(function)
+        made: Any = numba.cfunc(types.float64(*given), cache=is_kept, _nrt=uses_views, error_model="numpy")(function)  # type: ignore[call-arg]  # as above
+        if is_kept:
             check_cache_files(made)
         return Callback(made.address, made)
 
@@ -241,6 +219,14 @@ if JIT:
     move_within = _memmove
 
 else:
+
+    def kept_code() -> "Path | None":
+        """Return None: nothing is compiled."""
+        return None
+
+    def was_compiled() -> bool:
+        """Return False: nothing is compiled."""
+        return False
 
     def compiled(function: F) -> F:
         """Return the function unchanged."""

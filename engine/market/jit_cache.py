@@ -25,6 +25,18 @@ class CheckedCacheFile(IndexDataCacheFile):
     _source_stamp: object
     _index_path: str
 
+    def save(self, key: Any, data: Any) -> None:
+        """Save a version of the function, in a file named after its key.
+
+        Numba counts the names: of two processes that add a version at once, one would load the code of the other.
+        """
+        overloads = self._load_index()
+        if key not in overloads:
+            number = int.from_bytes(hashlib.sha256(repr(key).encode()).digest()[:6])
+            overloads[key] = self._data_name(number)  # type: ignore[no-untyped-call]  # numba's own
+            self._save_index(overloads)  # type: ignore[no-untyped-call]  # as above
+        self._save_data(overloads[key], data)  # type: ignore[no-untyped-call]  # as above
+
     def _load_index(self) -> dict[Any, str]:
         """Return the names of data files by signature; empty if the index is missing, damaged or of other source."""
         data = _checked(Path(self._index_path))

@@ -47,7 +47,11 @@ _compiled: dict[Update, Callback] = {}
 
 def update_of(spec: IndicatorSpec) -> Callback:
     """Return the update of an indicator, compiled at the first use of its kind in this process."""
-    update = UPDATES[type(spec)]
+    return compiled_update(UPDATES[type(spec)])
+
+
+def compiled_update(update: Update) -> Callback:
+    """Return the machine code of an update."""
     if update not in _compiled:
         _compiled[update] = update_callback(update)
     return _compiled[update]
