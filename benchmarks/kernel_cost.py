@@ -22,6 +22,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from history import record
+
 HERE = Path(__file__).resolve().parent
 STEPS = ("quote", "decision", "order", "answer", "balance", "fill", "check")
 LIMITS = {"order_size_max": "10", "order_notional_max": "100000", "position_max": "100000", "daily_loss_max": "1000000"}
@@ -285,11 +287,13 @@ def main() -> None:
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--settings", choices=["new", "old"], default="new")
     parser.add_argument("--against", type=Path, help="a checkout, measured in turns; implies --settings old")
+    parser.add_argument("--record", action="store_true", help="add the medians to benchmarks/results/kernel_cost.json")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         run_child(options)
         return
+    figures: dict[str, float] = {}
     roots = [HERE.parent]
     if options.against:
         options.settings = "old"
@@ -305,11 +309,16 @@ def main() -> None:
             cells = []
             for step in STEPS:
                 text = f"{at_share(seen[0][step], 0.5):.0f}, {at_share(seen[0][step], 0.99):.0f}"
+                case = f"{step}, {orders} open, {instruments} instruments"
+                figures[f"{case}, us"] = at_share(seen[0][step], 0.5)
                 if options.against:
                     before = at_share(seen[1][step], 0.5)
+                    figures[f"{case} over against"] = figures[f"{case}, us"] / before
                     text += f" (before {before:.0f}: {at_share(seen[0][step], 0.5) / before:.2f})"
                 cells.append(text)
             print(f"| {orders:,} | {instruments} | {' | '.join(cells)} |", flush=True)
+    if options.record:
+        record("kernel_cost", figures)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from history import record
 from resim_peers import STRATEGIES, TIMERS
 
 HERE = Path(__file__).resolve().parent
@@ -239,6 +240,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="runs of each process")
     parser.add_argument("--against", type=Path, help="a checkout, measured in turns")
     parser.add_argument("--counts", action="store_true", help="Python calls and bytecodes in place of microseconds")
+    parser.add_argument("--record", action="store_true", help="add the ratios to benchmarks/results/order_cost.json")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -268,6 +270,11 @@ def main() -> None:
             f"\n| stage | {'us' if kind == 'ns' else kind} an order |{' before | ratio |' if options.against else ''}"
         )
         print(f"|---|---|{'---|---|' if options.against else ''}")
+        if options.record and options.against and not options.counts:
+            record(
+                "order_cost",
+                {f"{stage} over against": us / (tables[1][stage] or us) for stage, us in tables[0].items()},
+            )
         for stage, value in tables[0].items():
             before = tables[-1][stage]
             more = f" {before:,.1f} | {value / before if before else 1:.3f} |" if options.against else ""

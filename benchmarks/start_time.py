@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from history import record
+
 FLOOR = ["-c", "import numpy, pyarrow, duckdb, click, rich"]
 
 
@@ -64,6 +66,7 @@ def main() -> None:
     options.add_argument("--against", type=Path)
     options.add_argument("--rounds", type=int, default=7)
     options.add_argument("--cold", type=int, default=1, help="cold compiles of each checkout")
+    options.add_argument("--record", action="store_true", help="add the figures to benchmarks/results/start_time.json")
     given = options.parse_args()
     checkouts = {"this": Path(__file__).resolve().parent.parent}
     checkouts |= {"against": given.against.resolve()} if given.against else {}
@@ -88,6 +91,15 @@ def main() -> None:
         middles = [statistics.median(found[name][line]) for name in checkouts]
         cells = "".join(f"{statistics.median(t[line]):16.3f}{min(t[line]):9.3f}" for t in found.values())
         print(f"{line:26}{cells}{middles[0] / middles[-1]:9.2f}")
+    if given.record:
+        figures = {f"{line}, CPU s": statistics.median(spent) for line, spent in found["this"].items()}
+        if given.against:
+            ratios = {
+                line: statistics.median(spent) / statistics.median(found["against"][line])
+                for line, spent in found["this"].items()
+            }
+            figures |= {f"{line} over against": ratio for line, ratio in ratios.items()}
+        record("start_time", figures)
     print(json.dumps({"loadavg": os.getloadavg(), "rounds": given.rounds}))
 
 
