@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from journal.disk import Disk, RealDisk
+from journal.durable import Durable, make_token
 from journal.errors import JournalBehindError, JournalFailedError
 from journal.frame_output import DiskPace, FrameOutput
 from journal.record import Record
@@ -31,20 +32,6 @@ WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk
 COMMIT_BYTES_MAX = 256 * 1024  # that a caller writes itself
 COMMIT_NS_MAX = 2_000_000  # a caller waits for the disk only while it was faster than this
 ROW_BYTES = 100  # approximate size of a record without its payload or body
-_KEY = object()
-
-
-class Durable:
-    """Proof that a record, and everything before it, is on stable storage. Only a JournalWriter makes one.
-
-    With Release.WRITTEN it proves that they are written.
-    """
-
-    __slots__ = ("seq",)
-
-    def __init__(self, seq: int, *, _key: object = None) -> None:
-        assert _key is _KEY, "only a JournalWriter knows what is durable"
-        self.seq = seq
 
 
 class JournalWriter:
@@ -205,11 +192,11 @@ class JournalWriter:
             self.wake()
             return False
         self.has_deferred = False
-        with self._errors_are_final():
-            try:
+        try:
+            with self._errors_are_final():
                 self._commit()
-            finally:
-                self._output.end_turns(syncs=self._waits_for_sync)
+        finally:
+            self._output.end_turns(syncs=self._waits_for_sync)
         return self.failed is None
 
     def wait_for_room(self) -> None:
@@ -228,16 +215,19 @@ class JournalWriter:
         return self._output.written_seq
 
     def durable_token(self, seq: int) -> Durable | None:
-        """Return the token that permits a request to leave, or None if its record is not what `release` demands."""
+        """Return the token that permits a request to leave; None before `release` permits it, and after a failure."""
+        if self.failed is not None:
+            return None
         released_seq = self.durable_seq if self._waits_for_sync else self.written_seq
-        return Durable(seq, _key=_KEY) if seq <= released_seq else None
+        return make_token(seq) if seq <= released_seq else None
 
     def wait_durable(self, seq: int, timeout_s: float) -> Durable:
         """Block until a record is on stable storage, and return its token. Raise TimeoutError after `timeout_s`."""
         with self._synced:
+            self._work_arrived.notify()  # the record may have been deferred
             self._synced.wait_for(lambda: self.durable_seq >= seq or self.failed is not None, timeout_s)
         if seq <= self.durable_seq:
-            return Durable(seq, _key=_KEY)
+            return make_token(seq)
         if self.failed is not None:
             raise self._failed_error()
         raise TimeoutError(f"record {seq} was not durable within {timeout_s} s")
@@ -289,7 +279,7 @@ class JournalWriter:
             had_groups = closing = False
             while not closing:
                 self._wait_until_due(more_expected=had_groups)
-                with self._output.write_turn:
+                with self._turn(self._output.write_turn):
                     groups, sync, closing = self._next_groups()
                     if self._abandoned:
                         return
@@ -297,7 +287,7 @@ class JournalWriter:
                         self._write(group)
                 had_groups, since_s = bool(groups), self._output.unsynced_since_s
                 if since_s is not None and (sync or time.monotonic() >= since_s + self._options.sync_delay_s):
-                    with self._output.sync_turn:
+                    with self._turn(self._output.sync_turn):
                         self._make_durable()
             self._output.close()
             self._sealer.put(self._output.first_seq, final=self._final)
@@ -358,7 +348,7 @@ class JournalWriter:
 
     def _write(self, records: list[Record]) -> None:
         if self._output.is_segment_over:
-            with self._output.sync_turn:
+            with self._turn(self._output.sync_turn):
                 if self.durable_seq != self.written_seq:
                     self._make_durable()
                 self._output.roll(records[0].seq, lambda first_seq: self._sealer.put(first_seq, final=False))
@@ -380,6 +370,16 @@ class JournalWriter:
         if reports and self._options.on_durable is not None:
             self._options.on_durable(self.durable_seq)
         self._space.check()
+
+    @contextmanager
+    def _turn(self, turn: threading.Lock) -> Iterator[None]:
+        """Hold a turn. An error is noted before the turn ends, so the next holder cannot miss it."""
+        with turn:
+            try:
+                yield
+            except BaseException as error:
+                self._fail(error)
+                raise
 
     @contextmanager
     def _errors_are_final(self) -> Iterator[None]:

@@ -32,10 +32,14 @@ class WatchedDisk(RealDisk):
         self.may_sync = threading.Event()
         self.may_sync.set()
         self.is_syncing = threading.Event()
+        self.is_failing, self.may_fail = threading.Event(), threading.Event()
+        self.may_fail.set()
 
     def _note(self, verb: str) -> None:
         self.calls.append((verb, threading.current_thread() is threading.main_thread()))
         if verb == self.fails:
+            self.is_failing.set()
+            assert self.may_fail.wait(PATIENCE_S)
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def write(self, name: str, data: bytes | memoryview) -> None:
@@ -154,6 +158,53 @@ def test_a_failed_commit_is_final(tmp_path: Path, verb: str) -> None:
     assert ("sync", False) not in disk.calls, "nothing is tried again"
     writer.abandon()
     assert recover(tmp_path / "s").last_seq >= at
+
+
+def test_who_waits_for_a_deferred_record_gets_it(tmp_path: Path) -> None:
+    """Its caller failed before `commit` or `wake`, and the writer's thread sleeps."""
+    writer, _ = begun(tmp_path / "s")
+    writer.append_step([record(1)], urgent=True)
+    assert writer.has_deferred
+    assert writer.wait_durable(1, PATIENCE_S).seq == 1
+    writer.close()
+
+
+@pytest.mark.parametrize("release", Release)
+def test_after_a_failure_no_record_is_released(tmp_path: Path, release: Release) -> None:
+    writer, disk = begun(tmp_path / "s", release=release)
+    assert writer.durable_token(0) is not None
+    disk.fails = "sync"
+    writer.append_step([record(1)], urgent=True)
+    writer.wake()
+    with pytest.raises(JournalFailedError):
+        writer.wait_durable(1, PATIENCE_S)
+    assert ("sync", False) in disk.calls
+    assert writer.written_seq == 1
+    assert writer.durable_token(1) is None
+    assert writer.durable_token(0) is None
+    writer.abandon()
+
+
+@pytest.mark.parametrize("verb", ["write", "sync"])
+def test_a_caller_cannot_miss_a_failure_of_the_thread(tmp_path: Path, verb: str) -> None:
+    """The thread has failed and cannot note it, because the caller appends at that moment: its turn goes on."""
+    writer, disk = begun(tmp_path / "s")
+    disk.fails = verb
+    disk.may_fail.clear()
+    writer.append_step([record(1)], urgent=True)
+    writer.wake()
+    assert disk.is_failing.wait(PATIENCE_S)
+    with writer._lock:
+        disk.may_fail.set()
+        writer._writer_thread.join(0.05)
+        assert writer.failed is None
+        assert not writer._output.enter_turns(syncs=True)
+    disk.fails = ""
+    assert not writer.commit()
+    with pytest.raises(JournalFailedError):
+        writer.wait_durable(1, PATIENCE_S)
+    assert writer.durable_seq == 0
+    writer.abandon()
 
 
 def test_where_written_is_enough_a_record_is_released_before_its_sync(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from journal import segments
 from journal.arrow_codec import SCHEMA, from_message, to_message, to_records
 from journal.content_hash import CHAIN_START
 from journal.disk import RealDisk, is_locked
+from journal.durable import Durable
 from journal.errors import JournalBehindError, JournalFailedError, JournalLockedError, NotAJournalError
 from journal.frames import encode_frame
 from journal.reader import Journal
@@ -22,7 +23,7 @@ from journal.record import Kind, Record, canonical
 from journal.recover import recover
 from journal.tail import POLL_ROWS, Follower
 from journal.verify import verify
-from journal.writer import Durable, JournalWriter
+from journal.writer import JournalWriter
 
 SESSION = Record(0, 0, Kind.SESSION, "shell", body="{}")
 

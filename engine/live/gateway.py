@@ -28,8 +28,9 @@ from engine.venues.candle_store import CandleStore, stored_answer
 from engine.venues.link_tokens import frame_with_token, with_token, without_token
 from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
+from journal.durable import Durable
 from journal.record import Kind, Record, canonical
-from journal.writer import Durable, JournalWriter
+from journal.writer import JournalWriter
 
 # requests on their way at once, to all venues; the rest wait their turn, and expire if it comes too late
 PARALLEL_MAX = 16

@@ -106,6 +106,8 @@ class InputLoop:
                 now_ns = wall_ns()
                 is_behind = now_ns - self._read_ns > BATCH_NS_MAX
                 if item is not None and not (has_request or budget <= 0 or is_behind):
+                    if self._writer.has_deferred:
+                        self._writer.wake()  # a private record must not wait for the decisions behind it
                     continue
                 wait_s = 0.0
                 if self._writer.has_deferred:
@@ -126,6 +128,7 @@ class InputLoop:
         except (CoreError, JournalError) as error:
             on_end(error)
         finally:
+            self._writer.wake()  # the last step may be an urgent one
             ingress.close()
 
     async def _read_sockets(self) -> None:

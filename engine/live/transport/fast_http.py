@@ -83,7 +83,7 @@ class FastSender:
                     await trio.aclose_forcefully(connection.stream)
                 raise
         if scope.cancelled_caught:
-            failure = trio.BrokenResourceError(f"it took no bytes for {AT_ONCE_SECONDS_MAX:.3f} s")
+            failure = trio.BrokenResourceError(f"it did not take the whole request within {AT_ONCE_SECONDS_MAX:.3f} s")
         return partial(self._exchange, connection, message, sent_ns, is_begun=True, failure=failure)
 
     async def _exchange(
