@@ -64,9 +64,9 @@ CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
     "decision": (154, 58),  # three rules of margin, the account of each venue, and the grid of prices
     "decision-shell": (38, 15),  # the text of outputs is made here, and the order is signed
-    "sending": (16, 7),  # with the turn of venues whose nonces must rise
+    "sending": (19, 7),  # with the turn of venues whose nonces must rise
     "fill": (85, 34),
-    "fill-shell": (14, 8),
+    "fill-shell": (17, 9),
 }
 TARGETS: dict[str, tuple[int, int]] = {"quote": (16, 8), "decision": (50, 16), "fill": (40, 14)}
 # the paths that are drawn, with the heading of each in docs/walk.md

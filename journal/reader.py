@@ -69,6 +69,8 @@ class Journal:
         DamagedJournalError: Durable records are missing or damaged.
     """
 
+    _session_record: Record | None = None  # once it is read
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         if not folder.is_dir():
@@ -80,7 +82,6 @@ class Journal:
         finally:
             for reader in opened.values():
                 reader.close()
-        self._session_record: Record | None = None
         self._begins: dict[int, int] = {}  # session time at which a segment begins, once it was needed
         self._open = {segment.first_seq: segment for segment in segments}
         if missing := [seq for seq in listed if seq not in opened and seq not in self._sealed_seqs]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -190,6 +191,7 @@ def test_two_runs_are_equal(market: Path, monkeypatch: pytest.MonkeyPatch) -> No
         ("Wrong", {}, {}, "`decide_fold` raised"),
         ("Wrong", {}, {"strategy.fold_rules.kind": "1"}, "made an intent that is none"),
         ("Wrong", {}, {"strategy.fold_rules.kind": "2"}, "made an intent that is none"),
+        ("Wrong", {}, {"strategy.fold_rules.kind": "3"}, "`decide_fold` raised"),
     ],
 )
 def test_what_the_fold_cannot_do_is_one_line(
@@ -199,6 +201,21 @@ def test_what_the_fold_cannot_do_is_one_line(
         folded(market, options_of(market, rule, model, settings))
     assert reason in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_an_account_that_may_lack_money_runs_the_ordinary_way(market: Path) -> None:
+    options = options_of(market, "Quoter", {})
+    assert folded(market, options).count(at.FILLED)
+    poor = msgspec.structs.replace(options, balances={"USDT": "50"})
+    with pytest.raises(CannotFoldError, match="a larger balance"):
+        folded(market, poor)
+
+
+def test_places_behind_the_last_order_are_empty_in_both_ways(market: Path) -> None:
+    options = options_of(market, "Behind", {})
+    run = folded(market, options)
+    assert run.count(at.FILLED) > 1
+    check_against_steps(run, Journal.open(market), options)
 
 
 def test_data_that_may_block_the_instrument_runs_the_ordinary_way(tmp_path: Path) -> None:

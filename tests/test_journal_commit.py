@@ -187,7 +187,7 @@ def test_after_a_failure_no_record_is_released(tmp_path: Path, release: Release)
 
 @pytest.mark.parametrize("verb", ["write", "sync"])
 def test_a_caller_cannot_miss_a_failure_of_the_thread(tmp_path: Path, verb: str) -> None:
-    """The thread has failed and cannot note it, because the caller appends at that moment: its turn goes on."""
+    """The thread has failed and cannot note it, because the caller appends at that moment: it keeps its turn."""
     writer, disk = begun(tmp_path / "s")
     disk.fails = verb
     disk.may_fail.clear()

@@ -32,7 +32,9 @@ def run_in_fold(
         raise click.UsageError("--orders-in-fold makes no tear sheet: leave out --html, or make it of the journal")
     run = run_folded(journal, options)
     echo(json.dumps(_figures(run)) if as_json else _summary(run))
-    if into is not None:
+    if into is None:
+        echo("not compared with the ordinary way: leave out --no-journal to compare each event", err=True)
+    else:
         echo(str(_expand(run, journal.folder, into, options)), err=as_json)
 
 

@@ -126,6 +126,11 @@ if JIT:
         made: F = numba.njit(function, _nrt=False, boundscheck=True)  # type: ignore[call-overload]  # as above
         return made
 
+    def decision_compiled(function: F) -> F:
+        """Compile a decision as `bounded_compiled` does; a division by zero raises, as in Python."""
+        made: F = numba.njit(function, _nrt=False, boundscheck=True, error_model="python")  # type: ignore[call-overload]  # as above
+        return made
+
     def callback(function: Callable[..., int]) -> Callback:
         """Compile `function(integers, floats) -> int` of two rows and return it with its address."""
         rows = types.CPointer(types.int64), types.CPointer(types.float64)  # type: ignore[no-untyped-call]  # numba's own
@@ -249,6 +254,10 @@ else:
         return True
 
     def bounded_compiled(function: F) -> F:
+        """Return the function unchanged."""
+        return function
+
+    def decision_compiled(function: F) -> F:
         """Return the function unchanged."""
         return function
 

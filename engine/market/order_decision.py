@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from engine.market.jit import JIT, Callback, bounded_compiled, row_of_pointer, update_callback
+from engine.market.jit import JIT, Callback, decision_compiled, row_of_pointer, update_callback
 from engine.market.predicates import (
     USABLE,
     MarketTick,
@@ -111,7 +111,7 @@ def _plain(decide: Any, given: Any, now: MarketTick, orders: FoldOrders, intents
 
 
 def _compiled(decide: FunctionType, functions: Sequence[FunctionType], kind: Any) -> Callback:
-    made = bound(functions, bounded_compiled)
+    made = bound(functions, decision_compiled)
     code = made_code(lambda: update_callback(_called(made[decide], kind), uses_views=True))
     check_returned(functions, made)
     return code

@@ -39,6 +39,7 @@ from replay.resim.resimulate import ResimOptions, open_run
 from replay.resim.timeline import RowSpan
 
 LAG_MARGIN_NS: Final = 100_000_000  # the clock's offset is measured again now and then
+MONEY_MARGIN: Final = 2  # the loop computes no margin: with so much the venue refuses no order for want of it
 FIRST_EVENTS: Final = 4 * at.EVENTS_OF_A_STEP
 STOPS: Final = {
     at.FLAGGED: "the market data broke (a lost or crossed book, a bad value, or a limit of losses)",
@@ -253,12 +254,29 @@ class PreparedRun:
         )
 
     def _settle(self, events: Rows) -> tuple[list[int], Decimal]:
-        """Return the fee of each fill, and what the settlement asset gained."""
+        """Return the fee of each fill, and what the settlement asset gained. Raises CannotFoldError."""
         one, rules, funds = self._instrument, self._rules, self._funds
         before, fees = funds.total(rules.settles_in), []
         price_unit, size_unit = self._books.price_unit(0), 10 ** (PLACES - one.size_scale)
-        fills = events[events[:, at.X_KIND] == at.FILLED]
-        for _, _, _, side, price, size, maker, _ in fills.tolist():
-            order: Any = _SettledOrder(one.symbol, Side.BUY if side > 0 else Side.SELL)
-            fees.append(settle_contract(rules, funds, order, price * price_unit, size * size_unit, maker=bool(maker)))
+        lowest, highest, position = before, 0, 0  # of the account, and of what its orders and position are worth
+        leaves: dict[int, int] = {}  # of each live order
+        for kind, _, number, side, price, size, maker, _ in events.tolist():
+            if kind == at.PLACED:
+                leaves[number] = size
+                highest = max(highest, (abs(position) + sum(leaves.values())) * price)
+            elif kind in (at.CANCELED, at.REJECTED):
+                leaves.pop(number, None)
+            elif kind == at.FILLED:
+                order: Any = _SettledOrder(one.symbol, Side.BUY if side > 0 else Side.SELL)
+                paid = price * price_unit, size * size_unit
+                fees.append(settle_contract(rules, funds, order, *paid, maker=bool(maker)))
+                lowest = min(lowest, funds.total(rules.settles_in))
+                leaves[number] = leaves.get(number, 0) - size
+                position += side * size
+        if MONEY_MARGIN * highest * price_unit * size_unit > lowest * 10**PLACES:
+            raise CannotFoldError(
+                f"orders in the fold: the account has less than {MONEY_MARGIN} times the value of its position and "
+                "orders, so the venue might refuse one. What to do: give a larger balance, or leave out "
+                "--orders-in-fold, which runs the ordinary way."
+            )
         return fees, Decimal(funds.total(rules.settles_in) - before).scaleb(-PLACES)

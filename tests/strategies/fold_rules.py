@@ -75,7 +75,7 @@ class Anything(Quoter):
 
 
 class Wrong(Quoter):
-    """Raises, wants a price between two units, or one that no venue counts."""
+    """Raises, wants a price between two units, or one that no venue counts, or divides by zero."""
 
     @dataclass
     class Parameters:
@@ -85,8 +85,27 @@ class Wrong(Quoter):
     def decide_fold(now, orders, intents, parameters) -> int:
         if now.book_bid == 0:
             return 0
+        if parameters.kind > 2 and parameters.kind / now.position > 0:
+            return 0
         price = now.book_bid * 1e9 if parameters.kind > 1 else now.book_bid - 0.5
         return place(intents, 0 if parameters.kind > 0 else 32, FOLD_LIMIT_MAKER, 1, price, now.lot)
+
+
+class Behind(Quoter):
+    """Reads the places behind the last order, which are 0."""
+
+    @staticmethod
+    def decide_fold(now, orders, intents, parameters) -> int:
+        if now.book_bid == 0 or orders.price[0] != 0:
+            return 0
+        return place(
+            intents,
+            0,
+            FOLD_LIMIT,
+            1 if now.position <= 0 else -1,
+            now.book_ask if now.position <= 0 else now.book_bid,
+            now.lot,
+        )
 
 
 class Both(Quoter):

@@ -167,6 +167,8 @@ def decide(w: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, floats: Fl
     best = row[TICK_BIDS:TICK_POSITION]
     for n in range(5):
         best[n] = 0.0
+    for n in range(5 * ORDERS_MAX):  # nothing of an earlier decision is left behind the last order
+        row[ORDERS_AT + n] = 0.0
     for k in range(w[W_OWN]):
         side, price = own[k, A_SIDE], float(own[k, A_PRICE])
         cancelling = own[k, A_CANCEL_NS] > 0
