@@ -258,7 +258,7 @@ class PreparedRun:
         one, rules, funds = self._instrument, self._rules, self._funds
         before, fees = funds.total(rules.settles_in), []
         price_unit, size_unit = self._books.price_unit(0), 10 ** (PLACES - one.size_scale)
-        lowest, highest, position = before, 0, 0  # of the account, and of what its orders and position are worth
+        lowest, highest, position = before, 0, 0  # total of the account, and value of its orders and position
         leaves: dict[int, int] = {}  # of each live order
         for kind, _, number, side, price, size, maker, _ in events.tolist():
             if kind == at.PLACED:
