@@ -26,7 +26,7 @@ from engine.trigger_kinds import TriggerKind
 
 Decisions = Mapping[str, Decided]
 OTHER_FLAGS = ~STRATEGY_FLAGS
-SAMPLE_NS = 9_012_345_678_987_654_321  # the time of a TIMER from whose text those of others are made
+SAMPLE_NS = 9_012_345_678_987_654_321  # in the text of a sample TIMER, which is split there
 
 
 class _Run(NamedTuple):

@@ -97,7 +97,7 @@ def _orders(own: Sequence[Order], instrument: Instrument) -> FoldOrders:
 
 
 def _intent(name: str, instrument: Instrument, own: Sequence[Order], numbers: tuple[float, ...]) -> Intent:
-    """Return one of the intents that a decision filled. Raises ValueError if it is none."""
+    """Return one of the intents of a decision. Raises ValueError if its numbers are no order and no cancel."""
     kind, side, price, quantity, order = numbers
     if kind == FOLD_CANCEL:
         if not (order == int(order) and 0 <= order < len(own)):

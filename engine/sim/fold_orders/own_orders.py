@@ -152,7 +152,7 @@ def send(
 
 @compiled
 def find_own(w: Rows, own: Rows, number: int) -> int:
-    """Return the place of a live order; -1 if it is none."""
+    """Return the place of a live order; -1 if no live order has this number."""
     for k in range(w[W_OWN]):
         if own[k, A_NUMBER] == number:
             return k
