@@ -296,8 +296,9 @@ def test_a_damaged_journal_is_reported(start: CheckedSessions) -> None:
         [path] = session.folder.glob("*.open")
         size = path.stat().st_size
         watched._reader._stream._lock.acquire()  # the reader waits until the damage is there
-        session.run(2)
-        session.writer.wait_durable(session.records[-1].seq, 60)
+        for _ in range(2):  # two frames: the second states that the first, which is damaged below, was durable
+            session.run(1)
+            session.writer.wait_durable(session.records[-1].seq, 60)
         whole = path.read_bytes()
         path.write_bytes(whole[: size + 60] + bytes([whole[size + 60] ^ 1]) + whole[size + 61 :])
         watched._reader._stream._lock.release()
