@@ -57,6 +57,8 @@ CASES = {  # name: (session, strategy, model settings, rows that count, peer)
     "beat": ("usdm_1", "idle.py:Beat", {}, "levels and trades", "hftbacktest idle"),
     "rule": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
     "rule_compiled": ("usdm_1", "hft_rule.py:CompiledRule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_in_fold": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_in_fold_in_memory": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
     "rule_fold": ("usdm_1", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
     "rule_fold_in_memory": ("usdm_1", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
 }
@@ -110,7 +112,7 @@ def session(folder: Path, name: str, tiles: int) -> Path:
 
 
 def ours(
-    folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str], *, in_memory: bool
+    folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str], case: str
 ) -> dict[str, Any]:
     from engine.market import rows as r
     from engine.session_context import SessionContext
@@ -139,8 +141,8 @@ def ours(
     VenueBooks(1)
     model = with_settings(VenueModel(fee_maker="0.0002", fee_taker="0.0005"), settings)
     wanted = ResimOptions(session=body, model=model, balances={"USDT": "10000000", "BTC": "1000"})
-    if strategy.endswith(":FoldRule"):
-        return folded(journal, wanted, rows, in_memory=in_memory)
+    if "fold" in case:
+        return folded(journal, wanted, rows, in_memory=case.endswith("in_memory"))
     seconds = []
     for _ in range(3):
         kept: list[Entry] = []
@@ -340,8 +342,7 @@ def main() -> None:
         place, strategy, settings, counted, _ = CASES[options.case]
         timers = TIMERS if options.timers == "minute" else {}
         place = session(options.folder, place, options.tiles)
-        in_memory = options.case.endswith("in_memory")
-        print(json.dumps(ours(place, strategy, settings, counted, timers, in_memory=in_memory)))
+        print(json.dumps(ours(place, strategy, settings, counted, timers, options.case)))
         return
     ratios: dict[str, float] = {}
     for name in options.only:

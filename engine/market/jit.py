@@ -4,6 +4,7 @@ VERBATIM_JIT=0 runs the same functions as plain Python. Machine code is kept in 
 functions whose files are in the folder's key.
 """
 
+import ctypes
 import os
 from collections.abc import Callable
 from itertools import count
@@ -151,6 +152,16 @@ if JIT:
             check_cache_files(made)
         return Callback(made.address, made)
 
+    def python_callback(function: Callable[[int, int, int], float]) -> Callback:
+        """Return a Python function with an address for `call_update`. It gets the address of the row.
+
+        Compiled functions keep the interpreter's lock, so the call costs a tenth of a microsecond. An exception must
+        not leave the function: the caller would get no number.
+        """
+        kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+        made = kind(function)
+        return Callback(ctypes.cast(made, ctypes.c_void_p).value or 0, made)
+
     row_of_pointer = numba.carray  # type: ignore[attr-defined]  # the stubs do not export it
 
     def returns_number(function: Any, /) -> bool:
@@ -266,6 +277,10 @@ else:
         address = next(_addresses)
         _plain_updates[address] = function
         return Callback(address, function)
+
+    def python_callback(function: Callable[[Any, int, int], float]) -> Callback:
+        """Give the function a number as its address. It gets the row."""
+        return update_callback(function)
 
     def callback(function: Callable[..., int]) -> Callback:
         """Give the function a number as its address."""

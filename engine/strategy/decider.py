@@ -5,7 +5,7 @@ hand. The state object is made from the recorded values again when these changed
 attribute, and at each decision if a value in it can change in place.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import localcontext
 from itertools import islice
 from math import isnan
@@ -34,8 +34,8 @@ class Decider:
     """Runs one strategy's code. `account`, `market` and time are given to each decision."""
 
     __slots__ = (
-        "_account", "_held", "_indicators", "_instruments", "_is_plain", "_makes_views", "_market", "_names",
-        "_settable", "_settings", "_statuses", "_stored", "_trigger", "_values", "_values_before", "code", "loaded",
+        "_account", "_held", "_indicators", "_instruments", "_is_plain", "_make_view", "_makes_views", "_market",
+        "_names", "_settable", "_settings", "_statuses", "_stored", "_trigger", "_values", "_values_before", "code", "loaded",
         "may_leave_traces", "name", "notes", "parameters", "state", "view",
     )  # fmt: skip
 
@@ -48,6 +48,7 @@ class Decider:
         trigger: int,
         is_plain: bool,
         settings: ReducerSettings | None,
+        make_view: Callable[..., View] = View,
     ) -> None:
         """Prepare a strategy.
 
@@ -58,9 +59,11 @@ class Decider:
             trigger: The number in the market of its trigger by quotes.
             is_plain: Views have plain figures (EngineSettings.plain_figures).
             settings: How P&L is kept and marked.
+            make_view: Makes the views that its decisions read.
 
         """
         self.loaded = loaded
+        self._make_view = make_view
         self.name = loaded.settings.name
         self.parameters = loaded.parameters
         self.code: Any = getattr(loaded.cls, "decide", None)  # None: it is rebuilt, and never decides
@@ -85,6 +88,13 @@ class Decider:
         self._held: tuple[Any, ...] | None = None
         self._settable: list[tuple[str, Any]] = []  # the attributes that the code may set, with these values
         self._values_before: dict[str, Any] | None = None  # as JSON values, if one of them can
+
+    def with_views(self, make_view: Callable[..., View]) -> "Decider":
+        """Return a decider of the same strategy whose decisions read other views."""
+        return Decider(
+            self.loaded, instruments=self._instruments, indicators=self._indicators, trigger=self._trigger,
+            is_plain=self._is_plain, settings=self._settings, make_view=make_view,
+        )  # fmt: skip
 
     def run(self, account: Account, market: Market, time_ns: int, fired: Fired) -> Decision:
         """Run the strategy's code and check its decision.
@@ -145,7 +155,7 @@ class Decider:
         return self._makes_views or self._held is None or self.loaded.reach.uses_contexts
 
     def _new_view(self, account: Account, market: Market) -> View:
-        return View(
+        return self._make_view(
             name=self.name,
             account=account,
             market=market,

@@ -50,11 +50,9 @@ def _strategy_reasons(strategies: list[LoadedStrategy]) -> Iterator[str]:
         yield f"the session has {len(strategies)} strategies, not one"
         return
     [loaded] = strategies
-    if loaded.decision is None:
-        yield f"{loaded.settings.cls} declares no `decide_fold`"
     if len(loaded.cadences) != 1 or not isinstance(loaded.cadences[0], Every):
         yield "its cadence is not Every alone"
-    if loaded.bars_s or loaded.warm_up is not None:
+    if loaded.bars_s or loaded.warm_up is not None or any(each.spec("").interval_ns for each in loaded.indicators):
         yield "it declares bars or a WarmUp"
 
 
@@ -92,6 +90,8 @@ def _session_reasons(session: SessionContext, options: ResimOptions) -> Iterator
         yield "the session has limits of losses or a cool-down"
     if session.reducer_settings.has_order_budgets:
         yield "the session has budgets of orders a minute"
+    if not session.settings.plain_figures:
+        yield "the session was recorded before figures were plain"
     unknown = sorted(session.risk_rules.keys() - RULE_BITS.keys() - SILENT_RULES - _price_by_side(session))
     if unknown:
         yield f"risk rule {unknown[0]} is not one of the fold's"

@@ -7,7 +7,7 @@ is computed from the fills by the functions of the simulated venue.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, Final
 
 import msgspec
@@ -21,10 +21,11 @@ from engine.market.predicates import CannotCompileError
 from engine.market.rows import Floats, Rows
 from engine.mode_reasons import Mode
 from engine.model import Instrument, Side
+from engine.money import MONEY
 from engine.session_context import SessionContext
 from engine.sim.exchange import venue_arrays
 from engine.sim.exchange.funds import Funds
-from engine.sim.exchange.settlement import settle_contract
+from engine.sim.exchange.settlement import contract_fee, settle_contract
 from engine.sim.fold_orders import fold_layout as at
 from engine.sim.fold_orders.loop import run_loop
 from engine.sim.modelled_venue import ACCOUNT_KEY
@@ -33,6 +34,7 @@ from engine.state.session_state import State
 from engine.strategy.loading import LoadedStrategy
 from journal.reader import Journal
 from replay.fold_orders.foldable import CannotFoldError, refuse_unfoldable
+from replay.fold_orders.python_decider import PythonDecider
 from replay.fold_orders.run_numbers import run_numbers, strategy_arguments
 from replay.resim.model_run import ModelRun
 from replay.resim.resimulate import ResimOptions, open_run
@@ -111,7 +113,7 @@ def _is_ready(run: ModelRun) -> bool:
 
 
 def _machine_code(loaded: LoadedStrategy) -> Callback:
-    assert loaded.decision is not None, "the caller checked"
+    assert loaded.decision is not None, "another strategy is called as Python"
     try:
         return loaded.decision.compiled()
     except CannotCompileError as error:
@@ -148,10 +150,13 @@ class PreparedRun:
         self._requests: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
         self._answers: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
         self._events: Rows = np.zeros((FIRST_EVENTS, at.X_FIELDS), np.int64)
-        self._code = _machine_code(loaded)  # kept: the loop calls its address
         self._lag_ns_max = session.settings.venue_lag_max_ns
         self._clock_offset_ns = self._state.account.limits.get(self._instrument.venue).clock_offset_ns
         self._floats = strategy_arguments(loaded, self._instrument)
+        self._python = (
+            PythonDecider(session, loaded, self._state, self._floats, self._fee_of) if loaded.decision is None else None
+        )
+        self._code = _machine_code(loaded) if self._python is None else self._python.code  # kept: the loop calls it
         self._w = run_numbers(session, loaded, self._code, options.model, opened)
 
     # ---- the run
@@ -162,17 +167,25 @@ class PreparedRun:
 
     def run(self) -> FoldedRun:
         """Run to the end of the session. Raises CannotFoldError."""
+        with localcontext(MONEY):  # of decisions in Python
+            return self._run()
+
+    def _run(self) -> FoldedRun:
         w, books = self._w, self._books
         engine_rows, venue_rows = (
             self._next_block(self._engine_blocks, at.W_ENGINE_ROW, at.W_ENGINE_LAST),
             (self._next_block(self._venue_blocks, at.W_VENUE_ROW, at.W_VENUE_LAST)),
         )
         while True:
+            if self._python is not None:
+                self._python.follow(w, self._events)
             why = run_loop(
                 w, engine_rows, *self._market.arrays, venue_rows, books.v, books.levels, books.prints,
                 books.minutes, books.known, self._orders, self._fronts, self._rest, self._own, self._requests,
                 self._answers, self._events, self._floats,
             )  # fmt: skip
+            if self._python is not None:
+                self._python.check(int(w[at.W_DECISIONS]))
             if why == at.ENDED:
                 return self._result()
             if why == at.NEEDS_ENGINE_ROWS:
@@ -191,6 +204,11 @@ class PreparedRun:
                     f"orders in the fold: at {int(w[at.W_NOW])} {STOPS[why]}. "
                     "What to do: leave out --orders-in-fold, which runs the ordinary way."
                 )
+
+    def _fee_of(self, price: int, size: int, maker: bool) -> int:
+        """Return the fee of a fill, in units of 1e-8."""
+        paid = price * self._books.price_unit(0), size * 10 ** (PLACES - self._instrument.size_scale)
+        return contract_fee(self._rules, self._funds, *paid, maker=maker)
 
     def _next_block(self, blocks: Iterator[Rows], row: int, last: int) -> Rows:
         """Return the next block of rows, and begin at its first."""

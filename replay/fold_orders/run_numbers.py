@@ -52,10 +52,9 @@ def run_numbers(
 
 def strategy_arguments(loaded: LoadedStrategy, instrument: Instrument) -> Floats:
     """Return the row of the strategy's arguments, with its constants filled in."""
-    decision = loaded.decision
-    assert decision is not None, "the caller checked"
-    floats: Floats = np.zeros((1, PARAMETERS_AT + len(decision.parameters)), np.float64)
-    floats[0, PARAMETERS_AT:] = decision.parameters
+    parameters = () if loaded.decision is None else loaded.decision.parameters
+    floats: Floats = np.zeros((1, PARAMETERS_AT + len(parameters)), np.float64)
+    floats[0, PARAMETERS_AT:] = parameters
     constant = {
         "tick": float(instrument.tick_size.scaleb(instrument.price_scale)),
         "lot": float(instrument.lot_size.scaleb(instrument.size_scale)),

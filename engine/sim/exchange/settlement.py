@@ -48,6 +48,11 @@ def swap_assets(
     return funds.receive(get_asset, get, maker=maker), get_asset
 
 
+def contract_fee(rules: SymbolRules, funds: Funds, price: int, quantity: int, *, maker: bool) -> int:
+    """Return the fee of a contract's fill."""
+    return product(contract_worth(rules, quantity, price), funds.rate(maker=maker))
+
+
 def settle_contract(
     rules: SymbolRules, funds: Funds, order: SimOrder, price: int, quantity: int, *, maker: bool
 ) -> int:
@@ -59,7 +64,7 @@ def settle_contract(
         return -worth if rules.inverse else worth
 
     realised = funds.contracts.setdefault(order.symbol, Holding()).trade(quantity * order.side.sign, gains)
-    fee = product(contract_worth(rules, quantity, price), funds.rate(maker=maker))
+    fee = contract_fee(rules, funds, price, quantity, maker=maker)
     funds.book(rules.settles_in, realised - fee)
     return fee
 

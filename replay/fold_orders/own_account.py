@@ -1,0 +1,169 @@
+"""A Python strategy's orders and position in a run with orders in the fold, made of the events of the loop."""
+
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from msgspec.structs import force_setattr
+
+from engine.contracts import asset_of
+from engine.facts import NewOrder, OrderFilled
+from engine.lifecycle import Status
+from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER
+from engine.market.rows import Rows
+from engine.market.views import kept_decimal
+from engine.model import Instrument, OrderType, Side
+from engine.sim.fold_orders import fold_layout as at
+from engine.sim.units import PLACES
+from engine.state.orders import Order
+from engine.state.positions import Positions, after_fill
+from engine.strategy.plain_figures import plain_figure
+from replay.fold_orders.foldable import CannotFoldError
+
+TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER}
+# fields of an order that follow from records which the loop does not make
+UNKNOWN: Final = (
+    "request_seq", "updated_seq", "expires_ns", "filled_reported", "reported_ns", "fill_ids", "cancel_seq",
+    "query_seq", "query_count", "reason", "venue_ns", "fills_queried_ns", "fills_queries",
+)  # fmt: skip
+READABLE: Final = frozenset({
+    "__new__", "__init__", "__class__", "__getattribute__", "__setattr__", "__eq__", "__ne__", "__hash__", "__repr__",
+    "__str__", "__format__", "__doc__",
+})  # fmt: skip
+Fee = Callable[[int, int, bool], int]  # (price, quantity, True if as maker) in the loop's units -> fee in 1e-8
+
+
+class Refusals:
+    """What a strategy read that the fold does not know. The first one ends the run, also if the strategy catches it."""
+
+    def __init__(self) -> None:
+        self.first: CannotFoldError | None = None
+
+    def refuse(self, what: str) -> NoReturn:
+        """Note what the strategy read. Raises CannotFoldError."""
+        error = CannotFoldError(
+            f"orders in the fold: {what} is not known in it. "
+            "What to do: leave out --orders-in-fold, which runs the ordinary way."
+        )
+        self.first = self.first or error
+        raise error
+
+
+class UnknownText(str):
+    """An id that differs from the ordinary way's. It can be compared, printed, stored and given back, but not read."""
+
+    def __new__(cls, text: str, _what: str, _refusals: Refusals) -> "UnknownText":
+        """Make a text."""
+        return super().__new__(cls, text)
+
+    def __init__(self, _text: str, what: str, refusals: Refusals) -> None:
+        """Keep the name of the id."""
+        self.what, self.refusals = what, refusals
+
+    def __bool__(self) -> bool:
+        """Return True."""
+        return True
+
+
+def _refuse_text(text: UnknownText, *_given: Any, **_named: Any) -> NoReturn:
+    text.refusals.refuse(f"the content of {text.what}")
+
+
+for _name in set(dir(str)) - READABLE:
+    setattr(UnknownText, _name, _refuse_text)
+
+
+class FoldOrder(Order, frozen=True, eq=False, kw_only=True):
+    """An order as a view of the fold shows it. It raises CannotFoldError at the fields in UNKNOWN, which it lacks."""
+
+    refusals: Refusals
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse a field that it lacks."""
+        if name in UNKNOWN:
+            self.refusals.refuse(f"`{name}` of an order")
+        raise AttributeError(f"an order has no {name!r}")
+
+
+_removers: Final = [vars(Order)[name].__delete__ for name in UNKNOWN]
+
+
+class OwnAccount:
+    """The orders and the position of the only strategy and instrument."""
+
+    def __init__(self, strategy: str, instrument: Instrument, fee_of: Fee, refusals: Refusals) -> None:
+        self._strategy = strategy
+        self._instrument = instrument
+        self._fee_of = fee_of
+        self._refusals = refusals
+        self._read = 0  # events
+        self.live: dict[int, FoldOrder] = {}  # by number, so the oldest is the first, as in the loop's table
+        self.numbers: dict[str, int] = {}  # client order id -> number, of all orders
+        self.orders: list[FoldOrder] = []  # the live ones
+        self.positions = Positions()
+
+    def read(self, events: Rows, count: int) -> None:
+        """Apply the events that came since the last call."""
+        for kind, time_ns, number, side, price, size, code, _ in events[self._read : count].tolist():
+            if kind == at.PLACED:
+                self._place(time_ns, number, side, price, size, code)
+            elif kind == at.ACCEPTED:
+                order = self.live[number]
+                force_setattr(order, "status", Status.OPEN)
+                force_setattr(order, "updated_ns", time_ns)
+                venue_id = UnknownText(f"venue-{number}", "`venue_order_id` of an order", self._refusals)
+                force_setattr(order, "venue_order_id", venue_id)
+            elif kind == at.CANCEL_SENT:
+                force_setattr(self.live[number], "cancel_ns", time_ns)
+            elif kind == at.FILLED:
+                self._fill(time_ns, number, price, size, maker=bool(code))
+            elif kind in (at.CANCELED, at.REJECTED):
+                del self.live[number]
+        self._read = count
+        self.orders = list(self.live.values())
+
+    def _place(self, time_ns: int, number: int, side: int, price: int, size: int, code: int) -> None:
+        one = self._instrument
+        name = UnknownText(f"fold-{number}", "`client_order_id` of an order", self._refusals)
+        order = FoldOrder(
+            client_order_id=name,
+            strategy=self._strategy,
+            order=NewOrder(
+                instrument=one.id,
+                side=Side.BUY if side > 0 else Side.SELL,
+                type=TYPES[code],
+                quantity=kept_decimal(size, one.size_scale),
+                price=kept_decimal(price, one.price_scale),
+            ),
+            status=Status.PENDING,
+            request_seq=0,
+            created_ns=time_ns,
+            updated_seq=0,
+            updated_ns=time_ns,
+            refusals=self._refusals,
+        )
+        for remove in _removers:
+            remove(order)
+        self.live[number] = order
+        self.numbers[name] = number
+
+    def _fill(self, time_ns: int, number: int, price: int, size: int, *, maker: bool) -> None:
+        one, order = self._instrument, self.live[number]
+        terms = order.order
+        paid, quantity = kept_decimal(price, one.price_scale), kept_decimal(size, one.size_scale)
+        key = f"{self._strategy} {one.id}"
+        fill = OrderFilled(
+            order.client_order_id, self._strategy, one.id, "", "", terms.side, paid, quantity,
+            kept_decimal(self._fee_of(price, size, maker), PLACES), asset_of(one), maker, 0, False,
+        )  # fmt: skip
+        moved = after_fill(self.positions.get(self._strategy, one.id), fill, one)
+        self.positions = Positions({**self.positions.by_key, key: moved})
+        filled = order.filled_quantity + quantity
+        if filled == terms.quantity:
+            del self.live[number]
+            return
+        force_setattr(order, "status", Status.PARTIALLY_FILLED)
+        force_setattr(order, "updated_ns", time_ns)
+        force_setattr(order, "filled_quantity", plain_figure(filled))
+        force_setattr(order, "filled_notional", plain_figure(order.filled_notional + paid * quantity))
+
+
