@@ -14,10 +14,11 @@ from engine.strategy.loading import LoadedStrategy
 from replay.resim.resimulate import ResimOptions
 
 SECOND_NS: Final = 1_000_000_000
-# rules that object to no order of such a run: its session is RUNNING, its orders are limit orders of a quoted contract
+# rules that object to no order of such a run: its session is RUNNING, its funds are plentiful, its orders are limit
+# orders of a quoted instrument
 SILENT_RULES: Final = frozenset({
     "balance", "blocked", "good_till", "iceberg", "mode", "order_limit", "order_type", "quote_amount", "quoted",
-    "reduce_only", "sellable", "trading", "trailing_stop", "unknown_order", "venue_lag",
+    "reduce_only", "trading", "trailing_stop", "unknown_order", "venue_lag",
 })  # fmt: skip
 
 
@@ -61,8 +62,8 @@ def _instrument_reasons(instruments: list[Instrument]) -> Iterator[str]:
         yield f"the session has {len(instruments)} instruments, not one"
         return
     [instrument] = instruments
-    if not instrument.contract or instrument.inverse or instrument.contract_size != 1:
-        yield f"{instrument.symbol} is not a linear contract of size 1 that trades on paper"
+    if instrument.inverse or instrument.contract_size != 1:
+        yield f"{instrument.symbol} is neither spot nor a linear contract of size 1"
     if instrument.by_order or instrument.without_book or instrument.half_spread_ppm >= 0:
         yield f"{instrument.symbol} has no book of levels"
     if not instrument.trading:

@@ -1,11 +1,9 @@
 """A Python strategy's orders and position in a run with orders in the fold, made of the events of the loop."""
 
-from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Protocol
 
 from msgspec.structs import force_setattr
 
-from engine.contracts import asset_of
 from engine.facts import NewOrder, OrderFilled
 from engine.lifecycle import Status
 from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER
@@ -29,7 +27,13 @@ READABLE: Final = frozenset({
     "__new__", "__init__", "__class__", "__getattribute__", "__setattr__", "__eq__", "__ne__", "__hash__", "__repr__",
     "__str__", "__format__", "__doc__",
 })  # fmt: skip
-Fee = Callable[[int, int, bool], int]  # (price, quantity, True if as maker) in the loop's units -> fee in 1e-8
+
+
+class Fee(Protocol):
+    """The fee of a fill, in units of 1e-8, and its asset."""
+
+    def __call__(self, side: int, price: int, size: int, *, is_maker: bool) -> tuple[int, str]:
+        """Return both. Prices and sizes are whole multiples of the instrument's units."""
 
 
 class Refusals:
@@ -150,10 +154,11 @@ class OwnAccount:
         one, order = self._instrument, self.live[number]
         terms = order.order
         paid, quantity = kept_decimal(price, one.price_scale), kept_decimal(size, one.size_scale)
+        fee, asset = self._fee_of(terms.side.sign, price, size, is_maker=maker)
         key = f"{self._strategy} {one.id}"
         fill = OrderFilled(
             order.client_order_id, self._strategy, one.id, "", "", terms.side, paid, quantity,
-            kept_decimal(self._fee_of(price, size, maker), PLACES), asset_of(one), maker, 0, False,
+            kept_decimal(fee, PLACES), asset, maker, 0, False,
         )  # fmt: skip
         moved = after_fill(self.positions.get(self._strategy, one.id), fill, one)
         self.positions = Positions({**self.positions.by_key, key: moved})
@@ -165,5 +170,3 @@ class OwnAccount:
         force_setattr(order, "updated_ns", time_ns)
         force_setattr(order, "filled_quantity", plain_figure(filled))
         force_setattr(order, "filled_notional", plain_figure(order.filled_notional + paid * quantity))
-
-

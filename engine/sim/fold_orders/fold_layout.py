@@ -55,13 +55,13 @@ W_REQUEST_HEAD: Final = 18
 W_REQUEST_TAIL: Final = 19
 W_ANSWER_HEAD: Final = 20
 W_ANSWER_TAIL: Final = 21
-W_POSITION: Final = 22
+W_POSITION: Final = 22  # in units of 1e-8
 W_FLAGS: Final = 23  # of FLAGGED
 # limits, 0: none
 W_ORDER_SIZE_MAX: Final = 24
 W_NOTIONAL_MAX: Final = 25
 W_NOTIONAL_MIN: Final = 26
-W_POSITION_MAX: Final = 27
+W_POSITION_MAX: Final = 27  # in units of 1e-8
 W_OPEN_ORDERS_MAX: Final = 28
 W_PER_SECOND_MAX: Final = 29
 W_TICK: Final = 30
@@ -95,8 +95,13 @@ W_QUOTE_AGE_MAX: Final = 56
 W_LOW_SHARE: Final = 57  # of the average price, in units
 W_HIGH_SHARE: Final = 58
 W_DECISIONS: Final = 59
-W_SIZE_DIVISOR: Final = 60  # size units of one whole base
-W_FIELDS: Final = 61
+W_SIZE_UNIT: Final = 60  # of an order's size, in units of 1e-8
+W_FEE_MAKER: Final = 61  # rates in units of 1e-8; they lower the position if buys pay their fees in base
+W_FEE_TAKER: Final = 62
+W_PAYS_BASE: Final = 63
+W_SELLABLE: Final = 64  # 1: sales stay within the position
+W_BOUNDS_NS: Final = 65  # from this time on risk knows the venue's bounds of prices
+W_FIELDS: Final = 66
 
 # own: live orders, oldest first
 A_NUMBER: Final = 0
@@ -155,7 +160,7 @@ X_FIELDS: Final = 8
 # bits of risk rules
 RULE_BITS: Final = {
     "lot": 1, "tick": 2, "notional_min": 4, "order_size": 8, "position": 16, "open_orders": 32, "rate": 64,
-    "quote_age": 128,
+    "quote_age": 128, "sellable": 256,
 }  # fmt: skip
 R_LOT: Final = 1
 R_TICK: Final = 2
@@ -165,6 +170,7 @@ R_POSITION: Final = 16
 R_OPEN_ORDERS: Final = 32
 R_RATE: Final = 64
 R_QUOTE_AGE: Final = 128
+R_SELLABLE: Final = 256
 
 # reasons of the venue
 V_WOULD_MATCH: Final = 1

@@ -29,6 +29,7 @@ from engine.market.order_decision import COUNT_AT, INTENTS_AT, ORDERS_AT
 from engine.market.predicates import MarketTick
 from engine.market.rows import TIME_NS, Floats, Rows
 from engine.sim.exchange import matching_kernel as kernel
+from engine.sim.exchange.venue_arrays import ONE
 from engine.sim.fold_orders.fold_layout import (
     A_CANCEL_NS,
     A_FILLED,
@@ -73,7 +74,6 @@ from engine.sim.fold_orders.fold_layout import (
     W_REQUEST_HEAD,
     W_REQUEST_TAIL,
     W_RESTING,
-    W_SIZE_DIVISOR,
     W_VENUE_LAST,
     W_VENUE_ROW,
 )
@@ -184,7 +184,7 @@ def decide(w: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, floats: Fl
         row[ORDERS_AT + 2 * ORDERS_MAX + k] = float(own[k, A_SIZE] - own[k, A_FILLED])
         row[ORDERS_AT + 3 * ORDERS_MAX + k] = 1.0 if own[k, A_IS_OPEN] else 0.0
         row[ORDERS_AT + 4 * ORDERS_MAX + k] = 1.0 if cancelling else 0.0
-    row[TICK_POSITION] = float(w[W_POSITION]) / float(w[W_SIZE_DIVISOR])
+    row[TICK_POSITION] = float(w[W_POSITION]) / float(ONE)
     row[COUNT_AT] = float(w[W_OWN])
     for n in range(5 * INTENTS_MAX):
         row[INTENTS_AT + n] = 0.0

@@ -45,6 +45,7 @@ from engine.sim.fold_orders.fold_layout import (
     M_TIME_NS,
     M_VENUE_NS,
     MESSAGES_MAX,
+    NEAR_PRICE_BOUND,
     NEAR_RATE_LIMIT,
     ORDERS_MAX,
     PLACED,
@@ -55,12 +56,14 @@ from engine.sim.fold_orders.fold_layout import (
     R_POSITION,
     R_QUOTE_AGE,
     R_RATE,
+    R_SELLABLE,
     R_TICK,
     REFUSED,
     REJECTED,
     STALE_CANCEL,
     TOO_MANY_MESSAGES,
     TOO_MANY_ORDERS,
+    W_BOUNDS_NS,
     W_BREAKER_NS,
     W_EVENTS,
     W_IN_MINUTE,
@@ -93,9 +96,11 @@ from engine.sim.fold_orders.fold_layout import (
     W_REQUEST_TAIL,
     W_REQUESTS_MAX,
     W_SECOND,
+    W_SELLABLE,
     W_SENT,
     W_SIZE_MAX,
     W_SIZE_MIN,
+    W_SIZE_UNIT,
     W_TICK,
     W_WINDOW,
     X_CODE,
@@ -107,6 +112,7 @@ from engine.sim.fold_orders.fold_layout import (
     X_TIME_NS,
     X_VENUE_NS,
 )
+from engine.sim.fold_orders.spot_funds import is_far_from_market, position_change
 
 OK: Final = 0
 SECOND_NS: Final = 1_000_000_000
@@ -198,13 +204,15 @@ def objections(w: Rows, own: Rows, t: Rows, side: int, price: int, size: int) ->
         w[W_NOTIONAL_MAX] > 0 and notional > w[W_NOTIONAL_MAX]
     ):
         bits |= R_ORDER_SIZE
-    if w[W_POSITION_MAX] > 0:
-        worst = w[W_POSITION] * side + size
+    if w[W_POSITION_MAX] > 0 or (w[W_SELLABLE] and side < 0):
+        most = size
         for k in range(w[W_OWN]):
             if own[k, A_SIDE] == side:
-                worst += own[k, A_SIZE] - own[k, A_FILLED]
-        if worst > w[W_POSITION_MAX]:
+                most += own[k, A_SIZE] - own[k, A_FILLED]
+        if w[W_POSITION_MAX] > 0 and w[W_POSITION] * side + most * w[W_SIZE_UNIT] > w[W_POSITION_MAX]:
             bits |= R_POSITION
+        if w[W_SELLABLE] and side < 0 and most * w[W_SIZE_UNIT] > w[W_POSITION]:
+            bits |= R_SELLABLE
     if w[W_OPEN_ORDERS_MAX] > 0 and w[W_OWN] + 1 > w[W_OPEN_ORDERS_MAX]:
         bits |= R_OPEN_ORDERS
     in_window = w[W_IN_WINDOW] if w[W_WINDOW] == w[W_NOW] // (10 * SECOND_NS) else 0
@@ -248,6 +256,8 @@ def place(
         return count_failure(w, W_REFUSALS, W_REFUSED_NS, W_REFUSALS_MAX)
     if w[W_OWN] == ORDERS_MAX:
         return TOO_MANY_ORDERS
+    if w[W_NOW] >= w[W_BOUNDS_NS] and is_far_from_market(w, t, price):
+        return NEAR_PRICE_BOUND
     w[W_REFUSALS] = 0
     w[W_PLACED] += 1
     window = w[W_NOW] // (10 * SECOND_NS)
@@ -306,7 +316,7 @@ def apply_answer(w: Rows, own: Rows, message: Rows, events: Rows) -> int:
         add_event(w, events, ACCEPTED, number, side, price, order[A_SIZE], 0, message[M_VENUE_NS])
     elif kind == FILLED:
         order[A_FILLED] += message[M_SIZE]
-        w[W_POSITION] += side * message[M_SIZE]
+        w[W_POSITION] += position_change(w, side, message[M_SIZE], message[M_CODE])
         add_event(
             w, events, FILLED, number, side, message[M_PRICE], message[M_SIZE], message[M_CODE], message[M_VENUE_NS]
         )
@@ -318,6 +328,7 @@ def apply_answer(w: Rows, own: Rows, message: Rows, events: Rows) -> int:
     elif kind == REJECTED:
         add_event(w, events, REJECTED, number, side, price, order[A_SIZE], message[M_CODE], 0)
         remove_own(w, own, k)
+        w[W_BOUNDS_NS] = min(w[W_BOUNDS_NS], w[W_NOW])  # the venue's rules are read again
         return count_failure(w, W_REJECTIONS, W_REJECTED_NS, W_REJECTIONS_MAX)
     return OK
 
