@@ -9,13 +9,13 @@ from engine.session_context import SessionContext
 from engine.session_record import RiskSettings
 from engine.sim.fold_orders.fold_layout import RULE_BITS
 from engine.sim.venue_model import VenueModel
-from engine.strategy.cadences import Every
+from engine.strategy.cadences import Every, OnQuote
 from engine.strategy.loading import LoadedStrategy
 from replay.resim.resimulate import ResimOptions
 
 SECOND_NS: Final = 1_000_000_000
 # rules that object to no order of such a run: its session is RUNNING, its funds are plentiful, its orders are limit
-# orders of a quoted instrument
+# and market orders of a quoted instrument
 SILENT_RULES: Final = frozenset({
     "balance", "blocked", "good_till", "iceberg", "mode", "order_limit", "order_type", "quote_amount", "quoted",
     "reduce_only", "trading", "trailing_stop", "unknown_order", "venue_lag",
@@ -51,8 +51,10 @@ def _strategy_reasons(strategies: list[LoadedStrategy]) -> Iterator[str]:
         yield f"the session has {len(strategies)} strategies, not one"
         return
     [loaded] = strategies
-    if len(loaded.cadences) != 1 or not isinstance(loaded.cadences[0], Every):
-        yield "its cadence is not Every alone"
+    if len(loaded.cadences) != 1 or not isinstance(loaded.cadences[0], Every | OnQuote):
+        yield "its cadence is neither Every nor OnQuote alone"
+    if loaded.decision is not None and loaded.predicate is not None:
+        yield "it declares `should_decide` beside `decide_fold`, which can tell itself"
     if loaded.bars_s or loaded.warm_up is not None or any(each.spec("").interval_ns for each in loaded.indicators):
         yield "it declares bars or a WarmUp"
 
@@ -85,8 +87,6 @@ def _session_reasons(session: SessionContext, options: ResimOptions) -> Iterator
     body = session.body
     if options.from_seq or options.history is not None:
         yield "the strategy starts later, or bars from before the session are given"
-    if not body.engine.books:
-        yield "the session has no books"
     if session.loss_limits or body.risk.cooldown.is_set:
         yield "the session has limits of losses or a cool-down"
     if session.reducer_settings.has_order_budgets:

@@ -6,7 +6,7 @@ from msgspec.structs import force_setattr
 
 from engine.facts import NewOrder, OrderFilled
 from engine.lifecycle import Status
-from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER
+from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET
 from engine.market.rows import Rows
 from engine.market.views import kept_decimal
 from engine.model import Instrument, OrderType, Side
@@ -17,7 +17,7 @@ from engine.state.positions import Positions, after_fill
 from engine.strategy.plain_figures import plain_figure
 from replay.fold_orders.foldable import CannotFoldError
 
-TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER}
+TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER, FOLD_MARKET: OrderType.MARKET}
 # fields of an order that follow from records which the loop does not make
 UNKNOWN: Final = (
     "request_seq", "updated_seq", "expires_ns", "filled_reported", "reported_ns", "fill_ids", "cancel_seq",

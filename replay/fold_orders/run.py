@@ -29,6 +29,7 @@ from engine.sim.modelled_venue import ACCOUNT_KEY
 from engine.sim.units import PLACES
 from engine.state.session_state import State
 from engine.strategy.loading import LoadedStrategy
+from engine.strategy.predicate_inputs import refresh
 from journal.reader import Journal
 from replay.fold_orders.foldable import CannotFoldError, refuse_unfoldable
 from replay.fold_orders.money import FoldMoney
@@ -52,6 +53,7 @@ STOPS: Final = {
     at.NEAR_PRICE_BOUND: "a price is at the venue's bound around its average price, or the market has no price yet",
     at.SELF_TRADE: "two orders of the strategy would trade with each other",
     at.STALE_CANCEL: "an order is to be cancelled again",
+    at.MARKET_NOTIONAL: "a market order is placed, and order_notional_max is set",
 }
 
 
@@ -129,9 +131,11 @@ class PreparedRun:
         self._market = self._state.market
         self._books = opened.venue.sim.exchange.books
         [self._instrument] = session.instruments.values()
+        self._slippage = session.limits_of[self._instrument.id].market_slippage_max
         exchange = opened.venue.sim.exchange
         rules = exchange.markets[self._instrument.symbol].rules
         self._money = FoldMoney(self._instrument, rules, exchange.accounts[ACCOUNT_KEY])
+        refresh(session.runner, self._state)  # a predicate is enabled
         self._engine_blocks = self._engine_rows()
         self._venue_blocks = self._venue_rows()
         self._own: Rows = np.zeros((at.ORDERS_MAX, at.A_FIELDS), np.int64)
@@ -198,6 +202,10 @@ class PreparedRun:
                     "What to do: leave out --orders-in-fold, which runs the ordinary way."
                 )
 
+    def _worst_ask(self) -> int:
+        """Return the highest price at which risk estimated what a market order costs, as a multiple of its unit."""
+        return int(int(self._w[at.W_TOUCH_MAX]) * (1 + self._slippage)) + 1
+
     def _next_block(self, blocks: Iterator[Rows], row: int, last: int) -> Rows:
         """Return the next block of rows, and begin at its first."""
         self._w[row] = 0
@@ -242,7 +250,7 @@ class PreparedRun:
 
     def _result(self) -> FoldedRun:
         events = self._events[: self._w[at.W_EVENTS]].copy()
-        fees = self._money.settle(events, 0)
+        fees = self._money.settle(events, self._worst_ask())
         held = Decimal(int(self._w[at.W_POSITION])).scaleb(-PLACES)
         quote, cash = self._market.quote(0), self._money.cash()
         mid = Decimal(0) if quote is None else (quote.bid + quote.ask) / 2

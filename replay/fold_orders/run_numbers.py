@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from engine.market.jit import Callback
-from engine.market.layout import NEVER
+from engine.market.layout import NEVER, S_MESSAGES
 from engine.market.order_decision import PARAMETERS_AT
 from engine.market.predicates import MarketTick
 from engine.market.rows import Floats, Rows
@@ -36,7 +36,9 @@ def run_numbers(
     numbers = {
         at.W_NOW: state.time_ns,
         at.W_END: opened.last_ns(),
-        at.W_DUE: state.account.timers.due_ns[timer_name(TimerKind.DECIDE, loaded.settings.name)],
+        at.W_DUE: state.account.timers.due_ns.get(timer_name(TimerKind.DECIDE, loaded.settings.name), NEVER),
+        at.W_FOLLOWS: loaded.on_quote is not None,
+        at.W_LINE: opened.cursor.line - state.market.numbers[S_MESSAGES] if opened.cursor.span is not None else 0,
         at.W_PERIOD: loaded.period_ns,
         at.W_REQUEST_NS: model.request_ns,
         at.W_ANSWER_NS: model.answer_ns,
@@ -97,6 +99,8 @@ def _limits(session: SessionContext, instrument: Instrument) -> dict[int, int]:
         at.W_PRICE_MAX: price(instrument.price_max),
         at.W_SIZE_MIN: -int(-instrument.quantity_min.scaleb(instrument.size_scale) // 1),
         at.W_SIZE_MAX: size(instrument.quantity_max),
+        at.W_MARKET_SIZE_MAX: size(instrument.market_quantity_max),
+        at.W_MARKET_NOTIONAL_MIN: instrument.notional_min_applies_to_market,
         at.W_QUOTE_AGE_MAX: session.settings.quote_age_max_ns if "quote_age" in session.risk_rules else 0,
     }
 
@@ -133,6 +137,7 @@ def _venue_rules(market: SymbolMarket) -> dict[int, int]:
     rules = market.rules
     return {
         at.W_VENUE_NOTIONAL_MAX: rules.notional_max,
+        at.W_VENUE_NOTIONAL_MIN: rules.notional_min,
         at.W_VENUE_ORDERS_MAX: rules.orders_max,
         at.W_LOW_SHARE: rules.price_multiplier_down,
         at.W_HIGH_SHARE: rules.price_multiplier_up,

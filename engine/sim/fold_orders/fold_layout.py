@@ -31,6 +31,7 @@ BREAKER: Final = 17  # equal refusals reached the number that pauses an instrume
 NEAR_PRICE_BOUND: Final = 18  # of the venue's average price: its exact value decides
 SELF_TRADE: Final = 19
 STALE_CANCEL: Final = 20  # an order would be cancelled again after a second
+MARKET_NOTIONAL: Final = 21  # of a market order, which a limit of notional compares
 
 # w: numbers of the run
 W_ENGINE_ROW: Final = 0  # next rows
@@ -101,7 +102,13 @@ W_FEE_TAKER: Final = 62
 W_PAYS_BASE: Final = 63
 W_SELLABLE: Final = 64  # 1: sales stay within the position
 W_BOUNDS_NS: Final = 65  # from this time on risk knows the venue's bounds of prices
-W_FIELDS: Final = 66
+W_FOLLOWS: Final = 66  # 1: quotes ask the strategy, not its timer
+W_LINE: Final = 67  # of the market's next record, less the records that the engine has folded
+W_MARKET_SIZE_MAX: Final = 68
+W_MARKET_NOTIONAL_MIN: Final = 69  # 1: W_NOTIONAL_MIN holds for market orders
+W_VENUE_NOTIONAL_MIN: Final = 70  # of market orders, in units of 1e-8
+W_TOUCH_MAX: Final = 71  # the highest ask at which a market order was placed
+W_FIELDS: Final = 72
 
 # own: live orders, oldest first
 A_NUMBER: Final = 0
@@ -129,12 +136,14 @@ M_PRICE: Final = 4
 M_SIZE: Final = 5
 M_CODE: Final = 6
 M_VENUE_NS: Final = 7
-M_FIELDS: Final = 8
+M_LINES: Final = 8  # of an answer: records of the market that the venue had folded
+M_FIELDS: Final = 9
 
 # requests and intents: their kinds are those of engine/market/order_decision.py
 PLACE_LIMIT: Final = 1
 PLACE_MAKER: Final = 2
 CANCEL: Final = 3
+PLACE_MARKET: Final = 4
 
 # kinds of events
 PLACED: Final = 1
@@ -144,7 +153,7 @@ CANCEL_REFUSED: Final = 4  # by risk
 ACCEPTED: Final = 5
 REJECTED: Final = 6  # by the venue; X_CODE is its reason
 FILLED: Final = 7  # X_CODE 1: as maker
-CANCELED: Final = 8  # X_SIZE is what was filled
+CANCELED: Final = 8  # X_SIZE is what was filled; X_CODE 1: the market had no more for a market order
 CANCEL_FAILED: Final = 9  # the order had ended at the venue
 
 X_KIND: Final = 0
@@ -177,3 +186,4 @@ V_WOULD_MATCH: Final = 1
 V_PERCENT_PRICE: Final = 2
 V_NOTIONAL: Final = 3
 V_MAX_ORDERS: Final = 4
+V_EXPIRED: Final = 1  # of CANCELED

@@ -15,6 +15,7 @@ from engine.market.layout import (
     BOOK_SYNCED,
     Q_ASK,
     Q_BID,
+    Q_LIVE,
     Q_TIME_NS,
 )
 from engine.market.rows import Rows
@@ -38,16 +39,19 @@ from engine.sim.fold_orders.fold_layout import (
     M_CODE,
     M_FIELDS,
     M_KIND,
+    M_LINES,
     M_NUMBER,
     M_ORDER,
     M_PRICE,
     M_SIZE,
     M_TIME_NS,
     M_VENUE_NS,
+    MARKET_NOTIONAL,
     MESSAGES_MAX,
     NEAR_PRICE_BOUND,
     NEAR_RATE_LIMIT,
     ORDERS_MAX,
+    PLACE_MARKET,
     PLACED,
     R_LOT,
     R_NOTIONAL_MIN,
@@ -70,6 +74,8 @@ from engine.sim.fold_orders.fold_layout import (
     W_IN_SECOND,
     W_IN_WINDOW,
     W_LOT,
+    W_MARKET_NOTIONAL_MIN,
+    W_MARKET_SIZE_MAX,
     W_MINUTE,
     W_NOTIONAL_MAX,
     W_NOTIONAL_MIN,
@@ -102,6 +108,7 @@ from engine.sim.fold_orders.fold_layout import (
     W_SIZE_MIN,
     W_SIZE_UNIT,
     W_TICK,
+    W_TOUCH_MAX,
     W_WINDOW,
     X_CODE,
     X_KIND,
@@ -153,6 +160,7 @@ def send(
     message[M_SIZE] = size
     message[M_CODE] = code
     message[M_VENUE_NS] = 0
+    message[M_LINES] = 0
     return OK
 
 
@@ -185,12 +193,16 @@ def quote_age_ns(t: Rows, now_ns: int) -> int:
 
 
 @compiled
-def objections(w: Rows, own: Rows, t: Rows, side: int, price: int, size: int) -> int:
+def objections(w: Rows, own: Rows, t: Rows, kind: int, side: int, price: int, size: int) -> int:
     """Return the bits of the risk rules that object to a new order."""
     bits = 0
     if size <= 0 or size % w[W_LOT] != 0 or size < w[W_SIZE_MIN] or (w[W_SIZE_MAX] > 0 and size > w[W_SIZE_MAX]):
         bits |= R_LOT
-    if (
+    if kind == PLACE_MARKET:
+        if w[W_MARKET_SIZE_MAX] > 0 and size > w[W_MARKET_SIZE_MAX]:
+            bits |= R_LOT
+        price = t[0, Q_BID] if t[0, Q_LIVE] else 0  # the smallest notional counts at the bid
+    elif (
         price <= 0
         or price % w[W_TICK] != 0
         or price < w[W_PRICE_MIN]
@@ -198,7 +210,7 @@ def objections(w: Rows, own: Rows, t: Rows, side: int, price: int, size: int) ->
     ):
         bits |= R_TICK
     notional = price * size
-    if notional < w[W_NOTIONAL_MIN]:
+    if notional < w[W_NOTIONAL_MIN] and (kind != PLACE_MARKET or w[W_MARKET_NOTIONAL_MIN]):
         bits |= R_NOTIONAL_MIN
     if (w[W_ORDER_SIZE_MAX] > 0 and size > w[W_ORDER_SIZE_MAX]) or (
         w[W_NOTIONAL_MAX] > 0 and notional > w[W_NOTIONAL_MAX]
@@ -250,13 +262,17 @@ def place(
     w: Rows, own: Rows, t: Rows, requests: Rows, events: Rows, kind: int, side: int, price: int, size: int
 ) -> int:
     """Review a new order and send it; return OK or the reason to end the run."""
-    bits = objections(w, own, t, side, price, size)
+    if kind == PLACE_MARKET and w[W_NOTIONAL_MAX] > 0:
+        return MARKET_NOTIONAL
+    bits = objections(w, own, t, kind, side, price, size)
     if bits != 0:
         add_event(w, events, REFUSED, 0, side, price, size, bits, 0)
         return count_failure(w, W_REFUSALS, W_REFUSED_NS, W_REFUSALS_MAX)
     if w[W_OWN] == ORDERS_MAX:
         return TOO_MANY_ORDERS
-    if w[W_NOW] >= w[W_BOUNDS_NS] and is_far_from_market(w, t, price):
+    if kind == PLACE_MARKET:
+        w[W_TOUCH_MAX] = max(w[W_TOUCH_MAX], t[0, Q_ASK])
+    elif w[W_NOW] >= w[W_BOUNDS_NS] and is_far_from_market(w, t, price):
         return NEAR_PRICE_BOUND
     w[W_REFUSALS] = 0
     w[W_PLACED] += 1
@@ -323,7 +339,7 @@ def apply_answer(w: Rows, own: Rows, message: Rows, events: Rows) -> int:
         if order[A_FILLED] == order[A_SIZE]:
             remove_own(w, own, k)
     elif kind == CANCELED:
-        add_event(w, events, CANCELED, number, side, price, order[A_FILLED], 0, message[M_VENUE_NS])
+        add_event(w, events, CANCELED, number, side, price, order[A_FILLED], message[M_CODE], message[M_VENUE_NS])
         remove_own(w, own, k)
     elif kind == REJECTED:
         add_event(w, events, REJECTED, number, side, price, order[A_SIZE], message[M_CODE], 0)
@@ -333,4 +349,4 @@ def apply_answer(w: Rows, own: Rows, message: Rows, events: Rows) -> int:
     return OK
 
 
-assert M_FIELDS == M_VENUE_NS + 1, "`send` sets each field of a message"
+assert M_FIELDS == M_LINES + 1, "`send` sets each field of a message"

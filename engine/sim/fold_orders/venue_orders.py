@@ -30,6 +30,7 @@ from engine.sim.exchange.venue_arrays import (
     V_PLACED,
     V_PRICE_UNIT,
     V_QUEUE,
+    V_RECORDS,
     V_SIZE_UNIT,
 )
 from engine.sim.fold_orders.fold_layout import (
@@ -44,6 +45,7 @@ from engine.sim.fold_orders.fold_layout import (
     FILLED,
     M_CODE,
     M_KIND,
+    M_LINES,
     M_NUMBER,
     M_PRICE,
     M_SIZE,
@@ -53,9 +55,11 @@ from engine.sim.fold_orders.fold_layout import (
     NEAR_RATE_LIMIT,
     ORDERS_MAX,
     PLACE_MAKER,
+    PLACE_MARKET,
     REJECTED,
     SELF_TRADE,
     TOO_MANY_ORDERS,
+    V_EXPIRED,
     V_MAX_ORDERS,
     V_NOTIONAL,
     V_PERCENT_PRICE,
@@ -72,6 +76,7 @@ from engine.sim.fold_orders.fold_layout import (
     W_PRIORITY,
     W_RESTING,
     W_VENUE_NOTIONAL_MAX,
+    W_VENUE_NOTIONAL_MIN,
     W_VENUE_ORDERS_MAX,
     W_VENUE_WINDOW,
 )
@@ -83,10 +88,14 @@ BOUND_DOUBT = 1e-6  # shares this close to a bound are decided by whole numbers,
 
 
 @compiled
-def report(w: Rows, answers: Rows, time_ns: int, kind: int, number: int, price: int, size: int, code: int) -> int:
+def report(
+    w: Rows, v: Rows, answers: Rows, time_ns: int, kind: int, number: int, price: int, size: int, code: int
+) -> int:
     """Send what happened at the venue at a time to the engine."""
     why = send(w, answers, W_ANSWER_HEAD, W_ANSWER_TAIL, time_ns + w[W_ANSWER_NS], kind, number, price, size, code)
-    answers[(w[W_ANSWER_TAIL] - 1) % MESSAGES_MAX, M_VENUE_NS] = time_ns - time_ns % MILLISECOND_NS
+    message = answers[(w[W_ANSWER_TAIL] - 1) % MESSAGES_MAX]
+    message[M_VENUE_NS] = time_ns - time_ns % MILLISECOND_NS
+    message[M_LINES] = v[0, V_RECORDS]
     return why
 
 
@@ -169,7 +178,7 @@ def fill(w: Rows, v: Rows, rest: Rows, answers: Rows, k: int, price: int, size: 
     """Fill a part of a resting order; return OK or the reason to end the run."""
     rest[k, B_LEAVES] -= size
     return report(
-        w, answers, time_ns, FILLED, rest[k, B_NUMBER], price // v[0, V_PRICE_UNIT], size // v[0, V_SIZE_UNIT], 1
+        w, v, answers, time_ns, FILLED, rest[k, B_NUMBER], price // v[0, V_PRICE_UNIT], size // v[0, V_SIZE_UNIT], 1
     )
 
 
@@ -252,31 +261,43 @@ def fill_by_book(
 
 
 @compiled
-def check_percent_price(w: Rows, v: Rows, levels: Rows, minutes: Rows, price: int) -> int:
-    """Return OK if a price is within the venue's bounds around its average, V_PERCENT_PRICE if it is not.
-
-    NEAR_PRICE_BOUND if floats cannot decide.
-    """
+def average_price(v: Rows, levels: Rows, minutes: Rows) -> float:
+    """Return the venue's average price, nearly; 0 if floats cannot tell it."""
     volume = 0.0
     quote = 0.0
     for n in range(max(0, v[0, V_BARS] - AVERAGE_MINUTES), v[0, V_BARS]):
         volume += float(minutes[0, n % MINUTES_KEPT, M_VOLUME])
         quote += float(minutes[0, n % MINUTES_KEPT, M_QUOTE])
     if volume > 0.0 and quote > 0.0:
-        average = quote * ONE / volume
+        return float(quote * ONE / volume)
+    bid = best_offered(levels[0], v[0, V_FAR], HIGHEST)
+    ask = best_offered(levels[1], v[0, V_FAR + 1], HIGHEST)
+    if v[0, V_BARS] > 0 or LOWEST in (bid, ask):
+        return 0.0
+    return float((bid - ask) // 2)
+
+
+@compiled
+def check_prices(w: Rows, v: Rows, levels: Rows, minutes: Rows, kind: int, price: int, size: int) -> int:
+    """Return OK if an order passes the filters that compare the venue's average price, or the reason of the venue.
+
+    NEAR_PRICE_BOUND if floats cannot decide.
+    """
+    if kind == PLACE_MARKET and w[W_VENUE_NOTIONAL_MIN] == 0:
+        return OK
+    average = average_price(v, levels, minutes)
+    if average == 0.0:
+        return NEAR_PRICE_BOUND
+    if kind == PLACE_MARKET:
+        share = average * float(size) / ONE / float(w[W_VENUE_NOTIONAL_MIN])
+        low, high, code = 1.0, 0.0, V_NOTIONAL
     else:
-        bid = best_offered(levels[0], v[0, V_FAR], HIGHEST)
-        ask = best_offered(levels[1], v[0, V_FAR + 1], HIGHEST)
-        if v[0, V_BARS] > 0 or LOWEST in (bid, ask):
-            return NEAR_PRICE_BOUND
-        average = float((bid - ask) // 2)
-    share = float(price) / average
-    low = float(w[W_LOW_SHARE]) / ONE
-    high = float(w[W_HIGH_SHARE]) / ONE
+        share = float(price) / average
+        low, high, code = float(w[W_LOW_SHARE]) / ONE, float(w[W_HIGH_SHARE]) / ONE, V_PERCENT_PRICE
     if low * (1 + BOUND_DOUBT) < share and (high == 0.0 or share < high * (1 - BOUND_DOUBT)):
         return OK
     if share < low * (1 - BOUND_DOUBT) or (high > 0.0 and share > high * (1 + BOUND_DOUBT)):
-        return V_PERCENT_PRICE
+        return code
     return NEAR_PRICE_BOUND
 
 
@@ -289,7 +310,7 @@ def crosses_market(v: Rows, levels: Rows, side: int, price: int) -> bool:
 
 @compiled
 def crosses_own(w: Rows, orders: Rows, side: int, price: int) -> bool:
-    """Return True if an order would trade with an own order."""
+    """Return True if an order with a limit would trade with an own order."""
     for k in range(w[W_RESTING]):
         if orders[k, O_SIDE] != side and (orders[k, O_PRICE] - price) * (1 if side == 0 else -1) <= 0:
             return True
@@ -317,51 +338,66 @@ def place_at_venue(
     w[W_VENUE_WINDOW] = window
     if w[W_IN_VENUE_WINDOW] > w[W_PER_10S_MAX]:
         return NEAR_RATE_LIMIT
-    code = check_percent_price(w, v, levels, minutes, price)
+    kind = message[M_KIND]
+    code = check_prices(w, v, levels, minutes, kind, price, size)
     if code == NEAR_PRICE_BOUND:
         return NEAR_PRICE_BOUND
-    if code == OK and w[W_VENUE_NOTIONAL_MAX] > 0 and product(price, size) > w[W_VENUE_NOTIONAL_MAX]:
+    if (
+        code == OK
+        and kind != PLACE_MARKET
+        and w[W_VENUE_NOTIONAL_MAX] > 0
+        and product(price, size) > w[W_VENUE_NOTIONAL_MAX]
+    ):
         code = V_NOTIONAL
     if code == OK and w[W_RESTING] >= w[W_VENUE_ORDERS_MAX]:
         code = V_MAX_ORDERS
-    is_own = crosses_own(w, orders, side, price)
-    if code == OK and message[M_KIND] == PLACE_MAKER and (is_own or crosses_market(v, levels, side, price)):
+    is_own = kind != PLACE_MARKET and crosses_own(w, orders, side, price)
+    if code == OK and kind == PLACE_MAKER and (is_own or crosses_market(v, levels, side, price)):
         code = V_WOULD_MATCH
     if code != OK:
-        return report(w, answers, now_ns, REJECTED, number, 0, 0, code)
+        return report(w, v, answers, now_ns, REJECTED, number, 0, 0, code)
     if is_own:
         return SELF_TRADE
     if w[W_RESTING] == ORDERS_MAX:
         return TOO_MANY_ORDERS
-    why = report(w, answers, now_ns, ACCEPTED, number, 0, 0, 0)
+    why = report(w, v, answers, now_ns, ACCEPTED, number, 0, 0, 0)
     if why != OK:
         return why
     left = size
     row, far = levels[1 - side], v[0, V_FAR + 1 - side]
+    worst, least = HIGHEST, LOWEST + 1 if kind == PLACE_MARKET else (-price if side == 0 else price)
     key = best_offered(row, far, HIGHEST)
-    while left > 0 and key != LOWEST and key >= (-price if side == 0 else price):
+    while left > 0 and key >= least:
         at = find_level(row, far, key)
         size = min(left, row[at + SIZE] - row[at + TAKEN])
         row[at + TAKEN] += size
         left -= size
+        worst = key
         paid = (-key if side == 0 else key) // v[0, V_PRICE_UNIT]
-        why = report(w, answers, now_ns, FILLED, number, paid, size // v[0, V_SIZE_UNIT], 0)
+        why = report(w, v, answers, now_ns, FILLED, number, paid, size // v[0, V_SIZE_UNIT], 0)
         if why != OK:
             return why
         key = best_offered(row, far, key)
-    if left > 0:
+    if kind == PLACE_MARKET:
+        for k in range(w[W_RESTING]):
+            beyond = -orders[k, O_PRICE] if side == 0 else orders[k, O_PRICE]
+            if orders[k, O_SIDE] != side and (left > 0 or beyond > worst):
+                return SELF_TRADE
+        if left > 0:
+            return report(w, v, answers, now_ns, CANCELED, number, 0, 0, V_EXPIRED)
+    elif left > 0:
         add_resting(w, v, levels, orders, fronts, rest, number, side, price, left)
     return OK
 
 
 @compiled_apart
-def cancel_at_venue(w: Rows, number: int, orders: Rows, fronts: Floats, rest: Rows, answers: Rows) -> int:
+def cancel_at_venue(w: Rows, v: Rows, number: int, orders: Rows, fronts: Floats, rest: Rows, answers: Rows) -> int:
     """Cancel an order of a request that arrives at the venue; return OK or the reason to end the run."""
     for k in range(w[W_RESTING]):
         if rest[k, B_NUMBER] == number:
             remove_resting(w, orders, fronts, rest, k)
-            return report(w, answers, w[W_NOW], CANCELED, number, 0, 0, 0)
-    return report(w, answers, w[W_NOW], CANCEL_FAILED, number, 0, 0, 0)
+            return report(w, v, answers, w[W_NOW], CANCELED, number, 0, 0, 0)
+    return report(w, v, answers, w[W_NOW], CANCEL_FAILED, number, 0, 0, 0)
 
 
 @compiled
@@ -378,5 +414,5 @@ def apply_request(
 ) -> int:
     """Apply a request that arrives at the venue; return OK or the reason to end the run."""
     if message[M_KIND] == CANCEL:
-        return cancel_at_venue(w, message[M_NUMBER], orders, fronts, rest, answers)
+        return cancel_at_venue(w, v, message[M_NUMBER], orders, fronts, rest, answers)
     return place_at_venue(w, message, v, levels, minutes, orders, fronts, rest, answers)
