@@ -36,7 +36,10 @@ class RandomMarket:
     def _best(self, side: int) -> int:
         return self._mid - side * 5
 
-    def events(self, count: int) -> Iterator[Event]:
+    def events(self, count: int, *, quotes_first: bool = False) -> Iterator[Event]:
+        """Yield so many messages. With a quote before the book, the session is ready before the next quote."""
+        if quotes_first:
+            yield self._quote()
         yield self._diff([])
         levels = [
             [[_text(price), f"{size / 1000:.3f}"] for (side, price), size in sorted(self.sizes.items()) if side == of]
@@ -125,7 +128,7 @@ def session_of(
     has_books: bool = True,
 ) -> Path:
     """Return the session of a random market. Lines from `late_from` on come 4 s after their stamps."""
-    told = RandomMarket(seed).events(events)
+    told = RandomMarket(seed).events(events, quotes_first=is_spot)
     if is_spot:
         told = map(as_spot, told)
     if not has_books:

@@ -54,7 +54,7 @@ def _strategy_reasons(strategies: list[LoadedStrategy]) -> Iterator[str]:
     if len(loaded.cadences) != 1 or not isinstance(loaded.cadences[0], Every | OnQuote):
         yield "its cadence is neither Every nor OnQuote alone"
     if loaded.decision is not None and loaded.predicate is not None:
-        yield "it declares `should_decide` beside `decide_fold`, which can tell itself"
+        yield "it declares `should_decide` beside `decide_fold`"
     if loaded.bars_s or loaded.warm_up is not None or any(each.spec("").interval_ns for each in loaded.indicators):
         yield "it declares bars or a WarmUp"
 

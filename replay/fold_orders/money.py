@@ -37,7 +37,7 @@ class FoldMoney:
         self._size_unit = 10 ** (PLACES - instrument.size_scale)
         self._before = funds.total(self.asset)
         if rules.fee_in_quote or funds.fee_asset:
-            raise CannotFoldError("orders in the fold: the venue takes fees neither out of what a fill brings nor P&L.")
+            raise CannotFoldError("orders in the fold: fees are charged in an asset that the fill does not bring.")
 
     @property
     def asset(self) -> str:

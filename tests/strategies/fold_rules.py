@@ -75,13 +75,13 @@ class Anything(Quoter):
 
 
 class Follower(Quoter):
-    """The quoter, asked by quotes at most every 100 ms."""
+    """The quoter that follows quotes, at most every 100 ms."""
 
     cadence = OnQuote(throttle_ms=100)
 
 
 class FollowsAnything(Anything):
-    """Asked at each change of the quote."""
+    """Decides at each change of the quote."""
 
     cadence = OnQuote()
 

@@ -1,4 +1,4 @@
-"""A strategy that quotes ask: its trigger in the fold, its throttle, its predicate, and how far the venue may go.
+"""A strategy that follows quotes: its trigger in the fold, its throttle, its predicate, and how far the venue may go.
 
 Compiled. A decision may come with any row, so the venue is folded no further than the first request that it could send
 would arrive, and the engine no further than the first report of a fill that the venue could send.
@@ -36,7 +36,7 @@ def trigger_place(numbers: Rows) -> int:
 
 @compiled
 def restart_throttle(numbers: Rows, time_ns: int) -> None:
-    """Note that the strategy was asked at a time, as Market.note_evaluated does."""
+    """Note that the strategy ran at a time, as Market.note_evaluated does."""
     place = trigger_place(numbers)
     numbers[place + at.W_EVALUATED_NS] = time_ns
     numbers[place + at.W_DUE_NS] = at.NEVER
