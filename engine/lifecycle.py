@@ -21,6 +21,8 @@ class Status(StrEnum):
     UNKNOWN = "unknown"  # sent, and no answer that proves anything
     NOT_PLACED = "not_placed"  # proved never to have reached the venue; kept as a tombstone
 
+    __hash__ = str.__hash__  # that of Enum is a Python function
+
 
 class Report(StrEnum):
     """Reports about an order that can change its status."""

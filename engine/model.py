@@ -18,6 +18,7 @@ class Side(StrEnum):
     SELL = "SELL"
 
     sign: int  # 1 for a buy, -1 for a sell
+    __hash__ = str.__hash__  # that of Enum is a Python function, and dicts by side and by type are read at each order
 
 
 Side.BUY.sign, Side.SELL.sign = 1, -1
@@ -34,6 +35,8 @@ class OrderType(StrEnum):
     TAKE_PROFIT = "TAKE_PROFIT"  # as STOP, on the other side of the market
     TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
     FOREIGN = "FOREIGN"  # another program's, of a type that the engine does not have (order_terms.ForeignTerms)
+
+    __hash__ = str.__hash__
 
 
 class PositionSide(StrEnum):

@@ -26,6 +26,7 @@ from engine.market.views import (
     kept_decimal,
 )
 
+Levels = tuple[tuple[Decimal, Decimal], ...]  # (price, size), best first
 _LAST_FRAMES: Final = {
     Stream.QUOTE: (at.Q_TIME_NS, at.Q_SEQ),
     Stream.TRADE: (at.T_TIME_NS, at.T_SEQ),
@@ -202,18 +203,32 @@ class MarketReader(MarketArrays):
 
     def book_top(self, i: int, n: int) -> BookTop | None:
         """Return the best n levels of each side; None unless the book is synced."""
-        if self.t[i, at.B_STATE] != at.BOOK_SYNCED:
+        begin, numbers = at.S_FIELDS + i * at.T_FIELDS, self.numbers
+        if numbers[begin + at.B_STATE] != at.BOOK_SYNCED:
             return None
-        instrument = self.instruments[i]
+        bids, asks = self._top(i, begin) if n == 1 and numbers[begin + at.B_TOP_LIVE] else self._best(i, n)
+        return BookTop(bids, asks, numbers[begin + at.B_ID], numbers[begin + at.B_SEQ], numbers[begin + at.B_TIME_NS])
+
+    def _top(self, i: int, begin: int) -> tuple[Levels, Levels]:
+        """Return the best level of each side, which the fold keeps. `begin` is the place of its instrument."""
+        bid, bid_size, ask, ask_size = self.numbers[begin + at.B_TOP_BID : begin + at.B_TOP_ASK_SIZE + 1].tolist()
+        price_scale, size_scale = self.scales[i]
+        return (
+            ((kept_decimal(bid, price_scale), kept_decimal(bid_size, size_scale)),) if bid_size else (),
+            ((kept_decimal(ask, price_scale), kept_decimal(ask_size, size_scale)),) if ask_size else (),
+        )
+
+    def _best(self, i: int, n: int) -> tuple[Levels, Levels]:
+        """Return the best n levels of each side."""
+        price_scale, size_scale = self.scales[i]
         bids, asks = (
-            tuple(
-                (decimal(p, instrument.price_scale), decimal(q, instrument.size_scale))
-                for p, q in self.levels(i, side, n)
-            )
+            tuple([
+                (kept_decimal(price, price_scale), kept_decimal(size, size_scale))
+                for price, size in self.levels(i, side, n)
+            ])
             for side in (r.BID, r.ASK)
         )
-        update_id, seq, time_ns = self.t[i, [at.B_ID, at.B_SEQ, at.B_TIME_NS]].tolist()
-        return BookTop(bids=bids, asks=asks, update_id=update_id, seq=seq, time_ns=time_ns)
+        return bids, asks
 
     def book_id(self, i: int) -> int:
         """Return the last update id applied to the book."""

@@ -3,7 +3,7 @@
 Integers become Decimal only here.
 """
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import IntEnum
 from functools import lru_cache
 
@@ -185,16 +185,14 @@ class Counters(msgspec.Struct, frozen=True):
     snapshots_refused: int
 
 
+_EXACT = Context(prec=200)  # no number of the market has as many digits
 DECIMALS_KEPT = 8192  # the newest of those that `kept_decimal` returned: quotes repeat most of their prices
 
 
 def decimal(value: int, scale: int) -> Decimal:
     """Return the number at its scale, exact under any context, without trailing zeros or exponent."""
-    digits = str(value)
-    zeros = min(len(digits) - len(digits.rstrip("0")), scale) if value else scale
-    if zeros == scale:
-        return Decimal(value // 10**scale)
-    return Decimal(f"{digits[: len(digits) - zeros]}e-{scale - zeros}")
+    whole, rest = divmod(value, 10**scale)
+    return _EXACT.normalize(_EXACT.scaleb(value, -scale)) if rest else Decimal(whole)
 
 
 kept_decimal = lru_cache(maxsize=DECIMALS_KEPT)(decimal)

@@ -208,9 +208,9 @@ def _one_rationale(intent: Place | Cancel) -> None:
     """Give both spellings the same value. Strategies inside recorded sessions use the old one."""
     if intent.because and intent.rationale and intent.because != intent.rationale:
         raise ValueError("`because` is the old spelling of `rationale`: give one of them")
-    if intent.because and not intent.rationale:
+    if intent.because:
         msgspec.structs.force_setattr(intent, "rationale", intent.because)
-    else:
+    elif intent.rationale:
         msgspec.structs.force_setattr(intent, "because", intent.rationale)
 
 

@@ -1,6 +1,6 @@
 """A Python strategy's orders and position in a run with orders in the fold, made of the events of the loop."""
 
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, ClassVar, Final, NoReturn, Protocol
 
 from msgspec.structs import force_setattr
 
@@ -55,13 +55,8 @@ class Refusals:
 class UnknownText(str):
     """An id that differs from the ordinary way's. It can be compared, printed, stored and given back, but not read."""
 
-    def __new__(cls, text: str, _what: str, _refusals: Refusals) -> "UnknownText":
-        """Make a text."""
-        return super().__new__(cls, text)
-
-    def __init__(self, _text: str, what: str, refusals: Refusals) -> None:
-        """Keep the name of the id."""
-        self.what, self.refusals = what, refusals
+    what: ClassVar[str]
+    refusals: ClassVar[Refusals]
 
     def __bool__(self) -> bool:
         """Return True."""
@@ -72,23 +67,44 @@ def _refuse_text(text: UnknownText, *_given: Any, **_named: Any) -> NoReturn:
     text.refusals.refuse(f"the content of {text.what}")
 
 
-for _name in set(dir(str)) - READABLE:
+for _name in vars(str).keys() - READABLE:
     setattr(UnknownText, _name, _refuse_text)
 
 
-class FoldOrder(Order, frozen=True, eq=False, kw_only=True):
-    """An order as a view of the fold shows it. It raises CannotFoldError at the fields in UNKNOWN, which it lacks."""
+class FoldOrder(Order, frozen=True, eq=False):
+    """An order as a view of the fold shows it. It raises CannotFoldError at the fields in UNKNOWN."""
 
-    refusals: Refusals
+    refusals: ClassVar[Refusals]
 
-    def __getattr__(self, name: str) -> NoReturn:
-        """Refuse a field that it lacks."""
-        if name in UNKNOWN:
-            self.refusals.refuse(f"`{name}` of an order")
-        raise AttributeError(f"an order has no {name!r}")
+    def __repr__(self) -> str:
+        """Refuse a text of all fields."""
+        self.refusals.refuse("the text of an order")
 
 
-_removers: Final = [vars(Order)[name].__delete__ for name in UNKNOWN]
+def _refuse_field(name: str) -> property:
+    def refuse(order: FoldOrder) -> NoReturn:
+        order.refusals.refuse(f"`{name}` of an order")
+
+    return property(refuse)
+
+
+for _name in UNKNOWN:
+    setattr(FoldOrder, _name, _refuse_field(_name))  # it hides the field
+
+
+def _kinds(of_run: Refusals) -> tuple[type[FoldOrder], type[UnknownText], type[UnknownText]]:
+    """Return the classes of a run's orders, of their ids and of their ids at the venue."""
+
+    class OwnOrder(FoldOrder, frozen=True, eq=False):
+        refusals = of_run
+
+    class OrderId(UnknownText):
+        what, refusals = "`client_order_id` of an order", of_run
+
+    class VenueOrderId(UnknownText):
+        what, refusals = "`venue_order_id` of an order", of_run
+
+    return OwnOrder, OrderId, VenueOrderId
 
 
 class OwnAccount:
@@ -98,7 +114,7 @@ class OwnAccount:
         self._strategy = strategy
         self._instrument = instrument
         self._fee_of = fee_of
-        self._refusals = refusals
+        self._order_kind, self._id_kind, self._venue_id_kind = _kinds(refusals)
         self._read = 0  # events
         self.live: dict[int, FoldOrder] = {}  # by number, so the oldest is the first, as in the loop's table
         self.numbers: dict[str, int] = {}  # client order id -> number, of all orders
@@ -114,8 +130,7 @@ class OwnAccount:
                 order = self.live[number]
                 force_setattr(order, "status", Status.OPEN)
                 force_setattr(order, "updated_ns", time_ns)
-                venue_id = UnknownText(f"venue-{number}", "`venue_order_id` of an order", self._refusals)
-                force_setattr(order, "venue_order_id", venue_id)
+                force_setattr(order, "venue_order_id", self._venue_id_kind(f"venue-{number}"))
             elif kind == at.CANCEL_SENT:
                 force_setattr(self.live[number], "cancel_ns", time_ns)
             elif kind == at.FILLED:
@@ -127,8 +142,8 @@ class OwnAccount:
 
     def _place(self, time_ns: int, number: int, side: int, price: int, size: int, code: int) -> None:
         one = self._instrument
-        name = UnknownText(f"fold-{number}", "`client_order_id` of an order", self._refusals)
-        order = FoldOrder(
+        name = self._id_kind(f"fold-{number}")
+        order = self._order_kind(
             client_order_id=name,
             strategy=self._strategy,
             order=NewOrder(
@@ -143,10 +158,7 @@ class OwnAccount:
             created_ns=time_ns,
             updated_seq=0,
             updated_ns=time_ns,
-            refusals=self._refusals,
         )
-        for remove in _removers:
-            remove(order)
         self.live[number] = order
         self.numbers[name] = number
 
