@@ -60,18 +60,22 @@ def quotes(folder: Path) -> Path:
     return session_of(folder, 2, events=500, is_spot=True, has_books=False)
 
 
-@pytest.mark.parametrize("model", [{}, *TIES])
+@pytest.mark.parametrize(
+    ("rule", "model"),
+    [
+        *(("Follower", model) for model in ({}, *TIES)),
+        *(("FollowsAnything", model) for model in ({}, TIES[0], TIES[3], TIES[5])),
+    ],
+)
 def test_each_decision_has_the_time_of_its_quote_or_of_the_end_of_its_throttle(
-    model: dict[str, str], spot: Path
+    rule: str, model: dict[str, str], spot: Path
 ) -> None:
-    throttled = equal_run(spot, f"{RULES}:Follower", model)
-    at_once = equal_run(spot, f"{RULES}:FollowsAnything", model)
-    assert 0 < throttled.decisions < at_once.decisions
-    assert throttled.count(at.FILLED) > 5
-    assert at_once.count(at.FILLED) > 5
+    run = equal_run(spot, f"{RULES}:{rule}", model)
+    assert run.count(at.FILLED) > 5
+    assert run.count(at.CANCELED) > 5
 
 
-@pytest.mark.parametrize("model", [{}, TIES[0]])
+@pytest.mark.parametrize("model", [TIES[0], TIES[4]])
 def test_a_predicate_sees_the_own_orders_and_the_position(model: dict[str, str], spot: Path) -> None:
     run = equal_run(spot, f"{STRATEGIES / 'touch.py'}:CompiledTouch", model)
     assert run.count(at.FILLED) > 5
@@ -96,7 +100,12 @@ def test_market_orders_fill_at_the_markets_offers_and_end(model: dict[str, str],
 
 def test_a_market_order_beside_an_own_resting_one_may_run_the_ordinary_way(spot: Path) -> None:
     with pytest.raises(CannotFoldError, match="would trade with each other"):
-        folded(spot, options(spot, f"{RULES}:Taker", {"request_ms": "50", "answer_ms": "50", "feed_ms": "0"}))
+        folded(spot, options(spot, f"{RULES}:Taker", {"request_ms": "10", "answer_ms": "200", "feed_ms": "0"}))
+
+
+def test_a_first_order_before_all_is_ready_runs_the_ordinary_way(spot: Path) -> None:
+    with pytest.raises(CannotFoldError, match="was not ready to trade before its first order"):
+        folded(spot, options(spot, f"{STRATEGIES / 'touch.py'}:CompiledTouch", {}))
 
 
 def test_a_market_order_with_a_limit_of_notional_runs_the_ordinary_way(spot: Path) -> None:

@@ -13,7 +13,15 @@ from msgspec.structs import replace
 
 from engine.facts import StrategyChanged
 from engine.market.jit import python_callback
-from engine.market.order_decision import FAILED, FOLD_CANCEL, FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET, INTENTS_AT, INTENTS_MAX
+from engine.market.order_decision import (
+    FAILED,
+    FOLD_CANCEL,
+    FOLD_LIMIT,
+    FOLD_LIMIT_MAKER,
+    FOLD_MARKET,
+    INTENTS_AT,
+    INTENTS_MAX,
+)
 from engine.market.rows import Floats, Rows
 from engine.market.views import kept_decimal
 from engine.model import OrderType, TimeInForce
