@@ -187,7 +187,7 @@ class ModelRun:
                 )
             else:
                 moment_ns = self._fold(cursor, feed, due_ns)
-                if moment_ns is None:
+                if moment_ns is None or (moment_ns == due_ns and self._is_free(cursor, feed, due_ns)):
                     continue
                 due_ns = moment_ns
             if cursor.ended and end_ns is None:
@@ -199,6 +199,14 @@ class ModelRun:
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
             gateway.advance(self._arrivals(cursor, feed))
+
+    def _is_free(self, cursor: Cursor, feed: RowFeed, time_ns: int) -> bool:
+        """Return True if a time needs neither side: the feed looked ahead up to it, and nothing is due there."""
+        return (
+            not cursor.ended
+            and min(feed.due_ns, self.gateway.coming_ns, cursor.outside_ns) > time_ns
+            and self.venue.sim.is_idle(time_ns)
+        )
 
     def last_ns(self) -> int:
         """Return the time of the last record: the session had TIMERs up to there."""

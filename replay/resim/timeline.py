@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from engine.market import rows as r
+from engine.market.fold.unpack import append_stamped
 from engine.market.layout import NEVER
 from engine.market.rows import Rows
 from engine.record_codec import read_request
@@ -268,33 +269,24 @@ def _by_venue_clock(parts: list[BlockPart], offset_ns: int, *, with_quotes: bool
     """Yield rows with the venue's own times, in the order of these, as soon as no later block has an earlier one."""
     lows_ns = [min(part.first_ns, part.facts.first_stamp_ns + offset_ns) for part in parts]
     lows_ns = [*accumulate(reversed([*lows_ns, NEVER]), min)][::-1]  # of each part and all after it
-    held: list[Rows] = []
-    low_ns = NEVER
+    table: Rows = np.empty((0, r.COLUMNS), np.int64)
+    count, low_ns = 0, NEVER  # rows in the table, and no time of them is lower
     for part, own_ns, until_ns in zip(parts, lows_ns, lows_ns[1:], strict=False):
-        held.append(part.read() if with_quotes else _without_quotes(part.read()))
+        rows = part.read()
+        if count + len(rows) > len(table):
+            table = np.concatenate([table[:count], np.empty((2 * len(rows), r.COLUMNS), np.int64)])
+        count = append_stamped(rows, offset_ns, with_quotes, table, count)
         low_ns = min(low_ns, own_ns)
         if until_ns < low_ns:
             continue  # a later part has a stamp before all of these
-        rows = _with_venue_times(np.concatenate(held), offset_ns)
-        count = int(np.searchsorted(rows[:, r.TIME_NS], until_ns, side="right"))
-        if count:
-            yield rows[:count]
-        held, low_ns = [rows[count:]], int(rows[count, r.TIME_NS]) if count < len(rows) else NEVER
-
-
-def _with_venue_times(rows: Rows, offset_ns: int) -> Rows:
-    """Return the rows with the venue's own times, where it states them, in the order of these."""
-    times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS] + offset_ns, rows[:, r.TIME_NS])
-    bars = np.flatnonzero(
-        rows[:, r.TYPE] == r.BAR
-    )  # stamped with its start, and known at its end: the next row's stamp
-    times[bars] = times[bars + 1]
-    quoted = bars[rows[bars + 1, r.LAST] == 0]
-    times[quoted + 2] = times[quoted + 1]
-    order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
-    moved: Rows = rows[order]
-    moved[:, r.TIME_NS] = times[order]
-    return moved
+        times = table[:count, r.TIME_NS]
+        order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
+        done = int(np.searchsorted(times, until_ns, side="right", sorter=order))
+        if done:
+            yield table[order[:done]]
+        left = table[order[done:]]
+        count, low_ns = len(left), int(left[0, r.TIME_NS]) if len(left) else NEVER
+        table[:count] = left
 
 
 def _is_answer(record: Record) -> bool:
