@@ -283,8 +283,8 @@ def _by_venue_clock(parts: list[BlockPart], offset_ns: int, *, with_quotes: bool
         order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
         done = int(np.searchsorted(times, until_ns, side="right", sorter=order))
         if done:
-            yield table[order[:done]]
-        left = table[order[done:]]
+            yield table.take(order[:done], axis=0)
+        left = table.take(order[done:], axis=0)
         count, low_ns = len(left), int(left[0, r.TIME_NS]) if len(left) else NEVER
         table[:count] = left
 
