@@ -66,7 +66,13 @@ CASES = {  # name: (session, strategy, model settings, rows that count, peer)
     "rule_fold": ("usdm", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
     "rule_fold_in_memory": ("usdm", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
 }
-PEER_TILES = {"nautilus idle": 60, "nautilus ema": 60, "nautilus quoter": 20, "hftbacktest idle": 10, "hftbacktest quote": 10}
+PEER_TILES = {
+    "nautilus idle": 60,
+    "nautilus ema": 60,
+    "nautilus quoter": 20,
+    "hftbacktest idle": 10,
+    "hftbacktest quote": 10,
+}
 
 
 # ---- sessions --------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ Knows no journal and no venue: replay/projections.py makes the rows.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.market import rows as r
+from engine.market.fold.unpack import append_stamped
 from engine.market.layout import NEVER
 from engine.market.packed_rows import checksum, pack_rows, unpack_rows
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
@@ -183,6 +185,36 @@ def facts_of(rows: Rows) -> BlockFacts:
         unquoted_delay_ns_min=int(delays[kinds != r.QUOTE].min(initial=NEVER)),
         delay_ns_max=int(delays[kinds != r.BAR].max(initial=0)),
     )
+
+
+def rows_by_stamp(parts: Sequence[BlockPart], offset_ns: int, left_out: int) -> Iterator[Rows]:
+    """Yield rows with the venue's stamps as times, in the order of these, as soon as no later part has an earlier one.
+
+    Args:
+        parts: The rows.
+        offset_ns: Our clock less the venue's.
+        left_out: The type of rows that are left out.
+    """
+    lows_ns = [min(part.first_ns, part.facts.first_stamp_ns + offset_ns) for part in parts]
+    later_ns = [*accumulate(reversed([*lows_ns[1:], NEVER]), min)][::-1]  # of all parts after each
+    table: Rows = np.empty((0, r.COLUMNS), np.int64)
+    count, low_ns = 0, NEVER  # rows in the table, and no time of them is lower
+    for part, own_ns, until_ns in zip(parts, lows_ns, later_ns, strict=True):
+        rows = part.read()
+        if count + len(rows) > len(table):
+            table = np.concatenate([table[:count], np.empty((count + 2 * len(rows), r.COLUMNS), np.int64)])
+        count = append_stamped(rows, offset_ns, left_out, table, count)
+        low_ns = min(low_ns, own_ns)
+        if until_ns < low_ns:
+            continue  # a later part has a stamp before all of these
+        times = table[:count, r.TIME_NS]
+        order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
+        done = int(np.searchsorted(times, until_ns, side="right", sorter=order))
+        if done:
+            yield table.take(order[:done], axis=0)
+        left = table.take(order[done:], axis=0)
+        count, low_ns = len(left), int(left[0, r.TIME_NS]) if len(left) else NEVER
+        table[:count] = left
 
 
 class _CachedBlocks:

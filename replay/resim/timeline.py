@@ -6,13 +6,11 @@ requester. Reads a journal and its projections (replay/projections.py); knows no
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from itertools import accumulate
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 
 from engine.market import rows as r
-from engine.market.fold.unpack import append_stamped
 from engine.market.layout import NEVER
 from engine.market.rows import Rows
 from engine.record_codec import read_request
@@ -22,9 +20,10 @@ from engine.sim.feeds.sim_market import Line
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.projections import OUTSIDE_KINDS, build_projection, load_projection, venue_for_source
-from replay.row_blocks import BlockPart, Projection
+from replay.row_blocks import BlockPart, Projection, rows_by_stamp
 
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
+_NO_TYPE = -1  # of rows
 SEGMENTS_CACHED = 2  # the engine and the venue seldom read more than two at a time
 
 
@@ -123,7 +122,8 @@ class Timeline:
                 if self._is_depth_snapshot(item.record):
                     yield self._depth(item.record, answer_ns)
             elif by_venue_clock:
-                yield from _by_venue_clock(item, self._clock_offset_ns(with_quotes=with_quotes), with_quotes=with_quotes)
+                offset_ns = self._clock_offset_ns(with_quotes=with_quotes)
+                yield from rows_by_stamp(item, offset_ns, _NO_TYPE if with_quotes else r.QUOTE)
             else:
                 yield from (part if with_quotes else _without_quotes(part.read()) for part in item)
 
@@ -263,30 +263,6 @@ def _unread_runs(market: Projection, begin: int, end: int, _line: int) -> Iterat
 def _without_quotes(rows: Rows) -> Rows:
     kept: Rows = rows[rows[:, r.TYPE] != r.QUOTE]
     return kept
-
-
-def _by_venue_clock(parts: list[BlockPart], offset_ns: int, *, with_quotes: bool) -> Iterator[Rows]:
-    """Yield rows with the venue's own times, in the order of these, as soon as no later block has an earlier one."""
-    lows_ns = [min(part.first_ns, part.facts.first_stamp_ns + offset_ns) for part in parts]
-    lows_ns = [*accumulate(reversed([*lows_ns, NEVER]), min)][::-1]  # of each part and all after it
-    table: Rows = np.empty((0, r.COLUMNS), np.int64)
-    count, low_ns = 0, NEVER  # rows in the table, and no time of them is lower
-    for part, own_ns, until_ns in zip(parts, lows_ns, lows_ns[1:], strict=False):
-        rows = part.read()
-        if count + len(rows) > len(table):
-            table = np.concatenate([table[:count], np.empty((2 * len(rows), r.COLUMNS), np.int64)])
-        count = append_stamped(rows, offset_ns, with_quotes, table, count)
-        low_ns = min(low_ns, own_ns)
-        if until_ns < low_ns:
-            continue  # a later part has a stamp before all of these
-        times = table[:count, r.TIME_NS]
-        order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
-        done = int(np.searchsorted(times, until_ns, side="right", sorter=order))
-        if done:
-            yield table.take(order[:done], axis=0)
-        left = table.take(order[done:], axis=0)
-        count, low_ns = len(left), int(left[0, r.TIME_NS]) if len(left) else NEVER
-        table[:count] = left
 
 
 def _is_answer(record: Record) -> bool:

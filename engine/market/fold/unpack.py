@@ -72,16 +72,16 @@ def fill_rows(words: Rows, halves: NDArray[np.int32], quarters: NDArray[np.int16
 
 
 @compiled
-def append_stamped(rows: Rows, offset_ns: int, with_quotes: bool, table: Rows, count: int) -> int:
+def append_stamped(rows: Rows, offset_ns: int, left_out: int, table: Rows, count: int) -> int:
     """Copy rows to `table[count:]`, with the venue's stamp plus an offset as the time; return the new count.
 
-    A row without a stamp keeps its time. A bar is stamped with its start, and is known at its end: with its quote, it
-    gets the stamp of the row after it.
+    Rows of the type `left_out` are not copied. A row without a stamp keeps its time. A bar is stamped with its start,
+    and is known at its end: with its quote, it gets the stamp of the row after it.
     """
     bar = -3  # the last one
     for k in range(rows.shape[0]):
         kind = rows[k, r.TYPE]
-        if kind == r.QUOTE and not with_quotes:
+        if kind == left_out:
             continue
         of = k
         if kind == r.BAR:
