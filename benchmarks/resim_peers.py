@@ -1,36 +1,42 @@
 """Resimulation beside its peers, on the same captured messages: rows per CPU second, and the results.
 
     python benchmarks/resim_peers.py FOLDER [--nautilus PYTHON] [--nautilus-1 PYTHON] [--hftbacktest PYTHON]
-        [--against CHECKOUT] [--rounds 5] [--tiles 20] [--only CASE ...] [--record]
+        [--against CHECKOUT] [--rounds 5] [--tiles N] [--only CASE ...] [--record]
 
-FOLDER is made once: captures, tiled in time as the peers' programs do, imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4
-are run with the Pythons given, by their programs in shared/bench/peers, in turns with ours, each in its own process; medians of the rounds.
-Another checkout of ours runs in turns too. Every decision of ours is kept, intent to
-fill, as values that become text when they are read; imports and compiling are apart. The engine's own timers (watch, report, reconcile) beat each minute here, and each
-second in a live session: `--timers lived` leaves them unchanged.
+FOLDER is made once: captures imported as sessions. NautilusTrader 2.0.0rc7 and 1.221, and hftbacktest 2.4.4 are run with the Pythons given, by
+their programs in shared/bench/peers, in turns with ours, each in its own process; medians of the rounds. Another checkout of ours runs in turns too.
+Every decision of ours is kept, intent to fill, as values that become text when they are read; imports and compiling are apart. The engine's own timers
+(watch, report, reconcile) beat each minute here, and each second in a live session: `--timers lived` leaves them unchanged.
+
+Each case of ours runs at two sizes. `x1` is the capture once: the opening of the session is in its time. `x10` and so on is the capture so many times
+as one session, as the peer's program repeats it (`--tiles` gives another number), so fixed costs weigh as little as there. The same: the messages of
+each tile and their distances in time. Not the same: between two tiles the peers clear the book, while ours gets one depth diff that turns the last book
+into the first one (benchmarks/tiling.py); its levels count as rows, as the snapshot's do at the peers. A later tile lacks the snapshot and the few diffs
+before it. The peers have their rows in memory; ours are read from disk within the time, except in `rule_fold_in_memory`. No run of ours may lose its
+book: a gap, a second snapshot or an instrument that is blocked after its start ends the benchmark.
 """
 
 import argparse
-import gzip
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from history import record
 from measuring import DATA, HERE, SHARED
+from tiling import MOVED, read
+from tiling import tiled as tiled_stream
 
 CAPTURES = DATA / "captures" / "binance"
 PEERS = SHARED / "bench" / "peers"
 STRATEGIES = HERE / "strategies"
-MOVED = re.compile(rb'"([ETUtu]|pu|a|f|l)":(\d+)')
 TIMERS = {
     "engine.watch_every_ns": "60000000000",
     "engine.report_every_ns": "600000000000",
@@ -48,60 +54,60 @@ AS_HFT = {
 CASES = {  # name: (session, strategy, model settings, rows that count, peer)
     "idle": ("spot_quotes", "idle.py:Never", {}, "quotes and trades", "nautilus idle"),
     "ema": ("spot_quotes", "ema_cross.py:EmaCross", {}, "quotes", "nautilus ema"),
-    "callback": ("spot_quotes_1", "idle.py:EachQuote", {}, "quotes and trades", "nautilus idle"),
+    "callback": ("spot_quotes", "idle.py:EachQuote", {}, "quotes and trades", "nautilus idle"),
     "event": ("spot_quotes", "idle.py:EachEvent", {}, "quotes and trades", "nautilus idle"),
-    "quoter": ("spot_1", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
-    "quoter_compiled": ("spot_1", "touch.py:CompiledTouch", {}, "book messages and trades", "nautilus quoter"),
-    "quoter_in_fold": ("spot_1", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
+    "quoter": ("spot", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
+    "quoter_compiled": ("spot", "touch.py:CompiledTouch", {}, "book messages and trades", "nautilus quoter"),
+    "quoter_in_fold": ("spot", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
     "ema_in_fold": ("spot_quotes", "ema_cross.py:EmaCross", {}, "quotes", "nautilus ema"),
-    "never": ("usdm_1", "idle.py:Never", {}, "levels and trades", "hftbacktest idle"),
-    "level": ("usdm_1", "idle.py:EachEvent", {}, "levels and trades", "hftbacktest idle"),
-    "beat": ("usdm_1", "idle.py:Beat", {}, "levels and trades", "hftbacktest idle"),
-    "rule": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
-    "rule_compiled": ("usdm_1", "hft_rule.py:CompiledRule", AS_HFT, "levels and trades", "hftbacktest quote"),
-    "rule_in_fold": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
-    "rule_in_fold_in_memory": ("usdm_1", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
-    "rule_fold": ("usdm_1", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
-    "rule_fold_in_memory": ("usdm_1", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "never": ("usdm", "idle.py:Never", {}, "levels and trades", "hftbacktest idle"),
+    "level": ("usdm", "idle.py:EachEvent", {}, "levels and trades", "hftbacktest idle"),
+    "beat": ("usdm", "idle.py:Beat", {}, "levels and trades", "hftbacktest idle"),
+    "rule": ("usdm", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_compiled": ("usdm", "hft_rule.py:CompiledRule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_in_fold": ("usdm", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_in_fold_in_memory": ("usdm", "hft_rule.py:Rule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_fold": ("usdm", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
+    "rule_fold_in_memory": ("usdm", "hft_rule.py:FoldRule", AS_HFT, "levels and trades", "hftbacktest quote"),
+}
+PEER_TILES = {
+    "nautilus idle": 60,
+    "nautilus ema": 60,
+    "nautilus quoter": 20,
+    "hftbacktest idle": 10,
+    "hftbacktest quote": 10,
 }
 
 
 # ---- sessions --------------------------------------------------------------------------------------------
 
 
-def tiled(name: str, times: int, keep: Callable[[bytes], bool]) -> Iterator[bytes]:
-    """A capture's lines so many times; with books once only, since no diff joins a tile's end to its begin."""
-    with gzip.open(CAPTURES / f"{name}.gz") as file:
-        lines = [line for line in file if keep(line)]
-    first_ns, last_ns = (int(lines[at][:19]) for at in (0, -1))
-    span_ms = (last_ns - first_ns) // 1_000_000 + 1_000
-    ids = max(int(value) for line in lines for key, value in MOVED.findall(line) if key in (b"u", b"t")) + 1
-    yield from lines
-    for n in range(1, times):
-        for line in lines:
+def tiled(name: str, times: int, *, with_books: bool) -> Iterator[bytes]:
+    """Yield a capture's lines so many times as one valid stream."""
+    lines = read(CAPTURES / f"{name}.gz")
+    if with_books:
+        yield from (line + b"\n" for line in tiled_stream(lines, times))
+        return
+    lines = [(at, frame) for at, frame in lines if b"@bookTicker" in frame or b"@trade" in frame]
+    span_ms = (lines[-1][0] - lines[0][0]) // 1_000_000 + 1_000
+    ids = max(int(value) for _, frame in lines for key, value in MOVED.findall(frame) if key in (b"u", b"t")) + 1
+    for n in range(times):
+        for at, frame in lines:
             moved = MOVED.sub(
-                lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * (span_ms if m[1] in (b"E", b"T") else ids)),
-                line[20:],  # type: ignore[misc]  # mypy infers no default arguments of lambdas
+                lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * (span_ms if m[1] in (b"E", b"T") else ids)), frame
             )
-            yield b"%d %s" % (int(line[:19]) + n * span_ms * 1_000_000, moved)
+            yield b"%d %s\n" % (at + n * span_ms * 1_000_000, moved)
 
 
 def session(folder: Path, name: str, tiles: int) -> Path:
-    market, _, kind = name.partition("_")
-    times = 1 if name.endswith("_1") else tiles
-    place = folder / f"{name}_{times}"
+    """Return the session of a capture, tiled so many times. It is made if it is not there."""
+    place = folder / f"{name}_{tiles}"
     if not place.exists():
         capture = folder / f"{name}.dat"
         capture.parent.mkdir(parents=True, exist_ok=True)
-        wanted = (
-            (lambda line: b"@bookTicker" in line or b"@trade" in line)
-            if kind.startswith("quotes")
-            else (lambda _: True)
-        )
+        source = "spot_btcusdt_20240808" if name.startswith("spot") else "usdm_btcusdt_20240808"
         with capture.open("wb") as file:
-            file.writelines(
-                tiled("spot_btcusdt_20240808" if market == "spot" else "usdm_btcusdt_20240808", times, wanted)
-            )
+            file.writelines(tiled(source, tiles, with_books=not name.endswith("quotes")))
         verbatim = Path(sys.executable).parent / "verbatim"
         subprocess.run(
             [str(verbatim), "import", str(capture), "--into", str(place)], check=True, stdout=subprocess.DEVNULL
@@ -156,6 +162,7 @@ def ours(
         begun = time.process_time()
         resimulate_steps(folder, wanted, keep)
         seconds.append(time.process_time() - begun)
+    refuse_lost_books(kept)
     found = measure_performance(kept)
     asked = sum(1 for record in kept if record.kind in (Kind.FEED, Kind.TIMER))
     (line, *_) = [*found.lines.values(), None]
@@ -190,6 +197,21 @@ def folded(journal: Any, wanted: Any, rows: int, *, in_memory: bool) -> dict[str
     }  # fmt: skip
 
 
+def refuse_lost_books(kept: Sequence[Any]) -> None:
+    """Refuse a run whose book was lost, at a join of tiles or elsewhere. The first messages may come before the snapshot."""
+    from engine.facts import InstrumentBlocked, MarketGap
+    from engine.requests import Purpose
+    from engine.step_context import Output
+
+    bodies = [entry.body for entry in kept if isinstance(entry, Output)]
+    snapshots = sum(getattr(body, "purpose", None) is Purpose.DEPTH for body in bodies)
+    blocks = [bool(body.reasons) for body in bodies if isinstance(body, InstrumentBlocked)]
+    gaps = [body for body in bodies if isinstance(body, MarketGap)]
+    assert snapshots <= 1, f"{snapshots} snapshots were requested"
+    assert False not in blocks[:-1], "the instrument was blocked again after its book was ready"
+    assert not gaps, f"messages are missing: {gaps}"
+
+
 COUNTED = {
     "quotes": (1,),
     "quotes and trades": (1, 2),
@@ -202,7 +224,6 @@ COUNTED = {
 
 
 def nautilus(python: str, program: str, scenario: str) -> dict[str, Any]:
-    tile = {"idle": "60", "ema": "60", "quoter": "20"}[scenario]
     line = _run(
         [
             python,
@@ -210,7 +231,7 @@ def nautilus(python: str, program: str, scenario: str) -> dict[str, Any]:
             str(CAPTURES / "spot_btcusdt_20240808.gz"),
             scenario,
             "--tile",
-            tile,
+            str(PEER_TILES[f"nautilus {scenario}"]),
             "--runs",
             "3",
         ]
@@ -256,7 +277,7 @@ def hftbacktest(python: str, mode: str, folder: Path) -> dict[str, Any]:
                 "--depth",
                 depth,
                 "--tiles",
-                "10",
+                str(PEER_TILES[f"hftbacktest {mode}"]),
             ]
         )
         found[depth] = line["rows_per_cpu_s"]
@@ -301,27 +322,40 @@ Run = Callable[[], dict[str, Any]]
 
 
 def contenders(name: str, options: argparse.Namespace) -> dict[str, Run]:
-    """Return who runs in a case: ours, our other checkout, and the peers whose Pythons are given."""
+    """Return who runs in a case: ours and our other checkout at both sizes, and the peers whose Pythons are given."""
     place, _, _, _, peer = CASES[name]
-    session(options.folder, place, options.tiles)
     whose, _, mode = peer.partition(" ")
-    runs: dict[str, Run] = {"ours": lambda: child(name, options, HERE.parent)}
-    if options.against:
-        runs["against"] = lambda: child(name, options, options.against)
+    runs: dict[str, Run] = {}
+    for tiles in (1, options.tiles or PEER_TILES[peer]):
+        session(options.folder, place, tiles)
+        runs[f"ours x{tiles}"] = partial(child, name, tiles, options, HERE.parent)
+        if options.against:
+            runs[f"against x{tiles}"] = partial(child, name, tiles, options, options.against)
     if whose == "hftbacktest" and options.hftbacktest:
-        runs["hftbacktest"] = lambda: hftbacktest(options.hftbacktest, mode, options.folder)
+        runs["hftbacktest"] = partial(hftbacktest, options.hftbacktest, mode, options.folder)
     if whose == "nautilus" and options.nautilus:
-        runs["nautilus 2.0.0rc7"] = lambda: nautilus(options.nautilus, "nautilus_v2_backtest.py", mode)
+        runs["nautilus 2.0.0rc7"] = partial(nautilus, options.nautilus, "nautilus_v2_backtest.py", mode)
     if whose == "nautilus" and options.nautilus_1:
-        runs["nautilus 1.221"] = lambda: nautilus(options.nautilus_1, "nautilus_backtest.py", mode)
+        runs["nautilus 1.221"] = partial(nautilus, options.nautilus_1, "nautilus_backtest.py", mode)
     return runs
 
 
-def child(name: str, options: argparse.Namespace, checkout: Path) -> dict[str, Any]:
+def child(name: str, tiles: int, options: argparse.Namespace, checkout: Path) -> dict[str, Any]:
     """Run a case of ours in its own process, with the modules of a checkout."""
     words = [sys.executable, "-P", str(HERE / "resim_peers.py"), str(options.folder), "--case", name]
-    words += ["--tiles", str(options.tiles), "--timers", options.timers]
+    words += ["--tiles", str(tiles), "--timers", options.timers]
     return _run(words, {**os.environ, "PYTHONPATH": f"{checkout}:{HERE}"})
+
+
+def ratios_of(name: str, rates: dict[str, float]) -> dict[str, float]:
+    """Return the ratios of ours over each other, at each size; another checkout of ours runs at the same size."""
+    return {
+        f"{name} {ours.removeprefix('ours ')} over {whose}": rates[ours] / rates[whose]
+        for ours in rates
+        if ours.startswith("ours")
+        for whose in rates
+        if not whose.startswith(("ours", "against")) or whose == ours.replace("ours", "against")
+    }
 
 
 def main() -> None:
@@ -332,7 +366,7 @@ def main() -> None:
     parser.add_argument("--hftbacktest", help="a Python with hftbacktest 2.4.4")
     parser.add_argument("--against", type=Path, help="another checkout of Verbatim")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--tiles", type=int, default=20)
+    parser.add_argument("--tiles", type=int, help="in place of the peer's number")
     parser.add_argument("--timers", choices=["minute", "lived"], default="minute")
     parser.add_argument("--only", nargs="*", choices=list(CASES), default=list(CASES))
     parser.add_argument("--record", action="store_true", help="add the ratios to benchmarks/results/resim_peers.json")
@@ -358,9 +392,9 @@ def main() -> None:
         print(f"{name}: {CASES[name][1]} on {CASES[name][0]}, {CASES[name][3]}")
         for whose, each in seen.items():
             print(f"  {whose} {rates[whose]:,.0f} rows a CPU second, median of {len(each)}: {json.dumps(each[-1])}")
-            if whose != "ours":
-                ratios[f"{name} over {whose}"] = rates["ours"] / rates[whose]
-                print(f"  ratio {ratios[f'{name} over {whose}']:.3f}", flush=True)
+        for ratio, value in ratios_of(name, rates).items():
+            print(f"  {ratio} {value:.3f}", flush=True)
+        ratios |= ratios_of(name, rates)
     if options.record:
         record("resim_peers", ratios)
 

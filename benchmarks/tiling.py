@@ -1,4 +1,4 @@
-"""A capture made longer: the same messages again and again as one valid stream. Binance Spot, one symbol.
+"""A capture made longer: the same messages again and again as one valid stream. Binance Spot or USD-M, one symbol.
 
     python benchmarks/tiling.py CAPTURE TIMES TARGET [SQUEEZE]
 
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-MOVED = re.compile(rb'"([ETUut])":(\d+)')
+MOVED = re.compile(rb'"([ETUut]|pu)":(\d+)')
 SEAM_NS = 100_000_000  # between two passes
 Sides = tuple[dict[str, str], dict[str, str]]
 
@@ -41,21 +41,17 @@ def tiled(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
         b"t": trades[-1] + 1 - trades[0],
         b"ns": -(-(frames[-1][0] - frames[0][0] + 2 * SEAM_NS) // 1_000_000) * 1_000_000,
     }
-    moves |= {b"U": moves[b"u"], b"E": moves[b"ns"] // 1_000_000, b"T": moves[b"ns"] // 1_000_000}
+    moves |= {b"U": moves[b"u"], b"pu": moves[b"u"], b"E": moves[b"ns"] // 1_000_000, b"T": moves[b"ns"] // 1_000_000}
+    late_ms = (
+        frames[0][0] - SEAM_NS - lines[join][0]
+    ) // 1_000_000  # so that a seam takes as long as the first diff did
     levels = [_turned(end[side], start[side], best_first=bool(side == 0)) for side in (0, 1)]
     for n in range(1, times):
-        seam = {
-            "stream": first_diff["stream"],
-            "data": {
-                "e": "depthUpdate",
-                "E": first_diff["data"]["E"] + n * moves[b"E"],
-                "s": first_diff["data"]["s"],
-                "U": end_u + (n - 1) * moves[b"u"] + 1,
-                "u": joined_u + n * moves[b"u"],
-                "b": levels[0],
-                "a": levels[1],
-            },
-        }
+        before_u = end_u + (n - 1) * moves[b"u"]
+        new = {"U": before_u + 1, "u": joined_u + n * moves[b"u"], "pu": before_u, "b": levels[0], "a": levels[1]}
+        new |= {key: first_diff["data"].get(key, 0) + late_ms + n * moves[b"E"] for key in ("E", "T")}
+        data = {key: new.get(key, value) for key, value in first_diff["data"].items()}
+        seam = {"stream": first_diff["stream"], "data": data}
         yield b"%d %s" % (frames[0][0] + n * moves[b"ns"] - SEAM_NS, json.dumps(seam, separators=(",", ":")).encode())
         for at, frame in frames:
             moved = MOVED.sub(lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * moves[m[1]]), frame)

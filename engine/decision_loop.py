@@ -15,6 +15,7 @@ from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch, Fired
 from engine.apply.due_timers import timer_record
 from engine.apply.inputs import applied_rows, apply, triggered_by_timer
 from engine.market import layout as at
+from engine.market.layout import NEVER
 from engine.money import MONEY
 from engine.session_context import SessionContext
 from engine.state.session_state import State, hashed_bytes
@@ -71,7 +72,9 @@ class DecisionLoop:
         timers = state.account.timers
         self._next_ns = timers.next_due_ns  # of the account's timers
         self._due_ns: dict[str, int] = {}  # the account's timers, once one was passed
-        self._hashed: list[str] = []  # texts of the TIMERs that were passed
+        self._hashed: list[str] = []  # texts of the TIMERs that were passed, if they are hashed
+        self._beat: _Timer | None = None  # the account's timer that was passed last
+        self._others_ns = NEVER  # when the first other one is due
 
     def run(self) -> tuple[Applied, Decisions | None]:
         """Fold rows up to the first record or TIMER at which more happens than that strategies decide nothing.
@@ -84,7 +87,7 @@ class DecisionLoop:
         with localcontext(MONEY):
             while True:
                 flags, fired = self._fold()
-                if flags != at.DUE or not batch.skips_timers or not self._pass_timer():
+                if flags != at.DUE or not batch.skips_timers or batch.timer_decides or not self._pass_timer():
                     break
         self._settle()
         if flags == at.GROW:
@@ -103,18 +106,29 @@ class DecisionLoop:
     def _fold(self) -> tuple[int, int]:
         """Fold rows and run strategies up to the first record that ends the loop, or to the next TIMER.
 
+        The account's timer that was passed last passes here again, until another one is due.
+
         Returns:
             Its flags and the bits of its triggers.
 
         """
         state, batch, triggers = self._state, self._batch, self._triggers
-        rows, row, market = batch.rows, batch.row, state.market
+        rows, row, market, beat = batch.rows, batch.row, state.market, self._beat
         assert rows is not None, "the loop takes rows"
         until_ns = -1 if batch.until_ns is None else min(batch.until_ns, self._next_ns)
+        last_ns = -1 if batch.until_ns is None or beat is None else min(batch.until_ns, self._others_ns)
         fold, numbers, evaluate = market.fold_entry(rows), market.numbers, self._evaluate
         values, floats, sides, pending, inputs, levels = market.arrays
         while True:
             row, flags, fired, _ = fold(rows, row, until_ns, values, floats, sides, pending, inputs, levels)
+            if flags == at.DUE and until_ns < last_ns and numbers[at.S_NEXT_DUE] > until_ns:
+                assert beat is not None, "no other TIMER passes here"
+                if evaluate(beat.runs, until_ns) is not None:
+                    batch.timer_decides = True
+                    break
+                self._note_passed(beat, row, until_ns)
+                until_ns = min(self._next_ns, last_ns)
+                continue
             if not fired or flags & OTHER_FLAGS:
                 break
             known = triggers[fired] if fired in triggers else self._know(fired)
@@ -223,16 +237,23 @@ class DecisionLoop:
         if self._evaluate(timer.runs, due_ns) is not None:
             batch.timer_decides = True
             return False
-        before, between, after = timer.texts
-        self._hashed.append(f"{before}{due_ns}{between}{due_ns}{after}")
         if timer.trigger >= 0:
             state.market.note_evaluated(timer.trigger, due_ns)
         else:
             del self._due_ns[name]  # a timer that is set again comes last, as its reducer orders them
-            self._due_ns[name] = due_ns + timer.period_ns
-            self._next_ns = min(self._due_ns.values())
-        batch.passed_timer = batch.row, due_ns
+            self._beat, self._others_ns = timer, min(self._due_ns.values(), default=NEVER)
+        self._note_passed(timer, batch.row, due_ns)
         return True
+
+    def _note_passed(self, timer: _Timer, row: int, due_ns: int) -> None:
+        """Note that a TIMER passed before a row, and when it is due again."""
+        if self._state.is_hashing:
+            before, between, after = timer.texts
+            self._hashed.append(f"{before}{due_ns}{between}{due_ns}{after}")
+        if timer.trigger < 0:
+            next_ns = self._due_ns[timer.name] = due_ns + timer.period_ns
+            self._next_ns = min(next_ns, self._others_ns)
+        self._batch.passed_timer = row, due_ns
 
     def _throttle_name(self, due_ns: int) -> str:
         """Return the name of the first throttle that ends."""

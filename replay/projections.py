@@ -36,7 +36,7 @@ _DECODED_COLUMNS = (
     "payload",
 )
 OUTSIDE_KINDS = (Kind.FEED, Kind.LINK, Kind.COMMAND)
-FORMAT_VERSION = 8  # of the cache
+FORMAT_VERSION = 9  # of the cache
 OTHERS_STORED_MAX = 50  # records without rows that a cache has, so that no row group is read for them
 BLOCK_ROWS = 8192  # 0.7 MB: a block and what it is folded into fit the processor's cache
 

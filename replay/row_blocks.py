@@ -4,18 +4,36 @@ Knows no journal and no venue: replay/projections.py makes the rows.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from engine.market import rows as r
+from engine.market.fold.unpack import append_stamped
+from engine.market.layout import NEVER
 from engine.market.packed_rows import checksum, pack_rows, unpack_rows
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
 from journal.caches import ALIGNMENT
 from journal.record import Record
+
+
+class BlockFacts(NamedTuple):
+    """What is known of the rows of a block without reading them. A delay is the time less the venue's own stamp."""
+
+    first_ns: int  # the times of its first and last rows
+    last_ns: int
+    types: int  # a bit for each of its row types
+    largest: int  # no price and no size in it is larger
+    first_stamp_ns: int  # no stamp is earlier; NEVER without stamps
+    delay_ns_min: int  # NEVER without stamps
+    unquoted_delay_ns_min: int  # of the rows that are no quotes
+    delay_ns_max: int  # bars are left out: they are stamped with their start; 0 without stamps
+
 
 BLOCK_ROWS_MIN = 256  # a block is not divided for a smaller part
 # of blocks whose numbers do not fit the columns of packed_rows.py, such as those of a quiet market
@@ -28,13 +46,11 @@ _ROWS = 2  # number of rows if the block is compressed; 0: it is packed
 _BEGIN = 3  # where its bytes begin
 _BYTES = 4
 _CHECKSUM = 5
-_FIRST_NS = 6  # the times of its first and last rows
-_LAST_NS = 7
-_TYPES = 8  # a bit for each of its row types
-_LARGEST = 9  # no price and no size in it is larger
-_BLOCK_FIELDS = 10
+_FIRST_NS = 6  # here its BlockFacts begin
+_FACT_COUNT = len(BlockFacts._fields)
+_BLOCK_FIELDS = _FIRST_NS + _FACT_COUNT
 _COUNTS = 3  # numbers before the list of blocks in an index
-FACTS = [_RECORD, _SEQ, _FIRST_NS, _LAST_NS, _TYPES, _LARGEST]
+FACTS = [_RECORD, _SEQ, *range(_FIRST_NS, _BLOCK_FIELDS)]
 # the columns of prices and sizes, by row type
 _AMOUNTS = {
     r.QUOTE: slice(r.QUOTE_BID, r.QUOTE_ID),
@@ -71,7 +87,7 @@ class Projection:
         self.stored_others: list[Record] | None = None  # these records, if they are few
         self.other_seqs, self.other_places = others[:, 0], others[:, 1]
         self._first_seqs = facts[:, 1]
-        self._facts: list[list[int]] = facts[:, 2:].tolist()
+        self._facts = [BlockFacts(*numbers) for numbers in facts[:, 2:].tolist()]
         self._firsts: list[int] = [*facts[:, 0].tolist(), records]
         self._read_block = read_block
         self._cached_blocks: dict[int, UnpackedRows] = {}
@@ -112,8 +128,8 @@ class Projection:
             found = self._cached_blocks[block] = self._read_block(block)
         return found
 
-    def facts(self, block: int) -> list[int]:
-        """Return the times of a block's first and last rows, the bits of its types, and its largest amount."""
+    def facts(self, block: int) -> BlockFacts:
+        """Return the facts of a block."""
         return self._facts[block]
 
 
@@ -127,10 +143,8 @@ class BlockPart:
         self._first = first
         self._last = last
         self._is_whole = last - first == records
-        self.first_ns, self.last_ns, self._types, self.largest = projection.facts(block)
-        if not self._is_whole:
-            rows = self.read()
-            self.first_ns, self.last_ns = int(rows[0, r.TIME_NS]), int(rows[-1, r.TIME_NS])
+        self.facts = projection.facts(block) if self._is_whole else facts_of(self.read())
+        self.first_ns, self.last_ns, self.largest = self.facts.first_ns, self.facts.last_ns, self.facts.largest
 
     @property
     def records(self) -> int:
@@ -139,7 +153,7 @@ class BlockPart:
 
     def may_have(self, row_type: int) -> bool:
         """Return False if no row is of this type."""
-        return bool(self._types >> row_type & 1)
+        return bool(self.facts.types >> row_type & 1)
 
     def read(self) -> Rows:
         """Return the rows."""
@@ -155,12 +169,52 @@ class BlockPart:
         return rows[row : ends[-1]], ends - row
 
 
-def facts_of(rows: Rows) -> list[int]:
-    """Return the times of the first and last row, the bits of the types, and the largest amount."""
+def facts_of(rows: Rows) -> BlockFacts:
+    """Return the facts of some rows."""
     types = np.unique(rows[:, r.TYPE]).tolist()
     amounts = [int(rows[rows[:, r.TYPE] == kind, _AMOUNTS[kind]].max()) for kind in types if kind in _AMOUNTS]
-    bits = sum(1 << kind for kind in types)
-    return [int(rows[0, r.TIME_NS]), int(rows[-1, r.TIME_NS]), bits, max(amounts, default=0)]
+    stamped = rows[rows[:, r.VENUE_NS] > 0]
+    delays, kinds = stamped[:, r.TIME_NS] - stamped[:, r.VENUE_NS], stamped[:, r.TYPE]
+    return BlockFacts(
+        first_ns=int(rows[0, r.TIME_NS]),
+        last_ns=int(rows[-1, r.TIME_NS]),
+        types=sum(1 << kind for kind in types),
+        largest=max(amounts, default=0),
+        first_stamp_ns=int(stamped[:, r.VENUE_NS].min(initial=NEVER)),
+        delay_ns_min=int(delays.min(initial=NEVER)),
+        unquoted_delay_ns_min=int(delays[kinds != r.QUOTE].min(initial=NEVER)),
+        delay_ns_max=int(delays[kinds != r.BAR].max(initial=0)),
+    )
+
+
+def rows_by_stamp(parts: Sequence[BlockPart], offset_ns: int, left_out: int) -> Iterator[Rows]:
+    """Yield rows with the venue's stamps as times, in the order of these, as soon as no later part has an earlier one.
+
+    Args:
+        parts: The rows.
+        offset_ns: Our clock less the venue's.
+        left_out: The type of rows that are left out.
+    """
+    lows_ns = [min(part.first_ns, part.facts.first_stamp_ns + offset_ns) for part in parts]
+    later_ns = [*accumulate(reversed([*lows_ns[1:], NEVER]), min)][::-1]  # of all parts after each
+    table: Rows = np.empty((0, r.COLUMNS), np.int64)
+    count, low_ns = 0, NEVER  # rows in the table, and no time of them is lower
+    for part, own_ns, until_ns in zip(parts, lows_ns, later_ns, strict=True):
+        rows = part.read()
+        if count + len(rows) > len(table):
+            table = np.concatenate([table[:count], np.empty((count + 2 * len(rows), r.COLUMNS), np.int64)])
+        count = append_stamped(rows, offset_ns, left_out, table, count)
+        low_ns = min(low_ns, own_ns)
+        if until_ns < low_ns:
+            continue  # a later part has a stamp before all of these
+        times = table[:count, r.TIME_NS]
+        order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
+        done = int(np.searchsorted(times, until_ns, side="right", sorter=order))
+        if done:
+            yield table.take(order[:done], axis=0)
+        left = table.take(order[done:], axis=0)
+        count, low_ns = len(left), int(left[0, r.TIME_NS]) if len(left) else NEVER
+        table[:count] = left
 
 
 class _CachedBlocks:

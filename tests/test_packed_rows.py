@@ -1,5 +1,7 @@
 """Packed rows come back as they were, or are not packed; a changed word is noticed."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from engine.market import rows as r
 from engine.market.packed_rows import DISTANCE_MAX, checksum, pack_rows, unpack_rows
 from engine.market.rows import COLUMNS, Rows
 from journal.record import Kind, Record
-from replay.row_blocks import BLOCK_ROWS_MIN, Projection, decode, encode
+from replay.row_blocks import BLOCK_ROWS_MIN, Projection, decode, encode, facts_of, rows_by_stamp
 
 SECOND = 10**9
 
@@ -89,7 +91,7 @@ def test_a_changed_word_changes_the_checksum() -> None:
 def through_a_cache(rows: Rows) -> tuple[Projection, int]:
     """Return a projection of one block after it was encoded and decoded, and the number of its blocks then."""
     ends = np.flatnonzero(rows[:, r.LAST]) + 1
-    facts = np.array([[0, rows[0, r.SEQ], rows[0, r.TIME_NS], rows[-1, r.TIME_NS], 2**15 - 1, 2**53]])
+    facts = np.array([[0, rows[0, r.SEQ], *facts_of(rows)]])
     made = Projection(facts, len(ends), np.array([[5, 0], [6, 0]]), lambda _: (rows, ends))
     made.stored_others = [Record(5, 1, Kind.FEED, "a", payload=b"snapshot"), Record(6, 2, Kind.LINK, "a", body="{}")]
     index, blocks = encode(made)
@@ -125,3 +127,27 @@ def test_a_quiet_market_is_compressed_in_one_part() -> None:
     rows = single_records(3000)
     rows[:, r.TIME_NS] = np.arange(3000) * 60 * SECOND
     assert through_a_cache(rows)[1] == 1
+
+
+# ---- the order of the venue's stamps
+
+
+@pytest.mark.parametrize("stale", [None, 900, 2999])  # a message with a stamp from before all others
+@pytest.mark.parametrize("left_out", [r.QUOTE, -1])
+def test_blocks_in_the_order_of_stamps_are_as_all_rows_sorted(left_out: int, stale: int | None) -> None:
+    rows = single_records(3000)
+    rows[:, r.TIME_NS] = 10**18 + np.arange(3000) // 4 * SECOND
+    trades = rows[:, r.TYPE] == r.TRADE
+    rows[trades, r.VENUE_NS] = rows[trades, r.TIME_NS] - np.arange(1000) * 7 % 40 * SECOND - 3 * SECOND
+    if stale is not None:
+        rows[stale, r.VENUE_NS] = 5 * SECOND
+    ends = np.arange(1, 3001)
+    cuts = [0, 256, 700, 1500, 2200, 3000]
+    facts = [[a, rows[a, r.SEQ], *facts_of(rows[a:b])] for a, b in pairwise(cuts)]
+    blocks = [(rows[a:b], ends[: b - a]) for a, b in pairwise(cuts)]
+    parts = list(Projection(np.array(facts), 3000, np.empty((0, 2), np.int64), blocks.__getitem__).parts(100, 2900))
+    found = list(rows_by_stamp(parts, 3 * SECOND, left_out))
+    kept = rows[100:2900][rows[100:2900, r.TYPE] != left_out]
+    kept[:, r.TIME_NS] = np.where(kept[:, r.VENUE_NS] > 0, kept[:, r.VENUE_NS] + 3 * SECOND, kept[:, r.TIME_NS])
+    assert np.array_equal(np.concatenate(found), kept[np.argsort(kept[:, r.TIME_NS], kind="stable")])
+    assert len(found) > 1 or stale in range(2200, 2900)

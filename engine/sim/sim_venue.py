@@ -127,6 +127,15 @@ class SimVenue:
             return self._now_ns
         return self._outbox[0][0] if self._outbox else None
 
+    def is_idle(self, until_ns: int) -> bool:
+        """Return True if nothing but lines of the market is due up to a time, and these have no effect."""
+        timer_ns, sent_ns = self.protocol.next_timer_ns, self.next_sent_ns
+        return (
+            self.exchange.is_indifferent
+            and (timer_ns is None or timer_ns > until_ns)
+            and (sent_ns is None or sent_ns > until_ns)
+        )
+
     @property
     def recorded(self) -> RecordedMarket | None:
         """Return the recorded market; None if the market is another one."""

@@ -229,6 +229,11 @@ class State:
         found: bytes = self._hash.digest()
         return found
 
+    @property
+    def is_hashing(self) -> bool:
+        """False after stop_hashing."""
+        return self._hash is not UNHASHED
+
     def stop_hashing(self) -> None:
         """Hash no inputs from here on, for a session without a journal: their bytes may never be made."""
         self._hash = UNHASHED

@@ -7,6 +7,7 @@ show counts as storing every name.
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -45,6 +46,11 @@ class CodeReach(msgspec.Struct, frozen=True):
 
 def read_reach(texts: Iterable[str]) -> CodeReach:
     """Return the reach of source texts that were accepted (source_guard.refuse_source)."""
+    return _reach_of(tuple(texts))
+
+
+@lru_cache(maxsize=64)  # nothing but the texts decides
+def _reach_of(texts: tuple[str, ...]) -> CodeReach:
     stored: set[str] = set()
     named: set[str] = set()
     called: set[str] = set()

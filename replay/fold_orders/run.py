@@ -220,16 +220,17 @@ class PreparedRun:
                     f"orders in the fold: record {item.record.seq} ({item.record.kind}) comes from outside the market. "
                     "What to do: leave out --orders-in-fold, which runs the ordinary way."
                 )
-            self._refuse_lag(item.rows)
+            self._refuse_lag(item)
             yield np.ascontiguousarray(item.rows)
 
-    def _refuse_lag(self, rows: Rows) -> None:
+    def _refuse_lag(self, span: RowSpan) -> None:
         """Refuse rows so long after the venue's stamps that a check may block the instrument."""
-        if not self._lag_ns_max:
+        allowed_ns = self._lag_ns_max - LAG_MARGIN_NS - self._clock_offset_ns
+        if not self._lag_ns_max or span.delay_ns_max <= allowed_ns:
             return
-        stamps_ns = rows[:, r.VENUE_NS]
+        rows, stamps_ns = span.rows, span.rows[:, r.VENUE_NS]
         took_ns = (rows[:, r.TIME_NS] - stamps_ns)[(stamps_ns > 0) & (rows[:, r.TYPE] != r.BAR)]
-        if len(took_ns) and int(took_ns.max()) + self._clock_offset_ns > self._lag_ns_max - LAG_MARGIN_NS:
+        if len(took_ns) and int(took_ns.max()) > allowed_ns:
             raise CannotFoldError(
                 "orders in the fold: market data lags behind the venue's stamps so much that it may block the "
                 "instrument. What to do: leave out --orders-in-fold, which runs the ordinary way."

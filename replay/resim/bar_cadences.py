@@ -16,13 +16,14 @@ def refuse_idle_clocks(journal: Journal, session: SessionBody) -> None:
         CannotResimulateError: A strategy would decide more than DECISIONS_MAX times.
     """
     periods = [(of.name, period) for of in session.strategies if of.declared and (period := _period_ns(of.declared))]
+    bar_ns = min((market.bar_interval_ns for market in read_markets(journal)), default=0) if periods else 0
+    periods = [(name, period_ns) for name, period_ns in periods if period_ns < bar_ns]
     if not periods:
         return
-    bar_ns = min((market.bar_interval_ns for market in read_markets(journal)), default=0)
     first, last = (next(journal.records(seq, seq)).time_ns for seq in (0, journal.last_seq))
     for name, period_ns in periods:
         count = (last - first) // period_ns
-        if period_ns < bar_ns and count > DECISIONS_MAX:
+        if count > DECISIONS_MAX:
             raise CannotResimulateError(
                 f"{journal.folder} has bars of {bar_ns // 10**9} s, and strategy {name} decides every "
                 f"{period_ns // MILLISECOND_NS} ms, {count:,} times on the same prices. "

@@ -29,7 +29,7 @@ from engine.venues.signing import Credentials
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal, available_records
 from journal.record import Kind, Record
-from replay.resim.row_feed import RowFeed
+from replay.resim.row_feed import IDLE_LOOKAHEAD_NS, TIMER_LOOKAHEAD_NS, RowFeed
 from replay.resim.sim_setup import adopt_account, build_recorded_venue
 from replay.resim.timeline import OutsideInput, RowSpan, Timeline
 from replay.resim.timeline_cursor import Cursor
@@ -178,7 +178,9 @@ class ModelRun:
         end_ns: int | None = None
         while not gateway.closing and not (until is not None and until()):
             sent_ns = sim.next_sent_ns
-            due_ns = min(feed.due_ns, gateway.coming_ns, cursor.outside_ns, NEVER if sent_ns is None else sent_ns)
+            is_idle = sim.is_idle(state.next_due_ns + IDLE_LOOKAHEAD_NS)
+            feed_ns = feed.due_ns(IDLE_LOOKAHEAD_NS if is_idle else TIMER_LOOKAHEAD_NS)
+            due_ns = min(feed_ns, gateway.coming_ns, cursor.outside_ns, NEVER if sent_ns is None else sent_ns)
             if due_ns <= venue.now_ns:
                 pass  # both sides have folded up to now
             elif sim.is_waited_for or not self._are_up():  # rare: each event may need an answer
@@ -187,7 +189,7 @@ class ModelRun:
                 )
             else:
                 moment_ns = self._fold(cursor, feed, due_ns)
-                if moment_ns is None:
+                if moment_ns is None or (moment_ns == due_ns and self._is_free(cursor, feed, due_ns)):
                     continue
                 due_ns = moment_ns
             if cursor.ended and end_ns is None:
@@ -199,6 +201,14 @@ class ModelRun:
                 return
             venue.now_ns = max(venue.now_ns, due_ns)
             gateway.advance(self._arrivals(cursor, feed))
+
+    def _is_free(self, cursor: Cursor, feed: RowFeed, time_ns: int) -> bool:
+        """Return True if a time needs neither side: the feed looked ahead up to it, and nothing is due there."""
+        return (
+            not cursor.ended
+            and min(feed.due_ns(TIMER_LOOKAHEAD_NS), self.gateway.coming_ns, cursor.outside_ns) > time_ns
+            and self.venue.sim.is_idle(time_ns)
+        )
 
     def last_ns(self) -> int:
         """Return the time of the last record: the session had TIMERs up to there."""

@@ -21,6 +21,7 @@ from journal.record import Kind, Record
 from replay.resim.timeline import RowSpan
 
 TIMER_LOOKAHEAD_NS = 1_000_000_000  # how far TIMERs are skipped before other due times are computed again
+IDLE_LOOKAHEAD_NS = 60_000_000_000  # the same while the venue has nothing to do
 # records that are copied for one fold: a decision follows every dozen records, and the copies behind it are made again
 COPIED_RECORDS_MAX = 48
 FedRows = tuple[int, Sequence[Output]]  # the next row, and the outputs of the last record
@@ -45,9 +46,8 @@ class RowFeed(Protocol):
     def skip_rows(self, span: RowSpan, begin: int, end: int) -> None:
         """Skip rows whose link is down."""
 
-    @property
-    def due_ns(self) -> int:
-        """The time at which a TIMER may decide, as far as it is known: `push_rows` stops before it."""
+    def due_ns(self, lookahead_ns: int) -> int:
+        """Return the time at which a TIMER may decide, as far as it is known: `push_rows` stops before it."""
 
 
 # all other rows are of books
@@ -75,12 +75,11 @@ class ReferencedRows:
         self._sequencer = sequencer
         self._deciding_timer_ns = -1  # the due time of a TIMER at which a strategy decides
 
-    @property
-    def due_ns(self) -> int:
-        """The next time at which a TIMER may decide."""
+    def due_ns(self, lookahead_ns: int) -> int:
+        """Return the next time at which a TIMER may decide, or one that lies so far ahead of the next TIMER."""
         state = _state(self._sequencer)
         can_skip = state.quiescent and state.next_due_ns != self._deciding_timer_ns
-        return state.next_due_ns + TIMER_LOOKAHEAD_NS if can_skip else state.next_due_ns
+        return state.next_due_ns + lookahead_ns if can_skip else state.next_due_ns
 
     def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:
         """Push rows, and skip TIMERs at which no strategy decides as long as rows follow them."""
@@ -133,9 +132,9 @@ class FullRows:
         self._checkpoint_every = checkpoint_every
         self._links: dict[tuple[int, int, int], str] = {}  # type, instrument and type of a bad value -> source
 
-    @property
-    def due_ns(self) -> int:
-        """The due time of the next TIMER."""
+    def due_ns(self, lookahead_ns: int) -> int:
+        """Return the due time of the next TIMER."""
+        del lookahead_ns  # each TIMER has a record
         return _state(self._sequencer).next_due_ns
 
     def push_rows(self, span: RowSpan, begin: int, until_ns: int | None, *, single_record: bool = False) -> FedRows:

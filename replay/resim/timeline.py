@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 import numpy as np
 
 from engine.market import rows as r
+from engine.market.layout import NEVER
 from engine.market.rows import Rows
 from engine.record_codec import read_request
 from engine.session_context import SessionContext
@@ -19,9 +20,10 @@ from engine.sim.feeds.sim_market import Line
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.projections import OUTSIDE_KINDS, build_projection, load_projection, venue_for_source
-from replay.row_blocks import BlockPart, Projection
+from replay.row_blocks import BlockPart, Projection, rows_by_stamp
 
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
+_NO_TYPE = -1  # of rows
 SEGMENTS_CACHED = 2  # the engine and the venue seldom read more than two at a time
 
 
@@ -35,6 +37,7 @@ class RowSpan(NamedTuple):
     rows: Rows
     ends: Rows  # for each record, one past its last row
     line: int  # the number of its first record among the market records, from 1
+    delay_ns_max: int = NEVER  # the longest from a venue's own stamp to its row's time, as far as it is known
 
 
 class OutsideInput(NamedTuple):
@@ -82,6 +85,7 @@ class Timeline:
         self._market_sources = market_sources
         self._snapshots = snapshots
         self._cached: dict[int, _Segment] = {}
+        self._offsets_ns: dict[bool, int] = {}  # of the venue's clock, with and without quotes
 
     def items(self, from_seq: int = 0) -> Iterator[RowSpan | OutsideInput]:
         """Yield the inputs in order, from record `from_seq` on."""
@@ -101,7 +105,8 @@ class Timeline:
                 yield item
             elif skipped < len(item.ends):
                 begin = int(item.ends[skipped - 1])
-                yield RowSpan(item.rows[begin:], item.ends[skipped:] - begin, item.line + skipped)
+                ends = item.ends[skipped:] - begin
+                yield RowSpan(item.rows[begin:], ends, item.line + skipped, item.delay_ns_max)
 
     def venue_items(self, answer_ns: int, *, by_venue_clock: bool = False, with_quotes: bool = True) -> Iterator[Piece]:
         """Yield the market for the simulated venue: rows and depth answers.
@@ -109,29 +114,28 @@ class Timeline:
         Args:
             answer_ns: How long before its arrival a depth answer left the venue.
             by_venue_clock: Order messages by the venue's own stamps within a segment. The venue's clock is set so that
-                the
-                fastest message took no time.
+                the fastest message took no time.
             with_quotes: Include quotes.
         """
-        offset_ns = self._clock_offset_ns(with_quotes=with_quotes) if by_venue_clock else 0
-        spans: Spans[RowSpan | BlockPart] = _merged_spans if by_venue_clock else _unread_spans
-        for item in self._walk(spans):
-            if isinstance(item, BlockPart):
-                yield item if with_quotes else _without_quotes(item.read())
-            elif isinstance(item, RowSpan):
-                yield _with_venue_times(item.rows if with_quotes else _without_quotes(item.rows), offset_ns)
-            elif self._is_depth_snapshot(item.record):
-                yield self._depth(item.record, answer_ns)
+        for item in self._walk(_unread_runs):
+            if isinstance(item, OutsideInput):
+                if self._is_depth_snapshot(item.record):
+                    yield self._depth(item.record, answer_ns)
+            elif by_venue_clock:
+                offset_ns = self._clock_offset_ns(with_quotes=with_quotes)
+                yield from rows_by_stamp(item, offset_ns, _NO_TYPE if with_quotes else r.QUOTE)
+            else:
+                yield from (part if with_quotes else _without_quotes(part.read()) for part in item)
 
     def _clock_offset_ns(self, *, with_quotes: bool) -> int:
         """Return our clock minus the venue's, estimated from the fastest message."""
-        offsets = []
-        for item in self._walk(_row_spans):
-            if isinstance(item, RowSpan):
-                rows = item.rows[item.rows[:, r.VENUE_NS] > 0]
-                rows = rows if with_quotes else rows[rows[:, r.TYPE] != r.QUOTE]
-                offsets += [int(np.min(rows[:, r.TIME_NS] - rows[:, r.VENUE_NS]))] if len(rows) else []
-        return min(offsets, default=0)
+        if with_quotes not in self._offsets_ns:
+            facts = [part.facts for part in self._walk(_unread_spans) if isinstance(part, BlockPart)]
+            fastest_ns = min(
+                (fact.delay_ns_min if with_quotes else fact.unquoted_delay_ns_min for fact in facts), default=NEVER
+            )
+            self._offsets_ns[with_quotes] = 0 if fastest_ns == NEVER else fastest_ns
+        return self._offsets_ns[with_quotes]
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
         if record.cause is None:
@@ -241,18 +245,9 @@ class Timeline:
 
 def _row_spans(market: Projection, begin: int, end: int, line: int) -> Iterator[RowSpan]:
     """Yield the rows of the records `begin` to `end - 1`, block by block."""
-    for rows, ends in market.rows(begin, end):
-        yield RowSpan(rows, ends, line)
-        line += len(ends)
-
-
-def _merged_spans(market: Projection, begin: int, end: int, line: int) -> Iterator[RowSpan]:
-    """Yield the rows of the records `begin` to `end - 1` as one span."""
-    parts = list(market.rows(begin, end))
-    if parts:
-        before = np.cumsum([0, *(len(rows) for rows, _ in parts)])
-        ends = np.concatenate([ends + length for (_, ends), length in zip(parts, before, strict=False)])
-        yield RowSpan(np.concatenate([rows for rows, _ in parts]), ends, line)
+    for part in market.parts(begin, end):
+        yield RowSpan(*part.unpack(), line, part.facts.delay_ns_max)
+        line += part.records
 
 
 def _unread_spans(market: Projection, begin: int, end: int, _line: int) -> Iterator[BlockPart]:
@@ -260,24 +255,14 @@ def _unread_spans(market: Projection, begin: int, end: int, _line: int) -> Itera
     return market.parts(begin, end)
 
 
+def _unread_runs(market: Projection, begin: int, end: int, _line: int) -> Iterator[list[BlockPart]]:
+    """Yield the records `begin` to `end - 1` as one list of their blocks, which are not read."""
+    yield list(market.parts(begin, end))
+
+
 def _without_quotes(rows: Rows) -> Rows:
     kept: Rows = rows[rows[:, r.TYPE] != r.QUOTE]
     return kept
-
-
-def _with_venue_times(rows: Rows, offset_ns: int) -> Rows:
-    """Return the rows with the venue's own times, where it states them, in the order of these."""
-    times = np.where(rows[:, r.VENUE_NS] > 0, rows[:, r.VENUE_NS] + offset_ns, rows[:, r.TIME_NS])
-    bars = np.flatnonzero(
-        rows[:, r.TYPE] == r.BAR
-    )  # stamped with its start, and known at its end: the next row's stamp
-    times[bars] = times[bars + 1]
-    quoted = bars[rows[bars + 1, r.LAST] == 0]
-    times[quoted + 2] = times[quoted + 1]
-    order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
-    moved: Rows = rows[order]
-    moved[:, r.TIME_NS] = times[order]
-    return moved
 
 
 def _is_answer(record: Record) -> bool:

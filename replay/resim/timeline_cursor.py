@@ -51,7 +51,8 @@ class Cursor:
     def remaining(self) -> Iterator[RowSpan | OutsideInput]:
         """Yield what comes next, and end the timeline."""
         if self.span is not None:
-            yield RowSpan(self.span.rows[self.row :], self.span.ends[self.record :] - self.row, self.line)
+            ends = self.span.ends[self.record :] - self.row
+            yield RowSpan(self.span.rows[self.row :], ends, self.line, self.span.delay_ns_max)
         elif self._outside is not None:
             yield self._outside
         yield from self._items

@@ -1,4 +1,4 @@
-"""Unpacks the blocks that engine/market/packed_rows.py describes. Compiled; folds nothing."""
+"""Unpacks the blocks that engine/market/packed_rows.py describes, and stamps rows. Compiled; folds nothing."""
 
 from typing import Final
 
@@ -69,3 +69,31 @@ def fill_rows(words: Rows, halves: NDArray[np.int32], quarters: NDArray[np.int16
         if is_last:
             ends[records] = k + 1
             records += 1
+
+
+@compiled
+def append_stamped(rows: Rows, offset_ns: int, left_out: int, table: Rows, count: int) -> int:
+    """Copy rows to `table[count:]`, with the venue's stamp plus an offset as the time; return the new count.
+
+    Rows of the type `left_out` are not copied. A row without a stamp keeps its time. A bar is stamped with its start,
+    and is known at its end: with its quote, it gets the stamp of the row after it.
+    """
+    bar = -3  # the last one
+    for k in range(rows.shape[0]):
+        kind = rows[k, r.TYPE]
+        if kind == left_out:
+            continue
+        of = k
+        if kind == r.BAR:
+            bar = k
+            of = k + 1
+        elif k - bar == 2 and not rows[k - 1, r.LAST]:
+            of = k - 1
+        for column in range(r.COLUMNS):
+            table[count, column] = rows[k, column]
+        if rows[of, r.VENUE_NS] > 0:
+            table[count, r.TIME_NS] = rows[of, r.VENUE_NS] + offset_ns
+        else:
+            table[count, r.TIME_NS] = rows[of, r.TIME_NS]
+        count += 1
+    return count
