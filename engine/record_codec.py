@@ -22,7 +22,7 @@ from engine.bodies import (
 from engine.facts import Fact, NewOrder
 from engine.requests import Purpose
 from engine.upcast import body_text, timer_name
-from journal.record import WRITERS, Kind, canonical, late_defaults, recorded_texts, struct_writer
+from journal.record import WRITERS, Kind, canonical, late_defaults, recorded_numbers, struct_writer
 
 
 class _BodyWriters(dict[type, Callable[[Any], str]]):
@@ -65,7 +65,7 @@ def _passed(rules: tuple[str, ...]) -> tuple[VerdictBody, str]:
 def _figures_text(figures: Mapping[str, Figure]) -> str:
     """Write the figures of a verdict: many numbers of the same few limits."""
     template, names = _figures_form(tuple(figures))
-    return template % tuple(recorded_texts(chain.from_iterable(map(figures.__getitem__, names))))
+    return recorded_numbers(template, chain.from_iterable(map(figures.__getitem__, names)))
 
 
 @lru_cache(maxsize=256)
