@@ -62,10 +62,10 @@ SECONDS = 4.0
 # A traced decision or fill varies by a few functions from run to run (a timer or a balance may fall into its step)
 CEILINGS: dict[str, tuple[int, int]] = {
     "quote": (16, 10),
-    "decision": (156, 61),  # three rules of margin, the account of each venue, and the grid of prices
+    "decision": (148, 59),  # three rules of margin, the account of each venue, and the grid of prices
     "decision-shell": (40, 16),  # the text of outputs is made here, and the order is signed
     "sending": (20, 8),  # with the turn of venues whose nonces must rise; a slow disk leaves the order to a task
-    "fill": (94, 38),
+    "fill": (89, 37),
     "fill-shell": (17, 9),
 }
 TARGETS: dict[str, tuple[int, int]] = {"quote": (16, 8), "decision": (50, 16), "fill": (40, 14)}

@@ -212,12 +212,12 @@ class Kernel:
         session, was_closing = self.session, state.account.modes.closing
         with localcontext(MONEY):
             step = StepContext(state, record, session.reducer_settings)
-            positions, pnl = state.account.positions, state.account.pnl
+            orders, positions, pnl = state.account.orders, state.account.positions, state.account.pnl
             if not applied.only_strategies:
                 HANDLERS[record.kind](session, step, applied)
                 if applied.market_flags:
                     handle_market(session, step, applied)
-                if session.settings.halt_on_rival and step.outputs:
+                if session.settings.halt_on_rival and step.account.orders is not orders:
                     halt_for_rivals(session, step)
                 if self.watches_losses and (step.account.positions is not positions or step.account.pnl is not pnl):
                     watch_daily_loss(session, step)
@@ -243,10 +243,10 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
-        if session.runner.is_blocked(step.account, name) or not step.account.breakers.may_run(name, step.time_ns):
-            return
-        if not session.runner.is_ready(step.account, step.market, name):
-            return  # its WarmUp is not over
+        if (name not in decisions or step.outputs) and not session.runner.may_run(
+            step.account, step.market, name, step.time_ns
+        ):
+            return  # else it just ran, with this account
         for intent in session.runner.decide(step, name, fired, decisions):  # strategies
             if drops_intent(session, step, name, intent):
                 continue

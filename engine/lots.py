@@ -34,12 +34,12 @@ Lots = tuple[Lot, ...]
 
 def quantity_of(lots: Lots) -> Decimal:
     """Return the signed quantity of all lots."""
-    return sum((lot.quantity for lot in lots), ZERO)
+    return lots[0].quantity if len(lots) == 1 else sum([lot.quantity for lot in lots], ZERO)
 
 
 def cost_of(lots: Lots) -> Decimal:
     """Return the signed worth of all lots when they were opened."""
-    return sum((lot.cost for lot in lots), ZERO)
+    return lots[0].cost if len(lots) == 1 else sum([lot.cost for lot in lots], ZERO)
 
 
 def opened_at(instrument: Instrument, quantity: Decimal, price: Decimal) -> Lots:

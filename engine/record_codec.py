@@ -1,6 +1,6 @@
 """Record bodies as text, and back: canonical JSON in, values out. No other module reads or searches a body's text."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain
 from typing import Any
@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from engine.bodies import (
     CheckpointBody,
     CommandBody,
-    Figure,
     IntentBody,
     LinkBody,
     NoteBody,
@@ -22,7 +21,7 @@ from engine.bodies import (
 from engine.facts import Fact, NewOrder
 from engine.requests import Purpose
 from engine.upcast import body_text, timer_name
-from journal.record import WRITERS, Kind, canonical, late_defaults, recorded_texts, struct_writer
+from journal.record import WRITERS, Kind, canonical, late_defaults, recorded_numbers, struct_writer
 
 
 class _BodyWriters(dict[type, Callable[[Any], str]]):
@@ -62,12 +61,6 @@ def _passed(rules: tuple[str, ...]) -> tuple[VerdictBody, str]:
     return verdict, _write_verdict(verdict)
 
 
-def _figures_text(figures: Mapping[str, Figure]) -> str:
-    """Write the figures of a verdict: many numbers of the same few limits."""
-    template, names = _figures_form(tuple(figures))
-    return template % tuple(recorded_texts(chain.from_iterable(map(figures.__getitem__, names))))
-
-
 @lru_cache(maxsize=256)
 def _figures_form(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """Return the text of the figures of these limits with places for their numbers, and the limits in its order."""
@@ -81,7 +74,9 @@ def _verdict_text(verdict: VerdictBody) -> str:
     if verdict.figures:
         if not verdict.approved or verdict.rules or verdict.strategy or verdict.instrument:
             return _write_verdict(verdict)
-        return f'{{"approved":true,"figures":{_figures_text(verdict.figures)},"rules":{{}}}}'
+        template, names = _figures_form(tuple(verdict.figures))  # many numbers of the same few limits
+        figures = recorded_numbers(template, chain.from_iterable(map(verdict.figures.__getitem__, names)))
+        return f'{{"approved":true,"figures":{figures},"rules":{{}}}}'
     passed, text = _passed(tuple(verdict.rules))
     return text if verdict == passed else _write_verdict(verdict)
 

@@ -17,7 +17,7 @@ from engine.errors import CoreError
 from engine.kernel import Kernel, StepResult
 from engine.session_record import SessionBody
 from engine.state.session_state import State
-from engine.step_context import Output
+from engine.step_context import Output, records_of
 from engine.timer_names import TimerName
 from engine.unwritten import StatedMessage, UnwrittenRecord
 from engine.upcast import SCHEMA
@@ -134,7 +134,7 @@ class Sequencer:
 
     def _deliver(self, inputs: Sequence[Record], outputs: Sequence[Output], *, urgent: bool) -> None:
         """Append the records of one step."""
-        self._append([*inputs, *[output.record for output in outputs]], urgent=urgent)
+        self._append([*inputs, *records_of(outputs)], urgent=urgent)
 
     def fire_timers(self, now_ns: int) -> list[Output]:
         """Take every TIMER due at or before `now_ns`, by (due, name). A timer that missed k periods fires once."""

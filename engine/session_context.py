@@ -17,7 +17,7 @@ from engine.market.views import BarSpec, Stream, TriggerSpec
 from engine.model import ONLY, Instrument, RateLimits, find_instrument
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.budget_answers import has_budgets
-from engine.risk.context import BoundRule
+from engine.risk.context import BoundRule, RiskContext
 from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
 from engine.risk.rule_choice import RuleChoice
@@ -83,6 +83,7 @@ class SessionContext:
         self.instruments = {instrument.id: instrument for instrument in body.instruments}
         self.instrument_by_name = _by_name(self.instruments)  # as strategies name them
         self.limits_of = {name: limits_of(body.risk, each) for name, each in self.instruments.items()}
+        self.review_contexts: dict[str, RiskContext] = {}  # by instrument: what the reviews of its orders share
         self.loss_limits = loss_limits(body.risk, [venue_class(each).name for each in body.venues])
         self.indexes = {name: index for index, name in enumerate(self.instruments)}
         self.venues: dict[str, Venue] = {}

@@ -3,9 +3,11 @@
 A later stage of the same step therefore sees what a reader of the journal sees. This module knows no rule of trading.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from engine.bodies import CheckpointBody, IntentBody, NoteBody, NoteLevel, RequestBody, VerdictBody
 from engine.facts import Fact, ModeChanged
@@ -13,8 +15,9 @@ from engine.market.market_state import Market
 from engine.market.views import Quote
 from engine.mode_reasons import Mode, ModeReason
 from engine.record_codec import BODY_WRITERS
+from engine.requests import Purpose
 from engine.session_record import EngineSettings, SafeguardSettings
-from engine.state.account_fold import fold
+from engine.state.account_fold import move_of
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.fill_cursor import NUMBERED_FILLS, FillCursor
 from engine.state.reducer_settings import ReducerSettings
@@ -58,12 +61,23 @@ class Output(msgspec.Struct, frozen=True):
     @property
     def record(self) -> Record:
         """The output as it is journalled."""
-        if self.made is not None:
-            return self.made
-        text = BODY_WRITERS[type(self.body)](self.body)
-        record = Record(self.seq, self.time_ns, self.kind, self.source, self.cause, self.key, None, None, None, text)
-        msgspec.structs.force_setattr(self, "made", record)
-        return record
+        return records_of((self,))[0]
+
+
+def records_of(outputs: Iterable[Output]) -> list[Record]:
+    """Return the outputs as they are journalled."""
+    records = []
+    for output in outputs:
+        record = output.made
+        if record is None:
+            body = output.body
+            text = BODY_WRITERS[type(body)](body)
+            record = Record(
+                output.seq, output.time_ns, output.kind, output.source, output.cause, output.key, None, None, None, text
+            )
+            force_setattr(output, "made", record)
+        records.append(record)
+    return records
 
 
 class StepContext:
@@ -96,7 +110,8 @@ class StepContext:
         """
         seq = self.next_seq
         self.next_seq = seq + 1
-        kind = KINDS.get(type(body), FACT)
+        of: type | Purpose = type(body)
+        kind = KINDS.get(of, FACT)
         if cause is None:
             cause = self.record.seq
         self.outputs.append(Output(seq, self.time_ns, kind, source, cause, key, body))
@@ -104,10 +119,11 @@ class StepContext:
         if kind is FACT or (kind is VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody
             change = body  # type: ignore[assignment]  # any body that KINDS does not list is a fact
         elif kind is REQUEST:
-            change = Requested(body)  # type: ignore[arg-type]  # a RequestBody
+            change, of = Requested(body), body.purpose  # type: ignore[arg-type, union-attr]  # a RequestBody
         else:
             return seq  # intents, notes, checkpoints, and verdicts that count for no breaker change nothing
-        self.account = self.state.account = fold(self.account, change, Stamp(seq, self.time_ns), self.reducer_settings)
+        move = self.reducer_settings.moves.get(of) or move_of(of, self.reducer_settings)
+        self.account = self.state.account = move(self.account, change, Stamp(seq, self.time_ns))
         return seq
 
     def quote(self, index: int) -> Quote | None:

@@ -4,6 +4,7 @@ Knows nothing of files or of the meaning of records, which `engine` defines.
 This is the only module of `journal` that the engine's core may import.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
@@ -51,6 +52,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 _scientific = Context(capitals=1).to_sci_string  # independent of the current context
+_long_item = re.compile(r'\.[0-9]*0"(?=[,\]])')  # the end of an item of an array with zeros that records leave out
 
 
 def plain(number: Decimal) -> str:
@@ -67,12 +69,21 @@ def plain(number: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def recorded_texts(numbers: Iterable[Decimal]) -> list[str]:
-    """Return the recorded text of each number: `plain`, but "-0" for a negative zero with decimal places."""
-    return [text if text.isdigit() else _recorded(text) for text in map(_scientific, numbers)]
+def recorded_numbers(template: str, numbers: Iterable[Decimal]) -> str:
+    """Return a JSON template with each number's recorded text in place of a "%s" that is an item of an array."""
+    texts = tuple(map(_scientific, numbers))
+    text = template % texts
+    if "E+" in text or "E-" in text or '"-0"' in text:
+        return template % tuple(map(_recorded, texts))
+    return _long_item.sub(_shorter, text)
+
+
+def _shorter(item: re.Match[str]) -> str:
+    return item[0].rstrip('0"').rstrip(".") + '"'
 
 
 def _recorded(text: str) -> str:
+    """Return a number's recorded text: as `plain`, but "-0" for a negative zero with decimal places."""
     if "E" in text or text == "-0":
         return plain(Decimal(text))
     return text.rstrip("0").rstrip(".") if "." in text else text

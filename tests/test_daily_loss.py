@@ -165,7 +165,7 @@ def lost(session: VirtualSession) -> Decimal:
     """Return the loss of the day of the instruments that a session lists."""
     account, now = (
         session.state.account,
-        pnl_now(session.sequencer.kernel.session, session.state.account, session.state.market),
+        pnl_now(session.sequencer.kernel.session, session.state),
     )
     return sum((account.day_pnl.opening.get(key, Decimal(0)) - pnl for key, pnl in now.by_position.items()), Decimal(0))
 

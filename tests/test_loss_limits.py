@@ -54,10 +54,10 @@ def first_past(records: list[Record]) -> dict[str, int]:
         if record.kind in INPUTS:
             last_input = record.seq
         with localcontext(MONEY):
-            now = pnl_now(kernel.session, state.account, state.market)
+            now = pnl_now(kernel.session, state)
             if now.unmarked:
                 continue
-            for loss in losses_of_day(kernel.session, state.account, state.market, now, state.time_ns):
+            for loss in losses_of_day(kernel.session, state, now, state.time_ns):
                 if loss.used >= loss.limit.limit:
                     first.setdefault(loss.limit.recorded, last_input)
     return first

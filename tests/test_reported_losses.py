@@ -151,15 +151,15 @@ class Desk:
         """Return the P&L of the day by limit in the reporting currency; None if it is not known."""
         session, state = self.hand.sequencer.kernel.session, self.hand.state
         with localcontext(MONEY):
-            now = pnl_now(session, state.account, state.market)
+            now = pnl_now(session, state)
             if now.unmarked:
                 return {}
-            losses = losses_of_day(session, state.account, state.market, now, state.time_ns)
-            memory, state.market.loss_memory = state.market.loss_memory, None
-            again = pnl_now(session, state.account, state.market)
+            losses = losses_of_day(session, state, now, state.time_ns)
+            memory, state.loss_memory = state.loss_memory, None
+            again = pnl_now(session, state)
             assert again == now, "what is remembered is what is computed"
-            assert losses_of_day(session, state.account, state.market, again, state.time_ns) == losses
-            state.market.loss_memory = memory
+            assert losses_of_day(session, state, again, state.time_ns) == losses
+            state.loss_memory = memory
         names = {loss.limit.name for loss in losses if not loss.asset}
         return {loss.limit.name: None if loss.limit.name in names else loss.pnl for loss in losses}
 
@@ -190,9 +190,9 @@ class Desk:
         session, state = self.hand.sequencer.kernel.session, self.hand.state
         step = StepContext(state, self.hand.records[-1], session.reducer_settings)
         found = loss_reason(session, step, "desk", BTC)
-        memory, state.market.loss_memory = state.market.loss_memory, None
+        memory, state.loss_memory = state.loss_memory, None
         assert loss_reason(session, step, "desk", BTC) == found, "what is remembered is what is computed"
-        state.market.loss_memory = memory
+        state.loss_memory = memory
         return found[0]
 
     def line(self, name: str) -> PnlLine:

@@ -75,7 +75,7 @@ def apply_report(
         order = step.account.orders.find(report.instrument, report.client_order_id, report.venue_order_id)
     if order is None:
         order = _adopt(step, report)
-    name, status = order.client_order_id, report.status
+    name, status, account = order.client_order_id, report.status, step.account
     is_revived = order.status in REVIVED and (order.status is Status.NOT_PLACED or status in OPEN)
     if (is_revived or order.status in UNSETTLED) and status is not VenueStatus.REJECTED:
         if is_revived:
@@ -94,7 +94,8 @@ def apply_report(
         follow_terms(step, name, report)
     for fill in report.fills:
         record_fill(step, fill, instruments)
-    order = step.account.orders.known(name)
+    if step.account is not account:
+        order = step.account.orders.known(name)
     if status in CLOSING:
         closing = CLOSING[status]
         if closing is Report.REJECTED and order.status in ACCEPTED:
@@ -111,6 +112,8 @@ def apply_report(
         step.emit(OrderAccepted(name, report.venue_order_id, venue_ns, filled_quantity=filled), key=name)
     elif is_filled and order.adopted and order.status in LIVE:
         step.emit(OrderClosed(name, Report.FULL_FILL, filled, "", venue_ns), key=name)
+    elif not order.doubt:
+        return order
     return _agreed(step, name, report)
 
 

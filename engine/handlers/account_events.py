@@ -65,7 +65,7 @@ def _handle_fills(session: SessionContext, step: StepContext, event: FillsReport
 
 
 def _handle_balance(session: SessionContext, step: StepContext, event: BalanceReport) -> None:
-    apply_balance(step, event, _venue(session, step))
+    apply_balance(step, event, session.venue_of(step.record.source).name)
 
 
 def _handle_wallet(session: SessionContext, step: StepContext, event: WalletReport) -> None:

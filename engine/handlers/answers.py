@@ -94,7 +94,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
         return
     if (note := NOTES.get(purpose)) is not None:
         note(session, step, pending, answer)
-    reports = [event for event in applied.events if not isinstance(event, Answer)]
+    reports = [event for event in applied.events if type(event) is not Answer]
     for event in reports if purpose is not Purpose.HISTORY else ():
         _handle_report(session, step, applied, pending, event)
     if placed := request.placed:
@@ -112,7 +112,7 @@ def _handle_answer(session: SessionContext, step: StepContext, applied: Applied,
     elif purpose is Purpose.POLL:
         handle_poll_answer(session, step, pending, answer, reports)
         return
-    if not (is_done or is_absent) or any(isinstance(event, Unrecognised) for event in reports):
+    if not (is_done or is_absent) or Unrecognised in map(type, reports):
         reconciliation.fail(step, pending, f"{answer.outcome} {answer.text}")
     if request.round and step.settings.order_rules:
         _count_changes(step, pending, account, first)

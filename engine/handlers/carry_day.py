@@ -45,7 +45,7 @@ def opening_after(session: SessionContext, state: State) -> dict[str, Any]:
 
 def _last_pnl(session: SessionContext, state: State, day: DayPnl) -> dict[str, LastPnl]:
     """Return the P&L of each position that counts on this day: now, or as it last was known."""
-    now = pnl_now(session, state.account, state.market)
+    now = pnl_now(session, state)
     last = dict(day.last)
     for key, pnl in now.by_position.items():
         instrument = session.instruments[state.account.positions.by_key[key].instrument]

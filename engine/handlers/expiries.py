@@ -15,7 +15,7 @@ IN_DOUBT = (Status.PENDING, Status.UNKNOWN)  # the venue may have no order to ca
 
 def has_expired(session: SessionContext, step: StepContext) -> bool:
     """Return True if an open order must be cancelled because its time is over."""
-    return bool(step.account.orders.expiring) and bool(_expired(session, step))
+    return bool(_expired(session, step))
 
 
 def cancel_expired(session: SessionContext, step: StepContext) -> None:

@@ -68,6 +68,11 @@ def venue_lag_ns(session: SessionContext, step: StepContext | State, index: int)
     }
 
 
+def slowest_ns(session: SessionContext, step: StepContext, instrument: Instrument) -> int:
+    """Return the age of the slowest stream's newest message when it came; 0 before any has a stamp."""
+    return max(venue_lag_ns(session, step, session.indexes[instrument.id]).values(), default=0)
+
+
 def _streams(session: SessionContext, step: StepContext, index: int) -> tuple[Stream, ...]:
     has_book = session.settings.books and not step.market.instruments[index].without_book
     return (Stream.QUOTE, Stream.BOOK) if has_book else (Stream.QUOTE,)

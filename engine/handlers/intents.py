@@ -10,7 +10,7 @@ from engine.bodies import Figure, IntentBody, IntentKind, VerdictBody
 from engine.facts import BreakerScope, NewOrder
 from engine.handlers.amendments import review_amendment
 from engine.handlers.cancel_rules import cancel_rules, repeats_cancel
-from engine.handlers.freshness import venue_lag_ns
+from engine.handlers.freshness import slowest_ns
 from engine.handlers.losses_of_day import last_of, loss_reason, mid_of
 from engine.handlers.spent_budgets import budget_rules, is_spent
 from engine.market.views import Quote
@@ -22,6 +22,7 @@ from engine.risk.review import Approved, review
 from engine.session_context import SessionContext
 from engine.state.order_budgets import BudgetKind
 from engine.state.rates import recorded_rate
+from engine.state.session_state import Account
 from engine.step_context import StepContext
 from engine.strategy.api import Amend, Cancel, Close, Intent, Place, Run
 
@@ -151,8 +152,8 @@ def _new_order(
 ) -> tuple[NewOrder, dict[str, Any]]:
     """Return the order of an intent, and what its rationale gains: a reduce-only order is cut to the position."""
     name = instrument.id if instrument else intent.instrument
-    held = step.account.positions.get(strategy, name).quantity
     if isinstance(intent, Close):
+        held = step.account.positions.get(strategy, name).quantity
         side = Side.SELL if held > 0 else Side.BUY
         kind = OrderType.LIMIT if intent.price else OrderType.MARKET
         intent = Place(intent.instrument, side, abs(held), intent.price, kind, intent.time_in_force, reduce_only=True)
@@ -194,29 +195,52 @@ def risk_context(
     session: SessionContext, step: StepContext, strategy: str, order: NewOrder, quote: Quote | None
 ) -> RiskContext:
     """Return an order with the account and market that its review needs."""
-    instrument = session.instruments[order.instrument]
+    shared = session.review_contexts.get(order.instrument)
+    if shared is None:
+        shared = session.review_contexts[order.instrument] = _shared_context(session, step, order)
+    instrument, terms = shared.instrument, order.terms
     if step.account.instruments.by_id:
         instrument = step.account.instruments.current(instrument)
-    limits, terms = session.limits_of[instrument.id], order.terms
-    settings, index = session.settings, session.indexes[instrument.id]
-    venue = session.venues[instrument.venue]
-    loss = loss_reason(session, step, strategy, instrument)
+    loss, loss_figure = loss_reason(session, step, strategy, instrument)
     bid, ask = (quote.bid, quote.ask) if quote else (ZERO, ZERO)
-    return RiskContext(
+    return replace(
+        shared,
         order=order,
         terms=terms,
         strategy=strategy,
         instrument=instrument,
-        instruments=session.instruments,  # for names, assets and contracts, which never change
         account=step.account,
-        limits=limits,
         time_ns=step.time_ns,
         bid=bid,
         ask=ask,
-        worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=limits.market_slippage_max),
+        worst_price=terms.limit_price(order.side, bid=bid, ask=ask, slippage=shared.limits.market_slippage_max),
         quote_age_ns=0 if quote is None else quote.age_ns,
+        venue_lag_ns=slowest_ns(session, step, instrument) if shared.venue_lag_max_ns else 0,
+        mid_of=partial(mid_of, session, step.market),
+        last_of=partial(last_of, session, step.market),
+        rate_of=partial(recorded_rate, step.market),
+        loss_reason=loss,
+        loss_figure=loss_figure,
+    )
+
+
+def _shared_context(session: SessionContext, step: StepContext, order: NewOrder) -> RiskContext:
+    """Return what the reviews of all orders of an instrument share, with an order of it."""
+    instrument, settings = session.instruments[order.instrument], session.settings
+    venue = session.venues[instrument.venue]
+    return RiskContext(
+        order=order,
+        terms=order.terms,
+        strategy="",
+        instrument=instrument,
+        instruments=session.instruments,  # for names, assets and contracts, which never change
+        account=Account(),
+        limits=session.limits_of[instrument.id],
+        time_ns=0,
+        bid=ZERO,
+        ask=ZERO,
+        worst_price=ZERO,
         quote_age_max_ns=settings.quote_age_max_ns,
-        venue_lag_ns=max(venue_lag_ns(session, step, index).values(), default=0) if settings.venue_lag_max_ns else 0,
         venue_lag_max_ns=settings.venue_lag_max_ns,
         rates=venue.rates,
         types=venue.capabilities.types,
@@ -224,13 +248,8 @@ def risk_context(
         venue_terms=venue.capabilities.terms,
         market_bound=venue.capabilities.market_bound,
         safeguards=session.safeguards,
-        mid_of=partial(mid_of, session, step.market),
-        last_of=partial(last_of, session, step.market),
         reporting=session.reducer_settings.reporting_currency,
-        rate_of=partial(recorded_rate, step.market),
         values_contracts=step.reducer_settings.settles_contracts,
-        loss_reason=loss[0],
-        loss_figure=loss[1],
         is_watched=instrument.venue not in session.accounts.trading,
         venue_key=step.account_of(instrument.venue),
     )

@@ -40,13 +40,13 @@ def refresh_levels(session: SessionContext, state: State) -> None:
 def _refresh(session: SessionContext, state: State) -> None:
     levels = state.market.loss_levels
     levels[:] = layout.NO_LEVELS
-    now = pnl_now(session, state.account, state.market)
+    now = pnl_now(session, state)
     if now.unmarked:
         levels[session.indexes[now.unmarked], layout.LEVEL_LOW] = layout.NEVER  # its next quote
         return
     if session.reducer_settings.has_reported_losses:
         _set_weights(session, state)
-    for loss in losses_of_day(session, state.account, state.market, now, state.time_ns):
+    for loss in losses_of_day(session, state, now, state.time_ns):
         if loss.asset:
             _set_levels(session, state, loss, now)
 

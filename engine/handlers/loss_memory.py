@@ -1,4 +1,4 @@
-"""The losses of the day computed last, kept beside the market: levels, checks and orders of a step read the same.
+"""The losses of the day computed last, kept beside the account: levels, checks and orders of a step read the same.
 
 The P&L is known for the same positions, lines and marks; the losses for the same P&L, day and parts of the day; a
 reason for the same losses. Parts are immutable, so the same object has the same content. After a move, only the
@@ -12,14 +12,13 @@ import msgspec
 import numpy as np
 
 from engine.bodies import Figure
-from engine.market.market_state import Market
 from engine.market.rows import Rows
 from engine.risk.loss_limits import LossLimit
 from engine.session_context import SessionContext
 from engine.state.day_pnl import DayPnl
 from engine.state.pnl_lines import PnlLines
 from engine.state.positions import Positions
-from engine.state.session_state import Account
+from engine.state.session_state import Account, State
 
 FEW = 8  # positions: from so many on it is cheaper to find those that moved than to compute all
 
@@ -71,6 +70,7 @@ class LossMemory:
         self.day: DayPnl | None = None
         self.is_begun = False
         self.reasons: dict[tuple[str, str], tuple[str, tuple[str, Figure] | None]] = {}
+        self.limits_of: dict[tuple[str, str], list[LossLimit]] = {}  # those that count a strategy in an instrument
         self.amounts: dict[str, dict[str, Decimal]] = {}  # asset -> position -> its P&L of the day `amounts_day`
         self.amounts_day: DayPnl | None = None
         self.moved: set[str] | None = None  # the positions that moved since `amounts` was made; None: any may have
@@ -107,10 +107,10 @@ class LossMemory:
         return moved
 
 
-def memory_of(session: SessionContext, market: Market) -> LossMemory:
-    """Return the losses computed last for a market in a session."""
-    found = market.loss_memory
+def memory_of(session: SessionContext, state: State) -> LossMemory:
+    """Return the losses computed last for a state in a session."""
+    found = state.loss_memory
     if isinstance(found, LossMemory) and found.session is session:
         return found
-    market.loss_memory = made = LossMemory(session)
+    state.loss_memory = made = LossMemory(session)
     return made

@@ -22,14 +22,14 @@ from engine.market.market_state import Market
 from engine.market.rows import Rows
 from engine.model import Instrument
 from engine.money import ZERO
-from engine.risk.loss_limits import recorded_losses
+from engine.risk.loss_limits import LossLimit, recorded_losses
 from engine.session_context import SessionContext
 from engine.state.day_pnl import UTC_DAY, DayPnl, LastPnl, day_of
 from engine.state.orders import EXTERNAL
 from engine.state.pnl_figures import marked_line
 from engine.state.positions import unrealised
 from engine.state.rates import recorded_rate
-from engine.state.session_state import Account
+from engine.state.session_state import Account, State
 from engine.step_context import StepContext
 from journal.record import plain
 
@@ -71,23 +71,24 @@ def stale_pnl(session: SessionContext, account: Account) -> Iterable[tuple[str, 
             yield key, position, last
 
 
-def pnl_now(session: SessionContext, account: Account, market: Market) -> PnlNow:
+def pnl_now(session: SessionContext, state: State) -> PnlNow:
     """Return the P&L of the positions of all strategies.
 
     Positions in instruments that the session does not list stay out, because nothing marks them: see `stale_pnl`.
     """
-    at = _Moment(session, account, market, memory_of(session, market), market.mark_integers())
-    memory = at.memory
-    if memory.now is not None and memory.is_current(account, at.marks):
+    account, market, memory = state.account, state.market, memory_of(session, state)
+    marks = market.mark_integers()
+    if memory.now is not None and memory.is_current(account, marks):
         return memory.now
     if not session.reducer_settings.has_reported_losses:
         now = _own_pnl_now(session, account, market)
-        memory.keep(now, account, at.marks, None)
+        memory.keep(now, account, marks, None)
         return now
-    moved = memory.moved_keys(account, at.marks)
+    at = _Moment(session, account, market, memory, marks)
+    moved = memory.moved_keys(account, marks)
     now_moved = None if moved is None else _moved_pnl(at, memory.now, moved)
     now = now_moved or _reported_pnl_now(at)
-    memory.keep(now, account, at.marks, moved if now_moved is not None else None)
+    memory.keep(now, account, marks, moved if now_moved is not None else None)
     return now
 
 
@@ -116,9 +117,11 @@ class _Moment(NamedTuple):
 
 def _reported_pnl_now(at: _Moment) -> PnlNow:
     """Return the P&L from the lines. One whose line, mark and rate are the same as before is not computed again."""
-    found = PnlNow({}, "", {}, {}, {})
+    by_position: dict[str, Decimal] = {}
+    reported: dict[str, Decimal] = {}
+    rates: dict[str, Decimal | None] = {}
+    marked_at: dict[str, Decimal] = {}
     unmarked = ""
-    by_position, reported, rates, marked_at = found.by_position, found.reported, found.rates, found.marks
     for key, position, instrument in own_positions(at.session, at.account):
         asset = contracts.asset_of(instrument)
         if asset not in rates:
@@ -132,7 +135,7 @@ def _reported_pnl_now(at: _Moment) -> PnlNow:
             reported[key] = entry.reported
         if entry.mark is not None and position.quantity:
             marked_at[instrument.id] = entry.mark
-    return found._replace(unmarked=unmarked)
+    return PnlNow(by_position, unmarked, reported, rates, marked_at)
 
 
 def _moved_pnl(at: _Moment, before: PnlNow | None, moved: Iterable[str]) -> PnlNow | None:
@@ -195,15 +198,13 @@ def unlisted_positions(account: Account, now: PnlNow) -> tuple[str, ...]:
     return tuple(key for key in sorted(positions) if positions[key].strategy != EXTERNAL and key not in now.by_position)
 
 
-def losses_of_day(
-    session: SessionContext, account: Account, market: Market, now: PnlNow, time_ns: int
-) -> list[LossOfDay]:
+def losses_of_day(session: SessionContext, state: State, now: PnlNow, time_ns: int) -> list[LossOfDay]:
     """Return the P&L of this day by limit and asset. Empty before its begin is recorded."""
-    day, memory = account.day_pnl, memory_of(session, market)
+    day, memory = state.account.day_pnl, memory_of(session, state)
     is_begun = day.day >= day_of(time_ns, session.body.risk.day)  # a clock set back, or another zone, begins no day
     losses, is_same = memory.losses, memory.now is now and memory.day is day and memory.is_begun is is_begun
     if losses is None or not is_same:
-        losses = _losses_of_day(session, account, market, now) if is_begun else []
+        losses = _losses_of_day(session, state, memory, now) if is_begun else []
         if memory.now is now:
             memory.losses, memory.day, memory.is_begun, memory.reasons = losses, day, is_begun, {}
     return losses
@@ -236,8 +237,8 @@ def _amounts_of_day(
     return amounts
 
 
-def _losses_of_day(session: SessionContext, account: Account, market: Market, now: PnlNow) -> list[LossOfDay]:
-    day = account.day_pnl
+def _losses_of_day(session: SessionContext, state: State, memory: LossMemory, now: PnlNow) -> list[LossOfDay]:
+    account, market, day = state.account, state.market, state.account.day_pnl
     stale = list(stale_pnl(session, account)) if day.last else []
     found: list[LossOfDay] = []
     has_reported_losses = session.reducer_settings.has_reported_losses
@@ -245,7 +246,7 @@ def _losses_of_day(session: SessionContext, account: Account, market: Market, no
     for limit in session.loss_limits:
         sums: dict[str, Decimal] = {}
         if not (limit.strategy or limit.instrument or limit.venue or limit.in_reporting):
-            amounts = _amounts_of_day(session, account, memory_of(session, market), now)
+            amounts = _amounts_of_day(session, account, memory, now)
             sums = {asset: sum(of_asset.values(), ZERO) for asset, of_asset in amounts.items()}
         else:
             of_day = of_day or list(_pnl_of_day(session, account, now, now.by_position))
@@ -269,16 +270,14 @@ def _losses_of_day(session: SessionContext, account: Account, market: Market, no
     return found
 
 
-def known_losses(
-    session: SessionContext, account: Account, market: Market, now: PnlNow, time_ns: int
-) -> list[LossOfDay]:
+def known_losses(session: SessionContext, state: State, now: PnlNow, time_ns: int) -> list[LossOfDay]:
     """Return the losses of this day without those of limits that concern a position without a mark."""
-    losses = losses_of_day(session, account, market, now, time_ns)
+    losses = losses_of_day(session, state, now, time_ns)
     if not now.unmarked:
         return losses
     unmarked = [
         (position.strategy, instrument)
-        for key, position, instrument in own_positions(session, account)
+        for key, position, instrument in own_positions(session, state.account)
         if key not in now.by_position
     ]
     return [loss for loss in losses if not any(loss.limit.concerns(*each) for each in unmarked)]
@@ -311,35 +310,39 @@ def loss_reason(
     """Return why a loss of the day forbids orders that open a position, or "", and the limit that is used most."""
     if not session.loss_limits:
         return "", None
-    now = pnl_now(session, step.account, step.market)
+    now = pnl_now(session, step.state)
     if now.unmarked:
         return f"{now.unmarked} has no quote: the loss of this {name_of_day(session)} is not known", None
-    losses = losses_of_day(session, step.account, step.market, now, step.time_ns)
-    reasons, key = memory_of(session, step.market).reasons, (strategy, instrument.id)
-    if key not in reasons:
-        reasons[key] = _loss_reason(session, step, strategy, instrument, losses)
-    return reasons[key]
+    losses = losses_of_day(session, step.state, now, step.time_ns)
+    memory, key = memory_of(session, step.state), (strategy, instrument.id)
+    reason = memory.reasons.get(key)
+    if reason is None:
+        limits = memory.limits_of.get(key)
+        if limits is None:
+            limits = memory.limits_of[key] = [
+                limit for limit in session.loss_limits if limit.concerns(strategy, instrument)
+            ]
+        reason = memory.reasons[key] = _loss_reason(session, step, limits, losses)
+    return reason
 
 
 def _loss_reason(
-    session: SessionContext, step: StepContext, strategy: str, instrument: Instrument, losses: list[LossOfDay]
+    session: SessionContext, step: StepContext, limits: Iterable[LossLimit], losses: list[LossOfDay]
 ) -> tuple[str, tuple[str, Figure] | None]:
-    day, day_name = step.account.day_pnl, name_of_day(session)
-    is_today = day.day >= day_of(step.time_ns, session.body.risk.day)
+    day = step.account.day_pnl
+    is_lost = bool(day.lost) and day.day >= day_of(step.time_ns, session.body.risk.day)
     best: tuple[str, Figure] | None = None
-    for limit in session.loss_limits:
-        if not limit.concerns(strategy, instrument):
-            continue
+    for limit in limits:
         used = {loss.asset: loss.used for loss in losses if loss.limit is limit}
         if "" in used:
             currency = session.reducer_settings.reporting_currency
-            return f"a rate in {currency} is missing: the loss of this {day_name} is not known", None
-        recorded = recorded_losses(day, limit) if is_today else {}
+            return f"a rate in {currency} is missing: the loss of this {name_of_day(session)} is not known", None
+        recorded = recorded_losses(day, limit) if is_lost else {}
         for asset in sorted({*used, *recorded}):
             loss = max(used.get(asset, ZERO), recorded.get(asset, ZERO))
             figure = (loss, limit.limit, loss)
             if loss >= limit.limit:
-                text = f"the {limit.kind} of this {day_name} reached {plain(loss)} {asset}"
+                text = f"the {limit.kind} of this {name_of_day(session)} reached {plain(loss)} {asset}"
                 return f"{text}, and {limit.name} is {plain(limit.limit)}", (limit.name, figure)
             if best is None or loss * best[1][1] > best[1][0] * limit.limit:
                 best = (limit.name, figure)

@@ -1,7 +1,6 @@
 """The policy stage, at the end of a step: breakers, mode, safety orders, reconciliation, the end of a session."""
 
-from operator import is_
-from typing import Any
+from operator import attrgetter
 
 from engine.execution import ledger_check, reconciliation
 from engine.facts import ModeChanged
@@ -15,7 +14,6 @@ from engine.handlers.venue_trouble import decide_account_modes
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.session_context import SessionContext
 from engine.state.mode import right_mode
-from engine.state.session_state import Account
 from engine.step_context import StepContext
 
 
@@ -64,27 +62,25 @@ def advance_policy(session: SessionContext, step: StepContext) -> bool:
     return is_quiescent
 
 
-def _quiet_parts(account: Account) -> tuple[Any, ...]:
-    """Return the parts that the policy reads, without those that `_is_quiet` reads at every step."""
-    return (
-        account.modes, account.links, account.reconciling, account.access, account.safety, account.blocks,
-        account.instruments, account.lateness, account.account_modes,
-    )  # fmt: skip
+# the parts that the policy reads, without those that `_is_quiet` reads at every step
+_quiet_parts = attrgetter(
+    "modes", "links", "reconciling", "access", "safety", "blocks", "instruments", "lateness", "account_modes"
+)
 
 
 def _is_quiet(session: SessionContext, step: StepContext) -> bool:
     """Return True if the policy has nothing to do, since nothing moved after it last found that.
 
-    Parts are immutable, so the same parts lead to the same decisions. Orders, budgets, timers and strategies move with
+    Parts are immutable, so equal parts lead to the same decisions. Orders, budgets, timers and strategies move with
     every order: only what of them leads to a decision is read. A drift is recorded by a round, which moves a part.
     """
     known, account = step.state.quiet_parts, step.account
-    if not known or not all(map(is_, _quiet_parts(account), known)):
+    if not known or _quiet_parts(account) != known:
         return False
     orders = account.orders
     if orders.missing_fills or orders.doubted or account.breakers.due or account.plans.running:
         return False
-    if has_expired(session, step):
+    if orders.expiring and has_expired(session, step):
         return False
     due_ns = account.timers.due_ns
     for timer in session.accounts.round_timers:

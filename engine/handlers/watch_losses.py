@@ -28,7 +28,7 @@ def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
     """Record the start of a day and its highest P&L. When a loss reaches its limit, record it and act."""
     if not session.loss_limits:
         return
-    now = pnl_now(session, step.account, step.market)
+    now = pnl_now(session, step.state)
     today = day_of(step.time_ns, session.body.risk.day)
     if now.unmarked and step.account.day_pnl.day < today:
         return  # the day begins once all positions have a mark; risk refuses new orders meanwhile
@@ -36,7 +36,7 @@ def watch_daily_loss(session: SessionContext, step: StepContext) -> None:
         unlisted = unlisted_positions(step.account, now)
         step.emit(DayBegan(today, now.by_position, unlisted, now.reported), source=SOURCE)
     _enter_positions(session, step, now, today)
-    losses = known_losses(session, step.account, step.market, now, step.time_ns)
+    losses = known_losses(session, step.state, now, step.time_ns)
     was_lost = step.account.day_pnl.lost
     for loss in losses:
         limit, day = loss.limit, step.account.day_pnl

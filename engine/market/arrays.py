@@ -96,6 +96,11 @@ class MarketArrays:
         self._numbers: Rows = np.zeros(sum(map(prod, shapes)), np.int64)
         self.numbers = self._numbers.data  # the same memory: Python reads one number of it faster
         self.trigger_begin = sum(map(prod, shapes[:4]))  # the place in it of the first trigger
+        of_instruments = self.numbers[at.S_FIELDS : at.S_FIELDS + count * at.T_FIELDS]
+        self.lives, self.book_states = (
+            of_instruments[at.Q_LIVE :: at.T_FIELDS],
+            of_instruments[at.B_STATE :: at.T_FIELDS],
+        )
         views: list[Rows] = []
         begin = 0
         for shape in shapes:
@@ -134,7 +139,6 @@ class MarketArrays:
         columns = max(self.built_in_end, at.I_OWN + max(lengths, default=1))
         self.indicator_values: Floats = np.zeros((len(self.indicator_specs), columns), np.float64)
         self.loss_levels: Rows = np.array([at.NO_LEVELS] * count, np.int64).reshape(count, len(at.NO_LEVELS))
-        self.loss_memory: object = None  # of engine/handlers/losses_of_day.py; no part of the state
         self.predicate_inputs: Floats = np.zeros((len(predicates), at.F_INDICATORS), np.float64)
 
     def _set_bars(self) -> None:

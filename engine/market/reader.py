@@ -98,18 +98,9 @@ class MarketReader(MarketArrays):
 
     def are_live(self, *, with_book: bool) -> bool:
         """Return True if every instrument is live."""
-        t = self.t
-        if len(t) < FEW:
-            item = t.item
-            for i in range(len(t)):
-                has_book = item(i, at.B_STATE) == at.BOOK_SYNCED
-                if not item(i, at.Q_LIVE) or (with_book and not has_book and self.awaits_book(i)):
-                    return False
-            return True
-        is_live = bool(t[:, at.Q_LIVE].all())
-        if not is_live or not with_book:
-            return is_live
-        states = t[:, at.B_STATE].tolist()
+        if 0 in self.lives.tolist():
+            return False
+        states = self.book_states.tolist() if with_book else ()
         if states.count(at.BOOK_SYNCED) == len(states):
             return True
         return not any(self.awaits_book(i) for i, state in enumerate(states) if state != at.BOOK_SYNCED)

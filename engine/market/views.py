@@ -3,7 +3,7 @@
 Integers become Decimal only here.
 """
 
-from decimal import Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from enum import IntEnum
 from functools import lru_cache
 
@@ -185,14 +185,17 @@ class Counters(msgspec.Struct, frozen=True):
     snapshots_refused: int
 
 
-_EXACT = Context(prec=200)  # no number of the market has as many digits
+_EXACT = Context(prec=200, Emin=MIN_EMIN, Emax=MAX_EMAX)  # no number of the market has as many digits
+_scaleb, _normalize = _EXACT.scaleb, _EXACT.normalize
 DECIMALS_KEPT = 8192  # the newest of those that `kept_decimal` returned: quotes repeat most of their prices
 
 
 def decimal(value: int, scale: int) -> Decimal:
     """Return the number at its scale, exact under any context, without trailing zeros or exponent."""
-    whole, rest = divmod(value, 10**scale)
-    return _EXACT.normalize(_EXACT.scaleb(value, -scale)) if rest else Decimal(whole)
+    one = 10**scale
+    if not value % one:
+        return Decimal(value // one)
+    return _normalize(_scaleb(value, -scale))
 
 
 kept_decimal = lru_cache(maxsize=DECIMALS_KEPT)(decimal)

@@ -165,7 +165,9 @@ class SimulatedWires:
 
     def _enter_at(self, time_ns: int, action: Callable[[], None], *, ends: int | None = None) -> None:
         self._order += 1
-        heappush(self._coming, _Coming(time_ns, self._order, self.venue.sim.lines, action, ends))
+        # as risk.context.answer_of: a NamedTuple without the call of its Python constructor
+        coming = tuple.__new__(_Coming, (time_ns, self._order, self.venue.sim.lines, action, ends))
+        heappush(self._coming, coming)
 
     def _way_ns(self, constant_ns: int) -> int:
         ways, scatter = self.wires.ways_ns, self.wires.scatter_ppm

@@ -279,10 +279,13 @@ Move = Callable[[Account, Change, Stamp], Account]
 def fold(account: Account, change: Change, at: Stamp, settings: ReducerSettings) -> Account:
     """Return the account after one change: each part that may move is folded by its own reducer."""
     kind = change.request.purpose if type(change) is Requested else type(change)
-    move: Move | None = settings.moves.get(kind)
-    if move is None:
-        move = settings.moves[kind] = _make_move(kind, settings)
-    return move(account, change, at)
+    return (settings.moves.get(kind) or move_of(kind, settings))(account, change, at)
+
+
+def move_of(kind: type | Purpose, settings: ReducerSettings) -> Move:
+    """Return the fold of one kind of change in this session, and keep it in `settings.moves`."""
+    move = settings.moves[kind] = _make_move(kind, settings)
+    return move
 
 
 def _make_move(kind: type | Purpose, settings: ReducerSettings) -> Move:

@@ -17,6 +17,8 @@ from engine.money import MONEY, ZERO
 if TYPE_CHECKING:
     from engine.state.orders import Order
 
+MARKED = (Status.PENDING, Status.UNKNOWN)  # the index has orders of these statuses apart
+
 
 class OrderIndex:
     """The index of one Orders value. Orders of other programs count, unless a name says otherwise."""
@@ -110,7 +112,8 @@ class OrderIndex:
         counts = self._strategies[instrument]
         counts[order.strategy] = counts.get(order.strategy, 0) + 1
         self._update(order)
-        self._mark(order)
+        if order.status in MARKED or order.query_seq:
+            self._mark(order)
         self._count(order, order.leaves_quantity)
 
     def _change(self, before: "Order", after: "Order") -> None:
@@ -119,8 +122,10 @@ class OrderIndex:
         if before.updated_seq != after.updated_seq:
             del self._by_update[name]
         self._update(after)
-        self._unmark(before)
-        self._mark(after)
+        if before.status in MARKED or before.query_seq:
+            self._unmark(before)
+        if after.status in MARKED or after.query_seq:
+            self._mark(after)
         if after.filled_quantity is before.filled_quantity and after.order is before.order:
             return  # both are live
         moved = after.leaves_quantity - before.leaves_quantity
@@ -136,15 +141,17 @@ class OrderIndex:
         counts[order.strategy] -= 1
         if not counts[order.strategy]:
             del counts[order.strategy]
-        self._unmark(order)
+        if order.status in MARKED or order.query_seq:
+            self._unmark(order)
         self._count(order, -order.leaves_quantity)
 
     def _update(self, order: "Order") -> None:
         name, seq = order.client_order_id, order.updated_seq
-        is_late = name not in self._by_update and seq < self._newest_seq
+        is_late = seq < self._newest_seq and name not in self._by_update
         self._by_update[name] = order
-        self._newest_seq = max(seq, self._newest_seq)
-        if is_late:  # no reducer does that
+        if seq > self._newest_seq:
+            self._newest_seq = seq
+        elif is_late:  # no reducer does that
             self._by_update = dict(sorted(self._by_update.items(), key=lambda entry: entry[1].updated_seq))
 
     def _mark(self, order: "Order") -> None:

@@ -217,9 +217,9 @@ def followed(before: Orders, orders: Orders, name: str = "") -> Orders:
 
 
 def _put(orders: Orders, order: Order) -> Orders:
-    name = order.client_order_id
+    name, is_live = order.client_order_id, order.status in LIVE
     live, closed, by_venue_id, missing_fills = orders.live, orders.closed, orders.by_venue_id, orders.missing_fills
-    if order.status in LIVE:
+    if is_live:
         if name not in live and name in closed:  # the venue has it after all
             closed = versioned(closed).without(name)
         live = {**live, name: order}
@@ -242,10 +242,10 @@ def _put(orders: Orders, order: Order) -> Orders:
     if bool(order.doubt) != (name in doubted):
         doubted = tuple(sorted(set(doubted) ^ {name}))
     expiring = orders.expiring
-    if (order.order.good_till_ns > 0 and order.status in LIVE) != (name in expiring):
+    if order.order.good_till_ns and is_live is not (name in expiring):
         expiring = tuple(sorted(set(expiring) ^ {name}))
     linked = orders.linked
-    if order.list_id and (order.status in LIVE) != (name in linked):
+    if order.list_id and is_live is not (name in linked):
         linked = tuple(sorted(set(linked) ^ {name}))
     return followed(orders, Orders(live, closed, by_venue_id, missing_fills, doubted, expiring, linked), name)
 

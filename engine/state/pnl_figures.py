@@ -54,7 +54,7 @@ class MarkedLine(NamedTuple):
     def reported_pnl(self, rate: Decimal | None) -> Decimal | None:
         """Return P&L after fees in the reporting currency, None if a rate is missing. `rate`: of the line's asset."""
         line = self.line
-        if any(line.unrated.values()) or (line.quantity and (rate is None or self.mark is None)):
+        if any(line.unrated.values()) or ((rate is None or self.mark is None) and line.quantity):
             return None
         return line.reported.net + in_reporting(self.unrealised, rate or ZERO)
 

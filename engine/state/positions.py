@@ -29,7 +29,7 @@ class Positions(msgspec.Struct, frozen=True):
 
     def net(self, instrument: str) -> Decimal:
         """Return the quantity of all strategies together."""
-        return sum((each.quantity for each in self.by_key.values() if each.instrument == instrument), ZERO)
+        return sum([each.quantity for each in self.by_key.values() if each.instrument == instrument], ZERO)
 
 
 def reduce(positions: Positions, change: Change, at: Stamp) -> Positions:

@@ -155,6 +155,7 @@ class State:
         "blocks_reasons",
         "blocks_told",
         "inputs",
+        "loss_memory",
         "loss_parts",
         "market",
         "predicate_parts",
@@ -174,6 +175,7 @@ class State:
         self.quiescent = False
         self.predicate_parts: tuple[Any, ...] = ()  # the parts of the account that compiled predicates were given
         self.loss_parts: tuple[Any, ...] = ()  # the parts of the account for which loss levels were set
+        self.loss_memory: object = None  # the losses computed last (engine/handlers/loss_memory.py)
         self.quiet_parts: tuple[Any, ...] = ()  # the parts of the account with which the policy had nothing to do
         # what engine/handlers/block_instruments.py decided last, for these blocks and this liveness of the market
         self.blocks_decided: InstrumentBlocks | None = None

@@ -105,25 +105,23 @@ class Decider:
         """
         with localcontext(MONEY):  # a copy: changes that the strategy makes to it are dropped
             try:
-                return self._run(account, market, time_ns, fired)
+                self.turn_to(account, market)
+                self.view.time_ns, self.view.triggers = time_ns, fired
+                if self.loaded.predicate is not None and TriggerKind.QUOTE in fired:
+                    self._check_predicate(market, time_ns)
+                return self.conclude(self.code(self.view, self.state, self.parameters))
             except BaseException:
                 self.forget()
                 raise
 
-    def _run(self, account: Account, market: Market, time_ns: int, fired: Fired) -> Decision:
-        self.turn_to(account, market)
-        self.view.time_ns, self.view.triggers = time_ns, fired
+    def _check_predicate(self, market: Market, time_ns: int) -> None:
         predicate = self.loaded.predicate
-        if (
-            predicate is not None
-            and TriggerKind.QUOTE in fired
-            and not market.predicate_holds(self._trigger, predicate, time_ns)
-        ):
+        assert predicate is not None, "the caller has looked"
+        if not market.predicate_holds(self._trigger, predicate, time_ns):
             raise AssertionError(
                 f"`{predicate_name(self.loaded.cls)}` says no in plain Python where its machine code said yes: "
                 "its numbers are not the same in both"
             )
-        return self.conclude(self.code(self.view, self.state, self.parameters))
 
     def turn_to(self, account: Account, market: Market) -> None:
         """Show an account and a market, and make the state again if it is not the recorded one."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from operator import attrgetter
 from typing import Final, get_args
 
 import msgspec
@@ -17,6 +18,9 @@ INTENTS_MAX = 32  # of one decision: a loop that never ends is a mistake
 PLACE_FIELDS: Final = (
     ("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce), ("reduce_only", bool),
 )  # fmt: skip
+PLACE_NUMBERS: Final = ("quantity", "price", "stop_price")
+_place_values = attrgetter(*(field for field, _ in PLACE_FIELDS), *PLACE_NUMBERS)
+_PLACE_TYPES: Final = (*(kind for _, kind in PLACE_FIELDS), *(Decimal for _ in PLACE_NUMBERS))
 AMEND_FIELDS: Final = (("client_order_id", str),)
 CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
 
@@ -24,12 +28,13 @@ CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
 def check_intent(intent: Intent) -> None:
     """Raise if an intent has a field of a wrong type, or what a record cannot hold."""
     if isinstance(intent, Place):
-        _check_fields(intent, PLACE_FIELDS)
+        if not _has_plain_fields(intent):
+            _check_fields(intent, PLACE_FIELDS)
+            _check_numbers(intent, *PLACE_NUMBERS)
         if not TERMS[intent.type].is_placeable:
             raise ValueError(f"a strategy cannot place an order of type {intent.type}")
         if intent.stop_price and "stop_price" not in TERMS[intent.type].__struct_fields__:
             raise ValueError(f"an order of type {intent.type} has no stop price")
-        _check_numbers(intent, "quantity", "price", "stop_price")
     elif isinstance(intent, Close):
         _check_fields(intent, CLOSE_FIELDS)
         _check_numbers(intent, "price")
@@ -44,6 +49,15 @@ def check_intent(intent: Intent) -> None:
         raise TypeError(f"client_order_id must be a str, not {intent.client_order_id!r}")
     if intent.rationale:
         canonical(dict(intent.rationale))
+
+
+def _has_plain_fields(intent: Place) -> bool:
+    """Return True if no field needs a closer look: its type is the very one, and its number is within the bounds."""
+    values = _place_values(intent)
+    numbers = values[len(PLACE_FIELDS) :]
+    if tuple(map(type, values)) != _PLACE_TYPES or not all(map(Decimal.is_finite, numbers)):
+        return False
+    return bool(max(map(abs, numbers)) <= NUMBER_MAX)
 
 
 def _check_plan(plan: PlanTerms) -> None:

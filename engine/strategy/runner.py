@@ -81,6 +81,7 @@ class StrategyRunner:
             if name in strategies and strategies[name].predicate is not None
         }
         self._history = history or {}
+        self._waiting = {name for name, each in strategies.items() if each.warm_up or self._history.get(name)}
         self._views = {
             name: {
                 declared: (indexes[instrument.id], instrument)
@@ -113,6 +114,14 @@ class StrategyRunner:
         """Return (index in the market, instrument) of the instruments that a strategy declared and the session has."""
         return self._views[strategy].values()
 
+    def may_run(self, account: Account, market: Market, strategy: str, time_ns: int) -> bool:
+        """Return True unless all its instruments are blocked, a breaker forbids it, or it waits for data."""
+        if account.blocks.by_instrument and self.is_blocked(account, strategy):
+            return False
+        if account.breakers.pauses and not account.breakers.may_run(strategy, time_ns):
+            return False
+        return strategy not in self._waiting or self.is_ready(account, market, strategy)
+
     def is_blocked(self, account: Account, strategy: str) -> bool:
         """Return True if every instrument of a strategy is blocked: nothing that it decides could be done."""
         blocked = account.blocks.by_instrument
@@ -120,6 +129,8 @@ class StrategyRunner:
 
     def is_ready(self, account: Account, market: Market, strategy: str) -> bool:
         """Return True if all that the strategy waits for has come: the history of its bars, its WarmUp, or nothing."""
+        if strategy not in self._waiting:
+            return True
         for instrument, interval_ns, k in self._history.get(strategy, ()):
             load = account.history.get(instrument, interval_ns)
             if load is None:
@@ -175,9 +186,7 @@ class StrategyRunner:
         """
         decisions: dict[str, Decided] = {}
         for name, fired in triggered.items():
-            status = account.strategies.get(name)
-            may_run = account.breakers.may_run(name, time_ns) and not self.is_blocked(account, name)
-            if status.stopped_for or not may_run or not self.is_ready(account, market, name):
+            if account.strategies.get(name).stopped_for or not self.may_run(account, market, name, time_ns):
                 continue
             try:
                 decision = decisions[name] = self._run(account, market, time_ns, self.deciders[name], fired)

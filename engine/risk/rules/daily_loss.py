@@ -1,6 +1,6 @@
 """The losses of the day stay within their limits. engine/handlers/losses_of_day.py computes them."""
 
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of
 from engine.risk.exits import only_reduces
 from engine.risk.loss_limits import loss_limits
 from engine.session_record import RiskSettings
@@ -13,7 +13,7 @@ def daily_loss(context: RiskContext) -> str | RiskAnswer:
         if not context.loss_reason or only_reduces(context.account, context.strategy, context.order)
         else context.loss_reason
     )
-    return RiskAnswer(reason, *context.loss_figure) if context.loss_figure else reason
+    return answer_of((reason, *context.loss_figure)) if context.loss_figure else reason
 
 
 def limits_losses(limits: RiskSettings) -> bool:

@@ -21,7 +21,7 @@ def order_size(context: RiskContext) -> str | RiskAnswer:
         return size._replace(reason=f"quantity {quantity} is above order_size_max {size_max}")
     if notional_max and notional > notional_max:
         return value._replace(reason=f"notional {notional} is above order_notional_max {notional_max}")
-    return passed(*(answer for answer in (size, value) if answer.figure[1]))
+    return passed(*[answer for answer in (size, value) if answer.figure[1]])
 
 
 def has_order_size(limits: RiskSettings) -> bool:

@@ -6,6 +6,7 @@ The signed payload is rebuilt from the raw bytes: nothing is encoded again on th
 import hmac
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -97,16 +98,21 @@ class KeyRing:
         return account
 
 
-def check_time(timestamp: int, window_text: str | None, server_ms: int) -> None:
-    """Refuse a timestamp older than the receive window, or a second or more ahead."""
-    if window_text is not None and not _WINDOW.fullmatch(window_text):
+@lru_cache(maxsize=64)  # an account's requests repeat it
+def _window_us(text: str) -> int:
+    """Return a receive window in microseconds, or refuse it."""
+    if not _WINDOW.fullmatch(text):
         raise refusals.illegal_characters("recvWindow", r"^[0-9]{1,5}(\.[0-9]{1,3})?$")
-    window_us = RECEIVE_WINDOW_MS * 1_000
-    if window_text is not None:
-        whole, _, part = window_text.partition(".")
-        window_us = int(whole) * 1_000 + int(part.ljust(3, "0") if part else 0)
+    whole, _, part = text.partition(".")
+    window_us = int(whole) * 1_000 + int(part.ljust(3, "0") if part else 0)
     if window_us > RECEIVE_WINDOW_MS_MAX * 1_000:
         raise refusals.invalid_parameter("recvWindow")
+    return window_us
+
+
+def check_time(timestamp: int, window_text: str | None, server_ms: int) -> None:
+    """Refuse a timestamp older than the receive window, or a second or more ahead."""
+    window_us = RECEIVE_WINDOW_MS * 1_000 if window_text is None else _window_us(window_text)
     stamp_us = timestamp if timestamp >= _MICROSECONDS_FROM else timestamp * 1_000
     if stamp_us >= (server_ms + AHEAD_MS_MAX) * 1_000:
         raise refusals.ahead_of_server()

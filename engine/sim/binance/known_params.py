@@ -89,11 +89,11 @@ def check_names(
     tables: ApiTables, route: tuple[str, str], names: Iterable[str], *, signed: bool, ws: bool = False
 ) -> None:
     """Refuse a request with a parameter that its endpoint does not read."""
-    sent = list(names)
-    known, always = tables.known[route], _ALWAYS[signed, ws]
-    unread = [name for name in sent if name not in known and name not in always]
-    if not unread:
+    read = tables.known[route] | _ALWAYS[signed, ws]
+    if read.issuperset(names):
         return
+    sent = list(names)
+    unread = [name for name in sent if name not in read]
     if unread[0] in tables.later[route]:
         raise refusals.not_implemented(f"parameter '{unread[0]}'")
     raise refusals.unread_parameters(len(sent) - len(unread), len(sent))

@@ -162,7 +162,7 @@ class OrderParams:
 
     def get(self, name: str) -> str | None:
         """Return a value as sent, or None."""
-        return self._params.get(self.name(name))
+        return self._params.get(self._names.get(name, name))
 
     def read(self, symbol: str, *, is_sized: bool = True) -> SimNewOrder:
         """Return the order, or refuse it as Binance does if the parameters do not fit its type.
@@ -171,7 +171,7 @@ class OrderParams:
             symbol: The order's symbol.
             is_sized: False for an order that must not name a quantity, because its working order pays for it.
         """
-        params, name = self._params, self.name
+        params, name = self._params, self.name if self._names else str  # most requests have the usual names
         params.required(name("side"))
         side = params.word(name("side"), Side, refusals.invalid_side)
         order_type = BY_NAME.get(params.required(name("type")))

@@ -3,8 +3,9 @@
 Ids count up from fixed numbers, so the same calls in the same order give the same ids.
 """
 
-from copy import copy
 from typing import Final
+
+from msgspec.structs import replace
 
 from engine.model import Side
 from engine.sim.binance import refusals
@@ -175,7 +176,7 @@ class OrderLedger:
         cancel_client_order_id: str = "",
         prevented: SimPreventedMatch | None = None,
     ) -> None:
-        self._before_end[order.order_id] = copy(order), now_ns
+        self._before_end[order.order_id] = replace(order), now_ns
         if len(self._before_end) > ENDED_KEPT:
             del self._before_end[next(iter(self._before_end))]
         if not order.is_working:
@@ -296,7 +297,7 @@ class OrderLedger:
         self._events.append(
             SimReport(
                 execution=execution,
-                order=copy(order),
+                order=replace(order),
                 execution_id=self._execution_id_next,
                 time_ns=now_ns,
                 fill=fill,

@@ -80,37 +80,42 @@ class VenueBooks:
 
     def _use(self) -> None:
         fold, self._before_use = self._before_use, None
-        if fold is not None:
-            fold()
+        assert fold is not None, "the caller has looked"
+        fold()
 
     @property
     def v(self) -> Rows:
         """The numbers of each symbol (venue_arrays.py)."""
-        self._use()
+        if self._before_use is not None:
+            self._use()
         return self._v
 
     @property
     def levels(self) -> Rows:
         """The levels of each side."""
-        self._use()
+        if self._before_use is not None:
+            self._use()
         return self._levels
 
     @property
     def prints(self) -> Rows:
         """The last trades of each symbol."""
-        self._use()
+        if self._before_use is not None:
+            self._use()
         return self._prints
 
     @property
     def minutes(self) -> Rows:
         """The minutes of each symbol's trades."""
-        self._use()
+        if self._before_use is not None:
+            self._use()
         return self._minutes
 
     @property
     def known(self) -> Rows:
         """The orders of other traders, of an order-by-order market."""
-        self._use()
+        if self._before_use is not None:
+            self._use()
         return self._known
 
     # ---- folding
@@ -280,12 +285,21 @@ class VenueBooks:
         self.resting.sort(
             key=lambda order: (order.place, order.side.sign, -order.price * order.side.sign, order.priority)
         )
-        self.orders = np.zeros((len(self.resting), arrays.O_FIELDS), np.int64)
-        self.fronts = np.zeros(len(self.resting), np.float64)
-        self._least = np.zeros((len(self.resting), 2), np.int64)
-        for k, order in enumerate(self.resting):
-            self.orders[k, : arrays.O_AHEAD] = order.place, order.side.sign < 0, order.price
-        self.write_queues()
+        rows = [
+            (
+                order.place,
+                order.side.sign < 0,
+                order.price,
+                order.queue_ahead,
+                order.queue_shown,
+                order.queue_traded,
+                order.queue_since,
+            )
+            for order in self.resting
+        ]
+        self.orders = np.array(rows, np.int64).reshape(len(rows), arrays.O_FIELDS)
+        self.fronts = np.array([order.queue_front for order in self.resting], np.float64)
+        self._least = np.zeros((len(rows), 2), np.int64)
 
     # ---- reading
 
