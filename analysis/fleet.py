@@ -24,7 +24,8 @@ from analysis.fleet_plan import FleetPlan, FleetSession
 from analysis.fleet_selection import ALL, Selection
 from analysis.read_only_thread import ReadOnlyThread, read_only
 from analysis.session_tables import LeftOutSession
-from analysis.sql_session import NO_FRAMES, QueryError, SqlResult, SqlView
+from analysis.sql_session import NO_FRAMES, QueryError, SqlConnection, SqlResult, SqlView
+from analysis.sql_views import SqlViews
 from analysis.table import Table
 from analysis.user_frames import arrow_table
 from journal.archive import missing_archive, read_manifest
@@ -142,7 +143,7 @@ class Fleet:
             raise ArchiveRefusedError(f"no session can be read: {self.left_out[0]}.")
 
     @cached_property
-    def _connection(self) -> "_FleetConnection":
+    def _connection(self) -> SqlConnection:
         """The views over all sessions. It is made again if a session is left out."""
         read_only.run(lambda: None)  # its thread for caches starts here, outside the confined one
         objects, tails = self._objects(), self._tails()
@@ -157,15 +158,15 @@ class Fleet:
         journals = _Journals(self.sessions, self._opened)
         parts = [f"SELECT {', '.join(_SCHEMA.names)} FROM {name}{where}" for name in (_OBJECTS, *tails)]
 
-        def connect() -> duckdb.DuckDBPyConnection:
+        def connect() -> SqlConnection:
             connection = duckdb.connect(":memory:", config=sql_session.SETTINGS)
             for name, table in {**tables, **tails}.items():
                 connection.register(name, table)
-            sql_session.create_views(connection, " UNION ALL ".join(parts), journals)
+            views = SqlViews(connection, " UNION ALL ".join(parts), journals)
             sql_session.lock(connection, [])
-            return connection
+            return SqlConnection(connection, views, thread=fleet_thread, tables={**tables, **tails})
 
-        return _FleetConnection(fleet_thread.run(connect), {**tables, **tails})
+        return fleet_thread.run(connect)
 
     def _objects(self) -> ds.Dataset:
         """Return the sealed files of all sessions as one dataset, each with its bounds."""
@@ -201,21 +202,6 @@ class Fleet:
             name = pa.array([sql_session.session_id(journal)] * rows.num_rows, pa.string())
             found[f"fleet_tail_{len(found)}"] = rows.add_column(0, _SCHEMA.field(0), name)
         return found
-
-
-class _FleetConnection:
-    """A connection whose cursors see the tables that were registered with it."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Any]) -> None:
-        self._connection, self._tables = connection, tables
-        self.thread = fleet_thread
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a cursor with the tables: DuckDB's own cursors do not see what their connection registered."""
-        cursor = self._connection.cursor()
-        for name, table in self._tables.items():
-            cursor.register(name, table)
-        return cursor
 
 
 class _Journals(Mapping[str, Journal]):

@@ -7,7 +7,7 @@ except the market's quotes and trades, since only a venue's decoder reads them; 
 import sys
 
 from analysis.sql_macros import macros
-from analysis.sql_session import view_summary, view_texts
+from analysis.sql_views import view_summary, view_texts
 
 HEAD = """\
 -- The views of `verbatim sql` over the Parquet files of sealed sessions, for DuckDB without Verbatim.

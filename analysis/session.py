@@ -141,7 +141,6 @@ class Session(SessionIdentity):
             ValueError: Changes are given, and workers too; or workers is below 1.
         """
         from replay.overrides import replacement_for
-        from replay.parallel import replay_in_pieces
         from replay.replay import replay_session
 
         place = self._trusted("replay", trust_code=trust_code)
@@ -149,6 +148,8 @@ class Session(SessionIdentity):
         if whole_number(workers, 1, "workers") != 1:
             if overrides or strategy is not None:
                 raise ValueError("a replay with changes runs in one piece. What to do: leave out workers.")
+            from replay.parallel import replay_in_pieces
+
             return replay_in_pieces(
                 place.folder, workers=workers, until=seq, until_ns=time_ns, on_progress=on_progress, command=command
             )

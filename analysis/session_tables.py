@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
 import pyarrow as pa
 
 from analysis import sql_session
 from analysis.choices import check_instrument, chosen_kinds, chosen_sources, whole_number
-from analysis.sql_session import SqlView
+from analysis.sql_session import SqlConnection, SqlView
+from analysis.sql_views import view_names
 from analysis.table import Table
 from analysis.user_frames import arrow_table
 from engine.model import ONLY
@@ -113,7 +113,7 @@ class SessionTables:
 
     def table(self, view: str) -> Table:
         """Return a view by its name; `views` lists them."""
-        names = sql_session.view_names()
+        names = view_names()
         if view not in names:
             raise LookupError(f"there is no view {view!r}. What to do: choose one of {', '.join(names)}.")
         return self._view(view)
@@ -264,7 +264,7 @@ class SessionTables:
     # ---- parts
 
     @cached_property
-    def _connection(self) -> duckdb.DuckDBPyConnection:
+    def _connection(self) -> SqlConnection:
         return sql_session.connect(self.journals)
 
     def _view(self, name: str) -> Table:

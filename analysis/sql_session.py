@@ -11,11 +11,8 @@ Knows the columns of a journal; each view documents the bodies and payloads that
 import atexit
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from functools import cache
-from graphlib import TopologicalSorter
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 import duckdb
@@ -23,9 +20,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis import market_functions
 from analysis.read_only_thread import ReadOnlyThread, read_only
-from analysis.sql_macros import macros, quote, quoted_list
+from analysis.sql_macros import quote, quoted_list
+from analysis.sql_views import SqlViews, view_names
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
@@ -42,7 +39,6 @@ SETTINGS: dict[str, Any] = {
     "temp_directory": "",  # a query that needs more than memory fails
 }
 BATCH_ROWS = 65_536  # of a result that is read in pieces
-_READ_NAMES = re.compile(r"\b(?:FROM|JOIN)\s+(\w+)")
 NO_FRAMES: Frames = {}
 _SELECT, _EXPLAIN = "SELECT", "EXPLAIN"  # DuckDB counts DESCRIBE, SHOW and SUMMARIZE as SELECT
 # EXPLAIN ANALYZE runs the statement that it explains, so that must be a SELECT too
@@ -68,18 +64,41 @@ class SqlResult(msgspec.Struct, frozen=True):
     more: bool  # True if `limit` cut off rows
 
 
-class SqlConnection(Protocol):
-    """A connection whose cursors run queries: DuckDB's own, or one over many sessions (analysis/fleet.py)."""
+class SqlConnection:
+    """A connection with views, whose cursors run queries in one thread."""
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        views: SqlViews,
+        *,
+        thread: ReadOnlyThread = read_only,
+        tables: Mapping[str, Any] = NO_FRAMES,
+    ) -> None:
+        """Keep a connection.
+
+        Args:
+            connection: Made in `thread`.
+            views: Those of the connection.
+            thread: It runs the queries.
+            tables: What was registered with the connection, by name: DuckDB's own cursors do not see it.
+        """
+        self.views, self.thread = views, thread
+        self._connection, self._tables = connection, tables
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a cursor that sees all views."""
+        """Return a cursor that sees the tables and the views made so far."""
+        cursor = self._connection.cursor()
+        for name, table in self._tables.items():
+            cursor.register(name, table)
+        return cursor
 
 
 class QueryError(Exception):
     """DuckDB refused a query. The text is one line."""
 
 
-def connect(sessions: Path | Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
+def connect(sessions: Path | Sequence[Path | Journal]) -> SqlConnection:
     """Open a connection with views over one session or several.
 
     The column `session` names the session of a row. Use one cursor for each query.
@@ -93,7 +112,7 @@ def connect(sessions: Path | Sequence[Path | Journal]) -> duckdb.DuckDBPyConnect
     return read_only.run(lambda: _connect([sessions] if isinstance(sessions, Path) else sessions))
 
 
-def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
+def _connect(sessions: Sequence[Path | Journal]) -> SqlConnection:
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.execute("SET parquet_metadata_cache = true")  # a look-up in 268 segments takes half the time
     parts, sealed, journals = [], [], {}
@@ -114,28 +133,11 @@ def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
             connection.unregister("arrow_tail")
             parts.append(_session_select(name, f"tail_{index}"))
     try:
-        create_views(connection, " UNION ALL ".join(parts), journals)
+        views = SqlViews(connection, " UNION ALL ".join(parts), journals)
     except duckdb.IOException as error:
         raise DamagedJournalError(Path(sealed[0]).parent, error_line(error), "check it with verbatim verify") from error
     lock(connection, sealed)
-    return connection
-
-
-def create_views(connection: duckdb.DuckDBPyConnection, journal: str, journals: Mapping[str, Journal]) -> None:
-    """Create the functions and the views over one query that yields all records.
-
-    Args:
-        connection: Where to create them.
-        journal: The query: the columns of a record, and `session`.
-        journals: By the name that the column `session` has.
-    """
-    market_functions.register(connection, journals)
-    for macro in macros():
-        connection.execute(f"CREATE MACRO {macro}")
-    connection.execute(f"CREATE VIEW journal AS {journal}")
-    for name, text in view_texts():
-        connection.execute(f"CREATE VIEW {name} AS {text}")
-        connection.execute(f"COMMENT ON VIEW {name} IS {quote(view_summary(text))}")
+    return SqlConnection(connection, views)
 
 
 def lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
@@ -158,30 +160,9 @@ def _session_select(session: str, relation: str) -> str:
     return f"SELECT {quote(session)} AS session, {', '.join(SCHEMA.names)} FROM {relation}"
 
 
-def view_names() -> list[str]:
-    """Return the names of all views."""
-    return sorted(name for name, _ in view_texts())
-
-
-@cache
-def view_texts() -> list[tuple[str, str]]:
-    """Return name and text of every view, each after the views that it reads."""
-    texts = {
-        file.name.removesuffix(".sql"): file.read_text(encoding="utf-8")
-        for file in sorted(files("analysis").joinpath("sql").iterdir(), key=lambda file: file.name)
-        if file.name.endswith(".sql")
-    }
-    reads = {name: [other for other in _READ_NAMES.findall(text) if other in texts] for name, text in texts.items()}
-    return [(name, texts[name]) for name in TopologicalSorter(reads).static_order()]
-
-
-def view_summary(text: str) -> str:
-    """Return a view's first line, which documents it."""
-    return text.partition("\n")[0].removeprefix("--").strip()
-
-
 def list_views(connection: SqlConnection) -> list[SqlView]:
     """Return all views with their columns, by name."""
+    connection.thread.run(connection.views.make_all)
     cursor = connection.cursor()
     about = dict(
         cursor.execute(
@@ -193,12 +174,6 @@ def list_views(connection: SqlConnection) -> list[SqlView]:
         columns = tuple((row[0], row[1]) for row in connection.cursor().execute(f"DESCRIBE {name}").fetchall())
         described.append(SqlView(name, about[name] or "", columns))
     return described
-
-
-def thread_of(connection: SqlConnection) -> ReadOnlyThread:
-    """Return the thread in which a connection runs its queries."""
-    own = getattr(connection, "thread", None)
-    return own if isinstance(own, ReadOnlyThread) else read_only
 
 
 def _run_query(
@@ -214,13 +189,24 @@ def _run_query(
         try:
             _check_reads(cursor, query)
             _register(cursor, frames)
-            return fetch(cursor.execute(query, list(values)))
+            return fetch(_with_views(connection, query, lambda: cursor.execute(query, list(values))))
         except duckdb.Error as error:
             raise QueryError(error_line(error)) from error
         finally:
             cursor.close()
 
-    return thread_of(connection).run(run, on_interrupt=cursor.interrupt)
+    return connection.thread.run(run, on_interrupt=cursor.interrupt)
+
+
+def _with_views(connection: SqlConnection, query: str, execute: Callable[[], T]) -> T:
+    """Return the result of a query that sees the views it names: all of them if DuckDB does not know a name."""
+    connection.views.make_for(query)
+    try:
+        return execute()
+    except duckdb.CatalogException:
+        if not connection.views.make_all():
+            raise
+        return execute()
 
 
 def _register(cursor: duckdb.DuckDBPyConnection, frames: Frames) -> None:
@@ -230,7 +216,8 @@ def _register(cursor: duckdb.DuckDBPyConnection, frames: Frames) -> None:
         QueryError: A name is that of a view.
     """
     for name, table in frames.items():
-        if cursor.execute("SELECT 1 FROM duckdb_views() WHERE view_name = ?", [name]).fetchall():
+        known = cursor.execute("SELECT 1 FROM duckdb_views() WHERE view_name = ?", [name]).fetchall()
+        if known or name in view_names():
             raise QueryError(f"{name!r} is a view of the session. What to do: give the frame another name")
         cursor.register(name, table)
 
@@ -320,17 +307,18 @@ def query_arrow(
     def run() -> pa.RecordBatchReader:
         _check_reads(cursor, query)
         _register(cursor, frames)
-        return cursor.sql(query, params=list(values)).to_arrow_reader(batch_rows)
+        found = _with_views(connection, query, lambda: cursor.sql(query, params=list(values)))
+        return found.to_arrow_reader(batch_rows)
 
     try:
-        inner = thread_of(connection).run(run, on_interrupt=cursor.interrupt)
+        inner = connection.thread.run(run, on_interrupt=cursor.interrupt)
     except duckdb.Error as error:
         cursor.close()
         raise QueryError(error_line(error)) from error
     except QueryError:
         cursor.close()
         raise
-    batches = _batches(inner, cursor, thread_of(connection))
+    batches = _batches(inner, cursor, connection.thread)
     _unfinished.add(batches)
     return pa.RecordBatchReader.from_batches(inner.schema, batches)
 

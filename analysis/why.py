@@ -6,7 +6,6 @@ Follows an order into the sessions before if it began there. Reads journals only
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import msgspec
 
 from analysis import sql_session
@@ -125,7 +124,7 @@ class _Chapter:
         self._journal = Journal(folder)
         self._fields: dict[str, Any] = msgspec.json.decode(self._journal.session_record().body or "{}")
         self.session = str(self._fields.get("session", folder.name))
-        self._connection: duckdb.DuckDBPyConnection = sql_session.connect(folder)
+        self._connection = sql_session.connect(folder)
 
     def previous_session(self) -> str:
         return str((self._fields.get("previous") or {}).get("session", ""))

@@ -143,13 +143,14 @@ def measured(place: str, query: str) -> dict[str, object]:
     from analysis import sql_session
     from analysis.fleet import Fleet
     from analysis.fleet_plan import plan_fleet
+    from analysis.sql_views import SqlViews
 
     before, begun, used = peak_mib(), time.monotonic(), cpu_s()
     if place.endswith(".parquet"):
         import duckdb
 
-        connection = duckdb.connect(config=sql_session.SETTINGS)
-        sql_session.create_views(connection, f"SELECT * FROM read_parquet('{place}')", {})
+        made = duckdb.connect(config=sql_session.SETTINGS)
+        connection = sql_session.SqlConnection(made, SqlViews(made, f"SELECT * FROM read_parquet('{place}')", {}))
         planned = time.monotonic()
         rows = sql_session.run_query(connection, query).rows
         first = time.monotonic()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from by_hand import BTC, ETH, HAND, ByHand, instrument, report, shown, trade
 
-from analysis.sql_session import connect
+from analysis.sql_session import connect, query_rows
 from engine.facts import NewOrder
 from engine.lifecycle import Status
 from engine.model import OrderType, Side, TimeInForce
@@ -195,7 +195,7 @@ def test_ask_and_sql_show_the_venues_type_and_stop_price(tmp_path: Path) -> None
         writer = JournalWriter.create(folder, sync=False)
         writer.append_step(hand.records, urgent=True)
         writer.close()
-        rows = connect(folder).execute("SELECT origin, type, venue_type, price, stop_price FROM orders").fetchall()
+        rows = query_rows(connect(folder), "SELECT origin, type, venue_type, price, stop_price FROM orders")
         assert rows == [(origin, "FOREIGN", "STOP_LOSS", None, D(88))]
         [held] = describe_state(hand.sequencer.kernel, hand.state, hand.records[-1])["orders"]
         assert (held["type"], held["venue_type"], held["price"], held["stop_price"]) == (

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,28 @@ def test_code_of_another_state_in_an_image_is_not_copied(image: Path) -> None:
     folder = code_folder.code_folder()
     assert folder is not None
     assert not code_folder.has_code(folder)
+
+
+def test_code_that_no_process_began_with_for_a_month_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a new state begins. Its own code counts as used at each start, and other folders there are no code."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("VERBATIM_CODE", raising=False)
+    root = tmp_path / "verbatim"
+    month_s = code_folder.UNUSED_DAYS * 86_400
+    for name, age_s in (("0123456789abcdef", month_s + 60), ("fedcba9876543210", month_s - 60), ("sessions", 9e8)):
+        (root / name / "market").mkdir(parents=True)
+        (root / name / "market" / "function.nbi").write_text("index")
+        used_s = time.time() - age_s
+        os.utime(root / name, (used_s, used_s))
+    for _ in range(2):
+        folder = code_folder.code_folder()
+        assert folder is not None
+        assert {path.name for path in root.iterdir()} == {folder.name, "fedcba9876543210", "sessions"}
+        os.utime(folder, (0, 0))  # the second start comes late
+    assert code_folder.code_folder() == folder
+    assert folder.stat().st_mtime > time.time() - month_s
 
 
 def test_without_a_place_to_write_nothing_is_kept(image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from click.testing import CliRunner
 
 from analysis import sql_session
 from analysis.sql_session import QueryError, connect
+from analysis.sql_views import view_names
 from engine import facts
 from engine.bodies import IntentBody, LinkBody, NoteBody, RequestBody, VerdictBody
 from engine.facts import NewOrder
@@ -376,6 +377,21 @@ def test_several_sessions_are_told_apart(hand: Hand, tmp_path: Path) -> None:
         connection, "SELECT session, status FROM orders WHERE client_order_id = 'whole' ORDER BY ALL"
     )
     assert found == [("another2", "pending"), ("handmade", "filled")]
+
+
+def test_a_query_makes_the_views_that_it_names(hand: Hand) -> None:
+    """A name that is put together when the query runs is found too, and a list of the catalogue shows all."""
+    made = "SELECT count(*) FROM duckdb_views() WHERE NOT internal"
+    connection = connect(hand.folder)
+    for query, views in (
+        ("SELECT count(*) FROM Fills", {"fills", "journal"}),
+        ("SELECT count(*) FROM query('FROM f' || 'ills')", {"fills", "journal"}),
+        ("SELECT count(*) FROM query('FROM not' || 'es')", {*view_names(), "journal"}),
+    ):
+        assert sql_session.query_rows(connection, query) == ask(hand, query)
+        raw = connection.cursor().execute(made.replace("count(*)", "view_name")).fetchall()
+        assert {name for (name,) in raw} == views
+    assert ask(hand, made) == [(len(views),)]
 
 
 def test_a_journal_is_only_read(hand: Hand, tmp_path: Path) -> None:

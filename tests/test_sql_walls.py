@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.read_only_thread import read_only
-from analysis.sql_session import QueryError, connect, run_query
+from analysis.sql_session import QueryError, SqlConnection, connect, list_views, run_query
 from verbatim.cli import main
 from verbatim.testing import VirtualSession, VirtualVenue
 
@@ -169,9 +169,11 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder, canary
 
 
-def opened(folder: Path) -> duckdb.DuckDBPyConnection:
+def opened(folder: Path) -> SqlConnection:
     """Connect to both sessions: the second is a table, since nothing of it is sealed."""
-    return connect(sorted(folder.parent.iterdir()))
+    connection = connect(sorted(folder.parent.iterdir()))
+    list_views(connection)  # makes all views
+    return connection
 
 
 def contents(*folders: Path) -> dict[str, bytes]:

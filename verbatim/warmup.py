@@ -20,20 +20,30 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MESSAGE_SECONDS = 1.0  # loading cached code takes less
+FOLD, BOOKS = "fold_rows", "match_rows"  # the last functions that are compiled of the fold and of a venue's books
 SECOND_PROCESS = """
 import sys
+from contextlib import suppress
 from engine.session_record import VenueSettings
-from engine.sim.exchange.venue_books import VenueBooks
-from engine.venues.venue_lookup import make_venue
-make_venue(VenueSettings(name=sys.argv[1]), ()).market.warm()
-VenueBooks(1)
+from engine.venues.venue_lookup import UnknownVenueError, make_venue
+with_books, *kinds = sys.argv[1:]
+for kind in kinds:
+    with suppress(UnknownVenueError):  # the first process names it
+        make_venue(VenueSettings(name=kind), ()).market.warm()
+if with_books == "True":
+    from engine.sim.exchange.venue_books import VenueBooks
+    VenueBooks(1)
 """
 
 
 def compile_if_new() -> None:
-    """Compile for a command that only reads, if nothing is cached; it loads cached code when it uses it."""
-    if JIT and not was_compiled():
+    """Compile for a command that only reads, unless the code is cached; it loads cached code when it uses it."""
+    if _is_new(with_books=True):
         compile_first(make_console(stderr=True))
+
+
+def _is_new(*, with_books: bool) -> bool:
+    return JIT and not (was_compiled(FOLD) and (not with_books or was_compiled(BOOKS)))
 
 
 def warm(venue: VenueSettings | None = None) -> None:
@@ -42,20 +52,31 @@ def warm(venue: VenueSettings | None = None) -> None:
     make_venue(venue or VenueSettings(), ()).market.warm()
 
 
-def compile_first(console: "Console", *given: VenueSettings) -> None:
-    """Compile everything a session of these venues needs, so its first message does not wait for the compiler."""
+def compile_first(console: "Console", *given: VenueSettings, with_books: bool = True) -> None:
+    """Compile everything a session of these venues needs, so its first message does not wait for the compiler.
+
+    Args:
+        console: Where to say so.
+        given: The venues; by default that of the demo.
+        with_books: Compile the books of a simulated venue, too: a third of the time.
+    """
     venues = given or (VenueSettings(),)
-    kind = venues[0].kind or venues[0].name
+    kinds = [venue.kind or venue.name for venue in venues]
     message = Timer(MESSAGE_SECONDS, console.print, ["compiling, for 10 to 20 seconds: only the first run does ..."])
     message.daemon = True
-    fresh = JIT and not was_compiled()
-    if fresh and not console.is_terminal:  # a terminal draws a status
+    is_new = _is_new(with_books=with_books)
+    if is_new and not console.is_terminal:  # a terminal draws a status
         message.start()
     try:
-        with console.status("compiling: 10 to 20 seconds the first time, nothing after that ..."):
-            second = subprocess.Popen([sys.executable, "-P", "-c", SECOND_PROCESS, kind]) if fresh else None  # noqa: S603 - our own words
+        with console.status("compiling the market's fold: 10 to 20 seconds the first time ...") as status:
+            words = ["-P", "-c", SECOND_PROCESS, str(with_books), *kinds]
+            second = subprocess.Popen([sys.executable, *words]) if is_new else None  # noqa: S603 - our own words
             warm_fold()
             if second is not None:
+                books = ", the simulated venue's books" if with_books else ""
+                status.update(
+                    f"compiling the frames of {', '.join(kinds)}{books}: nothing is compiled the next time ..."
+                )
                 second.wait()
             for venue in venues:
                 make_venue(venue, ()).market.warm()

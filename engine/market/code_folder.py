@@ -27,6 +27,8 @@ _ENGINE: Final = Path(__file__).parent.parent
 _MARK: Final = b"engine.market.jit"
 _IMPORT: Final = re.compile(rb"^from (engine\.(?:sim|venues)[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
 _FILES: Final = "*.nb[ic]"
+_NAME: Final = re.compile("[0-9a-f]{16}")
+UNUSED_DAYS: Final = 30
 
 
 @cache
@@ -80,8 +82,12 @@ def code_folder() -> Path | None:
         if shipped and not has_code(folder):
             with suppress(OSError):  # this state compiles, as without an image
                 copy_code(Path(shipped) / folder.name, folder)
+        is_new = not folder.exists()
         folder.mkdir(mode=0o700, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
+            os.utime(folder)  # for `remove_unused`
+            if is_new:
+                remove_unused(folder.parent, folder.stat().st_mtime)
             return folder
     except OSError:
         return None
@@ -107,6 +113,22 @@ def copy_code(source: Path, target: Path) -> None:
         whole.rename(target)
 
 
-def has_code(folder: Path) -> bool:
-    """Return True if a process has put compiled functions into a folder."""
-    return next(folder.rglob(_FILES), None) is not None
+def has_code(folder: Path, function: str = "") -> bool:
+    """Return True if a process has put a compiled function into a folder, or any."""
+    return next(folder.rglob(f"*.{function}-*.nbi" if function else _FILES), None) is not None
+
+
+def remove_unused(root: Path, began_s: float) -> None:
+    """Remove the folders of other states that no process has begun with for UNUSED_DAYS.
+
+    A process that still runs with one has loaded what it needs; it makes the folder again if it compiles more.
+
+    Args:
+        root: Holds the folders.
+        began_s: The time of the present process, as a file's time.
+    """
+    for folder in root.iterdir():
+        with suppress(OSError):  # another process removes the same
+            if _NAME.fullmatch(folder.name) and began_s - folder.stat().st_mtime > UNUSED_DAYS * 86_400:
+                with tempfile.TemporaryDirectory(dir=root, prefix=".code-") as removed:
+                    folder.rename(Path(removed) / folder.name)  # a process sees all of it or nothing

@@ -68,7 +68,9 @@ if JIT:
     import numba
     from llvmlite import ir
     from numba.core import cgutils, types
+    from numba.core.ccallback import CFunc
     from numba.core.errors import TypingError
+    from numba.core.sigutils import normalize_signature
     from numba.extending import intrinsic
 
     from engine.market.jit_cache import check_cache_files
@@ -77,9 +79,9 @@ if JIT:
         """Return the folder of machine code, or None if none can be written."""
         return _folder
 
-    def was_compiled() -> bool:
-        """Return True if a process of this user has already compiled exactly this source, in this folder."""
-        return _folder is not None and has_code(_folder)
+    def was_compiled(function: str, /) -> bool:
+        """Return True if a process of this user has already compiled this function of exactly this source."""
+        return _folder is not None and has_code(_folder, function)
 
     def _is_kept(function: Callable[..., object]) -> bool:
         return _folder is not None and has_source(function.__code__.co_filename)
@@ -146,10 +148,13 @@ if JIT:
         `uses_views`: it makes arrays of the row (`row_of_pointer`), which needs Numba's reference counts.
         """
         given = types.CPointer(types.float64), types.int64, types.int64  # type: ignore[no-untyped-call]  # numba's own
-        is_kept = _is_kept(function)
-        made: Any = numba.cfunc(types.float64(*given), cache=is_kept, _nrt=uses_views, error_model="numpy")(function)  # type: ignore[call-arg]  # as above
-        if is_kept:
+        signature = normalize_signature(types.float64(*given))  # type: ignore[no-untyped-call]  # numba's own
+        options = {"_nrt": uses_views, "error_model": "numpy"}
+        made: Any = CFunc(function, signature, locals={}, options=options)  # type: ignore[no-untyped-call]  # as above
+        if _is_kept(function):  # `numba.cfunc` would load the code before its files are checked
+            made.enable_caching()
             check_cache_files(made)
+        made.compile()
         return Callback(made.address, made)
 
     def python_callback(function: Callable[[int, int, int], float]) -> Callback:
@@ -240,7 +245,7 @@ else:
         """Return None: nothing is compiled."""
         return None
 
-    def was_compiled() -> bool:
+    def was_compiled(_function: str, /) -> bool:
         """Return False: nothing is compiled."""
         return False
 

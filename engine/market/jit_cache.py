@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from numba.core.caching import IndexDataCacheFile
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 _MAGIC = b"VNC1"
 _HASH_BYTES = 32
@@ -62,12 +62,28 @@ class CheckedCacheFile(IndexDataCacheFile):
         stream = io.BytesIO()
         yield stream
         content = stream.getvalue()
+        Path(filepath).parent.mkdir(parents=True, exist_ok=True)  # the folder may be removed as unused
         with super()._open_for_write(filepath) as file:
             file.write(_MAGIC + _hash(Path(filepath), content) + content)
 
 
+class PlainLoads(FunctionCache):
+    """A cache that loads machine code without what compiles.
+
+    Numba imports its tables of all functions first, which takes ten times as long as to load the code. A compilation
+    imports them itself.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the version for these argument types, or None."""
+        with self._guard_against_spurious_io_errors():  # type: ignore[no-untyped-call]  # numba's own
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # as above
+        return None
+
+
 def check_cache_files(dispatcher: Any) -> None:
-    """Let a dispatcher with a cache check its files."""
+    """Let a dispatcher with a cache check its files, and load them alone."""
+    dispatcher._cache.__class__ = PlainLoads
     dispatcher._cache._cache_file.__class__ = CheckedCacheFile
 
 

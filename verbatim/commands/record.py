@@ -88,7 +88,7 @@ def command(
             f"{summary.ended}: {summary.reason}; {short_path(summary.folder)}"
         )
 
-    compile_first(make_console(stderr=True), *(each.settings for each in wanted.venues))
+    compile_first(make_console(stderr=True), *(each.settings for each in wanted.venues), with_books=False)
     due_ns = partial(roll_due_ns, roll_hours=settings.record.roll_hours, roll_at=settings.record.roll_at)
     recorder = Recorder(wanted, due_ns=due_ns, on_end=print_end, log=log)
     last = run_or_stop(partial(recorder.run, seconds or seconds_old))

@@ -78,7 +78,9 @@ def command(
         configure(level=log.level, json_lines=log.json_lines)
         if journals is not None:
             chosen = dataclasses.replace(chosen, journals=journals)
-        compile_first(console)  # reading bars out of a session decodes its frames
+        # before `with_warm_up`: reading bars out of a session decodes its frames
+        settled = (each.settings for each in chosen.venues)
+        compile_first(console, *settled, with_books=chosen.paper is not None)
         try:
             chosen = with_warm_up(chosen, settings.session.warm_up if warm_up is None else warm_up)
         except Exception as error:

@@ -8,11 +8,13 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
+from verbatim.plain_market import RECORDS_MAX, load_plain
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, echo_line
 
 if TYPE_CHECKING:
+    from analysis.session import Session
     from analysis.story_text import StoryLine
 
 _STYLES: dict[str, dict[str, Any]] = {
@@ -39,6 +41,9 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
     ORDER is the client's or the venue's order id; without it, the order that was filled last. SESSION is a path or an
     id. An order that began in an earlier session is followed there.
     """
+    with progress("reading"):
+        opened = _open(journals, session)
+
     from analysis.sql_session import QueryError
     from analysis.story_text import story_json, story_lines
     from analysis.why import UnknownOrderError
@@ -46,7 +51,7 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
 
     try:
         with progress("reading"):
-            story = open_to_read(journals, session).why(order)
+            story = opened.why(order)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except (JournalError, QueryError, UnknownOrderError) as error:
@@ -56,6 +61,22 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
         return
     for line in story_lines(story):
         _print_line(line)
+
+
+def _open(journals: Path, session: str) -> "Session":
+    """Open the session. Load the market's functions uncompiled if it is short: few messages are behind an order."""
+    from journal.errors import DamagedJournalError, JournalError
+
+    try:
+        opened = open_to_read(journals, session)
+        records = sum(journal.last_seq for journal in opened.journals)
+    except DamagedJournalError as error:
+        stop(str(error), DIFFERS)
+    except JournalError as error:
+        stop(str(error))
+    if records < RECORDS_MAX:
+        load_plain()
+    return opened
 
 
 def _print_line(line: "StoryLine") -> None:
