@@ -15,6 +15,7 @@ import pytest
 import trio
 from click.testing import CliRunner
 from warm_processes import VERBATIM, WarmProcess
+from warm_venue import venue_process
 
 from analysis.sql_session import connect, query_rows
 from engine.live.session_config import SessionConfig, StartError
@@ -32,7 +33,6 @@ from tests.test_cli_live import venue as venue_command
 from tests.test_live_session import ask, until
 from verbatim.commands.record import command
 from verbatim.config import make_config, recording_config
-from verbatim.demo import venue_process
 from verbatim.recorder import HOUR_NS, Recorder, roll_due_ns
 from verbatim.warmup import warm
 

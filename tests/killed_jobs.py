@@ -1,0 +1,18 @@
+"""Jobs whose worker is killed. Each worker is a process that imports this file, so it imports little."""
+
+import os
+import signal
+from pathlib import Path
+
+
+def kill_once(path: Path) -> int:
+    """Act as a worker that is killed: it leaves a mark, so that the next attempt succeeds."""
+    if not path.exists():
+        path.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 7
+
+
+def kill_always(_path: Path) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
