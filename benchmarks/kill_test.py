@@ -264,7 +264,7 @@ def fills_of(journals: Path) -> list[OrderFilled]:
 
 
 class EndedSession(NamedTuple):
-    """What is compared of a session that has ended."""
+    """The compared contents of a session that has ended."""
 
     problems: list[str]
     fills: list[OrderFilled]

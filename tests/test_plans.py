@@ -281,7 +281,7 @@ def test_a_bracket_survives_the_death_of_the_engine(tmp_path: Path, moment: int)
     own = [json.loads(record.body or "") for record in second.kinds(Kind.INTENT)]
     assert not own or own[0]["plan_id"] == running(second)[0].plan_id, "nothing trades before the protection is back"
     assert set(venue.get("/sim/state")["client_order_ids"].values()) <= {1}
-    second.writer.wait_durable(second.records[-1].seq, 30)
+    second.writer.wait_durable(second.records[-1].seq, 60)
     verdict = replay_session(second.folder)
     assert verdict.identical, verdict.text()
 
