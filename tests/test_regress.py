@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from killed_jobs import kill_always, kill_once
 from replaying import QUOTER, git, reseal, session
+from spawned_jobs import kill_always, kill_once
 
 from engine.session_record import read_session
 from journal.disk import FileReader

@@ -1,4 +1,4 @@
-"""Jobs whose worker is killed. Each worker is a process that imports this file, so it imports little."""
+"""Jobs of tests for processes that are spawned. Each of them imports this file, so it imports little."""
 
 import os
 import signal
@@ -16,3 +16,10 @@ def kill_once(path: Path) -> int:
 def kill_always(_path: Path) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return 0
+
+
+def fetched(address: str) -> str:
+    """Return the folder of this machine's copy of an archive."""
+    from journal.archive_cache import cached_copy
+
+    return str(cached_copy(address))
