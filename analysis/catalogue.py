@@ -241,7 +241,8 @@ def _decode(data: bytes) -> list[CatalogueRow]:
     if not file.schema_arrow.equals(SCHEMA):
         raise ValueError("it has other columns")
     names = [each.name for each in _FIELDS]
-    values = file.read(columns=names).to_pylist(maps_as_pydicts="strict")
+    # a thread of Arrow might be the last to release `data`, which needs Python and aborts a process that is ending
+    values = file.read(columns=names, use_threads=False).to_pylist(maps_as_pydicts="strict")
     rows = [msgspec.convert(value, CatalogueRow) for value in values]
     if _digest(rows).encode() != metadata.get(_DIGEST_KEY):
         raise ValueError("its rows do not have its checksum")

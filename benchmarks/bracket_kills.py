@@ -27,6 +27,7 @@ from kill_test import (
     fork_session,
     impatient,
     list_sessions,
+    problems_of,
     signed,
     state_of,
     venue,
@@ -92,6 +93,7 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random) -> dict[s
                 broken.append(f"{what}: the restarted engine ended with {os.waitstatus_to_exitcode(status)}")
             broken += [f"{what}: {text}" for text in (*restored(journals), *disagreements(journals, address))]
         last = state_of(address)
+    broken += [problem for found in begun(journals) for problem in problems_of(found.path)]
     return {
         "moments": moments,
         "at_kill": dict(sorted(at_kill.items())),

@@ -29,9 +29,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import trio
@@ -50,7 +50,7 @@ from engine.session_record import SECOND_NS
 from engine.sim.binance.key_ring import signature
 from engine.strategy.api import Place  # noqa: F401 - loaded before forking: what strategies import
 from journal.reader import Journal
-from journal.record import Kind, Record
+from journal.record import Kind
 from journal.sessions import SessionFolder, list_sessions
 from journal.verify import verify
 from journal.writer import JournalWriter
@@ -58,7 +58,7 @@ from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
 from verbatim.warmup import warm
 
-SETTLE_SECONDS_MAX = 15.0
+SETTLE_SECONDS_MAX = 60.0
 DELAY_SECONDS_MAX = 1.5  # connecting, reconciling and trading all fall into it
 SEGMENT_BYTES = 16 * 1024  # several segments a second, so the sealer is at work all the time
 PAGE = 1000  # fills of one answer
@@ -117,6 +117,7 @@ def kill_and_look(journals: Path, moments: int, chance: random.Random, strategy:
                 broken.append(f"{what}: the restarted engine ended with {os.waitstatus_to_exitcode(status)}")
             broken += [f"{what}: {said}" for said in disagreements(journals, address)]
         last = state_of(address)
+    broken += [problem for found in begun(journals) for problem in problems_of(found.path)]
     return {
         "moments": moments,
         "killed_unsealed": unsealed,
@@ -230,13 +231,14 @@ def begun(journals: Path) -> list[SessionFolder]:
 
 
 def disagreements(journals: Path, address: str) -> list[str]:
-    """Compare the last session's journal with the venue's REST books."""
+    """Compare the last session's journal, and the fills of all, with the venue's REST books.
+
+    Each session is read once: it has ended, and no later one may change it (`kill_and_look` verifies all at the end).
+    """
     held_at = {each["asset"]: each for each in signed(address, "/api/v3/account")["balances"]}
     newest = begun(journals)[-1]
-    said = []
-    for found in begun(journals):
-        report = verify(found.path)
-        said += [f"{found.session_id}: {problem}" for problem in report.problems]
+    read = [read_ended(found.path) for found in begun(journals)]
+    said = [problem for each in read for problem in each.problems]
     account = rebuilt_state(Journal.open(newest.path)).account
     if live := sorted(account.orders.live):
         said.append(f"the engine thinks these orders live: {live}")
@@ -257,18 +259,26 @@ def disagreements(journals: Path, address: str) -> list[str]:
     return said
 
 
-def fills_of(journals: Path) -> Iterator[OrderFilled]:
-    for record in _facts(journals):
-        fact = read_fact(record.body or "")
-        if isinstance(fact, OrderFilled):
-            yield fact
+def fills_of(journals: Path) -> list[OrderFilled]:
+    return [fill for found in begun(journals) for fill in read_ended(found.path).fills]
 
 
-def _facts(journals: Path) -> Iterator[Record]:
-    for found in begun(journals):
-        for record in Journal.open(found.path).records():
-            if record.kind is Kind.FACT:
-                yield record
+class EndedSession(NamedTuple):
+    """The compared contents of a session that has ended."""
+
+    problems: list[str]
+    fills: list[OrderFilled]
+
+
+@cache
+def read_ended(folder: Path) -> EndedSession:
+    """Verify and read a session."""
+    facts = (read_fact(each.body or "") for each in Journal.open(folder).records() if each.kind is Kind.FACT)
+    return EndedSession(problems_of(folder), [fact for fact in facts if isinstance(fact, OrderFilled)])
+
+
+def problems_of(folder: Path) -> list[str]:
+    return [f"{folder.name}: {problem}" for problem in verify(folder).problems]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ with the manifest's checksums are unpacked.
 
 import hashlib
 import re
+import shlex
 import struct
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -121,8 +122,10 @@ def unpack(path: Path, folder: Path) -> BundleManifest:
     except OSError as error:
         raise NotAJournalError(f"{path} cannot be read: {error.strerror}.") from error
     if magic != _ZIP_MAGIC:
+        command = shlex.join(["verbatim", "import", str(path)])
         raise NotAJournalError(
-            f"{path} is not a bundle. What to do: name a session, or a file that verbatim bundle made."
+            f"{path} is not a bundle. What to do: name a session, or a file that verbatim bundle made; if it is a "
+            f"capture of market data, {command} makes a session of it."
         )
     with _naming_damage(path, "the bundle"), zipfile.ZipFile(path) as bundle:
         members = _checked_members(bundle, path.stat().st_size)

@@ -85,7 +85,7 @@ def check_journal(session: VirtualSession) -> None:
     """Check that each fault struck, and that the journal, abandoned if it is not sealed, verifies and replays."""
     for venue in session.venues.values():
         assert venue.unstruck_faults() == [], "a fault that never struck proves nothing"
-    session.writer.wait_durable(session.records[-1].seq, 30)  # virtual time is faster than the writer's thread
+    session.writer.wait_durable(session.records[-1].seq, 60)  # virtual time is faster than the writer's thread
     session.writer.abandon()
     recover(session.folder)
     assert verify(session.folder).problems == []

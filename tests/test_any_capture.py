@@ -125,7 +125,7 @@ def test_trades_are_found_from_the_middle_of_a_journal_that_is_being_written(tmp
         writer.append_step(
             [Record(seq, seq, Kind.FEED, "binance_spot.market.0", cause=0, payload=json.dumps(event).encode())]
         )
-    writer.wait_durable(len(events), 30)
+    writer.wait_durable(len(events), 60)
     journal = CountedReads(tmp_path / "open")
     rows = SessionRows(journal)
     later, all_trades = np.arange(30, len(events) + 1), np.arange(1, len(events) + 1)

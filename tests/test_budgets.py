@@ -231,10 +231,10 @@ def test_refused_for_ever_pauses_the_instrument(begin: CheckedSessions, status: 
 def test_refused_for_ever_spares_the_other_instruments(begin: CheckedSessions) -> None:
     venue = VirtualVenue(symbols=("BTCUSDT", "ETHUSDT"))
     venue.fault(action="change_rules", symbol="BTCUSDT", rules={"status": "BREAK"})
-    session = begin(venue, "two", engine=new_engine_settings()).run(30)
+    session = begin(venue, "two", engine=new_engine_settings()).run(12)
     placed = Counter(json.loads(record.body or "")["instrument"] for record in requests(session, "place"))
     assert placed[BTC] <= 12
-    assert placed[ETH] > 50
+    assert placed[ETH] > 20
 
 
 def test_refused_for_ever_by_silence_pauses_the_instrument(begin: CheckedSessions) -> None:

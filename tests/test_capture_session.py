@@ -81,10 +81,14 @@ def resim_options(folder: Path, strategy: str, **model: Any) -> ResimOptions:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("name", ["spot_btcusdt", "cm_btcusd_perp", "usdm_btcusdt_2023", "usdm_btcusdt_jul"])
 def test_a_capture_gives_the_known_book_and_exact_money(
     captures: Captures, tmp_path: Path, shared_data: Path, name: str
 ) -> None:
+    """One of spot, of an inverse contract, and of two linear ones of two files each: the first has a funding.
+
+    The books of all captures are in test_market_known.py and test_futures_known.py.
+    """
     expected = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][name]
     outcome = resimulate(
         captures / name, tmp_path / "r", resim_options(captures / name, "at_the_top.py:AtTheTop", fee_maker="0.0002")

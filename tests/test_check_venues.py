@@ -93,8 +93,8 @@ async def test_hyperliquid_a_master_key_is_named_as_able_to_withdraw(tmp_path: P
         master = await checks_of("hyperliquid", address, tmp_path, MASTER, MASTER_SECRET)
         strange = await checks_of("hyperliquid", address, tmp_path, ACCOUNT, MASTER_SECRET)
     assert list(failures(master)) == ["key rights"]
-    assert "may withdraw" in failures(master)["key rights"]
-    assert "use a key without it" in failures(master)["key rights"]
+    assert "the key is the account's own private key: it may withdraw" in failures(master)["key rights"]
+    assert "use the key of an API wallet, or set venue.allow_key_rights" in failures(master)["key rights"]
     assert f"the API secret is the private key of another account, {MASTER}" in failures(strange)["key"]
 
 

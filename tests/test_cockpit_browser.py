@@ -53,7 +53,7 @@ def address(journals: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         assert server.stdout is not None
         yield json.loads(server.stdout.readline())["address"]
         server.terminate()
-        assert server.wait(20) == 0
+        assert server.wait(60) == 0
 
 
 @pytest.fixture(scope="module")

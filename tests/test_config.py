@@ -125,6 +125,26 @@ def test_both_names_of_the_transport_are_too_many(config: Write) -> None:
         read_config(config(SAMPLE.replace("[venue]", '[venue]\nhttp = "direct"')))
 
 
+@pytest.mark.parametrize(
+    ("name", "address", "why"),
+    [
+        ("rest", f"https://{'a' * 64}.example", "1 to 63 letters: 'aaaa"),
+        ("rest", "https://:443", "1 to 63 letters: ''"),
+        ("stream", "wss://one..two", "1 to 63 letters"),
+        ("stream", "wss://host:99999", "Port out of range"),
+        ("private", "wss://host:ws", "Port could not be cast"),
+        ("private", "wss://host:0", "port 0 is no address"),
+        ("rest", "https://two words", "no spaces and ASCII alone"),
+        ("rest", "https://b\u00f6rse.example", "write a host's name in its form xn--"),
+        ("rest", "https://[::1", "Invalid IPv6 URL"),
+    ],
+)
+def test_an_address_to_which_no_transport_connects_is_refused(config: Write, name: str, address: str, why: str) -> None:
+    sample = "".join(row for row in SAMPLE.splitlines(keepends=True) if not row.startswith(f"{name} "))
+    with pytest.raises(ConfigError, match=rf": venue\.{name}: .*{why}"):
+        read_config(config(sample.replace("[venue]", f'[venue]\n{name} = "{address}"')))
+
+
 def test_unknown_names_in_the_environment_are_errors(config: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERBATIM_RISKS__ORDER_SIZE_MAX", "1")
     with pytest.raises(ConfigError, match="VERBATIM_RISKS__ORDER_SIZE_MAX: unknown name"):

@@ -27,14 +27,14 @@ from engine.live.clock import SessionClock
 from engine.live.gateway import Gateway
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
-from engine.live.signed_requests import AGE_NS_MAX
+from engine.live.signed_requests import AGE_NS_MAX, sign
 from engine.live.transport.fast_http import AT_ONCE_BYTES_MAX, FastSender
 from engine.live.transport.http_head import HeadWriter
 from engine.live.transport.http_result import OWN_HEADERS
 from engine.record_codec import text_of
 from engine.requests import Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
-from engine.session_record import SECOND_NS, VenueSettings
+from engine.session_record import MILLISECOND_NS, SECOND_NS, VenueSettings
 from engine.venues.signing import Credentials, HttpMessage
 from engine.venues.venue import KeptHeaders
 from engine.venues.venue_lookup import make_venue
@@ -246,6 +246,19 @@ async def test_a_signature_is_used_only_while_it_is_good(tmp_path: Path) -> None
         assert (await used.end())["outcome"] == "answer"
         assert b"X-Old" in old.data
         assert b"x-old" not in exchange.heads[-1].lower()
+
+
+def test_a_signature_lasts_a_quarter_of_the_receive_window() -> None:
+    def ages_accepted(window_ms: int) -> list[int]:
+        venue = make_venue(VenueSettings(recv_window_ms=window_ms), ())
+        key = venue.signer.load_key(Credentials("test-key-0000000000", "test-secret-0000000000"))
+        unsigned = Unsigned(Transport.REST, "POST", "/api/v3/order", (), signed=True)
+        signed = sign(venue, unsigned, key, venue_ns=0, now_ns=0)
+        assert signed is not None
+        return [age_ms for age_ms in (0, 100, 101, 500, 501) if signed.is_good(key, age_ms * MILLISECOND_NS)]
+
+    assert ages_accepted(5000) == [0, 100, 101, 500]
+    assert ages_accepted(400) == [0, 100]
 
 
 @pytest.mark.parametrize("verb", ["write", "sync"])

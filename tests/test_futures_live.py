@@ -8,6 +8,7 @@ import pytest
 import trio
 from checked_sessions import of_tests
 from msgspec.structs import replace as replace_struct
+from warm_venue import venue_process
 
 from engine.bodies import CommandName
 from engine.live.session import LiveSession
@@ -20,7 +21,7 @@ from journal.reader import Journal
 from journal.record import Kind
 from replay.replay import replay_session
 from verbatim.checking import Check, check_venue_of
-from verbatim.demo import DemoOptions, demo_session, venue_process
+from verbatim.demo import DemoOptions, demo_session
 from verbatim.local_checks import CheckStatus
 from verbatim.runner import run_session_config
 

@@ -116,7 +116,7 @@ def test_a_strategy_decides_at_the_first_bar_that_closes(begin: CheckedSessions)
 
 
 def flushed(session: VirtualSession) -> Any:
-    session.writer.wait_durable(session.records[-1].seq, 30)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     return session.folder
 
 

@@ -1,9 +1,10 @@
 """Hostile sessions: the whole engine and venue in virtual time, with faults drawn by seed, and what must hold after.
 
-Here are seeds 1 to 100, the next hundred are in test_hostile_more.py, any number by benchmarks/hostile.py. A broken
+Here are seeds 1 to 100, the next twenty are in test_hostile_more.py, any number by benchmarks/hostile.py. A broken
 engine must be found, so some tests break it, and run a plan that the healthy engine passes.
 """
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,10 @@ def test_a_policy_that_skips_what_did_not_move_records_the_same(
     assert run_hostile_in(tmp_path, seed) == with_skips
 
 
-def test_two_hundred_seeds_draw_every_kind_of_fault() -> None:
-    drawn = {fault.kind for seed in range(1, 201) for fault in draw_plan(seed).faults}
-    assert drawn == set(KINDS)
+def test_the_seeds_draw_every_kind_of_fault_often() -> None:
+    drawn = Counter(fault.kind for seed in range(1, 121) for fault in draw_plan(seed).faults)
+    assert drawn.keys() == set(KINDS)
+    assert min(drawn.values()) >= 15
 
 
 def test_a_plan_without_some_faults_leaves_the_others_where_they_are() -> None:

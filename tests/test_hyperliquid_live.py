@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from warm_venue import venue_process
 
 pytest.importorskip("eth_account", reason="eth-account is not installed: pip install verbatim-trading[hyperliquid]")
 
@@ -20,7 +21,6 @@ from journal.record import Kind
 from replay.replay import replay_session
 from verbatim.checking import check_venue_of
 from verbatim.config import make_config, read_keys, recording_config, session_config
-from verbatim.demo import venue_process
 from verbatim.local_checks import Check, CheckStatus
 from verbatim.recorder import Recorder
 from verbatim.runner import run_session_config

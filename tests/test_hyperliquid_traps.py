@@ -63,7 +63,9 @@ def test_trap_1_the_address_of_an_api_wallet_shows_an_empty_account_and_the_chec
     _, role = venue.post("/info", {"type": "userRole", "user": AGENT})
     assert "address of an API wallet" in signer_refusal(read_role(json.dumps(role).encode()), AGENT, AGENT)
     assert signer_refusal(read_role(json.dumps(role).encode()), AGENT, venue.address) == ""
-    assert AccountRole().read(json.dumps(venue.ask("userRole")).encode()).withdraws
+    assert not AccountRole().read(json.dumps(role).encode()).withdraws
+    own = AccountRole().read(json.dumps(venue.ask("userRole")).encode())
+    assert (own.withdraws, own.kind) == (True, "the account's own private key")
 
 
 def test_trap_2_the_same_bytes_never_place_two_orders_and_a_fresh_nonce_does() -> None:

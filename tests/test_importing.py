@@ -50,7 +50,13 @@ def opening(folder: Path) -> dict[str, Any]:
 
 
 def received(folder: Path) -> list[tuple[int | None, bytes | None]]:
-    return [(record.recv_ns, record.payload) for record in records(folder) if record.kind is Kind.FEED]
+    """Return the messages, by column: a capture has hundreds of thousands."""
+    journal = Journal.open(folder)
+    assert journal.session_record().seq == 0
+    times = [time_ns for batch in journal.batches(columns=["time_ns"]) for time_ns in batch.column(0).to_pylist()]
+    assert times == sorted(times)
+    batches = journal.batches(columns=["recv_ns", "payload"], kinds=[Kind.FEED])
+    return [row for batch in batches for row in zip(*(each.to_pylist() for each in batch.columns), strict=True)]
 
 
 def refused(result: Result, *snippets: str) -> None:

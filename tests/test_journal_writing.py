@@ -208,7 +208,7 @@ def test_a_long_journal_is_followed_in_pieces(tmp_path: Path) -> None:
     writer = JournalWriter.create(tmp_path / "s", segment_bytes=2_500_000)
     for at in range(0, len(records), 100):
         writer.append_step(records[at : at + 100])
-    writer.wait_durable(len(records) - 1, 30)
+    writer.wait_durable(len(records) - 1, 60)
     for from_seq in (0, 20_001):
         assert polled(Follower(tmp_path / "s", from_seq)) == records[from_seq:]
     writer.close()
@@ -233,7 +233,7 @@ def test_a_stalled_disk_is_noticed_before_memory_runs_out(tmp_path: Path) -> Non
 
     class StallingDisk(RealDisk):
         def sync(self, name: str) -> None:
-            stalled.wait(10)
+            stalled.wait(60)
             super().sync(name)
 
     writer = JournalWriter.create(tmp_path / "s", disk=StallingDisk.create_folder(tmp_path / "s"))

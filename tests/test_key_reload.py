@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+from warm_venue import venue_process
 
 from engine.bodies import CommandName
 from engine.live.control_socket import ControlError, send_command, socket_path
@@ -14,7 +15,6 @@ from engine.live.session import LiveSession
 from journal.reader import Journal
 from replay.replay import replay_session
 from verbatim.config import make_config, read_keys, session_config
-from verbatim.demo import venue_process
 from verbatim.runner import run_session_config
 from verbatim.warmup import warm
 

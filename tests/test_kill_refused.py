@@ -112,7 +112,7 @@ def ladder_left(folder: Path) -> Iterator[tuple[Ready, Path]]:
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
             process.kill()
-            process.wait(10)
+            process.wait(60)
         yield ready, config
 
 
@@ -225,7 +225,7 @@ def test_a_guard_that_was_refused_tries_again_until_nothing_is_open(tmp_path: Pa
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
             process.kill()
-            process.wait(10)
+            process.wait(60)
         for path in PRIVATE_PATHS:
             add_fault(ready, **REFUSED, path=path, times=0)
         verbatim("kill", "--config", config, "--timeout", "15", seconds=90)

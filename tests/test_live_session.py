@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 import trio
+from warm_venue import venue_process
 
 from analysis.metrics.meter_reader import last_line
 from engine.bodies import CommandName
@@ -32,7 +33,7 @@ from journal.reader import Journal
 from journal.record import Kind, Record, canonical
 from journal.writer import JournalWriter
 from replay.replay import replay_session
-from verbatim.demo import DemoOptions, demo_session, venue_process
+from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
 from verbatim.warmup import warm
 

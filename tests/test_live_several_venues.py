@@ -13,6 +13,7 @@ import pytest
 import trio
 from msgspec.structs import replace as changed
 from warm_processes import run
+from warm_venue import venue_process
 
 from engine.bodies import CommandName
 from engine.live.account_lock import AccountBusyError, AccountLock
@@ -27,7 +28,6 @@ from journal.reader import Journal
 from replay.replay import replay_session
 from verbatim.checking import check_venue_of
 from verbatim.config import make_config, read_keys, session_config
-from verbatim.demo import venue_process
 from verbatim.kill_session import replace_safety
 from verbatim.local_checks import Check, CheckStatus
 from verbatim.runner import run_session_config

@@ -14,6 +14,7 @@ from calm_venue import CalmVenue
 from checked_sessions import CheckedSessions
 from click.testing import CliRunner
 from structlog.testing import capture_logs
+from warm_venue import venue_process
 
 from analysis.metrics.definitions import BUCKETS_S
 from analysis.metrics.meter_reader import last_line, line_at
@@ -43,7 +44,7 @@ from replay.replay import replay_session
 from verbatim.cli import main
 from verbatim.cockpit.at_cursor import health
 from verbatim.cockpit.session_view import SessionView
-from verbatim.demo import DemoOptions, demo_session, venue_process
+from verbatim.demo import DemoOptions, demo_session
 from verbatim.runner import run_session_config
 from verbatim.warmup import warm
 

@@ -565,7 +565,7 @@ def test_a_resimulation_continues_orders_with_their_terms(desk: Desk, monkeypatc
     desk.market.price = "985"
     session.run(2)
     assert [status for _, status in kinds(session)] == ["filled", "triggered", "open", "open"]
-    session.writer.wait_durable(session.records[-1].seq, 30)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     sim = VirtualVenue().sim
     account = next(iter(sim.exchange.accounts))
     journal = Journal.open(session.folder)
@@ -620,7 +620,7 @@ def test_views_and_reports_show_terms_plans_and_who_protects(desk: Desk) -> None
     account, market = session.state.account, session.state.market
     view = View(name="placer", account=account, market=market, time_ns=0, instruments={}, indicators={})
     assert [view.protected_by(plan.plan_id) for plan in view.plans()] == [ProtectedBy.VENUE, ProtectedBy.ENGINE]
-    session.writer.wait_durable(record.seq, 30)
+    session.writer.wait_durable(record.seq, 60)
     connection = sql_session.connect([each.folder for each in desk.begun])
     found = sql_session.query_rows(
         connection,

@@ -374,8 +374,8 @@ def test_a_trailing_stop_says_at_an_ordered_stop_that_nothing_protects(tmp_path:
 @pytest.mark.parametrize(
     ("plan", "moment"),
     [
-        *first_is_quick([(LIMIT_BRACKET, moment) for moment in range(20)], 3),
-        *first_is_quick([(MARKET_BRACKET, moment) for moment in range(0, 20, 2)], 3),
+        *first_is_quick([(LIMIT_BRACKET, moment) for moment in range(12)], 3),
+        *first_is_quick([(MARKET_BRACKET, moment) for moment in range(0, 12, 2)], 3),
     ],
 )
 def test_a_bracket_with_a_list_survives_the_death_of_the_engine(tmp_path: Path, plan: str, moment: int) -> None:

@@ -125,7 +125,7 @@ def test_a_plain_order_of_each_type_and_time_in_force(begin: CheckedSessions, na
 def test_orders_and_fills_have_the_ids_of_both_sides(begin: CheckedSessions) -> None:
     """SQL shows each order and fill with our id and the venue's, as the venue's own books have them."""
     session = begin(VirtualVenue(), placer(above="5")).run(5)
-    session.writer.wait_durable(session.records[-1].seq, 30)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     connection = sql_session.connect([session.folder])
     theirs = session.venue.get("/sim/state")["fills"]
     [name] = session.venue.get("/sim/state")["client_order_ids"]

@@ -101,7 +101,7 @@ def test_commands_and_recorded_sessions_know_the_own_symbol(begin: CheckedSessio
 
 def test_sql_shows_the_registry(begin: CheckedSessions, tmp_path: Path) -> None:
     _, session = started(begin, tmp_path)
-    session.writer.wait_durable(session.records[-1].seq, 30)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     query = """
         SELECT instrument, own_symbol, venue_symbol, venue, price_decimals, quantity_decimals, tick_size, lot_size,
                multiplier, inverse

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from virtual_paper import PaperSession, paper
 
 from engine.events import InstrumentsReport
 from engine.facts import OrderFilled
-from engine.live.session_config import SessionConfig
+from engine.live.session_config import SessionConfig, StartError
+from engine.live.startup import session_body
 from engine.lots import quantity_of
 from engine.mode_reasons import Mode
 from engine.model import RateLimits
@@ -210,6 +212,17 @@ def test_a_market_that_paper_cannot_have_is_refused_in_one_line(tmp_path: Path, 
         chosen(tmp_path, venue, "BTCUSDT")
     assert str(refused.value) == (
         f"session.account: paper: not on {venue}: {reason}. What to do: use shadow, or a test network"
+    )
+
+
+def test_an_instrument_with_more_decimals_than_the_model_is_refused(tmp_path: Path) -> None:
+    fine = msgspec.structs.replace(begin("kraken", tmp_path / "s").body.instruments[0], price_scale=9)
+    report = InstrumentsReport((fine,), RateLimits())
+    with pytest.raises(StartError) as refused:
+        session_body(chosen(tmp_path, "kraken", "BTC/USD"), session="aaaaaaaa", reports=[report])
+    assert str(refused.value) == (
+        f"session.account: paper: {fine.symbol} has more than 8 decimals, which the simulated venue cannot have. "
+        "What to do: leave it out of `instruments`"
     )
 
 

@@ -89,7 +89,7 @@ def test_it_is_drawn_and_cleared_on_a_terminal() -> None:
     line.delay_s = 0
     line.report(1, 2)
     line.start()
-    assert terminal.is_drawn.wait(10)
+    assert terminal.is_drawn.wait(60)
     line.stop()
     drawn = terminal.getvalue()
     assert drawn.startswith(CLEAR_LINE + "replaying: 1 of 2 records, 50 %")

@@ -342,7 +342,7 @@ def holders(desk: Desk) -> tuple[list[str | None], str]:
 
 
 def in_sql(desk: Desk) -> tuple[list[str | None], str]:
-    desk.session.writer.wait_durable(desk.session.records[-1].seq, 30)
+    desk.session.writer.wait_durable(desk.session.records[-1].seq, 60)
     connection = sql_session.connect(desk.session.folder)
     rows = sql_session.run_query(connection, "SELECT protected_by FROM orders ORDER BY client_order_id").rows
     [[plan]] = sql_session.run_query(connection, "SELECT protected_by FROM plans").rows

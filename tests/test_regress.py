@@ -1,9 +1,7 @@
 """Versions on recorded sessions: changed decisions and figures, wherever and however often the work is done."""
 
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from replaying import QUOTER, git, reseal, session
+from spawned_jobs import kill_always, kill_once
 
 from engine.session_record import read_session
 from journal.disk import FileReader
@@ -138,19 +137,6 @@ def test_results_are_cached_by_all_their_inputs(journals: Path, tmp_path: Path) 
     other = Job(version="a", folder=job.folder, body=body, modelled=True, cache_folder=kept, balances={"USDT": "1"})
     run_job(other)
     assert len(list(kept.iterdir())) == 2
-
-
-def kill_once(path: Path) -> int:
-    """Act as a worker that is killed: it leaves a mark, so that the next attempt succeeds."""
-    if not path.exists():
-        path.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 7
-
-
-def kill_always(_path: Path) -> int:
-    os.kill(os.getpid(), signal.SIGKILL)
-    return 0
 
 
 @pytest.mark.parametrize(

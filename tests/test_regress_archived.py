@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from replaying import QUOTER, session
 from s3_server import s3_server
+from spawned_jobs import fetched
 
 from journal import archive as archiving
 from journal.archive_cache import cache_folder, cached_copy
@@ -162,10 +163,6 @@ def test_a_missing_address_stops_no_other_job(days: list[Path], bucket: str, tmp
 def test_code_of_an_archive_needs_trust_code(days: list[Path], bucket: str) -> None:
     job = ArchivedJob(Version("recorded"), bucket % days[0].name, VersionRequest(modelled=True))
     assert "--trust-code" in run_any_job(job).error
-
-
-def fetched(address: str) -> str:
-    return str(cached_copy(address))
 
 
 def test_concurrent_jobs_fetch_a_session_once(days: list[Path], bucket: str, copies: Path) -> None:

@@ -387,7 +387,10 @@ def test_every_damaged_byte_is_found_or_without_effect(tmp_path: Path) -> None:
     for command in ("verify", "replay", "sql", "ask"):
         assert len(output_of(verbatim(command, path), DIFFERS).splitlines()) == 1
     path.write_bytes(b"no bundle at all")
-    assert "is not a bundle" in output_of(verbatim("verify", path), BAD_INPUT)
+    for command in ("verify", "backtest"):
+        told = output_of(verbatim(command, path), BAD_INPUT)
+        assert "is not a bundle" in told
+        assert f"if it is a capture of market data, verbatim import {path} makes a session of it" in told
 
 
 def with_member(path: Path, target: Path, info: zipfile.ZipInfo, data: bytes) -> Path:

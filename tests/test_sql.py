@@ -492,7 +492,7 @@ def test_a_whole_capture(shared_data: Path, tmp_path: Path) -> None:
     for seq, frame in enumerate(frames, 1):
         meta = None if frame.startswith(b'{"stream"') else '{"outcome":"answer","status":200}'
         writer.append_step([Record(seq, seq, Kind.FEED, "binance_spot.market.0", cause=0, meta=meta, payload=frame)])
-    writer.wait_durable(len(frames), 30)
+    writer.wait_durable(len(frames), 60)
     connection = connect(folder)
     assert sql_session.query_rows(connection, "SELECT count(*) FROM quotes") == [(28_040,)]
     assert sql_session.query_rows(connection, "SELECT count(*) FROM trades") == [(9_757,)]

@@ -84,7 +84,7 @@ def test_orders_of_other_programs_are_not_our_own(start: CheckedSessions) -> Non
     code, _ = venue.by_hand("POST", "/api/v3/order", symbol="BTCUSDT", newClientOrderId="another-bot-1", **terms)
     assert code == 200
     session.command("reconcile").run(3)
-    session.writer.wait_durable(session.records[-1].seq, 30)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     found = left_open(Journal.open(session.folder), session.body)
     theirs = exposure(session.sequencer.kernel.session, session.state)
     assert [order.client_order_id for order in found.open_orders(own=True)] == theirs["orders"] != []
@@ -145,7 +145,7 @@ def test_a_halt_has_its_own_exit_code(tmp_path: Path) -> None:
 
 def test_a_process_that_lives_and_does_not_answer_is_read_from_its_journal(tmp_path: Path) -> None:
     session = begin_named(tmp_path, CalmVenue()).run(3)
-    session.writer.wait_durable(session.records[-1].seq, 30)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     [row] = folder_status(tmp_path, ANY_AGE).sessions
     assert (row.is_live, row.is_answered, row.mode) == (True, False, "running")
     assert row.orders == list(session.state.account.orders.live)
@@ -157,7 +157,7 @@ def test_a_process_that_lives_and_does_not_answer_is_read_from_its_journal(tmp_p
 async def test_a_running_session_answers_for_itself(tmp_path: Path) -> None:
     session = begin_named(tmp_path, CalmVenue()).run(3)
     session.command("pause", "lunch").run(1)
-    session.writer.wait_durable(session.records[-1].seq, 30)
+    session.writer.wait_durable(session.records[-1].seq, 60)
     answer = partial(exposure, session.sequencer.kernel.session, session.state)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_control, socket_path(tmp_path, "aaaaaaaa"), Ingress(), answer)

@@ -150,7 +150,7 @@ async def test_a_strategy_that_stays_stopped_or_paused_is_stated(tmp_path: Path,
     assert "once does not decide, paused: by test: to look (before this session)" in paused
     assert paused.endswith("resume-strategy once")
     again.run(3)
-    again.writer.wait_durable(again.records[-1].seq, 30)
+    again.writer.wait_durable(again.records[-1].seq, 60)
     answer = partial(exposure, again.sequencer.kernel.session, again.state)
     async with trio.open_nursery() as nursery:
         await nursery.start(serve_control, socket_path(tmp_path, "bbbbbbbb"), Ingress(), answer)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import trio
 from checked_sessions import STRATEGIES
+from warm_venue import venue_process
 
 from engine.bodies import CommandName
 from engine.live.clock import SessionClock
@@ -28,7 +29,6 @@ from journal.verify import verify
 from replay.replay import replay_session
 from verbatim.checking import check_venue_of
 from verbatim.config import make_config, read_keys, session_config
-from verbatim.demo import venue_process
 from verbatim.local_checks import Check, CheckStatus
 from verbatim.runner import run_session_config
 

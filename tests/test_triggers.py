@@ -181,7 +181,7 @@ def test_a_compiled_predicate_may_be_one_of_several_triggers(begin: CheckedSessi
         .replace("seq: int = 0  #", "others: int = 0\n        seq: int = 0  #")
     )
     session = begin(VirtualVenue(), from_sources({"compiled": text}, "compiled", "Wide", parameters={"ticks": 1})).run(
-        30
+        12
     )
     session.stop()
     assert session.facts("strategy_stopped") == []

@@ -78,9 +78,17 @@ def fork_warm(wanted: dict[str, Any], fds: list[int]) -> int:
         libc.prctl(SUBREAPER, 0, 0, 0, 0)
 
 
+class Inherited:
+    """The server that a warm process got when it began."""
+
+    link: socket.socket | None = None
+
+
 @cache
 def server() -> socket.socket:
-    """Start the server of this process. It ends when this process does."""
+    """Start the server of this process, or return the one that it has. It ends when this process does."""
+    if Inherited.link is not None:
+        return Inherited.link
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MESSAGE_MAX)
     command = [sys.executable, "-P", __file__, str(theirs.fileno())]
@@ -136,6 +144,24 @@ def begin(wanted: dict[str, Any]) -> tuple[bool, list[str]]:
     return wanted["is_venue"], wanted["arguments"]
 
 
+def serve_its_children() -> tuple[bool, list[str]] | None:
+    """Fork a server for the processes that this one starts. Return None here, and in each of those what `serve` does."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    if not os.fork():
+        ours.close()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for fd in range(3):  # else a reader of this process waits for it too
+            os.dup2(nowhere, fd)
+        return serve(theirs)
+    theirs.close()
+    assert ours.recv(100) == b"ready"
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * MESSAGE_MAX)
+    Inherited.link = ours
+    subprocess.Popen = WarmProcess  # type: ignore[misc]
+    return None
+
+
 def load() -> None:
     """Import what the commands use, and load what they call compiled."""
     import importlib
@@ -159,6 +185,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, and meant for the tests
     load()
     is_venue, arguments = serve(socket.socket(fileno=int(sys.argv[1])))
+    if arguments[:1] == ["demo"]:  # it starts a venue
+        is_venue, arguments = serve_its_children() or (is_venue, arguments)
     from engine.live.venue_main import run_from_command_line
     from verbatim.cli import main
 

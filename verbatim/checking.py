@@ -232,9 +232,10 @@ class VenueChecks:
         except ValueError as error:
             raise CheckFailedError(str(error), "correct the key") from None
         if rights.withdraws and "withdrawals" not in self._allowed:
+            cure = f"use {rights.lesser_kind}" if rights.kind else "remove that right, use a key without it"
             raise CheckFailedError(
-                "the key may withdraw, which trading never needs",
-                'remove that right, use a key without it, or set venue.allow_key_rights = ["withdrawals"]',
+                f"the key {f'is {rights.kind}: it ' if rights.kind else ''}may withdraw, which trading never needs",
+                f'{cure}, or set venue.allow_key_rights = ["withdrawals"]',
             )
         if not rights.reads:
             raise CheckFailedError("the key may not read the account", "give it the right to read at the venue")
@@ -245,7 +246,7 @@ class VenueChecks:
             )
         named = ["reads", *(["trades"] if rights.trades else []), *(["withdraws"] if rights.withdraws else [])]
         bound = "; any address may use it: list yours at the venue" if rights.is_ip_bound is False else ""
-        return f"{', '.join(named)}{bound}"
+        return f"{', '.join(named)}{f'; it is {rights.kind}' if rights.kind else ''}{bound}"
 
     async def _list_orders(self) -> str:
         count = 0

@@ -368,7 +368,7 @@ class VirtualSession:
     def kill(self) -> Path:
         """Abandon the session as a killed process does: no seal, no message to the venue."""
         if self.records:
-            self.writer.wait_durable(self.records[-1].seq, 10)
+            self.writer.wait_durable(self.records[-1].seq, 60)
         self._hang_up()
         self.writer.abandon()
         return self.folder

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from engine.live.transport.selection import TransportProfile
+from engine.live.transport.tcp import Address
 from engine.venues.venue import Network
 from verbatim.sections import Section
 
@@ -33,6 +34,13 @@ class VenueSection(Section):
     def dialect(self) -> str:
         """The venue's dialect."""
         return self.kind or self.name
+
+    @field_validator("rest", "stream", "private")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        """Refuse an address to which no transport can connect."""
+        Address.parse(url)
+        return url
 
     @model_validator(mode="after")
     def _is_named(self) -> Self:

@@ -5,10 +5,12 @@ from typing import Any
 import msgspec
 
 from engine.requests import Unsigned
+from engine.session_record import MILLISECOND_NS
 from engine.venues.signing import HttpMessage, SecretKey
 from engine.venues.venue import Venue
 
 AGE_NS_MAX = 500_000_000  # session time from the signature to the sending; then it is signed again
+WINDOW_SHARE_MAX = 4  # and a quarter of the time in which the venue accepts it: the way there needs the rest
 
 
 class SignedRequest(msgspec.Struct, frozen=True):
@@ -17,6 +19,7 @@ class SignedRequest(msgspec.Struct, frozen=True):
     message: HttpMessage
     key: SecretKey | None
     stamped_ns: int  # session time
+    age_ns_max: int
     data: bytes = b""  # to send at once; empty: the sender writes it
 
     def __repr__(self) -> str:
@@ -27,7 +30,7 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
     def is_good(self, key: SecretKey | None, now_ns: int) -> bool:
         """Return False if the key was replaced since, or the venue may find the time of the signature too old."""
-        return key is self.key and now_ns - self.stamped_ns <= AGE_NS_MAX
+        return key is self.key and now_ns - self.stamped_ns <= self.age_ns_max
 
 
 def sign(
@@ -35,6 +38,8 @@ def sign(
 ) -> SignedRequest | None:
     """Return the signed request, or None if it cannot be signed: the attempt to send it reports that."""
     try:
-        return SignedRequest(venue.signer.sign_http(unsigned, key, venue_ns), key, now_ns)
+        message = venue.signer.sign_http(unsigned, key, venue_ns)
     except ValueError:
         return None
+    window_ns = venue.recv_window_ms * MILLISECOND_NS
+    return SignedRequest(message, key, now_ns, min(AGE_NS_MAX, window_ns // WINDOW_SHARE_MAX))

@@ -38,6 +38,7 @@ from engine.session_record import (
     SafetySettings,
     SessionBody,
 )
+from engine.sim.modelled_venue import decimals_refusal
 from engine.suggestions import suggestion
 from engine.venues.metadata_parts import joined_report, metadata_requests
 from engine.venues.venue_lookup import make_venue
@@ -158,6 +159,8 @@ def session_body(
         read_only=wanted.read_only,
         paper=wanted.paper,
     )
+    if wanted.paper is not None and (reason := decimals_refusal(body.instruments)):
+        raise StartError(f"session.account: paper: {reason}. What to do: leave it out of `instruments`")
     return marked(body)
 
 

@@ -3,10 +3,11 @@
 Backtests, resimulations and paper sessions build it here, so one model gives one set of fills.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from engine.lifecycle import Status
 from engine.lots import cost_of, quantity_of
+from engine.model import Instrument
 from engine.session_record import SessionBody, VenueSettings
 from engine.sim.binance import PROTOCOL
 from engine.sim.binance.filters import SymbolRules, rules_of
@@ -15,7 +16,7 @@ from engine.sim.exchange.funds import Holding
 from engine.sim.exchange.queue_models import EXACT, UNSEEN
 from engine.sim.feeds.recorded_feed import RecordedMarket
 from engine.sim.sim_venue import SimVenue
-from engine.sim.units import units
+from engine.sim.units import PLACES, units
 from engine.sim.venue_config import AccountConfig, VenueConfig
 from engine.sim.venue_model import QUEUES, VenueModel
 from engine.sim.wire import HttpRequest
@@ -50,6 +51,14 @@ def is_modelled(venue: str) -> bool:
         return bool(venue_class(VenueSettings(name=venue)).sim_protocol == PROTOCOL)
     except UnknownVenueError:
         return False
+
+
+def decimals_refusal(instruments: Sequence[Instrument]) -> str:
+    """Return why the simulated venue cannot have these instruments, or ""."""
+    for each in instruments:
+        if max(each.price_scale, each.size_scale) > PLACES:
+            return f"{each.symbol} has more than {PLACES} decimals, which the simulated venue cannot have"
+    return ""
 
 
 def symbol_rules(session: SessionBody) -> dict[str, SymbolRules]:

@@ -237,6 +237,8 @@ class KeyRights(NamedTuple):
     trades: bool
     withdraws: bool
     is_ip_bound: bool | None  # only listed addresses may use it; None: not said
+    kind: str = ""  # of key, if it has all rights of the account and none can be removed
+    lesser_kind: str = ""  # to use in its place
 
 
 class KeyRightsReader(Protocol):

@@ -11,7 +11,7 @@ from engine.model import ONLY, find_instrument
 from engine.record_codec import read_fact, read_request
 from engine.session_record import SessionBody
 from engine.sim.feeds.recorded_feed import RecordedMarket
-from engine.sim.modelled_venue import adopt_state, build_venue, is_modelled, symbol_rules
+from engine.sim.modelled_venue import adopt_state, build_venue, decimals_refusal, is_modelled, symbol_rules
 from engine.sim.sim_venue import SimVenue
 from engine.sim.units import ONE, units
 from engine.sim.venue_model import VenueModel
@@ -29,7 +29,7 @@ class CannotResimulateError(Exception):
 
 
 def refuse_unsupported_venue(journal: Journal, session: SessionBody) -> None:
-    """Refuse a slice, and a session without exactly one venue that can be simulated.
+    """Refuse a slice, and a session without exactly one venue and instruments that can be simulated.
 
     Raises:
         CannotResimulateError: The session is one of these.
@@ -43,6 +43,8 @@ def refuse_unsupported_venue(journal: Journal, session: SessionBody) -> None:
             f"{journal.folder} is a session of {' and '.join(names) or 'no venue'}; only one of "
             f"{modelled} can be simulated."
         )
+    if reason := decimals_refusal(session.instruments):
+        raise CannotResimulateError(f"{journal.folder}: {reason}.")
 
 
 def refuse_session(journal: Journal, session: SessionBody) -> None:

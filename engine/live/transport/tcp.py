@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import trio
 
 SECURE_SCHEMES = ("https", "wss")
+LABEL_MAX = 63  # of DNS: Python refuses to look up a longer part of a name
 
 
 class Address(NamedTuple):
@@ -20,12 +21,22 @@ class Address(NamedTuple):
 
     @classmethod
     def parse(cls, url: str) -> "Address":
-        """Split a http(s) or ws(s) URL."""
+        """Split a http(s) or ws(s) URL.
+
+        Raises:
+            ValueError: no connection can be opened to it; the text says why.
+        """
+        if not (url.isascii() and url.isprintable()) or " " in url:
+            raise ValueError("an address has no spaces and ASCII alone: write a host's name in its form xn--...")
         parts = urlsplit(url)
-        is_secure = parts.scheme in SECURE_SCHEMES
+        host, port, is_secure = parts.hostname or "", parts.port, parts.scheme in SECURE_SCHEMES
+        if port == 0:
+            raise ValueError("port 0 is no address")
+        if not host or any(not 0 < len(label) <= LABEL_MAX for label in host.removesuffix(".").split(".")):
+            raise ValueError(f"each part of a host's name, between dots, has 1 to {LABEL_MAX} letters: {host[:80]!r}")
         return cls(
-            host=parts.hostname or "",
-            port=parts.port or (443 if is_secure else 80),
+            host=host,
+            port=port or (443 if is_secure else 80),
             is_secure=is_secure,
             host_header=parts.netloc.rpartition("@")[2],
             target=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),

@@ -81,4 +81,6 @@ class AccountRole:
 
     def read(self, payload: bytes) -> KeyRights:
         """Return the rights of a signer. The venue has no lists of addresses of the network."""
-        return KeyRights(reads=True, trades=True, withdraws=read_role(payload).role != AGENT, is_ip_bound=None)
+        if read_role(payload).role == AGENT:
+            return KeyRights(reads=True, trades=True, withdraws=False, is_ip_bound=None)
+        return KeyRights(True, True, True, None, "the account's own private key", "the key of an API wallet")
