@@ -1,5 +1,6 @@
 """The HTTP sender of the profile `fast`: h11 on trio streams, one write a request, no more of HTTP than we use."""
 
+import os
 import select
 import socket
 import ssl
@@ -73,17 +74,11 @@ class FastSender:
             return None
         failure: Exception | None = None
         sent_ns = clock.now_ns()
-        with trio.move_on_after(AT_ONCE_SECONDS_MAX) as scope:
-            try:
-                await connection.stream.send_all(data)
-            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-                failure = error
-            except trio.Cancelled:
-                with trio.CancelScope(shield=True):
-                    await trio.aclose_forcefully(connection.stream)
-                raise
-        if scope.cancelled_caught:
-            failure = trio.BrokenResourceError(f"it did not take the whole request within {AT_ONCE_SECONDS_MAX:.3f} s")
+        try:
+            if rest := connection.write(data):
+                await _send_rest(connection.stream, rest)
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            failure = error
         return partial(self._exchange, connection, message, sent_ns, is_begun=True, failure=failure)
 
     async def _exchange(
@@ -187,13 +182,26 @@ class _HttpConnection:
     def __init__(self, stream: trio.abc.Stream, plain: trio.SocketStream) -> None:
         self.stream = stream
         self.http = h11.Connection(h11.CLIENT)
+        self._fd = plain.socket.fileno()
+        self._is_plain = not isinstance(stream, trio.SSLStream)
         self._poll = select.poll()
-        self._poll.register(plain.socket.fileno(), select.POLLIN)
+        self._poll.register(self._fd, select.POLLIN)
 
     @property
     def is_alive(self) -> bool:
         """Return False if the idle socket is readable: the other side closed it."""
         return not self._poll.poll(0)
+
+    def write(self, data: bytes) -> bytes:
+        """Write what a socket without TLS takes now, and return the rest. Raises trio.BrokenResourceError."""
+        if not self._is_plain:
+            return data
+        try:
+            return data[os.write(self._fd, data) :]
+        except BlockingIOError:
+            return data
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
 
     async def answer(self, body_bytes_max: int) -> tuple[h11.Response, bytes]:
         """Receive the whole answer. Raises HttpBodyError if the answer's body is not acceptable."""
@@ -217,6 +225,19 @@ class _HttpConnection:
                 return response, body.finish()
             elif not isinstance(event, h11.InformationalResponse):
                 raise h11.RemoteProtocolError("the other side closed the connection before it answered")
+
+
+async def _send_rest(stream: trio.abc.Stream, rest: bytes) -> None:
+    """Send the rest of a request, for a moment. Raises trio.BrokenResourceError."""
+    with trio.move_on_after(AT_ONCE_SECONDS_MAX) as scope:
+        try:
+            await stream.send_all(rest)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
+            raise
+    if scope.cancelled_caught:
+        raise trio.BrokenResourceError(f"it did not take the whole request within {AT_ONCE_SECONDS_MAX:.3f} s")
 
 
 def _not_sent(sent_ns: int, reason: str) -> HttpResult:
