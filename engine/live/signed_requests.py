@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from engine.live.transport.http_result import SendsAtOnce
 from engine.requests import Unsigned
 from engine.venues.signing import HttpMessage, SecretKey
 from engine.venues.venue import Venue
@@ -31,10 +32,20 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
 
 def sign(
-    venue: Venue, unsigned: Unsigned, key: SecretKey | None, *, venue_ns: int, now_ns: int
+    venue: Venue,
+    unsigned: Unsigned,
+    key: SecretKey | None,
+    *,
+    venue_ns: int,
+    now_ns: int,
+    sender: SendsAtOnce | None,
 ) -> SignedRequest | None:
-    """Return the signed request, or None if it cannot be signed: the attempt to send it reports that."""
+    """Return the signed request, encoded for a sender that sends at once; None if it cannot be signed.
+
+    The attempt to send it reports the error.
+    """
     try:
-        return SignedRequest(venue.signer.sign_http(unsigned, key, venue_ns), key, now_ns)
+        message = venue.signer.sign_http(unsigned, key, venue_ns)
     except ValueError:
         return None
+    return SignedRequest(message, key, now_ns, b"" if sender is None else sender.encode(message))

@@ -67,6 +67,19 @@ class FastSender:
         data = self._heads.write(message)
         return b"" if data is None or len(data) > AT_ONCE_BYTES_MAX else data
 
+    def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
+        """See SendsAtOnce. The answer's task sends the bytes that the socket does not take."""
+        if not self._idle or not self._idle[-1].is_writable:
+            return None
+        connection = self._idle.pop()
+        failure: Exception | None = None
+        sent_ns, rest = clock.now_ns(), b""
+        try:
+            rest = connection.write(data)
+        except trio.BrokenResourceError as error:
+            failure = error
+        return partial(self._exchange, connection, message, sent_ns, rest=rest, failure=failure)
+
     async def begin(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
         """See SendsAtOnce."""
         connection = await self._idle_connection()
@@ -74,12 +87,18 @@ class FastSender:
             return None
         failure: Exception | None = None
         sent_ns = clock.now_ns()
-        try:
-            if rest := connection.write(data):
-                await _send_rest(connection.stream, rest)
-        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            failure = error
-        return partial(self._exchange, connection, message, sent_ns, is_begun=True, failure=failure)
+        with trio.move_on_after(AT_ONCE_SECONDS_MAX) as scope:
+            try:
+                await connection.stream.send_all(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+                failure = error
+            except trio.Cancelled:
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(connection.stream)
+                raise
+        if scope.cancelled_caught:
+            failure = trio.BrokenResourceError(f"it did not take the whole request within {AT_ONCE_SECONDS_MAX:.3f} s")
+        return partial(self._exchange, connection, message, sent_ns, rest=b"", failure=failure)
 
     async def _exchange(
         self,
@@ -88,7 +107,7 @@ class FastSender:
         sent_ns: int,
         timeout_s: float,
         *,
-        is_begun: bool = False,
+        rest: bytes | None = None,
         failure: Exception | None = None,
     ) -> HttpResult:
         """Send a request and receive its answer.
@@ -98,7 +117,7 @@ class FastSender:
             message: The request.
             sent_ns: When its sending began.
             timeout_s: For the answer.
-            is_begun: The bytes of the request have left.
+            rest: Its bytes that have not left; None: all.
             failure: The error that ended their sending.
         """
         outcome, reason, is_whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
@@ -107,8 +126,8 @@ class FastSender:
                 raise failure
             request = self._bytes(connection.http, message)
             with trio.move_on_after(timeout_s):
-                if not is_begun:
-                    await connection.stream.send_all(request)
+                if left := request if rest is None else rest:
+                    await connection.stream.send_all(left)
                 response, body = await connection.answer(self._body_bytes_max)
                 is_whole = True
                 return HttpResult(
@@ -120,7 +139,7 @@ class FastSender:
                     body=body,
                 )
         except h11.LocalProtocolError as error:
-            if not is_begun:
+            if rest is None:
                 return _not_sent(sent_ns, f"the request is not HTTP: {error}")
             outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {error}"
         except HttpBodyError as error:
@@ -192,10 +211,13 @@ class _HttpConnection:
         """Return False if the idle socket is readable: the other side closed it."""
         return not self._poll.poll(0)
 
+    @property
+    def is_writable(self) -> bool:
+        """Return True if `write` may be called: there is no TLS, and the other side did not close it."""
+        return self._is_plain and self.is_alive
+
     def write(self, data: bytes) -> bytes:
-        """Write what a socket without TLS takes now, and return the rest. Raises trio.BrokenResourceError."""
-        if not self._is_plain:
-            return data
+        """Write what the socket takes now, and return the rest. Raises trio.BrokenResourceError."""
         try:
             return data[os.write(self._fd, data) :]
         except BlockingIOError:
@@ -225,19 +247,6 @@ class _HttpConnection:
                 return response, body.finish()
             elif not isinstance(event, h11.InformationalResponse):
                 raise h11.RemoteProtocolError("the other side closed the connection before it answered")
-
-
-async def _send_rest(stream: trio.abc.Stream, rest: bytes) -> None:
-    """Send the rest of a request, for a moment. Raises trio.BrokenResourceError."""
-    with trio.move_on_after(AT_ONCE_SECONDS_MAX) as scope:
-        try:
-            await stream.send_all(rest)
-        except trio.Cancelled:
-            with trio.CancelScope(shield=True):
-                await trio.aclose_forcefully(stream)
-            raise
-    if scope.cancelled_caught:
-        raise trio.BrokenResourceError(f"it did not take the whole request within {AT_ONCE_SECONDS_MAX:.3f} s")
 
 
 def _not_sent(sent_ns: int, reason: str) -> HttpResult:

@@ -35,7 +35,7 @@ class Address(NamedTuple):
 
 
 class ReadyStream(trio.abc.Stream):
-    """A socket stream of trio that waits, reads and returns. trio's own tries first, and lets other tasks run after."""
+    """A socket stream of trio that waits, reads and returns. trio's own tries first, and other tasks run after it."""
 
     def __init__(self, plain: trio.SocketStream) -> None:
         self._plain = plain
