@@ -2,16 +2,16 @@
 
 A real session runs on loopback: `verbatim demo` with its trio shell, its journal and the simulated venue in another
 process. The task steps of trio are traced with `sys.setprofile`. Of our functions the program names only the kernel's
-entry, `Kernel.step`, so it survives renames of all others; it also needs `journal.record`, the command line, and the
+entry, `Kernel.step`, and the inbox's, `Ingress.put_frames`, so it survives renames of all others; it also needs `journal.record`, the command line, and the
 records' own words.
 
 The paths:
 
-- quote: from where the task that takes messages out of the inbox resumes, to where the journal's append of a
-  `bookTicker` frame that triggers no strategy returns. Shell and kernel together;
+- quote: from where the messages of a socket read are put into the inbox, or the task that takes them out resumes, to
+  where the journal's append of a `bookTicker` frame that triggers no strategy returns. Shell and kernel together;
 - decision: the kernel's part of a quote on which a strategy places one order, from the call of `Kernel.step` to its
   return with the outputs: decode, apply, strategies, risk, execution, outputs. The REQUEST is among the outputs;
-- decision-shell: all that the same task does for this quote before and after that call, from where it resumes to where
+- decision-shell: all that the same task does for this quote before and after that call, from where it begins to where
   it has handed the REQUEST to the gateway. The journal's append is part of it;
 - sending: the gateway's part of the same order, from the release after the sync, in its task, to the call that hands the signed order
   to its transport library (httpx, h11, websockets);
@@ -50,6 +50,7 @@ import trio
 
 import journal.record
 from engine.kernel import Kernel
+from engine.live.ingress import Ingress
 from journal.record import Kind, Record
 from verbatim.cli import main as verbatim
 
@@ -85,7 +86,7 @@ WALK_HEAD = """# The walk of one quote, one order and one fill
 `python benchmarks/call_paths.py --write` traced a live session and wrote this page. Each function is there once, indented below the function that called it first.
 Code that is not ours may be between the two: a strategy's `decide`, or a library. A test checks that each function exists and that the one above it calls it.
 
-Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which signs it, and `Gateway.flush` writes and syncs its record with
+Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which signs it, and `Gateway.flush_now` (or `flush`, in the input loop) writes and syncs its record with
 `JournalWriter.commit`. If the disk was slow, the order waits until the journal's thread has reported a sync to `LiveSession._release_requests`.
 """
 
@@ -157,6 +158,10 @@ class TaskStep:
         self.spawns: list[tuple[Any, int]] = []  # (task, calls before it)
         self.handed_over: int | None = None  # calls before the first one of a transport library
 
+    def begin_of(self, at: int) -> int:
+        """Return the index of the call that put the messages of call `at` into the inbox; 0 if another task did."""
+        return max((i for i in range(at) if self.calls[i].function == INBOX_ENTRY), default=0)
+
     def end_of(self, at: int) -> int:
         """Return the index behind the calls that happen within call `at`."""
         depth = self.calls[at].depth
@@ -179,6 +184,7 @@ def function_of(code: CodeType) -> Function | None:
 
 
 KERNEL_ENTRY = function_of(Kernel.step.__code__)
+INBOX_ENTRY = function_of(Ingress.put_frames.__code__)
 
 
 @cache
@@ -355,7 +361,7 @@ def paths(tracer: Tracer) -> dict[str, list[CallPath]]:
             if (calls := sending(tracer.steps[at + 1 :], tracer.order_tasks.get(order, []))) is not None:
                 found["sending"].append(CallPath(calls))
         elif kind == "quote":
-            found[kind].append(CallPath(tuple(step.calls[: step.end_of(append.at)])))
+            found[kind].append(CallPath(tuple(step.calls[step.begin_of(append.at) : step.end_of(append.at)])))
         elif kind is not None:
             add_parts(found, kind, step, append.at, step.end_of(append.at))
     return found
@@ -366,7 +372,9 @@ def add_parts(found: dict[str, list[CallPath]], kind: str, step: TaskStep, appen
     entry = max(i for i, call in enumerate(step.calls[:append_at]) if call.function == KERNEL_ENTRY and call.is_call)
     kernel_end = step.end_of(entry)
     found[kind].append(CallPath(tuple(step.calls[entry:kernel_end])))
-    found[f"{kind}-shell"].append(CallPath((*step.calls[:entry], *step.calls[kernel_end:end])))
+    found[f"{kind}-shell"].append(
+        CallPath((*step.calls[step.begin_of(append_at) : entry], *step.calls[kernel_end:end]))
+    )
 
 
 def sending(steps: Sequence[TaskStep], tasks: Sequence[Any]) -> tuple[Call, ...] | None:

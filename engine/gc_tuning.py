@@ -31,6 +31,11 @@ def freeze_started() -> None:
     gc.freeze()
 
 
+def is_collection_due() -> bool:
+    """Return True if `collect_while_idle` would collect."""
+    return gc.get_count()[0] >= YOUNG_IDLE_MIN
+
+
 def collect_while_idle() -> None:
     """Collect the young objects if there are enough, at a moment when nothing waits, and at times the older ones."""
     young, younger_collections, older_collections = gc.get_count()

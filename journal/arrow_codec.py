@@ -12,7 +12,8 @@ but not frames and files.
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import accumulate, repeat
+from itertools import accumulate, chain, repeat
+from operator import is_not
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,19 +92,9 @@ def _build_head() -> _Head:
 _HEAD = _build_head()
 
 
-class _Column(NamedTuple):
-    """One column of a message."""
-
-    nulls: int
-    sizes: tuple[int, ...]  # of its buffers, without padding
-    data: bytes  # the buffers in order, each padded to a multiple of 8
-
-
-def _bits(values: Sequence[object]) -> bytes:
-    """Return Arrow's validity bitmap: one bit per row, the lowest bit first."""
-    bits = sum(1 << at for at, value in enumerate(values) if value is not None)
-    size = (len(values) + 7) // 8
-    return bits.to_bytes(size + -size % 8, "little")
+# a column of a message: its nulls, the sizes of its buffers without padding, and the buffers in order, each padded
+_Column = tuple[int, tuple[int, ...], bytes]
+_FEW = 16  # rows up to which the texts of a column often are those of an earlier frame
 
 
 @lru_cache(1024)
@@ -111,39 +102,45 @@ def _packer(rows: int, letter: str) -> Callable[..., bytes]:
     return struct.Struct(f"<{rows}{letter}").pack
 
 
+@lru_cache(1024)
+def _validity(flags: bytes) -> bytes:
+    """Return Arrow's validity bitmap, one bit a row, with its padding. `flags` has a byte a row: 0 is null."""
+    bits = np.packbits(np.frombuffer(flags, np.uint8), bitorder="little").tobytes()
+    return bits + _PADDING[len(bits) & 7]
+
+
 def _numbers(values: Sequence[int | None]) -> _Column:
     rows = len(values)
-    if values[0] is None and values.count(None) == rows:
+    if values[0] is not None is not values[-1]:
+        try:
+            return 0, (0, 8 * rows), _packer(rows, "q")(*values)
+        except struct.error:  # some values are null; checking each value in advance would cost more than the packing
+            pass
+    nulls = values.count(None)
+    if nulls == rows:
         return _null_numbers(rows)
-    pack = _packer(rows, "q")
-    try:
-        return _Column(0, (0, 8 * rows), pack(*values))
-    except struct.error:  # some values are null; checking each value in advance would cost more than the packing
-        numbers = pack(*[0 if value is None else value for value in values])
-    return _Column(values.count(None), ((rows + 7) // 8, 8 * rows), _bits(values) + numbers)
+    numbers = _packer(rows, "q")(*[value or 0 for value in values])
+    return nulls, (rows + 7 >> 3, 8 * rows), _validity(bytes(map(is_not, values, repeat(None)))) + numbers
 
 
 @lru_cache(256)
 def _null_numbers(rows: int) -> _Column:
-    bits = _bits([None] * rows)
-    return _Column(rows, ((rows + 7) // 8, 8 * rows), bits + bytes(8 * rows))
+    return rows, (rows + 7 >> 3, 8 * rows), _validity(bytes(rows)) + bytes(8 * rows)
 
 
 def _bytes(values: Sequence[bytes | None]) -> _Column:
-    if values[0] is None and values.count(None) == len(values):
-        return _constant_texts(None, len(values))
-    try:
-        return _variable_column(values, 0, b"")  # type: ignore[arg-type] # raises TypeError if some are null
-    except TypeError:
-        return _variable_column([value or b"" for value in values], values.count(None), _bits(values))
-
-
-def _variable_column(values: Sequence[bytes], nulls: int, bits: bytes) -> _Column:
     rows = len(values)
-    offsets = _packer(rows + 1, "i")(0, *accumulate(map(len, values)))
-    data = b"".join(values)
-    sizes = ((rows + 7) // 8 if nulls else 0, len(offsets), len(data))
-    return _Column(nulls, sizes, b"".join((bits, offsets, _PADDING[len(offsets) & 7], data, _PADDING[len(data) & 7])))
+    if values[0] is not None is not values[-1]:
+        try:
+            return _variable_column(rows, 0, b"", map(len, values), b"".join(values))  # type: ignore[arg-type]
+        except TypeError:  # some values are null
+            pass
+    nulls = values.count(None)
+    if nulls == rows:
+        return _constant_texts(None, rows)
+    bits = _validity(bytes(map(is_not, values, repeat(None))))
+    known = [value or b"" for value in values]
+    return _variable_column(rows, nulls, bits, map(len, known), b"".join(known))
 
 
 def _texts(values: Sequence[str | None]) -> _Column:
@@ -153,44 +150,57 @@ def _texts(values: Sequence[str | None]) -> _Column:
     return _bytes([value if value is None else value.encode() for value in values])
 
 
+def _variable_column(rows: int, nulls: int, bits: bytes, lengths: Iterable[int], data: bytes) -> _Column:
+    offsets = _packer(rows + 1, "i")(0, *accumulate(lengths))
+    sizes = (rows + 7 >> 3 if nulls else 0, len(offsets), len(data))
+    return nulls, sizes, b"".join((bits, offsets, _PADDING[len(offsets) & 7], data, _PADDING[len(data) & 7]))
+
+
+def _words(values: Sequence[str]) -> _Column:
+    """Return a column of the few words of kinds and sources. An order's frame has those of the order before."""
+    if values[0] != values[-1] and len(values) <= _FEW:
+        return _few_words(values)
+    return _texts(values)
+
+
+@lru_cache(512)
+def _few_words(values: Sequence[str]) -> _Column:
+    return _texts(values)
+
+
 @lru_cache(512)
 def _constant_texts(word: str | None, rows: int) -> _Column:
     """Return a column with the same text, or null, in every row. Columns such as kind and source often are constant."""
     if word is None:
-        return _variable_column([b""] * rows, rows, _bits([None] * rows))
-    return _variable_column([word.encode()] * rows, 0, b"")
+        return _variable_column(rows, rows, _validity(bytes(rows)), repeat(0, rows), b"")
+    return _variable_column(rows, 0, b"", repeat(len(word.encode()), rows), word.encode() * rows)
 
 
 def to_message(records: Sequence[Record]) -> bytes:
     """Return consecutive records as one Arrow record-batch message, which `pa.ipc.read_record_batch` reads."""
     rows = len(records)
     seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body = zip(*map(astuple, records), strict=True)
-    columns = (
+    nulls, sizes, data = zip(
         _numbers(seq),
         _numbers(time_ns),
         _numbers(recv_ns),
-        _texts(kind),
-        _texts(source),
+        _words(kind),
+        _words(source),
         _numbers(cause),
         _texts(key),
         _texts(meta),
         _bytes(payload),
         _texts(body),
+        strict=True,
     )
-    nodes: list[int] = []
-    buffers: list[int] = []
-    offset = 0
-    for nulls, sizes, _ in columns:
-        nodes += (rows, nulls)
-        for size in sizes:
-            buffers += (offset, size)
-            offset += size + 7 & -8
+    flat = tuple(chain.from_iterable(sizes))
+    offsets = tuple(accumulate([size + 7 & -8 for size in flat], initial=0))  # the last one is the end
     head = bytearray(_HEAD.data)
     _pack_number(head, _HEAD.rows_at, rows)
-    _pack_number(head, _HEAD.body_bytes_at, offset)
-    _pack_nodes(head, _HEAD.nodes_at, *nodes)
-    _pack_buffers(head, _HEAD.buffers_at, *buffers)
-    return b"".join((head, *[data for _, _, data in columns]))
+    _pack_number(head, _HEAD.body_bytes_at, offsets[-1])
+    _pack_nodes(head, _HEAD.nodes_at, *chain.from_iterable(zip(repeat(rows), nulls, strict=False)))
+    _pack_buffers(head, _HEAD.buffers_at, *chain.from_iterable(zip(offsets, flat, strict=False)))
+    return b"".join((head, *data))
 
 
 def from_message(message: bytes) -> pa.RecordBatch:

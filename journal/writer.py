@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 from journal.disk import Disk, RealDisk
 from journal.durable import Durable, make_token
 from journal.errors import JournalBehindError, JournalFailedError
+from journal.final_errors import FinalErrors
 from journal.frame_output import DiskPace, FrameOutput
 from journal.record import Record
 from journal.sealer import Sealer
@@ -59,6 +60,7 @@ class JournalWriter:
         self._final = True
         self._waits_for_sync = options.release is Release.DURABLE
         self._output = output
+        self._errors_are_final = FinalErrors(self._fail)
         self._pace = DiskPace(options.commit_ns_max)
         self.sync_times_ns = output.sync_times_ns  # newest last; a reader removes what it read
         self._space = space
@@ -193,7 +195,7 @@ class JournalWriter:
             return False
         self.has_deferred = False
         try:
-            with self._errors_are_final():
+            with self._errors_are_final:
                 self._commit()
         finally:
             self._output.end_turns(syncs=self._waits_for_sync)
@@ -275,7 +277,7 @@ class JournalWriter:
     # ---- the writer's thread ---------------------------------------------------------------------------
 
     def _write_all(self) -> None:
-        with self._errors_are_final():
+        with self._errors_are_final:
             had_groups = closing = False
             while not closing:
                 self._wait_until_due(more_expected=had_groups)
@@ -369,7 +371,7 @@ class JournalWriter:
             self._pace.note(time.monotonic_ns() - began_ns)
         if reports and self._options.on_durable is not None:
             self._options.on_durable(self.durable_seq)
-        self._space.check()
+        self._space.check(at_once=reports)
 
     @contextmanager
     def _turn(self, turn: threading.Lock) -> Iterator[None]:
@@ -380,14 +382,6 @@ class JournalWriter:
             except BaseException as error:
                 self._fail(error)
                 raise
-
-    @contextmanager
-    def _errors_are_final(self) -> Iterator[None]:
-        """End the writer at any error: after it nothing can be written."""
-        try:
-            yield
-        except BaseException as error:  # noqa: BLE001 - the caller of `commit` ends the session in order
-            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         with self._work_arrived:

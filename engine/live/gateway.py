@@ -5,12 +5,11 @@ Decides nothing. Secrets join here, last, and go nowhere else.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 import trio
-from msgspec.structs import replace
 
 from engine.bodies import RequestBody, source_of
 from engine.live.clock import SessionClock, wall_ns
@@ -39,6 +38,9 @@ LATENCIES_MAX = 1000  # times that the log summarises
 SENDS_MAX = 10_000  # between two lines of the meter
 TOKEN_TIMEOUT_S = 5.0
 EMERGENCY_TIMEOUT_S = 5.0  # for the answer to one request of the emergency cancel
+
+
+_Due = tuple[Durable, int, RequestBody, SignedRequest | None]  # a request that may leave, as `_held` has it
 
 
 class Send(NamedTuple):
@@ -108,17 +110,14 @@ class Gateway:
 
     def perform(self, record: Record, request: RequestBody) -> None:
         """Perform a REQUEST, whose body is `request`: now, or when its record is durable."""
+        if request.mutates:
+            self._hold(record, request)
+            return
         match request.purpose:
             case Purpose.CONNECT:
                 self._nursery.start_soon(self._links.run, record.seq, request)
             case Purpose.DISCONNECT:
                 self._links.close(request.source, "closed by the engine")
-            case _ if request.mutates and request.venue not in self._trading:
-                self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
-            case _ if request.mutates:
-                self._decided_ns[record.seq] = record.time_ns
-                heappush(self._held, (record.seq, request, self._sign(request)))
-                self.release()
             case Purpose.HISTORY if self._history is not None or request.unsigned is None:
                 instruments = self._venues[request.venue].instruments
                 meta, payload = stored_answer(self._history, instruments, request)
@@ -127,6 +126,15 @@ class Gateway:
                 self._ingress.put(Arrival(Kind.FEED, source, cause=record.seq, meta=text, payload=payload))
             case _:
                 self._nursery.start_soon(self._send_query, record.seq, request)
+
+    def _hold(self, record: Record, request: RequestBody) -> None:
+        """Sign a request that changes the venue, and keep it until its record is durable."""
+        if request.venue not in self._trading:
+            self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))
+            return
+        self._decided_ns[record.seq] = record.time_ns
+        heappush(self._held, (record.seq, request, self._sign(request)))
+        self.release()
 
     def close(self) -> None:
         """Send nothing from here on, except the cancel that needs no record."""
@@ -137,19 +145,38 @@ class Gateway:
 
         A disk that was slow lately is left to the journal's thread, and so are records without such a request.
         """
+        await self._send_in_order(self._commit())
+
+    def flush_now(self) -> None:
+        """Do the same without waiting for a socket. A request that must wait gets a task."""
+        if left := self._commit():
+            self._nursery.start_soon(self._send_in_order, left)
+
+    def _commit(self) -> list[_Due]:
+        """Bring records to the disk and send requests without waiting. Return those that may leave and must wait."""
         assert self._writer is not None, "attach comes first"
+        left: list[_Due] = []
         if self._held and self._writer.commit():
             while (due := self._next_released()) is not None:
-                await self._send_at_once(*due)
+                signed = due[3]
+                if signed is None or not signed.data:
+                    self._nursery.start_soon(self._send_durable, *due)
+                elif left or not self._begin_now(*due):
+                    left.append(due)
         if self._writer.has_deferred:  # no order waits for it, or it is written and needs its sync
             self._writer.wake()
+        return left
+
+    async def _send_in_order(self, released: Sequence[_Due]) -> None:
+        for due in released:
+            await self._send_at_once(*due)
 
     def release(self) -> None:
         """Send requests whose records are now durable. No-op after `close`."""
         while (due := self._next_released()) is not None:
             self._nursery.start_soon(self._send_durable, *due)
 
-    def _next_released(self) -> tuple[Durable, int, RequestBody, SignedRequest | None] | None:
+    def _next_released(self) -> _Due | None:
         """Remove and return the oldest request that waits, with its token, or None if its record is not durable."""
         assert self._writer is not None, "attach comes first"
         if self._closed or not self._held or (token := self._writer.durable_token(self._held[0][0])) is None:
@@ -158,13 +185,25 @@ class Gateway:
 
     async def _send_at_once(self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None) -> None:
         """Send a request in this task if a connection is idle, else in its own. Its answer has a task in both cases."""
-        if await self._begin(token, seq, request, signed) is None:
+        borrower = self._enter_turn(token, seq, request, signed)
+        answer = None
+        if signed is not None and borrower is not None:
+            answer = await self._at_once[request.venue].begin(signed.message, signed.data, self._clock)
+        if not self._is_begun(seq, request, answer, borrower):
             self._nursery.start_soon(self._send_durable, token, seq, request, signed)
 
-    async def _begin(
+    def _begin_now(self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None) -> bool:
+        """Send a request if an idle connection takes it without waiting. Return False if nothing was sent."""
+        borrower = self._enter_turn(token, seq, request, signed)
+        answer = None
+        if signed is not None and borrower is not None:
+            answer = self._at_once[request.venue].begin_now(signed.message, signed.data, self._clock)
+        return self._is_begun(seq, request, answer, borrower)
+
+    def _enter_turn(
         self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None
-    ) -> Answer | None:
-        """Send a request in this task. Return None if that cannot be done now: nothing was sent then."""
+    ) -> object | None:
+        """Return who holds a request's turn, or None if it cannot be sent in this task."""
         assert request.venue in self._trading, "perform ends these requests"
         assert token.seq >= seq, (token, seq)
         now_ns = self._clock.now_ns()
@@ -177,12 +216,16 @@ class Gateway:
             self._turns.acquire_on_behalf_of_nowait(borrower)
         except trio.WouldBlock:
             return None
-        answer = await self._at_once[request.venue].begin(signed.message, signed.data, self._clock)
-        if answer is None:
-            self._turns.release_on_behalf_of(borrower)
-        else:
+        return borrower
+
+    def _is_begun(self, seq: int, request: RequestBody, answer: Answer | None, borrower: object | None) -> bool:
+        """Start the task of a request's answer, or end its turn. Return True if the request was sent."""
+        if answer is not None and borrower is not None:
             self._nursery.start_soon(self._receive, seq, request, answer, borrower)
-        return answer
+            return True
+        if borrower is not None:
+            self._turns.release_on_behalf_of(borrower)
+        return False
 
     async def _receive(self, seq: int, request: RequestBody, answer: Answer, borrower: object) -> None:
         """Put the end of a request that has left into the ingress."""
@@ -210,11 +253,9 @@ class Gateway:
         unsigned, venue = request.unsigned, self._venues[request.venue]
         if unsigned is None or unsigned.transport is not Transport.REST or self._venue_turns.has_turns(venue):
             return None
-        stamp_ns = self._stamp_ns(request.clock_offset_ns)
-        signed = sign(venue, unsigned, self._keys[venue.name], venue_ns=stamp_ns, now_ns=self._clock.now_ns())
-        if signed is None or venue.name not in self._at_once:
-            return signed
-        return replace(signed, data=self._at_once[venue.name].encode(signed.message))
+        now_ns, stamp_ns = self._clock.now_ns(), self._stamp_ns(request.clock_offset_ns)
+        sender = self._at_once.get(venue.name)
+        return sign(venue, unsigned, self._keys[venue.name], venue_ns=stamp_ns, now_ns=now_ns, sender=sender)
 
     async def _sign_and_send(self, seq: int, request: RequestBody, signed: SignedRequest | None = None) -> None:
         """Sign and send a request in its turn, and put the one input in which it ends into the ingress."""

@@ -5,7 +5,7 @@ silent.
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import msgspec
 import trio
@@ -57,6 +57,7 @@ class Ingress:
         self._items: deque[Arrival | FrameBatch | LinkDown] = deque()
         self._commands: deque[Command] = deque()
         self._waker = trio.Event()
+        self._accept_now: Callable[[], bool] | None = None  # set while its caller waits for an item
         self._closed = False
 
     @property
@@ -83,7 +84,8 @@ class Ingress:
         self.waiting = waiting
         self._recent_peak = max(self._recent_peak, waiting)
         self._items.append(frames)
-        self._waker.set()
+        if self._accept_now is None or not self._accept_now():
+            self.wake()
         return True
 
     def put_back(self, frames: FrameBatch) -> None:
@@ -94,14 +96,14 @@ class Ingress:
     def put(self, item: Arrival | LinkDown) -> None:
         """Queue an answer, or a link's up or down. Each belongs to a request of the core, so they need no bound."""
         self._items.append(item)
-        self._waker.set()
+        self.wake()
 
     def put_command(self, command: Command) -> bool:
         """Queue a command. Return False if the session is ending or too many commands wait."""
         if self._closed or len(self._commands) >= COMMANDS_MAX:
             return False
         self._commands.append(command)
-        self._waker.set()
+        self.wake()
         return True
 
     def has_command(self, names: Collection[CommandName]) -> bool:
@@ -125,17 +127,25 @@ class Ingress:
             await trio.lowlevel.checkpoint()
         return self.is_empty
 
-    async def wait(self, seconds: float) -> None:
-        """Wait until an item is put or `wake` is called, at most this long; always pass a trio checkpoint."""
+    async def wait(self, seconds: float, accept_now: Callable[[], bool] | None = None) -> None:
+        """Wait until an item is put or `wake` is called, at most this long; always pass a trio checkpoint.
+
+        Frames that come first are given to `accept_now`, in the task that puts them, until it returns False.
+        """
         self._waker = trio.Event()
         if self._items or self._commands:
             await trio.lowlevel.checkpoint()
             return
-        with trio.move_on_after(seconds):
-            await self._waker.wait()
+        self._accept_now = accept_now
+        try:
+            with trio.move_on_after(seconds):
+                await self._waker.wait()
+        finally:
+            self._accept_now = None
 
     def wake(self) -> None:
         """End a `wait` now."""
+        self._accept_now = None
         self._waker.set()
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """Links: the websocket connections that the core requested. One task each, from the connect request to its LINK down.
 
-Every connect request ends in exactly one LINK down, with the reason. Frames go to the ingress queue without waiting, so
-a slow sequencer never delays a pong. If a session hands over to the next, its connections stay open, and the frames
-that it did not process go along.
+Every connect request ends in exactly one LINK down, with the reason. Frames go to the ingress queue without waiting; if
+the input loop is idle, they are processed at once. If a session hands over to the next, its connections stay open, and
+the frames that it did not process go along.
 """
 
 import ssl

@@ -9,6 +9,7 @@ from engine.mode_reasons import ReasonCode, key_refused
 from engine.mode_shares import ModeShares
 from engine.step_context import Output
 
+COUNTED = frozenset({OrderFilled, ModeChanged, AccessRefused, MarketGap, SessionClosing})
 MODE_SOURCE = "mode"  # of a mode that the policy derived, and not an answer of the venue
 
 
@@ -35,6 +36,10 @@ class OutputDispatcher:
         """Bring the records of dispatched requests to the disk, and send those that may leave (Gateway.flush)."""
         await self._gateway.flush()
 
+    def flush_now(self) -> None:
+        """Do the same without waiting for a socket (Gateway.flush_now)."""
+        self._gateway.flush_now()
+
     def dispatch(self, outputs: Sequence[Output]) -> bool:
         """Perform the outputs of a step. Return True if there was a request."""
         has_request = False
@@ -48,8 +53,10 @@ class OutputDispatcher:
                     self.refused += 1
                     objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
                     self.first_objection = self.first_objection or objections[0]
-                case _:
+                case body if type(body) in COUNTED:
                     self._count_fact(output)
+                case _:
+                    pass
         if outputs:
             self._log(outputs)
         return has_request

@@ -76,7 +76,7 @@ class PaperIngress(Ingress):
             self.waiting += len(item.payloads)
         self._items.insert(self._due, item)
         self._due += 1
-        self._waker.set()
+        self.wake()
 
     def put_back(self, frames: FrameBatch) -> None:
         """Return messages that were not processed to their place behind the items that are due."""

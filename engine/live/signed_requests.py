@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from engine.live.transport.http_result import SendsAtOnce
 from engine.requests import Unsigned
 from engine.session_record import MILLISECOND_NS
 from engine.venues.signing import HttpMessage, SecretKey
@@ -34,12 +35,22 @@ class SignedRequest(msgspec.Struct, frozen=True):
 
 
 def sign(
-    venue: Venue, unsigned: Unsigned, key: SecretKey | None, *, venue_ns: int, now_ns: int
+    venue: Venue,
+    unsigned: Unsigned,
+    key: SecretKey | None,
+    *,
+    venue_ns: int,
+    now_ns: int,
+    sender: SendsAtOnce | None,
 ) -> SignedRequest | None:
-    """Return the signed request, or None if it cannot be signed: the attempt to send it reports that."""
+    """Return the signed request, encoded for a sender that sends at once; None if it cannot be signed.
+
+    The attempt to send it reports the error.
+    """
     try:
         message = venue.signer.sign_http(unsigned, key, venue_ns)
     except ValueError:
         return None
-    window_ns = venue.recv_window_ms * MILLISECOND_NS
-    return SignedRequest(message, key, now_ns, min(AGE_NS_MAX, window_ns // WINDOW_SHARE_MAX))
+    age_ns_max = min(AGE_NS_MAX, venue.recv_window_ms * MILLISECOND_NS // WINDOW_SHARE_MAX)
+    data = b"" if sender is None else sender.encode(message)
+    return SignedRequest(message, key, now_ns, age_ns_max, data)

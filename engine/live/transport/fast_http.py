@@ -1,5 +1,6 @@
 """The HTTP sender of the profile `fast`: h11 on trio streams, one write a request, no more of HTTP than we use."""
 
+import os
 import select
 import socket
 import ssl
@@ -66,6 +67,19 @@ class FastSender:
         data = self._heads.write(message)
         return b"" if data is None or len(data) > AT_ONCE_BYTES_MAX else data
 
+    def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
+        """See SendsAtOnce. The answer's task sends the bytes that the socket does not take."""
+        if not self._idle or not self._idle[-1].is_writable:
+            return None
+        connection = self._idle.pop()
+        failure: Exception | None = None
+        sent_ns, rest = clock.now_ns(), b""
+        try:
+            rest = connection.write(data)
+        except trio.BrokenResourceError as error:
+            failure = error
+        return partial(self._exchange, connection, message, sent_ns, rest=rest, failure=failure)
+
     async def begin(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
         """See SendsAtOnce."""
         connection = await self._idle_connection()
@@ -84,7 +98,7 @@ class FastSender:
                 raise
         if scope.cancelled_caught:
             failure = trio.BrokenResourceError(f"it did not take the whole request within {AT_ONCE_SECONDS_MAX:.3f} s")
-        return partial(self._exchange, connection, message, sent_ns, is_begun=True, failure=failure)
+        return partial(self._exchange, connection, message, sent_ns, rest=b"", failure=failure)
 
     async def _exchange(
         self,
@@ -93,7 +107,7 @@ class FastSender:
         sent_ns: int,
         timeout_s: float,
         *,
-        is_begun: bool = False,
+        rest: bytes | None = None,
         failure: Exception | None = None,
     ) -> HttpResult:
         """Send a request and receive its answer.
@@ -103,7 +117,7 @@ class FastSender:
             message: The request.
             sent_ns: When its sending began.
             timeout_s: For the answer.
-            is_begun: The bytes of the request have left.
+            rest: Its bytes that have not left; None: all.
             failure: The error that ended their sending.
         """
         outcome, reason, is_whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
@@ -112,8 +126,8 @@ class FastSender:
                 raise failure
             request = self._bytes(connection.http, message)
             with trio.move_on_after(timeout_s):
-                if not is_begun:
-                    await connection.stream.send_all(request)
+                if left := request if rest is None else rest:
+                    await connection.stream.send_all(left)
                 response, body = await connection.answer(self._body_bytes_max)
                 is_whole = True
                 return HttpResult(
@@ -125,7 +139,7 @@ class FastSender:
                     body=body,
                 )
         except h11.LocalProtocolError as error:
-            if not is_begun:
+            if rest is None:
                 return _not_sent(sent_ns, f"the request is not HTTP: {error}")
             outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {error}"
         except HttpBodyError as error:
@@ -187,13 +201,29 @@ class _HttpConnection:
     def __init__(self, stream: trio.abc.Stream, plain: trio.SocketStream) -> None:
         self.stream = stream
         self.http = h11.Connection(h11.CLIENT)
+        self._fd = plain.socket.fileno()
+        self._is_plain = not isinstance(stream, trio.SSLStream)
         self._poll = select.poll()
-        self._poll.register(plain.socket.fileno(), select.POLLIN)
+        self._poll.register(self._fd, select.POLLIN)
 
     @property
     def is_alive(self) -> bool:
         """Return False if the idle socket is readable: the other side closed it."""
         return not self._poll.poll(0)
+
+    @property
+    def is_writable(self) -> bool:
+        """Return True if `write` may be called: there is no TLS, and the other side did not close it."""
+        return self._is_plain and self.is_alive
+
+    def write(self, data: bytes) -> bytes:
+        """Write what the socket takes now, and return the rest. Raises trio.BrokenResourceError."""
+        try:
+            return data[os.write(self._fd, data) :]
+        except BlockingIOError:
+            return data
+        except OSError as error:
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
 
     async def answer(self, body_bytes_max: int) -> tuple[h11.Response, bytes]:
         """Receive the whole answer. Raises HttpBodyError if the answer's body is not acceptable."""

@@ -12,6 +12,8 @@ TARGET = re.compile(r"[!-~]+")
 LINE = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+: [!-~]+(?: [!-~]+)*")  # a name and a value without outer spaces
 FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection", "expect", "upgrade"})
 
+Headers = tuple[tuple[str, str], ...]
+
 
 class HeadWriter:
     """Writes the requests of one sender."""
@@ -21,18 +23,30 @@ class HeadWriter:
         own = [f"{name}: {value}" for name, value in (("Host", host_header), *own_headers)]
         self._is_plain = all(map(LINE.fullmatch, own))
         self._own = "".join([f"{line}\r\n" for line in own])
+        self._last: tuple[Headers, str | None] = ((), "")  # the headers that came last, which often are the next
 
     def write(self, message: HttpMessage) -> bytes | None:
         """Return head and body of a request as one piece, or None if h11 must write it."""
         method, target = message.method, self._prefix + message.path_and_query
         if not self._is_plain or method not in METHODS or not TARGET.fullmatch(target):
             return None
-        text = f"{method} {target} HTTP/1.1\r\n{self._own}"
-        for name, value in message.headers:
-            line = f"{name}: {value}"
-            if not LINE.fullmatch(line) or ":" in name or name.lower() in FRAMING:
-                return None
-            text += f"{line}\r\n"
-        if message.body or method in ("POST", "PUT"):
-            text += f"Content-Length: {len(message.body)}\r\n"
-        return f"{text}\r\n".encode("ascii") + message.body
+        headers, lines = self._last
+        if message.headers != headers:
+            lines = _lines(message.headers)
+            self._last = (message.headers, lines)
+        if lines is None:
+            return None
+        body = message.body
+        size = f"Content-Length: {len(body)}\r\n" if body or method in ("POST", "PUT") else ""
+        return f"{method} {target} HTTP/1.1\r\n{self._own}{lines}{size}\r\n".encode("ascii") + body
+
+
+def _lines(headers: Headers) -> str | None:
+    """Return the lines of a request's own headers, or None if h11 must write them."""
+    text = ""
+    for name, value in headers:
+        line = f"{name}: {value}"
+        if not LINE.fullmatch(line) or ":" in name or name.lower() in FRAMING:
+            return None
+        text += f"{line}\r\n"
+    return text

@@ -61,6 +61,10 @@ class SendsAtOnce(Protocol):
         """Return a request as the bytes that `begin` sends, or b"" if it must go the ordinary way."""
         ...
 
+    def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
+        """Do as `begin`, if an idle connection takes the request without waiting."""
+        ...
+
     async def begin(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
         """Send an encoded request on an idle connection, waiting for the socket at most a moment.
 

@@ -4,7 +4,9 @@ The client would keep cookies, log whole URLs (a URL may hold a signature), and 
 """
 
 import ssl
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Coroutine
+from contextlib import suppress
+from typing import Any
 
 import httpcore
 import trio
@@ -47,6 +49,7 @@ class StandardSender:
             ssl_context=context,
             max_connections=CONNECTIONS_MAX,
             max_keepalive_connections=CONNECTIONS_MAX,
+            network_backend=_OneWriteBackend(),
             keepalive_expiry=None,  # httpx's 5 s would make every rare order pay for a new handshake
         )
 
@@ -131,3 +134,64 @@ def _text_headers(response: httpcore.Response) -> list[tuple[str, str]]:
 
 def _encoding(response: httpcore.Response) -> str:
     return ", ".join([value for name, value in _text_headers(response) if name.lower() == "content-encoding"])
+
+
+class _OneWriteBackend(httpcore.AsyncNetworkBackend):
+    """httpcore's backend for trio, with streams that send a request as one piece.
+
+    httpcore writes head and body apart: two packets, and another 100 us until the venue holds the request.
+    """
+
+    def __init__(self) -> None:
+        self._backend = httpcore.TrioBackend()
+
+    def connect_tcp(self, *where: Any, **options: Any) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
+        """See httpcore."""
+        return _wrapped(self._backend.connect_tcp(*where, **options))
+
+    async def sleep(self, seconds: float) -> None:
+        """See httpcore."""
+        await trio.sleep(seconds)
+
+
+class _OneWriteStream(httpcore.AsyncNetworkStream):
+    """A stream that keeps what is written until the answer is read."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._kept: list[bytes] = []
+        self._write_s: float | None = None
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> Coroutine[Any, Any, None]:
+        self._kept.append(buffer)
+        self._write_s = timeout
+        return _done()
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> Coroutine[Any, Any, bytes]:
+        return self._send_and_read(max_bytes, timeout) if self._kept else self._stream.read(max_bytes, timeout)
+
+    async def _send_and_read(self, max_bytes: int, read_s: float | None) -> bytes:
+        request = b"".join(self._kept)
+        self._kept.clear()
+        with suppress(httpcore.WriteError):  # as httpcore does: an answer may have come before the whole request
+            await self._stream.write(request, self._write_s)
+        return await self._stream.read(max_bytes, read_s)
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
+        return _wrapped(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+async def _wrapped(opening: Coroutine[Any, Any, httpcore.AsyncNetworkStream]) -> httpcore.AsyncNetworkStream:
+    return _OneWriteStream(await opening)
+
+
+async def _done() -> None:
+    """Return at once."""

@@ -1,5 +1,6 @@
 """TCP and TLS connections for both profiles. Certificates and host names are always verified."""
 
+import os
 import ssl
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ import trio
 
 SECURE_SCHEMES = ("https", "wss")
 LABEL_MAX = 63  # of DNS: Python refuses to look up a longer part of a name
+READ_BYTES = 64 * 1024  # if the reader names no limit
 
 
 class Address(NamedTuple):
@@ -43,6 +45,40 @@ class Address(NamedTuple):
         )
 
 
+class ReadyStream(trio.abc.Stream):
+    """A socket stream of trio that waits, reads and returns. trio's own tries first, and other tasks run after it."""
+
+    def __init__(self, plain: trio.SocketStream) -> None:
+        self._plain = plain
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return what the socket has, up to `max_bytes`; b"" at the end of the connection."""
+        socket = self._plain.socket
+        while True:
+            if socket.fileno() >= 0:
+                await trio.lowlevel.wait_readable(socket)
+            if (fileno := socket.fileno()) < 0:
+                raise trio.ClosedResourceError("this socket was already closed")
+            try:
+                return os.read(fileno, max_bytes or READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See trio.SocketStream."""
+        await self._plain.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See trio.SocketStream."""
+        await self._plain.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """See trio.SocketStream."""
+        await self._plain.aclose()
+
+
 class TcpConnection(NamedTuple):
     """A stream, and the socket below it."""
 
@@ -62,10 +98,11 @@ async def connect(address: Address, context: ssl.SSLContext | None) -> TcpConnec
         trio.BrokenResourceError: if the TLS handshake failed; `__cause__` is the TLS error.
     """
     plain = await trio.open_tcp_stream(address.host, address.port)
+    ready = ReadyStream(plain)
     if not address.is_secure:
-        return TcpConnection(plain, plain)
+        return TcpConnection(ready, plain)
     context = context or ssl.create_default_context()
-    stream = trio.SSLStream(plain, context, server_hostname=address.host, https_compatible=True)
+    stream = trio.SSLStream(ready, context, server_hostname=address.host, https_compatible=True)
     try:
         await stream.do_handshake()
     except BaseException:

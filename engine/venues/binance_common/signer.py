@@ -105,7 +105,7 @@ def sign_rest(unsigned: Unsigned, key: ApiKey | None, now_ms: int) -> HttpMessag
     params = stamped_params(unsigned, now_ms)
     headers: tuple[tuple[str, str], ...] = ()
     if PLAIN.fullmatch("".join(chain.from_iterable(params))):  # nearly always: no text needs an escape
-        text = "&".join([f"{name}={value}" for name, value in params])
+        text = "&".join(map("=".join, params))
     else:
         text = "&".join([f"{_encoded(name)}={_encoded(value)}" for name, value in params])
     if unsigned.signed:
