@@ -7,6 +7,7 @@ tests/test_decision_loop.py drives both ways over the same rows.
 
 from collections.abc import Mapping
 from decimal import localcontext
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -47,7 +48,7 @@ class _Trigger(NamedTuple):
     places: tuple[tuple[int, int], ...]  # each trigger, and the place of its numbers in Market.numbers
 
 
-class _Timer(NamedTuple):
+class Timer(NamedTuple):
     """The strategies that a TIMER runs."""
 
     name: str
@@ -67,13 +68,13 @@ class DecisionLoop:
         self._batch = batch
         self._runner = session.runner
         self._triggers: dict[int, _Trigger | None] = {}
-        self._timers: dict[str, _Timer | None] = {}
+        self._timers: dict[str, Timer | None] = {}
         self._decisions: Decisions | None = None
         timers = state.account.timers
         self._next_ns = timers.next_due_ns  # of the account's timers
         self._due_ns: dict[str, int] = {}  # the account's timers, once one was passed
         self._hashed: list[str] = []  # texts of the TIMERs that were passed, if they are hashed
-        self._beat: _Timer | None = None  # the account's timer that was passed last
+        self._beat: Timer | None = None  # the account's timer that was passed last
         self._others_ns = NEVER  # when the first other one is due
 
     def run(self) -> tuple[Applied, Decisions | None]:
@@ -83,15 +84,15 @@ class DecisionLoop:
             What the record holds, as `apply` returns it, and the decisions that strategies made; None without any.
 
         """
-        batch, market = self._batch, self._state.market
+        market = self._state.market
         with localcontext(MONEY):
             while True:
                 flags, fired = self._fold()
-                if flags != at.DUE or not batch.skips_timers or batch.timer_decides or not self._pass_timer():
+                if not self._continues(flags):
                     break
         self._settle()
         if flags == at.GROW:
-            return apply(self._session, self._state, batch), None
+            return apply(self._session, self._state, self._batch), None
         time_ns = market.numbers[at.S_TIME_NS]
         if self._decisions is not None:
             known = self._triggers[fired]
@@ -222,6 +223,11 @@ class DecisionLoop:
 
     # ---- timers
 
+    def _continues(self, flags: int) -> bool:
+        """Let the TIMER pass at which the fold stopped. Return False if the loop ends here."""
+        batch = self._batch
+        return flags == at.DUE and batch.skips_timers and not batch.timer_decides and self._pass_timer()
+
     def _pass_timer(self) -> bool:
         """Let the TIMER that is due pass, if its strategies decide nothing. It leaves what its record would leave."""
         state, batch = self._state, self._batch
@@ -237,22 +243,32 @@ class DecisionLoop:
         if self._evaluate(timer.runs, due_ns) is not None:
             batch.timer_decides = True
             return False
-        if timer.trigger >= 0:
-            state.market.note_evaluated(timer.trigger, due_ns)
-        else:
-            del self._due_ns[name]  # a timer that is set again comes last, as its reducer orders them
-            self._beat, self._others_ns = timer, min(self._due_ns.values(), default=NEVER)
+        self._leave(timer, due_ns)
+        if timer.trigger < 0:
+            self._beat = timer
         self._note_passed(timer, batch.row, due_ns)
         return True
 
-    def _note_passed(self, timer: _Timer, row: int, due_ns: int) -> None:
+    def _leave(self, timer: Timer, time_ns: int) -> None:
+        """Take a TIMER that passes out of those that are due."""
+        if timer.trigger >= 0:
+            self._state.market.note_evaluated(timer.trigger, time_ns)
+        else:
+            del self._due_ns[timer.name]  # a timer that is set again comes last, as its reducer orders them
+            self._others_ns = min(self._due_ns.values(), default=NEVER)
+
+    def _set_again(self, timer: Timer, due_ns: int) -> None:
+        """Set a periodic timer that passed, for when it is due again."""
+        if timer.trigger < 0:
+            next_ns = self._due_ns[timer.name] = due_ns + timer.period_ns
+            self._next_ns = min(next_ns, self._others_ns)
+
+    def _note_passed(self, timer: Timer, row: int, due_ns: int) -> None:
         """Note that a TIMER passed before a row, and when it is due again."""
         if self._state.is_hashing:
             before, between, after = timer.texts
             self._hashed.append(f"{before}{due_ns}{between}{due_ns}{after}")
-        if timer.trigger < 0:
-            next_ns = self._due_ns[timer.name] = due_ns + timer.period_ns
-            self._next_ns = min(next_ns, self._others_ns)
+        self._set_again(timer, due_ns)
         self._batch.passed_timer = row, due_ns
 
     def _throttle_name(self, due_ns: int) -> str:
@@ -267,7 +283,7 @@ class DecisionLoop:
         name, *others = [each for each, ns in self._due_ns.items() if ns == due_ns]
         return "" if others else name
 
-    def _know_timer(self, name: str) -> _Timer | None:
+    def _know_timer(self, name: str) -> Timer | None:
         """Return the strategies that a TIMER runs; None if the loop cannot pass it."""
         state, session = self._state, self._session
         timer = TimerName.parse(name) if name else None
@@ -277,19 +293,25 @@ class DecisionLoop:
             period_ns = session.timer_periods_ns.get(name, 0)
             is_throttle = timer.kind is TimerKind.THROTTLE
             if runs is not None and (is_throttle or period_ns):
-                record = timer_record(state, SAMPLE_NS, name, seq=0, period_ns=period_ns)
-                texts = tuple(hashed_bytes(record).decode().split(str(SAMPLE_NS)))
+                texts = self._sample_texts(name)
                 trigger = session.trigger_names.index(timer.subject) if is_throttle else -1
-                found = _Timer(name, runs, texts, period_ns, trigger) if len(texts) == 3 else None
+                found = Timer(name, runs, texts, period_ns, trigger) if len(texts) == 3 else None
         self._timers[name] = found
         return found
+
+    @staticmethod
+    @lru_cache(256)
+    def _sample_texts(name: str) -> tuple[str, ...]:
+        """Return what the hash contains of a TIMER that fires in time, around its time and its due time."""
+        record = timer_record(SAMPLE_NS, SAMPLE_NS, name, seq=0, period_ns=0)
+        return tuple(hashed_bytes(record).decode().split(str(SAMPLE_NS)))
 
     def _settle(self) -> None:
         """Bring the state to where the records of the passed TIMERs would leave it."""
         state, account = self._state, self._state.account
         if self._hashed:
             state.hash_timers(self._hashed)
-        if self._due_ns and self._next_ns != account.timers.next_due_ns:
+        if self._due_ns and self._due_ns != account.timers.due_ns:
             state.account = replace(account, timers=Timers(self._due_ns, account.timers.failures, self._next_ns))
         row, time_ns = self._batch.passed_timer
         if row == self._batch.row:

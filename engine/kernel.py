@@ -37,6 +37,8 @@ from engine.lifecycle import Status
 from engine.mode_reasons import Mode, ModeReason, ReasonCode
 from engine.money import MONEY
 from engine.record_codec import read_fact, read_request, read_verdict
+from engine.recorded_inputs import RecordedInputs
+from engine.recorded_loop import RecordedLoop
 from engine.session_context import SessionContext
 from engine.session_record import SessionBody, read_session
 from engine.state import rate_budgets
@@ -179,7 +181,8 @@ class Kernel:
 
         """
         if is_passable(self.session, state, batch):
-            return DecisionLoop(self.session, state, batch).run()
+            loop = RecordedLoop if isinstance(batch.records, RecordedInputs) else DecisionLoop
+            return loop(self.session, state, batch).run()
         return apply(self.session, state, batch), None
 
     def _run_undecided(

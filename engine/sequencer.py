@@ -157,7 +157,9 @@ class Sequencer:
             return False
         if session.runner.first_decision(state.account, state.market, due_ns, strategies) is not None:
             return False
-        timer = timer_record(state, due_ns, name, seq=state.seq, period_ns=session.timer_periods_ns.get(name, 0))
+        timer = timer_record(
+            state.time_ns, due_ns, name, seq=state.seq, period_ns=session.timer_periods_ns.get(name, 0)
+        )
         apply(session, state, Batch((timer,)))
         state.hash_inputs((timer,))
         state.time_ns = timer.time_ns

@@ -35,7 +35,31 @@ def numbers(column: pa.Array) -> Any:
 
 def flags(column: pa.BooleanArray) -> NDArray[np.bool_]:
     """Return the booleans of a column without nulls as a numpy array."""
-    _, bits = column.buffers()
+    return _unpacked(column, column.buffers()[1])
+
+
+def are_valid(column: pa.Array) -> NDArray[np.bool_]:
+    """Return False for each null of a column."""
+    bits = column.buffers()[0]
+    return np.ones(len(column), np.bool_) if bits is None else _unpacked(column, bits)
+
+
+def numbers_or(column: pa.Int64Array, missing: int) -> NDArray[np.int64]:
+    """Return the integers of a column, and another number in place of each null."""
+    values = np.frombuffer(column.buffers()[1], np.int64, len(column), 8 * column.offset)
+    return np.where(are_valid(column), values, missing)
+
+
+def word_codes(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
+    """Return a number for each text of a column without nulls, and the text of each number."""
+    if isinstance(column, pa.DictionaryArray):
+        return numbers(column.indices), column.dictionary.to_pylist()
+    words: dict[str, int] = {}
+    codes = [words.setdefault(word, len(words)) for word in column.to_pylist()]
+    return np.array(codes, np.int64), list(words)
+
+
+def _unpacked(column: pa.Array, bits: pa.Buffer) -> NDArray[np.bool_]:
     if not len(column):
         return np.empty(0, np.bool_)
     end = column.offset + len(column)

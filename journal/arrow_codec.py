@@ -38,7 +38,7 @@ SCHEMA = pa.schema(
     ]
 )
 assert set(Record.__struct_fields__) == set(SCHEMA.names)
-_KINDS = {kind.value: kind for kind in Kind}
+KINDS = {kind.value: kind for kind in Kind}
 _PADDING = [bytes(-size % 8) for size in range(8)]  # buffers begin at multiples of 8
 _BUFFERS = sum(2 if pa.types.is_integer(field.type) else 3 for field in SCHEMA)
 _pack_number = struct.Struct("<q").pack_into
@@ -217,29 +217,35 @@ def to_records(batch: pa.RecordBatch) -> Iterator[Record]:
     column = dict(zip(batch.schema.names, batch.columns, strict=True))
     return map(
         Record,
-        _values(column["seq"]),
-        _values(column["time_ns"]),
+        column_values(column["seq"]),
+        column_values(column["time_ns"]),
         _kinds(column["kind"]),
-        _values(column["source"]),
-        _values(column["cause"]),
-        _values(column["key"]),
-        _values(column["recv_ns"]),
-        _values(column["meta"]),
-        _values(column["payload"]) if "payload" in column else repeat(None, batch.num_rows),
-        _values(column["body"]),
+        column_values(column["source"]),
+        column_values(column["cause"]),
+        column_values(column["key"]),
+        column_values(column["recv_ns"]),
+        column_values(column["meta"]),
+        column_values(column["payload"]) if "payload" in column else repeat(None, batch.num_rows),
+        column_values(column["body"]),
     )
 
 
 def _kinds(column: pa.Array) -> Iterable[Kind]:
     try:
         if isinstance(column, pa.DictionaryArray):  # one look-up per distinct text, not per row
-            return _decode_words(column, [_KINDS[text] for text in column.dictionary.to_pylist()])
-        return [_KINDS[text] for text in column.to_pylist()]
+            return _decode_words(column, [KINDS[text] for text in column.dictionary.to_pylist()])
+        return [KINDS[text] for text in column.to_pylist()]
     except KeyError as error:
-        raise ValueError(f"{error.args[0]!r} is not a kind of record that this version knows") from None
+        raise unknown_kind(error.args[0]) from None
 
 
-def _values(column: pa.Array) -> Any:
+def unknown_kind(text: str) -> ValueError:
+    """Return the error of a record whose kind has another text than the known ones."""
+    return ValueError(f"{text!r} is not a kind of record that this version knows")
+
+
+def column_values(column: pa.Array) -> Any:
+    """Return the values of a column as Python objects."""
     if column.null_count == len(column):
         return repeat(None, len(column))
     if isinstance(column, pa.DictionaryArray):

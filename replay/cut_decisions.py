@@ -1,9 +1,10 @@
 """Interrupted decisions of a recorded session. An exact repetition must not run them again: they may never end."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from engine.facts import StrategyStopped
 from engine.record_codec import read_fact
+from engine.recorded_inputs import RecordedInputs
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 
@@ -11,22 +12,22 @@ Cuts = tuple[tuple[str, str], ...]  # (strategy, reason) of the decisions on one
 _MARK = '"cut_off":true'
 
 
-def with_cuts(runs: Iterable[list[Record]], rest: Iterable[Record] = ()) -> Iterator[tuple[list[Record], Cuts]]:
+def with_cuts(runs: Iterable[Sequence[Record]], rest: Iterable[Record] = ()) -> Iterator[tuple[Sequence[Record], Cuts]]:
     """Yield runs with the strategies whose decision on the run's input was interrupted, and why.
 
     Such an input gets its own run. The facts that state the interruption are outputs of that input, so the outputs are
     read ahead.
 
     Args:
-        runs: Inputs and outputs in their order, as `group_frames` yields them.
+        runs: Inputs and outputs in their order, as `group_frames` or `input_runs` yield them.
         rest: The outputs behind the runs.
 
     """
     feed, fact = Kind.FEED, Kind.FACT
-    held: list[list[Record]] = []  # an input's run and its outputs
+    held: list[Sequence[Record]] = []  # an input's run and its outputs
     cut: Cuts = ()
     for run in runs:
-        kind = run[0].kind
+        kind = feed if isinstance(run, RecordedInputs) else run[0].kind
         if kind is feed or kind in INPUTS:
             if cut:
                 yield from _released(held, cut)
@@ -52,7 +53,7 @@ def outputs_after(journal: Journal, seq: int) -> Iterator[Record]:
         yield record
 
 
-def _released(held: list[list[Record]], cut: Cuts) -> Iterator[tuple[list[Record], Cuts]]:
+def _released(held: list[Sequence[Record]], cut: Cuts) -> Iterator[tuple[Sequence[Record], Cuts]]:
     for number, run in enumerate(held):
         if not cut or number:
             yield run, ()

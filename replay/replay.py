@@ -7,7 +7,7 @@ No socket may be opened meanwhile (replay/network_guard.py).
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,12 +20,12 @@ from engine.gc_tuning import rare_collections
 from engine.kernel import Kernel, StepResult
 from engine.newer_sessions import refuse_newer
 from engine.record_codec import read_checkpoint, read_verdict, text_of
+from engine.recorded_inputs import RecordedInputs
 from engine.session_record import SessionBody, StrategySettings, read_session
 from engine.state.session_state import State
 from engine.step_context import Output
 from engine.upcast import SCHEMA
 from journal.errors import JournalError
-from journal.frame_runs import group_frames
 from journal.progress import Progress
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record, canonical
@@ -34,6 +34,7 @@ from replay.causal_chain import CausalWalk
 from replay.code_trust import refuse_untrusted_code, refuse_untrusted_state
 from replay.compare import Difference, missing_end, only_recorded, only_replayed, output_difference, timer_difference
 from replay.cut_decisions import Cuts, outputs_after, with_cuts
+from replay.input_runs import InputRun, input_runs
 from replay.network_guard import no_sockets
 from replay.overrides import apply_overrides
 from replay.record_text import FrameDecoder
@@ -132,7 +133,7 @@ class SessionReplay:
         self.kernel = Kernel(session)
         self._schema = session.schema
         self._step = self.kernel.step if wrap_step is None else wrap_step(self.kernel.step)
-        self._is_wrapped = wrap_step is not None  # then each record is one batch
+        self._is_wrapped = wrap_step is not None  # then each input is stepped alone
         self.counts = ReplayCounts()
         self.state = self._initial_state(begin_seq)
         self._at_checkpoint = at_checkpoint
@@ -156,12 +157,11 @@ class SessionReplay:
         begun_at = seq = self.state.seq  # 0, or the CHECKPOINT from which a slice continues
         if not begun_at:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
-        recorded = group_frames(self.journal.records(begun_at + 1, until))
-        for run, cut in with_cuts(recorded, outputs_after(self.journal, until)):
+        for run, cut in with_cuts(self._recorded(begun_at + 1, until), outputs_after(self.journal, until)):
             before, seq, self._cut = seq, run[-1].seq, cut
             if on_progress is not None and seq // PROGRESS_RECORDS != before // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
-            difference = self._replay_record(run[0]) if len(run) == 1 else self._replay_frames(run)
+            difference = self._replay_inputs(run) if isinstance(run, RecordedInputs) else self._replay_record(run[0])
             if difference is not None:
                 seq = difference.seq
                 break
@@ -181,30 +181,41 @@ class SessionReplay:
             return missing_end(next(self.journal.records(self.journal.last_seq)))
         return None
 
-    def _replay_frames(self, run: list[Record]) -> Difference | None:
-        """Replay stream frames in a row.
+    def _recorded(self, from_seq: int, until: int) -> Iterator[InputRun]:
+        if self._is_wrapped:
+            return ([record] for record in self.journal.records(from_seq, until))
+        return input_runs(self.journal, self.kernel.session, from_seq, until, with_timers=self._schema == SCHEMA)
+
+    def _replay_inputs(self, inputs: RecordedInputs) -> Difference | None:
+        """Replay inputs that led to nothing.
 
         The step applies many at once, so outputs may come only from the last of them.
         """
-        first = 0
-        while first < len(run):
+        was_stepped = False
+        while inputs:
             if self._pending:
-                return only_replayed(self._pending[0], run[first])
-            try:
-                result = self._step(self.state, Batch(run[first : first + 1] if self._is_wrapped else run[first:]))
-                count, outputs = len(result.records), records_of(result.outputs)
-            except CoreError as error:
-                if not error.outputs:
-                    return _core_failure(run[first], error)
-                count, outputs = len(error.records), error.outputs
+                return only_replayed(self._pending[0], inputs[0])
+            every = self.kernel.session.settings.checkpoint_every
+            part = inputs[: every - self.state.inputs % every - 1]  # a CHECKPOINT follows the next input
+            count, outputs = 0, list[Record]()
+            if len(part) > 1 and not (was_stepped and part.is_timer_next):  # the step ended at this TIMER
+                row, place = part.row_at(part.begin), part.begin
+                try:
+                    result = self._step(self.state, Batch(part, rows=part.rows_from(place), row=row, place=place))
+                    count, outputs = len(result.records), records_of(result.outputs)
+                except CoreError as error:
+                    if not error.outputs:
+                        return _core_failure(part[0], error)
+                    count, outputs = len(error.records), error.outputs
             if count:
                 self.counts.inputs += count
                 self._expect_outputs(outputs)
-            else:  # a TIMER must come first: this call returns the difference
-                difference = self._replay_record(run[first])
+            else:  # a TIMER must come first: this call returns the difference; or it is compared in the ordinary way
+                difference = self._replay_record(inputs[0])
                 if difference is not None:
                     return difference
-            first += count or 1
+            was_stepped = bool(count)
+            inputs = inputs[count or 1 :]
         return None
 
     def _expect_outputs(self, outputs: list[Record]) -> None:

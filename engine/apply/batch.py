@@ -28,7 +28,8 @@ class Batch(msgspec.Struct):
     """Inputs on their way into the state, oldest first: records or rows. `apply` moves `row`.
 
     `records` is one input, or market frames of one link. If `rows` are given instead, `records_of` makes the records of
-    those that were applied, as they enter the journal; it may make none.
+    those that were applied, as they enter the journal; it may make none. Recorded inputs (engine/recorded_inputs.py)
+    are given with their rows up to the next TIMER.
     """
 
     records: Sequence[Record] = ()
@@ -40,6 +41,7 @@ class Batch(msgspec.Struct):
     skips_timers: bool = False  # TIMERs at which strategies decide nothing pass without a record (Sequencer.skip_timer)
     passed_timer: tuple[int, int] = (-1, 0)  # the row that came next when the last of these passed, and its time
     timer_decides: bool = False  # the strategies of the TIMER that is due decide something
+    place: int = 0  # of recorded inputs: the one behind the last TIMER that passed
     cut: tuple[tuple[str, str], ...] = ()  # strategies whose decision was interrupted, and why: it is not run again
 
 

@@ -27,15 +27,18 @@ def due_timer(state: State, periods_ns: Mapping[str, int], now_ns: int) -> Recor
     """Return the first TIMER as taken at `now_ns`. The sequencer takes it; a replay compares the recorded one."""
     due_ns, name = next_timer(state)
     late_ns, period_ns = now_ns - due_ns, periods_ns.get(name, 0)
-    return timer_record(state, due_ns, name, seq=state.seq + 1, period_ns=period_ns, late_ns=late_ns)
+    return timer_record(state.time_ns, due_ns, name, seq=state.seq + 1, period_ns=period_ns, late_ns=late_ns)
 
 
-def timer_record(state: State, due_ns: int, name: str, *, seq: int, period_ns: int, late_ns: int = 0) -> Record:
-    """Return the TIMER of a timer that fires `late_ns` after its due time. A `period_ns` of 0: it does not recur."""
+def timer_record(now_ns: int, due_ns: int, name: str, *, seq: int, period_ns: int, late_ns: int = 0) -> Record:
+    """Return the TIMER of a timer that fires `late_ns` after its due time, behind a record of `now_ns`.
+
+    A `period_ns` of 0: it does not recur.
+    """
     missed = late_ns // period_ns if period_ns else 0
     return Record(
         seq=seq,
-        time_ns=max(due_ns, state.time_ns),
+        time_ns=max(due_ns, now_ns),
         kind=Kind.TIMER,
         source="clock",
         meta=f'{{"late_ns":{late_ns}}}',

@@ -18,6 +18,7 @@ from engine.market import rows as r
 from engine.market.market_state import Market
 from engine.market.views import Stream
 from engine.record_codec import read_command, read_link, read_timer
+from engine.recorded_inputs import RecordedInputs
 from engine.requests import LinkRole
 from engine.session_context import SessionContext
 from engine.state.changes import Commanded, Lagged, LinkMoved, TimerFired
@@ -117,7 +118,9 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
         These records. Only the last one may lead to outputs.
 
     """
-    if batch.records_of is not None:
+    if isinstance(batch.records, RecordedInputs):
+        batch.records = batch.records.applied(batch.row, batch.place)
+    elif batch.records_of is not None:
         batch.records = ()
         if batch.row > start:
             assert batch.rows is not None, "records are made of rows"
@@ -129,7 +132,8 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
     records = batch.records
     if records:
         state.hash_inputs(records)
-        state.seq, state.time_ns = records[-1].seq, records[-1].time_ns
+        last = records[-1]
+        state.seq, state.time_ns = last.seq, last.time_ns
         state.inputs += len(records)
     return records
 
@@ -171,7 +175,7 @@ def _apply_timer(session: SessionContext, state: State, record: Record) -> Appli
     else:
         apply_change(session, state, TimerFired(body), record)
     if timer.kind is TimerKind.CHECK:
-        _forget_closed_orders(session, state, record.time_ns)
+        forget_closed_orders(session, state, record.time_ns)
         if state.market.history:
             drop_ended(state)
     elif timer.kind is TimerKind.BARS:
@@ -206,7 +210,7 @@ def _apply_command(session: SessionContext, state: State, record: Record) -> App
     return Applied(body=body)
 
 
-def _forget_closed_orders(session: SessionContext, state: State, time_ns: int) -> None:
+def forget_closed_orders(session: SessionContext, state: State, time_ns: int) -> None:
     """Drop old closed orders. This belongs to applying the TIMER, so rebuilding does the same."""
     account = state.account
     of_plans = {name for plan in account.plans.running.values() for name in plan.orders}  # their fills are counted

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from engine.market.market_state import Market
 from engine.mode_reasons import ModeReason
+from engine.recorded_inputs import RecordedInputs
 from engine.state import (
     ledger,
     safety_orders,
@@ -198,6 +199,12 @@ class State:
         """
         if self._hash is UNHASHED:
             return  # the bytes of the inputs are not made
+        if isinstance(records, RecordedInputs):
+            timers, rest = records.hashed()
+            self._hash.update(timers)
+            if rest:
+                self._hash_frames(records.source, records.cause, rest)
+            return
         first = records[0]
         source, cause = first.source, first.cause
         if first.payload is None or first.meta is not None:
@@ -216,6 +223,10 @@ class State:
                     self.hash_inputs((record,))
                 return
             data = b"".join(parts)
+        self._hash_frames(source, cause, data)
+
+    def _hash_frames(self, source: str, cause: int | None, data: bytes | memoryview) -> None:
+        """Add frames of one link to the hash, each as its time and its bytes, and any TIMERs between them."""
         if source != self._source or cause != self._cause:  # once for a run of frames
             self._source, self._cause = source, cause
             self._hash.update(f"{source} {cause} ".encode())

@@ -352,7 +352,7 @@ class _Resimulation:
             return last, outputs
         return last, []
 
-    def _repeat_records(self, sequencer: Sequencer, run: list[Record], cut: Cuts) -> tuple[int, Sequence[Output]]:
+    def _repeat_records(self, sequencer: Sequencer, run: Sequence[Record], cut: Cuts) -> tuple[int, Sequence[Output]]:
         """Step recorded inputs, with the market's origins as keys.
 
         Returns:
