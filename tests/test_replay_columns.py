@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from replaying import first_record, reseal, session
 
+from engine.decision_loop import Timer
 from engine.recorded_loop import RecordedLoop
 from engine.session_record import read_session
 from journal.reader import Journal
@@ -68,13 +69,13 @@ def replayed(folder: Path, *, alone: bool) -> tuple[Difference | None, int, int,
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that gets the names of the TIMERs which pass without a record."""
     names: list[str] = []
-    note = RecordedLoop._note_passed
+    set_again = RecordedLoop._set_again
 
-    def noted(loop: RecordedLoop, name: str, *others: Any) -> None:
-        names.append(name.split(".", maxsplit=1)[0])
-        note(loop, name, *others)
+    def noted(loop: RecordedLoop, timer: Timer, due_ns: int) -> None:
+        names.append(timer.name.split(".", maxsplit=1)[0])
+        set_again(loop, timer, due_ns)
 
-    monkeypatch.setattr(RecordedLoop, "_note_passed", noted)
+    monkeypatch.setattr(RecordedLoop, "_set_again", noted)
     return names
 
 
