@@ -150,7 +150,7 @@ if JIT:
         given = types.CPointer(types.float64), types.int64, types.int64  # type: ignore[no-untyped-call]  # numba's own
         signature = normalize_signature(types.float64(*given))  # type: ignore[no-untyped-call]  # numba's own
         options = {"_nrt": uses_views, "error_model": "numpy"}
-        made: Any = CFunc(function, signature, locals={}, options=options)  # type: ignore[no-untyped-call]  # as above
+        made: Any = CFunc(function, signature, locals={}, options=options)
         if _is_kept(function):  # `numba.cfunc` would load the code before its files are checked
             made.enable_caching()
             check_cache_files(made)

@@ -76,9 +76,8 @@ class PlainLoads(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the version for these argument types, or None."""
-        with self._guard_against_spurious_io_errors():  # type: ignore[no-untyped-call]  # numba's own
-            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # as above
-        return None
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]  # numba's own
 
 
 def check_cache_files(dispatcher: Any) -> None:
