@@ -246,10 +246,9 @@ class Kernel:
             step.emit(facts.StrategyTriggered(name), source=f"strategy.{name}")
         if modes.mode is not Mode.RUNNING or modes.stopping_since_ns:
             return  # outside RUNNING something may have been missed
-        if (name not in decisions or step.outputs) and not session.runner.may_run(
-            step.account, step.market, name, step.time_ns
-        ):
-            return  # else it just ran, with this account
+        has_run = name in decisions and not step.outputs  # with this very account
+        if not has_run and not session.runner.may_run(step.account, step.market, name, step.time_ns):
+            return
         for intent in session.runner.decide(step, name, fired, decisions):  # strategies
             if drops_intent(session, step, name, intent):
                 continue

@@ -110,19 +110,20 @@ class StepContext:
         """
         seq = self.next_seq
         self.next_seq = seq + 1
-        of: type | Purpose = type(body)
-        kind = KINDS.get(of, FACT)
+        kind = KINDS.get(type(body), FACT)
         if cause is None:
             cause = self.record.seq
         self.outputs.append(Output(seq, self.time_ns, kind, source, cause, key, body))
         change: Change
+        moved_by: type | Purpose = type(body)  # as account_fold.fold looks it up
         if kind is FACT or (kind is VERDICT and body.strategy):  # type: ignore[union-attr]  # a VerdictBody
             change = body  # type: ignore[assignment]  # any body that KINDS does not list is a fact
         elif kind is REQUEST:
-            change, of = Requested(body), body.purpose  # type: ignore[arg-type, union-attr]  # a RequestBody
+            change = requested = Requested(body)  # type: ignore[arg-type]  # a RequestBody
+            moved_by = requested.request.purpose
         else:
             return seq  # intents, notes, checkpoints, and verdicts that count for no breaker change nothing
-        move = self.reducer_settings.moves.get(of) or move_of(of, self.reducer_settings)
+        move = self.reducer_settings.moves.get(moved_by) or move_of(moved_by, self.reducer_settings)
         self.account = self.state.account = move(self.account, change, Stamp(seq, self.time_ns))
         return seq
 

@@ -28,13 +28,15 @@ CLOSE_FIELDS: Final = (("instrument", str), ("time_in_force", TimeInForce))
 def check_intent(intent: Intent) -> None:
     """Raise if an intent has a field of a wrong type, or what a record cannot hold."""
     if isinstance(intent, Place):
-        if not _has_plain_fields(intent):
+        is_plain = _has_plain_fields(intent)
+        if not is_plain:
             _check_fields(intent, PLACE_FIELDS)
-            _check_numbers(intent, *PLACE_NUMBERS)
         if not TERMS[intent.type].is_placeable:
             raise ValueError(f"a strategy cannot place an order of type {intent.type}")
         if intent.stop_price and "stop_price" not in TERMS[intent.type].__struct_fields__:
             raise ValueError(f"an order of type {intent.type} has no stop price")
+        if not is_plain:
+            _check_numbers(intent, *PLACE_NUMBERS)
     elif isinstance(intent, Close):
         _check_fields(intent, CLOSE_FIELDS)
         _check_numbers(intent, "price")

@@ -4,7 +4,7 @@ Binance refuses a parameter that it does not read; an answer that ignores one wo
 (rest-api.md and errors.md of 2026-07-21).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 from engine.sim.binance import list_params, refusals
@@ -86,7 +86,7 @@ UNBUILT_METHODS: Final = frozenset(_UNBUILT_METHODS.split())
 
 
 def check_names(
-    tables: ApiTables, route: tuple[str, str], names: Iterable[str], *, signed: bool, ws: bool = False
+    tables: ApiTables, route: tuple[str, str], names: Collection[str], *, signed: bool, ws: bool = False
 ) -> None:
     """Refuse a request with a parameter that its endpoint does not read."""
     read = tables.known[route] | _ALWAYS[signed, ws]

@@ -1,7 +1,7 @@
 """Parameters of a request, read as Binance reads them: texts in, checked values out, its own refusals otherwise."""
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache, partial
 from typing import Final, TypeVar
@@ -57,7 +57,7 @@ class Params:
         self._listed = listed
 
     @property
-    def names(self) -> Iterable[str]:
+    def names(self) -> Collection[str]:
         """The names of all parameters that were sent."""
         return self._values.keys()
 
