@@ -42,9 +42,8 @@ def tiled(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
         b"ns": -(-(frames[-1][0] - frames[0][0] + 2 * SEAM_NS) // 1_000_000) * 1_000_000,
     }
     moves |= {b"U": moves[b"u"], b"pu": moves[b"u"], b"E": moves[b"ns"] // 1_000_000, b"T": moves[b"ns"] // 1_000_000}
-    late_ms = (
-        frames[0][0] - SEAM_NS - lines[join][0]
-    ) // 1_000_000  # so that a seam takes as long as the first diff did
+    # the stamps of a seam are as old as those of the first diff were: the fastest message sets the venue's clock
+    late_ms = (frames[0][0] - SEAM_NS - lines[join][0]) // 1_000_000
     levels = [_turned(end[side], start[side], best_first=bool(side == 0)) for side in (0, 1)]
     for n in range(1, times):
         before_u = end_u + (n - 1) * moves[b"u"]
