@@ -152,7 +152,7 @@ if JIT:
             check_cache_files(made)
         return Callback(made.address, made)
 
-    def python_callback(function: Callable[[int, int, int], float]) -> Callback:
+    def python_callback(function: Callable[[Any, int, int], float]) -> Callback:
         """Return a Python function with an address for `call_update`. It gets the address of the row.
 
         Compiled functions keep the interpreter's lock, so the call costs a tenth of a microsecond. An exception must

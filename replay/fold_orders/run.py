@@ -205,10 +205,10 @@ class PreparedRun:
                     "What to do: leave out --orders-in-fold, which runs the ordinary way."
                 )
 
-    def _fee_of(self, price: int, size: int, maker: bool) -> int:
+    def _fee_of(self, price: int, size: int, maker: int) -> int:
         """Return the fee of a fill, in units of 1e-8."""
         paid = price * self._books.price_unit(0), size * 10 ** (PLACES - self._instrument.size_scale)
-        return contract_fee(self._rules, self._funds, *paid, maker=maker)
+        return contract_fee(self._rules, self._funds, *paid, maker=bool(maker))
 
     def _next_block(self, blocks: Iterator[Rows], row: int, last: int) -> Rows:
         """Return the next block of rows, and begin at its first."""
