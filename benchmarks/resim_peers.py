@@ -52,6 +52,8 @@ CASES = {  # name: (session, strategy, model settings, rows that count, peer)
     "event": ("spot_quotes", "idle.py:EachEvent", {}, "quotes and trades", "nautilus idle"),
     "quoter": ("spot_1", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
     "quoter_compiled": ("spot_1", "touch.py:CompiledTouch", {}, "book messages and trades", "nautilus quoter"),
+    "quoter_in_fold": ("spot_1", "touch.py:Touch", {}, "book messages and trades", "nautilus quoter"),
+    "ema_in_fold": ("spot_quotes", "ema_cross.py:EmaCross", {}, "quotes", "nautilus ema"),
     "never": ("usdm_1", "idle.py:Never", {}, "levels and trades", "hftbacktest idle"),
     "level": ("usdm_1", "idle.py:EachEvent", {}, "levels and trades", "hftbacktest idle"),
     "beat": ("usdm_1", "idle.py:Beat", {}, "levels and trades", "hftbacktest idle"),

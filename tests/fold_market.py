@@ -1,11 +1,11 @@
-"""Markets of a USD-M future for orders in the fold: random books and trades by a seed, as captures."""
+"""Markets of one symbol for orders in the fold: random books and trades by a seed, as captures of a future or of spot."""
 
 import gzip
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from capture_lines import Event, as_future, write
+from capture_lines import Event, as_future, trade, write
 from click.testing import CliRunner
 
 from verbatim.cli import main
@@ -36,7 +36,10 @@ class RandomMarket:
     def _best(self, side: int) -> int:
         return self._mid - side * 5
 
-    def events(self, count: int) -> Iterator[Event]:
+    def events(self, count: int, *, quotes_first: bool = False) -> Iterator[Event]:
+        """Yield so many messages. With a quote before the book, the session is ready before the next quote."""
+        if quotes_first:
+            yield self._quote()
         yield self._diff([])
         levels = [
             [[_text(price), f"{size / 1000:.3f}"] for (side, price), size in sorted(self.sizes.items()) if side == of]
@@ -103,9 +106,34 @@ class RandomMarket:
         })  # fmt: skip
 
 
-def session_of(folder: Path, seed: int, *, events: int = 500, every_ms: int = 20, late_from: int = 0) -> Path:
+def as_spot(event: Event) -> Event:
+    """Return a message of the future as the spot venue writes it."""
+    match event.get("e", ""):
+        case "aggTrade":
+            return trade(SYMBOL, event["a"], event["p"], event["q"]) | {"m": event["m"]}
+        case "depthUpdate":
+            return {name: value for name, value in event.items() if name not in ("T", "pu")}
+        case _:
+            return {name: value for name, value in event.items() if name not in ("e", "E", "T")}
+
+
+def session_of(
+    folder: Path,
+    seed: int,
+    *,
+    events: int = 500,
+    every_ms: int = 20,
+    late_from: int = 0,
+    is_spot: bool = False,
+    has_books: bool = True,
+) -> Path:
     """Return the session of a random market. Lines from `late_from` on come 4 s after their stamps."""
-    file = write(folder / f"market_{seed}.gz", RandomMarket(seed).events(events), every_ns=every_ms * 1_000_000)
+    told = RandomMarket(seed).events(events, quotes_first=is_spot)
+    if is_spot:
+        told = map(as_spot, told)
+    if not has_books:
+        told = (event for event in told if "lastUpdateId" not in event and event.get("e") != "depthUpdate")
+    file = write(folder / f"market_{seed}.gz", told, every_ns=every_ms * 1_000_000)
     if late_from:
         lines = gzip.decompress(file.read_bytes()).decode().splitlines(keepends=True)
         late = [f"{int(line[:19]) + LATE_NS}{line[19:]}" for line in lines[late_from:]]

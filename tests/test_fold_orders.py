@@ -197,7 +197,7 @@ def test_two_runs_are_equal(market: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("rule", "model", "settings", "reason"),
     [
-        ("Timed", {}, {}, "its cadence is not Every alone"),
+        ("Timed", {}, {}, "its cadence is neither Every nor OnQuote"),
         ("Quoter", {"latency": "lognormal"}, {}, "latency=lognormal is not constant"),
         ("Quoter", {"venue_ms": "1"}, {}, "venue_ms is not 0"),
         ("Quoter", {"request_ms": "900", "answer_ms": "100"}, {}, "take a second or longer"),
@@ -225,7 +225,7 @@ def test_what_the_fold_cannot_do_is_one_line(
         ("raises", "strategy fold_rules raised ValueError: two lines."),
         ("between", "the price 59999.9999 is between two units of BTCUSDT"),
         ("small", "the quantity 0.000001 is between two units of BTCUSDT"),
-        ("market", "an order of type MARKET GTC is not possible"),
+        ("ioc", "an order of type LIMIT IOC is not possible"),
         ("term", "an order with `reduce_only` is not possible"),
         ("stranger", "OTHER is not its instrument"),
         ("amend", "Amend is no intent of the fold"),

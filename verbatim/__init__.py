@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from engine.market.order_decision import FOLD_CANCEL as FOLD_CANCEL
     from engine.market.order_decision import FOLD_LIMIT as FOLD_LIMIT
     from engine.market.order_decision import FOLD_LIMIT_MAKER as FOLD_LIMIT_MAKER
+    from engine.market.order_decision import FOLD_MARKET as FOLD_MARKET
     from engine.market.order_decision import FoldIntents as FoldIntents
     from engine.market.order_decision import FoldOrders as FoldOrders
     from engine.market.predicates import MarketTick as MarketTick
@@ -127,6 +128,7 @@ _STRATEGY_HOMES = {
     "FOLD_CANCEL": "engine.market.order_decision",
     "FOLD_LIMIT": "engine.market.order_decision",
     "FOLD_LIMIT_MAKER": "engine.market.order_decision",
+    "FOLD_MARKET": "engine.market.order_decision",
     "FoldIntents": "engine.market.order_decision",
     "FoldOrders": "engine.market.order_decision",
     "NewOrder": "engine.facts",

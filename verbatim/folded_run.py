@@ -1,4 +1,4 @@
-"""`verbatim backtest --orders-in-fold`: the run in the loop, and the ordinary way's records, which must agree with it."""
+"""`verbatim backtest --orders-in-fold`: the run in the loop, and the ordinary way's records, which must agree."""
 
 import json
 from pathlib import Path
@@ -73,6 +73,6 @@ def _summary(run: "FoldedRun") -> str:
     counts = ", ".join(f"{run.count(kind):,} {name}" for kind, name in KINDS.items() if run.count(kind))
     return (
         f"orders in the fold: {run.decisions:,} decisions; {counts or 'no order'}\n"
-        f"position {plain(run.position)} {run.instrument.base}, cash {plain(run.cash)} {run.instrument.margin}, "
-        f"P&L after fees {plain(run.pnl)} {run.instrument.margin}"
+        f"position {plain(run.position)} {run.instrument.base}, cash {plain(run.cash)} {run.asset}, "
+        f"P&L after fees {plain(run.pnl)} {run.asset}"
     )

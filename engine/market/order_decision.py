@@ -31,6 +31,7 @@ from engine.market.user_update import check_loops
 FOLD_LIMIT: Final = 1  # kinds of intents
 FOLD_LIMIT_MAKER: Final = 2
 FOLD_CANCEL: Final = 3
+FOLD_MARKET: Final = 4
 ORDERS_MAX: Final = 64
 INTENTS_MAX: Final = 32
 FAILED: Final = -1.0
@@ -51,9 +52,9 @@ class FoldOrders(NamedTuple):
 class FoldIntents(NamedTuple):
     """The intents of one decision, in their order: each is a place in the fields."""
 
-    kind: list[float]  # FOLD_LIMIT, FOLD_LIMIT_MAKER or FOLD_CANCEL
+    kind: list[float]  # FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET or FOLD_CANCEL
     side: list[float]  # 1: buy, -1: sell
-    price: list[float]  # a whole multiple of price_unit
+    price: list[float]  # a whole multiple of price_unit; 0 of a FOLD_MARKET
     quantity: list[float]  # a whole multiple of size_unit
     order: list[float]  # of a FOLD_CANCEL: the place of the order in FoldOrders
 

@@ -14,6 +14,7 @@ from engine.market.order_decision import (
     FOLD_CANCEL,
     FOLD_LIMIT,
     FOLD_LIMIT_MAKER,
+    FOLD_MARKET,
     ORDERS_MAX,
     FoldDecision,
     FoldIntents,
@@ -29,7 +30,9 @@ from engine.strategy.own_order_numbers import SETTLED
 from engine.strategy.source_guard import StrategyError
 
 NAME: Final = "decide_fold"
-ORDER_TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER}
+ORDER_TYPES: Final = {
+    FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER, FOLD_MARKET: OrderType.MARKET,
+}  # fmt: skip
 SIDES: Final = {1.0: Side.BUY, -1.0: Side.SELL}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from engine.bodies import IntentBody, RequestBody, VerdictBody
 from engine.facts import OrderAccepted, OrderClosed, OrderFilled
 from engine.lifecycle import Report
-from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER
+from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET
 from engine.market.rows import Rows
 from engine.model import Instrument, OrderType
 from engine.record_codec import read_fact, read_intent, read_request, read_verdict
@@ -32,7 +32,8 @@ KINDS: Final = {
     at.FILLED: "filled",
     at.CANCELED: "canceled",
 }
-TYPES: Final = {OrderType.LIMIT: FOLD_LIMIT, OrderType.LIMIT_MAKER: FOLD_LIMIT_MAKER}
+TYPES: Final = {OrderType.LIMIT: FOLD_LIMIT, OrderType.LIMIT_MAKER: FOLD_LIMIT_MAKER, OrderType.MARKET: FOLD_MARKET}
+ENDS: Final = {Report.CANCELED: 0, Report.EXPIRED: at.V_EXPIRED}
 REASONS: Final = {  # the end of the venue's text
     "Order would immediately match and take.": at.V_WOULD_MATCH,
     "PERCENT_PRICE_BY_SIDE": at.V_PERCENT_PRICE,
@@ -109,7 +110,7 @@ class EventCollector:
                 self._append(at.REJECTED, time_ns, made, code)
             case OrderClosed():
                 made = self._orders[body.client_order_id]
-                code = 0 if body.status is Report.CANCELED else OTHER
+                code = ENDS.get(body.status, OTHER)
                 made = made._replace(size=self._size(body.filled_quantity))
                 self._append(at.CANCELED, time_ns, made, code, body.venue_ns)
             case _:

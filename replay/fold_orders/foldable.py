@@ -9,15 +9,16 @@ from engine.session_context import SessionContext
 from engine.session_record import RiskSettings
 from engine.sim.fold_orders.fold_layout import RULE_BITS
 from engine.sim.venue_model import VenueModel
-from engine.strategy.cadences import Every
+from engine.strategy.cadences import Every, OnQuote
 from engine.strategy.loading import LoadedStrategy
 from replay.resim.resimulate import ResimOptions
 
 SECOND_NS: Final = 1_000_000_000
-# rules that object to no order of such a run: its session is RUNNING, its orders are limit orders of a quoted contract
+# rules that object to no order of such a run: its session is RUNNING, its funds are plentiful, its orders are limit
+# and market orders of a quoted instrument
 SILENT_RULES: Final = frozenset({
     "balance", "blocked", "good_till", "iceberg", "mode", "order_limit", "order_type", "quote_amount", "quoted",
-    "reduce_only", "sellable", "trading", "trailing_stop", "unknown_order", "venue_lag",
+    "reduce_only", "trading", "trailing_stop", "unknown_order", "venue_lag",
 })  # fmt: skip
 
 
@@ -50,8 +51,10 @@ def _strategy_reasons(strategies: list[LoadedStrategy]) -> Iterator[str]:
         yield f"the session has {len(strategies)} strategies, not one"
         return
     [loaded] = strategies
-    if len(loaded.cadences) != 1 or not isinstance(loaded.cadences[0], Every):
-        yield "its cadence is not Every alone"
+    if len(loaded.cadences) != 1 or not isinstance(loaded.cadences[0], Every | OnQuote):
+        yield "its cadence is neither Every nor OnQuote alone"
+    if loaded.decision is not None and loaded.predicate is not None:
+        yield "it declares `should_decide` beside `decide_fold`"
     if loaded.bars_s or loaded.warm_up is not None or any(each.spec("").interval_ns for each in loaded.indicators):
         yield "it declares bars or a WarmUp"
 
@@ -61,8 +64,8 @@ def _instrument_reasons(instruments: list[Instrument]) -> Iterator[str]:
         yield f"the session has {len(instruments)} instruments, not one"
         return
     [instrument] = instruments
-    if not instrument.contract or instrument.inverse or instrument.contract_size != 1:
-        yield f"{instrument.symbol} is not a linear contract of size 1 that trades on paper"
+    if instrument.inverse or instrument.contract_size != 1:
+        yield f"{instrument.symbol} is neither spot nor a linear contract of size 1"
     if instrument.by_order or instrument.without_book or instrument.half_spread_ppm >= 0:
         yield f"{instrument.symbol} has no book of levels"
     if not instrument.trading:
@@ -84,8 +87,6 @@ def _session_reasons(session: SessionContext, options: ResimOptions) -> Iterator
     body = session.body
     if options.from_seq or options.history is not None:
         yield "the strategy starts later, or bars from before the session are given"
-    if not body.engine.books:
-        yield "the session has no books"
     if session.loss_limits or body.risk.cooldown.is_set:
         yield "the session has limits of losses or a cool-down"
     if session.reducer_settings.has_order_budgets:

@@ -1,14 +1,13 @@
 """A Python strategy's orders and position in a run with orders in the fold, made of the events of the loop."""
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from msgspec.structs import force_setattr
 
-from engine.contracts import asset_of
 from engine.facts import NewOrder, OrderFilled
 from engine.lifecycle import Status
-from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER
+from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET
 from engine.market.rows import Rows
 from engine.market.views import kept_decimal
 from engine.model import Instrument, OrderType, Side
@@ -19,13 +18,19 @@ from engine.state.positions import Positions, after_fill
 from engine.strategy.plain_figures import plain_figure
 from replay.fold_orders.unknown_values import Refusals, unreadable_id, without_fields
 
-TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER}
+TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER, FOLD_MARKET: OrderType.MARKET}
 # fields of an order that follow from records which the loop does not make
 UNKNOWN: Final = (
     "request_seq", "updated_seq", "expires_ns", "filled_reported", "reported_ns", "fill_ids", "cancel_seq",
     "query_seq", "query_count", "reason", "venue_ns", "fills_queried_ns", "fills_queries",
 )  # fmt: skip
-Fee = Callable[[int, int, int], int]  # (price, quantity, X_CODE of a fill) in the loop's units -> fee in 1e-8
+
+
+class Fee(Protocol):
+    """The fee of a fill, in units of 1e-8, and its asset."""
+
+    def __call__(self, side: int, price: int, size: int, *, is_maker: bool) -> tuple[int, str]:
+        """Return both. Prices and sizes are whole multiples of the instrument's units."""
 
 
 class OwnAccount:
@@ -36,6 +41,7 @@ class OwnAccount:
         self._instrument = instrument
         self._fee_of = fee_of
         self._make_order = without_fields(Order, UNKNOWN, "an order", refusals)
+        self._make_market_terms = without_fields(NewOrder, ["market_price"], "a market order", refusals)
         self._make_id = unreadable_id("`client_order_id` of an order", refusals)
         self._make_venue_id = unreadable_id("`venue_order_id` of an order", refusals)
         self._read = 0  # events
@@ -71,7 +77,7 @@ class OwnAccount:
         order = self._make_order(
             client_order_id=name,
             strategy=self._strategy,
-            order=NewOrder(
+            order=(self._make_market_terms if code == FOLD_MARKET else NewOrder)(
                 instrument=one.id,
                 side=Side.BUY if side > 0 else Side.SELL,
                 type=TYPES[code],
@@ -91,10 +97,11 @@ class OwnAccount:
         one, order = self._instrument, self.live[number]
         terms = order.order
         paid, quantity = kept_decimal(price, one.price_scale), kept_decimal(size, one.size_scale)
+        fee, asset = self._fee_of(terms.side.sign, price, size, is_maker=maker)
         key = f"{self._strategy} {one.id}"
         fill = OrderFilled(
             order.client_order_id, self._strategy, one.id, "", "", terms.side, paid, quantity,
-            kept_decimal(self._fee_of(price, size, int(maker)), PLACES), asset_of(one), maker, 0, False,
+            kept_decimal(fee, PLACES), asset, maker, 0, False,
         )  # fmt: skip
         moved = after_fill(self.positions.get(self._strategy, one.id), fill, one)
         self.positions = Positions({**self.positions.by_key, key: moved})

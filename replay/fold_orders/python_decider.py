@@ -13,7 +13,15 @@ from msgspec.structs import replace
 
 from engine.facts import StrategyChanged
 from engine.market.jit import python_callback
-from engine.market.order_decision import FAILED, FOLD_CANCEL, FOLD_LIMIT, FOLD_LIMIT_MAKER, INTENTS_AT, INTENTS_MAX
+from engine.market.order_decision import (
+    FAILED,
+    FOLD_CANCEL,
+    FOLD_LIMIT,
+    FOLD_LIMIT_MAKER,
+    FOLD_MARKET,
+    INTENTS_AT,
+    INTENTS_MAX,
+)
 from engine.market.rows import Floats, Rows
 from engine.market.views import kept_decimal
 from engine.model import OrderType, TimeInForce
@@ -30,7 +38,7 @@ from replay.fold_orders.foldable import CannotFoldError
 from replay.fold_orders.own_account import Fee, OwnAccount
 from replay.fold_orders.unknown_values import Refusals
 
-KINDS: Final = {OrderType.LIMIT: FOLD_LIMIT, OrderType.LIMIT_MAKER: FOLD_LIMIT_MAKER}
+KINDS: Final = {OrderType.LIMIT: FOLD_LIMIT, OrderType.LIMIT_MAKER: FOLD_LIMIT_MAKER, OrderType.MARKET: FOLD_MARKET}
 OTHER_TERMS: Final = (
     "stop_price", "reduce_only", "trailing_delta", "iceberg_quantity", "quote_quantity", "good_till_ns",
     "closes_position",

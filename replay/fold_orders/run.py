@@ -6,9 +6,8 @@ is computed from the fills by the functions of the simulated venue.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -20,20 +19,20 @@ from engine.market.jit import Callback
 from engine.market.predicates import CannotCompileError
 from engine.market.rows import Floats, Rows
 from engine.mode_reasons import Mode
-from engine.model import Instrument, Side
+from engine.model import Instrument
 from engine.money import MONEY
 from engine.session_context import SessionContext
 from engine.sim.exchange import venue_arrays
-from engine.sim.exchange.funds import Funds
-from engine.sim.exchange.settlement import contract_fee, settle_contract
 from engine.sim.fold_orders import fold_layout as at
 from engine.sim.fold_orders.loop import run_loop
 from engine.sim.modelled_venue import ACCOUNT_KEY
 from engine.sim.units import PLACES
 from engine.state.session_state import State
 from engine.strategy.loading import LoadedStrategy
+from engine.strategy.predicate_inputs import refresh
 from journal.reader import Journal
 from replay.fold_orders.foldable import CannotFoldError, refuse_unfoldable
+from replay.fold_orders.money import FoldMoney
 from replay.fold_orders.python_decider import PythonDecider
 from replay.fold_orders.run_numbers import run_numbers, strategy_arguments
 from replay.resim.model_run import ModelRun
@@ -41,7 +40,6 @@ from replay.resim.resimulate import ResimOptions, open_run
 from replay.resim.timeline import RowSpan
 
 LAG_MARGIN_NS: Final = 100_000_000  # the clock's offset is measured again now and then
-MONEY_MARGIN: Final = 2  # the loop computes no margin: with so much the venue refuses no order for want of it
 FIRST_EVENTS: Final = 4 * at.EVENTS_OF_A_STEP
 STOPS: Final = {
     at.FLAGGED: "the market data broke (a lost or crossed book, a bad value, or a limit of losses)",
@@ -55,6 +53,7 @@ STOPS: Final = {
     at.NEAR_PRICE_BOUND: "a price is at the venue's bound around its average price, or the market has no price yet",
     at.SELF_TRADE: "two orders of the strategy would trade with each other",
     at.STALE_CANCEL: "an order is to be cancelled again",
+    at.MARKET_NOTIONAL: "a market order is placed, and order_notional_max is set",
 }
 
 
@@ -64,9 +63,10 @@ class FoldedRun(msgspec.Struct, frozen=True):
     instrument: Instrument
     events: Rows  # as replay/fold_orders/events.py describes them
     decisions: int  # of the strategy, with or without intents
-    fees: tuple[int, ...]  # of each fill, in units of 1e-8
+    fees: tuple[int, ...]  # of each fill, in units of 1e-8; a buy of spot pays in base
     position: Decimal  # at the end
-    cash: Decimal  # change of the settlement asset: realised P&L less fees
+    asset: str  # the settlement asset of a contract, the quote asset of spot
+    cash: Decimal  # change of it: of a contract the realised P&L less fees
     pnl: Decimal  # cash, and the position's P&L at the last mid price
 
     def count(self, kind: int) -> int:
@@ -120,14 +120,6 @@ def _machine_code(loaded: LoadedStrategy) -> Callback:
         raise CannotFoldError(f"orders in the fold: `decide_fold` cannot be compiled: {error}.") from None
 
 
-@dataclass(slots=True)
-class _SettledOrder:
-    """The part of an order that the settlement of a fill reads."""
-
-    symbol: str
-    side: Side
-
-
 class PreparedRun:
     """A run with orders in the fold before its first row: its arrays and blocks of rows. It runs once."""
 
@@ -139,8 +131,11 @@ class PreparedRun:
         self._market = self._state.market
         self._books = opened.venue.sim.exchange.books
         [self._instrument] = session.instruments.values()
-        self._rules = opened.venue.sim.exchange.markets[self._instrument.symbol].rules
-        self._funds: Funds = opened.venue.sim.exchange.accounts[ACCOUNT_KEY]
+        self._slippage = session.limits_of[self._instrument.id].market_slippage_max
+        exchange = opened.venue.sim.exchange
+        rules = exchange.markets[self._instrument.symbol].rules
+        self._money = FoldMoney(self._instrument, rules, exchange.accounts[ACCOUNT_KEY])
+        refresh(session.runner, self._state)  # a predicate is enabled
         self._engine_blocks = self._engine_rows()
         self._venue_blocks = self._venue_rows()
         self._own: Rows = np.zeros((at.ORDERS_MAX, at.A_FIELDS), np.int64)
@@ -154,7 +149,9 @@ class PreparedRun:
         self._clock_offset_ns = self._state.account.limits.get(self._instrument.venue).clock_offset_ns
         self._floats = strategy_arguments(loaded, self._instrument)
         self._python = (
-            PythonDecider(session, loaded, self._state, self._floats, self._fee_of) if loaded.decision is None else None
+            PythonDecider(session, loaded, self._state, self._floats, self._money.fee_of)
+            if loaded.decision is None
+            else None
         )
         self._code = _machine_code(loaded) if self._python is None else self._python.code  # kept: the loop calls it
         self._w = run_numbers(session, loaded, self._code, options.model, opened)
@@ -205,10 +202,9 @@ class PreparedRun:
                     "What to do: leave out --orders-in-fold, which runs the ordinary way."
                 )
 
-    def _fee_of(self, price: int, size: int, maker: int) -> int:
-        """Return the fee of a fill, in units of 1e-8."""
-        paid = price * self._books.price_unit(0), size * 10 ** (PLACES - self._instrument.size_scale)
-        return contract_fee(self._rules, self._funds, *paid, maker=bool(maker))
+    def _worst_ask(self) -> int:
+        """Return the highest price at which risk estimated what a market order costs, as a multiple of its unit."""
+        return int(int(self._w[at.W_TOUCH_MAX]) * (1 + self._slippage)) + 1
 
     def _next_block(self, blocks: Iterator[Rows], row: int, last: int) -> Rows:
         """Return the next block of rows, and begin at its first."""
@@ -254,47 +250,17 @@ class PreparedRun:
 
     def _result(self) -> FoldedRun:
         events = self._events[: self._w[at.W_EVENTS]].copy()
-        fees, cash = self._settle(events)
-        one = self._instrument
-        held = Decimal(int(self._w[at.W_POSITION])).scaleb(-one.size_scale)
-        holding = self._funds.contracts.get(one.symbol)
-        quote = self._market.quote(0)
+        fees = self._money.settle(events, self._worst_ask())
+        held = Decimal(int(self._w[at.W_POSITION])).scaleb(-PLACES)
+        quote, cash = self._market.quote(0), self._money.cash()
         mid = Decimal(0) if quote is None else (quote.bid + quote.ask) / 2
-        cost = Decimal(0 if holding is None else holding.cost).scaleb(-PLACES)
         return FoldedRun(
-            instrument=one,
+            instrument=self._instrument,
             events=events,
             decisions=int(self._w[at.W_DECISIONS]),
             fees=tuple(fees),
             position=held,
+            asset=self._money.asset,
             cash=cash,
-            pnl=cash + held * mid - cost,
+            pnl=cash + held * mid - self._money.cost(),
         )
-
-    def _settle(self, events: Rows) -> tuple[list[int], Decimal]:
-        """Return the fee of each fill, and what the settlement asset gained. Raises CannotFoldError."""
-        one, rules, funds = self._instrument, self._rules, self._funds
-        before, fees = funds.total(rules.settles_in), []
-        price_unit, size_unit = self._books.price_unit(0), 10 ** (PLACES - one.size_scale)
-        lowest, highest, position = before, 0, 0  # total of the account, and value of its orders and position
-        leaves: dict[int, int] = {}  # of each live order
-        for kind, _, number, side, price, size, maker, _ in events.tolist():
-            if kind == at.PLACED:
-                leaves[number] = size
-                highest = max(highest, (abs(position) + sum(leaves.values())) * price)
-            elif kind in (at.CANCELED, at.REJECTED):
-                leaves.pop(number, None)
-            elif kind == at.FILLED:
-                order: Any = _SettledOrder(one.symbol, Side.BUY if side > 0 else Side.SELL)
-                paid = price * price_unit, size * size_unit
-                fees.append(settle_contract(rules, funds, order, *paid, maker=bool(maker)))
-                lowest = min(lowest, funds.total(rules.settles_in))
-                leaves[number] = leaves.get(number, 0) - size
-                position += side * size
-        if MONEY_MARGIN * highest * price_unit * size_unit > lowest * 10**PLACES:
-            raise CannotFoldError(
-                f"orders in the fold: the account has less than {MONEY_MARGIN} times the value of its position and "
-                "orders, so the venue might refuse one. What to do: give a larger balance, or leave out "
-                "--orders-in-fold, which runs the ordinary way."
-            )
-        return fees, Decimal(funds.total(rules.settles_in) - before).scaleb(-PLACES)

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from engine.market.jit import Callback
+from engine.market.layout import NEVER, S_MESSAGES
 from engine.market.order_decision import PARAMETERS_AT
 from engine.market.predicates import MarketTick
 from engine.market.rows import Floats, Rows
@@ -13,6 +14,8 @@ from engine.model import Instrument
 from engine.session_context import SessionContext
 from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.fold_orders import fold_layout as at
+from engine.sim.modelled_venue import ACCOUNT_KEY
+from engine.sim.units import PLACES
 from engine.sim.venue_model import VenueModel
 from engine.state.session_state import State
 from engine.state.timers import timer_name
@@ -33,14 +36,18 @@ def run_numbers(
     numbers = {
         at.W_NOW: state.time_ns,
         at.W_END: opened.last_ns(),
-        at.W_DUE: state.account.timers.due_ns[timer_name(TimerKind.DECIDE, loaded.settings.name)],
+        at.W_DUE: state.account.timers.due_ns.get(timer_name(TimerKind.DECIDE, loaded.settings.name), NEVER),
+        at.W_FOLLOWS: loaded.on_quote is not None,
+        at.W_LINE: opened.cursor.line - state.market.numbers[S_MESSAGES] if opened.cursor.span is not None else 0,
         at.W_PERIOD: loaded.period_ns,
         at.W_REQUEST_NS: model.request_ns,
         at.W_ANSWER_NS: model.answer_ns,
         at.W_AHEAD_NS: model.feed_ns,
         at.W_FILLS_WHOLE: model.fills == "whole",
         at.W_ADDRESS: code.address,
-        at.W_SIZE_DIVISOR: 10**instrument.size_scale,
+        at.W_SIZE_UNIT: 10 ** (PLACES - instrument.size_scale),
+        at.W_BOUNDS_NS: state.account.timers.due_ns.get(timer_name(TimerKind.METADATA), NEVER),
+        **_spot(session, instrument, opened),
         **_limits(session, instrument),
         **_budgets(session, state, instrument),
         **_venue_rules(opened.venue.sim.exchange.markets[instrument.symbol]),
@@ -83,7 +90,7 @@ def _limits(session: SessionContext, instrument: Instrument) -> dict[int, int]:
         at.W_ORDER_SIZE_MAX: size(limits.order_size_max),
         at.W_NOTIONAL_MAX: int(notional(limits.order_notional_max)),
         at.W_NOTIONAL_MIN: -int(-notional(instrument.notional_min) // 1),
-        at.W_POSITION_MAX: size(limits.position_max),
+        at.W_POSITION_MAX: int(limits.position_max.scaleb(PLACES)),
         at.W_OPEN_ORDERS_MAX: limits.open_orders_max,
         at.W_PER_SECOND_MAX: limits.orders_per_second_max,
         at.W_TICK: price(instrument.tick_size),
@@ -92,6 +99,8 @@ def _limits(session: SessionContext, instrument: Instrument) -> dict[int, int]:
         at.W_PRICE_MAX: price(instrument.price_max),
         at.W_SIZE_MIN: -int(-instrument.quantity_min.scaleb(instrument.size_scale) // 1),
         at.W_SIZE_MAX: size(instrument.quantity_max),
+        at.W_MARKET_SIZE_MAX: size(instrument.market_quantity_max),
+        at.W_MARKET_NOTIONAL_MIN: instrument.notional_min_applies_to_market,
         at.W_QUOTE_AGE_MAX: session.settings.quote_age_max_ns if "quote_age" in session.risk_rules else 0,
     }
 
@@ -112,10 +121,23 @@ def _budgets(session: SessionContext, state: State, instrument: Instrument) -> d
     }
 
 
+def _spot(session: SessionContext, instrument: Instrument, opened: ModelRun) -> dict[int, int]:
+    """Return the rates of fees, and what lowers a position of spot and limits its sales."""
+    funds, is_spot = opened.venue.sim.exchange.accounts[ACCOUNT_KEY], not instrument.contract
+    limits = session.limits_of[instrument.id]
+    return {
+        at.W_FEE_MAKER: funds.rate(maker=True),
+        at.W_FEE_TAKER: funds.rate(maker=False),
+        at.W_PAYS_BASE: is_spot,
+        at.W_SELLABLE: is_spot and "sellable" in session.risk_rules and not limits.sell_holdings,
+    }
+
+
 def _venue_rules(market: SymbolMarket) -> dict[int, int]:
     rules = market.rules
     return {
         at.W_VENUE_NOTIONAL_MAX: rules.notional_max,
+        at.W_VENUE_NOTIONAL_MIN: rules.notional_min,
         at.W_VENUE_ORDERS_MAX: rules.orders_max,
         at.W_LOW_SHARE: rules.price_multiplier_down,
         at.W_HIGH_SHARE: rules.price_multiplier_up,

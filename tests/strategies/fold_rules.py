@@ -7,14 +7,17 @@ from verbatim import (
     FOLD_CANCEL,
     FOLD_LIMIT,
     FOLD_LIMIT_MAKER,
+    FOLD_MARKET,
     Amend,
     Average,
     Cancel,
     Every,
+    OnQuote,
     OnTrade,
     OrderType,
     Place,
     Side,
+    TimeInForce,
 )
 
 
@@ -84,6 +87,43 @@ class Anything(Quoter):
                 lots = 0  # risk refuses it
             count = place(intents, count, kind, side, price, lots * now.lot)
         return count
+
+
+class Follower(Quoter):
+    """The quoter that follows quotes, at most every 100 ms."""
+
+    cadence = OnQuote(throttle_ms=100)
+
+
+class FollowsAnything(Anything):
+    """Decides at each change of the quote."""
+
+    cadence = OnQuote()
+
+
+class Taker(Quoter):
+    """Takes at the market's prices, also more than it offers, and sometimes leaves a limit order behind."""
+
+    cadence = OnQuote(throttle_ms=60)
+
+    @staticmethod
+    def decide_fold(now, orders, intents, parameters) -> int:
+        if now.bid == 0 or now.ask == 0:
+            return 0
+        digits = (now.time_s * 10 + now.bid_size * 7 + now.ask_size * 3) % 97
+        count = 0
+        for k in range(orders.count):
+            if orders.is_open[k] > 0 and orders.is_cancelling[k] == 0:
+                intents.kind[count] = FOLD_CANCEL
+                intents.order[count] = k
+                count += 1
+        side = 1 if digits % 2 < 1 else -1
+        if now.position * side > parameters.position_max:
+            side = -side
+        if digits % 5 < 1:
+            return place(intents, count, FOLD_LIMIT, side, now.bid if side > 0 else now.ask, parameters.lots * now.lot)
+        lots = parameters.lots * (digits // 1 % 13)  # 0 lots are refused
+        return place(intents, count, FOLD_MARKET, side, 0, lots * now.lot)
 
 
 class Wrong(Quoter):
@@ -237,8 +277,8 @@ class PythonWrong(Python):
                 return [Place("*", Side.BUY, lot, price - one.tick_size / 1000)]
             case "small":
                 return [Place("*", Side.BUY, lot / 1000, price)]
-            case "market":
-                return [Place("*", Side.BUY, lot, type=OrderType.MARKET)]
+            case "ioc":
+                return [Place("*", Side.BUY, lot, price, time_in_force=TimeInForce.IOC)]
             case "term":
                 return [Place("*", Side.BUY, lot, price, reduce_only=True)]
             case "stranger":

@@ -31,6 +31,7 @@ BREAKER: Final = 17  # equal refusals reached the number that pauses an instrume
 NEAR_PRICE_BOUND: Final = 18  # of the venue's average price: its exact value decides
 SELF_TRADE: Final = 19
 STALE_CANCEL: Final = 20  # an order would be cancelled again after a second
+MARKET_NOTIONAL: Final = 21  # of a market order, which a limit of notional compares
 
 # w: numbers of the run
 W_ENGINE_ROW: Final = 0  # next rows
@@ -55,13 +56,13 @@ W_REQUEST_HEAD: Final = 18
 W_REQUEST_TAIL: Final = 19
 W_ANSWER_HEAD: Final = 20
 W_ANSWER_TAIL: Final = 21
-W_POSITION: Final = 22
+W_POSITION: Final = 22  # in units of 1e-8
 W_FLAGS: Final = 23  # of FLAGGED
 # limits, 0: none
 W_ORDER_SIZE_MAX: Final = 24
 W_NOTIONAL_MAX: Final = 25
 W_NOTIONAL_MIN: Final = 26
-W_POSITION_MAX: Final = 27
+W_POSITION_MAX: Final = 27  # in units of 1e-8
 W_OPEN_ORDERS_MAX: Final = 28
 W_PER_SECOND_MAX: Final = 29
 W_TICK: Final = 30
@@ -95,8 +96,19 @@ W_QUOTE_AGE_MAX: Final = 56
 W_LOW_SHARE: Final = 57  # of the average price, in units
 W_HIGH_SHARE: Final = 58
 W_DECISIONS: Final = 59
-W_SIZE_DIVISOR: Final = 60  # size units of one whole base
-W_FIELDS: Final = 61
+W_SIZE_UNIT: Final = 60  # of an order's size, in units of 1e-8
+W_FEE_MAKER: Final = 61  # rates in units of 1e-8; they lower the position if buys pay their fees in base
+W_FEE_TAKER: Final = 62
+W_PAYS_BASE: Final = 63
+W_SELLABLE: Final = 64  # 1: sales stay within the position
+W_BOUNDS_NS: Final = 65  # from this time on risk knows the venue's bounds of prices
+W_FOLLOWS: Final = 66  # 1: the strategy follows quotes, not its timer
+W_LINE: Final = 67  # of the market's next record, less the records that the engine has folded
+W_MARKET_SIZE_MAX: Final = 68
+W_MARKET_NOTIONAL_MIN: Final = 69  # 1: W_NOTIONAL_MIN holds for market orders
+W_VENUE_NOTIONAL_MIN: Final = 70  # of market orders, in units of 1e-8
+W_TOUCH_MAX: Final = 71  # the highest ask at which a market order was placed
+W_FIELDS: Final = 72
 
 # own: live orders, oldest first
 A_NUMBER: Final = 0
@@ -124,12 +136,14 @@ M_PRICE: Final = 4
 M_SIZE: Final = 5
 M_CODE: Final = 6
 M_VENUE_NS: Final = 7
-M_FIELDS: Final = 8
+M_LINES: Final = 8  # of an answer: records of the market that the venue had folded
+M_FIELDS: Final = 9
 
 # requests and intents: their kinds are those of engine/market/order_decision.py
 PLACE_LIMIT: Final = 1
 PLACE_MAKER: Final = 2
 CANCEL: Final = 3
+PLACE_MARKET: Final = 4
 
 # kinds of events
 PLACED: Final = 1
@@ -139,7 +153,7 @@ CANCEL_REFUSED: Final = 4  # by risk
 ACCEPTED: Final = 5
 REJECTED: Final = 6  # by the venue; X_CODE is its reason
 FILLED: Final = 7  # X_CODE 1: as maker
-CANCELED: Final = 8  # X_SIZE is what was filled
+CANCELED: Final = 8  # X_SIZE is what was filled; X_CODE 1: the market had no more for a market order
 CANCEL_FAILED: Final = 9  # the order had ended at the venue
 
 X_KIND: Final = 0
@@ -155,7 +169,7 @@ X_FIELDS: Final = 8
 # bits of risk rules
 RULE_BITS: Final = {
     "lot": 1, "tick": 2, "notional_min": 4, "order_size": 8, "position": 16, "open_orders": 32, "rate": 64,
-    "quote_age": 128,
+    "quote_age": 128, "sellable": 256,
 }  # fmt: skip
 R_LOT: Final = 1
 R_TICK: Final = 2
@@ -165,9 +179,11 @@ R_POSITION: Final = 16
 R_OPEN_ORDERS: Final = 32
 R_RATE: Final = 64
 R_QUOTE_AGE: Final = 128
+R_SELLABLE: Final = 256
 
 # reasons of the venue
 V_WOULD_MATCH: Final = 1
 V_PERCENT_PRICE: Final = 2
 V_NOTIONAL: Final = 3
 V_MAX_ORDERS: Final = 4
+V_EXPIRED: Final = 1  # of CANCELED

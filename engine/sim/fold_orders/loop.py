@@ -2,94 +2,74 @@
 
     next = the strategy's timer or the next message
     venue rows up to and including it; a fill sends a report, which may come before it
-    engine rows before it
+    engine rows before it, up to a row that triggers the strategy
     the messages of that time by their order, and the timer before the first one that reaches the engine
 
 Compiled. The loop returns whenever Python must supply rows or room, and continues there when it is called again.
 """
 
-from typing import Final
-
 from engine.market.fold.row_loop import fold_rows
-from engine.market.jit import call_update, compiled, compiled_apart
+from engine.market.jit import compiled, compiled_apart
 from engine.market.layout import (
-    B_TOP_BID,
     DUE,
     GROW,
     MISSED,
     NEVER,
-    Q_BID,
-    Q_LIVE,
     S_FIELDS,
-    T_BUYER_IS_MAKER,
+    S_MESSAGES,
+    S_NEXT_DUE,
+    S_PREDICATES,
+    S_TIME_NS,
     T_FIELDS,
-    T_PRICE,
+    TRIGGER_FIRED,
 )
-from engine.market.order_decision import COUNT_AT, INTENTS_AT, ORDERS_AT
-from engine.market.predicates import MarketTick
 from engine.market.rows import TIME_NS, Floats, Rows
 from engine.sim.exchange import matching_kernel as kernel
+from engine.sim.fold_orders.ask_strategy import decide
 from engine.sim.fold_orders.fold_layout import (
-    A_CANCEL_NS,
-    A_FILLED,
-    A_IS_OPEN,
-    A_PRICE,
-    A_SIDE,
-    A_SIZE,
-    BAD_INTENT,
-    CANCEL,
     ENDED,
     EVENTS_OF_A_STEP,
     FLAGGED,
     GROW_BOOKS,
     GROW_EVENTS,
     GROW_MARKET,
-    INTENTS_MAX,
+    M_LINES,
     M_ORDER,
     M_TIME_NS,
     MESSAGES_MAX,
     NEEDS_ENGINE_ROWS,
     NEEDS_VENUE_ROWS,
-    ORDERS_MAX,
-    PLACE_LIMIT,
-    PLACE_MAKER,
-    STRATEGY_FAILED,
     UNSUITABLE_ROW,
-    W_ADDRESS,
     W_AHEAD_NS,
     W_ANSWER_HEAD,
+    W_ANSWER_NS,
     W_ANSWER_TAIL,
-    W_DECISIONS,
     W_DUE,
     W_END,
     W_ENGINE_LAST,
     W_ENGINE_ROW,
     W_EVENTS,
     W_FLAGS,
+    W_FOLLOWS,
+    W_LINE,
     W_NOW,
-    W_OWN,
     W_PERIOD,
-    W_POSITION,
     W_REQUEST_HEAD,
     W_REQUEST_TAIL,
     W_RESTING,
-    W_SIZE_DIVISOR,
     W_VENUE_LAST,
     W_VENUE_ROW,
 )
-from engine.sim.fold_orders.own_orders import OK, apply_answer, cancel, place
+from engine.sim.fold_orders.own_orders import OK, apply_answer
+from engine.sim.fold_orders.triggers import (
+    next_record_end,
+    next_row_ns,
+    refresh_predicate,
+    restart_throttle,
+    venue_until_ns,
+    venue_waits,
+)
 from engine.sim.fold_orders.venue_orders import apply_request, fill_by_book, fill_by_print
-
-WHOLE_MAX: Final = 2.0**35  # times 1e8, the finest units of the venue, it fits an int64
-NOTIONAL_MAX: Final = 2.0**62
-SECONDS: Final = 1e9
-# places of MarketTick's fields in the row of floats
-TICK_BID: Final = MarketTick._fields.index("bid")
-TICK_BOOK_BID: Final = MarketTick._fields.index("book_bid")
-TICK_TRADE_PRICE: Final = MarketTick._fields.index("trade_price")
-TICK_BUYER_IS_MAKER: Final = MarketTick._fields.index("buyer_is_maker")
-TICK_BIDS: Final = MarketTick._fields.index("bids")
-TICK_POSITION: Final = MarketTick._fields.index("position")
 
 
 @compiled
@@ -153,86 +133,21 @@ def fold_venue(
             return OK, True
 
 
-@compiled_apart
-def decide(w: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, floats: Floats) -> int:
-    """Ask the strategy and send what it wants; return OK or the reason to end the run."""
-    row = floats[0]
-    row[0] = float(w[W_NOW]) / SECONDS
-    for n in range(4):
-        row[TICK_BID + n] = float(t[0, Q_BID + n]) if t[0, Q_LIVE] else 0.0
-        row[TICK_BOOK_BID + n] = float(t[0, B_TOP_BID + n])
-    row[TICK_TRADE_PRICE] = float(t[0, T_PRICE])
-    row[TICK_TRADE_PRICE + 1] = float(t[0, T_PRICE + 1])
-    row[TICK_BUYER_IS_MAKER] = float(t[0, T_BUYER_IS_MAKER])
-    best = row[TICK_BIDS:TICK_POSITION]
-    for n in range(5):
-        best[n] = 0.0
-    for n in range(5 * ORDERS_MAX):  # nothing of an earlier decision is left behind the last order
-        row[ORDERS_AT + n] = 0.0
-    for k in range(w[W_OWN]):
-        side, price = own[k, A_SIDE], float(own[k, A_PRICE])
-        cancelling = own[k, A_CANCEL_NS] > 0
-        if side > 0:
-            best[1] = price if best[0] == 0.0 else max(best[1], price)
-            best[0] += 1.0
-        else:
-            best[3] = price if best[2] == 0.0 else min(best[3], price)
-            best[2] += 1.0
-        best[4] += 1.0 if cancelling or own[k, A_IS_OPEN] == 0 else 0.0
-        row[ORDERS_AT + k] = float(side)
-        row[ORDERS_AT + ORDERS_MAX + k] = price
-        row[ORDERS_AT + 2 * ORDERS_MAX + k] = float(own[k, A_SIZE] - own[k, A_FILLED])
-        row[ORDERS_AT + 3 * ORDERS_MAX + k] = 1.0 if own[k, A_IS_OPEN] else 0.0
-        row[ORDERS_AT + 4 * ORDERS_MAX + k] = 1.0 if cancelling else 0.0
-    row[TICK_POSITION] = float(w[W_POSITION]) / float(w[W_SIZE_DIVISOR])
-    row[COUNT_AT] = float(w[W_OWN])
-    for n in range(5 * INTENTS_MAX):
-        row[INTENTS_AT + n] = 0.0
-    w[W_DECISIONS] += 1
-    count = int(call_update(w[W_ADDRESS], floats, 0, 0, 0))
-    if count < 0:
-        return STRATEGY_FAILED
-    return send_intents(w, t, own, requests, events, row[INTENTS_AT:], count)
-
-
 @compiled
-def is_whole(number: float) -> bool:
-    """Return True for a whole number that is not too large for the venue's units."""
-    return bool(-WHOLE_MAX < number < WHOLE_MAX and float(int(number)) == number)
-
-
-@compiled
-def send_intents(w: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, intents: Floats, count: int) -> int:
-    """Send the first intents; return OK or the reason to end the run."""
-    live = w[W_OWN]
-    for n in range(count):
-        kind, side = intents[n], intents[INTENTS_MAX + n]
-        price, size, k = intents[2 * INTENTS_MAX + n], intents[3 * INTENTS_MAX + n], intents[4 * INTENTS_MAX + n]
-        if price * size >= NOTIONAL_MAX:
-            return BAD_INTENT
-        if kind == CANCEL:
-            if not is_whole(k) or k < 0 or k >= live:
-                return BAD_INTENT
-            why = cancel(w, own[int(k)], requests, events)
-        elif kind in (PLACE_LIMIT, PLACE_MAKER) and side in (1.0, -1.0) and is_whole(price) and is_whole(size):
-            why = place(w, own, t, requests, events, int(kind), int(side), int(price), int(size))
-        else:
-            return BAD_INTENT
-        if why != OK:
-            return int(why)
-    return OK
-
-
-@compiled
-def fire(w: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, floats: Floats) -> int:
-    """Fire the strategy's timer; return OK or the reason to end the run."""
-    w[W_DUE] += w[W_PERIOD]
+def fire(w: Rows, numbers: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, floats: Floats) -> int:
+    """Fire the strategy's timer, or end its throttle; return OK or the reason to end the run."""
+    if w[W_FOLLOWS]:
+        restart_throttle(numbers, w[W_NOW])
+    else:
+        w[W_DUE] += w[W_PERIOD]
     return decide(w, t, own, requests, events, floats)
 
 
 @compiled_apart
 def run_moment(
     w: Rows,
+    line: int,
+    numbers: Rows,
     t: Rows,
     own: Rows,
     requests: Rows,
@@ -246,29 +161,50 @@ def run_moment(
     fronts: Floats,
     rest: Rows,
 ) -> int:
-    """Deliver the messages of the current time and fire the timer; return OK or the reason to end the run."""
+    """Deliver the messages of the current time and fire the timer; return OK or the reason to end the run.
+
+    Answers that the venue sent after the record with number `line` wait until the engine has folded that.
+    """
     now_ns = w[W_NOW]
     while True:
         request = requests[w[W_REQUEST_HEAD] % MESSAGES_MAX]
         answer = answers[w[W_ANSWER_HEAD] % MESSAGES_MAX]
         has_request = w[W_REQUEST_HEAD] < w[W_REQUEST_TAIL] and request[M_TIME_NS] <= now_ns
-        has_answer = w[W_ANSWER_HEAD] < w[W_ANSWER_TAIL] and answer[M_TIME_NS] <= now_ns
+        has_answer = w[W_ANSWER_HEAD] < w[W_ANSWER_TAIL] and answer[M_TIME_NS] <= now_ns and answer[M_LINES] < line
+        is_due = min(w[W_DUE], numbers[S_NEXT_DUE]) <= now_ns
         if has_request and not (has_answer and answer[M_ORDER] < request[M_ORDER]):
             why = apply_request(w, request, v, levels, minutes, orders, fronts, rest, answers)
             w[W_REQUEST_HEAD] += 1
         elif has_answer:
-            if w[W_DUE] <= now_ns:
-                why = fire(w, t, own, requests, events, floats)
+            if is_due:
+                why = fire(w, numbers, t, own, requests, events, floats)
                 if why != OK:
                     return int(why)
             why = apply_answer(w, own, answer, events)
             w[W_ANSWER_HEAD] += 1
-        elif w[W_DUE] <= now_ns:
-            why = fire(w, t, own, requests, events, floats)
+        elif is_due:
+            why = fire(w, numbers, t, own, requests, events, floats)
         else:
             return OK
         if why != OK:
             return int(why)
+
+
+@compiled
+def act_on_flags(
+    w: Rows, flags: int, numbers: Rows, t: Rows, own: Rows, requests: Rows, events: Rows, floats: Floats
+) -> int:
+    """Let the strategy decide if a row triggered it; return OK or the reason to return to Python."""
+    if flags == GROW:
+        return GROW_MARKET
+    if flags & ~(DUE | MISSED | TRIGGER_FIRED) != 0:
+        w[W_FLAGS] = flags
+        return FLAGGED
+    if flags & TRIGGER_FIRED:
+        w[W_NOW] = numbers[S_TIME_NS]
+        restart_throttle(numbers, w[W_NOW])
+        return decide(w, t, own, requests, events, floats)
+    return OK
 
 
 @compiled_apart
@@ -302,46 +238,46 @@ def run_loop(
     one in the order of the venue, with the arrays of matching_kernel.match_rows. The tables of this package follow.
     """
     t = numbers[S_FIELDS : S_FIELDS + T_FIELDS].reshape((1, T_FIELDS))
+    follows, end_ns = w[W_FOLLOWS] == 1, w[W_END]
     while True:
         if events.shape[0] - w[W_EVENTS] < EVENTS_OF_A_STEP:
             return GROW_EVENTS
-        due_ns = min(w[W_DUE], next_message_ns(w, requests, answers))
-        until_ns = min(due_ns, w[W_END])
-        why, filled = fold_venue(
-            w,
-            until_ns + w[W_AHEAD_NS],
-            venue_rows,
-            v,
-            levels,
-            prints,
-            minutes,
-            known,
-            orders,
-            fronts,
-            rest,
-            answers,
-        )
-        if why != OK:
-            return why
-        if filled:
-            continue  # its report may come before all that was due
-        before_ns = due_ns if due_ns <= w[W_END] else w[W_END] + 1
-        k, flags, _, _ = fold_rows(
-            engine_rows, w[W_ENGINE_ROW], before_ns, numbers, values, sides, pending, inputs, loss_levels
-        )
-        w[W_ENGINE_ROW] = k
-        if flags == GROW:
-            return GROW_MARKET
-        if flags & ~(DUE | MISSED) != 0:
-            w[W_FLAGS] = flags
-            return FLAGGED
-        if flags == MISSED:
-            continue
-        if k == engine_rows.shape[0] and w[W_ENGINE_LAST] == 0:
+        if w[W_ENGINE_ROW] == engine_rows.shape[0] and w[W_ENGINE_LAST] == 0:
             return NEEDS_ENGINE_ROWS
-        if due_ns > w[W_END]:
+        due_ns = min(w[W_DUE], numbers[S_NEXT_DUE], next_message_ns(w, requests, answers))
+        until_ns, before_ns = min(due_ns, end_ns), min(due_ns, end_ns + 1)
+        if not (follows and venue_waits(w)):
+            if follows:
+                until_ns = venue_until_ns(w, numbers, engine_rows, until_ns)
+            venue_ns = until_ns + w[W_AHEAD_NS]
+            why, filled = fold_venue(
+                w, venue_ns, venue_rows, v, levels, prints, minutes, known, orders, fronts, rest, answers
+            )
+            if why != OK:
+                return why
+            if filled:
+                continue  # its report may come before all that was due
+            before_ns = min(before_ns, until_ns + w[W_ANSWER_NS] + 1)
+        next_ns, end = next_row_ns(w, engine_rows), engine_rows.shape[0]
+        if until_ns == due_ns and next_ns >= due_ns:
+            w[W_NOW], line = due_ns, NEVER
+            is_shared = follows and next_ns == due_ns
+            if is_shared:  # answers that the venue sent after this record follow it
+                before_ns, end, line = due_ns + 1, next_record_end(w, engine_rows), w[W_LINE] + numbers[S_MESSAGES]
+            why = run_moment(
+                w, line, numbers, t, own, requests, answers, events, floats, v, levels, minutes, orders, fronts, rest
+            )
+            if why != OK:
+                return why
+            if not is_shared:
+                continue
+        elif min(due_ns, next_ns) > end_ns:
             return ENDED
-        w[W_NOW] = due_ns
-        why = run_moment(w, t, own, requests, answers, events, floats, v, levels, minutes, orders, fronts, rest)
+        if numbers[S_PREDICATES] > 0:
+            refresh_predicate(w, own, numbers, inputs)
+        w[W_ENGINE_ROW], flags, _, _ = fold_rows(
+            engine_rows[:end], w[W_ENGINE_ROW], before_ns, numbers, values, sides, pending, inputs, loss_levels
+        )
+        why = act_on_flags(w, flags, numbers, t, own, requests, events, floats)
         if why != OK:
             return why

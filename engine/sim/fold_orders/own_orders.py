@@ -15,6 +15,7 @@ from engine.market.layout import (
     BOOK_SYNCED,
     Q_ASK,
     Q_BID,
+    Q_LIVE,
     Q_TIME_NS,
 )
 from engine.market.rows import Rows
@@ -38,15 +39,19 @@ from engine.sim.fold_orders.fold_layout import (
     M_CODE,
     M_FIELDS,
     M_KIND,
+    M_LINES,
     M_NUMBER,
     M_ORDER,
     M_PRICE,
     M_SIZE,
     M_TIME_NS,
     M_VENUE_NS,
+    MARKET_NOTIONAL,
     MESSAGES_MAX,
+    NEAR_PRICE_BOUND,
     NEAR_RATE_LIMIT,
     ORDERS_MAX,
+    PLACE_MARKET,
     PLACED,
     R_LOT,
     R_NOTIONAL_MIN,
@@ -55,18 +60,22 @@ from engine.sim.fold_orders.fold_layout import (
     R_POSITION,
     R_QUOTE_AGE,
     R_RATE,
+    R_SELLABLE,
     R_TICK,
     REFUSED,
     REJECTED,
     STALE_CANCEL,
     TOO_MANY_MESSAGES,
     TOO_MANY_ORDERS,
+    W_BOUNDS_NS,
     W_BREAKER_NS,
     W_EVENTS,
     W_IN_MINUTE,
     W_IN_SECOND,
     W_IN_WINDOW,
     W_LOT,
+    W_MARKET_NOTIONAL_MIN,
+    W_MARKET_SIZE_MAX,
     W_MINUTE,
     W_NOTIONAL_MAX,
     W_NOTIONAL_MIN,
@@ -93,10 +102,13 @@ from engine.sim.fold_orders.fold_layout import (
     W_REQUEST_TAIL,
     W_REQUESTS_MAX,
     W_SECOND,
+    W_SELLABLE,
     W_SENT,
     W_SIZE_MAX,
     W_SIZE_MIN,
+    W_SIZE_UNIT,
     W_TICK,
+    W_TOUCH_MAX,
     W_WINDOW,
     X_CODE,
     X_KIND,
@@ -107,6 +119,7 @@ from engine.sim.fold_orders.fold_layout import (
     X_TIME_NS,
     X_VENUE_NS,
 )
+from engine.sim.fold_orders.spot_funds import is_far_from_market, position_change
 
 OK: Final = 0
 SECOND_NS: Final = 1_000_000_000
@@ -147,6 +160,7 @@ def send(
     message[M_SIZE] = size
     message[M_CODE] = code
     message[M_VENUE_NS] = 0
+    message[M_LINES] = 0
     return OK
 
 
@@ -179,12 +193,16 @@ def quote_age_ns(t: Rows, now_ns: int) -> int:
 
 
 @compiled
-def objections(w: Rows, own: Rows, t: Rows, side: int, price: int, size: int) -> int:
+def objections(w: Rows, own: Rows, t: Rows, kind: int, side: int, price: int, size: int) -> int:
     """Return the bits of the risk rules that object to a new order."""
     bits = 0
     if size <= 0 or size % w[W_LOT] != 0 or size < w[W_SIZE_MIN] or (w[W_SIZE_MAX] > 0 and size > w[W_SIZE_MAX]):
         bits |= R_LOT
-    if (
+    if kind == PLACE_MARKET:
+        if w[W_MARKET_SIZE_MAX] > 0 and size > w[W_MARKET_SIZE_MAX]:
+            bits |= R_LOT
+        price = t[0, Q_BID] if t[0, Q_LIVE] else 0  # the smallest notional counts at the bid
+    elif (
         price <= 0
         or price % w[W_TICK] != 0
         or price < w[W_PRICE_MIN]
@@ -192,19 +210,21 @@ def objections(w: Rows, own: Rows, t: Rows, side: int, price: int, size: int) ->
     ):
         bits |= R_TICK
     notional = price * size
-    if notional < w[W_NOTIONAL_MIN]:
+    if notional < w[W_NOTIONAL_MIN] and (kind != PLACE_MARKET or w[W_MARKET_NOTIONAL_MIN]):
         bits |= R_NOTIONAL_MIN
     if (w[W_ORDER_SIZE_MAX] > 0 and size > w[W_ORDER_SIZE_MAX]) or (
         w[W_NOTIONAL_MAX] > 0 and notional > w[W_NOTIONAL_MAX]
     ):
         bits |= R_ORDER_SIZE
-    if w[W_POSITION_MAX] > 0:
-        worst = w[W_POSITION] * side + size
+    if w[W_POSITION_MAX] > 0 or (w[W_SELLABLE] and side < 0):
+        most = size
         for k in range(w[W_OWN]):
             if own[k, A_SIDE] == side:
-                worst += own[k, A_SIZE] - own[k, A_FILLED]
-        if worst > w[W_POSITION_MAX]:
+                most += own[k, A_SIZE] - own[k, A_FILLED]
+        if w[W_POSITION_MAX] > 0 and w[W_POSITION] * side + most * w[W_SIZE_UNIT] > w[W_POSITION_MAX]:
             bits |= R_POSITION
+        if w[W_SELLABLE] and side < 0 and most * w[W_SIZE_UNIT] > w[W_POSITION]:
+            bits |= R_SELLABLE
     if w[W_OPEN_ORDERS_MAX] > 0 and w[W_OWN] + 1 > w[W_OPEN_ORDERS_MAX]:
         bits |= R_OPEN_ORDERS
     in_window = w[W_IN_WINDOW] if w[W_WINDOW] == w[W_NOW] // (10 * SECOND_NS) else 0
@@ -242,12 +262,18 @@ def place(
     w: Rows, own: Rows, t: Rows, requests: Rows, events: Rows, kind: int, side: int, price: int, size: int
 ) -> int:
     """Review a new order and send it; return OK or the reason to end the run."""
-    bits = objections(w, own, t, side, price, size)
+    if kind == PLACE_MARKET and w[W_NOTIONAL_MAX] > 0:
+        return MARKET_NOTIONAL
+    bits = objections(w, own, t, kind, side, price, size)
     if bits != 0:
         add_event(w, events, REFUSED, 0, side, price, size, bits, 0)
         return count_failure(w, W_REFUSALS, W_REFUSED_NS, W_REFUSALS_MAX)
     if w[W_OWN] == ORDERS_MAX:
         return TOO_MANY_ORDERS
+    if kind == PLACE_MARKET:
+        w[W_TOUCH_MAX] = max(w[W_TOUCH_MAX], t[0, Q_ASK])
+    elif w[W_NOW] >= w[W_BOUNDS_NS] and is_far_from_market(w, t, price):
+        return NEAR_PRICE_BOUND
     w[W_REFUSALS] = 0
     w[W_PLACED] += 1
     window = w[W_NOW] // (10 * SECOND_NS)
@@ -306,20 +332,21 @@ def apply_answer(w: Rows, own: Rows, message: Rows, events: Rows) -> int:
         add_event(w, events, ACCEPTED, number, side, price, order[A_SIZE], 0, message[M_VENUE_NS])
     elif kind == FILLED:
         order[A_FILLED] += message[M_SIZE]
-        w[W_POSITION] += side * message[M_SIZE]
+        w[W_POSITION] += position_change(w, side, message[M_SIZE], message[M_CODE])
         add_event(
             w, events, FILLED, number, side, message[M_PRICE], message[M_SIZE], message[M_CODE], message[M_VENUE_NS]
         )
         if order[A_FILLED] == order[A_SIZE]:
             remove_own(w, own, k)
     elif kind == CANCELED:
-        add_event(w, events, CANCELED, number, side, price, order[A_FILLED], 0, message[M_VENUE_NS])
+        add_event(w, events, CANCELED, number, side, price, order[A_FILLED], message[M_CODE], message[M_VENUE_NS])
         remove_own(w, own, k)
     elif kind == REJECTED:
         add_event(w, events, REJECTED, number, side, price, order[A_SIZE], message[M_CODE], 0)
         remove_own(w, own, k)
+        w[W_BOUNDS_NS] = min(w[W_BOUNDS_NS], w[W_NOW])  # the venue's rules are read again
         return count_failure(w, W_REJECTIONS, W_REJECTED_NS, W_REJECTIONS_MAX)
     return OK
 
 
-assert M_FIELDS == M_VENUE_NS + 1, "`send` sets each field of a message"
+assert M_FIELDS == M_LINES + 1, "`send` sets each field of a message"

@@ -12,9 +12,6 @@ from engine.sim.exchange.queue_models import excess
 from engine.sim.exchange.trade_tape import product
 from engine.sim.exchange.venue_arrays import (
     HIGHEST,
-    M_QUOTE,
-    M_VOLUME,
-    MINUTES_KEPT,
     O_AHEAD,
     O_FIELDS,
     O_PRICE,
@@ -23,15 +20,15 @@ from engine.sim.exchange.venue_arrays import (
     O_SINCE,
     O_SYMBOL,
     O_TRADED,
-    ONE,
-    V_BARS,
     V_FAR,
     V_LOT,
     V_PLACED,
     V_PRICE_UNIT,
     V_QUEUE,
+    V_RECORDS,
     V_SIZE_UNIT,
 )
+from engine.sim.fold_orders.average_bounds import check_prices
 from engine.sim.fold_orders.fold_layout import (
     ACCEPTED,
     B_FIELDS,
@@ -44,6 +41,7 @@ from engine.sim.fold_orders.fold_layout import (
     FILLED,
     M_CODE,
     M_KIND,
+    M_LINES,
     M_NUMBER,
     M_PRICE,
     M_SIZE,
@@ -53,20 +51,19 @@ from engine.sim.fold_orders.fold_layout import (
     NEAR_RATE_LIMIT,
     ORDERS_MAX,
     PLACE_MAKER,
+    PLACE_MARKET,
     REJECTED,
     SELF_TRADE,
     TOO_MANY_ORDERS,
+    V_EXPIRED,
     V_MAX_ORDERS,
     V_NOTIONAL,
-    V_PERCENT_PRICE,
     V_WOULD_MATCH,
     W_ANSWER_HEAD,
     W_ANSWER_NS,
     W_ANSWER_TAIL,
     W_FILLS_WHOLE,
-    W_HIGH_SHARE,
     W_IN_VENUE_WINDOW,
-    W_LOW_SHARE,
     W_NOW,
     W_PER_10S_MAX,
     W_PRIORITY,
@@ -78,15 +75,17 @@ from engine.sim.fold_orders.fold_layout import (
 from engine.sim.fold_orders.own_orders import OK, SECOND_NS, send
 
 MILLISECOND_NS = 1_000_000
-AVERAGE_MINUTES = 5
-BOUND_DOUBT = 1e-6  # shares this close to a bound are decided by whole numbers, which floats are not
 
 
 @compiled
-def report(w: Rows, answers: Rows, time_ns: int, kind: int, number: int, price: int, size: int, code: int) -> int:
+def report(
+    w: Rows, v: Rows, answers: Rows, time_ns: int, kind: int, number: int, price: int, size: int, code: int
+) -> int:
     """Send what happened at the venue at a time to the engine."""
     why = send(w, answers, W_ANSWER_HEAD, W_ANSWER_TAIL, time_ns + w[W_ANSWER_NS], kind, number, price, size, code)
-    answers[(w[W_ANSWER_TAIL] - 1) % MESSAGES_MAX, M_VENUE_NS] = time_ns - time_ns % MILLISECOND_NS
+    message = answers[(w[W_ANSWER_TAIL] - 1) % MESSAGES_MAX]
+    message[M_VENUE_NS] = time_ns - time_ns % MILLISECOND_NS
+    message[M_LINES] = v[0, V_RECORDS]
     return why
 
 
@@ -169,7 +168,7 @@ def fill(w: Rows, v: Rows, rest: Rows, answers: Rows, k: int, price: int, size: 
     """Fill a part of a resting order; return OK or the reason to end the run."""
     rest[k, B_LEAVES] -= size
     return report(
-        w, answers, time_ns, FILLED, rest[k, B_NUMBER], price // v[0, V_PRICE_UNIT], size // v[0, V_SIZE_UNIT], 1
+        w, v, answers, time_ns, FILLED, rest[k, B_NUMBER], price // v[0, V_PRICE_UNIT], size // v[0, V_SIZE_UNIT], 1
     )
 
 
@@ -252,35 +251,6 @@ def fill_by_book(
 
 
 @compiled
-def check_percent_price(w: Rows, v: Rows, levels: Rows, minutes: Rows, price: int) -> int:
-    """Return OK if a price is within the venue's bounds around its average, V_PERCENT_PRICE if it is not.
-
-    NEAR_PRICE_BOUND if floats cannot decide.
-    """
-    volume = 0.0
-    quote = 0.0
-    for n in range(max(0, v[0, V_BARS] - AVERAGE_MINUTES), v[0, V_BARS]):
-        volume += float(minutes[0, n % MINUTES_KEPT, M_VOLUME])
-        quote += float(minutes[0, n % MINUTES_KEPT, M_QUOTE])
-    if volume > 0.0 and quote > 0.0:
-        average = quote * ONE / volume
-    else:
-        bid = best_offered(levels[0], v[0, V_FAR], HIGHEST)
-        ask = best_offered(levels[1], v[0, V_FAR + 1], HIGHEST)
-        if v[0, V_BARS] > 0 or LOWEST in (bid, ask):
-            return NEAR_PRICE_BOUND
-        average = float((bid - ask) // 2)
-    share = float(price) / average
-    low = float(w[W_LOW_SHARE]) / ONE
-    high = float(w[W_HIGH_SHARE]) / ONE
-    if low * (1 + BOUND_DOUBT) < share and (high == 0.0 or share < high * (1 - BOUND_DOUBT)):
-        return OK
-    if share < low * (1 - BOUND_DOUBT) or (high > 0.0 and share > high * (1 + BOUND_DOUBT)):
-        return V_PERCENT_PRICE
-    return NEAR_PRICE_BOUND
-
-
-@compiled
 def crosses_market(v: Rows, levels: Rows, side: int, price: int) -> bool:
     """Return True if an order would trade with the market's offers."""
     key = best_offered(levels[1 - side], v[0, V_FAR + 1 - side], HIGHEST)
@@ -289,9 +259,59 @@ def crosses_market(v: Rows, levels: Rows, side: int, price: int) -> bool:
 
 @compiled
 def crosses_own(w: Rows, orders: Rows, side: int, price: int) -> bool:
-    """Return True if an order would trade with an own order."""
+    """Return True if an order with a limit would trade with an own order."""
     for k in range(w[W_RESTING]):
         if orders[k, O_SIDE] != side and (orders[k, O_PRICE] - price) * (1 if side == 0 else -1) <= 0:
+            return True
+    return False
+
+
+@compiled
+def refusal_of(
+    w: Rows, message: Rows, v: Rows, levels: Rows, minutes: Rows, orders: Rows, side: int, price: int, size: int
+) -> int:
+    """Return why the venue refuses an order; OK if it does not, NEAR_PRICE_BOUND if floats cannot decide."""
+    kind = message[M_KIND]
+    code = check_prices(w, v, levels, minutes, kind, price, size)
+    if code != OK or kind == PLACE_MARKET:
+        return V_MAX_ORDERS if code == OK and w[W_RESTING] >= w[W_VENUE_ORDERS_MAX] else int(code)
+    if w[W_VENUE_NOTIONAL_MAX] > 0 and product(price, size) > w[W_VENUE_NOTIONAL_MAX]:
+        return V_NOTIONAL
+    if w[W_RESTING] >= w[W_VENUE_ORDERS_MAX]:
+        return V_MAX_ORDERS
+    if kind == PLACE_MAKER and (crosses_own(w, orders, side, price) or crosses_market(v, levels, side, price)):
+        return V_WOULD_MATCH
+    return OK
+
+
+@compiled
+def take_offers(
+    w: Rows, v: Rows, levels: Rows, answers: Rows, number: int, side: int, least: int, size: int
+) -> tuple[int, int, int]:
+    """Fill an order by the market's offers down to the key `least`; return (OK or a reason, what is left, last key)."""
+    row, far = levels[1 - side], v[0, V_FAR + 1 - side]
+    last, left = HIGHEST, size
+    key = best_offered(row, far, HIGHEST)
+    while left > 0 and key >= least:
+        at = find_level(row, far, key)
+        taken = min(left, row[at + SIZE] - row[at + TAKEN])
+        row[at + TAKEN] += taken
+        left -= taken
+        last = key
+        paid = (-key if side == 0 else key) // v[0, V_PRICE_UNIT]
+        why = report(w, v, answers, w[W_NOW], FILLED, number, paid, taken // v[0, V_SIZE_UNIT], 0)
+        if why != OK:
+            return why, left, last
+        key = best_offered(row, far, key)
+    return OK, left, last
+
+
+@compiled
+def meets_own(w: Rows, orders: Rows, side: int, left: int, last: int) -> bool:
+    """Return True if a market order would trade with an own order: it takes all, or beyond that order's price."""
+    for k in range(w[W_RESTING]):
+        key = -orders[k, O_PRICE] if side == 0 else orders[k, O_PRICE]
+        if orders[k, O_SIDE] != side and (left > 0 or key > last):
             return True
     return False
 
@@ -309,7 +329,7 @@ def place_at_venue(
     answers: Rows,
 ) -> int:
     """Place an order that arrives at the venue, and match it; return OK or the reason to end the run."""
-    now_ns, number = w[W_NOW], message[M_NUMBER]
+    now_ns, number, kind = w[W_NOW], message[M_NUMBER], message[M_KIND]
     side = 0 if message[M_CODE] > 0 else 1
     price, size = message[M_PRICE] * v[0, V_PRICE_UNIT], message[M_SIZE] * v[0, V_SIZE_UNIT]
     window = now_ns // (10 * SECOND_NS)
@@ -317,51 +337,42 @@ def place_at_venue(
     w[W_VENUE_WINDOW] = window
     if w[W_IN_VENUE_WINDOW] > w[W_PER_10S_MAX]:
         return NEAR_RATE_LIMIT
-    code = check_percent_price(w, v, levels, minutes, price)
+    code = refusal_of(w, message, v, levels, minutes, orders, side, price, size)
     if code == NEAR_PRICE_BOUND:
         return NEAR_PRICE_BOUND
-    if code == OK and w[W_VENUE_NOTIONAL_MAX] > 0 and product(price, size) > w[W_VENUE_NOTIONAL_MAX]:
-        code = V_NOTIONAL
-    if code == OK and w[W_RESTING] >= w[W_VENUE_ORDERS_MAX]:
-        code = V_MAX_ORDERS
-    is_own = crosses_own(w, orders, side, price)
-    if code == OK and message[M_KIND] == PLACE_MAKER and (is_own or crosses_market(v, levels, side, price)):
-        code = V_WOULD_MATCH
     if code != OK:
-        return report(w, answers, now_ns, REJECTED, number, 0, 0, code)
-    if is_own:
+        return report(w, v, answers, now_ns, REJECTED, number, 0, 0, code)
+    if kind != PLACE_MARKET and crosses_own(w, orders, side, price):
         return SELF_TRADE
     if w[W_RESTING] == ORDERS_MAX:
         return TOO_MANY_ORDERS
-    why = report(w, answers, now_ns, ACCEPTED, number, 0, 0, 0)
+    why = report(w, v, answers, now_ns, ACCEPTED, number, 0, 0, 0)
     if why != OK:
         return why
-    left = size
-    row, far = levels[1 - side], v[0, V_FAR + 1 - side]
-    key = best_offered(row, far, HIGHEST)
-    while left > 0 and key != LOWEST and key >= (-price if side == 0 else price):
-        at = find_level(row, far, key)
-        size = min(left, row[at + SIZE] - row[at + TAKEN])
-        row[at + TAKEN] += size
-        left -= size
-        paid = (-key if side == 0 else key) // v[0, V_PRICE_UNIT]
-        why = report(w, answers, now_ns, FILLED, number, paid, size // v[0, V_SIZE_UNIT], 0)
-        if why != OK:
-            return why
-        key = best_offered(row, far, key)
-    if left > 0:
+    least = LOWEST + 1
+    if kind != PLACE_MARKET:
+        least = -price if side == 0 else price
+    why, left, last = take_offers(w, v, levels, answers, number, side, least, size)
+    if why != OK:
+        return int(why)
+    if kind == PLACE_MARKET:
+        if meets_own(w, orders, side, left, last):
+            return SELF_TRADE
+        if left > 0:
+            return report(w, v, answers, now_ns, CANCELED, number, 0, 0, V_EXPIRED)
+    elif left > 0:
         add_resting(w, v, levels, orders, fronts, rest, number, side, price, left)
     return OK
 
 
 @compiled_apart
-def cancel_at_venue(w: Rows, number: int, orders: Rows, fronts: Floats, rest: Rows, answers: Rows) -> int:
+def cancel_at_venue(w: Rows, v: Rows, number: int, orders: Rows, fronts: Floats, rest: Rows, answers: Rows) -> int:
     """Cancel an order of a request that arrives at the venue; return OK or the reason to end the run."""
     for k in range(w[W_RESTING]):
         if rest[k, B_NUMBER] == number:
             remove_resting(w, orders, fronts, rest, k)
-            return report(w, answers, w[W_NOW], CANCELED, number, 0, 0, 0)
-    return report(w, answers, w[W_NOW], CANCEL_FAILED, number, 0, 0, 0)
+            return report(w, v, answers, w[W_NOW], CANCELED, number, 0, 0, 0)
+    return report(w, v, answers, w[W_NOW], CANCEL_FAILED, number, 0, 0, 0)
 
 
 @compiled
@@ -378,5 +389,5 @@ def apply_request(
 ) -> int:
     """Apply a request that arrives at the venue; return OK or the reason to end the run."""
     if message[M_KIND] == CANCEL:
-        return cancel_at_venue(w, message[M_NUMBER], orders, fronts, rest, answers)
+        return cancel_at_venue(w, v, message[M_NUMBER], orders, fronts, rest, answers)
     return place_at_venue(w, message, v, levels, minutes, orders, fronts, rest, answers)
