@@ -120,7 +120,7 @@ def session(folder: Path, name: str, tiles: int) -> Path:
 
 
 def ours(
-    folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str], case: str
+    folder: Path, strategy: str, settings: dict[str, str], counted: str, timers: dict[str, str], *, case: str
 ) -> dict[str, Any]:
     from engine.market import rows as r
     from engine.session_context import SessionContext
@@ -378,7 +378,7 @@ def main() -> None:
         place, strategy, settings, counted, _ = CASES[options.case]
         timers = TIMERS if options.timers == "minute" else {}
         place = session(options.folder, place, options.tiles)
-        print(json.dumps(ours(place, strategy, settings, counted, timers, options.case)))
+        print(json.dumps(ours(place, strategy, settings, counted, timers, case=options.case)))
         return
     ratios: dict[str, float] = {}
     for name in options.only:

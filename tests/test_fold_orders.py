@@ -1,4 +1,4 @@
-"""Orders in the fold: a compiled strategy, its orders and the venue in one loop, equal to the ordinary way event by event."""
+"""Orders in the fold: a strategy, its orders and the venue in one loop, equal to the ordinary way event by event."""
 
 import json
 from decimal import Decimal
@@ -15,6 +15,7 @@ from engine.facts import BalanceChanged, BreakerTripped
 from engine.record_codec import read_fact
 from engine.sim.fold_orders import fold_layout as at
 from engine.sim.venue_model import VenueModel, with_settings
+from engine.strategy.api import View
 from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind
@@ -22,6 +23,7 @@ from journal.verify import verify
 from replay.fold_orders import run as fold_run
 from replay.fold_orders.agree import FoldDiffersError, check_against_journal, check_against_steps, refuse_difference
 from replay.fold_orders.events import EventCollector
+from replay.fold_orders.fold_view import OFFERED, REFUSED
 from replay.fold_orders.foldable import CannotFoldError
 from replay.fold_orders.run import FoldedRun, run_folded
 from replay.overrides import apply_overrides, with_strategy
@@ -111,9 +113,23 @@ def test_risks_limits_refuse_the_same_orders_for_the_same_rules(market: Path) ->
         assert of_rules & at.RULE_BITS[name], name
 
 
-def test_money_is_that_of_the_ordinary_way(market: Path) -> None:
-    options, counter = options_of(market, "Quoter", {}), PerformanceCounter()
+def test_a_python_strategy_has_the_events_of_the_ordinary_way(market: Path, tmp_path: Path) -> None:
+    """It decides by all that its view offers. The records of a journal have other numbers than those of a resimulation."""
+    options = options_of(market, "PythonAnything", MODELS[1])
+    run = folded(market, options)
+    check_against_steps(run, Journal.open(market), options)
+    counts = [run.count(kind) for kind in range(at.PLACED, at.CANCELED + 1)]
+    assert all(counts), counts
+    options = options_of(market, "PythonAnything", {})
+    resimulate(market, tmp_path / "resim", options)
+    check_against_journal(folded(market, options), Journal.open(tmp_path / "resim"))
+
+
+@pytest.mark.parametrize("rule", ["Quoter", "Python"])
+def test_money_is_that_of_the_ordinary_way(rule: str, market: Path) -> None:
+    options, counter = options_of(market, rule, {}), PerformanceCounter()
     run, balances = folded(market, options), [Decimal(0)]
+    check_against_steps(run, Journal.open(market), options)
 
     def add(inputs: Any, outputs: Any) -> None:
         for entry in (*inputs, *outputs):
@@ -181,7 +197,7 @@ def test_two_runs_are_equal(market: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("rule", "model", "settings", "reason"),
     [
-        ("Python", {}, {}, "Python declares no `decide_fold`"),
+        ("Timed", {}, {}, "its cadence is neither Every nor OnQuote"),
         ("Quoter", {"latency": "lognormal"}, {}, "latency=lognormal is not constant"),
         ("Quoter", {"venue_ms": "1"}, {}, "venue_ms is not 0"),
         ("Quoter", {"request_ms": "900", "answer_ms": "100"}, {}, "take a second or longer"),
@@ -201,6 +217,37 @@ def test_what_the_fold_cannot_do_is_one_line(
         folded(market, options_of(market, rule, model, settings))
     assert reason in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("raises", "strategy fold_rules raised ValueError: two lines."),
+        ("between", "the price 59999.9999 is between two units of BTCUSDT"),
+        ("small", "the quantity 0.000001 is between two units of BTCUSDT"),
+        ("ioc", "an order of type LIMIT IOC is not possible"),
+        ("term", "an order with `reduce_only` is not possible"),
+        ("stranger", "OTHER is not its instrument"),
+        ("amend", "Amend is no intent of the fold"),
+        ("caught", "`view.balance` is not known"),
+        ("field", "`request_seq` of an order is not known"),
+        ("seq", "`seq` of a book is not known"),
+        ("text", "the text of a book is not known"),
+        ("id", "the content of `client_order_id` of an order is not known"),
+        ("stored", "objects of type IdOfTheFold is unsupported"),
+        ("ended", "a cancel of an order that is not live is not possible"),
+    ],
+)
+def test_what_a_python_strategy_cannot_use_is_one_line(kind: str, reason: str, market: Path) -> None:
+    with pytest.raises(CannotFoldError) as refusal:
+        folded(market, options_of(market, "PythonWrong", {}, {"strategy.fold_rules.kind": kind}))
+    assert reason in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_fold_offers_or_refuses_each_part_of_a_view() -> None:
+    parts = {name for name in dir(View) if not name.startswith("_")}
+    assert parts == OFFERED | set(REFUSED)
 
 
 def test_an_account_that_may_lack_money_runs_the_ordinary_way(market: Path) -> None:
@@ -234,7 +281,7 @@ def test_a_command_from_outside_runs_the_ordinary_way(market: Path, tmp_path: Pa
 
 
 def test_the_command_refuses_in_one_line(market: Path) -> None:
-    words = ["backtest", str(market), "--strategy", f"{RULES}:Python", "--balance", "USDT=1000", "--orders-in-fold"]
+    words = ["backtest", str(market), "--strategy", f"{RULES}:Timed", "--balance", "USDT=1000", "--orders-in-fold"]
     ended = CliRunner().invoke(main, [*words, "--no-journal"])
     assert ended.exit_code == BAD_INPUT
     assert ended.stderr.count("\n") == 1

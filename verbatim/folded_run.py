@@ -1,4 +1,4 @@
-"""`verbatim backtest --orders-in-fold`: the compiled run, and the ordinary way's records, which must agree with it."""
+"""`verbatim backtest --orders-in-fold`: the run in the loop, and the ordinary way's records, which must agree."""
 
 import json
 from pathlib import Path

@@ -157,7 +157,7 @@ if JIT:
         made.compile()
         return Callback(made.address, made)
 
-    def python_callback(function: Callable[[int, int, int], float]) -> Callback:
+    def python_callback(function: Callable[[Any, int, int], float]) -> Callback:
         """Return a Python function with an address for `call_update`. It gets the address of the row.
 
         Compiled functions keep the interpreter's lock, so the call costs a tenth of a microsecond. An exception must

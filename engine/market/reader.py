@@ -213,10 +213,12 @@ class MarketReader(MarketArrays):
         """Return the best n levels of each side."""
         price_scale, size_scale = self.scales[i]
         bids, asks = (
-            tuple([
-                (kept_decimal(price, price_scale), kept_decimal(size, size_scale))
-                for price, size in self.levels(i, side, n)
-            ])
+            tuple(
+                [
+                    (kept_decimal(price, price_scale), kept_decimal(size, size_scale))
+                    for price, size in self.levels(i, side, n)
+                ]
+            )
             for side in (r.BID, r.ASK)
         )
         return bids, asks

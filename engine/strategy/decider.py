@@ -35,8 +35,8 @@ class Decider:
 
     __slots__ = (
         "_account", "_held", "_indicators", "_instruments", "_is_plain", "_make_view", "_makes_views", "_market",
-        "_names", "_settable", "_settings", "_statuses", "_stored", "_trigger", "_values", "_values_before", "code", "loaded",
-        "may_leave_traces", "name", "notes", "parameters", "state", "view",
+        "_names", "_settable", "_settings", "_statuses", "_stored", "_trigger", "_values", "_values_before", "code",
+        "loaded", "may_leave_traces", "name", "notes", "parameters", "state", "view",
     )  # fmt: skip
 
     def __init__(

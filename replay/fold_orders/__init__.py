@@ -1,1 +1,1 @@
-"""A compiled strategy with its orders in the fold, for research, and its comparison with the ordinary way."""
+"""A strategy with its orders in the fold, for research, and its comparison with the ordinary way."""

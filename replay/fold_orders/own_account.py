@@ -1,6 +1,7 @@
 """A Python strategy's orders and position in a run with orders in the fold, made of the events of the loop."""
 
-from typing import Any, ClassVar, Final, NoReturn, Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from msgspec.structs import force_setattr
 
@@ -15,7 +16,7 @@ from engine.sim.units import PLACES
 from engine.state.orders import Order
 from engine.state.positions import Positions, after_fill
 from engine.strategy.plain_figures import plain_figure
-from replay.fold_orders.foldable import CannotFoldError
+from replay.fold_orders.unknown_values import Refusals, unreadable_id, without_fields
 
 TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER, FOLD_MARKET: OrderType.MARKET}
 # fields of an order that follow from records which the loop does not make
@@ -23,10 +24,6 @@ UNKNOWN: Final = (
     "request_seq", "updated_seq", "expires_ns", "filled_reported", "reported_ns", "fill_ids", "cancel_seq",
     "query_seq", "query_count", "reason", "venue_ns", "fills_queried_ns", "fills_queries",
 )  # fmt: skip
-READABLE: Final = frozenset({
-    "__new__", "__init__", "__class__", "__getattribute__", "__setattr__", "__eq__", "__ne__", "__hash__", "__repr__",
-    "__str__", "__format__", "__doc__",
-})  # fmt: skip
 
 
 class Fee(Protocol):
@@ -36,77 +33,6 @@ class Fee(Protocol):
         """Return both. Prices and sizes are whole multiples of the instrument's units."""
 
 
-class Refusals:
-    """What a strategy read that the fold does not know. The first one ends the run, also if the strategy catches it."""
-
-    def __init__(self) -> None:
-        self.first: CannotFoldError | None = None
-
-    def refuse(self, what: str) -> NoReturn:
-        """Note what the strategy read. Raises CannotFoldError."""
-        error = CannotFoldError(
-            f"orders in the fold: {what} is not known in it. "
-            "What to do: leave out --orders-in-fold, which runs the ordinary way."
-        )
-        self.first = self.first or error
-        raise error
-
-
-class UnknownText(str):
-    """An id that differs from the ordinary way's. It can be compared, printed, stored and given back, but not read."""
-
-    what: ClassVar[str]
-    refusals: ClassVar[Refusals]
-
-    def __bool__(self) -> bool:
-        """Return True."""
-        return True
-
-
-def _refuse_text(text: UnknownText, *_given: Any, **_named: Any) -> NoReturn:
-    text.refusals.refuse(f"the content of {text.what}")
-
-
-for _name in vars(str).keys() - READABLE:
-    setattr(UnknownText, _name, _refuse_text)
-
-
-class FoldOrder(Order, frozen=True, eq=False):
-    """An order as a view of the fold shows it. It raises CannotFoldError at the fields in UNKNOWN."""
-
-    refusals: ClassVar[Refusals]
-
-    def __repr__(self) -> str:
-        """Refuse a text of all fields."""
-        self.refusals.refuse("the text of an order")
-
-
-def _refuse_field(name: str) -> property:
-    def refuse(order: FoldOrder) -> NoReturn:
-        order.refusals.refuse(f"`{name}` of an order")
-
-    return property(refuse)
-
-
-for _name in UNKNOWN:
-    setattr(FoldOrder, _name, _refuse_field(_name))  # it hides the field
-
-
-def _kinds(of_run: Refusals) -> tuple[type[FoldOrder], type[UnknownText], type[UnknownText]]:
-    """Return the classes of a run's orders, of their ids and of their ids at the venue."""
-
-    class OwnOrder(FoldOrder, frozen=True, eq=False):
-        refusals = of_run
-
-    class OrderId(UnknownText):
-        what, refusals = "`client_order_id` of an order", of_run
-
-    class VenueOrderId(UnknownText):
-        what, refusals = "`venue_order_id` of an order", of_run
-
-    return OwnOrder, OrderId, VenueOrderId
-
-
 class OwnAccount:
     """The orders and the position of the only strategy and instrument."""
 
@@ -114,23 +40,27 @@ class OwnAccount:
         self._strategy = strategy
         self._instrument = instrument
         self._fee_of = fee_of
-        self._order_kind, self._id_kind, self._venue_id_kind = _kinds(refusals)
+        self._make_order = without_fields(Order, UNKNOWN, "an order", refusals)
+        self._make_market_terms = without_fields(NewOrder, ["market_price"], "a market order", refusals)
+        self._make_id = unreadable_id("`client_order_id` of an order", refusals)
+        self._make_venue_id = unreadable_id("`venue_order_id` of an order", refusals)
         self._read = 0  # events
-        self.live: dict[int, FoldOrder] = {}  # by number, so the oldest is the first, as in the loop's table
+        self.live: dict[int, Order] = {}  # by number, so the oldest is the first, as in the loop's table
         self.numbers: dict[str, int] = {}  # client order id -> number, of all orders
-        self.orders: list[FoldOrder] = []  # the live ones
+        self.orders: list[Order] = []  # the live ones
         self.positions = Positions()
 
     def read(self, events: Rows, count: int) -> None:
         """Apply the events that came since the last call."""
-        for kind, time_ns, number, side, price, size, code, _ in events[self._read : count].tolist():
+        for event in events[self._read : count].tolist():
+            kind, time_ns, number, _, price, size, code, _ = event
             if kind == at.PLACED:
-                self._place(time_ns, number, side, price, size, code)
+                self._place(event)
             elif kind == at.ACCEPTED:
                 order = self.live[number]
                 force_setattr(order, "status", Status.OPEN)
                 force_setattr(order, "updated_ns", time_ns)
-                force_setattr(order, "venue_order_id", self._venue_id_kind(f"venue-{number}"))
+                force_setattr(order, "venue_order_id", self._make_venue_id(f"venue-{number}"))
             elif kind == at.CANCEL_SENT:
                 force_setattr(self.live[number], "cancel_ns", time_ns)
             elif kind == at.FILLED:
@@ -140,13 +70,14 @@ class OwnAccount:
         self._read = count
         self.orders = list(self.live.values())
 
-    def _place(self, time_ns: int, number: int, side: int, price: int, size: int, code: int) -> None:
+    def _place(self, event: Sequence[int]) -> None:
         one = self._instrument
-        name = self._id_kind(f"fold-{number}")
-        order = self._order_kind(
+        _, time_ns, number, side, price, size, code, _ = event
+        name = self._make_id(f"fold-{number}")
+        order = self._make_order(
             client_order_id=name,
             strategy=self._strategy,
-            order=NewOrder(
+            order=(self._make_market_terms if code == FOLD_MARKET else NewOrder)(
                 instrument=one.id,
                 side=Side.BUY if side > 0 else Side.SELL,
                 type=TYPES[code],

@@ -33,9 +33,10 @@ from engine.state.strategy_states import reduce as reduce_statuses
 from engine.strategy.api import Cancel, Intent, Place
 from engine.strategy.cadences import kind_of
 from engine.strategy.loading import LoadedStrategy
-from replay.fold_orders.fold_view import FoldView
+from replay.fold_orders.fold_view import FoldView, MarketKinds
 from replay.fold_orders.foldable import CannotFoldError
-from replay.fold_orders.own_account import Fee, OwnAccount, Refusals
+from replay.fold_orders.own_account import Fee, OwnAccount
+from replay.fold_orders.unknown_values import Refusals
 
 KINDS: Final = {OrderType.LIMIT: FOLD_LIMIT, OrderType.LIMIT_MAKER: FOLD_LIMIT_MAKER, OrderType.MARKET: FOLD_MARKET}
 OTHER_TERMS: Final = (
@@ -48,9 +49,7 @@ INSTEAD: Final = "What to do: leave out --orders-in-fold, which runs the ordinar
 class PythonDecider:
     """A strategy that the loop calls. `code` has the address for W_ADDRESS."""
 
-    def __init__(
-        self, session: SessionContext, loaded: LoadedStrategy, state: State, row: Floats, fee_of: Fee
-    ) -> None:
+    def __init__(self, session: SessionContext, loaded: LoadedStrategy, state: State, row: Floats, fee_of: Fee) -> None:
         """Prepare the strategy.
 
         Args:
@@ -72,7 +71,7 @@ class PythonDecider:
         self._refusals = Refusals()
         self._own = OwnAccount(self._name, self._instrument, fee_of, self._refusals)
         self._decider = session.runner.deciders[self._name].with_views(
-            partial(FoldView, self._own, row, self._refusals)
+            partial(FoldView, self._own, row, MarketKinds(self._refusals), self._refusals)
         )
         self._decider.turn_to(self._account, self._market)
         self._intents = row[0, INTENTS_AT:].data

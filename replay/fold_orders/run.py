@@ -1,4 +1,4 @@
-"""Run a compiled strategy with its orders in the fold, from the time at which the ordinary way is ready to trade.
+"""Run a strategy with its orders in the fold, from the time at which the ordinary way is ready to trade.
 
 The beginning is the ordinary way itself: links, the first reconciliation, the join of the books. Then the loop of
 engine/sim/fold_orders continues on the arrays of the session's market and of the simulated venue. The account's money
@@ -45,7 +45,7 @@ STOPS: Final = {
     at.FLAGGED: "the market data broke (a lost or crossed book, a bad value, or a limit of losses)",
     at.UNSUITABLE_ROW: "the venue's market has a further snapshot, a funding, or a number that is too large",
     at.STRATEGY_FAILED: "`decide_fold` raised, or returned no number of intents",
-    at.BAD_INTENT: "`decide_fold` made an intent that is none, or a kind of order that the fold does not have",
+    at.BAD_INTENT: "the strategy made an intent that is none, or a kind of order that the fold does not have",
     at.TOO_MANY_ORDERS: f"more than {at.ORDERS_MAX} orders are live",
     at.TOO_MANY_MESSAGES: f"more than {at.MESSAGES_MAX} messages are on their way",
     at.NEAR_RATE_LIMIT: "requests come near the venue's limit",

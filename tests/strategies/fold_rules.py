@@ -1,9 +1,24 @@
-"""Strategies with `decide_fold`: a quoter, one that does a bit of everything, and some that go wrong."""
+"""Strategies with `decide_fold` and in Python: a quoter, one that does a bit of everything, and some that go wrong."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 
-from verbatim import FOLD_CANCEL, FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET, Every, OnQuote
+from verbatim import (
+    FOLD_CANCEL,
+    FOLD_LIMIT,
+    FOLD_LIMIT_MAKER,
+    FOLD_MARKET,
+    Amend,
+    Average,
+    Cancel,
+    Every,
+    OnQuote,
+    OnTrade,
+    OrderType,
+    Place,
+    Side,
+    TimeInForce,
+)
 
 
 class Quoter:
@@ -164,17 +179,130 @@ class Endless(Quoter):
 
 
 class Python:
-    """Has no `decide_fold`."""
+    """An ordinary strategy: a bid and an ask at the top of the book. It remembers how many orders it placed."""
 
     version = "1"
     instruments = ("*",)
     cadence = Every(ms=100)
     Parameters = Quoter.Parameters
-    State = Quoter.State
+
+    @dataclass
+    class State:
+        placed: int = 0
+        sides: tuple[str, ...] = ()
 
     @staticmethod
     def decide(view, state, parameters):
-        return []
+        top, one = view.book("*", 1), view.instrument("*")
+        if top is None or not top.bids or not top.asks:
+            return []
+        prices = {Side.BUY: top.bids[0][0], Side.SELL: top.asks[0][0]}
+        held = view.position("*").quantity
+        wanted = {side for side in prices if held * side.sign < parameters.position_max}
+        intents = []
+        for order in view.orders("*"):
+            if order.order.price == prices[order.order.side]:
+                wanted.discard(order.order.side)
+            elif order.venue_order_id and not order.cancel_ns:
+                intents.append(Cancel(order.client_order_id))
+        size = parameters.lots * one.lot_size
+        for side in sorted(wanted):
+            intents.append(Place("*", side, size, prices[side], OrderType.LIMIT_MAKER))
+            state.placed += 1
+            state.sides = (*state.sides[-3:], side.value)
+        return intents
+
+
+class PythonAnything(Python):
+    """Decides by the digits of all that a view of the fold offers, and of what it remembers."""
+
+    averages = (Average("fast", 5),)
+
+    @staticmethod
+    def decide(view, state, parameters):
+        top, trade, one = view.book("*", 3), view.last_trade("*"), view.instrument("*")
+        if top is None or not top.bids or not top.asks:
+            return []
+        own, quote = view.orders(), view.quote("*")
+        texts = [str(view.tick("*")), str(view.position("*")), str(state), str((top.bids, top.asks, top.update_id))]
+        texts += [str((quote.bid, quote.ask_size, quote.time_ns, quote.age_ns, view.age_ns(top)))] if quote else []
+        texts += [str((trade.price, trade.size, trade.trade_id, view.age_ns(trade)))] if trade else []
+        texts += [str((view.average("fast", "*"), view.blocked("*"), view.triggers, view.time_ns, view))]
+        for order in own:
+            texts += [str(order.order), str(order.status), str(order.filled_quantity), str(order.filled_notional)]
+            texts += [str((order.created_ns, order.updated_ns, order.cancel_ns, order.strategy, view.age_ns(order)))]
+            texts += [str((order.leaves_quantity, bool(order.venue_order_id), order.adopted, order.doubt))]
+        digits = sum(map(ord, "".join(texts))) % 97
+        state.placed = digits
+        intents = [Cancel(order.client_order_id) for k, order in enumerate(own) if (digits + 5 * k) % 4 < 1]
+        side = Side.BUY if digits % 2 else Side.SELL
+        if view.position("*").quantity * side.sign > parameters.position_max:
+            side = Side.SELL if digits % 2 else Side.BUY
+        near = top.bids[0][0] if side is Side.BUY else top.asks[0][0]
+        price = near + side.sign * one.tick_size * (digits // 8 % 6 - 3)
+        if len(own) < 8 and all(
+            order.order.side is side or (order.order.price - price) * side.sign > 0 for order in own
+        ):
+            lots = 0 if digits % 11 < 1 else parameters.lots * (1 + digits % 3)  # risk refuses none at all
+            kind = OrderType.LIMIT if digits % 5 < 2 else OrderType.LIMIT_MAKER
+            intents.append(Place(one.symbol, side, lots * one.lot_size, price, kind, rationale={"digits": digits}))
+            view.log(f"{digits} of {len(own)} orders")
+        return intents
+
+
+class Timed(Python):
+    """Decides at trades."""
+
+    cadence = OnTrade()
+
+
+class PythonWrong(Python):
+    """Uses what the fold does not know, or raises, by its kind."""
+
+    @dataclass
+    class Parameters:
+        kind: str = ""
+        lots: int = 20
+
+    @staticmethod
+    def decide(view, state, parameters):
+        own, one, top = view.orders("*"), view.instrument("*"), view.book("*", 1)
+        if top is None or not top.bids:
+            return []
+        price, lot = top.bids[0][0], one.lot_size
+        match parameters.kind:
+            case "raises":
+                raise ValueError("two\nlines")
+            case "between":
+                return [Place("*", Side.BUY, lot, price - one.tick_size / 1000)]
+            case "small":
+                return [Place("*", Side.BUY, lot / 1000, price)]
+            case "ioc":
+                return [Place("*", Side.BUY, lot, price, time_in_force=TimeInForce.IOC)]
+            case "term":
+                return [Place("*", Side.BUY, lot, price, reduce_only=True)]
+            case "stranger":
+                return [Place("OTHER", Side.BUY, lot, price)]
+            case "amend":
+                return [Amend("any", lot)]
+            case "caught":
+                try:
+                    view.balance("USDT")
+                except Exception:
+                    return []
+            case "field" if own:
+                view.log(own[0].request_seq)
+            case "seq":
+                view.log(top.seq)
+            case "text":
+                view.log(top)
+            case "id" if own:
+                view.log(own[0].client_order_id[1:])
+            case "stored" if own:
+                state.sides = (own[0].client_order_id,)
+            case "ended":
+                return [Cancel("any")]
+        return [] if own else [Place("*", Side.BUY, lot, price)]
 
 
 def crosses_own(orders, side, price) -> bool:

@@ -106,7 +106,7 @@ DIFFS_SHOWN = 10
 @click.option(
     "--orders-in-fold",
     is_flag=True,
-    help="Run a strategy with `decide_fold` and its orders as machine code (docs/fold-orders.md). The ordinary way "
+    help="Run the orders of a strategy, and its `decide_fold`, as machine code (docs/fold-orders.md). The ordinary way "
     "writes the journal, and must agree.",
 )
 @click.option("--no-journal", is_flag=True, help="Only print the summary, which takes half the time.")
