@@ -16,7 +16,7 @@ from graphlib import TopologicalSorter
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import duckdb
 import msgspec
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from analysis import market_functions
 from analysis.read_only_thread import ReadOnlyThread, read_only
+from analysis.segment_choice import SegmentChoice
 from analysis.sql_macros import macros, quote, quoted_list
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
@@ -75,6 +76,9 @@ class SqlConnection(Protocol):
         """Return a cursor that sees all views."""
 
 
+_choices: WeakKeyDictionary[SqlConnection, SegmentChoice] = WeakKeyDictionary()  # of connections over sessions
+
+
 class QueryError(Exception):
     """DuckDB refused a query. The text is one line."""
 
@@ -96,16 +100,16 @@ def connect(sessions: Path | Sequence[Path | Journal]) -> duckdb.DuckDBPyConnect
 def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.execute("SET parquet_metadata_cache = true")  # a look-up in 268 segments takes half the time
-    parts, sealed, journals = [], [], {}
+    parts, sealed, journals, choice = [], [], {}, SegmentChoice()
     for index, session in enumerate(sessions):
         journal = Journal(session) if isinstance(session, Path) else session
         journal.check_seams()
         name = session_id(journal)
         journals[name] = journal
-        paths = [str(path.resolve()) for path in journal.sealed_paths()]
+        paths = journal.sealed_paths()
         if paths:
-            sealed += paths
-            parts.append(_session_select(name, f"read_parquet({quoted_list(paths)})"))
+            sealed += [str(path.resolve()) for path in paths]
+            parts.append(_session_select(name, choice.relation(journal, paths)))
         tail = journal.unsealed_rows().combine_chunks()  # one chunk: many small ones are read 17 times slower
         if tail.num_rows:
             connection.register("arrow_tail", tail)
@@ -118,6 +122,7 @@ def _connect(sessions: Sequence[Path | Journal]) -> duckdb.DuckDBPyConnection:
     except duckdb.IOException as error:
         raise DamagedJournalError(Path(sealed[0]).parent, error_line(error), "check it with verbatim verify") from error
     lock(connection, sealed)
+    _choices[connection] = choice
     return connection
 
 
@@ -214,6 +219,7 @@ def _run_query(
         try:
             _check_reads(cursor, query)
             _register(cursor, frames)
+            _narrow(connection, cursor, query, values)
             return fetch(cursor.execute(query, list(values)))
         except duckdb.Error as error:
             raise QueryError(error_line(error)) from error
@@ -221,6 +227,13 @@ def _run_query(
             cursor.close()
 
     return thread_of(connection).run(run, on_interrupt=cursor.interrupt)
+
+
+def _narrow(connection: SqlConnection, cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any]) -> None:
+    """Let a query read only the files that it needs."""
+    choice = _choices.get(connection)
+    if choice is not None:
+        choice.narrow(cursor, query, values)
 
 
 def _register(cursor: duckdb.DuckDBPyConnection, frames: Frames) -> None:
@@ -320,6 +333,7 @@ def query_arrow(
     def run() -> pa.RecordBatchReader:
         _check_reads(cursor, query)
         _register(cursor, frames)
+        _narrow(connection, cursor, query, values)
         return cursor.sql(query, params=list(values)).to_arrow_reader(batch_rows)
 
     try:
