@@ -47,7 +47,7 @@ class _Trigger(NamedTuple):
     places: tuple[tuple[int, int], ...]  # each trigger, and the place of its numbers in Market.numbers
 
 
-class Timer(NamedTuple):
+class _Timer(NamedTuple):
     """The strategies that a TIMER runs."""
 
     name: str
@@ -60,6 +60,8 @@ class Timer(NamedTuple):
 class DecisionLoop:
     """The loop over one batch of market rows."""
 
+    passable_kinds = frozenset({TimerKind.DECIDE, TimerKind.THROTTLE})
+
     def __init__(self, session: SessionContext, state: State, batch: Batch) -> None:
         """Prepare the loop, for a batch that `is_passable` accepts."""
         self._session = session
@@ -67,7 +69,7 @@ class DecisionLoop:
         self._batch = batch
         self._runner = session.runner
         self._triggers: dict[int, _Trigger | None] = {}
-        self._timers: dict[str, Timer | None] = {}
+        self._timers: dict[str, _Timer | None] = {}
         self._decisions: Decisions | None = None
         timers = state.account.timers
         self._next_ns = timers.next_due_ns  # of the account's timers
@@ -230,18 +232,14 @@ class DecisionLoop:
             return False
         before, between, after = timer.texts
         self._hashed.append(f"{before}{due_ns}{between}{due_ns}{after}")
-        self._note_passed(name, timer, due_ns, due_ns)
-        batch.passed_timer = batch.row, due_ns
-        return True
-
-    def _note_passed(self, name: str, timer: Timer, due_ns: int, time_ns: int) -> None:
-        """Do what applying the TIMER does."""
         if timer.trigger >= 0:
-            self._state.market.note_evaluated(timer.trigger, time_ns)
+            state.market.note_evaluated(timer.trigger, due_ns)
         else:
             del self._due_ns[name]  # a timer that is set again comes last, as its reducer orders them
             self._due_ns[name] = due_ns + timer.period_ns
             self._next_ns = min(self._due_ns.values())
+        batch.passed_timer = batch.row, due_ns
+        return True
 
     def _throttle_name(self, due_ns: int) -> str:
         """Return the name of the first throttle that ends."""
@@ -255,19 +253,19 @@ class DecisionLoop:
         name, *others = [each for each, ns in self._due_ns.items() if ns == due_ns]
         return "" if others else name
 
-    def _know_timer(self, name: str) -> Timer | None:
+    def _know_timer(self, name: str) -> _Timer | None:
         """Return the strategies that a TIMER runs; None if the loop cannot pass it."""
         state, session = self._state, self._session
         timer = TimerName.parse(name) if name else None
         found = None
-        if timer is not None and timer.kind in (TimerKind.DECIDE, TimerKind.THROTTLE):
+        if timer is not None and timer.kind in self.passable_kinds:
             runs = self._runs(triggered_by_timer(state, timer))
             period_ns = session.timer_periods_ns.get(name, 0)
             is_throttle = timer.kind is TimerKind.THROTTLE
             if runs is not None and (is_throttle or period_ns):
                 texts = self._sample_texts(name)
                 trigger = session.trigger_names.index(timer.subject) if is_throttle else -1
-                found = Timer(name, runs, texts, period_ns, trigger) if len(texts) == 3 else None
+                found = _Timer(name, runs, texts, period_ns, trigger) if len(texts) == 3 else None
         self._timers[name] = found
         return found
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from replaying import first_record, reseal, session
 
+from engine.record_codec import read_timer
 from engine.recorded_loop import RecordedLoop
 from engine.session_record import read_session
 from journal.reader import Journal
@@ -68,13 +69,15 @@ def replayed(folder: Path, *, alone: bool) -> tuple[Difference | None, int, int,
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that gets the names of the TIMERs which pass without a record."""
     names: list[str] = []
-    note = RecordedLoop._note_passed
+    passes = RecordedLoop._passes
 
-    def noted(loop: RecordedLoop, name: str, *others: Any) -> None:
-        names.append(name.split(".", maxsplit=1)[0])
-        note(loop, name, *others)
+    def noted(loop: RecordedLoop, place: int) -> bool:
+        found = passes(loop, place)
+        if found:
+            names.append(read_timer(loop._inputs.columns.record(place).body or "").timer.split(".", maxsplit=1)[0])
+        return found
 
-    monkeypatch.setattr(RecordedLoop, "_note_passed", noted)
+    monkeypatch.setattr(RecordedLoop, "_passes", noted)
     return names
 
 
