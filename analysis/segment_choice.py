@@ -1,7 +1,7 @@
 """The sealed files that a query needs, in a session of many.
 
 DuckDB opens every file of a view before it compares a condition with the file's rows, 0.3 ms each. Its plan states the
-conditions that it checks at each row, so the files that hold no such row are left out of the view for the query.
+conditions that it checks at each row, so a query leaves out the files without a matching row.
 """
 
 import operator
@@ -22,7 +22,7 @@ _TERM = re.compile(r"\((seq|time_ns) (=|>|>=|<|<=) (-?\d+)\)")
 _ONLY_TERMS = re.compile(rf"(?:[()]|{_TERM.pattern}| AND )+")
 
 
-class _Session(NamedTuple):
+class _LongSession(NamedTuple):
     """A session with many sealed files."""
 
     variable: str  # of a cursor: the files that its query reads
@@ -35,7 +35,7 @@ class SegmentChoice:
     """The files of the sessions of one connection."""
 
     def __init__(self) -> None:
-        self._sessions: list[_Session] = []
+        self._sessions: list[_LongSession] = []
 
     def relation(self, journal: Journal, paths: Sequence[Path]) -> str:
         """Return the SQL of a session's sealed records: all, until a query has narrowed them."""
@@ -43,7 +43,7 @@ class SegmentChoice:
         if len(names) < FILES_MIN:
             return f"read_parquet({quoted_list(names)})"
         variable = f"segments_{len(self._sessions)}"
-        self._sessions.append(_Session(variable, journal, names, [int(path.stem) for path in paths]))
+        self._sessions.append(_LongSession(variable, journal, names, [int(path.stem) for path in paths]))
         return f"read_parquet(coalesce(getvariable({quote(variable)}), {quoted_list(names)}))"
 
     def narrow(self, cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any]) -> None:

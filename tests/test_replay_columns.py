@@ -95,7 +95,7 @@ def test_columns_leave_the_state_that_single_records_leave(folder: Path, monkeyp
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        (CHECK, {"source": "somebody"}),
+        (CHECK, {"source": "other"}),
         (THROTTLE, {"key": "None"}),
         (CHECK, {"recv_ns": 1}),
         (THROTTLE, {"meta": '{"late_ns":7}'}),  # as a TIMER may be late: only the hash differs

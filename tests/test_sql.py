@@ -623,7 +623,7 @@ def test_the_examples_run(hand: Hand) -> None:
 def test_a_query_of_a_long_session_opens_the_files_that_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ask for the same rows with and without a choice of files, with conditions on seq and time and without."""
+    """Read the same rows with and without a choice of files, with conditions on seq and time and without."""
     writer = JournalWriter.create(tmp_path / "s", sync=False, segment_bytes=1)
     text = '{"session":"many"}'
     records = [Record(seq=0, time_ns=START_NS, kind=Kind.SESSION, source="shell", body=text)]
@@ -633,7 +633,7 @@ def test_a_query_of_a_long_session_opens_the_files_that_it_needs(
     ]
     for record in records:
         writer.append_step([record], urgent=True)
-        writer.wait_durable(record.seq, 10)  # so each is a segment of its own
+        writer.wait_durable(record.seq, 10)  # so each gets a segment
     writer.close()
     assert len(Journal.open(tmp_path / "s").sealed_paths()) == 7
     chosen: list[int] = []
