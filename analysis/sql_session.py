@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.read_only_thread import ReadOnlyThread, read_only
+from analysis.segment_choice import SegmentChoice
 from analysis.sql_macros import quote, quoted_list
 from analysis.sql_views import SqlViews, view_names
 from journal.arrow_codec import SCHEMA
@@ -74,6 +75,7 @@ class SqlConnection:
         *,
         thread: ReadOnlyThread = read_only,
         tables: Mapping[str, Any] = NO_FRAMES,
+        choice: SegmentChoice | None = None,
     ) -> None:
         """Keep a connection.
 
@@ -82,8 +84,9 @@ class SqlConnection:
             views: Those of the connection.
             thread: It runs the queries.
             tables: What was registered with the connection, by name: DuckDB's own cursors do not see it.
+            choice: The sealed files that a query reads. None: all.
         """
-        self.views, self.thread = views, thread
+        self.views, self.thread, self.choice = views, thread, choice
         self._connection, self._tables = connection, tables
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -115,16 +118,16 @@ def connect(sessions: Path | Sequence[Path | Journal]) -> SqlConnection:
 def _connect(sessions: Sequence[Path | Journal]) -> SqlConnection:
     connection = duckdb.connect(":memory:", config=SETTINGS)
     connection.execute("SET parquet_metadata_cache = true")  # a look-up in 268 segments takes half the time
-    parts, sealed, journals = [], [], {}
+    parts, sealed, journals, choice = [], [], {}, SegmentChoice()
     for index, session in enumerate(sessions):
         journal = Journal(session) if isinstance(session, Path) else session
         journal.check_seams()
         name = session_id(journal)
         journals[name] = journal
-        paths = [str(path.resolve()) for path in journal.sealed_paths()]
+        paths = journal.sealed_paths()
         if paths:
-            sealed += paths
-            parts.append(_session_select(name, f"read_parquet({quoted_list(paths)})"))
+            sealed += [str(path.resolve()) for path in paths]
+            parts.append(_session_select(name, choice.relation(journal, paths)))
         tail = journal.unsealed_rows().combine_chunks()  # one chunk: many small ones are read 17 times slower
         if tail.num_rows:
             connection.register("arrow_tail", tail)
@@ -137,7 +140,7 @@ def _connect(sessions: Sequence[Path | Journal]) -> SqlConnection:
     except duckdb.IOException as error:
         raise DamagedJournalError(Path(sealed[0]).parent, error_line(error), "check it with verbatim verify") from error
     lock(connection, sealed)
-    return SqlConnection(connection, views)
+    return SqlConnection(connection, views, choice=choice)
 
 
 def lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
@@ -189,7 +192,7 @@ def _run_query(
         try:
             _check_reads(cursor, query)
             _register(cursor, frames)
-            return fetch(_with_views(connection, query, lambda: cursor.execute(query, list(values))))
+            return fetch(_with_views(connection, cursor, query, values, lambda: cursor.execute(query, list(values))))
         except duckdb.Error as error:
             raise QueryError(error_line(error)) from error
         finally:
@@ -198,9 +201,17 @@ def _run_query(
     return connection.thread.run(run, on_interrupt=cursor.interrupt)
 
 
-def _with_views(connection: SqlConnection, query: str, execute: Callable[[], T]) -> T:
+def _with_views(
+    connection: SqlConnection,
+    cursor: duckdb.DuckDBPyConnection,
+    query: str,
+    values: Sequence[Any],
+    execute: Callable[[], T],
+) -> T:
     """Return the result of a query that sees the views it names: all of them if DuckDB does not know a name."""
     connection.views.make_for(query)
+    if connection.choice is not None:
+        connection.choice.narrow(cursor, query, values)
     try:
         return execute()
     except duckdb.CatalogException:
@@ -307,7 +318,7 @@ def query_arrow(
     def run() -> pa.RecordBatchReader:
         _check_reads(cursor, query)
         _register(cursor, frames)
-        found = _with_views(connection, query, lambda: cursor.sql(query, params=list(values)))
+        found = _with_views(connection, cursor, query, values, lambda: cursor.sql(query, params=list(values)))
         return found.to_arrow_reader(batch_rows)
 
     try:

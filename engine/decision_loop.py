@@ -48,7 +48,7 @@ class _Trigger(NamedTuple):
     places: tuple[tuple[int, int], ...]  # each trigger, and the place of its numbers in Market.numbers
 
 
-class Timer(NamedTuple):
+class _Timer(NamedTuple):
     """The strategies that a TIMER runs."""
 
     name: str
@@ -61,6 +61,8 @@ class Timer(NamedTuple):
 class DecisionLoop:
     """The loop over one batch of market rows."""
 
+    passable_kinds = frozenset({TimerKind.DECIDE, TimerKind.THROTTLE})
+
     def __init__(self, session: SessionContext, state: State, batch: Batch) -> None:
         """Prepare the loop, for a batch that `is_passable` accepts."""
         self._session = session
@@ -68,13 +70,13 @@ class DecisionLoop:
         self._batch = batch
         self._runner = session.runner
         self._triggers: dict[int, _Trigger | None] = {}
-        self._timers: dict[str, Timer | None] = {}
+        self._timers: dict[str, _Timer | None] = {}
         self._decisions: Decisions | None = None
         timers = state.account.timers
         self._next_ns = timers.next_due_ns  # of the account's timers
         self._due_ns: dict[str, int] = {}  # the account's timers, once one was passed
         self._hashed: list[str] = []  # texts of the TIMERs that were passed, if they are hashed
-        self._beat: Timer | None = None  # the account's timer that was passed last
+        self._beat: _Timer | None = None  # the account's timer that was passed last
         self._others_ns = NEVER  # when the first other one is due
 
     def run(self) -> tuple[Applied, Decisions | None]:
@@ -249,7 +251,7 @@ class DecisionLoop:
         self._note_passed(timer, batch.row, due_ns)
         return True
 
-    def _leave(self, timer: Timer, time_ns: int) -> None:
+    def _leave(self, timer: _Timer, time_ns: int) -> None:
         """Take a TIMER that passes out of those that are due."""
         if timer.trigger >= 0:
             self._state.market.note_evaluated(timer.trigger, time_ns)
@@ -257,13 +259,13 @@ class DecisionLoop:
             del self._due_ns[timer.name]  # a timer that is set again comes last, as its reducer orders them
             self._others_ns = min(self._due_ns.values(), default=NEVER)
 
-    def _set_again(self, timer: Timer, due_ns: int) -> None:
+    def _set_again(self, timer: _Timer, due_ns: int) -> None:
         """Set a periodic timer that passed, for when it is due again."""
         if timer.trigger < 0:
             next_ns = self._due_ns[timer.name] = due_ns + timer.period_ns
             self._next_ns = min(next_ns, self._others_ns)
 
-    def _note_passed(self, timer: Timer, row: int, due_ns: int) -> None:
+    def _note_passed(self, timer: _Timer, row: int, due_ns: int) -> None:
         """Note that a TIMER passed before a row, and when it is due again."""
         if self._state.is_hashing:
             before, between, after = timer.texts
@@ -283,19 +285,19 @@ class DecisionLoop:
         name, *others = [each for each, ns in self._due_ns.items() if ns == due_ns]
         return "" if others else name
 
-    def _know_timer(self, name: str) -> Timer | None:
+    def _know_timer(self, name: str) -> _Timer | None:
         """Return the strategies that a TIMER runs; None if the loop cannot pass it."""
         state, session = self._state, self._session
         timer = TimerName.parse(name) if name else None
         found = None
-        if timer is not None and timer.kind in (TimerKind.DECIDE, TimerKind.THROTTLE):
+        if timer is not None and timer.kind in self.passable_kinds:
             runs = self._runs(triggered_by_timer(state, timer))
             period_ns = session.timer_periods_ns.get(name, 0)
             is_throttle = timer.kind is TimerKind.THROTTLE
             if runs is not None and (is_throttle or period_ns):
                 texts = self._sample_texts(name)
                 trigger = session.trigger_names.index(timer.subject) if is_throttle else -1
-                found = Timer(name, runs, texts, period_ns, trigger) if len(texts) == 3 else None
+                found = _Timer(name, runs, texts, period_ns, trigger) if len(texts) == 3 else None
         self._timers[name] = found
         return found
 

@@ -59,7 +59,7 @@ class RecordedInputs(Sequence[Record]):
         return self.next_timer(self.begin) == self.begin
 
     def next_timer(self, place: int) -> int:
-        """Return the place of the first TIMER from this place on; the end of the inputs if there is none."""
+        """Return the place of the first TIMER from this place on; or the end of the inputs."""
         timers = self.columns.timers
         number = bisect_left(timers, place)
         return min(timers[number], self.end) if number < len(timers) else self.end

@@ -4,7 +4,7 @@ import sys
 
 from engine.apply.batch import Applied, Batch
 from engine.apply.inputs import forget_closed_orders
-from engine.decision_loop import DecisionLoop, Timer
+from engine.decision_loop import DecisionLoop
 from engine.handlers.fired_timers import handle_timer
 from engine.record_codec import read_timer
 from engine.recorded_inputs import RecordedInputs
@@ -20,6 +20,8 @@ _LATE = b'{"late_ns":'  # how late it fired: the state does not know
 
 class RecordedLoop(DecisionLoop):
     """The loop over one batch of recorded inputs. It ends before a TIMER that the ordinary step must compare."""
+
+    passable_kinds = DecisionLoop.passable_kinds | {TimerKind.CHECK}
 
     def __init__(self, session: SessionContext, state: State, batch: Batch) -> None:
         """Prepare the loop, for a batch that `is_passable` accepts and whose records are columns."""
@@ -61,15 +63,6 @@ class RecordedLoop(DecisionLoop):
         self._leave(timer, time_ns)
         self._set_again(timer, due_ns)
         return True
-
-    def _know_timer(self, name: str) -> Timer | None:
-        """Return what a TIMER does; None if the loop cannot pass it."""
-        if name != CHECK:
-            return super()._know_timer(name)
-        texts = self._sample_texts(name)
-        period_ns = self._session.timer_periods_ns.get(name, 0)
-        self._timers[name] = Timer(name, (), texts, period_ns) if len(texts) == 3 and period_ns else None
-        return self._timers[name]
 
     def _is_quiet(self, name: str, place: int) -> bool:
         """Return True if the check of each second finds nothing to do, or if this is another TIMER."""

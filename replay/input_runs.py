@@ -95,7 +95,7 @@ class _Decoded:
 
     def runs(self) -> Iterator[InputRun]:
         """Yield the records in order."""
-        others = np.flatnonzero(~self._is_frame)  # few, of which records are made at once
+        others = np.flatnonzero(~self._is_frame)  # few: their records are made at once
         records = dict(zip(others.tolist(), self._columns.records(others), strict=True))
         inputs, at = self._input_columns(records), 0
         for begin, end, source, cause in self._ranges():

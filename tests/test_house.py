@@ -78,7 +78,8 @@ VALUE_ARROWS: dict[str, set[str]] = {
 }
 ENGINE_ARROWS: dict[str, set[str]] = {
     "market": set(),
-    "state": {"market"},
+    "recorded_inputs": {"market"},
+    "state": {"market", "recorded_inputs"},
     "venues": {"market", "state"},  # a rate model reads budgets
     "risk": {"state"},
     "step_context": {"market", "state"},
@@ -86,10 +87,29 @@ ENGINE_ARROWS: dict[str, set[str]] = {
     "strategy": {"market", "risk", "state", "step_context"},
     "session_accounts": {"execution"},
     "session_context": {"execution", "market", "risk", "session_accounts", "state", "strategy", "venues"},
-    "apply": {"market", "session_context", "state", "venues"},  # no strategy: those run after it
+    "apply": {"market", "recorded_inputs", "session_context", "state", "venues"},  # no strategy: those run after it
     "handlers": {"apply", "execution", "market", "risk", "session_context", "state", "step_context", "strategy"},
     "decision_loop": {"apply", "market", "session_context", "state", "strategy"},
-    "kernel": {"apply", "decision_loop", "handlers", "session_context", "state", "step_context", "strategy"},
+    "recorded_loop": {
+        "apply",
+        "decision_loop",
+        "handlers",
+        "recorded_inputs",
+        "session_context",
+        "state",
+        "step_context",
+    },
+    "kernel": {
+        "apply",
+        "decision_loop",
+        "handlers",
+        "recorded_inputs",
+        "recorded_loop",
+        "session_context",
+        "state",
+        "step_context",
+        "strategy",
+    },
     "sequencer": {"apply", "kernel", "state", "step_context"},
     "sim": {"market", "sequencer", "state", "step_context", "venues"},
     # a paper account follows the rows that the session has applied

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from replaying import first_record, reseal, session
 
-from engine.decision_loop import Timer
+from engine.record_codec import read_timer
 from engine.recorded_loop import RecordedLoop
 from engine.session_record import read_session
 from journal.reader import Journal
@@ -69,13 +69,15 @@ def replayed(folder: Path, *, alone: bool) -> tuple[Difference | None, int, int,
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list that gets the names of the TIMERs which pass without a record."""
     names: list[str] = []
-    set_again = RecordedLoop._set_again
+    passes = RecordedLoop._passes
 
-    def noted(loop: RecordedLoop, timer: Timer, due_ns: int) -> None:
-        names.append(timer.name.split(".", maxsplit=1)[0])
-        set_again(loop, timer, due_ns)
+    def noted(loop: RecordedLoop, place: int) -> bool:
+        found = passes(loop, place)
+        if found:
+            names.append(read_timer(loop._inputs.columns.record(place).body or "").timer.split(".", maxsplit=1)[0])
+        return found
 
-    monkeypatch.setattr(RecordedLoop, "_set_again", noted)
+    monkeypatch.setattr(RecordedLoop, "_passes", noted)
     return names
 
 
@@ -93,7 +95,7 @@ def test_columns_leave_the_state_that_single_records_leave(folder: Path, monkeyp
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        (CHECK, {"source": "somebody"}),
+        (CHECK, {"source": "other"}),
         (THROTTLE, {"key": "None"}),
         (CHECK, {"recv_ns": 1}),
         (THROTTLE, {"meta": '{"late_ns":7}'}),  # as a TIMER may be late: only the hash differs

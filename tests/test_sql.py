@@ -20,7 +20,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from analysis import sql_session
+from analysis import segment_choice, sql_session
+from analysis.segment_choice import SegmentChoice
 from analysis.sql_session import QueryError, connect
 from analysis.sql_views import view_names
 from engine import facts
@@ -633,3 +634,56 @@ def test_the_examples_run(hand: Hand) -> None:
 
     for example in EXAMPLES:
         assert ask(hand, example)
+
+
+def test_a_query_of_a_long_session_opens_the_files_that_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read the same rows with and without a choice of files, with conditions on seq and time and without."""
+    writer = JournalWriter.create(tmp_path / "s", sync=False, segment_bytes=1)
+    text = '{"session":"many"}'
+    records = [Record(seq=0, time_ns=START_NS, kind=Kind.SESSION, source="shell", body=text)]
+    records += [
+        Record(seq=seq, time_ns=START_NS + seq // 2 * 10, kind=Kind.FEED, source="m", payload=b"(seq = 9)")
+        for seq in range(1, 7)
+    ]
+    for record in records:
+        writer.append_step([record], urgent=True)
+        writer.wait_durable(record.seq, 10)  # so each gets a segment
+    writer.close()
+    assert len(Journal.open(tmp_path / "s").sealed_paths()) == 7
+    chosen: list[int] = []
+    narrow = SegmentChoice.narrow
+
+    def noted(choice: SegmentChoice, cursor: Any, query: str, values: Any) -> None:
+        narrow(choice, cursor, query, values)
+        [(paths,)] = cursor.execute("SELECT getvariable('segments_0')").fetchall()
+        chosen.append(len(paths or ()))
+
+    queries = {
+        "seq = 5": 1,
+        "seq = 99": 1,
+        "seq >= 3 AND 5 > seq": 2,
+        f"time_ns > {START_NS} AND time_ns <= {START_NS + 20}": 4,
+        f"time_ns = {START_NS + 20} AND seq <> 4": 2,
+        f"time_ns < {START_NS}": 1,
+        "seq = 2 OR seq = 5": 0,
+        "seq > 3 AND source = '(seq = 1)'": 3,
+        "payload = '(seq = 9)'::BLOB": 0,
+        "seq < 3 OR kind = 'SESSION'": 0,
+        "seq IN (SELECT seq + 1 FROM journal WHERE seq = 4)": 0,
+    }
+    monkeypatch.setattr(segment_choice, "FILES_MIN", 8)
+    every = connect(tmp_path / "s")
+    monkeypatch.setattr(segment_choice, "FILES_MIN", 1)
+    few = connect(tmp_path / "s")
+    monkeypatch.setattr(SegmentChoice, "narrow", noted)
+    for condition, files in queries.items():
+        query = f"SELECT seq, * FROM journal WHERE {condition} ORDER BY seq"
+        assert sql_session.query_rows(few, query) == sql_session.query_rows(every, query), condition
+        assert chosen[0] == files, condition
+        chosen.clear()
+    assert sql_session.query_rows(few, "SELECT count(*) FROM records WHERE seq > ? AND seq < ?", [3, 6]) == [(2,)]
+    assert chosen == [2]
+    with pytest.raises(QueryError, match="nothing"):
+        sql_session.query_rows(few, "SELECT nothing FROM journal")
