@@ -20,16 +20,17 @@ Entry = dict[str, Any]
 
 
 def commit_of(checkout: Path) -> str:
-    """Return the short id of a checkout's commit, with a "+" if files of it were changed."""
+    """Return the short id of a checkout's commit, with a "+" if files of it but results were changed."""
+    changed = ["status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS.relative_to(checkout)}"]
     told = [
         subprocess.run(["git", *words], cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
-        for words in (["rev-parse", "--short=8", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        for words in (["rev-parse", "--short=8", "HEAD"], changed)
     ]
     return told[0] + ("+" if told[1] else "")
 
 
 def record(program: str, figures: Mapping[str, float]) -> None:
-    """Add figures to a program's history.
+    """Add figures to a program's history: to its last entry, if that is of today and of this commit.
 
     Args:
         program: The benchmark's file name without its ending.
@@ -42,7 +43,12 @@ def record(program: str, figures: Mapping[str, float]) -> None:
         "figures": {name: float(f"{value:.4g}") for name, value in figures.items()},
     }
     RESULTS.mkdir(exist_ok=True)
-    lines = [json.dumps(each) for each in [*read(program), entry]]
+    entries = read(program)
+    if entries and all(entries[-1][key] == entry[key] for key in ("commit", "date")):
+        entries[-1]["figures"] |= entry["figures"]
+    else:
+        entries.append(entry)
+    lines = [json.dumps(each) for each in entries]
     (RESULTS / f"{program}.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 

@@ -380,23 +380,32 @@ def main() -> None:
         place = session(options.folder, place, options.tiles)
         print(json.dumps(ours(place, strategy, settings, counted, timers, case=options.case)))
         return
-    ratios: dict[str, float] = {}
     for name in options.only:
-        runs = contenders(name, options)
-        seen: dict[str, list[dict[str, Any]]] = {whose: [] for whose in runs}
-        for number in range(options.rounds):
-            order = list(runs)
-            for whose in order[number % len(order) :] + order[: number % len(order)]:
-                seen[whose].append(runs[whose]())
-        rates = {whose: statistics.median(run["rows_per_cpu_s"] for run in each) for whose, each in seen.items()}
-        print(f"{name}: {CASES[name][1]} on {CASES[name][0]}, {CASES[name][3]}")
-        for whose, each in seen.items():
-            print(f"  {whose} {rates[whose]:,.0f} rows a CPU second, median of {len(each)}: {json.dumps(each[-1])}")
-        for ratio, value in ratios_of(name, rates).items():
+        try:
+            rates = measured(name, options)
+        except subprocess.CalledProcessError as error:
+            print(f"{name}: {error.stderr[-2000:]}", flush=True)
+            continue
+        ratios = ratios_of(name, rates)
+        for ratio, value in ratios.items():
             print(f"  {ratio} {value:.3f}", flush=True)
-        ratios |= ratios_of(name, rates)
-    if options.record:
-        record("resim_peers", ratios)
+        if options.record:
+            record("resim_peers", ratios)
+
+
+def measured(name: str, options: argparse.Namespace) -> dict[str, float]:
+    """Run a case of each contender in turns. Return the medians of rows a CPU second."""
+    runs = contenders(name, options)
+    seen: dict[str, list[dict[str, Any]]] = {whose: [] for whose in runs}
+    for number in range(options.rounds):
+        order = list(runs)
+        for whose in order[number % len(order) :] + order[: number % len(order)]:
+            seen[whose].append(runs[whose]())
+    rates = {whose: statistics.median(run["rows_per_cpu_s"] for run in each) for whose, each in seen.items()}
+    print(f"{name}: {CASES[name][1]} on {CASES[name][0]}, {CASES[name][3]}")
+    for whose, each in seen.items():
+        print(f"  {whose} {rates[whose]:,.0f} rows a CPU second, median of {len(each)}: {json.dumps(each[-1])}")
+    return rates
 
 
 if __name__ == "__main__":
