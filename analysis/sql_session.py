@@ -83,7 +83,7 @@ class SqlConnection:
             connection: Made in `thread`.
             views: Those of the connection.
             thread: It runs the queries.
-            tables: What was registered with the connection, by name: DuckDB's own cursors do not see it.
+            tables: The tables registered with the connection, by name: DuckDB's own cursors do not see them.
             choice: The sealed files that a query reads. None: all.
         """
         self.views, self.thread, self.choice = views, thread, choice
@@ -208,7 +208,7 @@ def _with_views(
     values: Sequence[Any],
     execute: Callable[[], T],
 ) -> T:
-    """Return the result of a query that sees the views it names: all of them if DuckDB does not know a name."""
+    """Return the result of a query, with the views that it names, or with all if DuckDB does not know one."""
     connection.views.make_for(query)
     if connection.choice is not None:
         connection.choice.narrow(cursor, query, values)

@@ -70,7 +70,7 @@ def plain(number: Decimal) -> str:
 
 
 def recorded_numbers(template: str, numbers: Iterable[Decimal]) -> str:
-    """Return a JSON template with each number's recorded text in place of a "%s" that is an item of an array."""
+    """Return a JSON template with the recorded texts of numbers in place of the items "%s"."""
     texts = tuple(map(_scientific, numbers))
     text = template % texts
     if "E+" in text or "E-" in text or '"-0"' in text:

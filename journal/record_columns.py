@@ -15,7 +15,7 @@ from journal.arrow_arrays import are_valid, numbers, numbers_or, word_codes
 from journal.arrow_codec import KINDS, column_values, unknown_kind
 from journal.record import Kind, Record
 
-NO_CAUSE = -1
+NO_CAUSE = np.iinfo(np.int64).min  # -1 is the cause of frames of a connection that a session before opened
 _FIELDS = Record.__struct_fields__
 
 
@@ -42,7 +42,7 @@ class RecordColumns:
     def __len__(self) -> int:
         return len(self.seqs)
 
-    def of_kinds(self, kinds: Collection[Kind]) -> NDArray[np.bool_]:
+    def have_kinds(self, kinds: Collection[Kind]) -> NDArray[np.bool_]:
         """Return True for each record of one of these kinds."""
         return np.array([kind in kinds for kind in self._kinds], np.bool_)[self._kind_codes]
 

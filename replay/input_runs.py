@@ -34,7 +34,7 @@ def input_runs(
     before: RecordColumns | None = None
     for columns in chain(journal.columns(from_seq, to_seq, count_max=COLUMN_RECORDS), [None]):
         if before is not None:
-            is_input_next = columns is not None and bool(columns.of_kinds(INPUTS)[0])
+            is_input_next = columns is not None and bool(columns.have_kinds(INPUTS)[0])
             yield from _Decoded(before, session, with_timers=with_timers, is_input_next=is_input_next).runs()
         before = columns
 
@@ -48,13 +48,13 @@ class _Decoded:
         self._columns = columns
         self._dialects = session.market_dialects
         leads_to_nothing = np.full(len(columns), is_input_next)
-        leads_to_nothing[:-1] = columns.of_kinds(INPUTS)[1:]
+        leads_to_nothing[:-1] = columns.have_kinds(INPUTS)[1:]
         has_payload = columns.have("payload")
         # the hash covers the other fields of a TIMER as text
         is_plain = ~(has_payload | columns.have("key") | columns.have("recv_ns")) & (columns.causes == NO_CAUSE)
-        is_timer = columns.of_kinds({Kind.TIMER}) & leads_to_nothing & is_plain
+        is_timer = columns.have_kinds({Kind.TIMER}) & leads_to_nothing & is_plain
         self._is_timer = is_timer if with_timers else np.zeros(len(columns), np.bool_)
-        is_frame = columns.of_kinds({Kind.FEED}) & leads_to_nothing & has_payload & ~columns.have("meta")
+        is_frame = columns.have_kinds({Kind.FEED}) & leads_to_nothing & has_payload & ~columns.have("meta")
         self._is_frame = np.zeros(len(columns), np.bool_)  # once it is decoded
         self._ends = np.zeros(len(columns), np.int64)
         self._tables: list[Rows] = [_NO_ROWS]

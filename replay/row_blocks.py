@@ -23,7 +23,7 @@ from journal.record import Record
 
 
 class BlockFacts(NamedTuple):
-    """What is known of the rows of a block without reading them. A delay is the time less the venue's own stamp."""
+    """The facts about a block that need no reading of its rows. A delay is the time less the venue's own stamp."""
 
     first_ns: int  # the times of its first and last rows
     last_ns: int
@@ -188,7 +188,9 @@ def facts_of(rows: Rows) -> BlockFacts:
 
 
 def rows_by_stamp(parts: Sequence[BlockPart], offset_ns: int, left_out: int) -> Iterator[Rows]:
-    """Yield rows with the venue's stamps as times, in the order of these, as soon as no later part has an earlier one.
+    """Yield rows in the order of the venue's stamps, which become their times.
+
+    A row is yielded as soon as no later part has an earlier stamp.
 
     Args:
         parts: The rows.

@@ -253,7 +253,7 @@ def test_a_signature_lasts_a_quarter_of_the_receive_window() -> None:
         venue = make_venue(VenueSettings(recv_window_ms=window_ms), ())
         key = venue.signer.load_key(Credentials("test-key-0000000000", "test-secret-0000000000"))
         unsigned = Unsigned(Transport.REST, "POST", "/api/v3/order", (), signed=True)
-        signed = sign(venue, unsigned, key, venue_ns=0, now_ns=0)
+        signed = sign(venue, unsigned, key, venue_ns=0, now_ns=0, sender=None)
         assert signed is not None
         return [age_ms for age_ms in (0, 100, 101, 500, 501) if signed.is_good(key, age_ms * MILLISECOND_NS)]
 

@@ -21,6 +21,7 @@ from engine.state.rate_budgets import RateBudget
 from engine.venues.kraken import Kraken
 from engine.venues.kraken.market import KrakenMarket
 from engine.venues.kraken.metadata import RATE_LIMITS
+from engine.venues.optional_parts import KeyRights
 from engine.venues.signing import Credentials
 from engine.venues.venue import Network
 from verbatim.testing import check_venue
@@ -184,7 +185,7 @@ def test_key_rights_are_read_as_the_venue_states_them(shared_data: Path) -> None
     lines = (shared_data / "rest" / "kraken" / "jkorf-kraken.jsonl").read_text("utf-8").splitlines()
     info = next(row for row in map(json.loads, lines) if row.get("path") == "/0/private/GetApiKeyInfo")
     rights = Kraken(()).key_rights.read(info["response"].encode())
-    assert rights == (True, True, True, False)
+    assert rights == KeyRights(reads=True, trades=True, withdraws=True, is_ip_bound=False)
     unsigned = Kraken(()).key_rights.request(Network.LIVE)
     assert unsigned is not None
     assert unsigned.signed

@@ -81,7 +81,7 @@ MUTANTS = [
     Mutant(expiries, "_expired", "order.order.good_till_ns <= step.time_ns", "True", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
     Mutant(timers, "_timer_of_request", "if till_ns else None", "if False else None", terms.test_an_order_is_cancelled_when_its_time_comes, ("",)),
     Mutant(Kernel, "begin", "if till_ns > record.time_ns", "if False", RESTART, (1,)),
-    Mutant(orders, "_put", "(order.order.good_till_ns > 0 and order.status in LIVE)", "False", RESTART, (30,)),
+    Mutant(orders, "_put", "order.order.good_till_ns and is_live is not (name in expiring)", "False", RESTART, (30,)),
 ]  # fmt: skip
 
 

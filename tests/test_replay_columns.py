@@ -96,6 +96,7 @@ def test_columns_leave_the_state_that_single_records_leave(folder: Path, monkeyp
     ("name", "changes"),
     [
         (CHECK, {"source": "other"}),
+        (CHECK, {"cause": -1}),
         (THROTTLE, {"key": "None"}),
         (CHECK, {"recv_ns": 1}),
         (THROTTLE, {"meta": '{"late_ns":7}'}),  # as a TIMER may be late: only the hash differs

@@ -56,7 +56,7 @@ def compile_first(console: "Console", *given: VenueSettings, with_books: bool = 
     """Compile everything a session of these venues needs, so its first message does not wait for the compiler.
 
     Args:
-        console: Where to say so.
+        console: States that the compiler runs.
         given: The venues; by default that of the demo.
         with_books: Compile the books of a simulated venue, too: a third of the time.
     """

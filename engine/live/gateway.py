@@ -111,7 +111,7 @@ class Gateway:
     def perform(self, record: Record, request: RequestBody) -> None:
         """Perform a REQUEST, whose body is `request`: now, or when its record is durable."""
         if request.mutates:
-            self._hold(record, request)
+            self._sign_and_queue(record, request)
             return
         match request.purpose:
             case Purpose.CONNECT:
@@ -127,7 +127,7 @@ class Gateway:
             case _:
                 self._nursery.start_soon(self._send_query, record.seq, request)
 
-    def _hold(self, record: Record, request: RequestBody) -> None:
+    def _sign_and_queue(self, record: Record, request: RequestBody) -> None:
         """Sign a request that changes the venue, and keep it until its record is durable."""
         if request.venue not in self._trading:
             self._ingress.put(arrival_of(record.seq, request, self._not_sent(READ_ONLY)))

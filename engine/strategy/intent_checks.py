@@ -54,7 +54,7 @@ def check_intent(intent: Intent) -> None:
 
 
 def _has_plain_fields(intent: Place) -> bool:
-    """Return True if no field needs a closer look: its type is the very one, and its number is within the bounds."""
+    """Return True if each field has exactly its type and a number within the bounds."""
     values = _place_values(intent)
     numbers = values[len(PLACE_FIELDS) :]
     if tuple(map(type, values)) != _PLACE_TYPES or not all(map(Decimal.is_finite, numbers)):

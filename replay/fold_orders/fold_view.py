@@ -1,4 +1,4 @@
-"""The view of a Python strategy whose orders are in the fold. What the fold does not know, it refuses by name."""
+"""The view of a Python strategy whose orders are in the fold. It refuses by name all that the fold lacks."""
 
 from collections.abc import Callable
 from typing import Any, Final, NoReturn

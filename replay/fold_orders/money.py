@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from engine.market.rows import Rows
 from engine.model import Instrument, Side
-from engine.sim.binance.filters import SymbolRules
 from engine.sim.exchange.funds import Funds
 from engine.sim.exchange.settlement import contract_fee, settle_contract, swap_assets
+from engine.sim.exchange.symbol_view import SymbolMarket
 from engine.sim.fold_orders import fold_layout as at
 from engine.sim.units import ONE, PLACES, product
 from replay.fold_orders.foldable import CannotFoldError
@@ -29,9 +29,9 @@ class _SettledOrder:
 class FoldMoney:
     """The account of a run. Prices and sizes are whole multiples of the instrument's units, amounts units of 1e-8."""
 
-    def __init__(self, instrument: Instrument, rules: SymbolRules, funds: Funds) -> None:
+    def __init__(self, instrument: Instrument, market: SymbolMarket, funds: Funds) -> None:
         self._instrument = instrument
-        self._rules = rules
+        self._rules = rules = market.rules
         self._funds = funds
         self._price_unit = 10 ** (PLACES - instrument.price_scale)
         self._size_unit = 10 ** (PLACES - instrument.size_scale)

@@ -180,7 +180,7 @@ class PythonDecider:
         if error is None and decisions == self.decisions:
             return
         if error is None:
-            raise KeyboardInterrupt  # it came at the edge of a call, where the exception has nobody to catch it
+            raise KeyboardInterrupt  # it came at the edge of a call, where no caller catches the exception
         if isinstance(error, CannotFoldError) or not isinstance(error, Exception):
             raise error
         text = " ".join(f"{type(error).__name__}: {error}".split())

@@ -133,8 +133,8 @@ class PreparedRun:
         [self._instrument] = session.instruments.values()
         self._slippage = session.limits_of[self._instrument.id].market_slippage_max
         exchange = opened.venue.sim.exchange
-        rules = exchange.markets[self._instrument.symbol].rules
-        self._money = FoldMoney(self._instrument, rules, exchange.accounts[ACCOUNT_KEY])
+        market = exchange.markets[self._instrument.symbol]
+        self._money = FoldMoney(self._instrument, market, exchange.accounts[ACCOUNT_KEY])
         refresh(session.runner, self._state)  # a predicate is enabled
         self._engine_blocks = self._engine_rows()
         self._venue_blocks = self._venue_rows()

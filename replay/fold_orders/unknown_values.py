@@ -13,7 +13,7 @@ USES_OF_ID: Final = frozenset({
 
 
 class Refusals:
-    """What a strategy read that the fold does not know. The first one ends the run, also if the strategy catches it."""
+    """The reads of a strategy that the fold cannot answer. The first one ends the run, even if it is caught."""
 
     def __init__(self) -> None:
         self.first: CannotFoldError | None = None

@@ -76,7 +76,7 @@ class ReferencedRows:
         self._deciding_timer_ns = -1  # the due time of a TIMER at which a strategy decides
 
     def due_ns(self, lookahead_ns: int) -> int:
-        """Return the next time at which a TIMER may decide, or one that lies so far ahead of the next TIMER."""
+        """Return when the next TIMER may decide, or `lookahead_ns` after one that decides nothing."""
         state = _state(self._sequencer)
         can_skip = state.quiescent and state.next_due_ns != self._deciding_timer_ns
         return state.next_due_ns + lookahead_ns if can_skip else state.next_due_ns

@@ -214,7 +214,7 @@ class Python:
 
 
 class PythonAnything(Python):
-    """Decides by the digits of all that a view of the fold offers, and of what it remembers."""
+    """Decides by the digits of all that a view of the fold offers, and of its memory."""
 
     averages = (Average("fast", 5),)
 

@@ -21,7 +21,7 @@ DOUBT: Final = 0.1  # shares so close to a bound of the mid are not decided here
 
 @compiled
 def position_change(w: Rows, side: int, size: int, is_maker: int) -> int:
-    """Return how a fill changes the position, in units of 1e-8: a buy of spot brings its size less the fee."""
+    """Return a fill's change of the position, in units of 1e-8. A spot buy adds its size less its fee."""
     amount = size * w[W_SIZE_UNIT]
     if side < 0 or w[W_PAYS_BASE] == 0:
         return int(side * amount)
@@ -30,7 +30,7 @@ def position_change(w: Rows, side: int, size: int, is_maker: int) -> int:
 
 @compiled
 def is_far_from_market(w: Rows, t: Rows, price: int) -> bool:
-    """Return True if risk may refuse a price for its distance from the mid, once it has read the venue's bounds."""
+    """Return True if risk, once it knows the venue's bounds, may refuse a price for its distance."""
     if t[0, Q_LIVE] == 0 or t[0, Q_BID] == 0 or t[0, Q_ASK] == 0:
         return False
     share = 2.0 * price / float(t[0, Q_BID] + t[0, Q_ASK])

@@ -285,10 +285,10 @@ def refusal_of(
 
 
 @compiled
-def take_offers(
+def fill_taker(
     w: Rows, v: Rows, levels: Rows, answers: Rows, number: int, side: int, least: int, size: int
 ) -> tuple[int, int, int]:
-    """Fill an order by the market's offers down to the key `least`; return (OK or a reason, what is left, last key)."""
+    """Fill an order by the market's offers down to the key `least`; return (reason, rest, last key)."""
     row, far = levels[1 - side], v[0, V_FAR + 1 - side]
     last, left = HIGHEST, size
     key = best_offered(row, far, HIGHEST)
@@ -352,7 +352,7 @@ def place_at_venue(
     least = LOWEST + 1
     if kind != PLACE_MARKET:
         least = -price if side == 0 else price
-    why, left, last = take_offers(w, v, levels, answers, number, side, least, size)
+    why, left, last = fill_taker(w, v, levels, answers, number, side, least, size)
     if why != OK:
         return int(why)
     if kind == PLACE_MARKET:
