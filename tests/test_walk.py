@@ -13,6 +13,7 @@ CALLED_BY_VALUE = {
     ("engine/risk/review.py", "engine/risk/rules/"): "every module of the package lists its rules",
     ("engine/sequencer.py", "journal/writer.py"): "the sequencer is given the function that appends",
     ("engine/strategy/decider.py", "engine/strategy/api.py"): "the strategy's own code calls the view",
+    ("engine/step_context.py", "engine/state/"): "engine/state/account_fold.py has the reducers of each kind of change",
     ("engine/strategy/runner.py", "engine/strategy/api.py"): "a decision is tested for its truth",
 }
 

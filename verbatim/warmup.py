@@ -89,6 +89,7 @@ def compile_all() -> Iterator[str]:
     from engine.market.indicators.registry import UPDATES, compiled_update
     from engine.sim.exchange.venue_books import VenueBooks
     from engine.venues.venue_lookup import UnknownVenueError, installed_venues
+    from replay.fold_orders.run import warm_loop
 
     yield "the market's fold"
     warm_fold()
@@ -101,3 +102,5 @@ def compile_all() -> Iterator[str]:
     yield "the indicators"
     for update in UPDATES.values():
         compiled_update(update)
+    yield "the loop of orders in the fold"
+    warm_loop()

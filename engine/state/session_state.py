@@ -199,34 +199,34 @@ class State:
         """
         if self._hash is UNHASHED:
             return  # the bytes of the inputs are not made
+        source: str
+        cause: int | None
+        data: bytes | memoryview
         if isinstance(records, RecordedInputs):
-            timers, rest = records.hashed()
+            timers, data = records.hashed()
             self._hash.update(timers)
-            if rest:
-                self._hash_frames(records.source, records.cause, rest)
-            return
-        first = records[0]
-        source, cause = first.source, first.cause
-        if first.payload is None or first.meta is not None:
-            self._hash.update(hashed_bytes(first))
-            return
-        if len(records) == 1:
-            data = first.time_ns.to_bytes(8, "little") + first.payload
-        else:
-            parts = [
-                record.time_ns.to_bytes(8, "little") + (record.payload or b"")
-                for record in records
-                if record.source == source and record.cause == cause
-            ]
-            if len(parts) < len(records):  # of several links
-                for record in records:
-                    self.hash_inputs((record,))
+            source, cause = records.source, records.cause
+            if not data:
                 return
-            data = b"".join(parts)
-        self._hash_frames(source, cause, data)
-
-    def _hash_frames(self, source: str, cause: int | None, data: bytes | memoryview) -> None:
-        """Add frames of one link to the hash, each as its time and its bytes, and any TIMERs between them."""
+        else:
+            first = records[0]
+            source, cause = first.source, first.cause
+            if first.payload is None or first.meta is not None:
+                self._hash.update(hashed_bytes(first))
+                return
+            if len(records) == 1:
+                data = first.time_ns.to_bytes(8, "little") + first.payload
+            else:
+                parts = [
+                    record.time_ns.to_bytes(8, "little") + (record.payload or b"")
+                    for record in records
+                    if record.source == source and record.cause == cause
+                ]
+                if len(parts) < len(records):  # of several links
+                    for record in records:
+                        self.hash_inputs((record,))
+                    return
+                data = b"".join(parts)
         if source != self._source or cause != self._cause:  # once for a run of frames
             self._source, self._cause = source, cause
             self._hash.update(f"{source} {cause} ".encode())

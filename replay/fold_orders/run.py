@@ -7,7 +7,7 @@ is computed from the fills by the functions of the simulated venue.
 
 from collections.abc import Iterator
 from decimal import Decimal, localcontext
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -16,6 +16,8 @@ from engine.gc_tuning import rare_collections
 from engine.market import layout as market_at
 from engine.market import rows as r
 from engine.market.jit import Callback
+from engine.market.market_state import Market
+from engine.market.order_decision import PARAMETERS_AT
 from engine.market.predicates import CannotCompileError
 from engine.market.rows import Floats, Rows
 from engine.mode_reasons import Mode
@@ -23,6 +25,7 @@ from engine.model import Instrument
 from engine.money import MONEY
 from engine.session_context import SessionContext
 from engine.sim.exchange import venue_arrays
+from engine.sim.exchange.venue_books import VenueBooks
 from engine.sim.fold_orders import fold_layout as at
 from engine.sim.fold_orders.loop import run_loop
 from engine.sim.modelled_venue import ACCOUNT_KEY
@@ -120,6 +123,43 @@ def _machine_code(loaded: LoadedStrategy) -> Callback:
         raise CannotFoldError(f"orders in the fold: `decide_fold` cannot be compiled: {error}.") from None
 
 
+class Tables(NamedTuple):
+    """The tables of the loop behind the arrays of the market and of the venue's books, as `run_loop` takes them."""
+
+    orders: Rows
+    fronts: Floats
+    rest: Rows
+    own: Rows
+    requests: Rows
+    answers: Rows
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return tables without an order or a message."""
+        return cls(
+            orders=np.zeros((at.ORDERS_MAX + 1, venue_arrays.O_FIELDS), np.int64),
+            fronts=np.zeros(at.ORDERS_MAX + 1, np.float64),
+            rest=np.zeros((at.ORDERS_MAX + 1, at.B_FIELDS), np.int64),
+            own=np.zeros((at.ORDERS_MAX, at.A_FIELDS), np.int64),
+            requests=np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64),
+            answers=np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64),
+        )
+
+
+def warm_loop() -> None:
+    """Compile the loop. It does nothing here, because there is no room for events."""
+    instrument = Instrument("w", "w", "W", "w", "w", 0, 0, Decimal(1), Decimal(1))
+    market, books = Market.empty([instrument], [], [], []), VenueBooks(1)
+    rows: Rows = np.zeros((0, r.COLUMNS), np.int64)
+    events: Rows = np.zeros((0, at.X_FIELDS), np.int64)
+    w: Rows = np.zeros(at.W_FIELDS, np.int64)
+    floats: Floats = np.zeros((1, PARAMETERS_AT), np.float64)
+    run_loop(
+        w, rows, *market.arrays, rows, books.v, books.levels, books.prints, books.minutes, books.known,
+        *Tables.empty(), events, floats,
+    )  # fmt: skip
+
+
 class PreparedRun:
     """A run with orders in the fold before its first row: its arrays and blocks of rows. It runs once."""
 
@@ -138,12 +178,7 @@ class PreparedRun:
         refresh(session.runner, self._state)  # a predicate is enabled
         self._engine_blocks = self._engine_rows()
         self._venue_blocks = self._venue_rows()
-        self._own: Rows = np.zeros((at.ORDERS_MAX, at.A_FIELDS), np.int64)
-        self._orders: Rows = np.zeros((at.ORDERS_MAX + 1, venue_arrays.O_FIELDS), np.int64)
-        self._fronts: Floats = np.zeros(at.ORDERS_MAX + 1, np.float64)
-        self._rest: Rows = np.zeros((at.ORDERS_MAX + 1, at.B_FIELDS), np.int64)
-        self._requests: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
-        self._answers: Rows = np.zeros((at.MESSAGES_MAX, at.M_FIELDS), np.int64)
+        self._tables = Tables.empty()
         self._events: Rows = np.zeros((FIRST_EVENTS, at.X_FIELDS), np.int64)
         self._lag_ns_max = session.settings.venue_lag_max_ns
         self._clock_offset_ns = self._state.account.limits.get(self._instrument.venue).clock_offset_ns
@@ -178,8 +213,7 @@ class PreparedRun:
                 self._python.follow(w, self._events)
             why = run_loop(
                 w, engine_rows, *self._market.arrays, venue_rows, books.v, books.levels, books.prints,
-                books.minutes, books.known, self._orders, self._fronts, self._rest, self._own, self._requests,
-                self._answers, self._events, self._floats,
+                books.minutes, books.known, *self._tables, self._events, self._floats,
             )  # fmt: skip
             if self._python is not None:
                 self._python.check(int(w[at.W_DECISIONS]))
