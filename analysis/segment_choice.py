@@ -16,6 +16,7 @@ import msgspec
 
 from analysis.sql_macros import quote, quoted_list
 from journal.reader import Journal
+from journal.segments import first_seqs
 
 FILES_MIN = 16  # with fewer, a plan costs as much as it saves
 _TERM = re.compile(r"\((seq|time_ns) (=|>|>=|<|<=) (-?\d+)\)")
@@ -43,7 +44,9 @@ class SegmentChoice:
         if len(names) < FILES_MIN:
             return f"read_parquet({quoted_list(names)})"
         variable = f"segments_{len(self._sessions)}"
-        self._sessions.append(_LongSession(variable, journal, names, [int(path.stem) for path in paths]))
+        self._sessions.append(
+            _LongSession(variable, journal, names, first_seqs([path.name for path in paths], "parquet"))
+        )
         return f"read_parquet(coalesce(getvariable({quote(variable)}), {quoted_list(names)}))"
 
     def narrow(self, cursor: duckdb.DuckDBPyConnection, query: str, values: Sequence[Any]) -> None:
@@ -55,10 +58,10 @@ class SegmentChoice:
         except (duckdb.Error, ValueError):
             return  # the query itself reports what is wrong with it, or it is an EXPLAIN
         terms = [_terms(scan) for scan in _scans(msgspec.json.decode(plan))]
-        for variable, journal, paths, first_seqs in self._sessions if terms and all(terms) else ():
+        for variable, journal, paths, begins in self._sessions if terms and all(terms) else ():
             bounds = [_bounds(journal, each) for each in terms]
-            begin = bisect_right(first_seqs, min(low for low, _ in bounds)) - 1
-            end = bisect_right(first_seqs, max(high for _, high in bounds))
+            begin = bisect_right(begins, min(low for low, _ in bounds)) - 1
+            end = bisect_right(begins, max(high for _, high in bounds))
             chosen = paths[max(begin, 0) : end] or paths[:1]  # a view of no file has no columns
             cursor.execute(f"SET VARIABLE {variable} = {quoted_list(chosen)}")
 

@@ -27,7 +27,7 @@ PYTHON_FUNCTIONS = ("quote_rows", "trade_rows", "refusal")  # those of analysis/
 
 
 class _Definition(NamedTuple):
-    """How a view or a function is made, and the views and functions in its text."""
+    """The statements that make a view or a function, and the views and functions in its text."""
 
     statements: tuple[str, ...]
     needs: frozenset[str]

@@ -11,7 +11,7 @@ from engine.step_context import StepContext
 def apply_balance(step: StepContext, report: BalanceReport, venue: str) -> None:
     """Apply a streamed balance unless its venue timestamp is older than ours."""
     account = step.account_of(venue)
-    known = step.account.balances.by_asset.get(asset_key(account, report.asset) if account else report.asset)
+    known = step.account.balances.by_asset.get(asset_key(account, report.asset))
     if known is not None and 0 < report.venue_ns < known.venue_ns:
         return
     if known is None or (known.free, known.locked) != (report.free, report.locked):

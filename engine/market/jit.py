@@ -160,7 +160,7 @@ if JIT:
     def python_callback(function: Callable[[Any, int, int], float]) -> Callback:
         """Return a Python function with an address for `call_update`. It gets the address of the row.
 
-        Compiled functions keep the interpreter's lock, so the call costs a tenth of a microsecond. An exception must
+        Compiled functions keep the interpreter's lock, so the call costs a fifth of a microsecond. An exception must
         not leave the function: the caller would get no number.
         """
         kind = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)

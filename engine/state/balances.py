@@ -31,13 +31,12 @@ class Balances(msgspec.Struct, frozen=True):
 
     def get(self, asset: str, venue: str = "") -> Balance:
         """Return the balance of an asset; zeros before its first report. `venue` is "" in a session of one venue."""
-        return self.by_asset.get(asset_key(venue, asset) if venue else asset) or Balance(ZERO, ZERO, -1)
+        return self.by_asset.get(asset_key(venue, asset)) or Balance(ZERO, ZERO, -1)
 
 
 def reduce(balances: Balances, change: Change, at: Stamp) -> Balances:
     """Keep the newest balance of each asset."""
     if isinstance(change, BalanceChanged):
         balance = Balance(change.free, change.locked, change.query_seq or at.seq, change.venue_ns)
-        key = asset_key(change.venue, change.asset) if change.venue else change.asset
-        return Balances({**balances.by_asset, key: balance})
+        return Balances({**balances.by_asset, asset_key(change.venue, change.asset): balance})
     return balances

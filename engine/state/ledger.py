@@ -258,9 +258,8 @@ def _by_id(flow: Flow) -> tuple[int, str]:
 
 
 def _reported(ledger: Ledger, change: BalanceChanged, at: Stamp) -> Ledger:
-    key, is_open = change.asset, ledger.is_open
-    if change.venue:
-        key, is_open = asset_key(change.venue, change.asset), change.venue in ledger.opened
+    key = asset_key(change.venue, change.asset)
+    is_open = change.venue in ledger.opened if change.venue else ledger.is_open
     total = change.free + change.locked
     date_ns = change.venue_ns or at.time_ns
     first_ns = min(date_ns, at.time_ns) - SLACK_NS

@@ -4,7 +4,7 @@ An event is one row: its kind, session time, order, side, price, quantity, code 
 quantities are whole multiples of the instrument's units. The orders placed are numbered from 1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -13,13 +13,13 @@ import numpy as np
 from engine.bodies import IntentBody, RequestBody, VerdictBody
 from engine.facts import OrderAccepted, OrderClosed, OrderFilled
 from engine.lifecycle import Report
-from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET
 from engine.market.rows import Rows
 from engine.model import Instrument, OrderType
 from engine.record_codec import read_fact, read_intent, read_request, read_verdict
 from engine.requests import Purpose
 from engine.sim.fold_orders import fold_layout as at
 from engine.step_context import Output
+from engine.strategy.fold_decision import ORDER_TYPES
 from journal.record import Kind, Record, plain
 
 KINDS: Final = {
@@ -32,7 +32,7 @@ KINDS: Final = {
     at.FILLED: "filled",
     at.CANCELED: "canceled",
 }
-TYPES: Final = {OrderType.LIMIT: FOLD_LIMIT, OrderType.LIMIT_MAKER: FOLD_LIMIT_MAKER, OrderType.MARKET: FOLD_MARKET}
+CODES: Final[Mapping[OrderType, int]] = {order_type: kind for kind, order_type in ORDER_TYPES.items()}
 ENDS: Final = {Report.CANCELED: 0, Report.EXPIRED: at.V_EXPIRED}
 REASONS: Final = {  # the end of the venue's text
     "Order would immediately match and take.": at.V_WOULD_MATCH,
@@ -93,7 +93,7 @@ class EventCollector:
                     len(self._orders) + 1, order.side.sign, self._price(order.price), self._size(order.quantity)
                 )
                 self._orders[body.client_order_id] = made
-                self._append(at.PLACED, time_ns, made, TYPES.get(order.type, OTHER))
+                self._append(at.PLACED, time_ns, made, CODES.get(order.type, OTHER))
             case RequestBody() if body.purpose is Purpose.CANCEL:
                 made = self._orders[body.client_order_id]
                 self._append(at.CANCEL_SENT, time_ns, made)

@@ -25,7 +25,7 @@ REFUSED: Final = (
 
 
 class MarketKinds:
-    """What a view returns of the market. The number of the record, `seq`, is not known: there are no records."""
+    """The objects of the market that a view returns. They refuse `seq`, because there are no records."""
 
     def __init__(self, refusals: Refusals) -> None:
         self.quote = without_fields(Quote, ["seq"], "a quote", refusals)

@@ -26,6 +26,13 @@ class CannotFoldError(Exception):
     """A run with orders in the fold is not possible. The text is one line."""
 
 
+def needs_ordinary_way(reason: str) -> CannotFoldError:
+    """Return the error of a run that the ordinary way can do."""
+    return CannotFoldError(
+        f"orders in the fold: {reason}. What to do: leave out --orders-in-fold, which runs the ordinary way."
+    )
+
+
 def refuse_unfoldable(session: SessionContext, options: ResimOptions) -> LoadedStrategy:
     """Return the strategy of a session that can run with its orders in the fold.
 
@@ -40,9 +47,7 @@ def refuse_unfoldable(session: SessionContext, options: ResimOptions) -> LoadedS
         *_session_reasons(session, options),
     ]
     if reasons:
-        raise CannotFoldError(
-            f"orders in the fold: {reasons[0]}. What to do: leave out --orders-in-fold, which runs the ordinary way."
-        )
+        raise needs_ordinary_way(reasons[0])
     return strategies[0]
 
 

@@ -7,18 +7,18 @@ from msgspec.structs import force_setattr
 
 from engine.facts import NewOrder, OrderFilled
 from engine.lifecycle import Status
-from engine.market.order_decision import FOLD_LIMIT, FOLD_LIMIT_MAKER, FOLD_MARKET
+from engine.market.order_decision import FOLD_MARKET
 from engine.market.rows import Rows
 from engine.market.views import kept_decimal
-from engine.model import Instrument, OrderType, Side
+from engine.model import Instrument, Side
 from engine.sim.fold_orders import fold_layout as at
 from engine.sim.units import PLACES
 from engine.state.orders import Order
 from engine.state.positions import Positions, after_fill
+from engine.strategy.fold_decision import ORDER_TYPES
 from engine.strategy.plain_figures import plain_figure
 from replay.fold_orders.unknown_values import Refusals, unreadable_id, without_fields
 
-TYPES: Final = {FOLD_LIMIT: OrderType.LIMIT, FOLD_LIMIT_MAKER: OrderType.LIMIT_MAKER, FOLD_MARKET: OrderType.MARKET}
 # fields of an order that follow from records which the loop does not make
 UNKNOWN: Final = (
     "request_seq", "updated_seq", "expires_ns", "filled_reported", "reported_ns", "fill_ids", "cancel_seq",
@@ -80,7 +80,7 @@ class OwnAccount:
             order=(self._make_market_terms if code == FOLD_MARKET else NewOrder)(
                 instrument=one.id,
                 side=Side.BUY if side > 0 else Side.SELL,
-                type=TYPES[code],
+                type=ORDER_TYPES[code],
                 quantity=kept_decimal(size, one.size_scale),
                 price=kept_decimal(price, one.price_scale),
             ),

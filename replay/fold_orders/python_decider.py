@@ -16,15 +16,12 @@ from engine.market.jit import python_callback
 from engine.market.order_decision import (
     FAILED,
     FOLD_CANCEL,
-    FOLD_LIMIT,
-    FOLD_LIMIT_MAKER,
-    FOLD_MARKET,
     INTENTS_AT,
     INTENTS_MAX,
 )
 from engine.market.rows import Floats, Rows
 from engine.market.views import kept_decimal
-from engine.model import OrderType, TimeInForce
+from engine.model import TimeInForce
 from engine.session_context import SessionContext
 from engine.sim.fold_orders import fold_layout as at
 from engine.state.changes import Stamp
@@ -33,17 +30,16 @@ from engine.state.strategy_states import reduce as reduce_statuses
 from engine.strategy.api import Cancel, Intent, Place
 from engine.strategy.cadences import kind_of
 from engine.strategy.loading import LoadedStrategy
+from replay.fold_orders.events import CODES
 from replay.fold_orders.fold_view import FoldView, MarketKinds
-from replay.fold_orders.foldable import CannotFoldError
+from replay.fold_orders.foldable import CannotFoldError, needs_ordinary_way
 from replay.fold_orders.own_account import Fee, OwnAccount
 from replay.fold_orders.unknown_values import Refusals
 
-KINDS: Final = {OrderType.LIMIT: FOLD_LIMIT, OrderType.LIMIT_MAKER: FOLD_LIMIT_MAKER, OrderType.MARKET: FOLD_MARKET}
 OTHER_TERMS: Final = (
     "stop_price", "reduce_only", "trailing_delta", "iceberg_quantity", "quote_quantity", "good_till_ns",
     "closes_position",
 )  # fmt: skip
-INSTEAD: Final = "What to do: leave out --orders-in-fold, which runs the ordinary way."
 
 
 class PythonDecider:
@@ -152,7 +148,7 @@ class PythonDecider:
         return list(self._own.live).index(number)
 
     def _kind_of(self, intent: Place) -> int:
-        kind = KINDS.get(intent.type)
+        kind = CODES.get(intent.type)
         if kind is None or intent.time_in_force is not TimeInForce.GTC:
             self._refuse(f"an order of type {intent.type} {intent.time_in_force} is not possible in it")
         if self._session.instrument_by_name.get(intent.instrument) is not self._instrument:
@@ -170,7 +166,7 @@ class PythonDecider:
         return whole
 
     def _refuse(self, reason: str) -> NoReturn:
-        raise CannotFoldError(f"orders in the fold: {reason}. {INSTEAD}")
+        raise needs_ordinary_way(reason)
 
     # ---- the end
 
@@ -184,6 +180,4 @@ class PythonDecider:
         if isinstance(error, CannotFoldError) or not isinstance(error, Exception):
             raise error
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise CannotFoldError(
-            f"orders in the fold: at {self._numbers[at.W_NOW]} strategy {self._name} raised {text}. {INSTEAD}"
-        ) from error
+        raise needs_ordinary_way(f"at {self._numbers[at.W_NOW]} strategy {self._name} raised {text}") from error

@@ -34,7 +34,7 @@ from engine.state.session_state import State
 from engine.strategy.loading import LoadedStrategy
 from engine.strategy.predicate_inputs import refresh
 from journal.reader import Journal
-from replay.fold_orders.foldable import CannotFoldError, refuse_unfoldable
+from replay.fold_orders.foldable import CannotFoldError, needs_ordinary_way, refuse_unfoldable
 from replay.fold_orders.money import FoldMoney
 from replay.fold_orders.python_decider import PythonDecider
 from replay.fold_orders.run_numbers import run_numbers, strategy_arguments
@@ -231,10 +231,7 @@ class PreparedRun:
             elif why == at.GROW_EVENTS:
                 self._events = np.concatenate([self._events, np.zeros_like(self._events)])
             else:
-                raise CannotFoldError(
-                    f"orders in the fold: at {int(w[at.W_NOW])} {STOPS[why]}. "
-                    "What to do: leave out --orders-in-fold, which runs the ordinary way."
-                )
+                raise needs_ordinary_way(f"at {int(w[at.W_NOW])} {STOPS[why]}")
 
     def _worst_ask(self) -> int:
         """Return the highest price at which risk estimated what a market order costs, as a multiple of its unit."""
@@ -250,10 +247,7 @@ class PreparedRun:
     def _engine_rows(self) -> Iterator[Rows]:
         for item in self._opened.cursor.remaining():
             if not isinstance(item, RowSpan):
-                raise CannotFoldError(
-                    f"orders in the fold: record {item.record.seq} ({item.record.kind}) comes from outside the market. "
-                    "What to do: leave out --orders-in-fold, which runs the ordinary way."
-                )
+                raise needs_ordinary_way(f"record {item.record.seq} ({item.record.kind}) comes from outside the market")
             self._refuse_lag(item)
             yield np.ascontiguousarray(item.rows)
 
@@ -265,9 +259,8 @@ class PreparedRun:
         rows, stamps_ns = span.rows, span.rows[:, r.VENUE_NS]
         took_ns = (rows[:, r.TIME_NS] - stamps_ns)[(stamps_ns > 0) & (rows[:, r.TYPE] != r.BAR)]
         if len(took_ns) and int(took_ns.max()) > allowed_ns:
-            raise CannotFoldError(
-                "orders in the fold: market data lags behind the venue's stamps so much that it may block the "
-                "instrument. What to do: leave out --orders-in-fold, which runs the ordinary way."
+            raise needs_ordinary_way(
+                "market data lags behind the venue's stamps so much that it may block the instrument"
             )
 
     def _venue_rows(self) -> Iterator[Rows]:
@@ -275,10 +268,7 @@ class PreparedRun:
         assert sim.recorded is not None, "its market is recorded"
         for piece in sim.recorded.remaining(sim.exchange):
             if not isinstance(piece, np.ndarray):
-                raise CannotFoldError(
-                    "orders in the fold: the market has a further depth snapshot. "
-                    "What to do: leave out --orders-in-fold, which runs the ordinary way."
-                )
+                raise needs_ordinary_way("the market has a further depth snapshot")
             yield np.ascontiguousarray(piece)
 
     # ---- the result

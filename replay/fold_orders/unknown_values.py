@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
-from replay.fold_orders.foldable import CannotFoldError
+from replay.fold_orders.foldable import CannotFoldError, needs_ordinary_way
 
 # what an id may be used for: everything else of `str` reads its content
 USES_OF_ID: Final = frozenset({
@@ -20,10 +20,7 @@ class Refusals:
 
     def refuse(self, what: str) -> NoReturn:
         """Note what the strategy read. Raises CannotFoldError."""
-        error = CannotFoldError(
-            f"orders in the fold: {what} is not known in it. "
-            "What to do: leave out --orders-in-fold, which runs the ordinary way."
-        )
+        error = needs_ordinary_way(f"{what} is not known in it")
         self.first = self.first or error
         raise error
 
