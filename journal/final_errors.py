@@ -1,4 +1,4 @@
-"""A context that passes errors on: to a writer after which nothing can be written, or to another task."""
+"""A context that passes any error on: after it nothing can be written."""
 
 from collections.abc import Callable
 from types import TracebackType

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from journal.content_hash import CHAIN_START
 from journal.disk import Disk
+from journal.final_errors import FinalErrors
 from journal.seal import seal
 
 if TYPE_CHECKING:
@@ -62,12 +63,10 @@ class Sealer:
     def _seal_all(self) -> None:
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SEALER_NICE)
-        try:
+        with FinalErrors(self._on_failure):
             while (due := self._queue.get()) is not None:
                 first_seq, final = due
                 if self._is_over():
                     continue
                 self.chain = seal(self._disk, first_seq, self.chain, final=final, signer=self._signer).chain
                 self.segments += 1
-        except BaseException as error:  # noqa: BLE001 - any failure to seal is a failure of the disk
-            self._on_failure(error)

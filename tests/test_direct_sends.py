@@ -5,8 +5,10 @@ On each way, an order's record comes first, and the order is sent once and has o
 
 import errno
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import h11
 import pytest
 import trio
 import trio.testing
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -91,18 +94,21 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, handler: Handler, **options: Any) -> AsyncIterator[Rig]:
+async def rig(
+    folder: Path, handler: Handler, *, clock: SessionClock = CLOCK, uses_tls: bool = False, **options: Any
+) -> AsyncIterator[Rig]:
     venue = make_venue(VenueSettings(), ())
     key = venue.signer.load_key(Credentials("test-key-0000000000", "test-secret-0000000000"))
     given: dict[str, Any] = {"group_delay_s": 3600.0, "sync_delay_s": 3600.0, "commit_ns_max": NEVER_NS, "defers": True}
     writer = JournalWriter.create(folder, **(given | options))
     ingress = Ingress()
+    ours, theirs = contexts() if uses_tls else (None, None)
     async with trio.open_nursery() as nursery:
-        server = await serve(nursery, handler)
-        sender = FastSender(server.http, KeptHeaders())
+        server = await serve(nursery, handler, theirs)
+        sender = FastSender(server.http, KeptHeaders(), ours)
         gateway = Gateway(
             venues={venue.name: venue}, senders={venue.name: sender}, keys={venue.name: key}, trading=(venue.name,),
-            clock=CLOCK, ingress=ingress, links=LinkTasks({}, ingress, CLOCK), nursery=nursery,
+            clock=clock, ingress=ingress, links=LinkTasks({}, ingress, clock), nursery=nursery,
         )  # fmt: skip
         gateway.attach(writer)
         yield Rig(gateway, writer, ingress, sender)
@@ -111,6 +117,14 @@ async def rig(folder: Path, handler: Handler, **options: Any) -> AsyncIterator[R
     if writer.failed is None:
         writer.close()
     writer.abandon()
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the TLS settings of a client and of a server that it trusts."""
+    authority, ours, theirs = trustme.CA(), ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(ours)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    return ours, theirs
 
 
 class Exchange:
@@ -168,6 +182,43 @@ async def test_two_orders_of_a_step_leave_in_their_order(tmp_path: Path) -> None
         await used.gateway.flush()
         assert {(await used.end())["cause"] for _ in range(2)} == {used.next_seq - 2, used.next_seq - 1}
         assert [body.partition(b"&")[0] for body in exchange.bodies[-2:]] == [b"symbol=FIRST", b"symbol=SECOND"]
+
+
+async def test_orders_of_several_steps_leave_in_their_order_where_each_waits_for_its_socket(tmp_path: Path) -> None:
+    """As over TLS, where no order leaves in the task that reads. Trio runs tasks in any order."""
+    async with rig(tmp_path / "s", Exchange().handle, uses_tls=True) as used:
+        await used.warm()
+        for _ in range(4):  # at once, so that there are as many idle connections
+            used.place()
+        await used.gateway.flush()
+        assert {(await used.end())["outcome"] for _ in range(4)} == {"answer"}
+        for _ in range(4):
+            used.place()
+            used.gateway.flush_now()
+            assert not used.gateway.is_holding
+        ends = sorted([await used.end() for _ in range(4)], key=lambda end: end["sent_ns"])
+        assert [end["cause"] for end in ends] == list(range(used.next_seq - 4, used.next_seq))
+
+
+async def test_what_a_socket_does_not_take_at_once_follows_in_the_task_of_the_answer(tmp_path: Path) -> None:
+    received: list[bytes] = []
+
+    async def handle(peer: Peer) -> None:
+        while await peer.head():
+            received.append(await peer.receive(len(message.body)))
+            await peer.send(answer(b"{}"))
+
+    message = HttpMessage("POST", "/api/v3/order", (), bytes(range(251)) * 40_000)  # more than a socket takes at once
+    async with rig(tmp_path / "s", handle) as used:
+        assert (await used.sender.send(message, timeout_s=SECONDS_MAX, clock=CLOCK)).status == 200
+        data = used.sender._heads.write(message)
+        assert data is not None
+        finish = used.sender.begin_now(message, data, CLOCK)
+        assert isinstance(finish, partial)
+        assert 0 < len(finish.keywords["rest"]) < len(data), "the socket took a part"
+        ended = await finish(SECONDS_MAX)
+        assert (ended.outcome, ended.status) == ("answer", 200)
+        assert received == [message.body] * 2
 
 
 async def test_a_slow_disk_does_not_hold_the_loop(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ Decides nothing. Secrets join here, last, and go nowhere else.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -85,6 +85,8 @@ class Gateway:
         self._writer: JournalWriter | None = None
         # heap: waiting for their records to be durable; signed meanwhile, if the venue does not take them in turn
         self._held: list[tuple[int, RequestBody, SignedRequest | None]] = []
+        self._waiting: deque[_Due] = deque()  # for a socket: their records are durable
+        self._sends_waiting = False
         self._at_once = {name: sender for name, sender in senders.items() if isinstance(sender, SendsAtOnce)}
         self._closed = False
         self._trading = frozenset(trading)
@@ -145,31 +147,38 @@ class Gateway:
 
         A disk that was slow lately is left to the journal's thread, and so are records without such a request.
         """
-        await self._send_in_order(self._commit())
+        self._commit()
+        await self._send_waiting()
 
     def flush_now(self) -> None:
         """Do the same without waiting for a socket. A request that must wait gets a task."""
-        if left := self._commit():
-            self._nursery.start_soon(self._send_in_order, left)
+        self._commit()
+        if self._waiting and not self._sends_waiting:
+            self._nursery.start_soon(self._send_waiting)
 
-    def _commit(self) -> list[_Due]:
-        """Bring records to the disk and send requests without waiting. Return those that may leave and must wait."""
+    def _commit(self) -> None:
+        """Bring records to the disk and send requests without waiting. Those that must wait for a socket are queued."""
         assert self._writer is not None, "attach comes first"
-        left: list[_Due] = []
         if self._held and self._writer.commit():
             while (due := self._next_released()) is not None:
                 signed = due[3]
                 if signed is None or not signed.data:
                     self._nursery.start_soon(self._send_durable, *due)
-                elif left or not self._begin_now(*due):
-                    left.append(due)
+                elif self._waiting or self._sends_waiting or not self._begin_now(*due):
+                    self._waiting.append(due)
         if self._writer.has_deferred:  # no order waits for it, or it is written and needs its sync
             self._writer.wake()
-        return left
 
-    async def _send_in_order(self, released: Sequence[_Due]) -> None:
-        for due in released:
-            await self._send_at_once(*due)
+    async def _send_waiting(self) -> None:
+        """Send the requests that wait for a socket, in their order. No-op while another task does."""
+        if self._sends_waiting:
+            return
+        self._sends_waiting = True
+        try:
+            while self._waiting and not self._closed:
+                await self._send_at_once(*self._waiting.popleft())
+        finally:
+            self._sends_waiting = False
 
     def release(self) -> None:
         """Send requests whose records are now durable. No-op after `close`."""

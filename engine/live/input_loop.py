@@ -64,7 +64,7 @@ class InputLoop:
         self._unread_ns = 0  # messages read since may have arrived as early as this; 0: every socket was empty since
         self._accept_batch = self._accept_frames
         self._slow_since_ns = 0  # wall clock when a step began that took long while the loop waited; 0: none
-        self._error: CoreError | JournalError | None = None  # of such a step
+        self._error: BaseException | None = None  # of a step while it waited
 
     def sample(self, put_frames: Callable[[FrameBatch, int, int], None]) -> None:
         """Pass on each socket read that led to nothing, with seq and time of its newest message."""
@@ -156,16 +156,16 @@ class InputLoop:
         due_ns = state.next_due_ns
         try:
             self._accept_batch(frames, state)
-        except (CoreError, JournalError) as error:
+            if self._writer.has_deferred:
+                self._flush_now()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the connection of the reader is not to blame
             self._error = error
             return False
-        if self._writer.has_deferred:
-            self._flush_now()
-        if self.lag_ns > BATCH_NS_MAX:
+        if wall_ns() - frames.recv_ns > BATCH_NS_MAX:  # the step, or the disk
             self._slow_since_ns = frames.recv_ns
         is_over = state.account.modes.closing or self._writer.failed is not None
         has_more = self._watch.overruns or not self._ingress.is_empty or state.next_due_ns < due_ns
-        return not (is_over or has_more or self._slow_since_ns or is_collection_due())
+        return not (is_over or has_more or self._slow_since_ns or self._lag.late_since_ns or is_collection_due())
 
     async def _end_slow_step(self) -> None:
         """Raise the error of a step in another task, and read the sockets if it took long."""

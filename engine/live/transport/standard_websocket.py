@@ -21,7 +21,6 @@ from engine.live.transport.websocket import (
     WebsocketLimits,
     closed_by_peer,
 )
-from journal.final_errors import FinalErrors
 
 RECEIVE_BYTES = 256 * 1024
 FIN_PING = 0x89
@@ -91,8 +90,6 @@ class StandardWebsocket:
             await self._incoming.ended.wait()
         finally:
             self._incoming.detach()
-        if self._incoming.crash is not None:
-            raise self._incoming.crash
         raise WebsocketClosedError(self._end_reason())
 
     async def send(self, message: bytes) -> None:
@@ -177,8 +174,6 @@ class _SplitStream(trio.abc.Stream):
         self._recv_ns = 0
         self._deliver: Deliver | None = None
         self._reader_came = trio.Event()
-        self.crash: BaseException | None = None  # of the code that accepts messages: no error of the connection
-        self._crashes = FinalErrors(self._end_by_crash)
 
     @property
     def refused_status(self) -> int:
@@ -256,13 +251,8 @@ class _SplitStream(trio.abc.Stream):
     def _hand_over(self) -> None:
         if self._deliver is None or not self._splitter.has_messages:
             return
-        with self._crashes:
-            if not self._deliver(self._recv_ns, self._splitter.messages()):
-                self.fail(FrameError(NORMAL_CLOSURE, NO_ROOM))
-
-    def _end_by_crash(self, error: BaseException) -> None:
-        self.crash = error
-        self.ended.set()
+        if not self._deliver(self._recv_ns, self._splitter.messages()):
+            self.fail(FrameError(NORMAL_CLOSURE, NO_ROOM))
 
 
 def without_pings(frames: bytes) -> bytes:
