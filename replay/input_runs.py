@@ -1,6 +1,7 @@
 """The records of a journal as a replay steps them: inputs that led to nothing as columns, all others alone."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import chain, pairwise
 
 import numpy as np
@@ -72,9 +73,12 @@ class _Decoded:
                 del links[0]
             large = int(np.searchsorted(sizes, sizes[first] + DECODED_BYTES))
             places = frames[first : min(first + count_max, links[0], max(large, first + 1))]
-            decode_many = self._dialects[columns.source(places[0])].decode_many
-            part = payloads[first : first + len(places)]
-            found = decode_many(part, columns.seqs[places], columns.times_ns[places])
+            part, found = payloads[first : first + len(places)], None
+            with suppress(
+                Exception
+            ):  # of a source without a venue, or a venue's code: the step of each alone reports it
+                dialect = self._dialects[columns.source(places[0])]
+                found = dialect.decode_many(part, columns.seqs[places], columns.times_ns[places])
             count = 0 if found is None else self._enter(places, *found)
             first += count or 1
             count_max = len(frames) if count == len(places) else 2 * count + 1  # the next may be as unusual

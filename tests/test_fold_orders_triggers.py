@@ -30,6 +30,8 @@ TIES = [
     {"request_ms": "20", "answer_ms": "0", "feed_ms": "0"},
     {"request_ms": "0", "answer_ms": "0", "feed_ms": "0"},
 ]
+# the venue counts fewer lines of the market than the engine, and answers at the times of messages
+UNCOUNTED = {"request_ms": "100", "answer_ms": "0", "feed_ms": "130", "quotes": "ignored"}
 
 
 def options(session: Path, strategy: str, model: dict[str, str]) -> ResimOptions:
@@ -64,7 +66,7 @@ def quotes(folder: Path) -> Path:
     ("rule", "model"),
     [
         *(("Follower", model) for model in ({}, *TIES)),
-        *(("FollowsAnything", model) for model in ({}, TIES[0], TIES[3], TIES[5])),
+        *(("FollowsAnything", model) for model in ({}, TIES[0], TIES[3], TIES[5], UNCOUNTED)),
     ],
 )
 def test_each_decision_has_the_time_of_its_quote_or_of_the_end_of_its_throttle(

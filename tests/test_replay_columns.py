@@ -121,6 +121,16 @@ def test_columns_find_the_differences_that_single_records_find(
     assert replayed(copy, alone=False)[0] == single[0]
 
 
+def test_a_frame_of_an_unknown_venue_is_the_same_difference(folder: Path, tmp_path: Path) -> None:
+    frame = first_record(folder, lambda record: record.kind is Kind.FEED and record.meta is None and record.seq > 100)
+    copy = reseal(folder, tmp_path / "copy", frame.seq, source="other")
+    single = replayed(copy, alone=True)
+    assert single[0] is not None
+    assert single[0].replayed is not None
+    assert "KeyError: 'other'" in (single[0].replayed.body or "")
+    assert replayed(copy, alone=False)[0] == single[0]
+
+
 def test_columns_find_a_timer_before_its_time(folder: Path, tmp_path: Path) -> None:
     """Exchange a quiet TIMER and the frame before it, whose time is earlier."""
     timer = quiet_timer(folder, DECIDE)

@@ -6,6 +6,7 @@ that row fills as engine/sim/exchange/order_matching.py fills. Amounts are units
 
 from engine.market import rows as r
 from engine.market.jit import compiled, compiled_apart
+from engine.market.layout import NEVER
 from engine.market.rows import Floats, Rows
 from engine.sim.exchange.price_levels import LOWEST, SIZE, TAKEN, best_offered, find_level
 from engine.sim.exchange.queue_models import excess
@@ -388,6 +389,12 @@ def apply_request(
     answers: Rows,
 ) -> int:
     """Apply a request that arrives at the venue; return OK or the reason to end the run."""
+    sent = w[W_ANSWER_TAIL]
     if message[M_KIND] == CANCEL:
-        return cancel_at_venue(w, v, message[M_NUMBER], orders, fronts, rest, answers)
-    return place_at_venue(w, message, v, levels, minutes, orders, fronts, rest, answers)
+        why = cancel_at_venue(w, v, message[M_NUMBER], orders, fronts, rest, answers)
+    else:
+        why = place_at_venue(w, message, v, levels, minutes, orders, fronts, rest, answers)
+    if w[W_ANSWER_NS] == 0:  # an answer at the time of its request follows all records of that time
+        for n in range(sent, w[W_ANSWER_TAIL]):
+            answers[n % MESSAGES_MAX, M_LINES] = NEVER - 1
+    return int(why)
