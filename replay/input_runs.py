@@ -74,9 +74,7 @@ class _Decoded:
             large = int(np.searchsorted(sizes, sizes[first] + DECODED_BYTES))
             places = frames[first : min(first + count_max, links[0], max(large, first + 1))]
             part, found = payloads[first : first + len(places)], None
-            with suppress(
-                Exception
-            ):  # of a source without a venue, or a venue's code: the step of each alone reports it
+            with suppress(Exception):  # an unknown venue, or its code: the step of each record reports it
                 dialect = self._dialects[columns.source(places[0])]
                 found = dialect.decode_many(part, columns.seqs[places], columns.times_ns[places])
             count = 0 if found is None else self._enter(places, *found)
