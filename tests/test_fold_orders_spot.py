@@ -82,8 +82,12 @@ def test_sales_beyond_the_position_are_refused_for_the_same_rule(spot: Path) -> 
     assert sold.any(), "no sale was within the position"
 
 
-@pytest.mark.parametrize("balances", [{"USDT": "10000000", "BTC": "0.05"}, {"USDT": "3000", "BTC": "1000"}])
-def test_funds_that_reservations_may_use_up_run_the_ordinary_way(balances: dict[str, str], spot: Path) -> None:
+@pytest.mark.parametrize(
+    ("balances", "asset"), [({"USDT": "10000000"}, "BTC"), ({"USDT": "3000", "BTC": "1000"}, "USDT")]
+)
+def test_funds_that_reservations_may_use_up_run_the_ordinary_way(
+    balances: dict[str, str], asset: str, spot: Path
+) -> None:
     poor = msgspec.structs.replace(spot_options(spot, "Quoter", {}), balances=balances)
-    with pytest.raises(CannotFoldError, match="a larger balance"):
+    with pytest.raises(CannotFoldError, match=f"a larger balance of {asset},"):
         folded(spot, poor)

@@ -73,8 +73,10 @@ class FoldMoney:
                 fees.append(self._settle_fill(side, price, size, is_maker=bool(maker)))
                 lowest = [min(pair) for pair in zip(lowest, self._totals(), strict=True)]
         value = highest[0] * self._price_unit * self._size_unit // ONE
-        if MARGIN * value > lowest[0] or MARGIN * highest[1] * self._size_unit > lowest[1]:
-            raise _too_little()
+        if MARGIN * value > lowest[0]:
+            raise _too_little(self.asset)
+        if MARGIN * highest[1] * self._size_unit > lowest[1]:
+            raise _too_little(self._rules.base)
         return fees
 
     def cash(self) -> Decimal:
@@ -98,16 +100,16 @@ class FoldMoney:
         quote = product(*paid)
         asset, amount = (rules.quote, quote) if side > 0 else (rules.base, paid[1])
         if funds.free.get(asset, 0) < amount:
-            raise _too_little()
+            raise _too_little(asset)
         funds.lock(asset, amount)
         return swap_assets(rules, funds, order, paid[1], quote, maker=is_maker)[0]
 
 
-def _too_little() -> CannotFoldError:
+def _too_little(asset: str) -> CannotFoldError:
     return CannotFoldError(
-        f"orders in the fold: the account has less than {MARGIN} times the value of its position and orders, so one "
-        "might be refused. What to do: give a larger balance, or leave out --orders-in-fold, which runs the ordinary "
-        "way."
+        f"orders in the fold: the account has less {asset} than {MARGIN} times what its position and orders need, so "
+        f"one might be refused. What to do: give a larger balance of {asset}, or leave out --orders-in-fold, which "
+        "runs the ordinary way."
     )
 
 
