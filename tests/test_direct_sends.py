@@ -5,6 +5,7 @@ On each way, an order's record comes first, and the order is sent once and has o
 
 import errno
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import h11
 import pytest
 import trio
 import trio.testing
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -93,7 +95,11 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, handler: Handler, profile: TransportProfile = TransportProfile.FAST, **options: Any
+    folder: Path,
+    handler: Handler,
+    profile: TransportProfile = TransportProfile.FAST,
+    authority: trustme.CA | None = None,
+    **options: Any,
 ) -> AsyncIterator[Rig]:
     venue = make_venue(VenueSettings(), ())
     key = venue.signer.load_key(Credentials("test-key-0000000000", "test-secret-0000000000"))
@@ -101,8 +107,9 @@ async def rig(
     writer = JournalWriter.create(folder, **(given | options))
     ingress = Ingress()
     async with trio.open_nursery() as nursery:
-        server = await serve(nursery, handler)
-        sender = make_sender(profile, server.http)
+        theirs, ours = tls_contexts(authority)
+        server = await serve(nursery, handler, theirs)
+        sender = make_sender(profile, server.http, ours)
         assert isinstance(sender, SendsAtOnce)
         gateway = Gateway(
             venues={venue.name: venue}, senders={venue.name: sender}, keys={venue.name: key}, trading=(venue.name,),
@@ -115,6 +122,16 @@ async def rig(
     if writer.failed is None:
         writer.close()
     writer.abandon()
+
+
+def tls_contexts(authority: trustme.CA | None) -> tuple[ssl.SSLContext | None, ssl.SSLContext | None]:
+    """Return the contexts of the venue and of the sender; None without TLS."""
+    if authority is None:
+        return None, None
+    ours, theirs = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(ours)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    return theirs, ours
 
 
 class Exchange:
@@ -164,6 +181,27 @@ async def test_an_order_leaves_in_this_task_after_its_record_is_durable(
         assert exchange.heads[-1] == exchange.heads[0], "both ways write the same bytes"
         [sent] = list(used.gateway.sends)[-1:]
         assert sent.purpose is Purpose.PLACE
+
+
+@pytest.mark.parametrize("profile", list(TransportProfile))
+async def test_an_order_over_tls_leaves_before_its_answer_has_a_task(tmp_path: Path, profile: TransportProfile) -> None:
+    """It is written whole in the task that decided on it, in the bytes of the ordinary way."""
+    exchange = Exchange()
+    async with rig(tmp_path / "s", exchange.handle, profile, trustme.CA()) as used:
+        await used.warm()
+        count, message = len(exchange.heads), HttpMessage("POST", "/api/v3/order", (), b"symbol=A")
+        data = used.sender.encode(message)
+        assert used.sender.begin_now(message, data, CLOCK) is None, "it must wait for the encryption"
+        begun = await used.sender.begin(message, data, CLOCK)
+        assert begun is not None
+        with trio.fail_after(SECONDS_MAX):
+            while len(exchange.heads) == count:
+                await trio.lowlevel.checkpoint()
+        assert (await begun(SECONDS_MAX)).outcome == "answer"
+        used.place()
+        await used.gateway.flush()
+        assert (await used.end())["outcome"] == "answer"
+        assert exchange.heads[-1] == exchange.heads[0]
 
 
 async def test_two_orders_of_a_step_leave_in_their_order(tmp_path: Path) -> None:

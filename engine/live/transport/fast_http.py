@@ -12,6 +12,7 @@ from engine.live.transport.http_body import BodyReader, HttpBodyError
 from engine.live.transport.http_head import HeadWriter
 from engine.live.transport.http_result import (
     AT_ONCE_BYTES_MAX,
+    AT_ONCE_SECONDS_MAX,
     BODY_BYTES_MAX,
     CONNECT_SHARE,
     CONNECTIONS_MAX,
@@ -26,7 +27,6 @@ from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
 
 RECEIVE_BYTES = 64 * 1024
-AT_ONCE_SECONDS_MAX = 0.05  # the input loop waits for no socket longer
 
 
 class FastSender:

@@ -17,6 +17,7 @@ from engine.live.transport.http_body import BodyReader, HttpBodyError
 from engine.live.transport.http_head import HeadWriter
 from engine.live.transport.http_result import (
     AT_ONCE_BYTES_MAX,
+    AT_ONCE_SECONDS_MAX,
     BODY_BYTES_MAX,
     CONNECT_SHARE,
     CONNECTIONS_MAX,
@@ -65,7 +66,7 @@ class StandardSender:
 
     def encode(self, message: HttpMessage) -> bytes:
         """See SendsAtOnce."""
-        data = self._heads.write(message) if self._scheme == b"http" else None  # over TLS it has a task
+        data = self._heads.write(message)
         return b"" if data is None or len(data) > AT_ONCE_BYTES_MAX else data
 
     def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
@@ -79,7 +80,17 @@ class StandardSender:
 
     async def begin(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
         """See SendsAtOnce."""
-        return self.begin_now(message, data, clock)
+        connection = await self._idle_connection()
+        if connection is None:
+            return None
+        sent_ns = clock.now_ns()
+        try:
+            await connection.begin_waiting(data)
+        except trio.Cancelled:
+            with trio.CancelScope(shield=True):
+                await connection.close()
+            raise
+        return partial(self._exchange, connection, message, sent_ns)
 
     async def _idle_connection(self) -> "_Connection | None":
         """Return the idle connection used last, because its caches are warm, or None."""
@@ -231,6 +242,11 @@ class _Connection(httpcore.AsyncNetworkBackend):
         except trio.BrokenResourceError as error:
             self._stream.failure = error
 
+    async def begin_waiting(self, data: bytes) -> None:
+        """Write a whole request before httpcore does, over TLS too, and wait for the socket at most a moment."""
+        assert self._stream is not None, "it is idle"
+        await self._stream.begin(data)
+
     def forget_request(self) -> None:
         """Prepare for the next request."""
         assert self._stream is not None, "it is idle"
@@ -251,10 +267,18 @@ class _OneWriteStream(httpcore.AsyncNetworkStream):
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self.begun: bytes | None = None  # the request that left before httpcore wrote it
         self.rest = b""  # of it: what the socket did not take
-        self.failure: trio.BrokenResourceError | None = None  # which ended its sending
+        self.failure: Exception | None = None  # which ended its sending
         self._stream = stream
         self._kept: list[bytes] = []
         self._write_s: float | None = None
+
+    async def begin(self, request: bytes) -> None:
+        """Write a request before httpcore does."""
+        self.begun = request
+        try:
+            await self._stream.write(request, AT_ONCE_SECONDS_MAX)
+        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+            self.failure = error
 
     def write(self, buffer: bytes, timeout: float | None = None) -> Coroutine[Any, Any, None]:
         self._kept.append(buffer)
@@ -268,7 +292,7 @@ class _OneWriteStream(httpcore.AsyncNetworkStream):
         request, begun, failure = b"".join(self._kept), self.begun, self.failure
         self._kept.clear()
         if failure is not None:
-            raise httpcore.WriteError(str(failure)) from failure
+            raise httpcore.WriteError(reason_of(failure)) from failure
         if begun is not None:
             if request != begun:
                 raise httpcore.ProtocolError("httpcore writes the request in other bytes than those that have left")
