@@ -2,8 +2,8 @@
 
 A frame holds some 14 records. At that size building a batch with Arrow costs more than everything else that the writer
 does, so this module assembles the message itself. Arrow makes the head once for this schema, and each message patches
-the values that vary (rows, nulls, offsets and lengths of the buffers). A property test compares the result with Arrow's
-own.
+the values that vary (rows, nulls, offsets and lengths of the buffers). A message of a few records, as those of an order
+have, is patched into the form of an earlier one. A property test compares the result with Arrow's own.
 
 Knows the columns of a record and the layout of an Arrow message (https://arrow.apache.org/docs/format/Columnar.html),
 but not frames and files.
@@ -94,12 +94,17 @@ _HEAD = _build_head()
 
 # a column of a message: its nulls, the sizes of its buffers without padding, and the buffers in order, each padded
 _Column = tuple[int, tuple[int, ...], bytes]
-_FEW = 16  # rows up to which the texts of a column often are those of an earlier frame
+_FEW = 16  # rows up to which kinds, sources and nulls often are those of an earlier frame
 
 
 @lru_cache(1024)
 def _packer(rows: int, letter: str) -> Callable[..., bytes]:
     return struct.Struct(f"<{rows}{letter}").pack
+
+
+@lru_cache(64)
+def _packer_into(count: int) -> Callable[..., None]:
+    return struct.Struct(f"<{count}q").pack_into
 
 
 @lru_cache(1024)
@@ -156,18 +161,6 @@ def _variable_column(rows: int, nulls: int, bits: bytes, lengths: Iterable[int],
     return nulls, sizes, b"".join((bits, offsets, _PADDING[len(offsets) & 7], data, _PADDING[len(data) & 7]))
 
 
-def _words(values: Sequence[str]) -> _Column:
-    """Return a column of the few words of kinds and sources. An order's frame has those of the order before."""
-    if values[0] != values[-1] and len(values) <= _FEW:
-        return _few_words(values)
-    return _texts(values)
-
-
-@lru_cache(512)
-def _few_words(values: Sequence[str]) -> _Column:
-    return _texts(values)
-
-
 @lru_cache(512)
 def _constant_texts(word: str | None, rows: int) -> _Column:
     """Return a column with the same text, or null, in every row. Columns such as kind and source often are constant."""
@@ -176,16 +169,74 @@ def _constant_texts(word: str | None, rows: int) -> _Column:
     return _variable_column(rows, 0, b"", repeat(len(word.encode()), rows), word.encode() * rows)
 
 
+class _Form(NamedTuple):
+    """What messages of a few records share, if their kinds, sources and nulls are the same."""
+
+    start: bytes  # head and columns before `key`, with zeros as numbers
+    numbers_at: tuple[int, int, int]  # of seq and time_ns, of recv_ns, of cause
+    sizes: tuple[int, ...]  # of the buffers before `key`
+    texts: tuple[tuple[int, bytes], ...]  # of the other columns: nulls and validity
+
+
+@lru_cache(512)
+def _form(kind: Sequence[str], source: Sequence[str], known: bytes) -> _Form:
+    """Return the form of these rows. `known` has a byte a row of each column that may be null: 0 is null."""
+    rows = len(kind)
+    recv_ns, cause, *texts = (known[start : start + rows] for start in range(0, len(known), rows))
+    zeros = _numbers((0,) * rows)
+    of_nullable = [_numbers([0 if flag else None for flag in flags]) for flags in (recv_ns, cause)]
+    columns = (zeros, zeros, of_nullable[0], _texts(kind), _texts(source), of_nullable[1])
+    nulls = [*(column[0] for column in columns), *(flags.count(0) for flags in texts)]
+    head = bytearray(_HEAD.data)
+    _pack_number(head, _HEAD.rows_at, rows)
+    _pack_nodes(head, _HEAD.nodes_at, *chain.from_iterable(zip(repeat(rows), nulls, strict=False)))
+    ends = list(accumulate([len(column[2]) for column in columns], initial=len(head)))
+    return _Form(
+        start=b"".join((head, *(column[2] for column in columns))),
+        numbers_at=(ends[0], ends[3] - 8 * rows, ends[6] - 8 * rows),
+        sizes=tuple(chain.from_iterable(column[1] for column in columns)),
+        texts=tuple((flags.count(0), _validity(flags) if 0 in flags else b"") for flags in texts),
+    )
+
+
+def _message_of_few(columns: Sequence[Sequence[Any]]) -> bytes:
+    """Return the message of a few records, as those of an order. Most of it has the form of an earlier one."""
+    seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body = columns
+    rows = len(seq)
+    form = _form(kind, source, bytes(map(is_not, chain(recv_ns, cause, key, meta, payload, body), repeat(None))))
+    start, sizes = bytearray(form.start), list(form.sizes)
+    seq_at, recv_at, cause_at = form.numbers_at
+    _packer_into(2 * rows)(start, seq_at, *seq, *time_ns)
+    _packer_into(rows)(start, recv_at, *[value or 0 for value in recv_ns])
+    _packer_into(rows)(start, cause_at, *[value or 0 for value in cause])
+    data: list[bytes | bytearray] = [start]
+    for values, (nulls, bits) in zip((key, meta, payload, body), form.texts, strict=False):
+        if nulls == rows:
+            column = _constant_texts(None, rows)
+        else:
+            known = [b"" if value is None else value if type(value) is bytes else value.encode() for value in values]
+            column = _variable_column(rows, nulls, bits, map(len, known), b"".join(known))
+        sizes += column[1]
+        data.append(column[2])
+    offsets = tuple(accumulate([size + 7 & -8 for size in sizes], initial=0))  # the last one is the end
+    _pack_number(start, _HEAD.body_bytes_at, offsets[-1])
+    _pack_buffers(start, _HEAD.buffers_at, *chain.from_iterable(zip(offsets, sizes, strict=False)))
+    return b"".join(data)
+
+
 def to_message(records: Sequence[Record]) -> bytes:
     """Return consecutive records as one Arrow record-batch message, which `pa.ipc.read_record_batch` reads."""
     rows = len(records)
-    seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body = zip(*map(astuple, records), strict=True)
+    columns = tuple(zip(*map(astuple, records), strict=True))
+    if rows <= _FEW:
+        return _message_of_few(columns)
+    seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body = columns
     nulls, sizes, data = zip(
         _numbers(seq),
         _numbers(time_ns),
         _numbers(recv_ns),
-        _words(kind),
-        _words(source),
+        _texts(kind),
+        _texts(source),
         _numbers(cause),
         _texts(key),
         _texts(meta),

@@ -31,9 +31,10 @@ from engine.live.gateway import Gateway
 from engine.live.ingress import Ingress
 from engine.live.link_tasks import LinkTasks
 from engine.live.signed_requests import AGE_NS_MAX, sign
-from engine.live.transport.fast_http import AT_ONCE_BYTES_MAX, FastSender
+from engine.live.transport.fast_http import FastSender
 from engine.live.transport.http_head import HeadWriter
-from engine.live.transport.http_result import OWN_HEADERS
+from engine.live.transport.http_result import AT_ONCE_BYTES_MAX, OWN_HEADERS, SendsAtOnce
+from engine.live.transport.selection import TransportProfile, make_sender
 from engine.record_codec import text_of
 from engine.requests import Purpose, Transport, Unsigned
 from engine.sequencer import Arrival
@@ -54,7 +55,7 @@ Handler = Callable[[Peer], Awaitable[None]]
 class Rig:
     """A gateway with a journal and a venue on loopback. `orders` notes, of each order, what was durable then."""
 
-    def __init__(self, gateway: Gateway, writer: JournalWriter, ingress: Ingress, sender: FastSender) -> None:
+    def __init__(self, gateway: Gateway, writer: JournalWriter, ingress: Ingress, sender: SendsAtOnce) -> None:
         self.gateway, self.writer, self.ingress, self.sender = gateway, writer, ingress, sender
         self.next_seq = 0
 
@@ -95,7 +96,13 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, handler: Handler, *, clock: SessionClock = CLOCK, uses_tls: bool = False, **options: Any
+    folder: Path,
+    handler: Handler,
+    profile: TransportProfile = TransportProfile.FAST,
+    *,
+    clock: SessionClock = CLOCK,
+    uses_tls: bool = False,
+    **options: Any,
 ) -> AsyncIterator[Rig]:
     venue = make_venue(VenueSettings(), ())
     key = venue.signer.load_key(Credentials("test-key-0000000000", "test-secret-0000000000"))
@@ -105,7 +112,8 @@ async def rig(
     ours, theirs = contexts() if uses_tls else (None, None)
     async with trio.open_nursery() as nursery:
         server = await serve(nursery, handler, theirs)
-        sender = FastSender(server.http, KeptHeaders(), ours)
+        sender = make_sender(profile, server.http, ours)
+        assert isinstance(sender, SendsAtOnce)
         gateway = Gateway(
             venues={venue.name: venue}, senders={venue.name: sender}, keys={venue.name: key}, trading=(venue.name,),
             clock=clock, ingress=ingress, links=LinkTasks({}, ingress, clock), nursery=nursery,
@@ -151,10 +159,13 @@ class Exchange:
                 return
 
 
-async def test_an_order_leaves_in_this_task_after_its_record_is_durable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile", list(TransportProfile))
+async def test_an_order_leaves_in_this_task_after_its_record_is_durable(
+    tmp_path: Path, profile: TransportProfile
+) -> None:
     """When `flush` returns, the venue's socket has the bytes, though no other task has run on its behalf."""
     exchange = Exchange()
-    async with rig(tmp_path / "s", exchange.handle) as used:
+    async with rig(tmp_path / "s", exchange.handle, profile) as used:
         await used.warm()
         exchange.rig = used
         count = len(exchange.heads)
@@ -171,6 +182,27 @@ async def test_an_order_leaves_in_this_task_after_its_record_is_durable(tmp_path
         assert exchange.heads[-1] == exchange.heads[0], "both ways write the same bytes"
         [sent] = list(used.gateway.sends)[-1:]
         assert sent.purpose is Purpose.PLACE
+
+
+@pytest.mark.parametrize("profile", list(TransportProfile))
+async def test_an_order_over_tls_leaves_before_its_answer_has_a_task(tmp_path: Path, profile: TransportProfile) -> None:
+    """It is written whole in the task that decided on it, in the bytes of the ordinary way."""
+    exchange = Exchange()
+    async with rig(tmp_path / "s", exchange.handle, profile, uses_tls=True) as used:
+        await used.warm()
+        count, message = len(exchange.heads), HttpMessage("POST", "/api/v3/order", (), b"symbol=A")
+        data = used.sender.encode(message)
+        assert used.sender.begin_now(message, data, CLOCK) is None, "it must wait for the encryption"
+        begun = await used.sender.begin(message, data, CLOCK)
+        assert begun is not None
+        with trio.fail_after(SECONDS_MAX):
+            while len(exchange.heads) == count:
+                await trio.lowlevel.checkpoint()
+        assert (await begun(SECONDS_MAX)).outcome == "answer"
+        used.place()
+        await used.gateway.flush()
+        assert (await used.end())["outcome"] == "answer"
+        assert exchange.heads[-1] == exchange.heads[0]
 
 
 async def test_two_orders_of_a_step_leave_in_their_order(tmp_path: Path) -> None:
@@ -248,11 +280,14 @@ async def test_an_order_that_expired_is_not_sent(tmp_path: Path) -> None:
         assert len(exchange.heads) == count
 
 
+@pytest.mark.parametrize("profile", list(TransportProfile))
 @pytest.mark.parametrize("ends", ["closes", "cuts"])
-async def test_an_order_whose_connection_ends_is_sent_once(tmp_path: Path, ends: str) -> None:
+async def test_an_order_whose_connection_ends_is_sent_once(
+    tmp_path: Path, ends: str, profile: TransportProfile
+) -> None:
     """An idle connection that the venue closed takes no order; one that it cuts before the answer proves nothing."""
     exchange = Exchange()
-    async with rig(tmp_path / "s", exchange.handle) as used:
+    async with rig(tmp_path / "s", exchange.handle, profile) as used:
         await used.warm()
         exchange.ends = ends
         used.place()
@@ -266,6 +301,20 @@ async def test_an_order_whose_connection_ends_is_sent_once(tmp_path: Path, ends:
         await used.gateway.flush()
         assert (await used.end())["outcome"] == "answer"
         assert len(exchange.heads) == count + 1
+
+
+async def test_an_answer_to_other_bytes_proves_nothing(tmp_path: Path) -> None:
+    """httpcore checks that what has left is what it writes itself; the connection is not used again."""
+    exchange = Exchange()
+    async with rig(tmp_path / "s", exchange.handle, TransportProfile.STANDARD) as used:
+        await used.warm()
+        count, url = len(exchange.heads), "/api/v3/order"
+        message, other = HttpMessage("POST", url, (), b"symbol=A"), HttpMessage("POST", url, (), b"symbol=B")
+        begun = used.sender.begin_now(message, used.sender.encode(other), CLOCK)
+        assert begun is not None
+        ended = await begun(SECONDS_MAX)
+        assert (ended.outcome, len(exchange.heads), exchange.bodies[-1]) == ("cut", count + 1, b"symbol=B")
+        assert used.sender.begin_now(message, used.sender.encode(message), CLOCK) is None, "no connection is idle"
 
 
 async def test_a_signature_is_used_only_while_it_is_good(tmp_path: Path) -> None:

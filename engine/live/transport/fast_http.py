@@ -1,7 +1,5 @@
 """The HTTP sender of the profile `fast`: h11 on trio streams, one write a request, no more of HTTP than we use."""
 
-import os
-import select
 import socket
 import ssl
 from functools import partial
@@ -13,6 +11,8 @@ from engine.live.clock import SessionClock, wall_ns
 from engine.live.transport.http_body import BodyReader, HttpBodyError
 from engine.live.transport.http_head import HeadWriter
 from engine.live.transport.http_result import (
+    AT_ONCE_BYTES_MAX,
+    AT_ONCE_SECONDS_MAX,
     BODY_BYTES_MAX,
     CONNECT_SHARE,
     CONNECTIONS_MAX,
@@ -20,14 +20,13 @@ from engine.live.transport.http_result import (
     Answer,
     HttpResult,
 )
+from engine.live.transport.socket_writes import SocketWriter
 from engine.live.transport.tcp import Address, connect, reason_of
 from engine.requests import AnswerStatus
 from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
 
 RECEIVE_BYTES = 64 * 1024
-AT_ONCE_BYTES_MAX = 16 * 1024  # the send buffer of an idle connection is empty, and larger
-AT_ONCE_SECONDS_MAX = 0.05  # the input loop waits for no socket longer
 
 
 class FastSender:
@@ -69,13 +68,13 @@ class FastSender:
 
     def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
         """See SendsAtOnce. The answer's task sends the bytes that the socket does not take."""
-        if not self._idle or not self._idle[-1].is_writable:
+        if not self._idle or not self._idle[-1].socket.is_writable:
             return None
         connection = self._idle.pop()
         failure: Exception | None = None
         sent_ns, rest = clock.now_ns(), b""
         try:
-            rest = connection.write(data)
+            rest = connection.socket.write(data)
         except trio.BrokenResourceError as error:
             failure = error
         return partial(self._exchange, connection, message, sent_ns, rest=rest, failure=failure)
@@ -172,7 +171,7 @@ class FastSender:
         """Return the idle connection used last, because its caches are warm, or None."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_alive:
+            if connection.socket.is_alive:
                 return connection
             await trio.aclose_forcefully(connection.stream)
         return None
@@ -201,29 +200,7 @@ class _HttpConnection:
     def __init__(self, stream: trio.abc.Stream, plain: trio.SocketStream) -> None:
         self.stream = stream
         self.http = h11.Connection(h11.CLIENT)
-        self._fd = plain.socket.fileno()
-        self._is_plain = not isinstance(stream, trio.SSLStream)
-        self._poll = select.poll()
-        self._poll.register(self._fd, select.POLLIN)
-
-    @property
-    def is_alive(self) -> bool:
-        """Return False if the idle socket is readable: the other side closed it."""
-        return not self._poll.poll(0)
-
-    @property
-    def is_writable(self) -> bool:
-        """Return True if `write` may be called: there is no TLS, and the other side did not close it."""
-        return self._is_plain and self.is_alive
-
-    def write(self, data: bytes) -> bytes:
-        """Write what the socket takes now, and return the rest. Raises trio.BrokenResourceError."""
-        try:
-            return data[os.write(self._fd, data) :]
-        except BlockingIOError:
-            return data
-        except OSError as error:
-            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+        self.socket = SocketWriter(plain.socket, is_plain=not isinstance(stream, trio.SSLStream))
 
     async def answer(self, body_bytes_max: int) -> tuple[h11.Response, bytes]:
         """Receive the whole answer. Raises HttpBodyError if the answer's body is not acceptable."""

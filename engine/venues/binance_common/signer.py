@@ -45,8 +45,15 @@ class ApiKey(SecretKey):
         """Return a key with a shared secret (which Binance calls deprecated, and which cannot do session.logon)."""
         if not is_header_safe(secret):
             raise ValueError("the API secret is empty or holds spaces or line ends: copy it again")
-        raw = secret.encode("ascii")
-        return cls("hmac", key, lambda text: hmac.digest(raw, text, "sha256").hex())
+        keyed = hmac.new(secret.encode("ascii"), digestmod="sha256")
+
+        def sign(text: bytes) -> str:
+            """Sign with a copy: it touches a third of the memory of a new one, which is cold when an order leaves."""
+            copy = keyed.copy()
+            copy.update(text)
+            return copy.hexdigest()
+
+        return cls("hmac", key, sign)
 
     @classmethod
     def ed25519(cls, key: str, pem: str | bytes) -> Self:
