@@ -184,7 +184,6 @@ def looked_up(folder: Path, chance: random.Random, count: int) -> dict[str, Figu
         seq, time_ns = chance.randrange(journal.last_seq), chance.randrange(begin_ns, end_ns)
         assert {timed(name, look, seq) for name, look in by_seq.items()} == {seq}
         assert len({timed(name, look, time_ns, time_ns + SECOND_NS) for name, look in by_time.items()}) == 1
-    connection.close()
     return {
         name: {"first": s[0] * 1e3, "p50": percentile(s, 0.5) * 1e3, "max": max(s) * 1e3} for name, s in taken.items()
     }
