@@ -131,10 +131,11 @@ def _called(decide: Any, kind: Any) -> Any:
     row = f"row_of_pointer(floats, {PARAMETERS_AT + len(kind._fields)})" if JIT else "floats"
     text = (
         "def called(floats, count, length):\n"
+        f"    row = {row}\n"  # before `try`, within which Numba branches after each operation
+        f"    now, numbers = MarketTick({tick}, ()), Numbers({numbers})\n"
+        f"    orders, intents = FoldOrders(int(row[{COUNT_AT}]), {orders}), FoldIntents({intents})\n"
         "    try:\n"
-        f"        row = {row}\n"
-        f"        given = int(decide(MarketTick({tick}, ()), FoldOrders(int(row[{COUNT_AT}]), {orders}),\n"
-        f"                           FoldIntents({intents}), Numbers({numbers})))\n"
+        "        given = int(decide(now, orders, intents, numbers))\n"
         f"        if 0 <= given <= {INTENTS_MAX}:\n"
         "            return float(given)\n"
         "    except Exception:\n"

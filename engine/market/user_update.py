@@ -189,9 +189,10 @@ def _called(update: Any, given: Any, kept: int) -> Any:
     columns = ", ".join(f"row[{column}]" for column in _COLUMNS)
     text = (
         "def called(numbers, count, length):\n"
+        f"    row = row_of_pointer(numbers, {OWN + kept})\n"  # before `try`, within which Numba branches everywhere
+        f"    read, own, parameters = IndicatorInput({columns}, count), row[{OWN}:], Parameters{_literal(given)}\n"
         "    try:\n"
-        f"        row = row_of_pointer(numbers, {OWN + kept})\n"
-        f"        value = float(update(IndicatorInput({columns}, count), row[{OWN}:], Parameters{_literal(given)}))\n"
+        "        value = float(update(read, own, parameters))\n"
         f"        if -{FAILED_TEXT} < value < {FAILED_TEXT}:\n"
         "            return value\n"
         "    except Exception:\n"
