@@ -1,4 +1,4 @@
-"""Public clients trade on the simulated venue: each in its own virtual environment, made by pip.
+"""Public clients trade on the simulated venue: each in its own virtual environment, made by uv or pip.
 
     python benchmarks/clients/run.py [--install | --write] [NAME ...]
 
@@ -84,8 +84,10 @@ def environment(requirement: str) -> Path:
     python = folder / "bin" / "python"
     done = folder / "installed"
     if not done.exists():
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", requirement], check=True)
+        uv = Path(sys.executable).with_name("uv")  # where it is installed: it takes a tenth of pip's time
+        venv.create(folder, with_pip=not uv.exists(), clear=True)
+        install = [uv, "pip", "install", "--python", python] if uv.exists() else [python, "-m", "pip", "install"]
+        subprocess.run([*install, "--quiet", requirement], check=True)
         done.touch()
     return python
 
