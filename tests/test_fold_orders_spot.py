@@ -91,3 +91,15 @@ def test_funds_that_reservations_may_use_up_run_the_ordinary_way(
     poor = msgspec.structs.replace(spot_options(spot, "Quoter", {}), balances=balances)
     with pytest.raises(CannotFoldError, match=f"a larger balance of {asset},"):
         folded(spot, poor)
+
+
+def test_an_order_that_two_rules_refuse_counts_among_those_that_need_funds(spot: Path) -> None:
+    """Risk names its size and the lack of funds; the loop would name its size alone."""
+    large = {"risk.order_size_max": "0.01", "strategy.fold_rules.lots": "2000"}
+    given = with_rules(spot_options(spot, "Anything", {}, large))
+    run = folded(spot, given)
+    assert not run.count(at.PLACED)
+    assert run.count(at.REFUSED)
+    poor = msgspec.structs.replace(given, balances={"USDT": "90000", "BTC": "1000"})
+    with pytest.raises(CannotFoldError, match="a larger balance of USDT,"):
+        folded(spot, poor)

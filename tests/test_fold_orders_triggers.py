@@ -110,6 +110,18 @@ def test_a_first_order_before_all_is_ready_runs_the_ordinary_way(spot: Path) -> 
         folded(spot, options(spot, f"{STRATEGIES / 'touch.py'}:CompiledTouch", {}))
 
 
+def test_a_first_order_that_risk_refuses_before_all_is_ready_runs_the_ordinary_way(spot: Path) -> None:
+    """No order is left of it, but its event is one of the ordinary way."""
+    given = options_of(
+        spot,
+        "FollowsAnything",
+        {"request_ms": "20", "answer_ms": "0", "feed_ms": "20"},
+        {"risk.order_size_max": "0.00001"},
+    )
+    with pytest.raises(CannotFoldError, match="was not ready to trade before its first order"):
+        folded(spot, msgspec.structs.replace(given, balances=BALANCES))
+
+
 def test_a_market_order_with_a_limit_of_notional_runs_the_ordinary_way(spot: Path) -> None:
     given = options_of(spot, "Taker", {}, {"risk.order_notional_max": "3000"})
     with pytest.raises(CannotFoldError, match="order_notional_max is set"):

@@ -158,7 +158,7 @@ class InputLoop:
             self._accept_batch(frames, state)
             if self._writer.has_deferred:
                 self._flush_now()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the connection of the reader is not to blame
+        except BaseException as error:  # noqa: BLE001 - the connection of the reader is not to blame
             self._error = error
             return False
         if wall_ns() - frames.recv_ns > BATCH_NS_MAX:  # the step, or the disk

@@ -119,9 +119,11 @@ def _contract_needs(events: Rows, touch_max: int) -> Iterator[tuple[int, int]]:
     position = 0
     for kind, _, number, side, price, size, _, _ in events.tolist():
         needed = 0
+        if kind in (at.PLACED, at.REFUSED):  # risk compares the funds of an order that another rule refuses too
+            wanted = abs(position) + sum(leaves.values()) + max(size, 0)
+            needed = wanted * (price or touch_max)
         if kind == at.PLACED:
             leaves[number] = size
-            needed = (abs(position) + sum(leaves.values())) * (price or touch_max)
         elif kind == at.FILLED:
             leaves[number] -= size
             position += side * size
@@ -134,16 +136,13 @@ def _spot_needs(events: Rows, touch_max: int) -> Iterator[tuple[int, int]]:
     """Yield at each event what live buys cost in quote, and what live sales are in base."""
     live: dict[int, list[int]] = {}  # side, price, quantity that is left
     for kind, _, number, side, price, size, _, _ in events.tolist():
-        if kind == at.PLACED:
-            live[number] = [side, price or touch_max, size]
-        elif kind == at.FILLED:
-            live[number][2] -= size
-        elif kind in (at.CANCELED, at.REJECTED):
-            del live[number]
-        if kind == at.PLACED:
+        if kind in (at.PLACED, at.REFUSED):
+            live[number] = [side, price or touch_max, max(size, 0)]
             buys = sum(cost * left for of, cost, left in live.values() if of > 0)
             yield buys, sum(left for of, _, left in live.values() if of < 0)
         else:
-            if kind == at.FILLED and not live[number][2]:
-                del live[number]
             yield 0, 0
+        if kind == at.FILLED:
+            live[number][2] -= size
+        if kind in (at.CANCELED, at.REJECTED, at.REFUSED) or (kind == at.FILLED and not live[number][2]):
+            del live[number]

@@ -5,13 +5,14 @@ engine/sim/fold_orders continues on the arrays of the session's market and of th
 is computed from the fills by the functions of the simulated venue.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, localcontext
 from typing import Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
 
+from engine.bodies import IntentBody
 from engine.gc_tuning import rare_collections
 from engine.market import layout as market_at
 from engine.market import rows as r
@@ -31,9 +32,11 @@ from engine.sim.fold_orders.loop import run_loop
 from engine.sim.modelled_venue import ACCOUNT_KEY
 from engine.sim.units import PLACES
 from engine.state.session_state import State
+from engine.step_context import Output
 from engine.strategy.loading import LoadedStrategy
 from engine.strategy.predicate_inputs import refresh
 from journal.reader import Journal
+from journal.record import Record
 from replay.fold_orders.foldable import CannotFoldError, needs_ordinary_way, refuse_unfoldable
 from replay.fold_orders.money import FoldMoney
 from replay.fold_orders.python_decider import PythonDecider
@@ -94,10 +97,14 @@ def run_folded(source: Journal, options: ResimOptions) -> FoldedRun:
 
 def prepare_run(source: Journal, options: ResimOptions) -> "PreparedRun":
     """Open a session the ordinary way, up to the time at which it is ready to trade. See `run_folded`."""
-    opened, session, is_ready = open_run(source, options, _is_ready)
+    intents: list[IntentBody] = []  # also of orders that risk refused
+
+    def note_intents(_inputs: Sequence[Record], outputs: Sequence[Output]) -> None:
+        intents.extend(output.body for output in outputs if isinstance(output.body, IntentBody))
+
+    opened, session, is_ready = open_run(source, options, _is_ready, note_intents)
     loaded = refuse_unfoldable(session, options)
-    state = opened.gateway.state
-    if not is_ready or state.account.orders.all() or state.account.positions.by_key:
+    if not is_ready or intents or opened.gateway.state.account.positions.by_key:
         raise CannotFoldError("orders in the fold: the session was not ready to trade before its first order.")
     return PreparedRun(opened, session, loaded, options)
 

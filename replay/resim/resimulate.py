@@ -185,9 +185,11 @@ def resimulate_steps(
 
 
 def open_run(
-    journal: Journal, options: ResimOptions, until: Callable[[ModelRun], bool]
+    journal: Journal, options: ResimOptions, until: Callable[[ModelRun], bool], on_step: OnStep
 ) -> tuple[ModelRun, SessionContext, bool]:
     """Run a modelled session without records, until `until` is true. Raises CannotResimulateError.
+
+    `on_step` receives the inputs and outputs of each step.
 
     Returns:
         The run, its session, and True if `until` was true.
@@ -199,7 +201,7 @@ def open_run(
         nonlocal reached
         return (reached := until(resimulation.model_run))
 
-    resimulation.run(UnrecordedSequencer(resimulation.kernel, lambda _inputs, _outputs: None), until=is_reached)
+    resimulation.run(UnrecordedSequencer(resimulation.kernel, on_step), until=is_reached)
     return resimulation.model_run, resimulation.kernel.session, reached
 
 

@@ -264,15 +264,15 @@ def place(
     """Review a new order and send it; return OK or the reason to end the run."""
     if kind == PLACE_MARKET and w[W_NOTIONAL_MAX] > 0:
         return MARKET_NOTIONAL
+    if kind == PLACE_MARKET:
+        w[W_TOUCH_MAX] = max(w[W_TOUCH_MAX], t[0, Q_ASK])
     bits = objections(w, own, t, kind, side, price, size)
     if bits != 0:
         add_event(w, events, REFUSED, 0, side, price, size, bits, 0)
         return count_failure(w, W_REFUSALS, W_REFUSED_NS, W_REFUSALS_MAX)
     if w[W_OWN] == ORDERS_MAX:
         return TOO_MANY_ORDERS
-    if kind == PLACE_MARKET:
-        w[W_TOUCH_MAX] = max(w[W_TOUCH_MAX], t[0, Q_ASK])
-    elif w[W_NOW] >= w[W_BOUNDS_NS] and is_far_from_market(w, t, price):
+    if kind != PLACE_MARKET and w[W_NOW] >= w[W_BOUNDS_NS] and is_far_from_market(w, t, price):
         return NEAR_PRICE_BOUND
     w[W_REFUSALS] = 0
     w[W_PLACED] += 1
