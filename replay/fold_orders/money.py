@@ -108,7 +108,7 @@ def _too_little() -> CannotFoldError:
 
 
 def _contract_needs(events: Sequence[Sequence[int]], touch_max: int) -> tuple[int, int]:
-    """Return the most that the position and all live orders were worth, each time at the price of a new order; and 0."""
+    """Return the largest notional of the position and all live orders, at the price of a new order; and 0."""
     leaves: dict[int, int] = {}
     position = live = needed = 0
     for kind, _, number, side, price, size, _, _ in events:
