@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.market import rows as r
-from engine.market.fold.unpack import append_stamped
+from engine.market.fold.unpack import RUN_FIELDS, RUN_NS, add_runs, add_timed_runs, copy_runs
 from engine.market.layout import NEVER
 from engine.market.packed_rows import checksum, pack_rows, unpack_rows
 from engine.market.rows import COLUMNS, LAST, SEQ, Rows
@@ -199,24 +199,25 @@ def rows_by_stamp(parts: Sequence[BlockPart], offset_ns: int, left_out: int) -> 
     """
     lows_ns = [min(part.first_ns, part.facts.first_stamp_ns + offset_ns) for part in parts]
     later_ns = [*accumulate(reversed([*lows_ns[1:], NEVER]), min)][::-1]  # of all parts after each
-    table: Rows = np.empty((0, r.COLUMNS), np.int64)
-    count, low_ns = 0, NEVER  # rows in the table, and no time of them is lower
+    left: Rows = np.empty((0, r.COLUMNS), np.int64)  # in order, with their times
+    unread: list[BlockPart] = []
+    low_ns = NEVER  # no time of these rows is lower
     for part, own_ns, until_ns in zip(parts, lows_ns, later_ns, strict=True):
-        rows = part.read()
-        if count + len(rows) > len(table):
-            table = np.concatenate([table[:count], np.empty((count + 2 * len(rows), r.COLUMNS), np.int64)])
-        count = append_stamped(rows, offset_ns, left_out, table, count)
+        unread.append(part)
         low_ns = min(low_ns, own_ns)
         if until_ns < low_ns:
             continue  # a later part has a stamp before all of these
-        times = table[:count, r.TIME_NS]
-        order = np.argsort(times, kind="stable")  # the rows of a record share one stamp, so they stay together
-        done = int(np.searchsorted(times, until_ns, side="right", sorter=order))
+        rows = unread[0].read() if len(unread) == 1 else np.concatenate([waiting.read() for waiting in unread])
+        unread.clear()
+        runs: Rows = np.empty((len(left) + len(rows), RUN_FIELDS), np.int64)
+        count = add_runs(rows, offset_ns, left_out, len(left), runs, add_timed_runs(left, runs))
+        order = np.argsort(runs[:count, RUN_NS], kind="stable")
+        table: Rows = np.empty((len(runs), r.COLUMNS), np.int64)
+        done, count = copy_runs(runs, order, until_ns, left, rows, table)
         if done:
-            yield table.take(order[:done], axis=0)
-        left = table.take(order[done:], axis=0)
-        count, low_ns = len(left), int(left[0, r.TIME_NS]) if len(left) else NEVER
-        table[:count] = left
+            yield table[:done]
+        left = table[done:count]
+        low_ns = int(left[0, r.TIME_NS]) if len(left) else NEVER
 
 
 class _CachedBlocks:

@@ -142,7 +142,7 @@ def test_blocks_in_the_order_of_stamps_are_as_all_rows_sorted(left_out: int, sta
     if stale is not None:
         rows[stale, r.VENUE_NS] = 5 * SECOND
     ends = np.arange(1, 3001)
-    cuts = [0, 256, 700, 1500, 2200, 3000]
+    cuts = [0, 257, 702, 1501, 2200, 3000]  # rows of one time are in two blocks
     facts = [[a, rows[a, r.SEQ], *facts_of(rows[a:b])] for a, b in pairwise(cuts)]
     blocks = [(rows[a:b], ends[: b - a]) for a, b in pairwise(cuts)]
     parts = list(Projection(np.array(facts), 3000, np.empty((0, 2), np.int64), blocks.__getitem__).parts(100, 2900))

@@ -1,6 +1,6 @@
 """The money of a run with orders in the fold, by the functions of the venue: fees, cash, and whether it lasts."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -62,20 +62,19 @@ class FoldMoney:
         Raises:
             CannotFoldError: The account might have lacked funds.
         """
-        fees: list[int] = []
+        listed, fees = events.tolist(), list[int]()
         needs = _contract_needs if self._rules.settles_in else _spot_needs
-        highest = [0, 0]  # needs of the asset of cash, and of base
-        lowest = self._totals()
-        for event, needed in zip(events.tolist(), needs(events, touch_max), strict=True):
-            highest = [max(pair) for pair in zip(highest, needed, strict=True)]
-            kind, _, _, side, price, size, maker, _ = event
+        cash_needed, base_needed = needs(listed, touch_max)
+        totals = self._funds.total
+        cash, base = totals(self.asset), totals(self._rules.base)  # the least that the account had
+        for kind, _, _, side, price, size, maker, _ in listed:
             if kind == at.FILLED:
                 fees.append(self._settle_fill(side, price, size, is_maker=bool(maker)))
-                lowest = [min(pair) for pair in zip(lowest, self._totals(), strict=True)]
-        value = highest[0] * self._price_unit * self._size_unit // ONE
-        if MARGIN * value > lowest[0]:
+                cash, base = min(cash, totals(self.asset)), min(base, totals(self._rules.base))
+        value = cash_needed * self._price_unit * self._size_unit // ONE
+        if MARGIN * value > cash:
             raise _too_little(self.asset)
-        if MARGIN * highest[1] * self._size_unit > lowest[1]:
+        if MARGIN * base_needed * self._size_unit > base:
             raise _too_little(self._rules.base)
         return fees
 
@@ -87,9 +86,6 @@ class FoldMoney:
         """Return the worth at entry of a contract's position."""
         holding = self._funds.contracts.get(self._instrument.symbol)
         return Decimal(0 if holding is None else holding.cost).scaleb(-PLACES)
-
-    def _totals(self) -> list[int]:
-        return [self._funds.total(self.asset), self._funds.total(self._rules.base)]
 
     def _settle_fill(self, side: int, price: int, size: int, *, is_maker: bool) -> int:
         rules, funds = self._rules, self._funds
@@ -113,36 +109,40 @@ def _too_little(asset: str) -> CannotFoldError:
     )
 
 
-def _contract_needs(events: Rows, touch_max: int) -> Iterator[tuple[int, int]]:
-    """Yield at each event the notional of the position and all live orders at the price of the newest."""
+def _contract_needs(events: Sequence[Sequence[int]], touch_max: int) -> tuple[int, int]:
+    """Return the largest notional of the position and all live orders, at the price of a new order; and 0."""
     leaves: dict[int, int] = {}
-    position = 0
-    for kind, _, number, side, price, size, _, _ in events.tolist():
-        needed = 0
+    position = live = needed = 0
+    for kind, _, number, side, price, size, _, _ in events:
         if kind in (at.PLACED, at.REFUSED):  # risk compares the funds of an order that another rule refuses too
-            wanted = abs(position) + sum(leaves.values()) + max(size, 0)
-            needed = wanted * (price or touch_max)
+            needed = max(needed, (abs(position) + live + max(size, 0)) * (price or touch_max))
         if kind == at.PLACED:
             leaves[number] = size
+            live += size
         elif kind == at.FILLED:
             leaves[number] -= size
+            live -= size
             position += side * size
         elif kind in (at.CANCELED, at.REJECTED):
-            del leaves[number]
-        yield needed, 0
+            live -= leaves.pop(number)
+    return needed, 0
 
 
-def _spot_needs(events: Rows, touch_max: int) -> Iterator[tuple[int, int]]:
-    """Yield at each event what live buys cost in quote, and what live sales are in base."""
-    live: dict[int, list[int]] = {}  # side, price, quantity that is left
-    for kind, _, number, side, price, size, _, _ in events.tolist():
-        if kind in (at.PLACED, at.REFUSED):
-            live[number] = [side, price or touch_max, max(size, 0)]
-            buys = sum(cost * left for of, cost, left in live.values() if of > 0)
-            yield buys, sum(left for of, _, left in live.values() if of < 0)
-        else:
-            yield 0, 0
-        if kind == at.FILLED:
-            live[number][2] -= size
-        if kind in (at.CANCELED, at.REJECTED, at.REFUSED) or (kind == at.FILLED and not live[number][2]):
-            del live[number]
+def _spot_needs(events: Sequence[Sequence[int]], touch_max: int) -> tuple[int, int]:
+    """Return the most that live buys cost in quote, and the most that live sales were in base."""
+    costs: dict[int, int] = {}  # of each order: what a unit of it takes of its asset
+    leaves: dict[int, int] = {}
+    live, most = [0, 0], [0, 0]  # of buys and of sales
+    for kind, _, number, side, price, size, _, _ in events:
+        asset = 0 if side > 0 else 1
+        if kind in (at.PLACED, at.REFUSED):  # as above
+            cost = (price or touch_max) if side > 0 else 1
+            wanted = live[asset] + cost * max(size, 0)
+            most[asset] = max(most[asset], wanted)
+            if kind == at.PLACED:
+                costs[number], leaves[number], live[asset] = cost, size, wanted
+        elif kind in (at.FILLED, at.CANCELED, at.REJECTED):
+            less = size if kind == at.FILLED else leaves[number]
+            leaves[number] -= less
+            live[asset] -= costs[number] * less
+    return most[0], most[1]

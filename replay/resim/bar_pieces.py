@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.market import rows as r
+from engine.market.fold.unpack import is_sizeless
 from engine.market.made_quotes import MILLION
 from engine.market.rows import VALUE_MAX, Rows
 from engine.model import Instrument
@@ -71,15 +72,12 @@ def _without_limits(pieces: Iterator[Piece], instruments: Sequence[Instrument]) 
     unlimited = np.array([_unlimited(instrument) for instrument in instruments], np.int64)
     for unread in pieces:
         piece = unread if isinstance(unread, np.ndarray | DepthAnswer) else unread.read()
-        if isinstance(piece, np.ndarray):
+        if isinstance(piece, np.ndarray) and is_sizeless(piece):
             quotes = (piece[:, r.TYPE] == r.QUOTE) & (piece[:, r.QUOTE_BID_SIZE] + piece[:, r.QUOTE_ASK_SIZE] == 0)
             trades = (piece[:, r.TYPE] == r.TRADE) & (piece[:, r.TRADE_SIZE] == 0)
-            if quotes.any() or trades.any():
-                rows = piece.copy()
-                rows[quotes, r.QUOTE_BID_SIZE] = rows[quotes, r.QUOTE_ASK_SIZE] = unlimited[rows[quotes, r.INSTRUMENT]]
-                rows[trades, r.TRADE_SIZE] = unlimited[rows[trades, r.INSTRUMENT]]
-                yield rows
-                continue
+            piece = piece.copy()
+            piece[quotes, r.QUOTE_BID_SIZE] = piece[quotes, r.QUOTE_ASK_SIZE] = unlimited[piece[quotes, r.INSTRUMENT]]
+            piece[trades, r.TRADE_SIZE] = unlimited[piece[trades, r.INSTRUMENT]]
         yield piece
 
 

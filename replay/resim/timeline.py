@@ -117,12 +117,13 @@ class Timeline:
                 the fastest message took no time.
             with_quotes: Include quotes.
         """
+        # before the walk, whose first segment stays cached for the engine then
+        offset_ns = self._clock_offset_ns(with_quotes=with_quotes) if by_venue_clock else 0
         for item in self._walk(_unread_runs):
             if isinstance(item, OutsideInput):
                 if self._is_depth_snapshot(item.record):
                     yield self._depth(item.record, answer_ns)
             elif by_venue_clock:
-                offset_ns = self._clock_offset_ns(with_quotes=with_quotes)
                 yield from rows_by_stamp(item, offset_ns, _NO_TYPE if with_quotes else r.QUOTE)
             else:
                 yield from (part if with_quotes else _without_quotes(part.read()) for part in item)

@@ -54,6 +54,8 @@ class Funds:
 
     def rate(self, *, maker: bool) -> int:
         """Return the current fee rate."""
+        if not self.tiers:
+            return self.fee_maker if maker else self.fee_taker
         rates = next(
             ((low, high) for least, low, high in reversed(self.tiers) if self.traded >= least),
             (self.fee_maker, self.fee_taker),
