@@ -280,7 +280,7 @@ class DecisionLoop:
             self._next_ns = min(next_ns, self._others_ns)
 
     def _add_text(self, timer: _Timer, due_ns: int) -> None:
-        """Add the text of a TIMER that passed to what is hashed."""
+        """Hash the text of a TIMER that passed, with the others at the end of the loop."""
         before, between, after = timer.texts
         self._hashed.append(f"{before}{due_ns}{between}{due_ns}{after}")
 
