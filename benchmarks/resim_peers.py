@@ -31,7 +31,7 @@ from typing import Any
 
 from history import record
 from measuring import DATA, HERE, SHARED
-from tiling import MOVED, read
+from tiling import read, tiled_quotes
 from tiling import tiled as tiled_stream
 
 CAPTURES = DATA / "captures" / "binance"
@@ -85,18 +85,8 @@ PEER_TILES = {
 def tiled(name: str, times: int, *, with_books: bool) -> Iterator[bytes]:
     """Yield a capture's lines so many times as one valid stream."""
     lines = read(CAPTURES / f"{name}.gz")
-    if with_books:
-        yield from (line + b"\n" for line in tiled_stream(lines, times))
-        return
-    lines = [(at, frame) for at, frame in lines if b"@bookTicker" in frame or b"@trade" in frame]
-    span_ms = (lines[-1][0] - lines[0][0]) // 1_000_000 + 1_000
-    ids = max(int(value) for _, frame in lines for key, value in MOVED.findall(frame) if key in (b"u", b"t")) + 1
-    for n in range(times):
-        for at, frame in lines:
-            moved = MOVED.sub(
-                lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * (span_ms if m[1] in (b"E", b"T") else ids)), frame
-            )
-            yield b"%d %s\n" % (at + n * span_ms * 1_000_000, moved)
+    make = tiled_stream if with_books else tiled_quotes
+    yield from (line + b"\n" for line in make(lines, times))
 
 
 def session(folder: Path, name: str, tiles: int) -> Path:

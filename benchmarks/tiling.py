@@ -32,16 +32,9 @@ def tiled(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
     join, start, end = _books(lines)
     again = lines[join + 1 :]
     frames = [(at, frame) for at, frame in again if frame.startswith(b'{"stream"')]
-    last_u = max(int(value) for _, frame in frames for name, value in MOVED.findall(frame) if name == b"u")
-    trades = [int(value) for _, frame in frames for name, value in MOVED.findall(frame) if name == b"t"]
     first_diff = json.loads(lines[join][1])
     joined_u, end_u = first_diff["data"]["u"], _last_diff_u(frames)
-    moves = {
-        b"u": last_u - joined_u + 1,
-        b"t": trades[-1] + 1 - trades[0],
-        b"ns": -(-(frames[-1][0] - frames[0][0] + 2 * SEAM_NS) // 1_000_000) * 1_000_000,
-    }
-    moves |= {b"U": moves[b"u"], b"pu": moves[b"u"], b"E": moves[b"ns"] // 1_000_000, b"T": moves[b"ns"] // 1_000_000}
+    moves = _moves(frames, joined_u, 2 * SEAM_NS)
     # the stamps of a seam are as old as those of the first diff were: the fastest message sets the venue's clock
     late_ms = (frames[0][0] - SEAM_NS - lines[join][0]) // 1_000_000
     levels = [_turned(end[side], start[side], best_first=bool(side == 0)) for side in (0, 1)]
@@ -52,9 +45,35 @@ def tiled(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
         data = {key: new.get(key, value) for key, value in first_diff["data"].items()}
         seam = {"stream": first_diff["stream"], "data": data}
         yield b"%d %s" % (frames[0][0] + n * moves[b"ns"] - SEAM_NS, json.dumps(seam, separators=(",", ":")).encode())
-        for at, frame in frames:
-            moved = MOVED.sub(lambda m, n=n: b'"%s":%d' % (m[1], int(m[2]) + n * moves[m[1]]), frame)
-            yield b"%d %s" % (at + n * moves[b"ns"], moved)
+        yield from _moved(frames, n, moves)
+
+
+def tiled_quotes(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
+    """The quotes and trades of a capture `times` as long. They need no seam, since no book is kept."""
+    frames = [(at, frame) for at, frame in lines if b"@bookTicker" in frame or b"@trade" in frame]
+    moves = _moves(frames, min(_ids(frames, b"u")), 10 * SEAM_NS)
+    for n in range(times):
+        yield from _moved(frames, n, moves)
+
+
+def _moves(frames: list[tuple[int, bytes]], first_u: int, between_ns: int) -> dict[bytes, int]:
+    """How far each field moves from pass to pass. Ids of trades are without a gap, as those of the venue are."""
+    trades = _ids(frames, b"t")
+    ids = max(_ids(frames, b"u")) - first_u + 1
+    ns = -(-(frames[-1][0] - frames[0][0] + between_ns) // 1_000_000) * 1_000_000
+    times_ms = dict.fromkeys((b"E", b"T"), ns // 1_000_000)
+    return {b"ns": ns, b"t": trades[-1] + 1 - trades[0]} | dict.fromkeys((b"u", b"U", b"pu"), ids) | times_ms
+
+
+def _ids(frames: list[tuple[int, bytes]], field: bytes) -> list[int]:
+    return [int(value) for _, frame in frames for name, value in MOVED.findall(frame) if name == field]
+
+
+def _moved(frames: list[tuple[int, bytes]], n: int, moves: dict[bytes, int]) -> Iterator[bytes]:
+    """The lines of pass `n`."""
+    for at, frame in frames:
+        moved = MOVED.sub(lambda m: b'"%s":%d' % (m[1], int(m[2]) + n * moves[m[1]]), frame)
+        yield b"%d %s" % (at + n * moves[b"ns"], moved)
 
 
 def _books(lines: list[tuple[int, bytes]]) -> tuple[int, Sides, Sides]:

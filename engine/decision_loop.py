@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from engine.apply.batch import NO_EFFECT, STRATEGY_FLAGS, Applied, Batch, Fired
 from engine.apply.due_timers import timer_record
 from engine.apply.inputs import applied_rows, apply, triggered_by_timer
+from engine.handlers.fired_timers import HANDLED_ONLY, leads_to_nothing
 from engine.market import layout as at
 from engine.market.layout import NEVER
 from engine.money import MONEY
@@ -28,6 +29,7 @@ from engine.trigger_kinds import TriggerKind
 
 Decisions = Mapping[str, Decided]
 OTHER_FLAGS = ~STRATEGY_FLAGS
+PASSABLE_KINDS = HANDLED_ONLY | {TimerKind.DECIDE, TimerKind.THROTTLE}
 SAMPLE_NS = 9_012_345_678_987_654_321  # in the text of a sample TIMER, which is split there
 
 
@@ -56,12 +58,11 @@ class _Timer(NamedTuple):
     texts: tuple[str, ...]  # what the hash contains, around its time and its due time
     period_ns: int = 0
     trigger: int = -1  # whose throttle ends
+    is_handled: bool = False  # a handler acts on it
 
 
 class DecisionLoop:
     """The loop over one batch of market rows."""
-
-    passable_kinds = frozenset({TimerKind.DECIDE, TimerKind.THROTTLE})
 
     def __init__(self, session: SessionContext, state: State, batch: Batch) -> None:
         """Prepare the loop, for a batch that `is_passable` accepts."""
@@ -120,8 +121,9 @@ class DecisionLoop:
         assert rows is not None, "the loop takes rows"
         until_ns = -1 if batch.until_ns is None else min(batch.until_ns, self._next_ns)
         last_ns = -1 if batch.until_ns is None or beat is None else min(batch.until_ns, self._others_ns)
-        fold, numbers, evaluate = market.fold_entry(rows), market.numbers, self._evaluate
+        fold, numbers, evaluate, is_hashing = market.fold_entry(rows), market.numbers, self._evaluate, state.is_hashing
         values, floats, sides, pending, inputs, levels = market.arrays
+        passed_row = passed_ns = -1
         while True:
             row, flags, fired, _ = fold(rows, row, until_ns, values, floats, sides, pending, inputs, levels)
             if flags == at.DUE and until_ns < last_ns and numbers[at.S_NEXT_DUE] > until_ns:
@@ -129,8 +131,10 @@ class DecisionLoop:
                 if evaluate(beat.runs, until_ns) is not None:
                     batch.timer_decides = True
                     break
-                self._note_passed(beat, row, until_ns)
-                until_ns = min(self._next_ns, last_ns)
+                if is_hashing:
+                    self._add_text(beat, until_ns)
+                passed_row, passed_ns = row, until_ns
+                until_ns = min(until_ns + beat.period_ns, last_ns)
                 continue
             if not fired or flags & OTHER_FLAGS:
                 break
@@ -146,6 +150,9 @@ class DecisionLoop:
             if decisions is not None:
                 self._decisions = decisions
                 break
+        if beat is not None and passed_row >= 0:
+            self._set_again(beat, passed_ns)
+            batch.passed_timer = passed_row, passed_ns
         batch.row, market.flags, market.fired, market.next_due_ns = row, flags, fired, numbers[at.S_NEXT_DUE]
         return flags, fired
 
@@ -245,10 +252,17 @@ class DecisionLoop:
         if self._evaluate(timer.runs, due_ns) is not None:
             batch.timer_decides = True
             return False
-        self._leave(timer, due_ns)
-        if timer.trigger < 0:
+        if timer.is_handled:
+            record = timer_record(due_ns, due_ns, name, seq=state.seq + 1, period_ns=timer.period_ns)
+            if not leads_to_nothing(self._session, state, record):
+                return False
+        elif timer.trigger < 0:
             self._beat = timer
-        self._note_passed(timer, batch.row, due_ns)
+        self._leave(timer, due_ns)
+        if state.is_hashing:
+            self._add_text(timer, due_ns)
+        self._set_again(timer, due_ns)
+        batch.passed_timer = batch.row, due_ns
         return True
 
     def _leave(self, timer: _Timer, time_ns: int) -> None:
@@ -265,13 +279,10 @@ class DecisionLoop:
             next_ns = self._due_ns[timer.name] = due_ns + timer.period_ns
             self._next_ns = min(next_ns, self._others_ns)
 
-    def _note_passed(self, timer: _Timer, row: int, due_ns: int) -> None:
-        """Note that a TIMER passed before a row, and when it is due again."""
-        if self._state.is_hashing:
-            before, between, after = timer.texts
-            self._hashed.append(f"{before}{due_ns}{between}{due_ns}{after}")
-        self._set_again(timer, due_ns)
-        self._batch.passed_timer = row, due_ns
+    def _add_text(self, timer: _Timer, due_ns: int) -> None:
+        """Hash the text of a TIMER that passed, with the others at the end of the loop."""
+        before, between, after = timer.texts
+        self._hashed.append(f"{before}{due_ns}{between}{due_ns}{after}")
 
     def _throttle_name(self, due_ns: int) -> str:
         """Return the name of the first throttle that ends."""
@@ -280,24 +291,25 @@ class DecisionLoop:
         return timer_name(TimerKind.THROTTLE, market.triggers[trigger].name)
 
     def _timer_name(self, due_ns: int) -> str:
-        """Return the name of the account's timer that is due; "" if several are."""
+        """Return the name of the account's first timer that is due."""
         self._due_ns = self._due_ns or dict(self._state.account.timers.due_ns)
-        name, *others = [each for each, ns in self._due_ns.items() if ns == due_ns]
-        return "" if others else name
+        names = [name for name, ns in self._due_ns.items() if ns == due_ns]
+        return names[0] if len(names) == 1 else min(names, key=lambda name: TimerName.parse(name).sort_key)
 
     def _know_timer(self, name: str) -> _Timer | None:
         """Return the strategies that a TIMER runs; None if the loop cannot pass it."""
         state, session = self._state, self._session
-        timer = TimerName.parse(name) if name else None
+        timer = TimerName.parse(name)
         found = None
-        if timer is not None and timer.kind in self.passable_kinds:
+        if timer.kind in PASSABLE_KINDS:
             runs = self._runs(triggered_by_timer(state, timer))
             period_ns = session.timer_periods_ns.get(name, 0)
             is_throttle = timer.kind is TimerKind.THROTTLE
             if runs is not None and (is_throttle or period_ns):
                 texts = self._sample_texts(name)
                 trigger = session.trigger_names.index(timer.subject) if is_throttle else -1
-                found = _Timer(name, runs, texts, period_ns, trigger) if len(texts) == 3 else None
+                if len(texts) == 3:
+                    found = _Timer(name, runs, texts, period_ns, trigger, timer.kind in HANDLED_ONLY)
         self._timers[name] = found
         return found
 

@@ -2,26 +2,18 @@
 
 import sys
 
-from engine.apply.batch import Applied, Batch
-from engine.apply.inputs import forget_closed_orders
+from engine.apply.batch import Batch
 from engine.decision_loop import DecisionLoop
-from engine.handlers.fired_timers import handle_timer
-from engine.record_codec import read_timer
+from engine.handlers.fired_timers import leads_to_nothing
 from engine.recorded_inputs import RecordedInputs
 from engine.session_context import SessionContext
 from engine.state.session_state import State
-from engine.state.timers import timer_name
-from engine.step_context import StepContext
-from engine.timer_names import TimerKind, TimerName
 
-CHECK = timer_name(TimerKind.CHECK)
 _LATE = b'{"late_ns":'  # how late it fired: the state does not know
 
 
 class RecordedLoop(DecisionLoop):
     """The loop over one batch of recorded inputs. It ends before a TIMER that the ordinary step must compare."""
-
-    passable_kinds = DecisionLoop.passable_kinds | {TimerKind.CHECK}
 
     def __init__(self, session: SessionContext, state: State, batch: Batch) -> None:
         """Prepare the loop, for a batch that `is_passable` accepts and whose records are columns."""
@@ -58,31 +50,10 @@ class RecordedLoop(DecisionLoop):
             between = between.replace('"late_ns":0', f'"late_ns":{int(late)}')
             if text != f"{before}{time_ns}{between}{due_ns}{after}".encode():
                 return False
-        if self._evaluate(timer.runs, time_ns) is not None or not self._is_quiet(name, place):
+        if self._evaluate(timer.runs, time_ns) is not None:
+            return False
+        if timer.is_handled and not leads_to_nothing(self._session, self._state, columns.record(place)):
             return False
         self._leave(timer, time_ns)
         self._set_again(timer, due_ns)
         return True
-
-    def _is_quiet(self, name: str, place: int) -> bool:
-        """Return True if the check of each second finds nothing to do, or if this is another TIMER."""
-        if name != CHECK:
-            return True
-        state, session, account = self._state, self._session, self._state.account
-        if state.market.history:
-            return False
-        record = self._inputs.columns.record(place)
-        forget_closed_orders(session, state, record.time_ns)
-        if state.account is account:
-            step = StepContext(state, record, session.reducer_settings)
-            handle_timer(session, step, Applied(body=read_timer(record.body or "")))
-            if not step.outputs:
-                return True
-        state.account = account  # the ordinary step does it
-        return False
-
-    def _timer_name(self, due_ns: int) -> str:
-        """Return the name of the account's first timer that is due."""
-        self._due_ns = self._due_ns or dict(self._state.account.timers.due_ns)
-        names = [name for name, ns in self._due_ns.items() if ns == due_ns]
-        return names[0] if len(names) == 1 else min(names, key=lambda name: TimerName.parse(name).sort_key)

@@ -5,6 +5,7 @@ what time it is, and performs the outputs. A TIMER that is due comes before any 
 """
 
 from collections.abc import Callable, Sequence
+from decimal import localcontext
 from typing import Protocol
 
 import msgspec
@@ -14,7 +15,9 @@ from engine.apply.batch import Batch
 from engine.apply.due_timers import due_timer, next_timer, timer_record
 from engine.apply.inputs import apply, triggered_by_timer
 from engine.errors import CoreError
+from engine.handlers.fired_timers import HANDLED_ONLY, leads_to_nothing
 from engine.kernel import Kernel, StepResult
+from engine.money import MONEY
 from engine.session_record import SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output, records_of
@@ -141,25 +144,33 @@ class Sequencer:
         state = self.state
         outputs: list[Output] = []
         while state.next_due_ns <= now_ns:
-            timer = due_timer(state, self.kernel.session.timer_periods_ns, now_ns)
-            outputs += self.step(Batch((timer,))).outputs
+            outputs += self._fire_timer(now_ns)
         return outputs
 
+    def _fire_timer(self, now_ns: int) -> Sequence[Output]:
+        """Take the first TIMER that is due."""
+        timer = due_timer(self.state, self.kernel.session.timer_periods_ns, now_ns)
+        return self.step(Batch((timer,))).outputs
+
     def skip_timer(self) -> bool:
-        """Let the next TIMER pass without a record, if all it could do is run a strategy that decides nothing.
+        """Let the next TIMER pass without a record, if it leads to nothing: to no output and to no decision.
 
         For a caller that keeps only what led to outputs. Return True if it passed.
         """
         state, session = self.state, self.kernel.session
+        if not state.quiescent:
+            return False
         due_ns, name = next_timer(state)
-        strategies = triggered_by_timer(state, TimerName.parse(name))
-        if not state.quiescent or not strategies:
+        wanted, period_ns = TimerName.parse(name), session.timer_periods_ns.get(name, 0)
+        timer = timer_record(state.time_ns, due_ns, name, seq=state.seq + 1, period_ns=period_ns)
+        if wanted.kind in HANDLED_ONLY:
+            with localcontext(MONEY):
+                passes = leads_to_nothing(session, state, timer)
+        else:
+            strategies, decide = triggered_by_timer(state, wanted), session.runner.first_decision
+            passes = bool(strategies) and decide(state.account, state.market, due_ns, strategies) is None
+        if not passes:
             return False
-        if session.runner.first_decision(state.account, state.market, due_ns, strategies) is not None:
-            return False
-        timer = timer_record(
-            state.time_ns, due_ns, name, seq=state.seq, period_ns=session.timer_periods_ns.get(name, 0)
-        )
         apply(session, state, Batch((timer,)))
         state.hash_inputs((timer,))
         state.time_ns = timer.time_ns
@@ -180,11 +191,13 @@ class UnrecordedSequencer(Sequencer):
         return outputs
 
     def fire_timers(self, now_ns: int) -> list[Output]:
-        """Take every TIMER due at or before `now_ns`. One at which nothing is decided has no record, as in a fold."""
+        """Take every TIMER due at or before `now_ns`. One that leads to nothing has no record, as in a fold."""
         state = self.state
-        while state.next_due_ns <= now_ns and self.skip_timer():
-            pass
-        return super().fire_timers(now_ns) if state.next_due_ns <= now_ns else []
+        outputs: list[Output] = []
+        while state.next_due_ns <= now_ns:
+            if not self.skip_timer():
+                outputs += self._fire_timer(now_ns)
+        return outputs
 
     def _pass_on(self, records: Sequence[Record], *, urgent: bool) -> None:
         del urgent

@@ -38,7 +38,7 @@ class BlockFacts(NamedTuple):
 BLOCK_ROWS_MIN = 256  # a block is not divided for a smaller part
 # of blocks whose numbers do not fit the columns of packed_rows.py, such as those of a quiet market
 CODEC = "lz4_raw"
-BLOCKS_CACHED = 4  # the engine and the venue seldom read more than two at a time
+BLOCKS_CACHED = 2  # the engine and the venue seldom read more at a time, and more do not fit the processor's cache
 # the columns of the list of blocks
 _RECORD = 0  # its first record, counted over all blocks
 _SEQ = 1  # the seq of that record
@@ -143,8 +143,17 @@ class BlockPart:
         self._first = first
         self._last = last
         self._is_whole = last - first == records
-        self.facts = projection.facts(block) if self._is_whole else facts_of(self.read())
-        self.first_ns, self.last_ns, self.largest = self.facts.first_ns, self.facts.last_ns, self.facts.largest
+        self._of_block = projection.facts(block)
+        self.first_ns, self.last_ns = self._of_block.first_ns, self._of_block.last_ns
+        self.largest = self._of_block.largest  # no price and no size is larger
+        self.delay_ns_max = self._of_block.delay_ns_max  # no delay is longer
+        if not self._is_whole:
+            self.first_ns, self.last_ns = self.read()[[0, -1], r.TIME_NS].tolist()
+
+    @cached_property
+    def facts(self) -> BlockFacts:
+        """The facts about these rows alone."""
+        return self._of_block if self._is_whole else facts_of(self.read())
 
     @property
     def records(self) -> int:
@@ -153,7 +162,7 @@ class BlockPart:
 
     def may_have(self, row_type: int) -> bool:
         """Return False if no row is of this type."""
-        return bool(self.facts.types >> row_type & 1)
+        return bool(self._of_block.types >> row_type & 1)
 
     def read(self) -> Rows:
         """Return the rows."""

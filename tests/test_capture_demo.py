@@ -16,6 +16,17 @@ from engine.model import Instrument
 from engine.venues.binance_spot.market import BinanceSpotMarket
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+BTCUSDT = Instrument(
+    id="binance_spot:BTCUSDT",
+    venue="binance_spot",
+    symbol="BTCUSDT",
+    base="BTC",
+    quote="USDT",
+    price_scale=2,
+    size_scale=8,
+    tick_size=Decimal("0.01"),
+    lot_size=Decimal("0.00001"),
+)
 
 
 def program(name: str) -> Any:
@@ -71,24 +82,13 @@ def test_a_capture_made_longer_is_one_valid_stream(shared_data: Path, checks: An
     known = json.loads((shared_data / "known" / "binance_books_and_trades.json").read_text())["captures"][
         "spot_btcusdt"
     ]
-    of = Instrument(
-        id="binance_spot:BTCUSDT",
-        venue="binance_spot",
-        symbol="BTCUSDT",
-        base="BTC",
-        quote="USDT",
-        price_scale=2,
-        size_scale=8,
-        tick_size=Decimal("0.01"),
-        lot_size=Decimal("0.00001"),
-    )
-    venue, market, last_ns = BinanceSpotMarket([of]), Market.empty([of], [], [], []), 0
+    venue, market, last_ns = BinanceSpotMarket([BTCUSDT]), Market.empty([BTCUSDT], [], [], []), 0
     for seq, line in enumerate(tiling.tiled(lines, 2)):
         stamp, _, frame = line.partition(b" ")
         assert int(stamp) >= last_ns
         last_ns = int(stamp)
         if frame.startswith(b'{"lastUpdateId"'):
-            rows = venue.decode_snapshot(frame, of.id, seq, last_ns)
+            rows = venue.decode_snapshot(frame, BTCUSDT.id, seq, last_ns)
         else:
             rows = venue.decode(frame, "binance_spot.market.0", seq, last_ns)
         assert not isinstance(rows, tuple), rows
@@ -96,3 +96,19 @@ def test_a_capture_made_longer_is_one_valid_stream(shared_data: Path, checks: An
     counters = market.counters(0)
     assert (counters.book_gaps, counters.trade_id_gaps, counters.quotes_stale) == (0, 0, 0)
     assert checks._sha(market.book_text(0)) == known["depth"]["checkpoints"][-1]["full_sha256"]
+
+
+def test_the_quotes_and_trades_of_a_capture_made_longer_have_no_gap() -> None:
+    """Ids of quotes jump and ids of trades do not, so they move on by their own distances."""
+    quote = b'{"stream":"btcusdt@bookTicker","data":{"u":%d,"s":"BTCUSDT","b":"10","B":"1","a":"11","A":"1"}}'
+    trade = b'{"stream":"t@trade","data":{"e":"trade","E":5,"s":"BTCUSDT","t":%d,"p":"10","q":"1","T":5,"m":true}}'
+    lines = [(1_000_000, quote % 900), (2_000_000, trade % 41), (3_000_000, trade % 42), (4_000_000, quote % 950)]
+    venue, market = BinanceSpotMarket([BTCUSDT]), Market.empty([BTCUSDT], [], [], [])
+    for seq, line in enumerate(program("tiling").tiled_quotes(lines, 3)):
+        stamp, _, frame = line.partition(b" ")
+        rows = venue.decode(frame, "binance_spot.market.0", seq, int(stamp))
+        assert not isinstance(rows, tuple), rows
+        market.fold(rows)
+    counters = market.counters(0)
+    assert (counters.quotes, counters.trades) == (6, 6)
+    assert (counters.trade_id_gaps, counters.quotes_stale) == (0, 0)

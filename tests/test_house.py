@@ -89,16 +89,8 @@ ENGINE_ARROWS: dict[str, set[str]] = {
     "session_context": {"execution", "market", "risk", "session_accounts", "state", "strategy", "venues"},
     "apply": {"market", "recorded_inputs", "session_context", "state", "venues"},  # no strategy: those run after it
     "handlers": {"apply", "execution", "market", "risk", "session_context", "state", "step_context", "strategy"},
-    "decision_loop": {"apply", "market", "session_context", "state", "strategy"},
-    "recorded_loop": {
-        "apply",
-        "decision_loop",
-        "handlers",
-        "recorded_inputs",
-        "session_context",
-        "state",
-        "step_context",
-    },
+    "decision_loop": {"apply", "handlers", "market", "session_context", "state", "strategy"},
+    "recorded_loop": {"apply", "decision_loop", "handlers", "recorded_inputs", "session_context", "state"},
     "kernel": {
         "apply",
         "decision_loop",
@@ -110,7 +102,7 @@ ENGINE_ARROWS: dict[str, set[str]] = {
         "step_context",
         "strategy",
     },
-    "sequencer": {"apply", "kernel", "state", "step_context"},
+    "sequencer": {"apply", "handlers", "kernel", "state", "step_context"},
     "sim": {"market", "sequencer", "state", "step_context", "venues"},
     # a paper account follows the rows that the session has applied
     "live": {"apply", "kernel", "market", "sequencer", "session_context", "sim", "state", "step_context", "venues"},

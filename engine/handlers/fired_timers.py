@@ -1,6 +1,7 @@
 """Timers that fire. A timer that triggers a strategy leads to nothing here: the kernel runs the strategy."""
 
 from engine.apply.batch import Applied
+from engine.apply.inputs import forget_closed_orders
 from engine.bodies import NoteLevel, TimerBody
 from engine.facts import CloseReason, SessionClosing
 from engine.handlers.link_changes import reconnect
@@ -15,9 +16,14 @@ from engine.handlers.stop_protection import name_protection
 from engine.handlers.watch import watch_session
 from engine.handlers.watch_errors import watch_errors
 from engine.handlers.watch_losses import rate_amounts, watch_daily_loss
+from engine.record_codec import read_timer
 from engine.session_context import SessionContext
+from engine.state.session_state import State
 from engine.step_context import StepContext
 from engine.timer_names import TimerKind, TimerName
+from journal.record import Record
+
+HANDLED_ONLY = frozenset({TimerKind.CHECK, TimerKind.REPORT})  # no strategy and no policy stage follows them
 
 
 def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -> None:
@@ -59,3 +65,19 @@ def handle_timer(session: SessionContext, step: StepContext, applied: Applied) -
             step.emit(SessionClosing(CloseReason.DEADLINE))
         case _:
             pass
+
+
+def leads_to_nothing(session: SessionContext, state: State, timer: Record) -> bool:
+    """Return True if a TIMER of HANDLED_ONLY leads to no output and drops no order. The state stays as it is."""
+    body, account = read_timer(timer.body or ""), state.account
+    if TimerName.parse(body.timer).kind is TimerKind.CHECK:
+        if state.market.history:
+            return False
+        forget_closed_orders(session, state, timer.time_ns)
+    if state.account is account:
+        step = StepContext(state, timer, session.reducer_settings)
+        handle_timer(session, step, Applied(body=body))
+        if not step.outputs:
+            return True
+    state.account = account  # the ordinary step does it
+    return False

@@ -1,7 +1,8 @@
 """The fold of a change into the account: which parts a change may move, and the reducer of each part."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from types import CodeType
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -310,9 +311,15 @@ def _make_move(kind: type | Purpose, settings: ReducerSettings) -> Move:
     parts = [f"{name}={text}" for name, text in moved.items() if not ("events" in kept and name == "timers")]
     if "events" in kept:
         parts.append(f"**fold_events(account, change, at, after={moved.get('timers', 'account.timers')})")
-    exec(f"def move(account, change, at):\n return replace(account, {', '.join(parts)})", scope)
+    exec(_code_of(f"def move(account, change, at):\n return replace(account, {', '.join(parts)})"), scope)
     made: Move = scope["move"]
     return made
+
+
+@cache
+def _code_of(text: str) -> CodeType:
+    """Return source text as code: the same in each session of a process."""
+    return compile(text, "<move>", "exec")
 
 
 def _fold_events(

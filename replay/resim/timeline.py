@@ -247,7 +247,7 @@ class Timeline:
 def _row_spans(market: Projection, begin: int, end: int, line: int) -> Iterator[RowSpan]:
     """Yield the rows of the records `begin` to `end - 1`, block by block."""
     for part in market.parts(begin, end):
-        yield RowSpan(*part.unpack(), line, part.facts.delay_ns_max)
+        yield RowSpan(*part.unpack(), line, part.delay_ns_max)
         line += part.records
 
 

@@ -46,6 +46,9 @@ class StoredRows(Protocol):
     def read(self) -> Rows:
         """Return the rows."""
 
+    def unpack(self) -> tuple[Rows, Rows]:
+        """Return the rows and the ends of their records: for each, one past its last row."""
+
 
 class _Deferred(NamedTuple):
     """Rows that the books have not folded."""
@@ -174,10 +177,10 @@ class RecordedMarket:
             self.deferred_records += stored.records
             self._next_piece()
             return
-        rows, begin = self._read(), self._at
-        assert rows is not None, "the piece is rows"
-        end = begin + int(np.searchsorted(rows[begin:, r.TIME_NS], until_ns, side="right"))
-        self.deferred_records += int(rows[begin:end, r.LAST].sum())
+        (self._rows, ends), begin = stored.unpack(), self._at
+        end = begin + int(self._rows[begin:, r.TIME_NS].searchsorted(until_ns, side="right"))
+        before, after = ends.searchsorted([begin, end], side="right").tolist()
+        self.deferred_records += after - before
         if self._deferred and self._deferred[-1].stored is stored:
             begin = self._deferred.pop().begin
         self._deferred.append(_Deferred(stored, begin, end))
