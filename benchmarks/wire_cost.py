@@ -37,7 +37,7 @@ class Probe(trio.abc.Instrument):
 
     def __init__(self, at_rest: Any, ticks: int) -> None:
         self._at_rest = at_rest
-        self._ticks = ticks
+        self._root = Path.cwd()
         self._is_at_rest = False
         self._began_ns = 0  # CPU time of the thread; 0: no tick is under way
         self._left = ticks + COUNTED_TICKS
@@ -61,7 +61,7 @@ class Probe(trio.abc.Instrument):
             sys.settrace(None)
 
     def after_io_wait(self, timeout: float) -> None:
-        if not self._is_at_rest:
+        if not self._is_at_rest or not self._left:
             return
         self._is_at_rest = False
         if self._left <= COUNTED_TICKS:
@@ -72,7 +72,7 @@ class Probe(trio.abc.Instrument):
     def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
         assert self._count is not None
         code = frame.f_code
-        file = code.co_filename.rpartition("site-packages/")[2].removeprefix(f"{Path.cwd()}/")
+        file = code.co_filename.rpartition("site-packages/")[2].removeprefix(f"{self._root}/")
         name = f"{code.co_qualname} ({file}"
         if event == "call":
             self._count[f"call {name})"] += 1

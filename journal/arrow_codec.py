@@ -169,8 +169,8 @@ def _constant_texts(word: str | None, rows: int) -> _Column:
     return _variable_column(rows, 0, b"", repeat(len(word.encode()), rows), word.encode() * rows)
 
 
-class _Form(NamedTuple):
-    """What messages of a few records share, if their kinds, sources and nulls are the same."""
+class _FewRows(NamedTuple):
+    """The shared part of messages of a few records whose kinds, sources and nulls are the same."""
 
     start: bytes  # head and columns before `key`, with zeros as numbers
     numbers_at: tuple[int, int, int]  # of seq and time_ns, of recv_ns, of cause
@@ -179,8 +179,8 @@ class _Form(NamedTuple):
 
 
 @lru_cache(512)
-def _form(kind: Sequence[str], source: Sequence[str], known: bytes) -> _Form:
-    """Return the form of these rows. `known` has a byte a row of each column that may be null: 0 is null."""
+def _few_rows(kind: Sequence[str], source: Sequence[str], known: bytes) -> _FewRows:
+    """Return the shared part. `known` has a byte a row of each column that may be null, in order: 0 is null."""
     rows = len(kind)
     recv_ns, cause, *texts = (known[start : start + rows] for start in range(0, len(known), rows))
     zeros = _numbers((0,) * rows)
@@ -191,7 +191,7 @@ def _form(kind: Sequence[str], source: Sequence[str], known: bytes) -> _Form:
     _pack_number(head, _HEAD.rows_at, rows)
     _pack_nodes(head, _HEAD.nodes_at, *chain.from_iterable(zip(repeat(rows), nulls, strict=False)))
     ends = list(accumulate([len(column[2]) for column in columns], initial=len(head)))
-    return _Form(
+    return _FewRows(
         start=b"".join((head, *(column[2] for column in columns))),
         numbers_at=(ends[0], ends[3] - 8 * rows, ends[6] - 8 * rows),
         sizes=tuple(chain.from_iterable(column[1] for column in columns)),
@@ -200,17 +200,17 @@ def _form(kind: Sequence[str], source: Sequence[str], known: bytes) -> _Form:
 
 
 def _message_of_few(columns: Sequence[Sequence[Any]]) -> bytes:
-    """Return the message of a few records, as those of an order. Most of it has the form of an earlier one."""
+    """Return the message of a few records, as those of an order. Most of it is shared with earlier ones."""
     seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body = columns
     rows = len(seq)
-    form = _form(kind, source, bytes(map(is_not, chain(recv_ns, cause, key, meta, payload, body), repeat(None))))
-    start, sizes = bytearray(form.start), list(form.sizes)
-    seq_at, recv_at, cause_at = form.numbers_at
+    shared = _few_rows(kind, source, bytes(map(is_not, chain(recv_ns, cause, key, meta, payload, body), repeat(None))))
+    start, sizes = bytearray(shared.start), list(shared.sizes)
+    seq_at, recv_at, cause_at = shared.numbers_at
     _packer_into(2 * rows)(start, seq_at, *seq, *time_ns)
     _packer_into(rows)(start, recv_at, *[value or 0 for value in recv_ns])
     _packer_into(rows)(start, cause_at, *[value or 0 for value in cause])
     data: list[bytes | bytearray] = [start]
-    for values, (nulls, bits) in zip((key, meta, payload, body), form.texts, strict=False):
+    for values, (nulls, bits) in zip((key, meta, payload, body), shared.texts, strict=False):
         if nulls == rows:
             column = _constant_texts(None, rows)
         else:
