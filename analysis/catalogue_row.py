@@ -13,9 +13,9 @@ from analysis.market_rows import decoding_context
 from analysis.session import Session
 from analysis.session_row import session_row
 from analysis.session_tables import SessionPlace
-from analysis.sql_session import session_id
 from journal.reader import Journal
 from journal.segments import sealed_name
+from journal.session_names import recorded_session_id
 from replay.imported_sessions import is_import
 from replay.study.mode_shares import session_mode_shares
 
@@ -74,7 +74,7 @@ def catalogue_row(folder: Path) -> CatalogueRow:
     context = decoding_context(journal)
     listed = None if imported else session_row(folder, folder.name)
     return CatalogueRow(
-        session=session_id(journal),
+        session=recorded_session_id(journal),
         folder=folder.resolve().name,
         start_ns=segments[0].start_ns,
         end_ns=segments[-1].end_ns,

@@ -36,6 +36,7 @@ from journal.arrow_codec import SCHEMA
 from journal.errors import ArchiveRefusedError, JournalError
 from journal.reader import Journal
 from journal.segments import UNREADABLE, first_line
+from journal.session_names import recorded_session_id
 
 READERS = 8  # sessions that are opened or searched for damage at a time
 _OBJECTS, _CATALOGUE = "fleet_objects", "catalogue"
@@ -189,7 +190,7 @@ class Fleet:
                 yield _Object(place.child(segment.name).path, segment.bytes, of_session & times)
             return
         journal = self._opened[session.label]
-        of_session = ds.field("session") == sql_session.session_id(journal)
+        of_session = ds.field("session") == recorded_session_id(journal)
         for name in segment_names(journal):
             yield _Object(place.child(name).path, None, of_session)
 
@@ -199,7 +200,7 @@ class Fleet:
         for journal in self._opened.values():
             if isinstance(journal, ArchivedJournal) or not (rows := journal.unsealed_rows().combine_chunks()).num_rows:
                 continue
-            name = pa.array([sql_session.session_id(journal)] * rows.num_rows, pa.string())
+            name = pa.array([recorded_session_id(journal)] * rows.num_rows, pa.string())
             found[f"fleet_tail_{len(found)}"] = rows.add_column(0, _SCHEMA.field(0), name)
         return found
 
@@ -212,7 +213,7 @@ class _Journals(Mapping[str, Journal]):
 
     def __init__(self, sessions: Sequence[FleetSession], opened: Mapping[str, Journal]) -> None:
         self._known = {session.row.session: session for session in sessions if session.row is not None}
-        self._opened = {sql_session.session_id(journal): journal for journal in opened.values()}
+        self._opened = {recorded_session_id(journal): journal for journal in opened.values()}
 
     def __getitem__(self, name: str) -> Journal:
         if name not in self._opened:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from analysis.fleet_plan import FleetSession
-from analysis.sql_session import session_id
 from journal.archive_location import ArchiveLocation
 from journal.errors import JournalError
 from journal.reader import Journal
 from journal.segments import UNREADABLE, first_line
+from journal.session_names import recorded_session_id
 
 SINGLE_LISTINGS_MAX = 4  # more sessions of one folder of a bucket are listed together
 
@@ -53,8 +53,8 @@ def journal_problem(session: FleetSession, journal: Journal) -> str:
         if problem := chain_problem(journal):
             return problem
         row = session.row
-        if row is not None and (session_id(journal), journal.chain) != (row.session, row.chain):
-            return f"its files are those of session {session_id(journal)}, and the catalogue has {row.session}"
+        if row is not None and (recorded_session_id(journal), journal.chain) != (row.session, row.chain):
+            return f"its files are those of session {recorded_session_id(journal)}, and the catalogue has {row.session}"
         for _ in journal.batches():
             pass
     except (JournalError, *UNREADABLE) as error:

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Self
 
 from analysis.session_tables import SessionPlace, SessionTables
-from analysis.sql_session import session_id
 from engine.session_record import SessionBody, read_session
 from journal.disk import is_locked
 from journal.errors import JournalError
 from journal.reader import Journal
+from journal.session_names import recorded_session_id
 from replay.moments import utc_time
 
 
@@ -49,7 +49,7 @@ class SessionIdentity(SessionTables):
     @property
     def id(self) -> str:
         """The id of the session, which the column `session` of its tables has."""
-        return session_id(self.journal)
+        return recorded_session_id(self.journal)
 
     @property
     def is_closed(self) -> bool:

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 
 from analysis.session_row import SessionRow, session_row
-from analysis.sql_session import session_id
 from engine.mode_shares import ModeSummary
 from journal.printable import counted
 from journal.reader import Journal
+from journal.session_names import recorded_session_id
 from replay.imported_sessions import is_import
 from replay.study.mode_shares import session_mode_shares
 from replay.study.performance import Performance, session_performance
@@ -45,7 +45,7 @@ def summarise(folder: Path) -> SessionSummary:
         JournalError: It cannot be read.
     """
     journal = Journal.open(folder)
-    row = session_row(folder, session_id(journal))
+    row = session_row(folder, recorded_session_id(journal))
     if is_import(journal):
         return SessionSummary(row, None, None, None)
     pnl = None if journal.left_out else session_pnl(folder)

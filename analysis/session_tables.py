@@ -3,26 +3,24 @@
 Each table is a query that runs when its rows are read (analysis/table.py).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import pyarrow as pa
-
-from analysis import sql_session
 from analysis.choices import check_instrument, chosen_kinds, chosen_sources, whole_number
-from analysis.sql_session import SqlConnection, SqlView
-from analysis.sql_views import view_names
-from analysis.table import Table
-from analysis.user_frames import arrow_table
 from engine.model import ONLY
 from journal.reader import Journal
 from journal.record import Kind
 from journal.trust_key import trust_key
 from replay.moments import SECOND_NS, UnknownMomentError, nanoseconds, parse_moment
 
+if TYPE_CHECKING:  # commands that ask no table start without DuckDB
+    from analysis.sql_session import SqlConnection, SqlView
+    from analysis.table import Table
+
+NO_FRAMES: Mapping[str, Any] = {}
 Moment = int | str | datetime  # a record's seq; or a time: time_ns, "13:45:10", an ISO text, a datetime
 WEEK_NS = 7 * 86_400 * SECOND_NS
 BAR_NS_MAX = 3660 * 86_400 * SECOND_NS  # ten years
@@ -111,79 +109,83 @@ class SessionTables:
         """The folders of the sessions."""
         return tuple(place.folder for place in self.places)
 
-    def table(self, view: str) -> Table:
+    def table(self, view: str) -> "Table":
         """Return a view by its name; `views` lists them."""
+        from analysis.sql_views import view_names
+
         names = view_names()
         if view not in names:
             raise LookupError(f"there is no view {view!r}. What to do: choose one of {', '.join(names)}.")
         return self._view(view)
 
     @property
-    def views(self) -> list[SqlView]:
+    def views(self) -> "list[SqlView]":
         """All views with their columns and a line about each."""
-        return sql_session.list_views(self._connection)
+        from analysis.sql_session import list_views
+
+        return list_views(self._connection)
 
     @property
-    def orders(self) -> Table:
+    def orders(self) -> "Table":
         """One row an order, with its last status."""
         return self._view("orders")
 
     @property
-    def fills(self) -> Table:
+    def fills(self) -> "Table":
         """The executions of own orders."""
         return self._view("fills")
 
     @property
-    def intents(self) -> Table:
+    def intents(self) -> "Table":
         """The intents of strategies, each with the rationale that it was decided on."""
         return self._view("intents")
 
     @property
-    def verdicts(self) -> Table:
+    def verdicts(self) -> "Table":
         """The verdict of risk on each intent."""
         return self._view("verdicts")
 
     @property
-    def requests(self) -> Table:
+    def requests(self) -> "Table":
         """The requests to venues, how each ended and how long it took."""
         return self._view("requests")
 
     @property
-    def positions(self) -> Table:
+    def positions(self) -> "Table":
         """A strategy's position after each fill; `is_last` marks the current one."""
         return self._view("positions")
 
     @property
-    def balances(self) -> Table:
+    def balances(self) -> "Table":
         """The balances at each change; `is_last` marks the newest."""
         return self._view("balances")
 
     @property
-    def pnl(self) -> Table:
+    def pnl(self) -> "Table":
         """The P&L of each strategy and instrument as reported from time to time; `is_last` marks the latest."""
         return self._view("pnl")
 
     @property
-    def portfolio(self) -> Table:
+    def portfolio(self) -> "Table":
         """The P&L and equity of the account in the reporting currency, as reported from time to time."""
         return self._view("portfolio")
 
     @property
-    def modes(self) -> Table:
+    def modes(self) -> "Table":
         """The modes of the engine with their reasons."""
         return self._view("modes")
 
     @property
-    def instruments(self) -> Table:
+    def instruments(self) -> "Table":
         """The instruments: own symbol and venue symbol, decimals, grids, bounds, multiplier."""
         return self._view("instruments")
 
     @property
-    def notes(self) -> Table:
+    def notes(self) -> "Table":
         """Remarks for people: info, warning, alarm."""
         return self._view("notes")
 
-    def quotes(self, instrument: str = "", *, start: Moment | None = None, end: Moment | None = None) -> Table:
+    def quotes(self, instrument: str = "", *, start: Moment | None = None, end: Moment | None = None) -> "Table":
         """Return the best bids and asks as decoded, in order of arrival.
 
         Args:
@@ -197,13 +199,13 @@ class SessionTables:
         """
         return self._market("quotes", instrument, start, end)
 
-    def trades(self, instrument: str = "", *, start: Moment | None = None, end: Moment | None = None) -> Table:
+    def trades(self, instrument: str = "", *, start: Moment | None = None, end: Moment | None = None) -> "Table":
         """Return the market's trades as decoded, in order of arrival. Args and errors as of `quotes`."""
         return self._market("trades", instrument, start, end)
 
     def bars(
         self, seconds: int, instrument: str = "", *, start: Moment | None = None, end: Moment | None = None
-    ) -> Table:
+    ) -> "Table":
         """Return bars of the market's trades, by the venue's time. An interval without a trade has no bar.
 
         Args:
@@ -220,7 +222,7 @@ class SessionTables:
         if length_ns > BAR_NS_MAX:
             raise ValueError(f"bars of {seconds} s are too long. What to do: give at most {BAR_NS_MAX // SECOND_NS} s")
         trades = self._market("trades", instrument, start, end)
-        return Table(lambda: self._connection, BARS.format(trades=trades.query), (length_ns, length_ns, *trades.values))
+        return self._query(BARS.format(trades=trades.query), (length_ns, length_ns, *trades.values))
 
     def records(
         self,
@@ -229,7 +231,7 @@ class SessionTables:
         sources: str | Collection[str] = (),
         start: Moment | None = None,
         end: Moment | None = None,
-    ) -> Table:
+    ) -> "Table":
         """Return the records, each with its text.
 
         Args:
@@ -247,7 +249,7 @@ class SessionTables:
             found = found.where("list_contains(?, kind)", sorted(map(str, chosen_kinds(kinds))))
         return found.where("list_contains(?, source)", sorted(chosen_sources(sources))) if sources else found
 
-    def sql(self, query: str, /, *values: Any, **frames: Any) -> Table:
+    def sql(self, query: str, /, *values: Any, **frames: Any) -> "Table":
         """Return the result of a query over the views, and over tables of the caller by their names.
 
         Args:
@@ -258,28 +260,36 @@ class SessionTables:
         Raises:
             UnknownFrameError: A frame is no table.
         """
-        known: dict[str, pa.Table] = {name: arrow_table(frame, name) for name, frame in frames.items()}
-        return Table(lambda: self._connection, query, values, known)
+        from analysis.user_frames import arrow_table
+
+        return self._query(query, values, {name: arrow_table(frame, name) for name, frame in frames.items()})
 
     # ---- parts
 
     @cached_property
-    def _connection(self) -> SqlConnection:
-        return sql_session.connect(self.journals)
+    def _connection(self) -> "SqlConnection":
+        from analysis.sql_session import connect
 
-    def _view(self, name: str) -> Table:
-        return Table(lambda: self._connection, f"SELECT * FROM {name}")
+        return connect(self.journals)
 
-    def _market(self, view: str, instrument: str, start: Moment | None, end: Moment | None) -> Table:
+    def _query(self, query: str, values: Sequence[Any] = (), frames: Mapping[str, Any] = NO_FRAMES) -> "Table":
+        from analysis.table import Table
+
+        return Table(lambda: self._connection, query, values, frames)
+
+    def _view(self, name: str) -> "Table":
+        return self._query(f"SELECT * FROM {name}")
+
+    def _market(self, view: str, instrument: str, start: Moment | None, end: Moment | None) -> "Table":
         found = self._between(f"SELECT * FROM {view}", start, end)
         if not instrument or instrument == ONLY:
             return found
         check_instrument(instrument, self.journals)
         return found.where(_IS_INSTRUMENT, instrument, instrument, instrument)
 
-    def _between(self, query: str, start: Moment | None, end: Moment | None) -> Table:
+    def _between(self, query: str, start: Moment | None, end: Moment | None) -> "Table":
         """Return the rows of a query between two moments, both included."""
-        found = Table(lambda: self._connection, query)
+        found = self._query(query)
         bounds: dict[str, int] = {}
         for moment, sign in ((start, ">="), (end, "<=")):
             if moment is not None:

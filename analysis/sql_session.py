@@ -27,6 +27,7 @@ from analysis.sql_views import SqlViews, view_names
 from journal.arrow_codec import SCHEMA
 from journal.errors import DamagedJournalError
 from journal.reader import Journal
+from journal.session_names import recorded_session_id
 
 T = TypeVar("T")
 Frames = Mapping[str, pa.Table]  # tables of the caller, by the names that a query uses
@@ -122,7 +123,7 @@ def _connect(sessions: Sequence[Path | Journal]) -> SqlConnection:
     for index, session in enumerate(sessions):
         journal = Journal(session) if isinstance(session, Path) else session
         journal.check_seams()
-        name = session_id(journal)
+        name = recorded_session_id(journal)
         journals[name] = journal
         paths = journal.sealed_paths()
         if paths:
@@ -148,15 +149,6 @@ def lock(connection: duckdb.DuckDBPyConnection, paths: Sequence[str]) -> None:
     connection.execute(f"SET allowed_paths = {quoted_list(paths)}")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-
-
-def session_id(journal: Journal) -> str:
-    """Return the id in a SESSION record, also of an import; without a readable one the folder's name."""
-    try:
-        body = msgspec.json.decode(journal.session_record().body or "{}", type=dict[str, Any])
-    except msgspec.DecodeError:  # the record is of another kind, or another program wrote it
-        return journal.folder.name
-    return str(body.get("session") or journal.folder.name)
 
 
 def _session_select(session: str, relation: str) -> str:

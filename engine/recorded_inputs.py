@@ -15,11 +15,12 @@ class InputColumns(NamedTuple):
     """Consecutive records with an item per record, also for those that are neither frames nor TIMERs."""
 
     rows: Rows  # of their frames
-    ends: list[int]  # the row behind the last one of each; other records have none
+    ends: Sequence[int]  # the row behind the last one of each; other records have none
     timers: list[int]  # the places of TIMERs
-    times_ns: list[int]
-    texts: bytes  # what the hash contains of each, one behind the other
-    offsets: list[int]  # where the text of each begins, and where the last one ends
+    seqs: Sequence[int]
+    times_ns: Sequence[int]
+    texts: memoryview  # what the hash contains of each, one behind the other
+    offsets: Sequence[int]  # where the text of each begins, and where the last one ends
     record: Callable[[int], Record]
 
 
@@ -54,6 +55,11 @@ class RecordedInputs(Sequence[Record]):
         return type(self)(self.columns, begin, end, source=self.source, cause=self.cause)
 
     @property
+    def last(self) -> tuple[int, int]:
+        """The seq and the time of the last input."""
+        return self.columns.seqs[self.end - 1], self.columns.times_ns[self.end - 1]
+
+    @property
     def is_timer_next(self) -> bool:
         """Return True if the first input is a TIMER."""
         return self.next_timer(self.begin) == self.begin
@@ -83,6 +89,6 @@ class RecordedInputs(Sequence[Record]):
         frame = self.begin
         while frame < self.end and self.next_timer(frame) == frame:
             frame += 1
-        texts, offsets = memoryview(self.columns.texts), self.columns.offsets
+        texts, offsets = self.columns.texts, self.columns.offsets
         begin, between, end = (offsets[place] for place in (self.begin, frame, self.end))
         return texts[begin:between], texts[between:end]

@@ -42,7 +42,7 @@ class RecordedLoop(DecisionLoop):
             return False
         time_ns = max(due_ns, columns.times_ns[place - 1] if place > self._inputs.begin else self._state.time_ns)
         before, between, after = timer.texts
-        text = columns.texts[columns.offsets[place] : columns.offsets[place + 1]]
+        text = columns.texts[columns.offsets[place] : columns.offsets[place + 1]].tobytes()
         if text != f"{before}{time_ns}{between}{due_ns}{after}".encode():
             late = text.partition(_LATE)[2].partition(b"}")[0].decode()
             if not late.isdecimal() or int(late) >= (timer.period_ns or sys.maxsize):

@@ -59,6 +59,15 @@ def word_codes(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
     return np.array(codes, np.int64), list(words)
 
 
+def binary_places(column: pa.BinaryArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the bytes of a column and the place in them where each value begins, and where the last one ends."""
+    _, offsets, data = column.buffers()
+    places = np.frombuffer(offsets, np.int32, len(column) + 1, 4 * column.offset).astype(np.int64)
+    text = np.frombuffer(data or b"", np.uint8)
+    text.flags.writeable = False  # the buffer of a Parquet column may be writable
+    return text, places
+
+
 def _unpacked(column: pa.Array, bits: pa.Buffer) -> NDArray[np.bool_]:
     if not len(column):
         return np.empty(0, np.bool_)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from journal.arrow_arrays import are_valid, numbers, numbers_or, word_codes
+from journal.arrow_arrays import are_valid, binary_places, numbers, numbers_or, word_codes
 from journal.arrow_codec import KINDS, column_values, unknown_kind
 from journal.record import Kind, Record
 
@@ -56,9 +56,9 @@ class RecordColumns:
         return numbers_or(self._column["cause"], NO_CAUSE)
 
     @cached_property
-    def payloads(self) -> list[bytes | None]:
-        """The payload of each record."""
-        return list(column_values(self._column["payload"]))
+    def payloads(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The payloads, one behind the other, and where each begins and the last one ends. A missing one is empty."""
+        return binary_places(self._column["payload"])
 
     def source(self, at: int) -> str:
         """Return the source of a record."""
@@ -73,12 +73,12 @@ class RecordColumns:
             self.times_ns[places].tolist(),
             map(self._kinds.__getitem__, self._kind_codes[places].tolist()),
             map(self._sources.__getitem__, self.source_codes[places].tolist()),
-            *[map(self._values(field).__getitem__, at) for field in _FIELDS[4:]],
+            *[map(self._values(field).__getitem__, at) for field in _FIELDS[4:-2]],
+            (self._column["payload"][place].as_py() for place in at),  # most are of records that nobody makes
+            map(self._values("body").__getitem__, at),
         )
 
     def _values(self, field: str) -> list[Any]:
-        if field == "payload":
-            return self.payloads
         if field not in self._lists:
             self._lists[field] = list(column_values(self._column[field]))
         return self._lists[field]

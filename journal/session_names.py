@@ -6,8 +6,12 @@ The caller that starts a session draws its id.
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from journal.reader import Journal
 
 _ID = re.compile(r"[a-z2-7]{8}")  # base32 in lower case
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-([a-z2-7]{8})")
@@ -78,3 +82,12 @@ def names_several(text: str) -> bool:
         return is_pattern(text) and not Path(text).exists()
     except (OSError, ValueError):  # a name that is too long or contains a zero byte
         return False
+
+
+def recorded_session_id(journal: "Journal") -> str:
+    """Return the id in a SESSION record, also of an import; without a readable one the folder's name."""
+    try:
+        body = msgspec.json.decode(journal.session_record().body or "{}", type=dict[str, Any])
+    except msgspec.DecodeError:  # the record is of another kind, or another program wrote it
+        return journal.folder.name
+    return str(body.get("session") or journal.folder.name)

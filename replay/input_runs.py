@@ -7,10 +7,12 @@ from itertools import chain, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.market.hashed_frames import TIME_BYTES, write_frames
 from engine.market.rows import COLUMNS, Rows
 from engine.recorded_inputs import InputColumns, RecordedInputs
 from engine.session_context import SessionContext
 from engine.state.session_state import hashed_bytes
+from engine.venues.packed_payloads import PackedPayloads
 from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.record_columns import NO_CAUSE, RecordColumns
@@ -58,28 +60,30 @@ class _Decoded:
         is_frame = columns.have_kinds({Kind.FEED}) & leads_to_nothing & has_payload & ~columns.have("meta")
         self._is_frame = np.zeros(len(columns), np.bool_)  # once it is decoded
         self._ends = np.zeros(len(columns), np.int64)
+        self._row_count = 0
         self._tables: list[Rows] = [_NO_ROWS]
         self._decode(np.flatnonzero(is_frame))
 
     def _decode(self, frames: NDArray[np.int64]) -> None:
         """Decode frames, as many as possible at once. One that is no market message has no rows."""
         columns = self._columns
-        payloads = [payload or b"" for payload in map(columns.payloads.__getitem__, frames.tolist())]
-        sizes = np.cumsum(np.fromiter(map(len, payloads), np.int64, len(payloads)))
+        text, places = columns.payloads
+        payloads = PackedPayloads(text, places[frames], places[frames + 1])
+        sizes = np.cumsum(payloads.ends - payloads.begins)
         links = [*self._changes(frames), len(frames)]
         first, count_max = 0, len(frames)
         while first < len(frames):
             while links[0] <= first:
                 del links[0]
             large = int(np.searchsorted(sizes, sizes[first] + DECODED_BYTES))
-            places = frames[first : min(first + count_max, links[0], max(large, first + 1))]
-            part, found = payloads[first : first + len(places)], None
+            part = slice(first, min(first + count_max, links[0], max(large, first + 1)))
+            at, found = frames[part], None
             with suppress(Exception):  # an unknown venue, or its code: the step of each record reports it
-                dialect = self._dialects[columns.source(places[0])]
-                found = dialect.decode_many(part, columns.seqs[places], columns.times_ns[places])
-            count = 0 if found is None else self._enter(places, *found)
+                dialect = self._dialects[columns.source(at[0])]
+                found = dialect.decode_many(payloads[part], columns.seqs[at], columns.times_ns[at])
+            count = 0 if found is None else self._enter(at, *found)
             first += count or 1
-            count_max = len(frames) if count == len(places) else 2 * count + 1  # the next may be as unusual
+            count_max = len(frames) if count == len(at) else 2 * count + 1  # the next may be as unusual
 
     def _changes(self, frames: NDArray[np.int64]) -> list[int]:
         """Return the numbers of the frames that have another source or cause than the one before."""
@@ -89,9 +93,10 @@ class _Decoded:
 
     def _enter(self, places: NDArray[np.int64], rows: Rows, ends: list[int]) -> int:
         """Keep the rows of the leading frames. Return how many frames these are."""
-        decoded, before = places[: len(ends)], int(self._ends.max())
-        self._is_frame[decoded] = np.diff(ends, prepend=0) > 0
-        self._ends[decoded] = np.array(ends) + before
+        decoded, behind = places[: len(ends)], np.array(ends)
+        self._is_frame[decoded] = np.diff(behind, prepend=0) > 0
+        self._ends[decoded] = behind + self._row_count
+        self._row_count += ends[-1]
         self._tables.append(rows)
         return len(ends)
 
@@ -122,24 +127,33 @@ class _Decoded:
     def _input_columns(self, others: Mapping[int, Record]) -> InputColumns:
         """Return the frames and TIMERs as columns. `others` are all records but the frames."""
         columns, timers = self._columns, np.flatnonzero(self._is_timer).tolist()
-        heads: list[bytes] = columns.times_ns.astype("<i8").view("V8").tolist()
-        bodies = [payload or b"" for payload in columns.payloads]
-        for at in others:
-            heads[at] = bodies[at] = b""
-        for at in timers:
-            bodies[at] = hashed_bytes(others[at])
-        texts = [b""] * (2 * len(columns))
-        texts[::2], texts[1::2] = heads, bodies
-        sizes = np.fromiter(map(len, bodies), np.int64, len(bodies)) + 8 * self._is_frame
+        texts, offsets = self._hashed_texts({at: hashed_bytes(others[at]) for at in timers})
         return InputColumns(
             rows=self._tables[1] if len(self._tables) == 2 else np.concatenate(self._tables),
-            ends=np.maximum.accumulate(self._ends).tolist(),
+            ends=np.maximum.accumulate(self._ends).data,
             timers=timers,
-            times_ns=columns.times_ns.tolist(),
-            texts=b"".join(texts),
-            offsets=[0, *np.cumsum(sizes).tolist()],
+            seqs=np.ascontiguousarray(columns.seqs).data,
+            times_ns=np.ascontiguousarray(columns.times_ns).data,
+            texts=texts.data,
+            offsets=offsets.data,
             record=lambda at: others[at] if at in others else next(columns.records(np.array([at]))),
         )
+
+    def _hashed_texts(self, timers: Mapping[int, bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return what the hash contains of the frames and of these TIMERs, and where the text of each record begins."""
+        text, places = self._columns.payloads
+        frames = np.flatnonzero(self._is_frame)
+        sizes = np.zeros(len(self._columns) + 1, np.int64)
+        sizes[frames + 1] = places[frames + 1] - places[frames] + TIME_BYTES
+        for at, timer in timers.items():
+            sizes[at + 1] = len(timer)
+        offsets = np.cumsum(sizes)
+        texts = np.empty(offsets[-1], np.uint8)
+        times = self._columns.times_ns[frames].astype("<i8").view(np.uint8)
+        write_frames(text, places[frames], places[frames + 1], times, offsets[frames], texts)
+        for at, timer in timers.items():
+            texts[offsets[at] : offsets[at + 1]] = np.frombuffer(timer, np.uint8)
+        return texts, offsets
 
 
 _NO_ROWS = np.empty((0, COLUMNS), np.int64)

@@ -158,7 +158,8 @@ class SessionReplay:
         if not begun_at:
             self._expect_outputs(records_of(self.kernel.open_session(self.state, self.first)))
         for run, cut in with_cuts(self._recorded(begun_at + 1, until), outputs_after(self.journal, until)):
-            before, seq, self._cut = seq, run[-1].seq, cut
+            before, self._cut = seq, cut
+            seq = run.last[0] if isinstance(run, RecordedInputs) else run[0].seq
             if on_progress is not None and seq // PROGRESS_RECORDS != before // PROGRESS_RECORDS:
                 on_progress(seq, until + 1)
             difference = self._replay_inputs(run) if isinstance(run, RecordedInputs) else self._replay_record(run[0])

@@ -42,6 +42,7 @@ from engine.venues.binance_common.public import DepthSnapshots
 from engine.venues.binance_futures import DEPTH_WEIGHTS, BinanceFutures
 from engine.venues.binance_futures.metadata import read_exchange_info, read_rate_limits
 from engine.venues.binance_usdm import BinanceUsdm
+from engine.venues.packed_payloads import PackedPayloads
 from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
 from journal.reader import Journal
@@ -252,6 +253,9 @@ def test_mutated_frames_never_raise_and_both_ways_agree(data: st.DataObject) -> 
     assert (many is None) == isinstance(told, tuple)
     if many is not None:
         assert same(many[0][: many[1][0]], told)
+    packed = PackedPayloads.pack([payload, b"of another link", TICKER])
+    apart = PackedPayloads(packed.text, packed.begins[[0, 2]], packed.ends[[0, 2]])
+    assert str(BOTH.decode_many(apart, np.array([7, 8]), np.array([1000, 1001]))) == str(many)
     snapshot = BOTH.decode_snapshot(payload, COIN.id, 7, 1000)
     for rows in (told, snapshot):
         if not isinstance(rows, tuple):

@@ -20,12 +20,11 @@ from analysis.session_tables import (
     UnreadableSessionWarning,
     moment_text,
 )
-from analysis.sql_session import session_id
 from journal.errors import JournalError, UnknownSessionError
 from journal.reader import Journal
 from journal.record import Kind
 from journal.recover import has_segments
-from journal.session_names import is_address, names_several
+from journal.session_names import is_address, names_several, recorded_session_id
 from journal.sessions import is_folder, list_named_journals, list_sessions
 from verbatim.session_lookup import UnpackedBundle, find, is_file
 
@@ -221,7 +220,7 @@ def _without_copies(
     kept: dict[tuple[str, str], int] = {}
     identities = []
     for number, (_, journal) in enumerate(opened):
-        identities.append((session_id(journal), journal.session_record().body or ""))
+        identities.append((recorded_session_id(journal), journal.session_record().body or ""))
         other = kept.setdefault(identities[-1], number)
         if journal.last_seq > opened[other][1].last_seq:
             kept[identities[-1]] = number

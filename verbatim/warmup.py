@@ -86,6 +86,7 @@ def compile_first(console: "Console", *given: VenueSettings, with_books: bool = 
 
 def compile_all() -> Iterator[str]:
     """Compile what any session calls, part by part; yield the name of the next part."""
+    from engine.market import hashed_frames
     from engine.market.indicators.registry import UPDATES, compiled_update
     from engine.sim.exchange.venue_books import VenueBooks
     from engine.venues.venue_lookup import UnknownVenueError, installed_venues
@@ -93,6 +94,7 @@ def compile_all() -> Iterator[str]:
 
     yield "the market's fold"
     warm_fold()
+    hashed_frames.warm()
     for name in installed_venues():
         yield f"the frames of {name}"
         with suppress(UnknownVenueError):  # an extra that is not installed

@@ -132,8 +132,10 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
     records = batch.records
     if records:
         state.hash_inputs(records)
-        last = records[-1]
-        state.seq, state.time_ns = last.seq, last.time_ns
+        if isinstance(records, RecordedInputs):
+            state.seq, state.time_ns = records.last
+        else:
+            state.seq, state.time_ns = records[-1].seq, records[-1].time_ns
         state.inputs += len(records)
     return records
 

@@ -56,7 +56,7 @@ def watch_session(session: SessionContext, step: StepContext) -> None:
 def _watch_link(session: SessionContext, step: StepContext, link: LinkState) -> None:
     source, now_ns, settings = link.source, step.time_ns, session.settings
     # before order_rules 1, a session with an account forgot all failures with its next reconciliation
-    forgets_all = step.account.links.has_account and not settings.order_rules
+    forgets_all = not settings.order_rules and step.account.links.has_account
     failures = {} if forgets_all else step.account.timers.failures
     last_ns = _last_seen_ns(session, step, source) if link.role is LinkRole.MARKET else now_ns
     since_ns = max(link.changed_ns, step.account.lateness.over_ns)

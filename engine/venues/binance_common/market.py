@@ -25,6 +25,7 @@ from engine.market.text import (
     code_table,
 )
 from engine.model import Instrument
+from engine.venues.packed_payloads import PackedPayloads
 from engine.venues.row_builders import RowOrigin, trade_rows
 
 TEXT_MAX = 200  # of the venue's words or of an error that we keep
@@ -52,7 +53,7 @@ class Spelling(NamedTuple):
     """A market's spelling of its messages: three compiled functions for usual frames, exact readers for others."""
 
     scan_frame: Callable[[Text, Rows, int, int, Rows], int]
-    scan_frames: Callable[[Text, Rows, Rows, Rows, Rows, Rows, Rows], int]
+    scan_frames: Callable[[Text, Rows, Rows, Rows, Rows, Rows, Rows, Rows], int]
     scan_snapshot: Callable[[Text, int, Rows, int, int, Rows], int]
     readers: Mapping[str, Reader]  # by the name of the event, its `e`
     snapshot: Snapshot  # of the body of GET depth
@@ -99,10 +100,10 @@ class BinanceMarket:
     def warm(self) -> None:
         """Compile what decodes frames, before the first one arrives."""
         table = np.zeros((1, COLUMNS), _INT64)
-        text, ends = np.frombuffer(b"{", _UINT8), np.array([0, 1], _INT64)
+        text, places = np.frombuffer(b"{", _UINT8), np.array([0, 1], _INT64)
         codes = code_table([("W", 0, 0, ANY_TRADES)])
         self._scan_frame(text, codes, 0, 0, table)
-        self._scan_frames(text, ends, codes, ends[:1], ends[:1], table, ends[1:])
+        self._scan_frames(text, places[:1], places[1:], codes, places[:1], places[:1], table, places[1:])
         self._scan_snapshot(text, 0, codes, 0, 0, table)
 
     def decode(self, payload: bytes, source: str, seq: int, time_ns: int) -> Rows | tuple[Event, ...]:
@@ -125,12 +126,11 @@ class BinanceMarket:
         The compiled scan reads plain messages at once, up to the first unusual one; that one is decoded alone. None if
         the first message is not a market message.
         """
-        offsets = np.zeros(len(payloads) + 1, _INT64)
-        np.cumsum(np.fromiter(map(len, payloads), _INT64, len(payloads)), out=offsets[1:])
-        text = b"".join(payloads)
-        table = np.empty((len(text) // LEVEL_BYTES_MIN + 2 * len(payloads), COLUMNS), _INT64)
-        ends = np.empty(len(payloads), _INT64)
-        count = self._scan_frames(np.frombuffer(text, _UINT8), offsets, self._codes, seqs, times_ns, table, ends)
+        packed = PackedPayloads.pack(payloads)
+        table = np.empty((packed.byte_count // LEVEL_BYTES_MIN + 2 * len(packed), COLUMNS), _INT64)
+        ends = np.empty(len(packed), _INT64)
+        frames = packed.text, packed.begins, packed.ends
+        count = self._scan_frames(*frames, self._codes, seqs, times_ns, table, ends)
         if count:
             return table[: ends[count - 1]], ends[:count].tolist()
         told = self.decode(payloads[0], "", int(seqs[0]), int(times_ns[0]))

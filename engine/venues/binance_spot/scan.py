@@ -155,11 +155,16 @@ def scan_frame(text: Text, codes: Rows, seq: int, time_ns: int, table: Rows) -> 
 
 
 @compiled
-def scan_frames(text: Text, offsets: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows) -> int:
-    """Read frames in a row. Returns how many came before the first unusual one; ends[n] is the row behind frame n."""
+def scan_frames(
+    text: Text, begins: Rows, behind: Rows, codes: Rows, seqs: Rows, times: Rows, table: Rows, ends: Rows
+) -> int:
+    """Read frames in a row, `text[begins[n]:behind[n]]`. `ends[n]` gets the row behind frame n.
+
+    Returns how many came before the first unusual one.
+    """
     at = 0
     for n in range(ends.shape[0]):
-        count = scan_frame(text[offsets[n] : offsets[n + 1]], codes, seqs[n], times[n], table[at:])
+        count = scan_frame(text[begins[n] : behind[n]], codes, seqs[n], times[n], table[at:])
         if count == 0:
             return n
         at += count
