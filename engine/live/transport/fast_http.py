@@ -11,7 +11,6 @@ from engine.live.clock import SessionClock, wall_ns
 from engine.live.transport.http_body import BodyReader, HttpBodyError
 from engine.live.transport.http_head import HeadWriter
 from engine.live.transport.http_result import (
-    AT_ONCE_BYTES_MAX,
     AT_ONCE_SECONDS_MAX,
     BODY_BYTES_MAX,
     CONNECT_SHARE,
@@ -48,7 +47,7 @@ class FastSender:
         self._kept_headers = kept_headers
         self._body_bytes_max = body_bytes_max
         self._idle: list[_HttpConnection] = []
-        self._heads = HeadWriter(self._address.host_header, self._prefix, OWN_HEADERS)
+        self.encode = HeadWriter(self._address.host_header, self._prefix, OWN_HEADERS).write
 
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
         """See HttpSender."""
@@ -60,11 +59,6 @@ class FastSender:
             return _not_sent(sent_ns, f"cannot connect: {type(error).__name__}: {reason_of(error)}")
         sent_ns = clock.now_ns()
         return await self._exchange(connection, message, sent_ns, timeout_s)
-
-    def encode(self, message: HttpMessage) -> bytes:
-        """See SendsAtOnce."""
-        data = self._heads.write(message)
-        return b"" if data is None or len(data) > AT_ONCE_BYTES_MAX else data
 
     def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
         """See SendsAtOnce. The answer's task sends the bytes that the socket does not take."""

@@ -13,7 +13,6 @@ from journal.record import canonical
 CONNECTIONS_MAX = 16  # open and idle, as many as the gateway has requests in flight
 CONNECT_SHARE = 0.5  # of a request's time, for connecting: a failure there proves that nothing was sent
 BODY_BYTES_MAX = 64 * 1024 * 1024  # all of exchangeInfo is some 6 MB
-AT_ONCE_BYTES_MAX = 16 * 1024  # of a request: the send buffer of an idle connection is empty, and larger
 AT_ONCE_SECONDS_MAX = 0.05  # the input loop waits for no socket longer
 OWN_HEADERS = (("User-Agent", "verbatim"), ("Accept-Encoding", "identity"))
 
@@ -59,8 +58,9 @@ Answer = Callable[[float], Awaitable[HttpResult]]
 class SendsAtOnce(Protocol):
     """An HttpSender may have this as well: a request leaves in the task that decided on it."""
 
-    def encode(self, message: HttpMessage) -> bytes:
-        """Return a request as the bytes that `begin` sends, or b"" if it must go the ordinary way."""
+    @property
+    def encode(self) -> Callable[[HttpMessage], bytes]:
+        """What returns a request as the bytes that `begin` sends, or b"" if it must go the ordinary way."""
         ...
 
     def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:

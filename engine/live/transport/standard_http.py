@@ -16,7 +16,6 @@ from engine.live.clock import SessionClock, wall_ns
 from engine.live.transport.http_body import BodyReader, HttpBodyError
 from engine.live.transport.http_head import HeadWriter
 from engine.live.transport.http_result import (
-    AT_ONCE_BYTES_MAX,
     AT_ONCE_SECONDS_MAX,
     BODY_BYTES_MAX,
     CONNECT_SHARE,
@@ -56,18 +55,13 @@ class StandardSender:
         self._body_bytes_max = body_bytes_max
         self._context = context
         self._idle: list[_Connection] = []
-        self._heads = HeadWriter(address.host_header, self._prefix, OWN_HEADERS)
+        self.encode = HeadWriter(address.host_header, self._prefix, OWN_HEADERS).write
 
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
         """See HttpSender."""
         sent_ns = clock.now_ns()
         connection = await self._idle_connection() or _Connection(self._scheme, self._host, self._port, self._context)
         return await self._exchange(connection, message, sent_ns, timeout_s)
-
-    def encode(self, message: HttpMessage) -> bytes:
-        """See SendsAtOnce."""
-        data = self._heads.write(message)
-        return b"" if data is None or len(data) > AT_ONCE_BYTES_MAX else data
 
     def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
         """See SendsAtOnce. The answer's task sends the bytes that the socket does not take."""
