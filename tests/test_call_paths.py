@@ -19,7 +19,7 @@ PROGRAM = ROOT / "benchmarks" / "call_paths.py"
 def traced() -> dict[str, dict[str, int]]:
     """Trace in a child process, so that the profile function does not slow down other tests."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(PROGRAM), "--json", "--seconds", "3"]
+    command = [sys.executable, str(PROGRAM), "--json", "--seconds", "5"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
