@@ -149,6 +149,7 @@ def _decode_runs(
 ) -> Iterator[tuple[int, Rows]]:
     """Yield the rows of messages in a row, each with the place of its first message."""
     names = sources if isinstance(sources, pa.Array) else texts(sources)
+    seqs, times_ns = seqs.copy(), times_ns.copy()  # writable as a live session's: code is compiled for one of both
     for venue, begin, end in _venue_runs(names, are_plain, context):
         at = begin
         while at < end:

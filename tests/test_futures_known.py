@@ -365,7 +365,7 @@ print(json.dumps([JIT, told]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [300])
+@pytest.mark.parametrize("count", [150])
 def test_compiled_and_plain_agree_at_every_record(shared_data: Path, count: int) -> None:
     compiled, plain = both_ways(_PLAIN, __file__, str(shared_data), str(count), strict=False)
     assert compiled == plain

@@ -1,6 +1,6 @@
 """Hostile sessions: the whole engine and venue in virtual time, with faults drawn by seed, and what must hold after.
 
-Here are seeds 1 to 100, the next twenty are in test_hostile_more.py, any number by benchmarks/hostile.py. A broken
+Here are seeds 1 to 60, the next twenty are in test_hostile_more.py, any number by benchmarks/hostile.py. A broken
 engine must be found, so some tests break it, and run a plan that the healthy engine passes.
 """
 
@@ -27,7 +27,7 @@ from verbatim.testing import run_hostile_in
 pytestmark = pytest.mark.faults_may_miss("faults are drawn by seed")
 
 
-@pytest.mark.parametrize("first", first_is_quick(range(1, 101, 10)))
+@pytest.mark.parametrize("first", first_is_quick(range(1, 61, 10)))
 def test_hostile_sessions_keep_every_invariant(tmp_path: Path, first: int) -> None:
     check_seeds(tmp_path, range(first, first + 10))
 
@@ -66,9 +66,9 @@ def test_a_policy_that_skips_what_did_not_move_records_the_same(
 
 
 def test_the_seeds_draw_every_kind_of_fault_often() -> None:
-    drawn = Counter(fault.kind for seed in range(1, 121) for fault in draw_plan(seed).faults)
+    drawn = Counter(fault.kind for seed in range(1, 81) for fault in draw_plan(seed).faults)
     assert drawn.keys() == set(KINDS)
-    assert min(drawn.values()) >= 15
+    assert min(drawn.values()) >= 10
 
 
 def test_a_plan_without_some_faults_leaves_the_others_where_they_are() -> None:

@@ -1,7 +1,6 @@
 """House rules that a machine can check: imports between packages, bans in the core, and a claimant for every event."""
 
 import ast
-import gc
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from house_words import collector_off
 
 from engine.facts import Fact
 from engine.lifecycle import CLOSED, LIVE, TRANSITIONS, Report, Status
@@ -140,23 +140,35 @@ CORE_BANS_SPARED = {
 
 @cache
 def parsed(path: Path) -> ast.Module:
-    """Without the collector, whose callbacks (hypothesis has one) make CPython 3.11 lose count of its recursion in
-    here.
-    """
-    gc.disable()
-    try:
+    with collector_off():
         return ast.parse(path.read_text())
-    finally:
-        gc.enable()
+
+
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    return list(ast.walk(parsed(path)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _files_are_parsed_once() -> Iterator[None]:
+    """Keep the trees for the tests of this file alone: each later collection of garbage would visit them."""
+    with collector_off():
+        for package in PACKAGES:
+            for path in sources(package):
+                nodes(path)
+    yield
+    parsed.cache_clear()
+    nodes.cache_clear()
 
 
 def sources(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
+@cache
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -252,11 +264,7 @@ def test_the_core_reaches_for_no_clock_socket_or_file() -> None:
 def reached_outside(path: Path) -> set[str]:
     """Return what a file of the core imports or calls and may not."""
     tops = {top(target) for target in imports(path)} - CORE_BANS_SPARED.get(str(path.relative_to(ROOT)), set())
-    calls = {
-        node.func.id
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
+    calls = {node.func.id for node in nodes(path) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     return {f"imports {name}" for name in tops & CORE_BANS} | {f"calls {name}" for name in calls & BANNED_CALLS}
 
 
@@ -295,15 +303,14 @@ VENUE_WORDS_SPARED = {
 
 def _code_words(path: Path) -> Iterator[str]:
     """Names, imports and texts of a file; no comments, and no docstrings, which may cite a fact sheet."""
-    tree = parsed(path)
     documents = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes(path)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes(path):
         match node:
             case ast.Constant(value=str() | bytes() as text) if id(node) not in documents:
                 yield text if isinstance(text, str) else text.decode("latin-1")
@@ -371,7 +378,7 @@ def test_the_core_halts_in_one_place() -> None:
     makers = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in sources("engine")
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).rpartition(".")[2] == "ModeChanged"
         and ast.unparse(node.args[0]) == "Mode.HALTED"

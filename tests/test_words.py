@@ -1,11 +1,19 @@
 """Docstrings, comments, messages, documents and names keep to words.md: no count of tests/house_words.py may rise."""
 
+from collections.abc import Iterator
+
 import house_words
 import pytest
 from house_vocabulary import PHRASES
 from house_words import CEILINGS, CHECKS, TARGETS, figure, findings, first_sentence, is_verb_first, phrases_in
 
 SHOWN = 15  # findings in a failure message; the command in it lists all
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _sources_end_here() -> Iterator[None]:
+    yield
+    house_words.forget_sources()
 
 
 @pytest.mark.parametrize("kind", CEILINGS)

@@ -87,7 +87,10 @@ def compile_first(console: "Console", *given: VenueSettings, with_books: bool = 
 def compile_all() -> Iterator[str]:
     """Compile what any session calls, part by part; yield the name of the next part."""
     from engine.market import hashed_frames
+    from engine.market.fold.dense_book import room_of
     from engine.market.indicators.registry import UPDATES, compiled_update
+    from engine.market.packed_rows import warm_unpacking
+    from engine.sim.exchange.queue_models import excess, is_counted
     from engine.sim.exchange.venue_books import VenueBooks
     from engine.venues.venue_lookup import UnknownVenueError, installed_venues
     from replay.fold_orders.run import warm_loop
@@ -100,7 +103,12 @@ def compile_all() -> Iterator[str]:
         with suppress(UnknownVenueError):  # an extra that is not installed
             make_venue(VenueSettings(name=name), ()).market.warm()
     yield "the simulated venue's books"
-    VenueBooks(1)
+    books = VenueBooks(1)
+    books.grow(0, 0)
+    room_of(books.levels)
+    excess(int(is_counted(0)), 1, 0, 0.0, 0)
+    yield "rows of sealed sessions"
+    warm_unpacking()
     yield "the indicators"
     for update in UPDATES.values():
         compiled_update(update)

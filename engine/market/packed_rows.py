@@ -73,6 +73,15 @@ def unpack_rows(words: Rows) -> tuple[Rows, Rows]:
     return rows, ends
 
 
+def warm_unpacking() -> None:
+    """Compile what reads blocks, for words that cannot be written to: those of a file."""
+    packed = pack_rows(np.ones((1, r.COLUMNS), np.int64))
+    assert packed is not None, "one row has no distances"
+    words = np.frombuffer(packed, np.int64)
+    checksum(words)
+    unpack_rows(words)
+
+
 def checksum(words: Rows) -> int:
     """Return a checksum of a block. Its words can be trusted only if it is the one that they had when packed."""
     return (int(mix_words(words)) + 2**63) % 2**64 - 2**63  # a signed number of 64 bits, without machine code too
