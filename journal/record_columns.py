@@ -74,7 +74,7 @@ class RecordColumns:
             map(self._kinds.__getitem__, self._kind_codes[places].tolist()),
             map(self._sources.__getitem__, self.source_codes[places].tolist()),
             *[map(self._values(field).__getitem__, at) for field in _FIELDS[4:-2]],
-            (self._column["payload"][place].as_py() for place in at),  # most are of records that nobody makes
+            (self._column["payload"][place].as_py() for place in at),  # of most places no record is made
             map(self._values("body").__getitem__, at),
         )
 
