@@ -408,6 +408,10 @@ class StoredPiece:
         """Return the rows."""
         return self._rows.copy()
 
+    def unpack(self) -> tuple[Rows, Rows]:
+        """Return the rows and the ends of their records."""
+        return self.read(), np.flatnonzero(self._rows[:, r.LAST]) + 1
+
 
 def run_in_pieces(
     exchange: Exchange, records: list[Rows], intents: list[TimedIntent], draw: random.Random

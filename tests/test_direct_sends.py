@@ -256,6 +256,30 @@ async def test_what_a_socket_does_not_take_at_once_follows_in_the_task_of_the_an
         assert received == [message.body] * 2
 
 
+@pytest.mark.parametrize("profile", list(TransportProfile))
+async def test_an_answer_without_a_reader_is_not_that_of_the_next_request(
+    tmp_path: Path, profile: TransportProfile
+) -> None:
+    """The task of an answer is cancelled before it reads, as at the end of a session: a cancel may follow."""
+    count = 0
+
+    async def handle(peer: Peer) -> None:
+        nonlocal count
+        while await peer.head():
+            count += 1
+            if count == 2:
+                await trio.sleep(0.2)  # the next request comes before its answer
+            await peer.send(answer(b"%d" % count))
+
+    async with rig(tmp_path / "s", handle, profile) as used:
+        ask = HttpMessage("GET", "/api/v3/order", ())
+        assert (await used.sender.send(ask, timeout_s=SECONDS_MAX, clock=CLOCK)).body == b"1"
+        begun = used.sender.begin_now(ask, used.sender.encode(ask), CLOCK)
+        assert begun is not None
+        assert (await begun(0)).outcome == "timeout"
+        assert (await used.sender.send(ask, timeout_s=SECONDS_MAX, clock=CLOCK)).body == b"3"
+
+
 async def test_a_slow_disk_does_not_hold_the_loop(tmp_path: Path) -> None:
     """The order waits for the journal's thread, as it did before, and leaves when its record is durable."""
     exchange = Exchange()

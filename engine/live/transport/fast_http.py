@@ -47,6 +47,7 @@ class FastSender:
         self._kept_headers = kept_headers
         self._body_bytes_max = body_bytes_max
         self._idle: list[_HttpConnection] = []
+        self._idle_max = CONNECTIONS_MAX
         self.encode = HeadWriter(self._address.host_header, self._prefix, OWN_HEADERS).write
 
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
@@ -145,6 +146,7 @@ class FastSender:
 
     async def close(self) -> None:
         """See HttpSender."""
+        self._idle_max = 0  # a connection whose answer is still to come is closed then
         while self._idle:
             await trio.aclose_forcefully(self._idle.pop().stream)
 
@@ -180,7 +182,7 @@ class FastSender:
         """Keep the connection for the next request, or close it."""
         http = connection.http
         is_done = http.our_state is h11.DONE and http.their_state is h11.DONE and not http.trailing_data[0]
-        if is_whole and is_done and len(self._idle) < CONNECTIONS_MAX:
+        if is_whole and is_done and len(self._idle) < self._idle_max:
             http.start_next_cycle()
             self._idle.append(connection)
             return

@@ -55,6 +55,7 @@ class StandardSender:
         self._body_bytes_max = body_bytes_max
         self._context = context
         self._idle: list[_Connection] = []
+        self._idle_max = CONNECTIONS_MAX
         self.encode = HeadWriter(address.host_header, self._prefix, OWN_HEADERS).write
 
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
@@ -99,10 +100,11 @@ class StandardSender:
         self, connection: "_Connection", message: HttpMessage, sent_ns: int, timeout_s: float
     ) -> HttpResult:
         """Send a request, or the rest of one that has begun, and receive its answer."""
-        outcome, reason = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s"
+        outcome, reason, is_whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
         try:
             with trio.move_on_after(timeout_s):
                 response, body = await self._receive(connection, self._request(message, timeout_s))
+                is_whole = True
                 return HttpResult(
                     AnswerStatus.ANSWER,
                     sent_ns,
@@ -126,17 +128,18 @@ class StandardSender:
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
             outcome, reason = AnswerStatus.CUT, f"{type(error).__name__}: {reason_of(error)}"
         finally:
-            await self._release(connection)
+            await self._release(connection, is_whole=is_whole)
         return HttpResult(outcome, sent_ns, wall_ns(), error=reason)
 
     async def close(self) -> None:
         """See HttpSender."""
+        self._idle_max = 0  # a connection whose answer is still to come is closed then
         while self._idle:
             await self._idle.pop().close()
 
-    async def _release(self, connection: "_Connection") -> None:
-        """Keep the connection for the next request, or close it."""
-        if connection.is_idle and len(self._idle) < CONNECTIONS_MAX:
+    async def _release(self, connection: "_Connection", *, is_whole: bool) -> None:
+        """Keep the connection for the next request, or close it: an answer to come would be the next one's."""
+        if is_whole and connection.is_idle and len(self._idle) < self._idle_max:
             connection.forget_request()
             self._idle.append(connection)
             return
@@ -220,7 +223,7 @@ class _Connection(httpcore.AsyncNetworkBackend):
     @property
     def is_idle(self) -> bool:
         """Return True if the next request may use it."""
-        return self._stream is not None and self.http.is_idle()
+        return self._stream is not None and self.http.is_idle() and not self.http.is_closed()
 
     @property
     def has_begun(self) -> bool:
