@@ -187,8 +187,8 @@ def guarding(config: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
             assert json.loads(process.stderr.readline())["event"] == "guarding"
             yield process
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
-            assert process.returncode == 0
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 0, said
         finally:
             process.kill()
 
