@@ -49,7 +49,7 @@ def tiled(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
 
 
 def tiled_quotes(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
-    """The quotes and trades of a capture `times` as long. They need no seam, since no book is kept."""
+    """Yield the quotes and trades of a capture `times` as long. They need no seam, since no book is kept."""
     frames = [(at, frame) for at, frame in lines if b"@bookTicker" in frame or b"@trade" in frame]
     moves = _moves(frames, min(_ids(frames, b"u")), 10 * SEAM_NS)
     for n in range(times):
@@ -57,7 +57,7 @@ def tiled_quotes(lines: list[tuple[int, bytes]], times: int) -> Iterator[bytes]:
 
 
 def _moves(frames: list[tuple[int, bytes]], first_u: int, between_ns: int) -> dict[bytes, int]:
-    """How far each field moves from pass to pass. Ids of trades are without a gap, as those of the venue are."""
+    """Return how far each field moves from pass to pass. Ids of trades stay without a gap, as those of the venue."""
     trades = _ids(frames, b"t")
     ids = max(_ids(frames, b"u")) - first_u + 1
     ns = -(-(frames[-1][0] - frames[0][0] + between_ns) // 1_000_000) * 1_000_000
@@ -70,7 +70,7 @@ def _ids(frames: list[tuple[int, bytes]], field: bytes) -> list[int]:
 
 
 def _moved(frames: list[tuple[int, bytes]], n: int, moves: dict[bytes, int]) -> Iterator[bytes]:
-    """The lines of pass `n`."""
+    """Yield the lines of pass `n`."""
     for at, frame in frames:
         moved = MOVED.sub(lambda m: b'"%s":%d' % (m[1], int(m[2]) + n * moves[m[1]]), frame)
         yield b"%d %s" % (at + n * moves[b"ns"], moved)

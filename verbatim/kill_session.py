@@ -114,12 +114,7 @@ def kill(
     wanted = replace_safety(replace(wanted, locks_account=not warning), marks)
     order = CommandName.FLATTEN if flatten else CommandName.CANCEL_ALL
     killing = _Killing(wanted, partial(_read_only, folder, body) if warning else None, order, reason, end)
-    try:
-        trio.run(killing.run)
-    except BaseExceptionGroup as group:  # a signal that ends the guard strikes in one of trio's tasks
-        if group.subgroup(SystemExit) is None:
-            raise
-        raise SystemExit(0) from group
+    trio.run(killing.run)
     if killing.session is None:
         left = _left_in_journal(folder, killing.problem)
         return Killed("journal", left, is_done=False, warning=warning)

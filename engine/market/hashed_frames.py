@@ -1,4 +1,4 @@
-"""What the hash over the inputs contains of frames: the time of each, then its bytes. Compiled."""
+"""Write frames for the hash over the inputs: the time of each, then its bytes. Compiled."""
 
 import numpy as np
 from numpy.typing import NDArray

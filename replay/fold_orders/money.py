@@ -135,7 +135,7 @@ def _spot_needs(events: Sequence[Sequence[int]], touch_max: int) -> tuple[int, i
     live, most = [0, 0], [0, 0]  # of buys and of sales
     for kind, _, number, side, price, size, _, _ in events:
         asset = 0 if side > 0 else 1
-        if kind in (at.PLACED, at.REFUSED):  # as above
+        if kind in (at.PLACED, at.REFUSED):
             cost = (price or touch_max) if side > 0 else 1
             wanted = live[asset] + cost * max(size, 0)
             most[asset] = max(most[asset], wanted)

@@ -44,4 +44,7 @@ def command(*, config: Path, after_s: float, flatten: bool, journals: Path | Non
 
     for number in end_signals():
         signal.signal(number, end)
-    Guard(chosen, after_s=after_s, flatten=flatten, environment=os.environ).run()
+    try:
+        Guard(chosen, after_s=after_s, flatten=flatten, environment=os.environ).run()
+    except* SystemExit:  # of a signal; in a group if it strikes in one of trio's tasks, while the guard cancels
+        pass

@@ -60,7 +60,7 @@ class SendsAtOnce(Protocol):
 
     @property
     def encode(self) -> Callable[[HttpMessage], bytes]:
-        """What returns a request as the bytes that `begin` sends, or b"" if it must go the ordinary way."""
+        """The function that encodes a request for `begin`; b"" is one that must go the ordinary way."""
         ...
 
     def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:

@@ -157,7 +157,7 @@ class StandardSender:
             httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target),
             headers=headers,
             content=message.body or None,
-            extensions={"timeout": {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}},
+            extensions={"timeout": {"connect": connect_s, "read": timeout_s, "write": timeout_s}},
         )
 
     async def _receive(self, connection: "_Connection", request: httpcore.Request) -> tuple[httpcore.Response, bytes]:
@@ -172,7 +172,7 @@ class StandardSender:
 
 
 async def _read(response: httpcore.Response, body: BodyReader) -> None:
-    assert isinstance(response.stream, AsyncIterable), "of an asynchronous pool"
+    assert isinstance(response.stream, AsyncIterable), "of an asynchronous connection"
     refused: HttpBodyError | None = None
     try:
         async for chunk in response.stream:
