@@ -5,12 +5,13 @@ This is the only module of `journal` that the engine's core may import.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
-from itertools import chain
+from itertools import chain, repeat
 from json.encoder import encode_basestring as _string
 from math import isfinite
+from operator import attrgetter, is_, ne
 from typing import Any
 
 import msgspec
@@ -49,6 +50,17 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     meta: str | None = None  # canonical JSON: facts beside the body, such as the HTTP status
     payload: bytes | None = None
     body: str | None = None
+
+
+_content_of = attrgetter("seq", "payload", "body")
+
+
+def content_size(records: Sequence[Record], first_seq: int) -> int:
+    """Return the letters and bytes of consecutive records without their fields, and check that they are records."""
+    seqs, payloads, bodies = zip(*map(_content_of, records), strict=True)
+    assert seqs == tuple(range(first_seq, first_seq + len(records))), (seqs, first_seq)
+    assert all(map(ne, map(is_, payloads, repeat(None)), map(is_, bodies, repeat(None)))), records
+    return sum(map(len, filter(None, chain(payloads, bodies))))
 
 
 _scientific = Context(capitals=1).to_sci_string  # independent of the current context
@@ -124,6 +136,21 @@ def _sequence(value: Collection[Any]) -> str:
     return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
+def _pairs(value: tuple[tuple[str, str], ...]) -> str:
+    """Write names with values, as those of a request."""
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:
+        return _sequence(value)
+
+
+_EXPRESSIONS = {
+    bool: "TRUE if item else FALSE",
+    Decimal: "decimal(item)",
+    tuple[tuple[str, str], ...]: "pairs(item)",
+}
+
+
 def late_defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Return field -> the value at which it is not written, for the fields of OMITTED_AT_DEFAULT.
 
@@ -151,7 +178,9 @@ def struct_writer(
         tag: A further field, with its text.
 
     """
-    scope: dict[str, Any] = {"WRITERS": WRITERS, "string": _string}
+    scope: dict[str, Any] = {
+        "WRITERS": WRITERS, "string": _string, "decimal": _decimal, "pairs": _pairs, "TRUE": "true", "FALSE": "false",
+    }  # fmt: skip
     tags = tag or {}
     kinds = {field.name: field.type for field in msgspec.structs.fields(kind)}
     lines = ["def write(struct):", " text = ''"]
@@ -160,10 +189,9 @@ def struct_writer(
         if name in tags:
             always += f',"{name}":{_string(tags[name])}'
             continue
-        is_text = isinstance(kinds[name], type) and issubclass(kinds[name], str)  # a StrEnum is its value
+        write = _expression_of(kinds[name])
         if name not in omitted:
-            value = f"string(struct.{name})" if is_text else f"WRITERS[type(item := struct.{name})](item)"
-            always += f',"{name}":{{{value}}}'
+            always += f',"{name}":{{{write.replace("item", f"struct.{name}", 1)}}}'
             continue
         if always:
             lines.append(f" text += f'{always}'")
@@ -171,18 +199,24 @@ def struct_writer(
         default = f"default_{name}"
         scope[default] = omitted[name]
         differs = "" if omitted[name] is None else f" and item != {default}"
-        is_simple = kinds[name] in (str, int, Decimal) and not omitted[name]  # then a default is what is false
+        is_simple = kinds[name] in (str, int, bool, Decimal) and not omitted[name]  # then a default is what is false
         lines.append(
             f" if item := struct.{name}:" if is_simple else f" if (item := struct.{name}) is not {default}{differs}:"
         )
-        value = "string(item)" if is_text else "WRITERS[type(item)](item)"
-        lines.append(f"  text += f',\"{name}\":{{{value}}}'")
+        lines.append(f"  text += f',\"{name}\":{{{write}}}'")
     if always:
         lines.append(f" text += f'{always}'")
     lines.append(" return f'{{{text[1:]}}}'")
     exec("\n".join(lines), scope)
     writer: Callable[[Any], str] = scope["write"]
     return writer
+
+
+def _expression_of(kind: Any) -> str:
+    """Return the expression that writes the item of a field by the field's type, without a look-up where it can."""
+    if isinstance(kind, type) and issubclass(kind, str):
+        return "string(item)"  # a StrEnum is its value
+    return _EXPRESSIONS.get(kind, "WRITERS[type(given := item)](given)")
 
 
 class _Writers(dict[type, Callable[[Any], str]]):

@@ -21,7 +21,7 @@ from journal.durable import Durable, make_token
 from journal.errors import JournalBehindError, JournalFailedError
 from journal.final_errors import FinalErrors
 from journal.frame_output import DiskPace, FrameOutput
-from journal.record import Record
+from journal.record import Record, content_size
 from journal.sealer import Sealer
 from journal.space_watch import SpaceWatch
 from journal.writer_options import ClosedSummary, Release, WriterOptions
@@ -56,6 +56,7 @@ class JournalWriter:
         self._urgent = self._closing = self._abandoned = False
         self.has_deferred = False  # a step waits for `commit` or `wake`
         self._asleep = False  # the writer's thread waits for a record, because no group is pending
+        self._waiters = 0  # callers that wait on `_synced`
         self.failed: BaseException | None = None  # the error that ended the writer
         self._final = True
         self._waits_for_sync = options.release is Release.DURABLE
@@ -150,13 +151,8 @@ class JournalWriter:
             JournalFailedError: An earlier write failed.
             JournalBehindError: Too many bytes wait for the disk.
         """
-        seq, step_bytes = self._next_seq, ROW_BYTES * len(records)
-        for record in records:
-            payload, body = record.payload, record.body
-            assert record.seq == seq, (record.seq, seq)
-            assert (payload is None) != (body is None), record
-            step_bytes += len(payload or body or "")
-            seq += 1
+        seq = self._next_seq + len(records)
+        step_bytes = ROW_BYTES * len(records) + content_size(records, self._next_seq)
         with self._lock:
             if self.failed is not None:
                 raise self._failed_error()
@@ -203,8 +199,16 @@ class JournalWriter:
 
     def wait_for_room(self) -> None:
         """Block while more than half of the limit waits, for callers that can produce faster than the disk writes."""
+        self._wait_for(lambda: self.pending_bytes <= WAITING_BYTES_MAX // 2 or self.failed is not None)
+
+    def _wait_for(self, condition: Callable[[], bool], timeout_s: float | None = None) -> None:
+        """Block until a condition holds that a sync or a removed group may change."""
         with self._synced:
-            self._synced.wait_for(lambda: self.pending_bytes <= WAITING_BYTES_MAX // 2 or self.failed is not None)
+            self._waiters += 1  # first: a thread that finds no waiter has changed what the condition reads
+            try:
+                self._synced.wait_for(condition, timeout_s)
+            finally:
+                self._waiters -= 1
 
     @property
     def durable_seq(self) -> int:
@@ -225,9 +229,9 @@ class JournalWriter:
 
     def wait_durable(self, seq: int, timeout_s: float) -> Durable:
         """Block until a record is on stable storage, and return its token. Raise TimeoutError after `timeout_s`."""
-        with self._synced:
+        with self._work_arrived:
             self._work_arrived.notify()  # the record may have been deferred
-            self._synced.wait_for(lambda: self.durable_seq >= seq or self.failed is not None, timeout_s)
+        self._wait_for(lambda: self.durable_seq >= seq or self.failed is not None, timeout_s)
         if seq <= self.durable_seq:
             return make_token(seq)
         if self.failed is not None:
@@ -321,7 +325,8 @@ class JournalWriter:
             groups, sync = self._groups, self._urgent or self._closing
             self._taken_since_s = self._pending_since_s
             self._groups, self.pending_bytes, self._urgent = [], 0, False
-            self._synced.notify_all()
+            if self._waiters:
+                self._synced.notify_all()
             return groups, sync, self._closing
 
     def _is_full(self) -> bool:
@@ -365,8 +370,9 @@ class JournalWriter:
             raise self.failed  # after a failed sync the next one may succeed without the data
         began_ns = time.monotonic_ns()
         self._output.sync()
-        with self._synced:
-            self._synced.notify_all()
+        if self._waiters:
+            with self._synced:
+                self._synced.notify_all()
         if reports and self._waits_for_sync:
             self._pace.note(time.monotonic_ns() - began_ns)
         if reports and self._options.on_durable is not None:
