@@ -45,14 +45,12 @@ def review(
     figures: dict[str, Figure] = {}
     for name, reject_reason in rules.items():
         answer = reject_reason(context)
-        if not answer:
-            continue
         if isinstance(answer, RiskAnswer):
-            answer, limit, figure = answer
-            figures[limit] = figure
-            if not answer:
-                continue
-        objections[name] = answer
+            reason, limit, figures[limit] = answer
+            if reason:
+                objections[name] = reason
+        elif answer:
+            objections[name] = answer
     approved = not objections
     if context.limits.figures:
         verdict = VerdictBody(approved, objections, figures=figures)
