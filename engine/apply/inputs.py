@@ -69,7 +69,7 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     batch.row = end
     if flags in (0, layout.DUE):
         return NO_EFFECT
-    return applied_rows(session, market, int(rows[end - 1, r.TIME_NS]), flags, triggers)
+    return applied_rows(session, market, market.numbers[layout.S_TIME_NS], flags, triggers)
 
 
 def applied_rows(session: SessionContext, market: Market, time_ns: int, flags: int, triggers: int) -> Applied:
