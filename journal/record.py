@@ -5,13 +5,12 @@ This is the only module of `journal` that the engine's core may import.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from decimal import Context, Decimal
 from enum import Enum, StrEnum
-from itertools import chain, repeat
+from itertools import chain
 from json.encoder import encode_basestring as _string
 from math import isfinite
-from operator import attrgetter, is_, ne
 from typing import Any
 
 import msgspec
@@ -50,17 +49,6 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     meta: str | None = None  # canonical JSON: facts beside the body, such as the HTTP status
     payload: bytes | None = None
     body: str | None = None
-
-
-_content_of = attrgetter("seq", "payload", "body")
-
-
-def content_size(records: Sequence[Record], first_seq: int) -> int:
-    """Return the letters and bytes of consecutive records without their fields, and check that they are records."""
-    seqs, payloads, bodies = zip(*map(_content_of, records), strict=True)
-    assert seqs == tuple(range(first_seq, first_seq + len(records))), (seqs, first_seq)
-    assert all(map(ne, map(is_, payloads, repeat(None)), map(is_, bodies, repeat(None)))), records
-    return sum(map(len, filter(None, chain(payloads, bodies))))
 
 
 _scientific = Context(capitals=1).to_sci_string  # independent of the current context

@@ -21,7 +21,7 @@ from journal.durable import Durable, make_token
 from journal.errors import JournalBehindError, JournalFailedError
 from journal.final_errors import FinalErrors
 from journal.frame_output import DiskPace, FrameOutput
-from journal.record import Record, content_size
+from journal.record import Record
 from journal.sealer import Sealer
 from journal.space_watch import SpaceWatch
 from journal.writer_options import ClosedSummary, Release, WriterOptions
@@ -151,8 +151,12 @@ class JournalWriter:
             JournalFailedError: An earlier write failed.
             JournalBehindError: Too many bytes wait for the disk.
         """
-        seq = self._next_seq + len(records)
-        step_bytes = ROW_BYTES * len(records) + content_size(records, self._next_seq)
+        seq, step_bytes = self._next_seq, ROW_BYTES * len(records)
+        for record in records:
+            assert record.seq == seq, (record.seq, seq)
+            assert (record.payload is None) != (record.body is None), record
+            step_bytes += len(record.payload or record.body or "")
+            seq += 1
         with self._lock:
             if self.failed is not None:
                 raise self._failed_error()
@@ -205,10 +209,8 @@ class JournalWriter:
         """Block until a condition holds that a sync or a removed group may change."""
         with self._synced:
             self._waiters += 1  # first: a thread that finds no waiter has changed what the condition reads
-            try:
-                self._synced.wait_for(condition, timeout_s)
-            finally:
-                self._waiters -= 1
+            self._synced.wait_for(condition, timeout_s)
+            self._waiters -= 1
 
     @property
     def durable_seq(self) -> int:
@@ -391,9 +393,7 @@ class JournalWriter:
 
     def _fail(self, error: BaseException) -> None:
         with self._work_arrived:
-            first = self.failed is None
-            if first:
-                self.failed = error
+            first, self.failed = self.failed is None, self.failed or error
             self._work_arrived.notify_all()
             self._synced.notify_all()
         if first and self._options.on_failure is not None:
