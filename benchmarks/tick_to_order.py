@@ -144,6 +144,7 @@ def ours(scratch: Path, transport: str, *, sync: bool, given: argparse.Namespace
         daemon=True,
     )
     child.start()
+    there.close()  # else the end of a venue that failed would not be seen
     try:
         port = here.recv()
         journals = Path(tempfile.mkdtemp(dir=scratch))
@@ -185,11 +186,15 @@ async def trade(wanted: Any, pipe: Any, at_rest: AtRest) -> dict[str, float]:
         pipe.send("go")
         try:
             stamps.extend(await trio.to_thread.run_sync(pipe.recv))
+        except EOFError:
+            pass  # the venue ended before its last tick
         finally:
             trio.lowlevel.remove_instrument(at_rest)
         await session.command("stop", by="benchmark")
 
     summary = await run_session_config(wanted, drive=drive)
+    if not stamps:
+        raise SystemExit("the venue of the ticks ended early; the line above says why")
     pipe.send("done")
     assert summary.last.orders >= len(stamps), summary
     us = sorted((ordered - sent) / 1e3 for sent, ordered in stamps)

@@ -28,6 +28,7 @@ UPDATE_ID = 1_000
 STREAM_DEPTH, STREAM_QUOTE = "btcusdt@depth@100ms", "btcusdt@bookTicker"
 QUIET_NS = 50_000
 ORDER_SECONDS_MAX = 2.0
+REST_NS_MAX = 10_000_000_000
 clock = time.perf_counter_ns
 
 
@@ -182,7 +183,9 @@ class TickVenue:
         if not self._order_came.acquire(timeout=ORDER_SECONDS_MAX):
             raise SystemExit(f"tick {number} led to no order within {ORDER_SECONDS_MAX} s")
         while self._waiting.value or self._seen.value < self._sent_messages:
-            pass  # spin until the client has taken all: ticks never overlap
+            # spin until the client has taken all: ticks never overlap
+            if clock() - sent_ns > REST_NS_MAX:
+                raise SystemExit(f"after tick {number} the client was not at rest within {REST_NS_MAX // 10**9} s")
         quiet_ns = clock() + QUIET_NS
         while clock() < quiet_ns:
             pass  # and is back in its poll

@@ -197,7 +197,7 @@ class SessionContext:
     @cached_property
     def rule_choice(self) -> RuleChoice:
         """The rules by the kind of an order."""
-        return RuleChoice(self.risk_rules, self.body.risk)
+        return RuleChoice(self.risk_rules)
 
     def empty_market(self) -> Market:
         """Return the market before any message, with the bars and indicators that strategies declare."""

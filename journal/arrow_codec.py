@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate, chain, repeat
-from operator import is_not
+from operator import is_not, itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,11 +102,6 @@ def _packer(rows: int, letter: str) -> Callable[..., bytes]:
     return struct.Struct(f"<{rows}{letter}").pack
 
 
-@lru_cache(64)
-def _packer_into(count: int) -> Callable[..., None]:
-    return struct.Struct(f"<{count}q").pack_into
-
-
 @lru_cache(1024)
 def _validity(flags: bytes) -> bytes:
     """Return Arrow's validity bitmap, one bit a row, with its padding. `flags` has a byte a row: 0 is null."""
@@ -169,13 +164,29 @@ def _constant_texts(word: str | None, rows: int) -> _Column:
     return _variable_column(rows, 0, b"", repeat(len(word.encode()), rows), word.encode() * rows)
 
 
+class _FewTexts(NamedTuple):
+    """A column of texts or bytes in messages of a few records, whose nulls are known."""
+
+    bits: bytes  # its validity
+    nothing: bytes  # its other buffers if all rows are null
+    known: Callable[[Any], Any] | None  # of its values, those that are not null; None: all are null
+    ends: Callable[[Any], Any]  # of the places where known values end, those where the rows end
+    pack: Callable[..., bytes]  # the latter, with padding
+    sizes: tuple[int, int]  # of the validity and of the places, without padding
+    data_at: int  # behind its begin
+
+
 class _FewRows(NamedTuple):
     """The shared part of messages of a few records whose kinds, sources and nulls are the same."""
 
     start: bytes  # head and columns before `key`, with zeros as numbers
-    numbers_at: tuple[int, int, int]  # of seq and time_ns, of recv_ns, of cause
-    sizes: tuple[int, ...]  # of the buffers before `key`
-    texts: tuple[tuple[int, bytes], ...]  # of the other columns: nulls and validity
+    pack: Callable[..., None]  # seq and time_ns of all rows, at `numbers_at`
+    numbers_at: int
+    # recv_ns and cause: the values that are not null, and their place
+    nullable: tuple[tuple[Callable[[Any], Any], Callable[..., None], int], ...]
+    buffers: tuple[int, ...]  # offset and length of those before `key`
+    texts_at: int  # in the body
+    texts: tuple[_FewTexts, ...]  # of the other columns
 
 
 @lru_cache(512)
@@ -191,36 +202,78 @@ def _few_rows(kind: Sequence[str], source: Sequence[str], known: bytes) -> _FewR
     _pack_number(head, _HEAD.rows_at, rows)
     _pack_nodes(head, _HEAD.nodes_at, *chain.from_iterable(zip(repeat(rows), nulls, strict=False)))
     ends = list(accumulate([len(column[2]) for column in columns], initial=len(head)))
+    sizes = list(chain.from_iterable(column[1] for column in columns))
+    offsets = accumulate([size + 7 & -8 for size in sizes], initial=0)
+    numbers = ((recv_ns, ends[3] - 8 * rows), (cause, ends[6] - 8 * rows))
     return _FewRows(
         start=b"".join((head, *(column[2] for column in columns))),
-        numbers_at=(ends[0], ends[3] - 8 * rows, ends[6] - 8 * rows),
-        sizes=tuple(chain.from_iterable(column[1] for column in columns)),
-        texts=tuple((flags.count(0), _validity(flags) if 0 in flags else b"") for flags in texts),
+        pack=struct.Struct(f"<{2 * rows}q").pack_into,
+        numbers_at=ends[0],
+        nullable=tuple((_known(flags), _packer_between(flags), at) for flags, at in numbers),
+        buffers=tuple(chain.from_iterable(zip(offsets, sizes, strict=False))),
+        texts_at=ends[6] - len(head),
+        texts=tuple(map(_few_texts, texts)),
+    )
+
+
+def _known(flags: bytes) -> Callable[[Any], Any]:
+    """Return a function that picks the values of the rows with a flag."""
+    places = [place for place, flag in enumerate(flags) if flag]
+    if len(places) > 1 and places[-1] - places[0] >= len(places):
+        return itemgetter(*places)
+    return itemgetter(slice(places[0], places[-1] + 1) if places else slice(0))
+
+
+def _packer_between(flags: bytes) -> Callable[..., None]:
+    """Return a function that packs the numbers of the rows with a flag, and zeros in the others."""
+    return struct.Struct("<" + "".join("q" if flag else "8x" for flag in flags)).pack_into
+
+
+def _few_texts(flags: bytes) -> _FewTexts:
+    rows, bits = len(flags), _validity(flags) if 0 in flags else b""
+    pack = struct.Struct(f"<{rows + 1}i{-4 * (rows + 1) % 8}x").pack
+    nothing = pack(*[0] * (rows + 1))
+    return _FewTexts(
+        bits=bits,
+        nothing=nothing,
+        known=_known(flags) if any(flags) else None,
+        ends=itemgetter(*accumulate(flags, initial=0)),
+        pack=pack,
+        sizes=(rows + 7 >> 3 if bits else 0, 4 * (rows + 1)),
+        data_at=len(bits) + len(nothing),
     )
 
 
 def _message_of_few(columns: Sequence[Sequence[Any]]) -> bytes:
     """Return the message of a few records, as those of an order. Most of it is shared with earlier ones."""
     seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body = columns
-    rows = len(seq)
     shared = _few_rows(kind, source, bytes(map(is_not, chain(recv_ns, cause, key, meta, payload, body), repeat(None))))
-    start, sizes = bytearray(shared.start), list(shared.sizes)
-    seq_at, recv_at, cause_at = shared.numbers_at
-    _packer_into(2 * rows)(start, seq_at, *seq, *time_ns)
-    _packer_into(rows)(start, recv_at, *[value or 0 for value in recv_ns])
-    _packer_into(rows)(start, cause_at, *[value or 0 for value in cause])
+    start, buffers, at = bytearray(shared.start), list(shared.buffers), shared.texts_at
+    shared.pack(start, shared.numbers_at, *seq, *time_ns)
+    for values, (known, pack, place) in zip((recv_ns, cause), shared.nullable, strict=False):
+        pack(start, place, *known(values))
     data: list[bytes | bytearray] = [start]
-    for values, (nulls, bits) in zip((key, meta, payload, body), shared.texts, strict=False):
-        if nulls == rows:
-            column = _constant_texts(None, rows)
+    for values, (bits, nothing, known_of, ends, pack_ends, sizes, data_at) in zip(
+        (key, meta, payload, body), shared.texts, strict=False
+    ):
+        size = 0
+        if known_of is None:
+            data += bits, nothing
         else:
-            known = [b"" if value is None else value if type(value) is bytes else value.encode() for value in values]
-            column = _variable_column(rows, nulls, bits, map(len, known), b"".join(known))
-        sizes += column[1]
-        data.append(column[2])
-    offsets = tuple(accumulate([size + 7 & -8 for size in sizes], initial=0))  # the last one is the end
-    _pack_number(start, _HEAD.body_bytes_at, offsets[-1])
-    _pack_buffers(start, _HEAD.buffers_at, *chain.from_iterable(zip(offsets, sizes, strict=False)))
+            found = known_of(values)
+            if type(found[0]) is bytes:
+                joined = b"".join(found)
+            elif (text := "".join(found)).isascii():
+                joined = text.encode()
+            else:
+                found = [value.encode() for value in found]
+                joined = b"".join(found)
+            size = len(joined)
+            data += bits, pack_ends(*ends((0, *accumulate(map(len, found))))), joined, _PADDING[size & 7]
+        buffers += at, sizes[0], at + len(bits), sizes[1], at + data_at, size
+        at += data_at + (size + 7 & -8)
+    _pack_number(start, _HEAD.body_bytes_at, at)
+    _pack_buffers(start, _HEAD.buffers_at, *buffers)
     return b"".join(data)
 
 

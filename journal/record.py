@@ -124,6 +124,21 @@ def _sequence(value: Collection[Any]) -> str:
     return "[" + ",".join([WRITERS[type(item)](item) for item in value]) + "]"
 
 
+def _pairs(value: tuple[tuple[str, str], ...]) -> str:
+    """Write names with values, as those of a request."""
+    try:
+        return _encode(value).decode()
+    except UnicodeEncodeError:
+        return _sequence(value)
+
+
+_EXPRESSIONS = {
+    bool: "TRUE if item else FALSE",
+    Decimal: "decimal(item)",
+    tuple[tuple[str, str], ...]: "pairs(item)",
+}
+
+
 def late_defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Return field -> the value at which it is not written, for the fields of OMITTED_AT_DEFAULT.
 
@@ -151,7 +166,9 @@ def struct_writer(
         tag: A further field, with its text.
 
     """
-    scope: dict[str, Any] = {"WRITERS": WRITERS, "string": _string}
+    scope: dict[str, Any] = {
+        "WRITERS": WRITERS, "string": _string, "decimal": _decimal, "pairs": _pairs, "TRUE": "true", "FALSE": "false",
+    }  # fmt: skip
     tags = tag or {}
     kinds = {field.name: field.type for field in msgspec.structs.fields(kind)}
     lines = ["def write(struct):", " text = ''"]
@@ -160,10 +177,9 @@ def struct_writer(
         if name in tags:
             always += f',"{name}":{_string(tags[name])}'
             continue
-        is_text = isinstance(kinds[name], type) and issubclass(kinds[name], str)  # a StrEnum is its value
+        write = _expression_of(kinds[name])
         if name not in omitted:
-            value = f"string(struct.{name})" if is_text else f"WRITERS[type(item := struct.{name})](item)"
-            always += f',"{name}":{{{value}}}'
+            always += f',"{name}":{{{write.replace("item", f"struct.{name}", 1)}}}'
             continue
         if always:
             lines.append(f" text += f'{always}'")
@@ -171,18 +187,24 @@ def struct_writer(
         default = f"default_{name}"
         scope[default] = omitted[name]
         differs = "" if omitted[name] is None else f" and item != {default}"
-        is_simple = kinds[name] in (str, int, Decimal) and not omitted[name]  # then a default is what is false
+        is_simple = kinds[name] in (str, int, bool, Decimal) and not omitted[name]  # then a default is what is false
         lines.append(
             f" if item := struct.{name}:" if is_simple else f" if (item := struct.{name}) is not {default}{differs}:"
         )
-        value = "string(item)" if is_text else "WRITERS[type(item)](item)"
-        lines.append(f"  text += f',\"{name}\":{{{value}}}'")
+        lines.append(f"  text += f',\"{name}\":{{{write}}}'")
     if always:
         lines.append(f" text += f'{always}'")
     lines.append(" return f'{{{text[1:]}}}'")
     exec("\n".join(lines), scope)
     writer: Callable[[Any], str] = scope["write"]
     return writer
+
+
+def _expression_of(kind: Any) -> str:
+    """Return the expression that writes the item of a field by the field's type, without a look-up where it can."""
+    if isinstance(kind, type) and issubclass(kind, str):
+        return "string(item)"  # a StrEnum is its value
+    return _EXPRESSIONS.get(kind, "WRITERS[type(given := item)](given)")
 
 
 class _Writers(dict[type, Callable[[Any], str]]):

@@ -56,6 +56,7 @@ class JournalWriter:
         self._urgent = self._closing = self._abandoned = False
         self.has_deferred = False  # a step waits for `commit` or `wake`
         self._asleep = False  # the writer's thread waits for a record, because no group is pending
+        self._waiters = 0  # callers that wait on `_synced`
         self.failed: BaseException | None = None  # the error that ended the writer
         self._final = True
         self._waits_for_sync = options.release is Release.DURABLE
@@ -152,10 +153,9 @@ class JournalWriter:
         """
         seq, step_bytes = self._next_seq, ROW_BYTES * len(records)
         for record in records:
-            payload, body = record.payload, record.body
             assert record.seq == seq, (record.seq, seq)
-            assert (payload is None) != (body is None), record
-            step_bytes += len(payload or body or "")
+            assert (record.payload is None) != (record.body is None), record
+            step_bytes += len(record.payload or record.body or "")
             seq += 1
         with self._lock:
             if self.failed is not None:
@@ -203,8 +203,14 @@ class JournalWriter:
 
     def wait_for_room(self) -> None:
         """Block while more than half of the limit waits, for callers that can produce faster than the disk writes."""
+        self._wait_for(lambda: self.pending_bytes <= WAITING_BYTES_MAX // 2 or self.failed is not None)
+
+    def _wait_for(self, condition: Callable[[], bool], timeout_s: float | None = None) -> None:
+        """Block until a condition holds that a sync or a removed group may change."""
         with self._synced:
-            self._synced.wait_for(lambda: self.pending_bytes <= WAITING_BYTES_MAX // 2 or self.failed is not None)
+            self._waiters += 1  # first: a thread that finds no waiter has changed what the condition reads
+            self._synced.wait_for(condition, timeout_s)
+            self._waiters -= 1
 
     @property
     def durable_seq(self) -> int:
@@ -225,9 +231,9 @@ class JournalWriter:
 
     def wait_durable(self, seq: int, timeout_s: float) -> Durable:
         """Block until a record is on stable storage, and return its token. Raise TimeoutError after `timeout_s`."""
-        with self._synced:
+        with self._work_arrived:
             self._work_arrived.notify()  # the record may have been deferred
-            self._synced.wait_for(lambda: self.durable_seq >= seq or self.failed is not None, timeout_s)
+        self._wait_for(lambda: self.durable_seq >= seq or self.failed is not None, timeout_s)
         if seq <= self.durable_seq:
             return make_token(seq)
         if self.failed is not None:
@@ -321,7 +327,8 @@ class JournalWriter:
             groups, sync = self._groups, self._urgent or self._closing
             self._taken_since_s = self._pending_since_s
             self._groups, self.pending_bytes, self._urgent = [], 0, False
-            self._synced.notify_all()
+            if self._waiters:
+                self._synced.notify_all()
             return groups, sync, self._closing
 
     def _is_full(self) -> bool:
@@ -365,8 +372,9 @@ class JournalWriter:
             raise self.failed  # after a failed sync the next one may succeed without the data
         began_ns = time.monotonic_ns()
         self._output.sync()
-        with self._synced:
-            self._synced.notify_all()
+        if self._waiters:
+            with self._synced:
+                self._synced.notify_all()
         if reports and self._waits_for_sync:
             self._pace.note(time.monotonic_ns() - began_ns)
         if reports and self._options.on_durable is not None:
@@ -385,9 +393,7 @@ class JournalWriter:
 
     def _fail(self, error: BaseException) -> None:
         with self._work_arrived:
-            first = self.failed is None
-            if first:
-                self.failed = error
+            first, self.failed = self.failed is None, self.failed or error
             self._work_arrived.notify_all()
             self._synced.notify_all()
         if first and self._options.on_failure is not None:

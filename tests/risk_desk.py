@@ -199,8 +199,13 @@ class Desk:
         context, session = self.context(new), self.hand.sequencer.kernel.session
         verdict, approved = review(context, session.risk_rules)
         assert (approved is not None) is verdict.approved
-        chosen, _ = review(context, session.rule_choice.rules_for(new, context.instrument))
+        chosen, _ = review(context, session.rule_choice.rules_for(context))
         assert chosen == verdict, "a rule that cannot object to the order changes nothing"
+        first = msgspec.structs.replace(
+            context, limits=msgspec.structs.replace(context.limits, figures=False)
+        )  # as in sessions without figures
+        chosen, _ = review(first, session.rule_choice.rules_for(context), names=session.risk_rules)
+        assert chosen == review(first, session.risk_rules)[0]
         return {"approved": verdict.approved, "rules": verdict.rules, "figures": verdict.figures}
 
     def context(self, new: NewOrder) -> RiskContext:

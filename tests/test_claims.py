@@ -31,6 +31,7 @@ def rebuild_with_all_reducers(folder: Path, patch: pytest.MonkeyPatch) -> Counte
         with pytest.MonkeyPatch.context() as all_claims:
             all_claims.setattr(account_fold, "CLAIMS", dict.fromkeys(account_fold.CLAIMS, PARTS))
             all_claims.setattr(account_fold, "REQUEST_CLAIMS", dict.fromkeys(account_fold.REQUEST_CLAIMS, PARTS))
+            all_claims.setattr(account_fold, "UNMOVED", {})
             by_all = fold(account, change, at, replace(settings, moves={}))
         wrong = [name for name in PARTS if getattr(moved, name) != getattr(by_all, name)]
         assert not wrong, f"{type(change).__name__} moves {wrong}, which do not claim it"

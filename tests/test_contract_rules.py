@@ -100,6 +100,6 @@ def test_a_rule_at_its_edge(case: Case) -> None:
     context = replace(context, **{"account": account, "venue_terms": frozenset(OrderTerm), **case.given})
     found = RULES[case.rule].reject_reason(context)
     choice = desk.hand.sequencer.kernel.session.rule_choice
-    chosen = choice.rules_for(case.order, context.instrument)
+    chosen = choice.rules_for(context)
     assert review(context, chosen)[0] == review(context, choice.rules)[0], "a rule that is not chosen has no objection"
     assert (found.reason if isinstance(found, RiskAnswer) else found) == case.answer

@@ -69,7 +69,7 @@ def apply(session: SessionContext, state: State, batch: Batch) -> Applied:
     batch.row = end
     if flags in (0, layout.DUE):
         return NO_EFFECT
-    return applied_rows(session, market, int(rows[end - 1, r.TIME_NS]), flags, triggers)
+    return applied_rows(session, market, market.numbers[layout.S_TIME_NS], flags, triggers)
 
 
 def applied_rows(session: SessionContext, market: Market, time_ns: int, flags: int, triggers: int) -> Applied:
@@ -118,7 +118,7 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
         These records. Only the last one may lead to outputs.
 
     """
-    if isinstance(batch.records, RecordedInputs):
+    if type(batch.records) is RecordedInputs:
         batch.records = batch.records.applied(batch.row, batch.place)
     elif batch.records_of is not None:
         batch.records = ()
@@ -132,7 +132,7 @@ def count_inputs(state: State, batch: Batch, start: int, *, has_effect: bool) ->
     records = batch.records
     if records:
         state.hash_inputs(records)
-        if isinstance(records, RecordedInputs):
+        if type(records) is RecordedInputs:
             state.seq, state.time_ns = records.last
         else:
             state.seq, state.time_ns = records[-1].seq, records[-1].time_ns

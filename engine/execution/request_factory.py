@@ -11,7 +11,7 @@ from engine.market.views import Stream
 from engine.model import Instrument, ListKind
 from engine.requests import HistoryPage, LinkPlan, PolledStream, Purpose, Unsigned
 from engine.risk.review import Approved, ApprovedList
-from engine.session_record import EngineSettings, SafeguardSettings
+from engine.session_record import MILLISECOND_NS, EngineSettings, SafeguardSettings
 from engine.state.orders import Order
 from engine.state.rate_budgets import SharedRates
 from engine.step_context import StepContext
@@ -67,12 +67,11 @@ class RequestFactory:
         history: HistoryPage | None = None,
         poll: PolledStream | None = None,
     ) -> int:
-        window_ns = self.venue.recv_window_ms * 1_000_000
         request = RequestBody(
             purpose=purpose,
             venue=self.venue.name,
             mutates=mutates,
-            expires_ns=step.time_ns + window_ns,
+            expires_ns=step.time_ns + self.venue.recv_window_ms * MILLISECOND_NS,
             timeout_ns=self.settings.request_timeout_ns,
             unsigned=unsigned,
             source=source,
@@ -102,20 +101,21 @@ class RequestFactory:
         plan_id: str = "",
     ) -> int:
         """Emit the request that places an approved order, perhaps one of an execution plan; return its seq."""
-        order = approved.order
-        unsigned = placement(step, self.venue, approved, client_order_id, strategy=strategy, instrument=instrument)
-        return self._request(
-            step,
+        request = RequestBody(
             Purpose.PLACE,
-            unsigned,
+            self.venue.name,
             mutates=True,
-            cause=cause,
+            expires_ns=step.time_ns + self.venue.recv_window_ms * MILLISECOND_NS,
+            timeout_ns=self.settings.request_timeout_ns,
+            unsigned=placement(step, self.venue, approved, client_order_id, strategy=strategy, instrument=instrument),
             instrument=instrument.id,
             client_order_id=client_order_id,
             strategy=strategy,
-            order=order,
+            order=approved.order,
+            clock_offset_ns=step.account.limits.get(self.venue.name).clock_offset_ns,
             plan_id=plan_id,
         )
+        return step.emit(request, key=client_order_id, source="execution", cause=cause)
 
     @property
     def order_lists(self) -> frozenset[ListKind]:

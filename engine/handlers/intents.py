@@ -140,7 +140,8 @@ def review_order(
     if step.settings.accounting > 1 and context.terms.known_price is None and order.side is Side.BUY:
         # as long as it is under way, the order locks what it is now estimated to cost
         context = replace(context, order=replace(order, market_price=context.worst_price))
-    verdict, approved = review(context, session.rule_choice.rules_for(order, instrument))
+    choice = session.rule_choice
+    verdict, approved = review(context, choice.rules_for(context), names=choice.rules)
     if approved is None and session.names_refused:
         verdict = replace(verdict, strategy=strategy, instrument=order.instrument)
     seq = step.emit(verdict, source="risk", key=order_id, cause=cause)

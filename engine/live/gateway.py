@@ -136,7 +136,9 @@ class Gateway:
             return
         self._decided_ns[record.seq] = record.time_ns
         heappush(self._held, (record.seq, request, self._sign(request)))
-        self.release()
+        assert self._writer is not None, "attach comes first"
+        if not self._writer.has_deferred:  # else `flush` comes before the caller waits
+            self.release()
 
     def close(self) -> None:
         """Send nothing from here on, except the cancel that needs no record."""

@@ -44,19 +44,18 @@ class OutputDispatcher:
         """Perform the outputs of a step. Return True if there was a request."""
         has_request = False
         for output in outputs:
-            match output.body:
-                case RequestBody() as request:
-                    self._gateway.perform(output.record, request)
-                    has_request = True
-                    self.orders += len(request.placed)
-                case VerdictBody() as verdict if not verdict.approved:
+            body = output.body
+            if type(body) is RequestBody:
+                self._gateway.perform(output.made or output.record, body)
+                has_request = True
+                self.orders += len(body.placed)
+            elif type(body) is VerdictBody:
+                if not body.approved:
                     self.refused += 1
-                    objections = [f"{rule}: {objection}" for rule, objection in verdict.rules.items() if objection]
+                    objections = [f"{rule}: {objection}" for rule, objection in body.rules.items() if objection]
                     self.first_objection = self.first_objection or objections[0]
-                case body if type(body) in COUNTED:
-                    self._count_fact(output)
-                case _:
-                    pass
+            elif type(body) in COUNTED:
+                self._count_fact(output)
         if outputs:
             self._log(outputs)
         return has_request

@@ -151,11 +151,12 @@ class Market(MarketReader):
 
     def note_evaluated(self, w: int, time_ns: int) -> None:
         """Restart the throttle of a trigger whose strategy ran."""
-        self.trigger_state[w, at.W_EVALUATED_NS] = time_ns
-        if self.trigger_state[w, at.W_DUE_NS] != at.NEVER:
-            self.trigger_state[w, at.W_DUE_NS] = at.NEVER
+        numbers, place = self.numbers, self.trigger_begin + w * at.W_FIELDS
+        numbers[place + at.W_EVALUATED_NS] = time_ns
+        if numbers[place + at.W_DUE_NS] != at.NEVER:
+            numbers[place + at.W_DUE_NS] = at.NEVER
             self.next_due_ns = min(self.trigger_state[:, at.W_DUE_NS].tolist())
-            self.s[at.S_NEXT_DUE] = self.next_due_ns
+            numbers[at.S_NEXT_DUE] = self.next_due_ns
 
     def evaluated(self, triggers: int, time_ns: int) -> tuple[str, ...]:
         """Return the names of the triggers in a bit mask, and restart their throttles."""

@@ -38,11 +38,11 @@ _LAST_FRAMES: Final = {
 _BREAKS: Final = {r.TRADE: SequencedStream.TRADE, r.BOOK_CHECK: SequencedStream.CHECKSUM}  # others are of the depth
 
 
-_VENUE_STAMPS: Final = {
-    Stream.TRADE: (at.T_TIME_NS, at.T_VENUE_NS),
-    Stream.BOOK: (at.B_TIME_NS, at.B_VENUE_NS),
-    Stream.MARK: (at.M_TIME_NS, at.M_VENUE_NS),
-}
+_VENUE_STAMPS: Final = (
+    (Stream.TRADE, at.T_TIME_NS, at.T_VENUE_NS),
+    (Stream.BOOK, at.B_TIME_NS, at.B_VENUE_NS),
+    (Stream.MARK, at.M_TIME_NS, at.M_VENUE_NS),
+)
 
 
 FEW: Final = 8  # instruments: from so many on numpy is faster than a loop
@@ -169,8 +169,12 @@ class MarketReader(MarketArrays):
 
     def venue_stamps(self, i: int) -> list[tuple[Stream, int, int]]:
         """Return (stream, session time of its last message, the venue's stamp in it) of the streams with stamps."""
-        t = self.t[i].tolist()
-        return [(stream, t[ns], t[stamp]) for stream, (ns, stamp) in _VENUE_STAMPS.items() if t[stamp]]
+        begin, numbers = at.S_FIELDS + i * at.T_FIELDS, self.numbers
+        return [
+            (stream, numbers[begin + received], stamp)
+            for stream, received, stamp_at in _VENUE_STAMPS
+            if (stamp := numbers[begin + stamp_at])
+        ]
 
     # ---- books
 

@@ -73,6 +73,21 @@ def notional_of(context: RiskContext, price: Decimal) -> Decimal:
     return units if instrument.inverse else units * price
 
 
+def always(_context: RiskContext) -> bool:
+    """Return True: the rule applies to every order."""
+    return True
+
+
+def of_contract(context: RiskContext) -> bool:
+    """Return True for an order of a contract."""
+    return bool(context.instrument.contract)
+
+
+def of_spot(context: RiskContext) -> bool:
+    """Return True for an order of a spot instrument."""
+    return not context.instrument.contract
+
+
 class RiskAnswer(NamedTuple):
     """The answer of a rule with a limit: its objection, or "", the name of the limit, and what it compared."""
 
@@ -106,10 +121,18 @@ class RiskRule(msgspec.Struct, frozen=True):
     reject_reason: Callable[..., str | RiskAnswer]
     settings: type[Any] | None = None
     name: str = ""  # as verdicts record it; a user's rule is named in the configuration
-    # True if the limits of an instrument set the rule's; None: it runs always. Sessions without `figures` run all rules
+    # True if the limits of an instrument set the rule's; None: it needs none
     is_set: Callable[[RiskSettings], bool] | None = None
     of_term: str = ""  # a field of NewOrder, one of rule_choice.SPECIAL_TERMS: no order without it meets an objection
-    of_contracts: bool | None = None  # True: it objects to orders of contracts alone, False: of spot alone
+    # False if it has no objection to a plain order like this one and compares nothing. It reads what such orders share:
+    # strategy, side, type, time in force, instrument, limits and the settings of the session. None: as `is_set`
+    applies_to: Callable[[RiskContext], bool] | None = None
+
+    def can_apply(self, context: RiskContext) -> bool:
+        """Return False if the rule is left out for plain orders like this one."""
+        if self.applies_to is not None:
+            return self.applies_to(context)
+        return self.is_set is None or self.is_set(context.limits)
 
 
 BoundRule = Callable[[RiskContext], str | RiskAnswer]

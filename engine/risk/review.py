@@ -3,7 +3,7 @@
 Only `review` makes an `Approved`, and only an `Approved` becomes a request to place an order; the same of lists.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from engine.bodies import Figure, VerdictBody
 from engine.facts import ListLeg, NewOrder
@@ -27,29 +27,35 @@ class Approved:
         self.terms = terms
 
 
-def review(context: RiskContext, rules: Mapping[str, BoundRule]) -> tuple[VerdictBody, Approved | None]:
+def review(
+    context: RiskContext, rules: Mapping[str, BoundRule], *, names: Iterable[str] | None = None
+) -> tuple[VerdictBody, Approved | None]:
     """Ask every rule, also after one objects, so that a verdict names all objections.
+
+    Args:
+        context: The order with its account and market.
+        rules: The rules that may object.
+        names: Those of all rules, for a verdict that names each. None: they are `rules`.
 
     Returns:
         The verdict, and the approval if no rule objects.
+
     """
     objections: dict[str, str] = {}
     figures: dict[str, Figure] = {}
     for name, reject_reason in rules.items():
         answer = reject_reason(context)
-        if not answer:
-            continue
         if isinstance(answer, RiskAnswer):
-            answer, limit, figure = answer
-            figures[limit] = figure
-            if not answer:
-                continue
-        objections[name] = answer
+            reason, limit, figures[limit] = answer
+            if reason:
+                objections[name] = reason
+        elif answer:
+            objections[name] = answer
     approved = not objections
     if context.limits.figures:
         verdict = VerdictBody(approved, objections, figures=figures)
     else:
-        verdict = VerdictBody(approved, {**dict.fromkeys(rules, ""), **objections})
+        verdict = VerdictBody(approved, {**dict.fromkeys(rules if names is None else names, ""), **objections})
     return verdict, Approved(context.order, sent_terms(context), proof=_REVIEWED) if approved else None
 
 

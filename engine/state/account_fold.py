@@ -274,6 +274,17 @@ REQUEST_CLAIMS: dict[Purpose, tuple[str, ...]] = {
 }
 
 
+# part -> the changes that leave it as it is under a condition, which spares a call: a test checks these too
+UNMOVED: Final[dict[str, tuple[frozenset[type | Purpose], str]]] = {
+    "breakers": (
+        frozenset({facts.OrderAccepted, Purpose.PLACE, Purpose.PLACE_LIST}),
+        "not account.breakers.tallies and not account.breakers.pauses",
+    ),
+    "plans": (frozenset({Purpose.PLACE, Purpose.PLACE_LIST}), "not account.plans.running"),
+    "safety": (frozenset({Purpose.PLACE, Purpose.PLACE_LIST, Purpose.CANCEL}), "not account.safety.active"),
+}
+
+
 Move = Callable[[Account, Change, Stamp], Account]
 
 
@@ -306,6 +317,9 @@ def _make_move(kind: type | Purpose, settings: ReducerSettings) -> Move:
                 scope[f"{name}_{setting}"] = value
                 given.append(f"{setting}={name}_{setting}")
             moved[name] = f"reduce_{name}({', '.join(given)})"
+            changes, condition = UNMOVED.get(name, ((), ""))
+            if kind in changes:
+                moved[name] = f"account.{name} if {condition} else {moved[name]}"
     if not kept:
         return lambda account, _change, _at: account
     parts = [f"{name}={text}" for name, text in moved.items() if not ("events" in kept and name == "timers")]

@@ -104,15 +104,19 @@ class OrderIndex:
 
     def _add(self, order: "Order") -> None:
         name, instrument = order.client_order_id, order.order.instrument
-        if instrument not in self.by_instrument:
-            self.by_instrument[instrument], self._strategies[instrument] = {}, {}
-        self.by_instrument[instrument][name] = order
+        here = self.by_instrument.get(instrument)
+        if here is None:
+            here = self.by_instrument[instrument] = {}
+            self._strategies[instrument] = {}
+        here[name] = order
         if order.adopted:
             self._adopted[instrument] = self._adopted.get(instrument, 0) + 1
         counts = self._strategies[instrument]
         counts[order.strategy] = counts.get(order.strategy, 0) + 1
         self._update(order)
-        if order.status in MARKED or order.query_seq:
+        if order.status is Status.PENDING and not order.query_seq:  # a new one
+            self._pending[name] = order
+        elif order.status in MARKED or order.query_seq:
             self._mark(order)
         self._count(order, order.leaves_quantity)
 

@@ -202,7 +202,7 @@ class State:
         source: str
         cause: int | None
         data: bytes | memoryview
-        if isinstance(records, RecordedInputs):
+        if type(records) is RecordedInputs:
             timers, data = records.hashed()
             self._hash.update(timers)
             source, cause = records.source, records.cause

@@ -24,7 +24,7 @@ class SocketWriter:
     @property
     def is_writable(self) -> bool:
         """Return True if `write` may be called: there is no TLS, and the other side did not close it."""
-        return self._is_plain and self.is_alive
+        return self._is_plain and not self._poll.poll(0)
 
     def write(self, data: bytes) -> bytes:
         """Write what the socket takes now, and return the rest. Raises trio.BrokenResourceError."""

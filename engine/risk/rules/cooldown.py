@@ -1,6 +1,6 @@
 """A strategy that cools down in an instrument opens no position there. engine/state/cooldowns.py keeps cool-downs."""
 
-from engine.risk.context import RiskContext, RiskRule
+from engine.risk.context import RiskContext, RiskRule, always
 from engine.risk.exits import only_reduces
 from engine.session_record import SECOND_NS
 
@@ -23,5 +23,6 @@ RULES = (
         cooldown,
         name="cooldown",
         is_set=lambda limits: limits.cooldown.is_set,
+        applies_to=always,  # a cool-down may outlast the limit
     ),
 )

@@ -1,6 +1,6 @@
 """The losses of the day stay within their limits. engine/handlers/losses_of_day.py computes them."""
 
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, always, answer_of
 from engine.risk.exits import only_reduces
 from engine.risk.loss_limits import loss_limits
 from engine.session_record import RiskSettings
@@ -21,4 +21,4 @@ def limits_losses(limits: RiskSettings) -> bool:
     return bool(loss_limits(limits, ("",)))
 
 
-RULES = (RiskRule(daily_loss, name="daily_loss", is_set=limits_losses),)
+RULES = (RiskRule(daily_loss, name="daily_loss", is_set=limits_losses, applies_to=always),)  # losses may outlast it

@@ -30,4 +30,7 @@ def venue_lag(context: RiskContext) -> str | RiskAnswer:
     return answer_of((reason, "venue_lag_max_ms", (Decimal(lag_ms), Decimal(most_ms), Decimal(lag_ms))))
 
 
-RULES = (RiskRule(quote_age, name="quote_age"), RiskRule(venue_lag, name="venue_lag"))
+RULES = (
+    RiskRule(quote_age, name="quote_age", applies_to=lambda context: bool(context.quote_age_max_ns)),
+    RiskRule(venue_lag, name="venue_lag", applies_to=lambda context: bool(context.venue_lag_max_ns)),
+)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.money import ZERO
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of, notional_of, passed
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, always, answer_of, notional_of, passed
 from engine.risk.open_quantity import open_quantity
 from engine.session_record import SECOND_NS, RiskSettings
 
@@ -76,6 +76,8 @@ def rate(context: RiskContext) -> str | RiskAnswer:
 RULES = (
     RiskRule(order_size, name="order_size", is_set=has_order_size),
     RiskRule(position, name="position", is_set=lambda limits: bool(limits.position_max)),
-    RiskRule(open_orders, name="open_orders", is_set=lambda limits: bool(limits.open_orders_max)),
+    RiskRule(  # an instrument without the limit has the figure too
+        open_orders, name="open_orders", is_set=lambda limits: bool(limits.open_orders_max), applies_to=always
+    ),
     RiskRule(rate, name="rate"),
 )

@@ -35,12 +35,8 @@ def price_by_side(context: RiskContext) -> str:
 
     The mid stands for the venue's average price, which is not known here.
     """
-    instrument, price = context.instrument, context.terms.price
-    low, high = (
-        (instrument.buy_price_low, instrument.buy_price_high)
-        if context.order.side is Side.BUY
-        else (instrument.sell_price_low, instrument.sell_price_high)
-    )
+    price = context.terms.price
+    low, high = _bounds(context)
     if price is None or not (low or high) or not (context.bid and context.ask):
         return ""
     mid = (context.bid + context.ask) / 2
@@ -51,11 +47,19 @@ def price_by_side(context: RiskContext) -> str:
     return ""
 
 
+def _bounds(context: RiskContext) -> tuple[Decimal, Decimal]:
+    """Return the least and the highest share of the mid that the venue allows on the order's side; 0: not bounded."""
+    instrument = context.instrument
+    if context.order.side is Side.BUY:
+        return instrument.buy_price_low, instrument.buy_price_high
+    return instrument.sell_price_low, instrument.sell_price_high
+
+
 def _share(share: Decimal) -> str:
     return f"{plain(100 * share)} %"
 
 
 RULES = (
     RiskRule(price_band, name="price_band", is_set=lambda limits: bool(limits.price_band_max)),
-    RiskRule(price_by_side, name="price_by_side"),
+    RiskRule(price_by_side, name="price_by_side", applies_to=lambda context: any(_bounds(context))),
 )

@@ -44,8 +44,8 @@ def unknown_order(context: RiskContext) -> str:
 
 RULES = (
     RiskRule(mode, name="mode"),
-    RiskRule(trading, name="trading"),
+    RiskRule(trading, name="trading", applies_to=lambda context: bool(trading(context))),
     RiskRule(blocked, name="blocked"),
-    RiskRule(quoted, name="quoted"),
+    RiskRule(quoted, name="quoted", applies_to=lambda context: context.terms.price is None),
     RiskRule(unknown_order, name="unknown_order"),
 )

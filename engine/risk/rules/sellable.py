@@ -11,7 +11,7 @@ from engine.state.orders import EXTERNAL
 def reject_reason(context: RiskContext) -> str:
     """Return why the sale exceeds what the session owns, or ""."""
     base, venue = context.instrument.base, context.instrument.venue
-    if context.instrument.contract or context.order.side is Side.BUY or context.limits.sell_holdings:
+    if not _is_limited_sale(context):
         return ""
     alike = {
         name
@@ -47,4 +47,9 @@ def reject_reason(context: RiskContext) -> str:
     return ""
 
 
-RULES = (RiskRule(reject_reason, name="sellable", of_contracts=False),)
+def _is_limited_sale(context: RiskContext) -> bool:
+    is_spot_sale = context.order.side is Side.SELL and not context.instrument.contract
+    return is_spot_sale and not context.limits.sell_holdings
+
+
+RULES = (RiskRule(reject_reason, name="sellable", applies_to=_is_limited_sale),)

@@ -54,6 +54,14 @@ def notional_min(context: RiskContext) -> str:
 
 def order_type(context: RiskContext) -> str:
     """Return why the venue does not place orders of this type or time in force, or ""."""
+    if reason := _type_reason(context):
+        return reason
+    if _is_bounded_market(context) and not far_touch(context):
+        return f"{context.instrument.venue} bounds market orders by a price, and the market has none"
+    return ""
+
+
+def _type_reason(context: RiskContext) -> str:
     terms, instrument = context.terms, context.instrument
     if context.types is not None and terms.type not in context.types:
         return f"{instrument.venue} places no {terms.type} orders"
@@ -63,14 +71,20 @@ def order_type(context: RiskContext) -> str:
         return f"{instrument.venue} places no {terms.type} orders of {instrument.symbol}"
     if terms.time_in_force in instrument.lacks_times:
         return f"{instrument.venue} places no {terms.time_in_force} orders of {instrument.symbol}"
-    if context.market_bound and terms.type is OrderType.MARKET and not far_touch(context):
-        return f"{instrument.venue} bounds market orders by a price, and the market has none"
     return ""
+
+
+def _is_bounded_market(context: RiskContext) -> bool:
+    return bool(context.market_bound) and context.terms.type is OrderType.MARKET
+
+
+def _may_lack_type(context: RiskContext) -> bool:
+    return bool(_type_reason(context)) or _is_bounded_market(context)
 
 
 RULES = (
     RiskRule(tick, name="tick"),
     RiskRule(lot, name="lot"),
     RiskRule(notional_min, name="notional_min"),
-    RiskRule(order_type, name="order_type"),
+    RiskRule(order_type, name="order_type", applies_to=_may_lack_type),
 )
