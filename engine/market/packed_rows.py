@@ -69,7 +69,7 @@ def unpack_rows(words: Rows) -> tuple[Rows, Rows]:
     """Return the rows of a packed block and the ends of its records: for each, one past its last row."""
     rows: Rows = np.empty((int(words[0]), r.COLUMNS), np.int64)
     ends: Rows = np.empty(int(words[1]), np.int64)
-    fill_rows(words, words.view(np.int32), words.view(np.int16), rows, ends)
+    fill_rows(words, words.view(np.int32), words.view(np.uint16), rows, ends)
     return rows, ends
 
 

@@ -196,22 +196,19 @@ class MarketReader(MarketArrays):
         sign = 1 if side == r.BID else -1
         return [(sign * key, size) for key, size in zip(keys, sizes, strict=True)]
 
-    def book_top(self, i: int, n: int) -> BookTop | None:
-        """Return the best n levels of each side; None unless the book is synced."""
+    def book_top(self, i: int, n: int, kind: type[BookTop] = BookTop) -> BookTop | None:
+        """Return the best n levels of each side, as an object of a kind; None unless the book is synced."""
         begin, numbers = at.S_FIELDS + i * at.T_FIELDS, self.numbers
         if numbers[begin + at.B_STATE] != at.BOOK_SYNCED:
             return None
-        bids, asks = self._top(i, begin) if n == 1 and numbers[begin + at.B_TOP_LIVE] else self._best(i, n)
-        return BookTop(bids, asks, numbers[begin + at.B_ID], numbers[begin + at.B_SEQ], numbers[begin + at.B_TIME_NS])
-
-    def _top(self, i: int, begin: int) -> tuple[Levels, Levels]:
-        """Return the best level of each side, which the fold keeps. `begin` is the place of its instrument."""
-        bid, bid_size, ask, ask_size = self.numbers[begin + at.B_TOP_BID : begin + at.B_TOP_ASK_SIZE + 1].tolist()
-        price_scale, size_scale = self.scales[i]
-        return (
-            ((kept_decimal(bid, price_scale), kept_decimal(bid_size, size_scale)),) if bid_size else (),
-            ((kept_decimal(ask, price_scale), kept_decimal(ask_size, size_scale)),) if ask_size else (),
-        )
+        is_live, bid, bid_size, ask, ask_size = numbers[begin + at.B_TOP_LIVE : begin + at.B_TOP_ASK_SIZE + 1].tolist()
+        if n == 1 and is_live:  # the fold keeps the best level of each side
+            price_scale, size_scale = self.scales[i]
+            bids: Levels = ((kept_decimal(bid, price_scale), kept_decimal(bid_size, size_scale)),) if bid_size else ()
+            asks: Levels = ((kept_decimal(ask, price_scale), kept_decimal(ask_size, size_scale)),) if ask_size else ()
+        else:
+            bids, asks = self._best(i, n)
+        return kind(bids, asks, numbers[begin + at.B_ID], numbers[begin + at.B_SEQ], numbers[begin + at.B_TIME_NS])
 
     def _best(self, i: int, n: int) -> tuple[Levels, Levels]:
         """Return the best n levels of each side."""

@@ -13,7 +13,8 @@ from engine.plan_terms import PlanTerms
 from engine.strategy.api import Amend, Cancel, Close, Intent, Place, Run
 from journal.record import canonical
 
-NUMBER_MAX = Decimal(10) ** 15  # money has no room for 1e-8 beyond it (engine/money.py)
+DIGITS_MAX: Final = 15
+NUMBER_MAX = Decimal(10) ** DIGITS_MAX  # money has no room for 1e-8 beyond it (engine/money.py)
 INTENTS_MAX = 32  # of one decision: a loop that never ends is a mistake
 PLACE_FIELDS: Final = (
     ("instrument", str), ("side", Side), ("type", OrderType), ("time_in_force", TimeInForce), ("reduce_only", bool),
@@ -59,7 +60,7 @@ def _has_plain_fields(intent: Place) -> bool:
     numbers = values[len(PLACE_FIELDS) :]
     if tuple(map(type, values)) != _PLACE_TYPES or not all(map(Decimal.is_finite, numbers)):
         return False
-    return bool(max(map(abs, numbers)) <= NUMBER_MAX)
+    return max(map(Decimal.adjusted, numbers)) < DIGITS_MAX
 
 
 def _check_plan(plan: PlanTerms) -> None:

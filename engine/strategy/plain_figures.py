@@ -9,11 +9,13 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from engine.facts import Position
+from engine.money import MONEY
 from engine.state.orders import Order
 from engine.state.pnl_figures import PnlFigures
 from engine.state.strategy_events import OwnFill
 
 _UNIT = Decimal(1)
+_to_text = MONEY.to_sci_string
 
 
 def plain_figure(number: Decimal) -> Decimal:
@@ -23,7 +25,7 @@ def plain_figure(number: Decimal) -> Decimal:
     (Decimal('0.00999'), Decimal('1200'))
     """
     normal = number.normalize()
-    return normal.quantize(_UNIT) if normal.as_tuple().exponent > 0 else normal  # type: ignore[operator]  # finite
+    return normal.quantize(_UNIT) if "E+" in _to_text(normal) else normal  # a tuple of its digits takes longer
 
 
 def plain_position(position: Position) -> Position:

@@ -56,8 +56,7 @@ class FoldView(View):
 
     def book(self, name: str, levels: int = 20) -> BookTop | None:
         """Return the best levels of each side; None while the book is not synchronised."""
-        found = super().book(name, levels)
-        return None if found is None else self._kinds.book(*astuple(found))
+        return self._market.book_top(self._instruments[name][0], levels, self._kinds.book)
 
     def last_trade(self, name: str) -> Trade | None:
         """Return the newest trade of the market; None before the first."""

@@ -1,9 +1,11 @@
 """The money of a run with orders in the fold, by the functions of the venue: fees, cash, and whether it lasts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import mul
 from typing import Any, Final
+
+import numpy as np
 
 from engine.market.rows import Rows
 from engine.model import Instrument, Side
@@ -36,6 +38,7 @@ class FoldMoney:
         self._price_unit = 10 ** (PLACES - instrument.price_scale)
         self._size_unit = 10 ** (PLACES - instrument.size_scale)
         self._before = funds.total(self.asset)
+        self._orders: dict[int, Any] = {side.sign: _SettledOrder(rules.symbol, side) for side in Side}
         if rules.fee_in_quote or funds.fee_asset:
             raise CannotFoldError("orders in the fold: fees are charged in an asset that the fill does not bring.")
 
@@ -62,20 +65,19 @@ class FoldMoney:
         Raises:
             CannotFoldError: The account might have lacked funds.
         """
-        listed, fees = events.tolist(), list[int]()
+        fees = list[int]()
         needs = _contract_needs if self._rules.settles_in else _spot_needs
-        cash_needed, base_needed = needs(listed, touch_max)
-        totals = self._funds.total
-        cash, base = totals(self.asset), totals(self._rules.base)  # the least that the account had
-        for kind, _, _, side, price, size, maker, _ in listed:
-            if kind == at.FILLED:
-                fees.append(self._settle_fill(side, price, size, is_maker=bool(maker)))
-                cash, base = min(cash, totals(self.asset)), min(base, totals(self._rules.base))
+        cash_needed, base_needed = needs(events, touch_max)
+        totals, asset, base_asset = self._funds.total, self.asset, self._rules.base
+        cash, base = totals(asset), totals(base_asset)  # the least that the account had
+        for _, _, _, side, price, size, maker, _ in events[events[:, at.X_KIND] == at.FILLED].tolist():
+            fees.append(self._settle_fill(side, price, size, is_maker=bool(maker)))
+            cash, base = min(cash, totals(asset)), min(base, totals(base_asset))
         value = cash_needed * self._price_unit * self._size_unit // ONE
         if MARGIN * value > cash:
-            raise _too_little(self.asset)
+            raise _too_little(asset)
         if MARGIN * base_needed * self._size_unit > base:
-            raise _too_little(self._rules.base)
+            raise _too_little(base_asset)
         return fees
 
     def cash(self) -> Decimal:
@@ -88,8 +90,7 @@ class FoldMoney:
         return Decimal(0 if holding is None else holding.cost).scaleb(-PLACES)
 
     def _settle_fill(self, side: int, price: int, size: int, *, is_maker: bool) -> int:
-        rules, funds = self._rules, self._funds
-        order: Any = _SettledOrder(rules.symbol, Side.BUY if side > 0 else Side.SELL)
+        rules, funds, order = self._rules, self._funds, self._orders[side]
         paid = price * self._price_unit, size * self._size_unit
         if rules.settles_in:
             return settle_contract(rules, funds, order, *paid, maker=is_maker)
@@ -109,31 +110,27 @@ def _too_little(asset: str) -> CannotFoldError:
     )
 
 
-def _contract_needs(events: Sequence[Sequence[int]], touch_max: int) -> tuple[int, int]:
+def _contract_needs(events: Rows, touch_max: int) -> tuple[int, int]:
     """Return the largest notional of the position and all live orders, at the price of a new order; and 0."""
-    leaves: dict[int, int] = {}
-    position = live = needed = 0
-    for kind, _, number, side, price, size, _, _ in events:
-        if kind in (at.PLACED, at.REFUSED):  # risk compares the funds of an order that another rule refuses too
-            needed = max(needed, (abs(position) + live + max(size, 0)) * (price or touch_max))
-        if kind == at.PLACED:
-            leaves[number] = size
-            live += size
-        elif kind == at.FILLED:
-            leaves[number] -= size
-            live -= size
-            position += side * size
-        elif kind in (at.CANCELED, at.REJECTED):
-            live -= leaves.pop(number)
-    return needed, 0
+    kinds, sizes = events[:, at.X_KIND], events[:, at.X_SIZE]
+    is_placed, is_filled, is_canceled = kinds == at.PLACED, kinds == at.FILLED, kinds == at.CANCELED
+    leaves = np.where(is_placed, sizes, 0)  # how much each event adds to what live orders can still fill
+    leaves[is_filled | (kinds == at.REJECTED)] = -sizes[is_filled | (kinds == at.REJECTED)]
+    placed = sizes[is_placed]  # of all orders: they are numbered from 1
+    leaves[is_canceled] = sizes[is_canceled] - placed[events[is_canceled, at.X_NUMBER] - 1]
+    position = np.cumsum(np.where(is_filled, events[:, at.X_SIDE] * sizes, 0))
+    amounts = abs(position) + np.cumsum(leaves) - leaves + np.maximum(sizes, 0)
+    is_new = is_placed | (kinds == at.REFUSED)  # risk compares the funds of an order that another rule refuses too
+    prices = [price or touch_max for price in events[is_new, at.X_PRICE].tolist()]
+    return max(map(mul, amounts[is_new].tolist(), prices), default=0), 0
 
 
-def _spot_needs(events: Sequence[Sequence[int]], touch_max: int) -> tuple[int, int]:
+def _spot_needs(events: Rows, touch_max: int) -> tuple[int, int]:
     """Return the most that live buys cost in quote, and the most that live sales were in base."""
     costs: dict[int, int] = {}  # of each order: what a unit of it takes of its asset
     leaves: dict[int, int] = {}
     live, most = [0, 0], [0, 0]  # of buys and of sales
-    for kind, _, number, side, price, size, _, _ in events:
+    for kind, _, number, side, price, size, _, _ in events.tolist():
         asset = 0 if side > 0 else 1
         if kind in (at.PLACED, at.REFUSED):
             cost = (price or touch_max) if side > 0 else 1

@@ -6,7 +6,8 @@ and its position are made of the loop's events (own_account.py).
 
 from collections.abc import Sequence
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Final, NoReturn
 
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from engine.market.order_decision import (
     INTENTS_MAX,
 )
 from engine.market.rows import Floats, Rows
-from engine.market.views import kept_decimal
+from engine.market.views import DECIMALS_KEPT, kept_decimal
 from engine.model import TimeInForce
 from engine.session_context import SessionContext
 from engine.sim.fold_orders import fold_layout as at
@@ -40,6 +41,16 @@ OTHER_TERMS: Final = (
     "stop_price", "reduce_only", "trailing_delta", "iceberg_quantity", "quote_quantity", "good_till_ns",
     "closes_position",
 )  # fmt: skip
+
+
+_other_terms = attrgetter(*OTHER_TERMS)
+
+
+@lru_cache(DECIMALS_KEPT)  # strategies place most orders at the book's prices
+def _whole_number(number: Decimal, scale: int) -> int | None:
+    """Return a number as a whole multiple of its unit; None if it is between two."""
+    whole = int(number.scaleb(scale))
+    return whole if kept_decimal(whole, scale) == number else None
 
 
 class PythonDecider:
@@ -153,15 +164,15 @@ class PythonDecider:
             self._refuse(f"an order of type {intent.type} {intent.time_in_force} is not possible in it")
         if self._session.instrument_by_name.get(intent.instrument) is not self._instrument:
             self._refuse(f"{intent.instrument} is not its instrument")
-        for name in OTHER_TERMS:
-            if getattr(intent, name):
-                self._refuse(f"an order with `{name}` is not possible in it")
+        if any(_other_terms(intent)):
+            name = next(name for name in OTHER_TERMS if getattr(intent, name))
+            self._refuse(f"an order with `{name}` is not possible in it")
         return kind
 
     def _whole(self, number: Decimal, scale: int, what: str) -> int:
         """Return a price or a quantity as a whole multiple of its unit. Risk would refuse one between two units."""
-        whole = int(number.scaleb(scale))
-        if kept_decimal(whole, scale) != number:
+        whole = _whole_number(number, scale)
+        if whole is None:
             self._refuse(f"the {what} {number} is between two units of {self._instrument.symbol}")
         return whole
 

@@ -6,6 +6,7 @@ requester. Reads a journal and its projections (replay/projections.py); knows no
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from engine.sim.feeds.sim_market import Line
 from journal.reader import Journal
 from journal.record import Kind, Record
 from replay.projections import OUTSIDE_KINDS, build_projection, load_projection, venue_for_source
-from replay.row_blocks import BlockPart, Projection, rows_by_stamp
+from replay.row_blocks import BlockFacts, BlockPart, Projection, rows_by_stamp
 
 SINGLE_READS_MAX = 50  # more records than these are read by a scan of the segment
 _NO_TYPE = -1  # of rows
@@ -85,7 +86,6 @@ class Timeline:
         self._market_sources = market_sources
         self._snapshots = snapshots
         self._cached: dict[int, _Segment] = {}
-        self._offsets_ns: dict[bool, int] = {}  # of the venue's clock, with and without quotes
 
     def items(self, from_seq: int = 0) -> Iterator[RowSpan | OutsideInput]:
         """Yield the inputs in order, from record `from_seq` on."""
@@ -128,15 +128,20 @@ class Timeline:
             else:
                 yield from (part if with_quotes else _without_quotes(part.read()) for part in item)
 
+    def may_have(self, row_type: int) -> bool:
+        """Return False if no row of the session is of this type."""
+        return any(facts.types >> row_type & 1 for facts in self._facts)
+
+    @cached_property
+    def _facts(self) -> list[BlockFacts]:
+        """The facts of all blocks of rows, which are not read."""
+        return [part.facts for part in self._walk(_unread_spans) if isinstance(part, BlockPart)]
+
     def _clock_offset_ns(self, *, with_quotes: bool) -> int:
         """Return our clock minus the venue's, estimated from the fastest message."""
-        if with_quotes not in self._offsets_ns:
-            facts = [part.facts for part in self._walk(_unread_spans) if isinstance(part, BlockPart)]
-            fastest_ns = min(
-                (fact.delay_ns_min if with_quotes else fact.unquoted_delay_ns_min for fact in facts), default=NEVER
-            )
-            self._offsets_ns[with_quotes] = 0 if fastest_ns == NEVER else fastest_ns
-        return self._offsets_ns[with_quotes]
+        delays_ns = [facts.delay_ns_min if with_quotes else facts.unquoted_delay_ns_min for facts in self._facts]
+        fastest_ns = min(delays_ns, default=NEVER)
+        return 0 if fastest_ns == NEVER else fastest_ns
 
     def _depth(self, record: Record, answer_ns: int) -> DepthAnswer:
         if record.cause is None:

@@ -32,44 +32,37 @@ def mix_words(words: Rows) -> int:
 
 
 @compiled
-def fill_rows(words: Rows, halves: NDArray[np.int32], quarters: NDArray[np.int16], rows: Rows, ends: Rows) -> None:
+def fill_rows(words: Rows, halves: NDArray[np.int32], quarters: NDArray[np.uint16], rows: Rows, ends: Rows) -> None:
     """Unpack a block, given as words, halves and quarters of words, into rows and the ends of its records."""
-    streams = 4 * words[3]
-    seqs = 2 * words[4]
-    seqs_mask = words[5]
-    times = 2 * words[6]
-    times_mask = words[7]
-    stamps = 2 * words[8]
-    stamps_mask = words[9]
-    first = 2 * words[10]
-    first_mask = words[11]
-    second = 2 * words[12]
-    second_mask = words[13]
-    third = 2 * words[14]
-    third_mask = words[15]
-    fourth = 2 * words[16]
-    fourth_mask = words[17]
-    fifth = 2 * words[18]
-    fifth_mask = words[19]
-    seq = words[LINES + r.SEQ]
-    time_ns = words[LINES + r.TIME_NS]
+    lines = words[LINES : LINES + LINE_WORDS * words[2]].reshape((words[2], LINE_WORDS))
+    streams = quarters[4 * words[3] :]  # unsigned, and slices in place of sums: no index can be negative
+    seqs, seqs_mask = halves[2 * words[4] :], words[5]
+    times, times_mask = halves[2 * words[6] :], words[7]
+    stamps, stamps_mask = halves[2 * words[8] :], words[9]
+    first, first_mask = halves[2 * words[10] :], words[11]
+    second, second_mask = halves[2 * words[12] :], words[13]
+    third, third_mask = halves[2 * words[14] :], words[15]
+    fourth, fourth_mask = halves[2 * words[16] :], words[17]
+    fifth, fifth_mask = halves[2 * words[18] :], words[19]
+    seq = lines[0, r.SEQ]
+    time_ns = lines[0, r.TIME_NS]
     records = 0
     for k in range(rows.shape[0]):
-        line = LINES + LINE_WORDS * quarters[streams + k]
-        time_ns += halves[times + (k & times_mask)] - LEAST
-        is_last = words[line + r.LAST]
-        rows[k, r.TYPE] = words[line]
-        rows[k, r.INSTRUMENT] = words[line + r.INSTRUMENT]
-        rows[k, r.SEQ] = seq + halves[seqs + (k & seqs_mask)]
-        rows[k, r.TIME_NS] = time_ns
-        stamp = words[line + r.VENUE_NS] + halves[stamps + (k & stamps_mask)]
-        rows[k, r.VENUE_NS] = stamp + words[line + FROM_TIME] * time_ns
-        rows[k, r.LAST] = is_last
-        rows[k, r.FIELDS] = words[line + r.FIELDS] + halves[first + (k & first_mask)]
-        rows[k, r.FIELDS + 1] = words[line + r.FIELDS + 1] + halves[second + (k & second_mask)]
-        rows[k, r.FIELDS + 2] = words[line + r.FIELDS + 2] + halves[third + (k & third_mask)]
-        rows[k, r.FIELDS + 3] = words[line + r.FIELDS + 3] + halves[fourth + (k & fourth_mask)]
-        rows[k, r.FIELDS + 4] = words[line + r.FIELDS + 4] + halves[fifth + (k & fifth_mask)]
+        line = lines[streams[k]]
+        row = rows[k]
+        time_ns += times[k & times_mask] - LEAST
+        is_last = line[r.LAST]
+        row[r.TYPE] = line[r.TYPE]
+        row[r.INSTRUMENT] = line[r.INSTRUMENT]
+        row[r.SEQ] = seq + seqs[k & seqs_mask]
+        row[r.TIME_NS] = time_ns
+        row[r.VENUE_NS] = line[r.VENUE_NS] + stamps[k & stamps_mask] + line[FROM_TIME] * time_ns
+        row[r.LAST] = is_last
+        row[r.FIELDS] = line[r.FIELDS] + first[k & first_mask]
+        row[r.FIELDS + 1] = line[r.FIELDS + 1] + second[k & second_mask]
+        row[r.FIELDS + 2] = line[r.FIELDS + 2] + third[k & third_mask]
+        row[r.FIELDS + 3] = line[r.FIELDS + 3] + fourth[k & fourth_mask]
+        row[r.FIELDS + 4] = line[r.FIELDS + 4] + fifth[k & fifth_mask]
         if is_last:
             ends[records] = k + 1
             records += 1
