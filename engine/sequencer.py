@@ -21,6 +21,7 @@ from engine.money import MONEY
 from engine.session_record import SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output, records_of
+from engine.strategy.runner import EarlyDecisions
 from engine.timer_names import TimerName
 from engine.unwritten import StatedMessage, UnwrittenRecord
 from engine.upcast import SCHEMA
@@ -158,7 +159,7 @@ class Sequencer:
         For a caller that keeps only what led to outputs. Return True if it passed.
         """
         state, session = self.state, self.kernel.session
-        if not state.quiescent:
+        if not state.quiescent or session.runner.early is not None:
             return False
         due_ns, name = next_timer(state)
         wanted, period_ns = TimerName.parse(name), session.timer_periods_ns.get(name, 0)
@@ -167,8 +168,11 @@ class Sequencer:
             with localcontext(MONEY):
                 passes = leads_to_nothing(session, state, timer)
         else:
-            strategies, decide = triggered_by_timer(state, wanted), session.runner.first_decision
-            passes = bool(strategies) and decide(state.account, state.market, due_ns, strategies) is None
+            strategies, runner = triggered_by_timer(state, wanted), session.runner
+            decisions = runner.first_decision(state.account, state.market, due_ns, strategies)
+            if decisions is not None:
+                runner.early = EarlyDecisions(state.account, name, due_ns, decisions)
+            passes = bool(strategies) and decisions is None
         if not passes:
             return False
         apply(session, state, Batch((timer,)))
