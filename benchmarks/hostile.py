@@ -53,6 +53,7 @@ def main() -> int:
     totals: Counter[str] = Counter()
     broken: Counter[str] = Counter()
     kinds: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
     command = ""
     for outcome, seconds in _outcomes(chosen):
         cpu += seconds
@@ -72,10 +73,12 @@ def main() -> int:
             totals["virtual_s"] += int(result.virtual_s)
             totals["stayed down and said why"] += bool(result.stays_down)
             kinds.update(fault.kind for fault in result.plan.faults)
+            missed.update(fault.kind for fault in result.plan.faults if fault.number in result.missed)
         if chosen.most and totals["failed"] >= chosen.most:
             break
     seconds = time.monotonic() - began
-    print(f"faults: {', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))}")
+    counts = [f"{kind} {count - missed[kind]} of {count}" for kind, count in sorted(kinds.items())]
+    print(f"faults that had an effect, of those drawn: {', '.join(counts)}")
     print(f"totals: {', '.join(f'{name} {count:,}' for name, count in totals.items())}")
     for invariant, count in broken.most_common():
         print(f"broken in {count} sessions: {invariant}")

@@ -1,7 +1,8 @@
 """The loop over decisions that lead to nothing: rows are folded and strategies run, and nothing else happens.
 
 It is a cache of the ordinary step. It ends at anything else (a record with another effect, a strategy that decides
-something or raises, a timer of another kind), with the state as the ordinary step leaves it there.
+something or raises, a timer of another kind), with the state as the ordinary step leaves it there. The step there uses
+the decisions that were made: no strategy runs twice at a record.
 tests/test_decision_loop.py drives both ways over the same rows.
 """
 
@@ -23,7 +24,7 @@ from engine.session_context import SessionContext
 from engine.state.session_state import State, hashed_bytes
 from engine.state.timers import Timers, timer_name
 from engine.strategy.decider import NOTHING, Decider
-from engine.strategy.runner import Decided
+from engine.strategy.runner import Decided, EarlyDecisions, failed
 from engine.timer_names import TimerKind, TimerName
 from engine.trigger_kinds import TriggerKind
 
@@ -79,6 +80,7 @@ class DecisionLoop:
         self._hashed: list[str] = []  # texts of the TIMERs that were passed, if they are hashed
         self._beat: _Timer | None = None  # the account's timer that was passed last
         self._others_ns = NEVER  # when the first other one is due
+        self._early: tuple[str, int, Decisions] | None = None  # the TIMER at which strategies decide something
 
     def run(self) -> tuple[Applied, Decisions | None]:
         """Fold rows up to the first record or TIMER at which more happens than that strategies decide nothing.
@@ -94,6 +96,8 @@ class DecisionLoop:
                 if not self._continues(flags):
                     break
         self._settle()
+        if self._early is not None:
+            self._runner.early = EarlyDecisions(self._state.account, *self._early)
         if flags == at.GROW:
             return apply(self._session, self._state, self._batch), None
         time_ns = market.numbers[at.S_TIME_NS]
@@ -128,8 +132,8 @@ class DecisionLoop:
             row, flags, fired, _ = fold(rows, row, until_ns, values, floats, sides, pending, inputs, levels)
             if flags == at.DUE and until_ns < last_ns and numbers[at.S_NEXT_DUE] > until_ns:
                 assert beat is not None, "no other TIMER passes here"
-                if evaluate(beat.runs, until_ns) is not None:
-                    batch.timer_decides = True
+                if (decisions := evaluate(beat.runs, until_ns)) is not None:
+                    batch.timer_decides, self._early = True, (beat.name, until_ns, decisions)
                     break
                 if is_hashing:
                     self._add_text(beat, until_ns)
@@ -157,10 +161,7 @@ class DecisionLoop:
         return flags, fired
 
     def _evaluate(self, runs: tuple[_Run, ...], time_ns: int) -> Decisions | None:
-        """Run strategies up to the first that decides something or raises; return the decisions up to there, or None.
-
-        The decision of one that raises is missing: the step runs it again and records the error.
-        """
+        """Run strategies up to the first that decides something. Return the decisions up to there, or None."""
         for decider, fired, waits, is_ordinary in runs:
             if waits and not self._runner.is_ready(self._state.account, self._state.market, decider.name):
                 continue
@@ -179,7 +180,7 @@ class DecisionLoop:
                 decider.forget()
                 if not isinstance(error, Exception):
                     raise
-                return self._until(runs, decider)
+                return {**self._until(runs, decider), decider.name: failed(error)}
             if decision:
                 return {**self._until(runs, decider), decider.name: decision}
             if not is_ordinary:
@@ -249,8 +250,8 @@ class DecisionLoop:
         timer = self._timers[name] if name in self._timers else self._know_timer(name)
         if timer is None:
             return False
-        if self._evaluate(timer.runs, due_ns) is not None:
-            batch.timer_decides = True
+        if (decisions := self._evaluate(timer.runs, due_ns)) is not None:
+            batch.timer_decides, self._early = True, (name, due_ns, decisions)
             return False
         if timer.is_handled:
             record = timer_record(due_ns, due_ns, name, seq=state.seq + 1, period_ns=timer.period_ns)

@@ -148,12 +148,15 @@ class Kernel:
         if self.watches_losses:
             refresh_levels(session, state)
         records: Sequence[Record] = ()
+        early, runner.early = runner.early, None
         try:
             decisions: Mapping[str, Decided] | None = None
             if batch.cut:
                 decisions = {name: CutOff(reason) for name, reason in batch.cut}
             if batch.rows is None:
                 applied = apply(session, state, batch)  # decode, apply
+                if early is not None and early.fits(account, batch.records[0], applied.body):
+                    decisions = early.decisions
             else:
                 applied, found = self._apply_rows(state, batch)
                 decisions = decisions if found is None else found

@@ -50,7 +50,8 @@ class RecordedLoop(DecisionLoop):
             between = between.replace('"late_ns":0', f'"late_ns":{int(late)}')
             if text != f"{before}{time_ns}{between}{due_ns}{after}".encode():
                 return False
-        if self._evaluate(timer.runs, time_ns) is not None:
+        if (decisions := self._evaluate(timer.runs, time_ns)) is not None:
+            self._early = name, time_ns, decisions
             return False
         if timer.is_handled and not leads_to_nothing(self._session, self._state, columns.record(place)):
             return False

@@ -158,7 +158,7 @@ class Sequencer:
         For a caller that keeps only what led to outputs. Return True if it passed.
         """
         state, session = self.state, self.kernel.session
-        if not state.quiescent:
+        if not state.quiescent or session.runner.early is not None:
             return False
         due_ns, name = next_timer(state)
         wanted, period_ns = TimerName.parse(name), session.timer_periods_ns.get(name, 0)
@@ -167,8 +167,8 @@ class Sequencer:
             with localcontext(MONEY):
                 passes = leads_to_nothing(session, state, timer)
         else:
-            strategies, decide = triggered_by_timer(state, wanted), session.runner.first_decision
-            passes = bool(strategies) and decide(state.account, state.market, due_ns, strategies) is None
+            strategies, decides = triggered_by_timer(state, wanted), session.runner.decides_early
+            passes = bool(strategies) and not decides(state.account, state.market, name, due_ns, strategies)
         if not passes:
             return False
         apply(session, state, Batch((timer,)))

@@ -2,6 +2,7 @@
 
 import ast
 import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from click.testing import CliRunner
 
 from engine import decision_loop
 from engine.facts import StrategyChanged, StrategyStopped
+from engine.kernel import Kernel
 from engine.record_codec import read_fact
 from engine.sequencer import UnrecordedSequencer
 from engine.session_record import StrategySettings
 from engine.sim.venue_model import VenueModel
 from engine.strategy.code_reach import read_reach
+from engine.strategy.decider import Decider
 from engine.strategy.loading import as_recorded
 from journal.reader import Journal
 from journal.record import Kind, Record
@@ -90,12 +93,13 @@ class NeverSlow:
 def records(
     folder: Path, *strategies: StrategySettings, ordinary: bool, whole: bool = False, **settings: str
 ) -> list[Record]:
-    """Resimulate the market with these strategies; return all records, inputs and outputs."""
+    """Resimulate the market with these strategies; return all records, inputs and outputs. No strategy runs twice."""
     body = with_strategy(session_from_capture(Journal.open(folder)), strategies[0])
     body = apply_overrides(msgspec.structs.replace(body, strategies=strategies), settings)
     options = ResimOptions(session=body, model=VenueModel(), balances={"USDT": "1000000", "BTC": "10"})
     kept: list[Record] = []
     run = _Resimulation(Journal.open(folder), options, whole=whole)
+    looks = count_looks(run.kernel)
     if ordinary:
         run.kernel.session.runner.guard = NeverSlow()
     run.run(
@@ -103,7 +107,26 @@ def records(
             run.kernel, lambda inputs, outputs: kept.extend([*inputs, *(each.record for each in outputs)])
         )
     )
+    assert max(looks.values()) == 1
     return kept
+
+
+def count_looks(kernel: Kernel) -> Counter[tuple[str, int, tuple[str, ...]]]:
+    """Count how often each strategy runs for the same triggers at the same time, from here on."""
+    looks: Counter[tuple[str, int, tuple[str, ...]]] = Counter()
+
+    def counted(decider: Decider) -> Any:
+        code = decider.code
+
+        def decide(view: Any, state: Any, parameters: Any) -> Any:
+            looks[decider.name, view.time_ns, tuple(view.triggers)] += 1
+            return code(view, state, parameters)
+
+        return decide
+
+    for decider in kernel.session.runner.deciders.values():
+        decider.code = counted(decider)
+    return looks
 
 
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:

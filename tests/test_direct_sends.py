@@ -5,7 +5,6 @@ On each way, an order's record comes first, and the order is sent once and has o
 
 import errno
 import json
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,14 +15,13 @@ import h11
 import pytest
 import trio
 import trio.testing
-import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from rich.pretty import pretty_repr
 from test_journal_failing_disk import Call, FailingDisk, fail
 from tiers import examples
-from transport_server import Peer, answer, serve
+from transport_server import Peer, answer, contexts, serve
 
 from engine.bodies import RequestBody
 from engine.live.clock import SessionClock
@@ -129,14 +127,6 @@ async def rig(
     if writer.failed is None:
         writer.close()
     writer.abandon()
-
-
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Return the TLS settings of a client and of a server that it trusts."""
-    authority, ours, theirs = trustme.CA(), ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.configure_trust(ours)
-    authority.issue_cert("127.0.0.1").configure_cert(theirs)
-    return ours, theirs
 
 
 class Exchange:

@@ -19,7 +19,7 @@ from engine.lifecycle import Status
 from engine.market.reader import MarketReader
 from journal.reader import Journal
 from journal.record import Kind
-from verbatim.hostile.fault_plan import KINDS, Fault, FaultPlan, draw_plan
+from verbatim.hostile.fault_plan import KINDS, PLACE, Fault, FaultPlan, draw_plan
 from verbatim.hostile.hostile_result import HostileResult
 from verbatim.hostile.hostile_run import run_plan
 from verbatim.testing import run_hostile_in
@@ -93,6 +93,7 @@ def run_busy(folder: Path, *faults: Fault) -> HostileResult:
     result = run_plan(plan, folder)
     assert result.orders > 10
     assert result.fills > 3
+    assert not result.missed, "each fault struck"
     return result
 
 
@@ -104,9 +105,14 @@ def broken(folder: Path, *faults: Fault) -> set[str]:
 UNREPORTED = Fault(0, 5_000, "drop_events", {"event": "executionReport", "times": 3})
 FOREIGN = Fault(1, 5_000, "foreign_order", {"side": "BUY", "steps": 9, "lots": 100, "cancel_ms": 0})
 HIDDEN = Fault(0, 5_000, "hidden_order", {"ms": 12_000})
+NOT_FOUND = Fault(0, 5_000, "not_found_for", {**PLACE, "ms": 12_000})
 
 
-@pytest.mark.parametrize("faults", [(), (UNREPORTED, FOREIGN), (HIDDEN,)], ids=["none", "foreign", "hidden"])
+@pytest.mark.parametrize(
+    "faults",
+    [(), (UNREPORTED, FOREIGN), (HIDDEN,), (NOT_FOUND,)],
+    ids=lambda faults: "-".join(fault.kind for fault in faults),
+)
 def test_the_healthy_engine_passes_the_plans_below(tmp_path: Path, faults: tuple[Fault, ...]) -> None:
     assert broken(tmp_path / "run", *faults) == set()
 

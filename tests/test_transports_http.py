@@ -10,8 +10,9 @@ import zlib
 
 import pytest
 import trio
+import trio.testing
 import trustme
-from transport_server import Peer, answer, serve
+from transport_server import Peer, answer, contexts, serve
 
 from engine.live.clock import SessionClock
 from engine.live.transport.http_result import HttpResult, HttpSender
@@ -247,25 +248,36 @@ async def test_a_connection_cut_after_the_answer_costs_nothing(
     assert server.connections == 3
 
 
+@pytest.mark.parametrize("uses_tls", [False, True])
 async def test_bytes_after_an_answer_are_not_the_answer_of_the_next_request(
-    profile: TransportProfile, nursery: trio.Nursery, request: pytest.FixtureRequest
+    profile: TransportProfile, nursery: trio.Nursery, *, uses_tls: bool
 ) -> None:
-    """An unsolicited second answer would make an order out of another one's reply."""
+    """An unsolicited second answer would make an order out of another one's reply. Over TLS it is its own record."""
     number = 0
 
     async def handler(peer: Peer) -> None:
         nonlocal number
         while await peer.head():
             number += 1
-            await peer.send(answer(b"right %d" % number) + answer(b"wrong"))
+            answers = answer(b"right %d" % number), answer(b"wrong")
+            await (send_as_records(peer, *answers) if uses_tls else peer.send(b"".join(answers)))
 
-    if profile is TransportProfile.STANDARD:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="httpcore 1.0.9 takes them for the next answer"))
-    sender = make_sender(profile, (await serve(nursery, handler)).http)
+    ours, theirs = contexts() if uses_tls else (None, None)
+    sender = make_sender(profile, (await serve(nursery, handler, theirs)).http, ours)
     bodies = [(await send(sender)).body for _ in range(3)]
     await sender.close()
-    assert b"wrong" not in bodies
-    assert number == 3
+    assert bodies == [b"right 1", b"right 2", b"right 3"]
+
+
+async def send_as_records(peer: Peer, *parts: bytes) -> None:
+    """Send each part as a record of TLS, all as one packet."""
+    assert isinstance(peer.stream, trio.SSLStream)
+    plain, kept = peer.stream.transport_stream, trio.testing.MemorySendStream()
+    peer.stream.transport_stream = trio.StapledStream(kept, plain)
+    for part in parts:
+        await peer.send(part)
+    peer.stream.transport_stream = plain
+    await plain.send_all(kept.get_data_nowait())
 
 
 async def test_a_late_answer_is_a_timeout(profile: TransportProfile, nursery: trio.Nursery) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import trio
+import trustme
 
 Handler = Callable[["Peer"], Awaitable[None]]
 TEXT, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x0, 0x8, 0x9, 0xA
@@ -147,3 +148,11 @@ async def _serve_one(
         pass  # the client has gone; the test asserts the rest
     finally:
         await trio.aclose_forcefully(plain)
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the TLS settings of a client and of a server that it trusts."""
+    authority, ours, theirs = trustme.CA(), ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(ours)
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    return ours, theirs

@@ -5,10 +5,11 @@ errors enter records, so they keep their words.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import CodeType
 from typing import NamedTuple, Protocol
 
-from engine.bodies import NoteLevel
+from engine.bodies import NoteLevel, TimerBody
 from engine.errors import DecisionCutError
 from engine.facts import StrategyChanged, StrategyStopped
 from engine.market.history import gap_of
@@ -22,6 +23,7 @@ from engine.step_context import StepContext
 from engine.strategy.api import Decision, Intent
 from engine.strategy.decider import Decider, Fired
 from engine.strategy.loading import LoadedStrategy
+from journal.record import Record
 
 
 class CutOff(NamedTuple):
@@ -30,7 +32,27 @@ class CutOff(NamedTuple):
     reason: str
 
 
-Decided = Decision | CutOff
+class Failed(NamedTuple):
+    """A decision whose code raised, or that is invalid. It decided nothing, and its strategy stops."""
+
+    reason: str
+
+
+Decided = Decision | CutOff | Failed
+
+
+class EarlyDecisions(NamedTuple):
+    """Decisions at a TIMER that were made before its record. The next step uses them, if it takes this TIMER."""
+
+    account: Account
+    timer: str
+    time_ns: int
+    decisions: Mapping[str, Decided]
+
+    def fits(self, account: Account, record: Record, body: object) -> bool:
+        """Return True if a record, with its body, is the TIMER, and finds this account."""
+        is_timer = isinstance(body, TimerBody) and body.timer == self.timer and record.time_ns == self.time_ns
+        return is_timer and account is self.account
 
 
 class DecisionGuard(Protocol):
@@ -75,6 +97,7 @@ class StrategyRunner:
         """
         self.strategies = strategies
         self.guard: DecisionGuard | None = None
+        self.early: EarlyDecisions | None = None
         self.compiled = {
             name: number
             for name, number in triggers.items()
@@ -121,6 +144,16 @@ class StrategyRunner:
         if account.breakers.pauses and not account.breakers.may_run(strategy, time_ns):
             return False
         return strategy not in self._waiting or self.is_ready(account, market, strategy)
+
+    def hidden_memory(self) -> tuple[str, ...]:
+        """Return what the strategies remember outside State so far, for people: no record holds it."""
+        return tuple(
+            f"strategy {name} remembers outside State: {where} changed, or is an iterator. Decisions that depend on it "
+            "differ in a replay and after a restart"
+            for name, loaded in self.strategies.items()
+            if loaded.hidden is not None
+            for where in loaded.hidden.changed_names()
+        )
 
     def is_blocked(self, account: Account, strategy: str) -> bool:
         """Return True if every instrument of a strategy is blocked: nothing that it decides could be done."""
@@ -180,8 +213,7 @@ class StrategyRunner:
 
         Returns:
             The decisions up to there, by strategy, for `decide` to use. None if all of them decide nothing.
-            A strategy that raises ends the run; `decide` runs it again and records the error. So does an interrupted
-            one, which is not run again.
+            A strategy that raises ends the run, and so does an interrupted one.
 
         """
         decisions: dict[str, Decided] = {}
@@ -192,11 +224,20 @@ class StrategyRunner:
                 decision = decisions[name] = self._run(account, market, time_ns, self.deciders[name], fired)
             except DecisionCutError as cut:
                 return {**decisions, name: CutOff(cut.reason)}
-            except Exception:  # noqa: BLE001 - a user's code may raise anything
-                return decisions
+            except Exception as error:  # noqa: BLE001 - a user's code may raise anything
+                return {**decisions, name: failed(error)}
             if decision:
                 return decisions
         return None
+
+    def decides_early(
+        self, account: Account, market: Market, timer: str, time_ns: int, triggered: Mapping[str, Fired]
+    ) -> bool:
+        """Run the strategies of a TIMER before its record. Return True if one decides something, and keep that."""
+        decisions = self.first_decision(account, market, time_ns, triggered)
+        if decisions is not None:
+            self.early = EarlyDecisions(account, timer, time_ns, decisions)
+        return decisions is not None
 
     def decide(self, step: StepContext, name: str, fired: Fired, decisions: Mapping[str, Decided]) -> Sequence[Intent]:
         """Return what a strategy wants, and emit the change of its state.
@@ -220,13 +261,11 @@ class StrategyRunner:
         except DecisionCutError as cut:
             decision = CutOff(cut.reason)
         except Exception as error:  # noqa: BLE001 - a user's code may raise anything
-            reason = f"{type(error).__name__}: {error}"
-            step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {reason}")
-            step.emit(StrategyStopped(name, reason), source=f"strategy.{name}")
-            return ()
-        if isinstance(decision, CutOff):
+            decision = failed(error)
+        if not isinstance(decision, Decision):
             step.note(NoteLevel.ALARM, f"strategy {name} is stopped: {decision.reason}")
-            step.emit(StrategyStopped(name, decision.reason, cut_off=True), source=f"strategy.{name}")
+            stopped = StrategyStopped(name, decision.reason, cut_off=isinstance(decision, CutOff))
+            step.emit(stopped, source=f"strategy.{name}")
             return ()
         for note in decision.notes:
             step.emit(note, source=f"strategy.{name}")
@@ -261,3 +300,11 @@ class StrategyRunner:
     def guarded_code(self) -> CodeType:
         """The code inside which a decision may be interrupted."""
         return Decider.run.__code__
+
+
+def failed(error: Exception) -> Failed:
+    """Return the decision of a strategy whose code raised."""
+    text = "its text cannot be read"
+    with suppress(Exception):  # the user's own exceptions have the user's code
+        text = str(error)
+    return Failed(f"{type(error).__name__}: {text}")

@@ -129,11 +129,15 @@ class Raises(Quiet):
 
 
 class RaisesInside(Quiet):
+    class UnreadableError(LookupError):
+        def __str__(self):
+            raise ValueError("its own text raises")
+
     @staticmethod
     def decide(view, state, parameters):
         if number_of(view) % 43 == 0:
             yield Place("*", Side.BUY, Decimal(1), Decimal(1))
-            raise LookupError("after an intent")
+            raise RaisesInside.UnreadableError
 
 
 class Parameterises(Quiet):

@@ -187,6 +187,7 @@ ARGUMENTS: Final[dict[str, Draw]] = {
     "delay_answer": _request(ms=(100, 15_000)),
     "reject": _outage,
     "error_after": _lost_outcome,
+    # the next order: no answer, no report of its acceptance, and queries do not find it
     "not_found_for": lambda chance: {**PLACE, "ms": 500 + chance.below(12_000)},
     "hidden_order": _numbers(ms=(500, 12_000)),  # the next order: no answer, no report, and queries do not find it
     "rate_limit": _request(retry_after_s=(1, 20)),

@@ -18,6 +18,7 @@ class HostileResult(msgspec.Struct, frozen=True):
     sessions: int  # journals
     virtual_s: float
     stays_down: str = ""  # why trading did not come back, as the session said
+    missed: tuple[int, ...] = ()  # numbers of faults that had no effect on a client
 
     def text(self) -> str:
         """Format the result for people."""

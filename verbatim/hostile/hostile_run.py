@@ -10,6 +10,7 @@ from engine.errors import CoreError
 from engine.record_codec import text_of
 from engine.sequencer import Arrival
 from engine.session_record import MILLISECOND_NS, SECOND_NS
+from engine.sim.faults import ScriptedFault
 from journal.record import Kind
 from journal.recover import recover
 from verbatim.hostile.aftermath import Aftermath
@@ -38,12 +39,16 @@ def run_plan(plan: FaultPlan, folder: Path) -> HostileResult:
 class _HostileRun(Aftermath):
     def play(self) -> HostileResult:
         """Play the plan and check every invariant."""
+        scripted = self.venue.sim.faults.scripted
+        rules: dict[int, list[ScriptedFault]] = {}  # by number of the fault
         try:
             self.begin()
             start_ns = self.venue.now_ns
             for fault in self.plan.faults:
                 self.run_until(start_ns + fault.at_ms * MILLISECOND_NS)
+                before = len(scripted)
                 self._strike(fault)
+                rules[fault.number] = scripted[before:]
             self.run_until(start_ns + LAST_MS * MILLISECOND_NS)
             self.end_faults()
             if self.come_back():
@@ -72,6 +77,7 @@ class _HostileRun(Aftermath):
             sessions=len(self.folders),
             virtual_s=(self.venue.now_ns - START_NS) / SECOND_NS,
             stays_down=self.stays_down,
+            missed=tuple(number for number in rules if not all(rule.struck for rule in rules[number])),
         )
 
     # ---- faults
@@ -85,6 +91,10 @@ class _HostileRun(Aftermath):
                 self.venue.fault(action="cut_answer", **PLACE)
                 self.venue.fault(action="not_found_for", ms=args["ms"], **PLACE)
                 self.venue.fault(action="delay_events", event=REPORT, times=3, ms=args["ms"])
+            case "not_found_for":  # an order is queried if nothing else is known of it
+                self.venue.fault(action="cut_answer", **PLACE)
+                self.venue.fault(action="drop_events", event="NEW")
+                self.venue.fault(action="not_found_for", **args)
             case "order_limit" | "refusal":
                 self.venue.fault(action="reject", **args)
             case "venue_clock":

@@ -20,7 +20,7 @@ from engine.live.transport.http_result import (
     HttpResult,
 )
 from engine.live.transport.socket_writes import SocketWriter
-from engine.live.transport.tcp import Address, connect, reason_of
+from engine.live.transport.tcp import Address, TcpConnection, connect, reason_of
 from engine.requests import AnswerStatus
 from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
@@ -174,14 +174,14 @@ class FastSender:
 
     async def _connect(self) -> "_HttpConnection":
         """Return a new connection."""
-        stream, plain = await connect(self._address, self._context)
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return _HttpConnection(stream, plain)
+        tcp = await connect(self._address, self._context, by_record=True)
+        tcp.plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return _HttpConnection(tcp)
 
     async def _release(self, connection: "_HttpConnection", *, is_whole: bool) -> None:
         """Keep the connection for the next request, or close it."""
         http = connection.http
-        is_done = http.our_state is h11.DONE and http.their_state is h11.DONE and not http.trailing_data[0]
+        is_done = http.our_state is h11.DONE and http.their_state is h11.DONE and not connection.has_waiting
         if is_whole and is_done and len(self._idle) < self._idle_max:
             http.start_next_cycle()
             self._idle.append(connection)
@@ -193,10 +193,16 @@ class FastSender:
 class _HttpConnection:
     """A stream and the state of its HTTP conversation."""
 
-    def __init__(self, stream: trio.abc.Stream, plain: trio.SocketStream) -> None:
-        self.stream = stream
+    def __init__(self, tcp: TcpConnection) -> None:
+        self.stream = tcp.stream
         self.http = h11.Connection(h11.CLIENT)
-        self.socket = SocketWriter(plain.socket, is_plain=not isinstance(stream, trio.SSLStream))
+        self.socket = SocketWriter(tcp.plain.socket, is_plain=not isinstance(tcp.stream, trio.SSLStream))
+        self._tcp = tcp
+
+    @property
+    def has_waiting(self) -> bool:
+        """Return True if bytes after the answer were received."""
+        return bool(self.http.trailing_data[0]) or self._tcp.has_waiting
 
     async def answer(self, body_bytes_max: int) -> tuple[h11.Response, bytes]:
         """Receive the whole answer. Raises HttpBodyError if the answer's body is not acceptable."""

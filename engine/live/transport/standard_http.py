@@ -4,10 +4,9 @@ The client would keep cookies, log whole URLs (a URL may hold a signature), and 
 """
 
 import ssl
-from collections.abc import AsyncIterable, Coroutine
+from collections.abc import AsyncIterable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 import httpcore
 import trio
@@ -25,7 +24,7 @@ from engine.live.transport.http_result import (
     HttpResult,
 )
 from engine.live.transport.socket_writes import SocketWriter
-from engine.live.transport.tcp import Address, reason_of
+from engine.live.transport.tcp import Address, TcpConnection, connect, reason_of
 from engine.requests import AnswerStatus
 from engine.venues.signing import HttpMessage
 from engine.venues.venue import KeptHeaders
@@ -47,9 +46,11 @@ class StandardSender:
     ) -> None:
         if context is None and base.startswith("https"):
             context = ssl.create_default_context()  # once for all connections: it reads the certificates, 20 ms
-        address = Address.parse(base)
-        self._scheme, self._host = (b"https" if address.is_secure else b"http"), address.host.encode("idna")
-        self._port, self._prefix = address.port, address.target.rstrip("/")
+        if context is not None:
+            context.set_alpn_protocols(["http/1.1"])
+        self._address = address = Address.parse(base)
+        scheme, host = b"https" if address.is_secure else b"http", address.host.encode("idna")
+        self._origin, self._prefix = httpcore.Origin(scheme, host, address.port), address.target.rstrip("/")
         self._own_headers = [("Host", address.host_header), *OWN_HEADERS]
         self._kept_headers = kept_headers
         self._body_bytes_max = body_bytes_max
@@ -61,7 +62,13 @@ class StandardSender:
     async def send(self, message: HttpMessage, *, timeout_s: float, clock: SessionClock) -> HttpResult:
         """See HttpSender."""
         sent_ns = clock.now_ns()
-        connection = await self._idle_connection() or _Connection(self._scheme, self._host, self._port, self._context)
+        try:
+            with trio.fail_after(timeout_s * CONNECT_SHARE):
+                connection = await self._idle_connection() or await self._connect()
+        except (OSError, trio.BrokenResourceError, trio.TooSlowError) as error:
+            reason = f"cannot connect: {type(error).__name__}: {reason_of(error)}"
+            return HttpResult(AnswerStatus.NOT_SENT, sent_ns, wall_ns(), error=reason)
+        sent_ns = clock.now_ns()
         return await self._exchange(connection, message, sent_ns, timeout_s)
 
     def begin_now(self, message: HttpMessage, data: bytes, clock: SessionClock) -> Answer | None:
@@ -82,8 +89,7 @@ class StandardSender:
         try:
             await connection.begin_waiting(data)
         except trio.Cancelled:
-            with trio.CancelScope(shield=True):
-                await connection.close()
+            await connection.close()
             raise
         return partial(self._exchange, connection, message, sent_ns)
 
@@ -91,10 +97,14 @@ class StandardSender:
         """Return the idle connection used last, because its caches are warm, or None."""
         while self._idle:
             connection = self._idle.pop()
-            if not connection.http.has_expired():  # the other side did not close it
+            if connection.is_alive:
                 return connection
             await connection.close()
         return None
+
+    async def _connect(self) -> "_Connection":
+        """Return a new connection."""
+        return _Connection(self._origin, await connect(self._address, self._context, by_record=True))
 
     async def _exchange(
         self, connection: "_Connection", message: HttpMessage, sent_ns: int, timeout_s: float
@@ -103,7 +113,7 @@ class StandardSender:
         outcome, reason, is_whole = AnswerStatus.TIMEOUT, f"no answer within {timeout_s:.3f} s", False
         try:
             with trio.move_on_after(timeout_s):
-                response, body = await self._receive(connection, self._request(message, timeout_s))
+                response, body = await self._receive(connection, self._request(message))
                 is_whole = True
                 return HttpResult(
                     AnswerStatus.ANSWER,
@@ -113,16 +123,9 @@ class StandardSender:
                     headers=self._kept_headers.keep(_text_headers(response)),
                     body=body,
                 )
-        except (
-            httpcore.ConnectError,
-            httpcore.ConnectTimeout,
-            httpcore.UnsupportedProtocol,
-            httpcore.LocalProtocolError,
-        ) as error:
+        except httpcore.LocalProtocolError as error:
             outcome = AnswerStatus.CUT if connection.has_begun else AnswerStatus.NOT_SENT
             reason = f"{type(error).__name__}: {reason_of(error)}"
-        except httpcore.TimeoutException as error:
-            outcome, reason = AnswerStatus.TIMEOUT, type(error).__name__
         except HttpBodyError as error:
             outcome, reason = AnswerStatus.CUT, str(error)
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
@@ -143,21 +146,18 @@ class StandardSender:
             connection.forget_request()
             self._idle.append(connection)
             return
-        with trio.CancelScope(shield=True):
-            await connection.close()
+        await connection.close()
 
-    def _request(self, message: HttpMessage, timeout_s: float) -> httpcore.Request:
-        connect_s = timeout_s * CONNECT_SHARE
+    def _request(self, message: HttpMessage) -> httpcore.Request:
         headers = [*self._own_headers, *message.headers]
         if message.body or message.method in ("POST", "PUT"):
             headers.append(("Content-Length", str(len(message.body))))
         target = self._prefix + message.path_and_query
         return httpcore.Request(
             message.method,
-            httpcore.URL(scheme=self._scheme, host=self._host, port=self._port, target=target),
+            httpcore.URL(scheme=self._origin.scheme, host=self._origin.host, port=self._origin.port, target=target),
             headers=headers,
             content=message.body or None,
-            extensions={"timeout": {"connect": connect_s, "read": timeout_s, "write": timeout_s}},
         )
 
     async def _receive(self, connection: "_Connection", request: httpcore.Request) -> tuple[httpcore.Response, bytes]:
@@ -179,7 +179,7 @@ async def _read(response: httpcore.Response, body: BodyReader) -> None:
             refused = refused or body.add(chunk)
             if refused is not None:
                 await response.aclose()  # the next read fails: only that ends httpcore's iterators in order
-    except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException):
+    except (httpcore.NetworkError, httpcore.ProtocolError):
         if refused is None:
             raise
     if refused is not None:
@@ -194,45 +194,32 @@ def _encoding(response: httpcore.Response) -> str:
     return ", ".join([value for name, value in _text_headers(response) if name.lower() == "content-encoding"])
 
 
-class _Connection(httpcore.AsyncNetworkBackend):
-    """A connection of httpcore, and the backend that opens its stream."""
+class _Connection:
+    """A connection, and httpcore's side of its HTTP conversation."""
 
-    def __init__(self, scheme: bytes, host: bytes, port: int, context: ssl.SSLContext | None) -> None:
-        self.http = httpcore.AsyncHTTPConnection(
-            httpcore.Origin(scheme, host, port),
-            ssl_context=context,
-            keepalive_expiry=None,  # httpx's 5 s would make every rare order pay for a new handshake
-            network_backend=self,
-        )
-        self.socket: SocketWriter  # once there is a connection
-        self._is_plain = scheme == b"http"
-        self._stream: _OneWriteStream | None = None
-        self._backend = httpcore.TrioBackend()
+    def __init__(self, origin: httpcore.Origin, tcp: TcpConnection) -> None:
+        self._tcp = tcp
+        self._stream = _OneWriteStream(tcp.stream)
+        self.http = _Http(origin, self._stream)
+        self.socket = SocketWriter(tcp.plain.socket, is_plain=origin.scheme == b"http")
 
-    async def connect_tcp(self, *where: Any, **options: Any) -> httpcore.AsyncNetworkStream:
-        """See httpcore."""
-        stream = await self._backend.connect_tcp(*where, **options)
-        self.socket = SocketWriter(stream.get_extra_info("socket"), is_plain=self._is_plain)
-        self._stream = _OneWriteStream(stream)
-        return self._stream
-
-    async def sleep(self, seconds: float) -> None:
-        """See httpcore."""
-        await trio.sleep(seconds)
+    @property
+    def is_alive(self) -> bool:
+        """Return False if the idle socket is readable: the other side closed it, or sent bytes without a request."""
+        return not self._tcp.plain.socket.is_readable()
 
     @property
     def is_idle(self) -> bool:
-        """Return True if the next request may use it."""
-        return self._stream is not None and self.http.is_idle() and not self.http.is_closed()
+        """Return True if the next request may use it: nothing came after the answer."""
+        return self.http.is_idle() and not self.http.has_waiting and not self._tcp.has_waiting
 
     @property
     def has_begun(self) -> bool:
         """Return True if bytes of the request at hand may have left before httpcore wrote it."""
-        return self._stream is not None and self._stream.begun is not None
+        return self._stream.begun is not None
 
     def begin(self, data: bytes) -> None:
         """Write a request before httpcore does. The socket is writable."""
-        assert self._stream is not None, "it is idle"
         self._stream.begun = data
         try:
             self._stream.rest = self.socket.write(data)
@@ -241,18 +228,24 @@ class _Connection(httpcore.AsyncNetworkBackend):
 
     async def begin_waiting(self, data: bytes) -> None:
         """Write a whole request before httpcore does, over TLS too, and wait for the socket at most a moment."""
-        assert self._stream is not None, "it is idle"
         await self._stream.begin(data)
 
     def forget_request(self) -> None:
         """Prepare for the next request."""
-        assert self._stream is not None, "it is idle"
         self._stream.begun, self._stream.rest = None, b""
 
     async def close(self) -> None:
-        """Close it, also if it was not opened whole."""
-        if self._stream is not None:
-            await self._stream.aclose()
+        """Close it at once."""
+        await self._stream.aclose()
+
+
+class _Http(httpcore.AsyncHTTP11Connection):
+    """A connection of httpcore, with a test for bytes that wait in it."""
+
+    @property
+    def has_waiting(self) -> bool:
+        """Return True if bytes after the answer were received. httpcore would take them for the next answer."""
+        return bool(self._h11_state.trailing_data[0])
 
 
 class _OneWriteStream(httpcore.AsyncNetworkStream):
@@ -261,60 +254,47 @@ class _OneWriteStream(httpcore.AsyncNetworkStream):
     httpcore writes head and body apart: two packets, and another 100 us until the venue holds the request.
     """
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self.begun: bytes | None = None  # the request that left before httpcore wrote it
         self.rest = b""  # of it: what the socket did not take
         self.failure: Exception | None = None  # which ended its sending
         self._stream = stream
         self._kept: list[bytes] = []
-        self._write_s: float | None = None
 
     async def begin(self, request: bytes) -> None:
         """Write a request before httpcore does."""
         self.begun = request
         try:
-            await self._stream.write(request, AT_ONCE_SECONDS_MAX)
-        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+            with trio.fail_after(AT_ONCE_SECONDS_MAX):
+                await self._stream.send_all(request)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as error:
             self.failure = error
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> Coroutine[Any, Any, None]:
+    async def write(self, buffer: bytes, *_: object, **_timeout: object) -> None:
         self._kept.append(buffer)
-        self._write_s = timeout
-        return _done()
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> Coroutine[Any, Any, bytes]:
-        return self._send_and_read(max_bytes, timeout) if self._kept else self._stream.read(max_bytes, timeout)
+    async def read(self, max_bytes: int, *_: object, **_timeout: object) -> bytes:
+        if self._kept:
+            await self._send_kept()
+        try:
+            return bytes(await self._stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise httpcore.ReadError(reason_of(error)) from error
 
-    async def _send_and_read(self, max_bytes: int, read_s: float | None) -> bytes:
-        request, begun, failure = b"".join(self._kept), self.begun, self.failure
+    async def _send_kept(self) -> None:
+        request, begun = b"".join(self._kept), self.begun
         self._kept.clear()
-        if failure is not None:
-            raise httpcore.WriteError(reason_of(failure)) from failure
+        if self.failure is not None:
+            raise httpcore.WriteError(reason_of(self.failure)) from self.failure
         if begun is not None:
             if request != begun:
                 raise httpcore.ProtocolError("httpcore writes the request in other bytes than those that have left")
             request = self.rest
-        with suppress(httpcore.WriteError):  # as httpcore does: an answer may have come before the whole request
-            await self._stream.write(request, self._write_s)
-        return await self._stream.read(max_bytes, read_s)
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> Coroutine[Any, Any, httpcore.AsyncNetworkStream]:
-        return self._begin_tls(self._stream.start_tls(ssl_context, server_hostname, timeout))
-
-    async def _begin_tls(
-        self, opening: Coroutine[Any, Any, httpcore.AsyncNetworkStream]
-    ) -> httpcore.AsyncNetworkStream:
-        self._stream = await opening
-        return self
+        if request:
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # an answer may have come before its end
+                await self._stream.send_all(request)
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
-
-
-async def _done() -> None:
-    """Return at once."""
+        """Close the socket at once, without a goodbye of TLS: a venue that reads nothing would hold us."""
+        with trio.CancelScope(shield=True):
+            await trio.aclose_forcefully(self._stream)

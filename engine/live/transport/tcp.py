@@ -10,6 +10,9 @@ import trio
 SECURE_SCHEMES = ("https", "wss")
 LABEL_MAX = 63  # of DNS: Python refuses to look up a longer part of a name
 READ_BYTES = 64 * 1024  # if the reader names no limit
+RECORD_KINDS = range(20, 25)  # of TLS, the first byte of a record
+RECORD_HEAD = 5  # bytes, the last two of them the size of the rest
+RECORD_BYTES_MAX = 2**14 + 2048  # without its head
 
 
 class Address(NamedTuple):
@@ -79,28 +82,67 @@ class ReadyStream(trio.abc.Stream):
         await self._plain.aclose()
 
 
+class TlsRecordStream(ReadyStream):
+    """A ReadyStream below TLS that returns one record at a time.
+
+    Python's TLS keeps the records that it has not decrypted, and no call reports them. Here they can be seen.
+    """
+
+    def __init__(self, plain: trio.SocketStream) -> None:
+        super().__init__(plain)
+        self.waiting = b""  # received, and not returned
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return the next record, or what is left at the end of the connection."""
+        while not (size := _record_size(self.waiting)):
+            data = await super().receive_some(max_bytes)
+            if not data:
+                size = len(self.waiting)
+                break
+            self.waiting += data
+        record, self.waiting = self.waiting[:size], self.waiting[size:]
+        return record
+
+
+def _record_size(data: bytes) -> int:
+    """Return the bytes of the first TLS record, 0 if it is not whole. Other bytes count as one record."""
+    if len(data) < RECORD_HEAD:
+        return 0
+    size = int.from_bytes(data[RECORD_HEAD - 2 : RECORD_HEAD])
+    if data[0] not in RECORD_KINDS or size > RECORD_BYTES_MAX:
+        return len(data)
+    return RECORD_HEAD + size if len(data) >= RECORD_HEAD + size else 0
+
+
 class TcpConnection(NamedTuple):
-    """A stream, and the socket below it."""
+    """A stream, and what is below it."""
 
     stream: trio.abc.Stream
     plain: trio.SocketStream
+    ready: ReadyStream
+
+    @property
+    def has_waiting(self) -> bool:
+        """Return True if TLS records wait that were received with an earlier one."""
+        return isinstance(self.ready, TlsRecordStream) and bool(self.ready.waiting)
 
 
-async def connect(address: Address, context: ssl.SSLContext | None) -> TcpConnection:
+async def connect(address: Address, context: ssl.SSLContext | None, *, by_record: bool = False) -> TcpConnection:
     """Open a connection; with TLS, also do the handshake.
 
     Args:
         address: Where to connect.
         context: TLS settings of a secure address. None makes a new default context, which takes 20 ms.
+        by_record: Read one TLS record at a time, so that `has_waiting` sees the others.
 
     Raises:
         OSError: if there is no connection.
         trio.BrokenResourceError: if the TLS handshake failed; `__cause__` is the TLS error.
     """
     plain = await trio.open_tcp_stream(address.host, address.port)
-    ready = ReadyStream(plain)
+    ready = TlsRecordStream(plain) if by_record and address.is_secure else ReadyStream(plain)
     if not address.is_secure:
-        return TcpConnection(ready, plain)
+        return TcpConnection(ready, plain, ready)
     context = context or ssl.create_default_context()
     stream = trio.SSLStream(ready, context, server_hostname=address.host, https_compatible=True)
     try:
@@ -108,7 +150,7 @@ async def connect(address: Address, context: ssl.SSLContext | None) -> TcpConnec
     except BaseException:
         await trio.aclose_forcefully(plain)
         raise
-    return TcpConnection(stream, plain)
+    return TcpConnection(stream, plain, ready)
 
 
 def reason_of(error: BaseException) -> str:
