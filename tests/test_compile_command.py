@@ -17,8 +17,8 @@ def compile_(monkeypatch: pytest.MonkeyPatch, folder: Path | None, *words: str) 
     def compile_all() -> Iterator[str]:
         yield "the market's fold"
         assert folder is not None
-        (folder / "market").mkdir(parents=True, exist_ok=True)
-        (folder / "market" / "function.1.nbc").write_text("code")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "market.function-1.code").write_text("code")
 
     monkeypatch.setattr(jit, "JIT", True)
     monkeypatch.setattr(jit, "kept_code", lambda: folder)
@@ -36,7 +36,7 @@ def test_code_is_copied_to_the_folder_of_an_image(tmp_path: Path, monkeypatch: p
     for _ in range(2):
         done = compile_(monkeypatch, tmp_path / "key", "--into", str(tmp_path / "for" / "image"))
         assert (done.exit_code, done.stdout) == (0, f"compiled code is in {tmp_path / 'for' / 'image' / 'key'}\n")
-    assert (tmp_path / "for" / "image" / "key" / "market" / "function.1.nbc").read_text() == "code"
+    assert (tmp_path / "for" / "image" / "key" / "market.function-1.code").read_text() == "code"
 
 
 def test_what_cannot_be_compiled_or_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,10 +23,11 @@ import llvmlite
 import numpy as np
 from llvmlite.binding import get_host_cpu_features, get_host_cpu_name
 
+from engine.market.machine_code import SUFFIX, numba_version
+
 _ENGINE: Final = Path(__file__).parent.parent
 _MARK: Final = b"engine.market.jit"
 _IMPORT: Final = re.compile(rb"^from (engine\.(?:sim|venues)[\w.]*) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
-_FILES: Final = "*.nb[ic]"
 _NAME: Final = re.compile("[0-9a-f]{16}")
 UNUSED_DAYS: Final = 30
 
@@ -67,6 +68,7 @@ def folder_name() -> str:
     processor = get_host_cpu_name(), get_host_cpu_features().flatten()
     versions = sys.version, np.__version__, llvmlite.__version__
     digest = hashlib.sha256("\0".join([str(_ENGINE), platform.machine(), sys.platform, *processor, *versions]).encode())
+    digest.update(numba_version())
     for path in sorted(compiled_sources()):
         digest.update(b"\0" + path.relative_to(_ENGINE).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
@@ -99,23 +101,22 @@ def copy_code(source: Path, target: Path) -> None:
     Raises:
         OSError: The source has no code, or the target cannot be written or has code.
     """
-    files = sorted(source.rglob(_FILES))
+    files = sorted(source.glob(f"*{SUFFIX}"))
     if not files:
         raise FileNotFoundError(f"{source} has no compiled code")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".code-") as made:
         whole = Path(made) / "whole"
+        whole.mkdir()
         for file in files:
-            place = whole / file.relative_to(source)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, place)
-        for path in (whole, *whole.rglob("*")):
+            shutil.copyfile(file, whole / file.name)
+        for path in (whole, *whole.iterdir()):
             path.chmod(0o755 if path.is_dir() else 0o644)
         whole.rename(target)
 
 
 def has_code(folder: Path, function: str = "") -> bool:
     """Return True if a process has put a compiled function into a folder, or any."""
-    return next(folder.rglob(f"*.{function}-*.nbi" if function else _FILES), None) is not None
+    return next(folder.glob(f"*.{function}-*{SUFFIX}" if function else f"*{SUFFIX}"), None) is not None
 
 
 def remove_unused(root: Path, began_s: float) -> None:

@@ -1,14 +1,14 @@
-"""The compiler of the fold.
+"""The functions of the fold, compiled.
 
-VERBATIM_JIT=0 runs the same functions as plain Python. Machine code is kept in a folder (code_folder.py): only that of
-functions whose files are in the folder's key.
+VERBATIM_JIT=0 runs the same functions as plain Python. Machine code is kept in a folder (code_folder.py), if the file
+of the function is in the folder's key. The compiler is imported only where the folder lacks a function.
 """
 
 import ctypes
 import os
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
@@ -58,22 +58,15 @@ call_at: Any = _call_at
 call_update: Any = _call_update
 row_of_pointer: Any = None  # in compiled code: (pointer, length) -> the array
 if JIT:
+    # colours of Numba's errors end every terminal output with a reset sequence, by colorama's exit function
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     from engine.market.code_folder import code_folder, has_code, has_source
+    from engine.market.compiled import CompiledFunction, CompilerFunction, update_address
 
     _folder = code_folder()
-    if _folder is not None:
-        os.environ["NUMBA_CACHE_DIR"] = str(_folder)  # numba reads it at import
-    # colours of its errors end every terminal output with a reset sequence, by colorama's exit function
-    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
-    import numba
-    from llvmlite import ir
-    from numba.core import cgutils, types
-    from numba.core.ccallback import CFunc
-    from numba.core.errors import TypingError
-    from numba.core.sigutils import normalize_signature
-    from numba.extending import intrinsic
-
-    from engine.market.jit_cache import check_cache_files
+    move_within, call_at, call_update, row_of_pointer = map(
+        CompilerFunction, ("move_within", "call_at", "call_update", "row_of_pointer")
+    )
 
     def kept_code() -> "Path | None":
         """Return the folder of machine code, or None if none can be written."""
@@ -83,62 +76,48 @@ if JIT:
         """Return True if a process of this user has already compiled this function of exactly this source."""
         return _folder is not None and has_code(_folder, function)
 
-    def _is_kept(function: Callable[..., object]) -> bool:
-        return _folder is not None and has_source(function.__code__.co_filename)
+    def _folder_of(function: Callable[..., object]) -> "Path | None":
+        """Return the folder of a function's machine code, or None if its source is not in the folder's key."""
+        return _folder if has_source(function.__code__.co_filename) else None
 
     def compiled(function: F) -> F:
         """Compile a function at its first call.
 
-        Numba's reference counts are off: no compiled function allocates, each array outlives the call, and counting the
-        views passed to helpers took nine tenths of a row's time. C wrappers are off: each takes 20 ms to compile.
-        Functions are inlined into their callers, because passing arrays costs more than most of them do. Constant
-        arguments are typed as plain integers, because Numba would compile one version for each constant.
+        It is inlined into compiled callers, because passing arrays costs more than most functions do.
         """
-        return _made(function, inlined=True)
-
-    def _made(function: F, *, inlined: bool) -> F:
-        is_kept = _is_kept(function)
-        made: F = numba.njit(  # type: ignore[call-overload]  # flags of the compiler that the stubs leave out
-            function, cache=is_kept, _nrt=False, no_cfunc_wrapper=True, forceinline=inlined
-        )
-        if is_kept:
-            check_cache_files(made)
-        template = made.get_call_template  # type: ignore[attr-defined]  # an attribute of Numba's dispatcher
-        made.get_call_template = lambda args, kws: template(tuple(map(types.unliteral, args)), kws)  # type: ignore[attr-defined]  # as above
-        return made
+        return cast("F", CompiledFunction(function, _folder_of(function), inlined=True))
 
     def compiled_apart(function: F) -> F:
         """Compile a function as `compiled` does, but once, apart from its callers: for code that few rows need."""
-        return _made(function, inlined=False)
+        return cast("F", CompiledFunction(function, _folder_of(function), inlined=False))
 
     def entry_of(function: F, *given: object) -> F:
-        """Return the machine code of a function for these arguments' types. It skips the choice among versions by type.
-
-        Each call must have arguments of exactly these types, contiguous arrays among them: nothing checks it.
-        """
-        entry: F = function.compile(tuple(map(numba.typeof, given)))  # type: ignore[attr-defined]  # of Numba's dispatcher
-        return entry
+        """Return the machine code of a function for these arguments' types. It raises TypeError for other types."""
+        return cast("F", cast("CompiledFunction", function).version(*given))
 
     def strictly_compiled(function: F) -> F:
         """Compile a strategy's function for its argument types, without a cache: its source is not a file."""
-        made: F = numba.njit(function, _nrt=False)  # type: ignore[call-overload]  # as above
-        return made
+        from engine.market.numba_compiler import checked
+
+        return checked(function)
 
     def bounded_compiled(function: F) -> F:
         """Compile a user's function as `strictly_compiled` does, with checked bounds of arrays."""
-        made: F = numba.njit(function, _nrt=False, boundscheck=True)  # type: ignore[call-overload]  # as above
-        return made
+        from engine.market.numba_compiler import checked
+
+        return checked(function, boundscheck=True)
 
     def decision_compiled(function: F) -> F:
         """Compile a decision as `bounded_compiled` does; a division by zero raises, as in Python."""
-        made: F = numba.njit(function, _nrt=False, boundscheck=True, error_model="python")  # type: ignore[call-overload]  # as above
-        return made
+        from engine.market.numba_compiler import checked
+
+        return checked(function, boundscheck=True, error_model="python")
 
     def callback(function: Callable[..., int]) -> Callback:
         """Compile `function(integers, floats) -> int` of two rows and return it with its address."""
-        rows = types.CPointer(types.int64), types.CPointer(types.float64)  # type: ignore[no-untyped-call]  # numba's own
-        made = numba.cfunc(types.int64(*rows), _nrt=False)(function)  # type: ignore[call-arg]  # a flag of the compiler that the stubs leave out
-        assert made.address is not None, "it is compiled"
+        from engine.market.numba_compiler import predicate
+
+        made = predicate(function)
         return Callback(made.address, made)
 
     def update_callback(function: Callable[..., float], *, uses_views: bool = False) -> Callback:
@@ -147,14 +126,12 @@ if JIT:
         A division by zero gives an infinity or no number, as numpy's plain floats do.
         `uses_views`: it makes arrays of the row (`row_of_pointer`), which needs Numba's reference counts.
         """
-        given = types.CPointer(types.float64), types.int64, types.int64  # type: ignore[no-untyped-call]  # numba's own
-        signature = normalize_signature(types.float64(*given))  # type: ignore[no-untyped-call]  # numba's own
-        options = {"_nrt": uses_views, "error_model": "numpy"}
-        made: Any = CFunc(function, signature, locals={}, options=options)
-        if _is_kept(function):  # `numba.cfunc` would load the code before its files are checked
-            made.enable_caching()
-            check_cache_files(made)
-        made.compile()
+        if (folder := _folder_of(function)) is not None:
+            assert not uses_views, "only users' functions do"
+            return Callback(update_address(function, folder), function)
+        from engine.market.numba_compiler import update
+
+        made = update(function, uses_views=uses_views)
         return Callback(made.address, made)
 
     def python_callback(function: Callable[[Any, int, int], float]) -> Callback:
@@ -167,77 +144,11 @@ if JIT:
         made = kind(function)
         return Callback(ctypes.cast(made, ctypes.c_void_p).value or 0, made)
 
-    row_of_pointer = numba.carray  # type: ignore[attr-defined]  # the stubs do not export it
-
     def returns_number(function: Any, /) -> bool:
         """Return True if a compiled function returns a number on each path."""
-        kinds = [signature.return_type for signature in function.nopython_signatures]
-        return all(isinstance(kind, types.Boolean | types.Integer | types.Float) for kind in kinds)
+        from engine.market import numba_compiler
 
-    @intrinsic
-    def _call(typing_context: Any, address: Any, integers: Any, begin: Any, floats: Any, row: Any) -> Any:
-        """Compile `call_at`: only an address reaches machine code made later than its caller."""
-
-        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            places = []
-            for position, skip in ((1, given[2]), (3, ir.Constant(given[2].type, 0))):
-                table = context.make_array(signature.args[position])(context, builder, given[position])
-                row_bytes, _ = cgutils.unpack_tuple(builder, table.strides)  # type: ignore[no-untyped-call]  # numba's own
-                bytes_in = builder.add(
-                    builder.mul(given[4], row_bytes), builder.mul(skip, ir.Constant(row_bytes.type, 8))
-                )
-                places.append(
-                    builder.inttoptr(
-                        builder.add(builder.ptrtoint(table.data, row_bytes.type), bytes_in), table.data.type
-                    )
-                )
-            called = ir.FunctionType(ir.IntType(64), [place.type for place in places]).as_pointer()
-            return builder.call(builder.inttoptr(given[0], called), places)
-
-        whole = types.int64
-        return whole(whole, integers, whole, floats, whole), generate
-
-    call_at = _call
-
-    @intrinsic
-    def _update(typing_context: Any, address: Any, floats: Any, row: Any, count: Any, length: Any) -> Any:
-        """Compile `call_update`."""
-
-        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            table = context.make_array(signature.args[1])(context, builder, given[1])
-            row_bytes, _ = cgutils.unpack_tuple(builder, table.strides)  # type: ignore[no-untyped-call]  # numba's own
-            place = builder.add(builder.ptrtoint(table.data, row_bytes.type), builder.mul(given[2], row_bytes))
-            pointer = builder.inttoptr(place, table.data.type)
-            whole = ir.IntType(64)
-            called = ir.FunctionType(ir.DoubleType(), [table.data.type, whole, whole]).as_pointer()
-            return builder.call(builder.inttoptr(given[0], called), [pointer, given[3], given[4]])
-
-        whole = types.int64
-        return types.float64(whole, floats, whole, whole, whole), generate
-
-    call_update = _update
-
-    @intrinsic
-    def _memmove(typing_context: Any, row: Any, to: Any, start: Any, count: Any) -> Any:
-        """Compile `move_within` to memmove: the loop that its plain form compiles to is five times slower."""
-        if not isinstance(row, types.Array) or row.ndim != 1 or row.layout != "C" or row.dtype != types.int64:
-            raise TypingError("move_within takes a row of int64")
-
-        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-            data = context.make_array(signature.args[0])(context, builder, given[0]).data
-            byte = ir.IntType(8).as_pointer()
-            whole = ir.IntType(64)
-            to, start = (builder.bitcast(builder.gep(data, [index]), byte) for index in given[1:3])
-            memmove = builder.module.declare_intrinsic("llvm.memmove", [byte, byte, whole])
-            builder.call(
-                memmove, [to, start, builder.mul(given[3], ir.Constant(whole, 8)), ir.Constant(ir.IntType(1), 0)]
-            )
-            return context.get_dummy_value()
-
-        whole = types.int64
-        return types.none(row, whole, whole, whole), generate
-
-    move_within = _memmove
+        return numba_compiler.returns_number(function)
 
 else:
 
