@@ -21,6 +21,9 @@ from typing import Any
 PROGRAM = "from verbatim.cli import main; main(prog_name='verbatim')"
 VERBATIM = [sys.executable, "-P", "-c", PROGRAM]
 VENUE = [sys.executable, "-P", "-m", "engine.live.venue_main"]
+CALM_EVENT_MS = (
+    100  # between two events of a symbol; the venue's own 16 cost most of its CPU time, and half of a session's
+)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux: orphans below this process become its children
 MESSAGE_MAX = 200_000
 IMPORTED_LATER = (  # by a command's body, by a session's start or by its first request
