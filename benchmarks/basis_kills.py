@@ -28,14 +28,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kill_test import begun, fills_of, fork_session, state_of
+from kill_test import begun, fills_of, fork_session, load, state_of
 from msgspec.structs import replace
 
 from engine.facts import AccountModeChanged, OrderClosed
 from engine.lifecycle import Report
 from engine.live.clock import SessionClock
-from engine.live.logs import configure
-from engine.live.machine import software_versions
 from engine.live.previous_session import rebuilt_state
 from engine.live.session import LiveSession
 from engine.live.session_config import SessionConfig
@@ -62,13 +60,13 @@ from journal.verify import verify
 from replay.replay import replay_session
 from verbatim.config import scale_timeouts
 from verbatim.strategy_files import read_strategy
-from verbatim.warmup import warm
 
 KINDS = {"spot": "binance_spot", "perp": "binance_usdm"}
 ORDER_PATHS = {"spot": "/api/v3/order", "perp": "/fapi/v1/order"}
 SPOT, PERP = "spot:BTCUSDT", "perp:BTCUSDT"
 SIZE, STEP = Decimal("0.03"), Decimal("0.002")  # of each leg more a round, and of one order
 CUT = Decimal("3e-8")  # a fill of a contract: the venue cuts entry price, P&L and fee to 8 decimals
+EVENT_MS = 100  # a calm market: kills and refusals are the subject
 DELAY_SECONDS = (0.6, 1.6)  # until the kill
 LOSS_AFTER_SECONDS = 0.7
 
@@ -93,9 +91,7 @@ def main() -> int:
     options.add_argument("--keep", type=Path, default=None, help="a folder for the journals, which then stay")
     given = options.parse_args()
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
-    configure(level="error")
-    warm()
-    software_versions()
+    load()
     with tempfile.TemporaryDirectory() as folder:
         found = trade_and_look(given.keep or Path(folder), given, random.Random(seed))
     sys.stdout.write(json.dumps({"seed": seed, "speed": given.speed, "lost_s": given.lost, **found}) + "\n")
@@ -106,7 +102,7 @@ def main() -> int:
 def basis_venue(kind: str, **options: Any) -> Iterator[BasisVenue]:
     """Run a venue's process. A stopped one continues, so that it can end."""
     limits = {"orders_10s_max": 100_000, "weight_max": 1_000_000}
-    text = json.dumps({"kind": kind, "symbols": ["BTCUSDT"], **limits, **options})
+    text = json.dumps({"kind": kind, "symbols": ["BTCUSDT"], "event_ms": EVENT_MS, **limits, **options})
     command = [sys.executable, "-P", "-m", "engine.live.venue_main", text]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None, "asked for"

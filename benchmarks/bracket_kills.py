@@ -27,6 +27,7 @@ from kill_test import (
     fork_session,
     impatient,
     list_sessions,
+    load,
     problems_of,
     signed,
     state_of,
@@ -35,8 +36,6 @@ from kill_test import (
 
 from engine.bodies import CommandName
 from engine.kernel import rebuilder_of
-from engine.live.logs import configure
-from engine.live.machine import software_versions
 from engine.live.previous_session import rebuilt_state
 from engine.live.session import LiveSession
 from engine.model import Side
@@ -49,7 +48,6 @@ from engine.state.session_state import Account
 from journal.reader import Journal
 from journal.record import Kind
 from verbatim.demo import DemoOptions, demo_session
-from verbatim.warmup import warm
 
 STRATEGY = Path(__file__).resolve().parent.parent / "tests/strategies/bracketer.py"
 START_SECONDS_MAX = 20.0
@@ -63,9 +61,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=None, help="of the moments; printed, so a run can be repeated")
     given = options.parse_args()
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
-    configure(level="error")
-    warm()
-    software_versions()
+    load()
     with tempfile.TemporaryDirectory() as folder:
         found = kill_and_look(Path(folder), given.moments, random.Random(seed))
     sys.stdout.write(json.dumps({"seed": seed, **found}) + "\n")

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,14 +77,26 @@ def main() -> int:
     options.add_argument("--keep", type=Path, default=None, help="a folder for the journals, which then stay")
     given = options.parse_args()
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
-    configure(level="error")
-    warm()
-    software_versions()
+    load()
     with tempfile.TemporaryDirectory() as folder:
         journals = given.keep or Path(folder)
         found = kill_and_look(journals, given.moments, random.Random(seed), given.strategy)
     sys.stdout.write(json.dumps({"seed": seed, **found}) + "\n")
     return 1 if found["broken"] else 0
+
+
+def load() -> None:
+    """Load what a session needs before its process is forked: what its start imports, and compiled code."""
+    configure(level="error")
+    for name in (
+        "encodings.idna",
+        "httpcore",
+        "engine.live.transport.standard_http",
+        "engine.live.transport.standard_websocket",
+    ):
+        import_module(name)
+    warm()
+    software_versions()
 
 
 @contextmanager

@@ -8,7 +8,9 @@ rewriting that has other parameters now.
 
 import json
 import os
+import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,6 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["slipcover"]
 IS_MEASURED = os.environ.get("BRANCH_COVERAGE") == "1"
-NEVER = 1 << 30  # probes are removed between tests, never inside one
 REMOVED_AFTER = {*range(1, 10), *range(10, 200, 10), *range(200, 10_000, 100)}  # so many tests of a worker
 
 
@@ -25,12 +26,17 @@ class WorkerCoverage:
     """Measures in a worker, and sends what was reached to the controller."""
 
     def __init__(self) -> None:
+        import probed_code
         import slipcover
 
         source, omit = ([str(ROOT / each) for each in SETTINGS[name]] for name in ("source", "omit"))
         self._tests = 0
-        self._probes = slipcover.Slipcover(branch=True, source=source, omit=omit, d_miss_threshold=NEVER)
-        slipcover.ImportManager(self._probes, slipcover.FileMatcher(sources=source, omit=omit)).__enter__()
+        self._probes = slipcover.Slipcover(branch=True, source=source, omit=omit, d_miss_threshold=probed_code.NEVER)
+        matcher = slipcover.FileMatcher(sources=source, omit=omit)
+        sources = (path for folder in source for path in Path(folder).rglob("*.py") if matcher.matches(path))
+        for path in share_of(sources):
+            probed_code.made(path)
+        sys.meta_path.insert(0, probed_code.ProbedFinder(self._probes, matcher))
 
     def pytest_runtest_logfinish(self) -> None:
         """Remove the probes that were reached: most are after a few tests."""
@@ -75,6 +81,12 @@ class ControllerCoverage:
 
     def _percent(self) -> float:
         return 0.0 if self._merged is None else float(self._merged["summary"]["percent_covered"])
+
+
+def share_of(files: Iterable[Path]) -> list[Path]:
+    """Return the share of this worker: what all need is made once, if each begins with another part."""
+    worker, workers = (int(os.environ[f"PYTEST_XDIST_WORKER{name}"].removeprefix("gw")) for name in ("", "_COUNT"))
+    return sorted(files)[worker::workers]
 
 
 def _plugin() -> WorkerCoverage | ControllerCoverage | None:

@@ -13,15 +13,18 @@ from typing import NamedTuple
 import msgspec
 from beat_market import BeatMarket
 from checked_sessions import check_ordered_end
+from msgspec.structs import replace
 
 from engine.mode_reasons import Mode
-from engine.session_record import SECOND_NS
+from engine.session_record import SECOND_NS, new_engine_settings
 from journal.record import Record
 from verbatim.testing import START_NS, VirtualSession, VirtualVenue, from_sources
 
 DAY_S = 86_400
-BEAT_NS = 3 * SECOND_NS  # between two rounds of messages: 86,400 messages a day
-ORDERED_EVERY_MS = 120_000
+SHARES = (50, 75, 100)  # per cent of the day; buffers have their full size after 20,000 messages
+BEAT_NS = 6 * SECOND_NS  # between two rounds of messages: 43,200 messages a day
+CHECK_NS = 3 * SECOND_NS  # between two checks of links and orders: 28,800 a day
+ORDERED_EVERY_MS = 180_000
 
 STEADY = f"""
 from dataclasses import dataclass
@@ -92,11 +95,13 @@ def held_by_process(session: DaySession, messages: int, orders: int) -> Held:
 
 
 def trade_a_day(folder: Path) -> DaySession:
-    """Trade 24 hours, and print what the process holds at 25, 50 and 100 per cent of them."""
+    """Trade 24 hours, and print what the process holds after each of the `SHARES`."""
     market = BeatMarket(beat_ns=BEAT_NS, levels=59, size=40_000, restated=1, sizes=7)
     venue = VirtualVenue(market=market, balances={"USDT": "1000000", "BTC": "20"})
-    session = DaySession(venue, folder, strategies=[from_sources({"steady": STEADY}, "steady", "Steady")])
-    for share in (25, 50, 100):
+    strategies = [from_sources({"steady": STEADY}, "steady", "Steady")]
+    engine = replace(new_engine_settings(), check_interval_ns=CHECK_NS)
+    session = DaySession(venue, folder, strategies=strategies, engine=engine)
+    for share in SHARES:
         session.run(DAY_S * share / 100 - (venue.now_ns - START_NS) / SECOND_NS)
         assert session.state.account.modes.mode is Mode.RUNNING
         assert len(session.state.account.orders.all()) < 10, "closed orders leave the state"

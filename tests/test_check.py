@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from test_cli_live import ROOT, Ended, environment, state_of, until, verbatim
-from warm_processes import VENUE, VERBATIM, WarmProcess
+from warm_processes import CALM_EVENT_MS, VENUE, VERBATIM, WarmProcess
 
 from engine.session_record import read_session
 from journal.errors import NotAJournalError
@@ -53,7 +53,7 @@ def venue() -> Iterator[Ready]:
         }
         for name, rights in KEYS.items()
     ]
-    options = json.dumps({"symbols": ["BTCUSDT"], "accounts": accounts})
+    options = json.dumps({"symbols": ["BTCUSDT"], "accounts": accounts, "event_ms": CALM_EVENT_MS})
     with WarmProcess([*VENUE, options], stdout=subprocess.PIPE, text=True, env=environment()) as process:
         try:
             yield json.loads(process.stdout.readline())

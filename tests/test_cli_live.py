@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 import structlog
-from warm_processes import VERBATIM, WarmProcess, run
+from warm_processes import CALM_EVENT_MS, VENUE, VERBATIM, WarmProcess, run
 
 from engine.live.logs import configure
 from journal.errors import JournalError
@@ -56,8 +56,10 @@ def one_line(ended: Ended, code: int) -> str:
 
 
 @contextmanager
-def venue(*arguments: object) -> Iterator[Ready]:
-    command = [*VERBATIM, "venue", "--port", "0", *arguments]
+def venue(*symbols: str) -> Iterator[Ready]:
+    """Run the simulated venue with a calm market: the tests wait for orders and answers."""
+    options = {"symbols": symbols, "event_ms": CALM_EVENT_MS}
+    command = [*VENUE, json.dumps(options)]
     with WarmProcess(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
         try:
             yield json.loads(process.stdout.readline())

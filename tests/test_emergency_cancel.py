@@ -143,7 +143,7 @@ FAULTS: list[dict[str, Any]] = [
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 def test_emergency_cancel_after_a_failed_journal(tmp_path: Path, fault: dict[str, Any]) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
         if fault.get("action") == "clock_skew":
             add_fault(ready, **fault)
@@ -162,7 +162,7 @@ def test_emergency_cancel_after_a_failed_journal(tmp_path: Path, fault: dict[str
 
 @pytest.mark.slow
 def test_emergency_cancel_reports_as_an_error_what_stays_open(tmp_path: Path) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         with running(configured(tmp_path, ready)) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
             add_fault(ready, action="reject", method="DELETE", status=503, code=-1000, msg="x", times=0)
@@ -177,7 +177,7 @@ def test_emergency_cancel_reports_as_an_error_what_stays_open(tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_failed_journal_leaves_orders_if_the_configuration_says_so(tmp_path: Path) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         config = configured(tmp_path, ready, session='on_journal_failure = "leave"')
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
@@ -191,7 +191,7 @@ def test_a_failed_journal_leaves_orders_if_the_configuration_says_so(tmp_path: P
 @pytest.mark.parametrize("choice", ["cancel", "leave"])
 def test_emergency_cancel_after_a_failed_core_is_recorded(tmp_path: Path, choice: str) -> None:
     (tmp_path / "poisoned.py").write_text(POISONED)
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         config = configured(tmp_path, ready, session=f'on_failure = "{choice}"', dialect="poisoned:Poisoned")
         with running(config, path=str(tmp_path)) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
@@ -217,7 +217,7 @@ def test_emergency_cancel_after_a_failed_core_is_recorded(tmp_path: Path, choice
 
 @pytest.mark.slow
 async def test_emergency_cancel_after_a_failed_shell(tmp_path: Path) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         read = read_config(configured(tmp_path, ready), environment={})
         keys = {"VERBATIM_API_KEY": DEMO_KEY, "VERBATIM_API_SECRET": DEMO_SECRET}
         config = session_config(read, key=read_key(read, environment=keys), base=tmp_path)

@@ -60,7 +60,7 @@ def sessions_at(ready: Ready) -> set[str]:
 def test_orders_of_a_killed_session_are_cancelled_while_another_account_trades(tmp_path: Path) -> None:
     """Both accounts have orders of the killed session; a session of one account begins and trades on."""
     with ExitStack() as stack:
-        venues = {name: stack.enter_context(venue("--symbol", "BTCUSDT")) for name in ("one", "two")}
+        venues = {name: stack.enter_context(venue("BTCUSDT")) for name in ("one", "two")}
         both, alone = config_of(tmp_path, venues, "one", "two"), config_of(tmp_path, venues, "one")
         with process("run", both) as first:
             until(lambda: all(open_at(each) for each in venues.values()))

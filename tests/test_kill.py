@@ -54,7 +54,7 @@ def kill(config: Path, *options: object) -> subprocess.CompletedProcess[str]:
 def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) -> None:
     """An order that an older session of the folder left is ours, though this session does not know it."""
     older = tmp_path / "journals" / "20200101T000000Z-aaaaaaaa"
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
         before = held_btc(ready)
         config = with_position(configured(tmp_path, ready))
@@ -83,7 +83,7 @@ def test_kill_orders_a_living_session_and_spares_other_programs(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "hangs"])
 def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: str) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
         before = held_btc(ready)
         config = with_position(configured(tmp_path, ready))
@@ -110,7 +110,7 @@ def test_kill_works_at_the_venue_when_the_session_cannot(tmp_path: Path, end: st
 
 @pytest.mark.slow
 def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         config = configured(tmp_path, ready)
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
@@ -138,7 +138,7 @@ def test_kill_says_what_stays_open_and_fails(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_kill_by_a_configuration_without_the_instrument_ends_its_orders(tmp_path: Path) -> None:
     """The configuration was changed to another instrument and another folder meanwhile; --journals names the old one."""
-    with venue("--symbol", "BTCUSDT", "--symbol", "ETHUSDT") as ready:
+    with venue("BTCUSDT", "ETHUSDT") as ready:
         config = configured(tmp_path, ready)
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
@@ -196,7 +196,7 @@ def guarding(config: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("end", ["killed", "hangs"])
 def test_a_guard_cancels_when_the_trader_is_killed_or_hangs(tmp_path: Path, end: str) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         place_foreign(ready, "another-bot-1")
         config = configured(tmp_path, ready)
         with guarding(config, "--after", "3"), running(config) as process:
@@ -211,7 +211,7 @@ def test_a_guard_cancels_when_the_trader_is_killed_or_hangs(tmp_path: Path, end:
 
 @pytest.mark.slow
 def test_a_guard_leaves_a_session_alone_that_trades_or_ended_in_order(tmp_path: Path) -> None:
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         config = configured(tmp_path, ready)
         config.write_text(config.read_text() + "[engine]\ncancel_on_stop = false\n")
         with guarding(config, "--after", "6") as guard:

@@ -107,7 +107,7 @@ def test_a_stop_repeats_refused_cancels_ever_more_seldom(start: CheckedSessions)
 @contextmanager
 def ladder_left(folder: Path) -> Iterator[tuple[Ready, Path]]:
     """Run a session with 14 open orders, and kill its process."""
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         config = configured(folder, ready)
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)
@@ -220,7 +220,7 @@ def test_kill_waits_for_a_venue_that_comes_back(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_guard_that_was_refused_tries_again_until_nothing_is_open(tmp_path: Path) -> None:
     """The session of its first try ended in order, and yet left everything open."""
-    with venue("--symbol", "BTCUSDT") as ready:
+    with venue("BTCUSDT") as ready:
         config = configured(tmp_path, ready)
         with running(config) as process:
             until(lambda: len(open_at(ready)) == 14, 60)

@@ -266,7 +266,7 @@ async def test_a_first_start_without_a_venue_is_one_clear_line(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_the_command_records_symbols_and_ends_on_a_signal(tmp_path: Path) -> None:
-    with venue_command("--symbol", "BTCUSDT") as ready:
+    with venue_command("BTCUSDT") as ready:
         command = [
             *VERBATIM,
             "record",

@@ -35,7 +35,7 @@ def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return two sessions that traded."""
     root = tmp_path_factory.mktemp("days") / "journals"
     root.mkdir()
-    for at, seconds in enumerate((4, 6)):
+    for at, seconds in enumerate((2, 3)):
         running = session(root / f"2026010{at + 1}T000000Z-aaaaaaa{'bc'[at]}", seconds=seconds)
         running.stop()
     return root

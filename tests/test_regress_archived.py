@@ -35,8 +35,8 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     root.mkdir()
     folders = [root / f"2026010{at + 1}T000000Z-aaaaaaa{'bcd'[at]}" for at in range(3)]
     for at in range(2):
-        session(folders[at], seconds=3 + at, session=folders[at].name[-8:]).stop()
-    VirtualSession(VirtualVenue(seed=3), folders[2], session="aaaaaaad").run(2).stop()
+        session(folders[at], seconds=1.5 + at / 2, session=folders[at].name[-8:]).stop()
+    VirtualSession(VirtualVenue(seed=3), folders[2], session="aaaaaaad").run(1).stop()
     return folders
 
 

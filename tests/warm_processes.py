@@ -21,8 +21,33 @@ from typing import Any
 PROGRAM = "from verbatim.cli import main; main(prog_name='verbatim')"
 VERBATIM = [sys.executable, "-P", "-c", PROGRAM]
 VENUE = [sys.executable, "-P", "-m", "engine.live.venue_main"]
+CALM_EVENT_MS = (
+    100  # between two events of a symbol; the venue's own 16 cost most of its CPU time, and half of a session's
+)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of Linux: orphans below this process become its children
 MESSAGE_MAX = 200_000
+IMPORTED_LATER = (  # by a command's body, by a session's start or by its first request
+    "anyio",
+    "encodings.idna",
+    "httpcore",
+    "pyarrow.compute",
+    "trio_websocket",
+    "engine.live.transport.standard_http",
+    "engine.live.transport.standard_websocket",
+    "engine.live.venue_main",
+    "engine.venues.binance_coinm",
+    "engine.venues.binance_usdm",
+    "engine.venues.paper",
+    "verbatim.config",
+    "verbatim.folder_status",
+    "verbatim.guarding",
+    "verbatim.kill_session",
+    "verbatim.run_mark",
+    "verbatim.runner",
+    "verbatim.start_report",
+    "verbatim.status_text",
+    "verbatim.warm_up_source",
+)
 READ_AT_START = ("HOME", "PYTHONHASHSEED", "PYTHONPATH", "VERBATIM_JIT", "XDG_CACHE_HOME")
 
 
@@ -168,14 +193,16 @@ def load() -> None:
     import pkgutil
 
     import verbatim.commands
+    from engine.live.machine import software_versions
     from engine.sim.exchange.venue_books import VenueBooks
     from verbatim.warmup import warm
 
     for module in pkgutil.iter_modules(verbatim.commands.__path__, "verbatim.commands."):
         importlib.import_module(module.name)
-    for name in ("verbatim.runner", "verbatim.kill_session", "verbatim.guarding", "engine.live.venue_main"):
+    for name in IMPORTED_LATER:
         importlib.import_module(name)
     warm()
+    software_versions()
     VenueBooks(1)
     gc.collect()
     gc.freeze()  # else each process copies and walks all of it when it ends
