@@ -4,10 +4,10 @@ A key must not be journalled, printed or copied, and refuses each.
 """
 
 import base64
+import hmac
 import json
 import re
 from collections.abc import Callable
-from hashlib import sha256
 from itertools import chain
 from typing import Self
 from urllib.parse import quote
@@ -22,7 +22,6 @@ STREAM_METHODS = frozenset({"SUBSCRIBE", "UNSUBSCRIBE"})  # of market links: the
 KEY_ONLY = frozenset({"/fapi/v1/listenKey", "/dapi/v1/listenKey"})
 PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # percent-encoding leaves these characters
 FORM = "application/x-www-form-urlencoded"
-BLOCK_BYTES = 64  # of SHA-256
 
 
 class ApiKey(SecretKey):
@@ -46,7 +45,15 @@ class ApiKey(SecretKey):
         """Return a key with a shared secret (which Binance calls deprecated, and which cannot do session.logon)."""
         if not is_header_safe(secret):
             raise ValueError("the API secret is empty or holds spaces or line ends: copy it again")
-        return cls("hmac", key, hmac_sha256(secret.encode("ascii")))
+        keyed = hmac.new(secret.encode("ascii"), digestmod="sha256")
+
+        def sign(text: bytes) -> str:
+            """Sign with a copy: it touches a third of the memory of a new one, which is cold when an order leaves."""
+            copy = keyed.copy()
+            copy.update(text)
+            return copy.hexdigest()
+
+        return cls("hmac", key, sign)
 
     @classmethod
     def ed25519(cls, key: str, pem: str | bytes) -> Self:
@@ -69,23 +76,6 @@ class ApiKey(SecretKey):
         named = {**dict(params), "apiKey": self._key}
         payload = "&".join(f"{name}={named[name]}" for name in sorted(named))
         return {**named, "signature": self.sign(payload)}
-
-
-def hmac_sha256(secret: bytes) -> Callable[[bytes], str]:
-    """Return a function that signs as `hmac` with SHA-256 does (RFC 2104), in hexadecimal digits.
-
-    It copies the two hashes of the key. A module of four calls more is cold when an order leaves: 7 us of it.
-    """
-    block = (secret if len(secret) <= BLOCK_BYTES else sha256(secret).digest()).ljust(BLOCK_BYTES, b"\0")
-    inner, outer = sha256(bytes(byte ^ 0x36 for byte in block)), sha256(bytes(byte ^ 0x5C for byte in block))
-
-    def sign(text: bytes) -> str:
-        within, around = inner.copy(), outer.copy()
-        within.update(text)
-        around.update(within.digest())
-        return around.hexdigest()
-
-    return sign
 
 
 class BinanceSigner:
