@@ -84,7 +84,7 @@ class ControllerCoverage:
 
 
 def share_of(files: Iterable[Path]) -> list[Path]:
-    """Return the share of this worker: what all need is made once, if each begins with another part."""
+    """Return the files of this worker: each is made once if each worker begins with other files."""
     worker, workers = (int(os.environ[f"PYTEST_XDIST_WORKER{name}"].removeprefix("gw")) for name in ("", "_COUNT"))
     return sorted(files)[worker::workers]
 

@@ -20,7 +20,7 @@ from slipcover import branch, bytecode, importer, probe
 
 FOLDER = Path.home() / ".cache/verbatim/probed"
 NEVER = 1 << 30  # probes are removed between tests, never inside one
-CODE, PROBE, SIGNAL, VALUE = range(4)  # what a constant is
+CODE, PROBE, SIGNAL, VALUE = range(4)  # the roles of a constant
 
 
 def made(path: Path) -> bytes:

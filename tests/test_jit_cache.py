@@ -102,7 +102,7 @@ def test_code_in_a_file_is_called_without_the_compiler(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not JIT, reason="nothing is compiled")
 def test_machine_code_checks_the_types_of_its_arguments() -> None:
-    """It was compiled for one type of array. Another gets code of its own, and one with gaps none."""
+    """It was compiled for one type of array. Another type gets its own code, and an array with gaps none."""
     whole = np.zeros((2, 4_000), np.int64)
     room, code = room_of(whole), entry_of(room_of, whole)
     for other in (whole[:, ::2], whole.astype(np.float64), whole.astype(np.uint64), np.broadcast_to(0, (2, 4_000))):

@@ -312,7 +312,7 @@ async def test_a_start_waits_while_the_venue_refuses_the_rate_of_requests(venue:
     await check_faults_struck(venue)
     await ask(venue, "/sim/faults", "POST", json={**limit, "retry_after_s": 86_400})
     with pytest.raises(
-        StartError, match=r"refuses the rate of requests \(-1003 .*\) and asks for a wait of .*start again after it"
+        StartError, match=r"refuses the rate of requests \(-1003 .*\) and wants a wait of .*start again after it"
     ):
         await open_session(wanted)
     await check_faults_struck(venue)

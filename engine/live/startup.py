@@ -51,7 +51,7 @@ from journal.trust_key import marked
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 REQUEST_SECONDS_MAX = 10.0
-LIMITED_SECONDS_MAX = 60.0  # a venue that refuses the rate of requests is asked again for so long
+LIMITED_SECONDS_MAX = 60.0  # a request that exceeds the venue's rate is sent again for so long
 PAUSE_NS = SECOND_NS  # before that, where the venue states no wait
 
 log = structlog.get_logger()
@@ -226,7 +226,7 @@ async def _answer_within_limits(
     Another program of the user's, as `verbatim check` a moment before, may have used the address' rate.
 
     Raises:
-        StartError: there is no answer, nobody serves the address, or the venue asks for a wait that is too long.
+        StartError: there is no answer, no venue serves the address, or the venue wants a wait that is too long.
     """
     where = f"{wanted.settings.name} at {wanted.settings.rest}"
     give_up = trio.current_time() + LIMITED_SECONDS_MAX
@@ -245,7 +245,7 @@ async def _answer_within_limits(
         wait_s = clock.seconds(limited.retry_after_ns or PAUSE_NS)
         if trio.current_time() + wait_s > give_up:
             raise StartError(
-                f"{where} refuses the rate of requests ({limited.coded_text}) and asks for a wait of {wait_s:,.0f} s; "
+                f"{where} refuses the rate of requests ({limited.coded_text}) and wants a wait of {wait_s:,.0f} s; "
                 "start again after it, and look for other programs at this address"
             )
         log.warning("venue refuses the rate of requests", venue=wanted.settings.name, wait_s=wait_s)

@@ -26,7 +26,7 @@ class CompiledFunction:
     """A function that is compiled for the types of its arguments, at the first call with them.
 
     Code of another process is loaded from the folder, if it has the function. Machine code raises TypeError for
-    arguments of other types: so a call needs no look at them, as long as all calls have the same types.
+    arguments of other types, so a call does not check them while all calls have the same types.
     """
 
     def __init__(self, function: Callable[..., Any], folder: Path | None, *, inlined: bool) -> None:
@@ -105,7 +105,7 @@ def update_address(function: Callable[..., float], folder: Path | None) -> int:
 def kept(
     folder: Path | None, function: Callable[..., Any], kinds: tuple[object, ...], compile_it: Callable[[], ObjectCode]
 ) -> ObjectCode:
-    """Return the code in the folder's file for a function and the kinds of its arguments, or compile it and save it."""
+    """Return a function's code for the kinds of its arguments: from its file, or compiled and saved there."""
     if folder is None:
         return compile_it()
     digest = hashlib.sha256(repr(kinds).encode()).hexdigest()[:12]
@@ -118,7 +118,7 @@ def kept(
 
 
 def _kind(value: Any) -> object:
-    """Return what the compiler tells apart about an argument.
+    """Return the kind of an argument: the compiler makes a version for each.
 
     Raises:
         TypeError: An array with gaps between its numbers: machine code reads the numbers behind one another.

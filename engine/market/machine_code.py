@@ -42,7 +42,7 @@ _kept: list[object] = []  # linked libraries and definitions of functions: machi
 class ObjectCode(msgspec.Struct, frozen=True):
     """A compiled function."""
 
-    symbol: str  # what is called
+    symbol: str  # of the function to call
     environment: str  # a pointer that Numba's wrapper for Python expects to be set; "" if no wrapper is called
     image: bytes  # an object file
 
@@ -129,13 +129,13 @@ def numba_folder() -> Path:
 
 
 def numba_version() -> bytes:
-    """Return what tells Numba's versions apart."""
+    """Return the file that states the version of Numba."""
     return (numba_folder() / "_version.py").read_bytes()
 
 
 @cache
 def _helpers() -> dict[str, int]:
-    """Return the addresses of what machine code needs beside the interpreter's functions, by Numba's names for them.
+    """Return addresses that machine code needs beside the interpreter's functions, by Numba's names for them.
 
     They are exceptions, and functions in C, whose module is an extension that needs nothing else of Numba.
     """

@@ -28,7 +28,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def unbox_exactly(of: types.Array, value: Any, c: Any) -> NativeValue:
-    """Compile the check of an array that Python gives: TypeError unless it has the number, the order and the rights.
+    """Compile the check of an array: it raises TypeError unless type, order and rights are the function's.
 
     Numba compares the size of a number alone. The places are those of numpy's structures in C, which do not change.
     """

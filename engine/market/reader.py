@@ -197,7 +197,7 @@ class MarketReader(MarketArrays):
         return [(sign * key, size) for key, size in zip(keys, sizes, strict=True)]
 
     def book_top(self, i: int, n: int, kind: type[BookTop] = BookTop) -> BookTop | None:
-        """Return the best n levels of each side, as an object of a kind; None unless the book is synced."""
+        """Return the best n levels of each side as a `kind`, or None unless the book is synced."""
         begin, numbers = at.S_FIELDS + i * at.T_FIELDS, self.numbers
         if numbers[begin + at.B_STATE] != at.BOOK_SYNCED:
             return None

@@ -114,7 +114,7 @@ def _contract_needs(events: Rows, touch_max: int) -> tuple[int, int]:
     """Return the largest notional of the position and all live orders, at the price of a new order; and 0."""
     kinds, sizes = events[:, at.X_KIND], events[:, at.X_SIZE]
     is_placed, is_filled, is_canceled = kinds == at.PLACED, kinds == at.FILLED, kinds == at.CANCELED
-    leaves = np.where(is_placed, sizes, 0)  # how much each event adds to what live orders can still fill
+    leaves = np.where(is_placed, sizes, 0)  # the change of the open quantity of live orders
     leaves[is_filled | (kinds == at.REJECTED)] = -sizes[is_filled | (kinds == at.REJECTED)]
     placed = sizes[is_placed]  # of all orders: they are numbered from 1
     leaves[is_canceled] = sizes[is_canceled] - placed[events[is_canceled, at.X_NUMBER] - 1]

@@ -48,7 +48,7 @@ def price_by_side(context: RiskContext) -> str:
 
 
 def _bounds(context: RiskContext) -> tuple[Decimal, Decimal]:
-    """Return the least and the highest share of the mid that the venue allows on the order's side; 0: not bounded."""
+    """Return the venue's bounds on the order's side, as shares of the mid; 0: not bounded."""
     instrument = context.instrument
     if context.order.side is Side.BUY:
         return instrument.buy_price_low, instrument.buy_price_high
