@@ -33,12 +33,12 @@ class RuleChoice:
             return self.rules
         kind = context.strategy, _kind_of(order)
         known = self._by_kind.get(kind)
-        if known is None or known[0] is not instrument:  # the venue may describe an instrument anew
+        if known is None or known[0] is not instrument:  # the venue may describe an instrument again
             known = self._by_kind[kind] = instrument, self._plain_rules(context)
         return known[1]
 
     def _plain_rules(self, context: RiskContext) -> dict[str, BoundRule]:
-        """Return the rules of a kind of plain orders, of which the context has one. A user's rule always runs."""
+        """Return the rules for plain orders like that of the context. A user's rule always runs."""
         return {
             name: rule
             for name, rule in self.rules.items()
