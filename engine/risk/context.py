@@ -78,12 +78,12 @@ def always(_context: RiskContext) -> bool:
     return True
 
 
-def is_contract_order(context: RiskContext) -> bool:
+def is_contract(context: RiskContext) -> bool:
     """Return True for an order of a contract."""
     return bool(context.instrument.contract)
 
 
-def is_spot_order(context: RiskContext) -> bool:
+def is_spot(context: RiskContext) -> bool:
     """Return True for an order of a spot instrument."""
     return not context.instrument.contract
 

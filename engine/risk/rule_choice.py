@@ -38,7 +38,7 @@ class RuleChoice:
         return known[1]
 
     def _plain_rules(self, context: RiskContext) -> dict[str, BoundRule]:
-        """Return the rules of the plain orders that are of one kind with the context's. A user's rule always runs."""
+        """Return the rules for plain orders like that of the context. A user's rule always runs."""
         return {
             name: rule
             for name, rule in self.rules.items()

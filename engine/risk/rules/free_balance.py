@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from engine.lifecycle import LIVE, Status
 from engine.money import ZERO
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of, is_spot_order
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of, is_spot
 from engine.state.account_keys import asset_key
 from engine.state.balances import Balance
 from engine.state.linked_orders import fillable_together
@@ -89,4 +89,4 @@ def _unreported_lock(order: Order, asset: str, balance_seq: int, context: RiskCo
     return lock.amount if lock.asset == asset else ZERO
 
 
-RULES = (RiskRule(balance, name="balance", applies_to=is_spot_order),)
+RULES = (RiskRule(balance, name="balance", applies_to=is_spot),)

@@ -10,7 +10,7 @@ from engine import contracts
 from engine.model import Instrument, OrderTerm
 from engine.money import ZERO
 from engine.order_terms import Terms
-from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of, is_contract_order
+from engine.risk.context import RiskAnswer, RiskContext, RiskRule, answer_of, is_contract
 from engine.risk.worst_case import Exposure, Scope, add, exposures, gross, order_worth
 from engine.state.account_keys import asset_key
 
@@ -94,7 +94,7 @@ def _is_market_stop(terms: Terms) -> bool:
 
 
 RULES = (
-    RiskRule(margin, name="margin", applies_to=is_contract_order),
-    RiskRule(hedge, name="hedge", applies_to=is_contract_order),
+    RiskRule(margin, name="margin", applies_to=is_contract),
+    RiskRule(hedge, name="hedge", applies_to=is_contract),
     RiskRule(close_position, name="close_position", of_term="closes_position"),
 )
