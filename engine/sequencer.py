@@ -21,7 +21,6 @@ from engine.money import MONEY
 from engine.session_record import SessionBody
 from engine.state.session_state import State
 from engine.step_context import Output, records_of
-from engine.strategy.runner import EarlyDecisions
 from engine.timer_names import TimerName
 from engine.unwritten import StatedMessage, UnwrittenRecord
 from engine.upcast import SCHEMA
@@ -168,11 +167,8 @@ class Sequencer:
             with localcontext(MONEY):
                 passes = leads_to_nothing(session, state, timer)
         else:
-            strategies, runner = triggered_by_timer(state, wanted), session.runner
-            decisions = runner.first_decision(state.account, state.market, due_ns, strategies)
-            if decisions is not None:
-                runner.early = EarlyDecisions(state.account, name, due_ns, decisions)
-            passes = bool(strategies) and decisions is None
+            strategies, decides = triggered_by_timer(state, wanted), session.runner.decides_early
+            passes = bool(strategies) and not decides(state.account, state.market, name, due_ns, strategies)
         if not passes:
             return False
         apply(session, state, Batch((timer,)))

@@ -32,6 +32,7 @@ from engine.strategy.cadences import (
 from engine.strategy.code_reach import CodeReach, read_reach
 from engine.strategy.fold_decision import NAME as DECIDE_FOLD
 from engine.strategy.fold_decision import read_fold_decision, refuse_indicators
+from engine.strategy.hidden_memory import HiddenMemory
 from engine.strategy.needs import read_needs
 from engine.strategy.parameters import read_parameters
 from engine.strategy.source_guard import ANY_REACH, ModuleGuard, StrategyError, refuse_source, run_module
@@ -53,6 +54,7 @@ class LoadedStrategy(msgspec.Struct, frozen=True):
     parameters: Any
     warm_up: WarmUp | None = None
     outside: "ModuleGuard | None" = None
+    hidden: "HiddenMemory | None" = None
     reach: CodeReach = ANY_REACH
     predicate: CompiledPredicate | None = None  # None: the strategy is not compiled
     decision: FoldDecision | None = None  # None: the class declares no `decide_fold`
@@ -152,7 +154,8 @@ def load(settings: StrategySettings) -> LoadedStrategy:
         for module in modules.values():
             sys.modules.pop(module.__name__, None)
     reach = read_reach(settings.sources.values())
-    return msgspec.structs.replace(loaded, reach=reach, outside=ModuleGuard(modules, loaded.parameters, reach))
+    outside = ModuleGuard(modules, loaded.parameters, reach)
+    return msgspec.structs.replace(loaded, reach=reach, outside=outside, hidden=HiddenMemory(modules))
 
 
 def _loaded(settings: StrategySettings, modules: dict[str, ModuleType]) -> LoadedStrategy:

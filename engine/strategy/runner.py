@@ -145,6 +145,16 @@ class StrategyRunner:
             return False
         return strategy not in self._waiting or self.is_ready(account, market, strategy)
 
+    def hidden_memory(self) -> tuple[str, ...]:
+        """Return what the strategies remember outside State so far, for people: no record holds it."""
+        return tuple(
+            f"strategy {name} remembers outside State: {where} changed, or is an iterator. Decisions that depend on it "
+            "differ in a replay and after a restart"
+            for name, loaded in self.strategies.items()
+            if loaded.hidden is not None
+            for where in loaded.hidden.changed_names()
+        )
+
     def is_blocked(self, account: Account, strategy: str) -> bool:
         """Return True if every instrument of a strategy is blocked: nothing that it decides could be done."""
         blocked = account.blocks.by_instrument
@@ -219,6 +229,15 @@ class StrategyRunner:
             if decision:
                 return decisions
         return None
+
+    def decides_early(
+        self, account: Account, market: Market, timer: str, time_ns: int, triggered: Mapping[str, Fired]
+    ) -> bool:
+        """Run the strategies of a TIMER before its record. Return True if one decides something, and keep that."""
+        decisions = self.first_decision(account, market, time_ns, triggered)
+        if decisions is not None:
+            self.early = EarlyDecisions(account, timer, time_ns, decisions)
+        return decisions is not None
 
     def decide(self, step: StepContext, name: str, fired: Fired, decisions: Mapping[str, Decided]) -> Sequence[Intent]:
         """Return what a strategy wants, and emit the change of its state.

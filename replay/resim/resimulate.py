@@ -60,11 +60,11 @@ class ResimOutcome(msgspec.Struct, frozen=True):
 
     folder: Path  # of its journal, or of its source if it has no journal
     records: int
-    # exact up to this record, which has this seq in both journals, and modelled after it.
-    # 0: modelled from the beginning; None: exact to the end
+    # exact up to this record, of the same seq in both journals. 0: modelled from the beginning; None: exact to the end
     handover_seq: int | None
     handover: str  # the reason for the handover, or ""
     balances_known: bool  # False: the session states no balances, so the given ones were used
+    remembers: tuple[str, ...] = ()  # what strategies remember outside State
 
     @property
     def modelled(self) -> bool:
@@ -252,15 +252,15 @@ class _Resimulation:
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role is LinkRole.MARKET))
         self._is_capture = is_import(journal)
         if self._is_capture:
-            # a capture has no LINK records, and its frames show that the links were up
-            self._links.up |= self._links.sources
+            self._links.up |= self._links.sources  # it has no LINK records, and its frames show that they were up
         self._private = [(plan.source, plan.path) for plan in plans if plan.role is LinkRole.PRIVATE]
         self._handover_seq: int | None = None
         self._handover = ""
         self._balances_known = True
 
     def outcome(self, folder: Path, records: int) -> ResimOutcome:
-        return ResimOutcome(folder, records, self._handover_seq, self._handover, self._balances_known)
+        remembers = self.kernel.session.runner.hidden_memory()
+        return ResimOutcome(folder, records, self._handover_seq, self._handover, self._balances_known, remembers)
 
     def run(self, sequencer: Sequencer, *, until: Callable[[], bool] | None = None) -> None:
         outputs: Sequence[Output] = sequencer.begin(self._body)

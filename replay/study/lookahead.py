@@ -13,7 +13,7 @@ from journal.progress import Progress
 from journal.reader import Journal
 from replay.resim.resimulate import ResimOptions
 from replay.study.decisions import ChangedDecision, RecordedDecision, changed_decisions
-from replay.study.trial import run_trial
+from replay.study.trial import Trial, run_trial
 
 
 class LookaheadResult(msgspec.Struct, frozen=True):
@@ -23,6 +23,7 @@ class LookaheadResult(msgspec.Struct, frozen=True):
     cuts: list[int]  # the last record that each run read
     found: list[ChangedDecision]  # at the first cut with any: in the whole run, and in the cut one
     found_at: int = -1
+    remembers: tuple[str, ...] = ()  # what strategies remember outside State
 
 
 def lookahead(
@@ -48,7 +49,8 @@ def lookahead(
         CannotResimulateError: The session cannot be resimulated.
     """
     last = Journal.open(folder).last_seq
-    whole = _decisions_until(folder, session, model, balances, None)
+    trial = _trial_until(folder, session, model, balances, None)
+    whole, remembers = trial.decisions, trial.outcome.remembers
     read_until: list[int] = []
     for number in range(1, cuts + 1):
         seq = last * number // (cuts + 1)
@@ -56,19 +58,19 @@ def lookahead(
         cut_ns = next(Journal.open(folder).records(seq, seq)).time_ns
         if on_progress is not None:
             on_progress(number, cuts + 1)
-        known = _decisions_until(folder, session, model, balances, seq)
+        known = _trial_until(folder, session, model, balances, seq).decisions
         if changed := changed_decisions(_decided_before(whole, cut_ns), _decided_before(known, cut_ns)):
-            return LookaheadResult(len(whole), read_until, changed, seq)
-    return LookaheadResult(len(whole), read_until, [])
+            return LookaheadResult(len(whole), read_until, changed, seq, remembers)
+    return LookaheadResult(len(whole), read_until, [], remembers=remembers)
 
 
 def _decided_before(decisions: list[RecordedDecision], time_ns: int) -> list[RecordedDecision]:
     return [decision for decision in decisions if decision.time_ns < time_ns]
 
 
-def _decisions_until(
+def _trial_until(
     folder: Path, session: SessionBody, model: VenueModel, balances: dict[str, str] | None, until_seq: int | None
-) -> list[RecordedDecision]:
+) -> Trial:
     return run_trial(
         folder, ResimOptions(session=session, model=model, modelled=True, balances=balances or {}, until_seq=until_seq)
-    ).decisions
+    )

@@ -87,9 +87,8 @@ def command(
     if as_json:
         changed = msgspec.to_builtins(found.found)
         depends_at = found.found_at if found.found else None
-        echo(
-            json.dumps({"decisions": found.decisions, "cuts": found.cuts, "depends_at": depends_at, "changed": changed})
-        )
+        said = {"decisions": found.decisions, "cuts": found.cuts, "depends_at": depends_at, "changed": changed}
+        echo(json.dumps(said | {"remembers": found.remembers}))
     elif found.found:
         echo(
             f"lookahead: without the records after {found.found_at} (+), "
@@ -101,5 +100,7 @@ def command(
         echo(
             f"lookahead: {found.decisions:,} decisions, cut at {len(found.cuts)} records: none depends on later records"
         )
+    for line in () if as_json else found.remembers:
+        echo_line(line)
     if found.found:
         raise SystemExit(DIFFERS)

@@ -308,7 +308,7 @@ def _print_result(
     echo(f"{name}: {outcome.records:,} records, {outcome.exactness}{', ' if part else ''}{part}")
     if outcome.modelled:
         echo(model.text(measured.origin(model)))
-    for note in notes:
+    for note in (*notes, *outcome.remembers):
         echo_line(note)
     if not outcome.balances_known:
         echo("balances: as given, since the session states none")
