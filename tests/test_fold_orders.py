@@ -13,9 +13,11 @@ from fold_market import session_of
 
 from engine.facts import BalanceChanged, BreakerTripped
 from engine.record_codec import read_fact
+from engine.session_record import RuleSettings
 from engine.sim.fold_orders import fold_layout as at
 from engine.sim.venue_model import VenueModel, with_settings
 from engine.strategy.api import View
+from engine.strategy.rule_loading import load_rules
 from engine.strategy.source_guard import StrategyError
 from journal.reader import Journal
 from journal.record import Kind
@@ -111,6 +113,19 @@ def test_risks_limits_refuse_the_same_orders_for_the_same_rules(market: Path) ->
     of_rules = np.bitwise_or.reduce(refused)
     for name in ("lot", "order_size", "position", "open_orders", "rate"):
         assert of_rules & at.RULE_BITS[name], name
+
+
+def test_an_old_quote_refuses_the_same_orders(market: Path) -> None:
+    """The rule is added to those of a capture's session."""
+    options = options_of(market, "Anything", MODELS[1], {"engine.quote_age_max_ns": "30000000"})
+    rules = tuple(map(RuleSettings, [*load_rules(()), "quote_age"]))
+    options = msgspec.structs.replace(options, session=msgspec.structs.replace(options.session, rules=rules))
+    run = folded(market, options)
+    check_against_steps(run, Journal.open(market), options)
+    refused = run.events[run.events[:, at.X_KIND] == at.REFUSED, at.X_CODE]
+    of_age = np.count_nonzero(refused & at.RULE_BITS["quote_age"])
+    assert 10 < of_age < len(refused), "others were refused for another rule alone"
+    assert run.count(at.PLACED) > 10
 
 
 def test_a_python_strategy_has_the_events_of_the_ordinary_way(market: Path, tmp_path: Path) -> None:
@@ -234,7 +249,8 @@ def test_what_the_fold_cannot_do_is_one_line(
         ("seq", "`seq` of a book is not known"),
         ("text", "the text of a book is not known"),
         ("id", "the content of `client_order_id` of an order is not known"),
-        ("stored", "objects of type IdOfTheFold is unsupported"),
+        ("stored", "a State that holds the id of an order is not possible"),
+        ("printed", "a State that holds the id of an order is not possible"),
         ("ended", "a cancel of an order that is not live is not possible"),
     ],
 )

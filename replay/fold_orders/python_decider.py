@@ -34,12 +34,13 @@ from replay.fold_orders.events import CODES
 from replay.fold_orders.fold_view import FoldView, MarketKinds
 from replay.fold_orders.foldable import CannotFoldError, needs_ordinary_way
 from replay.fold_orders.own_account import Fee, OwnAccount
-from replay.fold_orders.unknown_values import Refusals
+from replay.fold_orders.unknown_values import ID_TYPE, Refusals
 
 OTHER_TERMS: Final = (
     "stop_price", "reduce_only", "trailing_delta", "iceberg_quantity", "quote_quantity", "good_till_ns",
     "closes_position",
 )  # fmt: skip
+STATE_WITH_ID: Final = "a State that holds the id of an order is not possible in it"
 
 
 class PythonDecider:
@@ -108,11 +109,21 @@ class PythonDecider:
         if self._refusals.first is not None:
             raise self._refusals.first
         if decision.changed:
+            if self._names_order(decision.changed):
+                self._refuse(STATE_WITH_ID)
             changed = StrategyChanged(self._name, decision.changed)
             statuses = reduce_statuses(self._account.strategies, changed, Stamp(0, time_ns))
             self._account = replace(self._account, strategies=statuses)
         decider.turn_to(self._account, self._market)  # its state may be new
         return self._write(decision.intents)
+
+    def _names_order(self, values: object) -> bool:
+        """Return True if JSON values of a State hold an order's id as a plain text."""
+        if isinstance(values, dict):
+            return any(map(self._names_order, (*values, *values.values())))
+        if isinstance(values, list | tuple):
+            return any(map(self._names_order, values))
+        return isinstance(values, str) and values in self._own.numbers
 
     def _read_events(self, count: int) -> None:
         own, positions = self._own, self._own.positions
@@ -179,5 +190,7 @@ class PythonDecider:
             raise KeyboardInterrupt  # it came at the edge of a call, where no caller catches the exception
         if isinstance(error, CannotFoldError) or not isinstance(error, Exception):
             raise error
+        if isinstance(error, TypeError) and ID_TYPE in str(error):  # as State is written down
+            self._refuse(STATE_WITH_ID)
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise needs_ordinary_way(f"at {self._numbers[at.W_NOW]} strategy {self._name} raised {text}") from error

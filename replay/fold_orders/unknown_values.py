@@ -10,6 +10,7 @@ USES_OF_ID: Final = frozenset({
     "__new__", "__init__", "__getattribute__", "__eq__", "__ne__", "__hash__", "__repr__", "__str__", "__format__",
     "__doc__",
 })  # fmt: skip
+ID_TYPE: Final = "IdOfTheFold"
 
 
 class Refusals:
@@ -35,7 +36,7 @@ def unreadable_id(what: str, refusals: Refusals) -> type[str]:
         refusals.refuse(f"the content of {what}")
 
     names = vars(str).keys() - USES_OF_ID
-    return type("IdOfTheFold", (str,), {**dict.fromkeys(names, refuse), "__bool__": lambda _text: True})
+    return type(ID_TYPE, (str,), {**dict.fromkeys(names, refuse), "__bool__": lambda _text: True})
 
 
 def without_fields(kind: Any, names: Sequence[str], what: str, refusals: Refusals) -> Any:

@@ -300,6 +300,8 @@ class PythonWrong(Python):
                 view.log(own[0].client_order_id[1:])
             case "stored" if own:
                 state.sides = (own[0].client_order_id,)
+            case "printed" if own:
+                state.sides = (f"{own[0].client_order_id}",)
             case "ended":
                 return [Cancel("any")]
         return [] if own else [Place("*", Side.BUY, lot, price)]
