@@ -14,7 +14,7 @@ import dis
 import re
 from collections import namedtuple
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -220,9 +220,15 @@ def called_functions(
     return functions
 
 
+@lru_cache(CACHED_MAX)
+def instructions_of(code: CodeType) -> tuple[dis.Instruction, ...]:
+    """Return the instructions of a function's code, which several checks read."""
+    return tuple(dis.get_instructions(code))
+
+
 def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """Yield the global names that a function reads, with their values."""
-    for instruction in dis.get_instructions(function.__code__):
+    for instruction in instructions_of(function.__code__):
         if instruction.opname == "LOAD_GLOBAL" and instruction.argval in function.__globals__:
             yield instruction.argval, function.__globals__[instruction.argval]
 
@@ -234,7 +240,7 @@ def _check_allowed(function: FunctionType, usable: frozenset[str], library: Coll
         raise CannotCompileError(f"{name}: functions within functions cannot be compiled")
     if function.__code__.co_exceptiontable:
         raise CannotCompileError(f"{name}: `try` cannot be used")
-    instructions = list(dis.get_instructions(function.__code__))
+    instructions = instructions_of(function.__code__)
     for now, after in zip(instructions, [*instructions[1:], None], strict=True):
         operation = now.argrepr.removesuffix("=") if now.opname == "BINARY_OP" else now.opname
         if operation in REFUSED:

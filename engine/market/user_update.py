@@ -48,6 +48,7 @@ from engine.market.predicates import (
     compiled_once,
     generated,
     identity,
+    instructions_of,
     kind_of_numbers,
     made_code,
 )
@@ -248,7 +249,7 @@ def check_loops(functions: Sequence[FunctionType]) -> None:
     """Raise CannotCompileError if an update could run for ever, or its loops are nested too deep."""
     depth_of: dict[FunctionType, int] = {}
     for function in functions:  # callees first
-        instructions = list(dis.get_instructions(function.__code__))
+        instructions = instructions_of(function.__code__)
         loops = {each.offset: each.argval for each in instructions if each.opname == "FOR_ITER"}
         for each in instructions:
             is_jump = each.opcode in dis.hasjrel or each.opcode in dis.hasjabs

@@ -135,7 +135,13 @@ class Timeline:
     @cached_property
     def _facts(self) -> list[BlockFacts]:
         """The facts of all blocks of rows, which are not read."""
-        return [part.facts for part in self._walk(_unread_spans) if isinstance(part, BlockPart)]
+        facts: list[BlockFacts] = []
+        seq = 0
+        while seq <= self._until_seq and self._journal.wait_for(seq):
+            segment = self._segment(seq)
+            facts += [part.facts for part in segment.market.parts(0, segment.records)]
+            seq = segment.last_seq + 1
+        return facts
 
     def _clock_offset_ns(self, *, with_quotes: bool) -> int:
         """Return our clock minus the venue's, estimated from the fastest message."""
@@ -254,11 +260,6 @@ def _row_spans(market: Projection, begin: int, end: int, line: int) -> Iterator[
     for part in market.parts(begin, end):
         yield RowSpan(*part.unpack(), line, part.delay_ns_max)
         line += part.records
-
-
-def _unread_spans(market: Projection, begin: int, end: int, _line: int) -> Iterator[BlockPart]:
-    """Yield the records `begin` to `end - 1` by their blocks, which are not read."""
-    return market.parts(begin, end)
 
 
 def _unread_runs(market: Projection, begin: int, end: int, _line: int) -> Iterator[list[BlockPart]]:
