@@ -94,6 +94,7 @@ def compile_all() -> Iterator[str]:
     from engine.sim.exchange.venue_books import VenueBooks
     from engine.venues.venue_lookup import UnknownVenueError, installed_venues
     from replay.fold_orders.run import warm_loop
+    from replay.row_blocks import warm_order
 
     yield "the market's fold"
     warm_fold()
@@ -105,10 +106,12 @@ def compile_all() -> Iterator[str]:
     yield "the simulated venue's books"
     books = VenueBooks(1)
     books.grow(0, 0)
+    books.quote_at(0, 1, 1)
     room_of(books.levels)
     excess(int(is_counted(0)), 1, 0, 0.0, 0)
     yield "rows of sealed sessions"
     warm_unpacking()
+    warm_order()
     yield "the indicators"
     for update in UPDATES.values():
         compiled_update(update)

@@ -269,3 +269,4 @@ def warm_fold() -> None:
     update_with_bar(-1, market.bar_state[0], market.s, market.indicator_state, market.indicator_values)
     market.reset_books(0)
     market.levels(0, r.BID)
+    market.grow(table[0])

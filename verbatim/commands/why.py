@@ -8,7 +8,6 @@ import click
 
 from verbatim.exit_codes import DIFFERS, stop
 from verbatim.options import journals_option, session_argument
-from verbatim.plain_market import RECORDS_MAX, load_plain
 from verbatim.progress_line import progress
 from verbatim.session_lookup import open_to_read
 from verbatim.terminal import echo, echo_line
@@ -64,19 +63,14 @@ def command(*, session: str, order: str | None, journals: Path, as_json: bool) -
 
 
 def _open(journals: Path, session: str) -> "Session":
-    """Open the session. Load the market's functions uncompiled if it is short: few messages are behind an order."""
     from journal.errors import DamagedJournalError, JournalError
 
     try:
-        opened = open_to_read(journals, session)
-        records = sum(journal.last_seq for journal in opened.journals)
+        return open_to_read(journals, session)
     except DamagedJournalError as error:
         stop(str(error), DIFFERS)
     except JournalError as error:
         stop(str(error))
-    if records < RECORDS_MAX:
-        load_plain()
-    return opened
 
 
 def _print_line(line: "StoryLine") -> None:

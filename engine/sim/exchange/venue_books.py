@@ -60,6 +60,9 @@ class VenueBooks:
         side: Rows = np.zeros(price_levels.FAR, np.int64)
         price_levels.find_level(side, 0, 0)
         price_levels.best_offered(side, 0, arrays.HIGHEST)
+        price_levels.room_of(self.levels)
+        needs_window(self.levels[0])
+        market_orders.has_room(self.known, 0, self.v)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
         """Set the scales of a symbol's rows; without this call rows are in units."""
