@@ -191,11 +191,15 @@ def test_missing_limits_fail_by_name_and_limits_below_the_venues_least_too(tmp_p
 
 
 @pytest.mark.slow
-def test_a_clock_that_is_5_s_off_fails(tmp_path: Path) -> None:
+def test_a_clock_that_is_5_s_off_fails_and_a_refused_rate_is_waited_for(tmp_path: Path) -> None:
     with venue() as ready:
-        fault = json.dumps({"action": "clock_skew", "ms": 5000})
-        urllib.request.urlopen(f"{ready['listening']}/sim/faults", data=fault.encode()).close()
+        skew = {"action": "clock_skew", "ms": 5000}
+        refusal = {"action": "reject", "method": "GET", "status": 429, "code": -1003, "msg": "Too many requests."}
+        for fault in (skew, refusal):
+            urllib.request.urlopen(f"{ready['listening']}/sim/faults", data=json.dumps(fault).encode()).close()
         code, found = check(write(tmp_path, ready))
+        with urllib.request.urlopen(f"{ready['listening']}/sim/faults") as scripted:
+            assert [fault["struck"] for fault in json.load(scripted)][1] == 1
         assert (code, failures(found)) == (1, ["clock"]), found
         assert "s ahead of ours" in found["clock"][1]
         assert "synchronise this machine's clock" in found["clock"][1]

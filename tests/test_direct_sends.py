@@ -120,8 +120,11 @@ async def rig(
             clock=clock, ingress=ingress, links=LinkTasks({}, ingress, clock), nursery=nursery,
         )  # fmt: skip
         gateway.attach(writer)
-        yield Rig(gateway, writer, ingress, sender)
-        await sender.close()
+        try:
+            yield Rig(gateway, writer, ingress, sender)
+        finally:
+            with trio.CancelScope(shield=True):
+                await sender.close()
         nursery.cancel_scope.cancel()
     if writer.failed is None:
         writer.close()

@@ -301,6 +301,24 @@ async def test_a_venue_that_is_not_there_or_trades_something_else(venue: Ready, 
 
 
 @pytest.mark.slow
+async def test_a_start_waits_while_the_venue_refuses_the_rate_of_requests(venue: Ready, tmp_path: Path) -> None:
+    wanted = demo_session(DemoOptions(journals=tmp_path), venue)
+    limit = {"action": "rate_limit", "path": "/api/v3/exchangeInfo", "retry_after_s": 1}
+    await ask(venue, "/sim/faults", "POST", json=limit)
+    with trio.fail_after(30):
+        plan = await open_session(wanted)
+    plan.release()
+    assert plan.body.instruments
+    await check_faults_struck(venue)
+    await ask(venue, "/sim/faults", "POST", json={**limit, "retry_after_s": 86_400})
+    with pytest.raises(
+        StartError, match=r"refuses the rate of requests \(-1003 .*\) and asks for a wait of .*start again after it"
+    ):
+        await open_session(wanted)
+    await check_faults_struck(venue)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 async def test_the_sender_distinguishes_the_ends_of_a_request(venue: Ready, profile: TransportProfile) -> None:
     """An answer, a cut after the request was processed, silence, and nothing sent: each proves something else."""

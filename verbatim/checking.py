@@ -7,6 +7,7 @@ failed is skipped.
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 
 import msgspec
 import trio
@@ -39,6 +40,7 @@ from verbatim.local_checks import Check, CheckFailedError, CheckStatus, NeedsKey
 from verbatim.subscription_answers import answer_text, body_text, outcome_of, refusal_of
 
 REQUEST_SECONDS_MAX = 10.0
+LIMITED_SECONDS = 1.0  # venues count the requests of an address by the second
 FRAMES_MAX = 1000  # of a link that waits for its subscription
 CLOCK_TRIES = 3  # the quickest answer measures best
 CLOCK_OFFSET_NS_MAX = 500 * MILLISECOND_NS  # Binance refuses what is 1 s ahead of its clock
@@ -226,9 +228,8 @@ class VenueChecks:
         try:
             rights = reader.read(result.body)
         except msgspec.MsgspecError:
-            raise CheckFailedError(
-                f"{self._address(query)} answered HTTP {result.status}{body_text(result)}", "try again later"
-            ) from None
+            text = f"{self._address(query)} answered HTTP {result.status}{body_text(result)}"
+            raise CheckFailedError(text, "try again later") from None
         except ValueError as error:
             raise CheckFailedError(str(error), "correct the key") from None
         if rights.withdraws and "withdrawals" not in self._allowed:
@@ -308,20 +309,22 @@ class VenueChecks:
         assert not query.orders, f"a check sends no {query.method} {query.path}"
         if query.signed and self._wanted.key is None:
             raise NeedsKeyError
-        now_ns = self._config.clock.now_ns() + self._offset_ns
-        message = self._venue.signer.sign_http(query, self._wanted.key if query.signed else None, now_ns)
-        result = await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
+        result = await self._send(query)
+        if result.status == HTTPStatus.TOO_MANY_REQUESTS:  # a check or session of this address a moment before
+            await trio.sleep(LIMITED_SECONDS)
+            result = await self._send(query)
         if result.outcome is not AnswerStatus.ANSWER:
-            raise CheckFailedError(
-                f"no answer from {self._address(query)}: {result.error}",
-                "check venue.rest and this machine's network",
-            )
+            text = f"no answer from {self._address(query)}: {result.error}"
+            raise CheckFailedError(text, "check venue.rest and this machine's network")
         return result
 
     async def _request_token(self, _venue: str, request: Unsigned) -> HttpResult:
         """Send the request for the token of a private link, which changes nothing but the token's life."""
+        return await self._send(request)
+
+    async def _send(self, request: Unsigned) -> HttpResult:
         now_ns = self._config.clock.now_ns() + self._offset_ns
-        message = self._venue.signer.sign_http(request, self._wanted.key, now_ns)
+        message = self._venue.signer.sign_http(request, self._wanted.key if request.signed else None, now_ns)
         return await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
 
     def _address(self, query: Unsigned) -> str:

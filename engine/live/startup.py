@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import structlog
 import trio
 from msgspec.structs import replace
 
 from engine.bodies import CommandBody, CommandName
 from engine.errors import NewerSessionError
-from engine.events import InstrumentsReport
+from engine.events import Answer, Event, InstrumentsReport, Outcome
 from engine.live.account_lock import AccountLocks
 from engine.live.calendars import resolved
 from engine.live.clock import SessionClock, wall_ns
@@ -31,7 +32,7 @@ from engine.live.time_zones import tzdata_version
 from engine.live.transport.http_result import HttpResult, HttpSender
 from engine.live.venue_access import VenueAccess, make_venue_sender
 from engine.record_codec import text_of
-from engine.requests import AnswerStatus
+from engine.requests import AnswerStatus, Unsigned
 from engine.sequencer import Arrival
 from engine.session_record import (
     SECOND_NS,
@@ -41,6 +42,7 @@ from engine.session_record import (
 from engine.sim.modelled_venue import decimals_refusal
 from engine.suggestions import suggestion
 from engine.venues.metadata_parts import joined_report, metadata_requests
+from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
 from journal.errors import JournalError, JournalLockedError
 from journal.record import Kind
@@ -49,6 +51,10 @@ from journal.trust_key import marked
 
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 REQUEST_SECONDS_MAX = 10.0
+LIMITED_SECONDS_MAX = 60.0  # a venue that refuses the rate of requests is asked again for so long
+PAUSE_NS = SECOND_NS  # before that, where the venue states no wait
+
+log = structlog.get_logger()
 
 
 async def open_session(
@@ -194,15 +200,9 @@ async def request_instruments(
     if wanted.key is None and any(unsigned.signed for unsigned in requests):
         raise StartError(f"{wanted.settings.name} describes its instruments to key holders alone; set its credentials")
     for unsigned in requests:
-        message = venue.signer.sign_http(unsigned, wanted.key if unsigned.signed else None, clock.now_ns())
-        result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
-        if result.outcome is not AnswerStatus.ANSWER:
-            raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")
-        if result.status in NOT_HERE:
-            address = wanted.settings.rest.rstrip("/") + unsigned.path
-            raise StartError(f"{address} answered HTTP {result.status}; correct venue.rest, or name a network")
+        result, events = await _answer_within_limits(wanted, venue, unsigned, sender, clock)
         results.append(result)
-        decoded.append(venue.decode_answer(unsigned, "", result.status, result.headers, result.body))
+        decoded.append(events)
     report, failed = joined_report(venue, [result.body for result in results], decoded)
     instruments = {instrument.symbol: instrument for instrument in report.instruments}
     if not instruments:
@@ -216,6 +216,40 @@ async def request_instruments(
         replace(instruments[symbol], own_symbol=wanted.own_symbols.get(symbol, "")) for symbol in wanted.symbols
     )
     return InstrumentsReport(named, report.rate_limits), tuple(_as_arrival(venue.name, each) for each in results)
+
+
+async def _answer_within_limits(
+    wanted: VenueAccess, venue: Venue, unsigned: Unsigned, sender: HttpSender, clock: SessionClock
+) -> tuple[HttpResult, tuple[Event, ...]]:
+    """Return an answer and its events. While the venue refuses the rate of requests, wait and request again.
+
+    Another program of the user's, as `verbatim check` a moment before, may have used the address' rate.
+
+    Raises:
+        StartError: there is no answer, nobody serves the address, or the venue asks for a wait that is too long.
+    """
+    where = f"{wanted.settings.name} at {wanted.settings.rest}"
+    give_up = trio.current_time() + LIMITED_SECONDS_MAX
+    while True:
+        message = venue.signer.sign_http(unsigned, wanted.key if unsigned.signed else None, clock.now_ns())
+        result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
+        if result.outcome is not AnswerStatus.ANSWER:
+            raise StartError(f"cannot reach {where} ({result.error}); is it up, and is the address right?")
+        if result.status in NOT_HERE:
+            address = wanted.settings.rest.rstrip("/") + unsigned.path
+            raise StartError(f"{address} answered HTTP {result.status}; correct venue.rest, or name a network")
+        events = venue.decode_answer(unsigned, "", result.status, result.headers, result.body)
+        limited = next((e for e in events if isinstance(e, Answer) and e.outcome is Outcome.RATE_LIMITED), None)
+        if limited is None:
+            return result, events
+        wait_s = clock.seconds(limited.retry_after_ns or PAUSE_NS)
+        if trio.current_time() + wait_s > give_up:
+            raise StartError(
+                f"{where} refuses the rate of requests ({limited.coded_text}) and asks for a wait of {wait_s:,.0f} s; "
+                "start again after it, and look for other programs at this address"
+            )
+        log.warning("venue refuses the rate of requests", venue=wanted.settings.name, wait_s=wait_s)
+        await trio.sleep(wait_s)
 
 
 def _as_arrival(venue: str, result: HttpResult) -> Arrival:
