@@ -19,6 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["slipcover"]
 IS_MEASURED = os.environ.get("BRANCH_COVERAGE") == "1"
+NEVER = 1 << 30  # probes are removed between tests, never inside one
 REMOVED_AFTER = {*range(1, 10), *range(10, 200, 10), *range(200, 10_000, 100)}  # so many tests of a worker
 
 
@@ -26,13 +27,17 @@ class WorkerCoverage:
     """Measures in a worker, and sends what was reached to the controller."""
 
     def __init__(self) -> None:
-        import probed_code
         import slipcover
 
         source, omit = ([str(ROOT / each) for each in SETTINGS[name]] for name in ("source", "omit"))
         self._tests = 0
-        self._probes = slipcover.Slipcover(branch=True, source=source, omit=omit, d_miss_threshold=probed_code.NEVER)
+        self._probes = slipcover.Slipcover(branch=True, source=source, omit=omit, d_miss_threshold=NEVER)
         matcher = slipcover.FileMatcher(sources=source, omit=omit)
+        if sys.version_info >= (3, 12):  # it changes no code there
+            slipcover.ImportManager(self._probes, matcher).__enter__()
+            return
+        import probed_code
+
         sources = (path for folder in source for path in Path(folder).rglob("*.py") if matcher.matches(path))
         for path in share_of(sources):
             probed_code.made(path)
@@ -84,7 +89,7 @@ class ControllerCoverage:
 
 
 def share_of(files: Iterable[Path]) -> list[Path]:
-    """Return the files of this worker: each is made once if each worker begins with other files."""
+    """Return the files that this worker prepares first. The others prepare the rest meanwhile."""
     worker, workers = (int(os.environ[f"PYTEST_XDIST_WORKER{name}"].removeprefix("gw")) for name in ("", "_COUNT"))
     return sorted(files)[worker::workers]
 

@@ -16,29 +16,29 @@ from types import CodeType, ModuleType
 from typing import Any
 
 import slipcover
+from branch_coverage import NEVER
 from slipcover import branch, bytecode, importer, probe
 
 FOLDER = Path.home() / ".cache/verbatim/probed"
-NEVER = 1 << 30  # probes are removed between tests, never inside one
-CODE, PROBE, SIGNAL, VALUE = range(4)  # the roles of a constant
+CODE, PROBE, SIGNAL, VALUE = range(4)  # kinds of constants
 
 
-def made(path: Path) -> bytes:
-    """Return a file's code with probes, its lines and its branches, from the folder if they are there."""
+def made(path: Path) -> tuple[Any, set[int], set[tuple[int, int]]]:
+    """Return a file's code with probes, its lines and its branches. They are made if the folder has not the newest."""
     source = path.read_bytes()
-    digest = hashlib.sha256(f"{slipcover.__version__} {sys.version} {path}\n".encode() + source).hexdigest()
-    kept = FOLDER / digest
-    if kept.exists():
-        return kept.read_bytes()
+    digest = hashlib.sha256(f"{slipcover.__version__} {sys.version} {path}\n".encode() + source).digest()
+    kept = FOLDER / hashlib.sha256(bytes(path)).hexdigest()
+    if kept.exists() and (found := kept.read_bytes()).startswith(digest):
+        return marshal.loads(found[len(digest) :])
     cover = slipcover.Slipcover(branch=True, d_miss_threshold=NEVER)
     tree = branch.preinstrument(ast.parse(source))
     code = cover.instrument(compile(tree, str(path), "exec", dont_inherit=True))
-    found = marshal.dumps((_packed(cover, code), cover.code_lines[str(path)], cover.code_branches[str(path)]))
+    result = _packed(cover, code), cover.code_lines[str(path)], cover.code_branches[str(path)]
     FOLDER.mkdir(parents=True, exist_ok=True)
-    half = kept.with_suffix(f".{os.getpid()}")
-    half.write_bytes(found)
-    half.rename(kept)  # a reader never sees a part
-    return found
+    part = kept.with_suffix(f".{os.getpid()}")
+    part.write_bytes(digest + marshal.dumps(result))
+    part.rename(kept)  # a reader never sees a part
+    return result
 
 
 def _packed(cover: Any, code: CodeType) -> tuple[Any, ...]:
@@ -64,15 +64,12 @@ def _unpacked(cover: Any, packed: tuple[Any, ...]) -> CodeType:
     bare, constants, places = packed
     values: list[Any] = []
     for kind, value in constants:
-        match kind:
-            case 0:  # CODE
-                values.append(_unpacked(cover, value))
-            case 1:  # PROBE
-                values.append(probe.new(cover, bare.co_filename, value, NEVER))
-            case 2:  # SIGNAL
-                values.append(probe.signal)
-            case _:
-                values.append(value)
+        if kind == CODE:
+            values.append(_unpacked(cover, value))
+        elif kind == PROBE:
+            values.append(probe.new(cover, bare.co_filename, value, NEVER))
+        else:
+            values.append(probe.signal if kind == SIGNAL else value)
     code: CodeType = bare.replace(co_consts=tuple(values))
     cover.code2index[code] = places
     return code
@@ -92,7 +89,7 @@ class ProbedLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         cover, path = self._cover, self._loader.path
-        packed, lines, branches = marshal.loads(made(Path(path)))
+        packed, lines, branches = made(Path(path))
         code = _unpacked(cover, packed)
         cover.register_module(module)
         cover.code_lines[path].update(lines)

@@ -209,7 +209,7 @@ def test_a_run_without_a_journal_decides_the_same(captures: Captures, tmp_path: 
         ("usdm_btcusdt_aug", f"{rule}:Rule"),
         ("spot_btcusdt", faulty),
     ):
-        session = captures.first(name, 12_000)
+        session = captures.first(name, 6_000)
         options = resim_options(session, strategy, latency="measured", ways_ns=(3_000_000, 700_000, 12_000_000))
         kept: list[Record] = []
         resimulate_decisions(session, options, kept.extend)

@@ -465,7 +465,7 @@ def _terms(record: Record) -> Any:
 
 # ---- S29: memory grows until the kill -------------------------------------------------------------------
 
-BLOCKS_PER_ORDER_MAX = 40  # of the simulated venue; 23 were measured
+BLOCKS_PER_ORDER_MAX = 44  # of the simulated venue; 29 were measured
 RESIDENT_KB_MAX = 3_000  # 300 were measured, of 217,000
 
 
