@@ -93,15 +93,16 @@ class Market(MarketReader):
         due time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
         """
         until = -1 if until_ns is None else until_ns
-        end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, start, until, *self.arrays)
+        fold = self._entry if self._entry is not None and rows.flags.carray else self.fold_entry(rows)
+        end, self.flags, self.fired, self.next_due_ns = fold(rows, start, until, *self.arrays)
         while self.flags == at.GROW:
             self.grow(rows[end])
-            end, self.flags, self.fired, self.next_due_ns = fold_rows(rows, end, until, *self.arrays)
+            end, self.flags, self.fired, self.next_due_ns = fold(rows, end, until, *self.arrays)
         return end
 
     def fold_entry(self, rows: Rows) -> Any:
         """Return `fold_rows` for repeated calls with these rows and `arrays`, without the choice among its versions."""
-        if not (rows.flags.c_contiguous and rows.flags.writeable):
+        if not rows.flags.carray:  # contiguous, and writeable
             return fold_rows
         if self._entry is None:
             self._entry = entry_of(fold_rows, rows, 0, 0, *self.arrays)
