@@ -93,6 +93,7 @@ class Market(MarketReader):
         due time: a resimulation over a whole row group then has its TIMERs at the same records as the live session.
         """
         until = -1 if until_ns is None else until_ns
+        end: int
         fold = self._entry if self._entry is not None and rows.flags.carray else self.fold_entry(rows)
         end, self.flags, self.fired, self.next_due_ns = fold(rows, start, until, *self.arrays)
         while self.flags == at.GROW:
