@@ -189,7 +189,7 @@ class _FewRows(NamedTuple):
     texts: tuple[_FewTexts, ...]  # of the other columns
 
 
-@lru_cache(512)
+@lru_cache(128)  # patterns of one session: those in use are few, and each takes 3 kB
 def _few_rows(kind: Sequence[str], source: Sequence[str], known: bytes) -> _FewRows:
     """Return the shared part. `known` has a byte a row of each column that may be null, in order: 0 is null."""
     rows = len(kind)

@@ -33,6 +33,7 @@ from engine.venues.link_tokens import frame_with_token, with_token
 from engine.venues.metadata_parts import joined_report, metadata_requests
 from engine.venues.optional_parts import KeyRightsReader, key_proofs, key_refusal
 from engine.venues.order_routes import open_orders_of
+from engine.venues.signing import SecretKey
 from engine.venues.venue import Venue
 from engine.venues.venue_lookup import make_venue
 from journal.record import plain
@@ -309,10 +310,11 @@ class VenueChecks:
         assert not query.orders, f"a check sends no {query.method} {query.path}"
         if query.signed and self._wanted.key is None:
             raise NeedsKeyError
-        result = await self._send(query)
+        key = self._wanted.key if query.signed else None
+        result = await self._send(query, key)
         if result.status == HTTPStatus.TOO_MANY_REQUESTS:  # a check or session of this address a moment before
             await trio.sleep(LIMITED_SECONDS)
-            result = await self._send(query)
+            result = await self._send(query, key)
         if result.outcome is not AnswerStatus.ANSWER:
             text = f"no answer from {self._address(query)}: {result.error}"
             raise CheckFailedError(text, "check venue.rest and this machine's network")
@@ -320,11 +322,10 @@ class VenueChecks:
 
     async def _request_token(self, _venue: str, request: Unsigned) -> HttpResult:
         """Send the request for the token of a private link, which changes nothing but the token's life."""
-        return await self._send(request)
+        return await self._send(request, self._wanted.key)
 
-    async def _send(self, request: Unsigned) -> HttpResult:
-        now_ns = self._config.clock.now_ns() + self._offset_ns
-        message = self._venue.signer.sign_http(request, self._wanted.key if request.signed else None, now_ns)
+    async def _send(self, request: Unsigned, key: SecretKey | None) -> HttpResult:
+        message = self._venue.signer.sign_http(request, key, self._config.clock.now_ns() + self._offset_ns)
         return await self._sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=self._config.clock)
 
     def _address(self, query: Unsigned) -> str:

@@ -61,7 +61,8 @@ class VenueBooks:
         price_levels.find_level(side, 0, 0)
         price_levels.best_offered(side, 0, arrays.HIGHEST)
         price_levels.room_of(self.levels)
-        needs_window(self.levels[0])
+        if len(self.levels):  # else it is a venue without a market
+            needs_window(self.levels[0])
         market_orders.has_room(self.known, 0, self.v)
 
     def scale(self, i: int, price_scale: int, size_scale: int) -> None:
