@@ -155,7 +155,7 @@ class Kernel:
                 decisions = {name: CutOff(reason) for name, reason in batch.cut}
             if batch.rows is None:
                 applied = apply(session, state, batch)  # decode, apply
-                if early is not None and early.fits(account, batch.records[0], applied.body):
+                if early is not None and not batch.cut and early.fits(account, batch.records[0], applied.body):
                     decisions = early.decisions
             else:
                 applied, found = self._apply_rows(state, batch)

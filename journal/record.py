@@ -128,15 +128,12 @@ def _pairs(value: tuple[tuple[str, str], ...]) -> str:
     """Write names with values, as those of a request."""
     try:
         return _encode(value).decode()
-    except UnicodeEncodeError:
+    except (UnicodeEncodeError, TypeError):  # a lone surrogate, or a subclass of str
         return _sequence(value)
 
 
-_EXPRESSIONS = {
-    bool: "TRUE if item else FALSE",
-    Decimal: "decimal(item)",
-    tuple[tuple[str, str], ...]: "pairs(item)",
-}
+# by the field's type, where it says all: a field of Decimal may hold a whole number that a strategy gave
+_EXPRESSIONS = {tuple[tuple[str, str], ...]: "pairs(item)"}
 
 
 def late_defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
@@ -167,7 +164,7 @@ def struct_writer(
 
     """
     scope: dict[str, Any] = {
-        "WRITERS": WRITERS, "string": _string, "decimal": _decimal, "pairs": _pairs, "TRUE": "true", "FALSE": "false",
+        "WRITERS": WRITERS, "string": _string, "pairs": _pairs,
     }  # fmt: skip
     tags = tag or {}
     kinds = {field.name: field.type for field in msgspec.structs.fields(kind)}

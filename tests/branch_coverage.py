@@ -1,4 +1,4 @@
-"""Branch coverage of engine, journal and replay: `BRANCH_COVERAGE=1 pytest -n 4`, in the workers of pytest-xdist.
+"""Branch coverage of engine, journal and replay: `BRANCH_COVERAGE=1 pytest -n 3`, in the workers of pytest-xdist.
 
 SlipCover puts a probe at each line and branch, and removes those that were reached. A tracer, which sees each line every
 time, took more CPU time than all other work of the quick tier, so slow tests ran without it. This module must be imported

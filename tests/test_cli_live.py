@@ -180,7 +180,8 @@ def test_a_second_signal_ends_at_once_and_the_next_session_goes_on(tmp_path: Pat
 def test_a_stop_without_a_venue_is_not_in_order(tmp_path: Path) -> None:
     """The venue never returns: the report names the unanswered requests, with few records and no traceback."""
     patience = environment(VERBATIM_ENGINE__STOP_TIMEOUT_S="3")
-    with WarmProcess([*VERBATIM, "venue", "--port", "0"], stdout=subprocess.PIPE, text=True) as gone:
+    calm = json.dumps({"symbols": ["BTCUSDT"], "event_ms": CALM_EVENT_MS})  # else the order may fill before the kill
+    with WarmProcess([*VENUE, calm], stdout=subprocess.PIPE, text=True) as gone:
         ready = json.loads(gone.stdout.readline())
         command = [*VERBATIM, "run", str(config_for(tmp_path, ready["listening"]))]
         with WarmProcess(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=patience) as process:

@@ -76,6 +76,7 @@ def test_memory_outside_state_is_named(memory: str, use: str, named: str) -> Non
         (OWN.format(slots="pass", value="Own()"), "KEPT.turns = KEPT.turns"),
         (COUNTER.format(cell="seen = [1]", code="return seen[0]"), "TURN()"),
         ("LEVELS = ({'a': (1, 2)}, frozenset({'b', 'c'}))", "LEVELS[0]['a']"),
+        ("class Levels(list):\n    def __iter__(self):\n        raise OSError\n\nLEVELS = Levels([1])", "len(LEVELS)"),
     ],
 )
 def test_what_did_not_change_is_not_named(memory: str, use: str) -> None:

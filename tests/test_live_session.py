@@ -310,6 +310,11 @@ async def test_a_start_waits_while_the_venue_refuses_the_rate_of_requests(venue:
     plan.release()
     assert plan.body.instruments
     await check_faults_struck(venue)
+    banned = {"status": 418, "code": -1003, "msg": "Way too many requests; IP banned until 4102444800000."}
+    await ask(venue, "/sim/faults", "POST", json={"action": "reject", "path": limit["path"], **banned})
+    with pytest.raises(StartError, match=r"IP banned until 4102444800000.* wants a wait of [0-9,]{9,} s"):
+        await open_session(wanted)
+    await check_faults_struck(venue)
     await ask(venue, "/sim/faults", "POST", json={**limit, "retry_after_s": 86_400})
     with pytest.raises(
         StartError, match=r"refuses the rate of requests \(-1003 .*\) and wants a wait of .*start again after it"

@@ -13,6 +13,7 @@ from engine.facts import Fact, NewOrder
 from engine.lifecycle import Report
 from engine.mode_reasons import Mode, ModeReason, ReasonCode, joined, key_refused, texts
 from engine.model import OrderType, Side
+from engine.plan_terms import Chase, MarketLimits
 from engine.requests import LinkPlan, LinkRole, Purpose, Transport, Unsigned
 from journal.record import canonical
 
@@ -95,3 +96,16 @@ def test_names_and_values_of_a_request_are_escaped_as_any_other_text() -> None:
     pairs = ",".join(f"[{canonical(name)},{canonical(value)}]" for name, value in params)
     assert canonical(params) == f"[{pairs}]"
     assert canonical(params[:2]) == f"[{pairs.rpartition(',[')[0]}]"
+
+
+def test_numbers_and_texts_of_a_strategy_are_written_by_their_own_types() -> None:
+    """It may give 500 for Decimal(500), and an id of another class of texts."""
+
+    class Name(str):
+        __slots__ = ()
+
+    given: Any = {"offset": 500, "market": MarketLimits(cost_max=0.5)}  # type: ignore[arg-type]  # a strategy is not checked
+    written = json.loads(canonical(Chase("i", Side.BUY, Decimal(1), **given)))
+    assert (written["offset"], written["market"]["cost_max"]) == (500, 0.5)
+    unsigned = Unsigned(Transport.REST, "POST", "/order", (("id", Name("a")),), signed=True)
+    assert json.loads(canonical(unsigned))["params"] == [["id", "a"]]

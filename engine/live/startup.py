@@ -52,7 +52,6 @@ from journal.trust_key import marked
 ID_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 REQUEST_SECONDS_MAX = 10.0
 LIMITED_SECONDS_MAX = 60.0  # a request that exceeds the venue's rate is sent again for so long
-PAUSE_NS = SECOND_NS  # before that, where the venue states no wait
 
 log = structlog.get_logger()
 
@@ -229,7 +228,7 @@ async def _answer_within_limits(
         StartError: there is no answer, no venue serves the address, or the venue wants a wait that is too long.
     """
     where = f"{wanted.settings.name} at {wanted.settings.rest}"
-    give_up = trio.current_time() + LIMITED_SECONDS_MAX
+    give_up, pause_ns = trio.current_time() + LIMITED_SECONDS_MAX, SECOND_NS
     while True:
         message = venue.signer.sign_http(unsigned, wanted.key if unsigned.signed else None, clock.now_ns())
         result = await sender.send(message, timeout_s=REQUEST_SECONDS_MAX, clock=clock)
@@ -242,7 +241,10 @@ async def _answer_within_limits(
         limited = next((e for e in events if isinstance(e, Answer) and e.outcome is Outcome.RATE_LIMITED), None)
         if limited is None:
             return result, events
-        wait_s = clock.seconds(limited.retry_after_ns or PAUSE_NS)
+        wait_ns = max(limited.retry_after_ns, limited.retry_at_ns - clock.now_ns())
+        if wait_ns <= 0:  # the venue states no wait; each request may make it longer
+            wait_ns, pause_ns = pause_ns, 2 * pause_ns
+        wait_s = clock.seconds(wait_ns)
         if trio.current_time() + wait_s > give_up:
             raise StartError(
                 f"{where} refuses the rate of requests ({limited.coded_text}) and wants a wait of {wait_s:,.0f} s; "

@@ -26,7 +26,8 @@ class CompiledFunction:
     """A function that is compiled for the types of its arguments, at the first call with them.
 
     Code of another process is loaded from the folder, if it has the function. Machine code raises TypeError for
-    arguments of other types, so a call does not check them while all calls have the same types.
+    arrays of other types, so a call does not check them while all have the same types. It converts numbers: callers
+    pass what the annotations state, and arrays of as many dimensions as at the first call.
     """
 
     def __init__(self, function: Callable[..., Any], folder: Path | None, *, inlined: bool) -> None:

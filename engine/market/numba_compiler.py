@@ -32,7 +32,9 @@ def unbox_exactly(of: types.Array, value: Any, c: Any) -> NativeValue:
 
     Numba compares the size of a number alone. The places are those of numpy's structures in C, which do not change.
     """
-    found = unbox_array(of, value, c)
+    found: NativeValue = unbox_array(of, value, c)
+    if of.layout != "C" or not of.aligned:  # a function of other programs in this process
+        return found
     failed = cgutils.alloca_once_value(c.builder, found.is_error)  # type: ignore[no-untyped-call]  # as above
     with c.builder.if_then(c.builder.not_(found.is_error)):
 

@@ -60,13 +60,14 @@ def _reached(root: Any) -> Iterator[Any]:
         if isinstance(value, _PLAIN) or identity in seen:
             continue
         seen.add(identity)
-        left += _parts(value)
+        with suppress(Exception):  # the user's own classes have the user's code
+            left += _parts(value)
 
 
 def _parts(value: Any) -> list[Any]:
     """Return the objects that an object holds, if it can be the memory of a strategy."""
     if isinstance(value, dict):
-        return [*value, *value.values()]
+        return [*dict.__iter__(value), *dict.values(value)]
     if isinstance(value, _SETS):
         return sorted(value, key=lambda each: repr(each) if isinstance(each, _PLAIN) else "")
     if isinstance(value, partial):

@@ -306,5 +306,5 @@ def failed(error: Exception) -> Failed:
     """Return the decision of a strategy whose code raised."""
     text = "its text cannot be read"
     with suppress(Exception):  # the user's own exceptions have the user's code
-        text = str(error)
+        text = str(error).encode("utf-8", "backslashreplace").decode()  # a lone surrogate has no record
     return Failed(f"{type(error).__name__}: {text}")
