@@ -163,9 +163,7 @@ def struct_writer(
         tag: A further field, with its text.
 
     """
-    scope: dict[str, Any] = {
-        "WRITERS": WRITERS, "string": _string, "pairs": _pairs,
-    }  # fmt: skip
+    scope: dict[str, Any] = {"WRITERS": WRITERS, "string": _string, "pairs": _pairs}
     tags = tag or {}
     kinds = {field.name: field.type for field in msgspec.structs.fields(kind)}
     lines = ["def write(struct):", " text = ''"]

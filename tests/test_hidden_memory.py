@@ -43,6 +43,7 @@ def found(memory: str, use: str) -> list[str]:
     source = STRATEGY.format(memory=memory, use=use)
     loaded = load(StrategySettings("r", "1", "r", "Remembers", {}, {"r": source}))
     assert loaded.hidden is not None
+    loaded.hidden.keep()
     before = loaded.hidden.changed_names()
     for _ in range(2):
         loaded.cls.decide(None, None, None)

@@ -1,6 +1,5 @@
 """The table of commands. Loads no heavy package: each command imports what it needs in its body."""
 
-import gc
 import os
 import traceback
 from importlib import import_module
@@ -15,7 +14,6 @@ from verbatim.terminal import echo
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-YOUNG_MAX = 100_000  # new objects before garbage is collected: packages make many that last, a tenth of a start's time
 COMMANDS: dict[str, str] = {  # name -> one-line help; the command `name` is `command` in verbatim/commands/<name>.py
     "demo": "Trade against a simulated venue, then replay the session.",
     "run": "Run a session live from a configuration file.",
@@ -110,8 +108,7 @@ class LazyGroup(click.Group):
 
         Every file that a command creates is for its owner alone.
         """
-        before, collections = os.umask(0o077), gc.get_threshold()
-        gc.set_threshold(YOUNG_MAX, *collections[1:])
+        before = os.umask(0o077)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -127,7 +124,6 @@ class LazyGroup(click.Group):
             echo(traceback.format_exc(), err=True, nl=False)
             stop("this is a fault of Verbatim; the lines above say where", CRASHED)
         finally:
-            gc.set_threshold(*collections)
             os.umask(before)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -21,14 +21,18 @@ _OWN = "strategy_"  # begins the names of the modules that a session loads (sour
 
 
 class HiddenMemory:
-    """The contents that a strategy's modules reach at loading."""
+    """The contents that a strategy's modules reach. Only runs that report on them read them: it calls users' code."""
 
     def __init__(self, modules: Mapping[str, ModuleType]) -> None:
         self._modules = modules
+        self._before: dict[str, list[Any]] = {}
+
+    def keep(self) -> None:
+        """Keep the contents, to compare later ones with."""
         self._before = {where: _contents(value) for where, value in self._values()}
 
     def changed_names(self) -> tuple[str, ...]:
-        """Return the names behind which something changed since loading, or behind which an iterator is."""
+        """Return the names behind which something changed since `keep`, or behind which an iterator is."""
         return tuple(
             where for where, value in self._values() if _contents(value) != self._before.get(where) or _iterates(value)
         )

@@ -145,8 +145,14 @@ class StrategyRunner:
             return False
         return strategy not in self._waiting or self.is_ready(account, market, strategy)
 
+    def watch_memory(self) -> None:
+        """Keep what the strategies' modules hold, for `hidden_memory`."""
+        for loaded in self.strategies.values():
+            if loaded.hidden is not None:
+                loaded.hidden.keep()
+
     def hidden_memory(self) -> tuple[str, ...]:
-        """Return what the strategies remember outside State so far, for people: no record holds it."""
+        """Return what the strategies remember outside State since `watch_memory`, for people: no record holds it."""
         return tuple(
             f"strategy {name} remembers outside State: {where} changed, or is an iterator. Decisions that depend on it "
             "differ in a replay and after a restart"

@@ -42,8 +42,6 @@ OTHER_TERMS: Final = (
     "closes_position",
 )  # fmt: skip
 STATE_WITH_ID: Final = "a State that holds the id of an order is not possible in it"
-
-
 _other_terms = attrgetter(*OTHER_TERMS)
 
 

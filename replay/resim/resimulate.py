@@ -234,7 +234,6 @@ class _Resimulation:
                 bar_close_after_ns=engine.bar_close_after_ns or SECOND_NS,
             )
         refuse_newer(options.session)
-        venues = options.session.venues
         body = msgspec.structs.replace(
             options.session,
             resimulated=resimulated,
@@ -242,12 +241,13 @@ class _Resimulation:
             engine=engine,
             read_only=options.session.read_only and not resimulated.is_backtest,  # a model of the venue takes orders
             paper=None,
-            venues=tuple(map(as_captured, venues)) if options.modelled else venues,
+            venues=tuple(map(as_captured, options.session.venues)) if options.modelled else options.session.venues,
         )
         self._body = marked(body) if options.marks else body
         self._whole = whole
         self._last = SEQ_MAX if options.until_seq is None else options.until_seq
         self.kernel = Kernel(self._body)
+        self.kernel.session.runner.watch_memory()
         plans = self.kernel.session.links(options.session.venues[0].name)
         self._links = MarketLinks(frozenset(plan.source for plan in plans if plan.role is LinkRole.MARKET))
         self._is_capture = is_import(journal)
