@@ -1,7 +1,7 @@
 """Live session on loopback with the venue in its own process: messages journalled and stepped per second.
 
     python benchmarks/live_rate.py [--squeeze 130 180 1000] [--tiles 2] [--strategy demo|none] [--transport standard
-    fast] [--meter 5] [--profile]
+    fast] [--meter 5] [--profile] [--record]
 
 Plays a tiled capture whose lines come so many times as fast as they did, on a clock that runs at its own pace: as on a
 busy day. (`--speed N` scales the clock as well, and with it all that goes by time: N times the TIMERs and decisions a
@@ -31,6 +31,7 @@ from typing import Any
 import httpx
 import tiling
 import trio
+from history import record
 
 from engine.live import meter
 from engine.live.logs import configure
@@ -63,10 +64,12 @@ def main() -> None:
         "--meter", type=float, nargs="+", default=[meter.METER_SECONDS], help="seconds between two lines of the meter"
     )
     options.add_argument("--profile", action="store_true", help="one run of each, under cProfile")
+    options.add_argument("--record", action="store_true", help="add the rates to benchmarks/results/live_rate.json")
     given = options.parse_args()
     configure(level="error")
     warm()
     software_versions()
+    figures: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as scratch:
         for squeeze in given.squeeze:
             capture = Path(scratch) / f"{squeeze}.gz"
@@ -89,8 +92,13 @@ def main() -> None:
                     "messages": count - 1,
                 }
                 print(json.dumps({**case, **medians}), flush=True)
+                contender = f"squeeze {squeeze}, {name}"
+                figures[f"messages/s, {contender}"] = medians["taken_per_s"]
+                figures[f"engine CPU us a message, {contender}"] = medians["engine_cpu_us"]
             if profile is not None:
                 pstats.Stats(profile).sort_stats("tottime").print_stats(40)
+    if given.record:
+        record("live_rate", figures)
 
 
 @contextmanager

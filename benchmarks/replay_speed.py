@@ -1,7 +1,7 @@
 """Replay's speed, and resimulation's, on the BTC capture, tiled in time and ids, recorded through the real sequencer
 and journal.
 
-    python benchmarks/replay_speed.py CAPTURE [--tiles 12] [--strategy examples/quoter.py:Quoter] [--keep FOLDER]
+    python benchmarks/replay_speed.py CAPTURE [--tiles 12] [--strategy examples/quoter.py:Quoter] [--keep FOLDER] [--record]
 
 Prints start-up, compile and steady records/s apart; decode, fold, strategy and comparison are all on, on one core.
 `--keep` leaves the journal there, and replays the one that is there already.
@@ -12,12 +12,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from history import record
 from tiling import read, tiled
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "ma_cross.py"
 
 
-def record(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
+def record_session(folder: Path, capture: Path, tiles: int, strategy: str) -> None:
     """Record a session over all tiles in virtual time."""
     from verbatim.strategy_files import read_strategy
     from verbatim.testing import VirtualSession, VirtualVenue
@@ -56,6 +57,7 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, default=12)
     parser.add_argument("--strategy", default=f"{EXAMPLE}:MovingAverageCross", help="path.py:Class")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--record", action="store_true", help="add the rate to benchmarks/results/replay_speed.json")
     options = parser.parse_args()
     begun = time.perf_counter()
     from replay.replay import replay_session
@@ -67,7 +69,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch) / "journal"
         if not folder.exists():
-            record(folder, options.capture, options.tiles, options.strategy)
+            record_session(folder, options.capture, options.tiles, options.strategy)
         cpu = time.process_time()
         verdict = replay_session(folder)
         cpu = time.process_time() - cpu
@@ -84,6 +86,8 @@ def main() -> None:
     )
     for line in resimulated:
         print(line)
+    if options.record:
+        record("replay_speed", {f"records a CPU second, {options.capture.stem} x{options.tiles}": of_cpu})
 
 
 if __name__ == "__main__":

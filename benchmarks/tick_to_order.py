@@ -1,12 +1,13 @@
 """Tick to order on the wire: a whole live session against the bare transport, in the same run.
 
-    python benchmarks/tick_to_order.py [--ticks 1000] [--gap-us 2000] [--bare
-    ../shared/bench/limits/bare_tick_to_order.py]
+    python benchmarks/tick_to_order.py [--ticks 1000] [--gap-us 2000] [--record]
+    [--bare ../shared/bench/limits/bare_tick_to_order.py]
 
 tick to order = the venue holds the whole order request - the venue began to send the tick; both stamps are the venue's.
 Ours is verbatim's own session: feed, sequencer, journal, decode, fold, strategy, risk, order, gateway, signature,
 sender. The bare program only reads, parses, signs and sends. `sync off` makes the journal's fdatasync do nothing, so
-what is left is our own work; with it, an order waits for the disk (the outbox rule). Rounds alternate; the results are
+what is left is our own work; with it, an order waits for the disk (the outbox rule), and the ratio leaves out the time
+of one bare fdatasync, measured in each round. Rounds alternate; the results are
 medians of rounds, and the least median of a round, for many short rounds on a busy machine. The limits on orders and
 weight a minute are lifted for the run: each tick leads to an order. The bare program gets its own environment, with the
 versions of trio, httpx and h11 that we run on.
@@ -30,6 +31,7 @@ from typing import Any
 
 import tick_venue
 import trio
+from history import record
 
 from engine.live.clock import SessionClock
 from engine.live.logs import configure
@@ -48,6 +50,7 @@ AGAINST = {
     "standard": "bare trio-websocket + httpx",
     "fast": "bare stream + h11",
 }  # the reference's pair, and the fastest
+SYNC = "fdatasync of 4 KB"
 START_SECONDS_MAX = 10.0
 
 
@@ -62,6 +65,9 @@ def main() -> None:
         "--bare-python", type=Path, default=None, help="one that has trio-websocket; else one is made for the run"
     )
     options.add_argument("--folder", type=Path, default=None, help="where the journals lie: the disk matters")
+    options.add_argument(
+        "--record", action="store_true", help="add the ratios to benchmarks/results/tick_to_order.json"
+    )
     given = options.parse_args()
     multiprocessing.set_start_method("spawn")
     configure(level="error")
@@ -76,12 +82,16 @@ def main() -> None:
             for transport, sync in OURS:
                 us = ours(Path(scratch), transport, sync=sync, given=given)
                 found.setdefault(f"verbatim {transport}, sync {'on' if sync else 'off'}", []).append(us)
-        found["fdatasync of 4 KB"] = [fdatasync_us(Path(scratch) / "probe")]
-    show(found, given)
+            found.setdefault(SYNC, []).append(fdatasync_us(Path(scratch) / "probe"))
+    ratios = show(found, given)
+    if given.record:
+        record("tick_to_order", ratios)
 
 
-def show(found: dict[str, list[dict[str, float]]], given: argparse.Namespace) -> None:
-    middle = {
+def show(found: dict[str, list[dict[str, float]]], given: argparse.Namespace) -> dict[str, float]:
+    """Print the figures of all contenders. Return the ratios of our medians to the bare program's."""
+    ratios: dict[str, float] = {}
+    middle: dict[str, dict[str, float]] = {
         name: {
             **{point: round(statistics.median(run[point] for run in runs)) for point in ("p50", "p99")},
             "least p50": round(min(run["p50"] for run in runs)),
@@ -94,11 +104,14 @@ def show(found: dict[str, list[dict[str, float]]], given: argparse.Namespace) ->
                 {AGAINST["standard"], AGAINST["fast" if "fast" in name else "standard"]} & middle.keys()
             ):
                 for point in ("p50", "least p50"):
-                    us[f"{point} / {against}"] = round(us[point] / middle[against][point], 2)
+                    waited = middle[SYNC][point] if name.endswith("sync on") else 0
+                    us[f"{point} / {against}"] = round((us[point] - waited) / middle[against][point], 2)
+                ratios[f"{name} over {against}"] = us[f"p50 / {against}"]
     for name, us in middle.items():
         print(f"{name:32s}", "  ".join(f"{point} {value}" for point, value in us.items()))
     about = {"ticks": given.ticks, "gap_us": given.gap_us, "rounds": given.rounds, "loadavg": os.getloadavg()}
     print(json.dumps({**about, "us": middle}))
+    return ratios
 
 
 def bare(given: argparse.Namespace, python: Path, scratch: Path) -> Iterator[tuple[str, dict[str, float]]]:
