@@ -177,10 +177,14 @@ class Gateway:
     def _send_released(self) -> None:
         """Send requests whose records are durable, without waiting. Those that must wait for a socket are queued."""
         while (due := self._next_released()) is not None:
-            signed = due[3]
+            _, seq, request, signed = due
             if signed is None or not signed.data:
                 self._nursery.start_soon(self._send_durable, *due)
-            elif self._waiting or self._sends_waiting or not self._begin_now(*due):
+                continue
+            answer, borrower = None, None
+            if not (self._waiting or self._sends_waiting) and (borrower := self._enter_turn(*due)) is not None:
+                answer = self._at_once[request.venue].begin_now(signed.message, signed.data, self._clock)
+            if not self._is_begun(seq, request, answer, borrower):
                 self._waiting.append(due)
 
     def _start_sending(self) -> None:
@@ -214,14 +218,6 @@ class Gateway:
             answer = await self._at_once[request.venue].begin(signed.message, signed.data, self._clock)
         if not self._is_begun(seq, request, answer, borrower):
             self._nursery.start_soon(self._send_durable, token, seq, request, signed)
-
-    def _begin_now(self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None) -> bool:
-        """Send a request if an idle connection takes it without waiting. Return False if nothing was sent."""
-        borrower = self._enter_turn(token, seq, request, signed)
-        answer = None
-        if signed is not None and borrower is not None:
-            answer = self._at_once[request.venue].begin_now(signed.message, signed.data, self._clock)
-        return self._is_begun(seq, request, answer, borrower)
 
     def _enter_turn(
         self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None
