@@ -22,20 +22,23 @@ class FinalErrors:
         return True
 
 
-class HeldTurn(FinalErrors):
-    """A context that ends a turn, after an error was given to `fail`: the next holder cannot miss it."""
+class HeldTurn:
+    """A context that ends a turn, and gives any error to `fail` before that: the next holder cannot miss it."""
 
     def __init__(self, turn: threading.Lock, fail: Callable[[BaseException], None]) -> None:
-        super().__init__(fail)
+        self._fail = fail
         self._turn = turn
 
     def begin(self, timeout_s: float) -> bool:
-        """Take the turn. Return False if another thread has it for so long. The context ends it."""
+        """Take the turn, before the context. Return False if another thread has it for so long."""
         return self._turn.acquire(timeout=timeout_s)
+
+    def __enter__(self) -> None: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        is_passed_on = super().__exit__(kind, error, trace)
+        if error is not None:
+            self._fail(error)
         self._turn.release()
-        return is_passed_on
+        return error is not None

@@ -89,19 +89,19 @@ class DiskPace:
 
     def __init__(self, ns_max: int) -> None:
         self._ns_max = ns_max
-        self._times_ns: deque[int] = deque(maxlen=PACE_TIMES)
+        self._were_slow: deque[bool] = deque(maxlen=PACE_TIMES)
 
     def note(self, took_ns: int) -> None:
         """Note the time of a caller's write, with its sync where that is waited for."""
-        self._times_ns.append(took_ns)
+        self._were_slow.append(took_ns > self._ns_max)
 
     def note_in_thread(self, took_ns: int) -> None:
         """Note a time of the writer's thread. A long one proves nothing: the thread may have waited for the caller."""
         if took_ns <= self._ns_max:
-            self._times_ns.append(took_ns)
+            self._were_slow.append(False)
 
     @property
     def is_fast(self) -> bool:
         """Return True if at most an eighth of the last times were slow. Before the first one, nothing is known."""
-        ns_max, times_ns = self._ns_max, self._times_ns
-        return bool(times_ns) and SLOW_SHARE * sum([took_ns > ns_max for took_ns in times_ns]) <= len(times_ns)
+        count = len(self._were_slow)
+        return count > 0 and SLOW_SHARE * sum(self._were_slow) <= count
