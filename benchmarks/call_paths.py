@@ -87,7 +87,7 @@ WALK_HEAD = """# The walk of one quote, one order and one fill
 Code that is not ours may be between the two: a strategy's `decide`, or a library. A test checks that each function exists and that the one above it calls it.
 
 Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which signs it, and `Gateway.flush_now` (or `flush`, in the input loop) writes and syncs its record with
-`JournalWriter.commit`. If the disk was slow, the order waits until the journal's thread has reported a sync to `LiveSession._release_requests`.
+`JournalWriter.commit`. If the disk was slow, the order waits until the journal's thread has reported a sync: `Gateway.release` is called.
 """
 
 STRATEGY = '''

@@ -47,7 +47,7 @@ from engine.state.carried_pnl import restore_pnl
 from engine.state.changes import Change, Requested, Stamp
 from engine.state.session_state import Account, State, restore_opening
 from engine.state.timers import Timers, first_due_ns, timer_name
-from engine.step_context import Output, StepContext
+from engine.step_context import Output, StepContext, records_of
 from engine.strategy.api import Cancel, Run
 from engine.strategy.loading import LoadedStrategy, declared_only
 from engine.strategy.predicate_inputs import disable, refresh
@@ -74,6 +74,7 @@ class Kernel:
         self.session = SessionContext(session, strategies)
         self.cools_down = session.risk.cooldown.is_set
         self.watches_losses = session.risk.figures and bool(self.session.loss_limits)
+        self.writes_records = True  # False: an output becomes text when it is read
 
     # ---- the first record
 
@@ -167,10 +168,12 @@ class Kernel:
             is_checkpoint = state.inputs % session.settings.checkpoint_every == 0
             if not records or not (applied.has_effect or is_checkpoint):
                 return StepResult(records, ())
-            return StepResult(
-                records,
-                self._decide(state, records[-1], applied, decisions or _NO_DECISIONS, is_checkpoint=is_checkpoint),
-            )
+            outputs = self._decide(state, records[-1], applied, decisions or _NO_DECISIONS, is_checkpoint=is_checkpoint)
+            if outputs:
+                if self.writes_records:
+                    records_of(outputs)  # here, because an output that cannot be written must break the step
+                state.seq = outputs[-1].seq
+            return StepResult(records, outputs)
         except Exception as error:
             if not (records := records or batch.records):
                 raise  # the rows have no record yet, so no input can be blamed
@@ -238,8 +241,6 @@ class Kernel:
             if is_checkpoint or step.account.modes.closing is not was_closing:  # the last one proves the whole session
                 step.emit(CheckpointBody(state.inputs, state.digests()))
                 state.restart_hash(state.input_hash)
-        if step.outputs:
-            state.seq = step.outputs[-1].seq
         return step.outputs
 
     def _run_strategy(self, step: StepContext, name: str, fired: Fired, decisions: Mapping[str, Decided]) -> None:

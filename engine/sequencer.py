@@ -182,6 +182,7 @@ class UnrecordedSequencer(Sequencer):
 
     def __init__(self, kernel: Kernel, on_step: OnStep) -> None:
         super().__init__(kernel, self._pass_on)
+        kernel.writes_records = False
         self._on_step = on_step
 
     def begin(self, session: SessionBody) -> list[Output]:

@@ -21,6 +21,7 @@ JournalError
 
 import re
 from pathlib import Path
+from typing import Self
 
 _SESSION = re.compile(r"\d{8}T\d{6}Z-([a-z2-7]{8})")  # journal/sessions.py makes these names
 
@@ -35,6 +36,17 @@ class JournalFailedError(JournalError):
     Nothing is retried, because the kernel may have dropped the pages and a retry would only appear to succeed
     (fsyncgate).
     """
+
+    @classmethod
+    def after(cls, failure: BaseException | None, folder: Path, durable_seq: int) -> Self:
+        """Return the error for callers that come after the writer's `failure`."""
+        error = cls(
+            f"{folder}: {'the disk failed' if isinstance(failure, OSError) else 'writing failed'} "
+            f"({failure}), so nothing more is written. "
+            f"Durable up to record {durable_seq}. What to do: repair the disk, then recover this session."
+        )
+        error.__cause__ = failure
+        return error
 
 
 class JournalBehindError(JournalError):

@@ -1,5 +1,6 @@
 """A context that passes any error on: after it nothing can be written."""
 
+import threading
 from collections.abc import Callable
 from types import TracebackType
 
@@ -19,3 +20,25 @@ class FinalErrors:
             return False
         self._fail(error)
         return True
+
+
+class HeldTurn:
+    """A context that ends a turn, and gives any error to `fail` before that: the next holder cannot miss it."""
+
+    def __init__(self, turn: threading.Lock, fail: Callable[[BaseException], None]) -> None:
+        self._fail = fail
+        self._turn = turn
+
+    def begin(self, timeout_s: float) -> bool:
+        """Take the turn, before the context. Return False if another thread has it for so long."""
+        return self._turn.acquire(timeout=timeout_s)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if error is not None:
+            self._fail(error)
+        self._turn.release()
+        return error is not None

@@ -4,6 +4,7 @@ A write and a sync may overlap, in two threads; two writes may not, and neither 
 once, the system reports a failure to one of them alone. So each has its turn.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -15,7 +16,8 @@ from journal.record import Record
 from journal.segments import open_name
 
 SYNC_TIMES_MAX = 10_000  # that the reader has not removed
-PACE_TIMES = 16  # a disk that was slow once must have been fast as often before a caller waits for it again
+PACE_TIMES = 16
+SLOW_SHARE = 8  # one of so many may have been slow
 
 
 class FrameOutput:
@@ -25,9 +27,9 @@ class FrameOutput:
         """Prepare the output; `begin` creates the first segment. `syncs` False is for benchmarks only."""
         self.written_seq = -1  # the last seq handed to the kernel
         self.durable_seq = -1  # the last seq on stable storage
-        self.unsynced_since_s: float | None = None  # since when the oldest unsynced record waits
+        self.sync_due_s = math.inf  # when the unsynced records must be synced at the latest
         self.sync_times_ns: deque[int] = deque(maxlen=SYNC_TIMES_MAX)  # newest last; a reader removes what it read
-        self.write_turn, self.sync_turn = threading.Lock(), threading.Lock()  # one holder each
+        self.turns = self.write_turn, self.sync_turn = threading.Lock(), threading.Lock()  # one holder each
         self.frames = self.bytes = 0
         self.first_seq = 0  # of the open segment
         self._disk = disk
@@ -48,35 +50,19 @@ class FrameOutput:
             self._size >= self._segment_bytes or time.monotonic() >= self._since_s + self._segment_age_s
         )
 
-    def enter_turns(self, *, syncs: bool) -> bool:
-        """Take the turn to write, and to sync if `syncs`, without waiting. Return False if another thread has one."""
-        if not self.write_turn.acquire(blocking=False):
-            return False
-        if syncs and not self.sync_turn.acquire(blocking=False):
-            self.write_turn.release()
-            return False
-        return True
-
-    def end_turns(self, *, syncs: bool) -> None:
-        """Let the next one write and sync."""
-        if syncs:
-            self.sync_turn.release()
-        self.write_turn.release()
-
-    def write(self, records: Sequence[Record], since_s: float) -> None:
-        """Append records as one frame. `since_s` is when the oldest of them came."""
+    def write(self, records: Sequence[Record], sync_due_s: float) -> None:
+        """Append records as one frame, which must be synced by `sync_due_s`."""
         frame = encode_frame(records, self.durable_seq)
         self._disk.write(open_name(self.first_seq), frame)
         self.written_seq = records[-1].seq
-        if self.unsynced_since_s is None:
-            self.unsynced_since_s = since_s
+        self.sync_due_s = min(self.sync_due_s, sync_due_s)
         self._size += len(frame)
         self.bytes += len(frame)
         self.frames += 1
 
     def sync(self) -> None:
         """Bring what is written to stable storage."""
-        self.unsynced_since_s = None  # first: a record written after this line is synced, or waits again
+        self.sync_due_s = math.inf  # first: a record written after this line is synced, or waits again
         seq = self.written_seq
         if self._syncs:
             began_ns = time.monotonic_ns()
@@ -103,13 +89,19 @@ class DiskPace:
 
     def __init__(self, ns_max: int) -> None:
         self._ns_max = ns_max
-        self._times_ns: deque[int] = deque(maxlen=PACE_TIMES)
+        self._were_slow: deque[bool] = deque(maxlen=PACE_TIMES)
 
     def note(self, took_ns: int) -> None:
-        """Note the time of a write, with its sync where that is waited for."""
-        self._times_ns.append(took_ns)
+        """Note the time of a caller's write, with its sync where that is waited for."""
+        self._were_slow.append(took_ns > self._ns_max)
+
+    def note_in_thread(self, took_ns: int) -> None:
+        """Note a time of the writer's thread. A long one proves nothing: the thread may have waited for the caller."""
+        if took_ns <= self._ns_max:
+            self._were_slow.append(False)
 
     @property
     def is_fast(self) -> bool:
-        """Return True if none of the last commits was slow. Before the first one, nothing is known."""
-        return max(self._times_ns, default=self._ns_max + 1) <= self._ns_max
+        """Return True if at most an eighth of the last times were slow. Before the first one, nothing is known."""
+        count = len(self._were_slow)
+        return count > 0 and SLOW_SHARE * sum(self._were_slow) <= count

@@ -9,6 +9,7 @@ Uses the disk through its protocol, and knows nothing of the meaning of records.
 """
 
 import atexit
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 from journal.disk import Disk, RealDisk
 from journal.durable import Durable, make_token
 from journal.errors import JournalBehindError, JournalFailedError
-from journal.final_errors import FinalErrors
+from journal.final_errors import FinalErrors, HeldTurn
 from journal.frame_output import DiskPace, FrameOutput
 from journal.record import Record
 from journal.sealer import Sealer
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 WAITING_BYTES_MAX = 64 * 1024 * 1024  # 14 s of 15,000 messages a second: a disk that stalls longer has failed
 COMMIT_BYTES_MAX = 256 * 1024  # that a caller writes itself
 COMMIT_NS_MAX = 2_000_000  # a caller waits for the disk only while it was faster than this
+TURN_S_MAX = 0.002  # that a caller waits for the writer's thread
+URGENT_SYNC_S = 0.005  # until an urgent record that a caller wrote is synced; an order's commit syncs it earlier
 ROW_BYTES = 100  # approximate size of a record without its payload or body
 
 
@@ -56,12 +59,13 @@ class JournalWriter:
         self._urgent = self._closing = self._abandoned = False
         self.has_deferred = False  # a step waits for `commit` or `wake`
         self._asleep = False  # the writer's thread waits for a record, because no group is pending
+        self._wakes_s = math.inf  # when the waiting thread continues by itself
         self._waiters = 0  # callers that wait on `_synced`
         self.failed: BaseException | None = None  # the error that ended the writer
         self._final = True
         self._waits_for_sync = options.release is Release.DURABLE
         self._output = output
-        self._errors_are_final = FinalErrors(self._fail)
+        self._write_turn, self._sync_turn = [HeldTurn(turn, self._fail) for turn in output.turns]
         self._pace = DiskPace(options.commit_ns_max)
         self.sync_times_ns = output.sync_times_ns  # newest last; a reader removes what it read
         self._space = space
@@ -159,7 +163,7 @@ class JournalWriter:
             seq += 1
         with self._lock:
             if self.failed is not None:
-                raise self._failed_error()
+                raise JournalFailedError.after(self.failed, self.folder, self.durable_seq)
             assert not self._closing, "append after close"
             waiting = bool(self._groups)
             if waiting and self.pending_bytes + step_bytes > WAITING_BYTES_MAX:
@@ -179,26 +183,51 @@ class JournalWriter:
                 self._work_arrived.notify()
 
     def wake(self) -> None:
-        """Let the writer's thread write urgent steps that were deferred."""
+        """Let the writer's thread write urgent steps that were deferred, and sync what is written."""
         with self._lock:
-            self.has_deferred = False
+            self._urgent, self.has_deferred = True, False
             self._work_arrived.notify()
+
+    def write_deferred(self) -> None:
+        """Write urgent steps that no request waits for, in the caller's thread. The writer's thread syncs them soon.
+
+        Not at once: an order that comes next would wait for that sync and for its own.
+        """
+        if self._write_now(URGENT_SYNC_S):
+            with self._lock:
+                if self._output.sync_due_s < self._wakes_s:
+                    self._work_arrived.notify()
 
     def commit(self) -> bool:
         """Write what waits, and sync it if requests wait for that, in the caller's thread.
 
         Return False if the writer's thread does it: it is at work, a segment ends, much waits, or the disk was slow.
         """
-        is_due = self.pending_bytes <= COMMIT_BYTES_MAX and not self._output.is_segment_over and self._pace.is_fast
-        if not (is_due and self._output.enter_turns(syncs=self._waits_for_sync)):
+        began_ns = time.monotonic_ns()
+        if not self._write_now(self._options.sync_delay_s):
+            return False
+        if not self._waits_for_sync:
+            self.has_deferred = True  # the caller wakes the writer's thread once the requests have left
+        elif self._sync_turn.begin(TURN_S_MAX):
+            with self._sync_turn:
+                self._make_durable(reports=False)
+        else:
             self.wake()
             return False
-        self.has_deferred = False
-        try:
-            with self._errors_are_final:
-                self._commit()
-        finally:
-            self._output.end_turns(syncs=self._waits_for_sync)
+        self._pace.note(time.monotonic_ns() - began_ns)
+        return self.failed is None
+
+    def _write_now(self, sync_within_s: float) -> bool:
+        """Write what waits in the caller's thread. If that must not be, wake the writer's thread and return False."""
+        is_due = self.pending_bytes <= COMMIT_BYTES_MAX and not self._output.is_segment_over and self._pace.is_fast
+        if not (is_due and self._write_turn.begin(TURN_S_MAX)):
+            self.wake()
+            return False
+        with self._write_turn:
+            self.has_deferred = False
+            sync_due_s = time.monotonic() + sync_within_s
+            for group in self._next_groups()[0]:
+                self._output.write(group, sync_due_s)
         return self.failed is None
 
     def wait_for_room(self) -> None:
@@ -237,7 +266,7 @@ class JournalWriter:
         if seq <= self.durable_seq:
             return make_token(seq)
         if self.failed is not None:
-            raise self._failed_error()
+            raise JournalFailedError.after(self.failed, self.folder, self.durable_seq)
         raise TimeoutError(f"record {seq} was not durable within {timeout_s} s")
 
     def close(self, *, final: bool = True) -> ClosedSummary:
@@ -245,7 +274,7 @@ class JournalWriter:
         self._final = final
         self._stop_threads()
         if self.failed is not None:
-            raise self._failed_error()
+            raise JournalFailedError.after(self.failed, self.folder, self.durable_seq)
         return ClosedSummary(
             folder=self.folder,
             last_seq=self.durable_seq,
@@ -271,19 +300,10 @@ class JournalWriter:
         self._disk.release()
         atexit.unregister(self.abandon)
 
-    def _failed_error(self) -> JournalFailedError:
-        error = JournalFailedError(
-            f"{self.folder}: {'the disk failed' if isinstance(self.failed, OSError) else 'writing failed'} "
-            f"({self.failed}), so nothing more is written. "
-            f"Durable up to record {self.durable_seq}. What to do: repair the disk, then recover this session."
-        )
-        error.__cause__ = self.failed
-        return error
-
     # ---- the writer's thread ---------------------------------------------------------------------------
 
     def _write_all(self) -> None:
-        with self._errors_are_final:
+        with FinalErrors(self._fail):
             had_groups = closing = False
             while not closing:
                 self._wait_until_due(more_expected=had_groups)
@@ -293,8 +313,8 @@ class JournalWriter:
                         return
                     for group in groups:
                         self._write(group)
-                had_groups, since_s = bool(groups), self._output.unsynced_since_s
-                if since_s is not None and (sync or time.monotonic() >= since_s + self._options.sync_delay_s):
+                had_groups, due_s = bool(groups), self._output.sync_due_s
+                if due_s < math.inf and (sync or time.monotonic() >= due_s):
                     with self._turn(self._output.sync_turn):
                         self._make_durable()
             self._output.close()
@@ -307,16 +327,15 @@ class JournalWriter:
         busy market costs one change of thread per group and not two.
         """
         with self._work_arrived:
-            check_s = time.monotonic() + self._options.group_delay_s if more_expected else None
+            check_s = time.monotonic() + self._options.group_delay_s if more_expected else math.inf
             while not (self._closing or self._urgent or self._is_full() or self.failed):
                 if self._groups:
-                    due_s = self._pending_since_s + self._options.group_delay_s
-                    check_s = due_s if check_s is None else min(check_s, due_s)
-                rest_s = self._seconds_until_due(check_s)
-                if rest_s is not None and rest_s <= 0:
+                    check_s = min(check_s, self._pending_since_s + self._options.group_delay_s)
+                self._wakes_s = min(check_s, self._output.sync_due_s)
+                if (rest_s := self._wakes_s - time.monotonic()) <= 0:
                     break
-                self._asleep = check_s is None
-                self._work_arrived.wait(rest_s)
+                self._asleep = check_s == math.inf
+                self._work_arrived.wait(None if rest_s == math.inf else rest_s)
             self._asleep = False
 
     def _next_groups(self) -> tuple[list[list[Record]], bool, bool]:
@@ -334,26 +353,7 @@ class JournalWriter:
     def _is_full(self) -> bool:
         return bool(self._groups) and len(self._groups[0]) >= self._options.group_rows
 
-    def _seconds_until_due(self, check_s: float | None) -> float | None:
-        """Return the seconds until the next check or the next sync, or None if neither is due."""
-        since_s = self._output.unsynced_since_s
-        sync_s = None if since_s is None else since_s + self._options.sync_delay_s
-        due_s = min((due for due in (check_s, sync_s) if due is not None), default=None)
-        return None if due_s is None else due_s - time.monotonic()
-
     # ---- in the thread that holds the turn -------------------------------------------------------------
-
-    def _commit(self) -> None:
-        """Write the groups that wait, with their sync if requests wait for it."""
-        began_ns = time.monotonic_ns()
-        groups, wants_sync, _ = self._next_groups()
-        for group in groups:
-            self._output.write(group, self._taken_since_s)
-        if self._waits_for_sync:
-            self._make_durable(reports=False)
-        elif wants_sync:
-            self._urgent = self.has_deferred = True  # for the writer's thread, at the caller's `wake`
-        self._pace.note(time.monotonic_ns() - began_ns)
 
     def _write(self, records: list[Record]) -> None:
         if self._output.is_segment_over:
@@ -362,9 +362,9 @@ class JournalWriter:
                     self._make_durable()
                 self._output.roll(records[0].seq, lambda first_seq: self._sealer.put(first_seq, final=False))
         began_ns = time.monotonic_ns()
-        self._output.write(records, self._taken_since_s)
+        self._output.write(records, self._taken_since_s + self._options.sync_delay_s)
         if not self._waits_for_sync:
-            self._pace.note(time.monotonic_ns() - began_ns)
+            self._pace.note_in_thread(time.monotonic_ns() - began_ns)
 
     def _make_durable(self, *, reports: bool = True) -> None:
         """Sync what is written. A caller that commits reads the result itself, so it `reports` nothing."""
@@ -376,7 +376,7 @@ class JournalWriter:
             with self._synced:
                 self._synced.notify_all()
         if reports and self._waits_for_sync:
-            self._pace.note(time.monotonic_ns() - began_ns)
+            self._pace.note_in_thread(time.monotonic_ns() - began_ns)
         if reports and self._options.on_durable is not None:
             self._options.on_durable(self.durable_seq)
         self._space.check(at_once=reports)

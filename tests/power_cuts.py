@@ -279,15 +279,13 @@ def write_session(chance: random.Random) -> tuple[list[Operation], set[int]]:
     ends, seq, waiting = {-1}, 0, 0
     for _ in range(chance.choice([1, 4, 7])):
         rows, urgent = chance.randrange(1, 5), chance.random() < urgency
-        commits = urgent and seq % 2 == 0
+        way = (writer.commit, writer.write_deferred, writer.wake)[seq % 3]
         writer.append_step([record(at) for at in range(seq, seq + rows)], urgent=urgent)
         seq, waiting = seq + rows, waiting + rows
         ends.add(seq - 1)
         if urgent:
-            if commits:
-                writer.commit()  # the writer's thread does it if a segment ends
-            else:
-                writer.wake()
+            way()  # the writer's thread does all of it if a segment ends
+            writer.wake()
             writer.wait_durable(seq - 1, PATIENCE_S)
         elif waiting >= group_rows:
             wait_written(writer, seq - 1)

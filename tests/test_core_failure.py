@@ -40,6 +40,8 @@ class Broken(BinanceSpot):
 
 
 STUMBLING = """
+from msgspec.structs import replace
+
 from engine.venues.binance_spot import BinanceSpot
 from engine.venues.binance_spot.account import SpotAccount
 
@@ -53,6 +55,18 @@ class Stumbling(BinanceSpot):
     def __init__(self, instruments, recv_window_ms=5000):
         super().__init__(instruments, recv_window_ms)
         self.account = StumblingAccount(recv_window_ms)
+
+
+class MumblingAccount(SpotAccount):
+    def place(self, *order):
+        request = super().place(*order)
+        return replace(request, params=(("symbol", object()),))
+
+
+class Mumbling(Stumbling):
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = MumblingAccount(recv_window_ms)
 """
 
 
@@ -94,23 +108,29 @@ def test_the_record_that_broke_the_core_is_in_the_journal(tmp_path: Path, monkey
     assert state.seq == broke.seq, "a restart can say which record it was"
 
 
+@pytest.mark.parametrize(
+    ("dialect", "words"), [("Stumbling", "RuntimeError: no words for an order"), ("Mumbling", "TypeError: ")]
+)
 def test_a_decision_that_breaks_leaves_a_halt_that_outlives_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dialect: str, words: str
 ) -> None:
-    """Fold the input, drop every decision of the step, and let the next session wait for a person."""
+    """Fold the input, drop every decision of the step, and let the next session wait for a person.
+
+    The decision breaks while it is made, or while its records are written.
+    """
     (tmp_path / "stumbling.py").write_text(STUMBLING)
     monkeypatch.syspath_prepend(tmp_path)
     venue = CalmVenue()
     chosen = read_strategy(f"{Path(__file__).parent}/strategies/once.py:Once")
-    session = VirtualSession(venue, tmp_path / "one", strategies=[chosen], dialect="stumbling:Stumbling")
-    with pytest.raises(CoreError, match="broke the core: RuntimeError: no words for an order"):
+    session = VirtualSession(venue, tmp_path / "one", strategies=[chosen], dialect=f"stumbling:{dialect}")
+    with pytest.raises(CoreError, match=f"broke the core: {words}"):
         session.run(10)
     session.kill()
     recover(tmp_path / "one")
     verdict = replay_session(tmp_path / "one")
     assert verdict.identical, verdict.text()
     _, state, _ = rebuild(tmp_path / "one")
-    assert "no words for an order" in state.account.modes.halted_for.text
+    assert f"broke the core: {words}" in state.account.modes.halted_for.text
     assert state.account.orders.all() == []
     again = VirtualSession(venue, tmp_path / "two", strategies=[chosen], session="bbbbbbbb", opening=state).run(10)
     assert again.state.account.modes.mode.value == "halted"

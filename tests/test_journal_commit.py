@@ -10,7 +10,7 @@ from power_cuts import record, wait_written
 
 from journal.disk import RealDisk
 from journal.errors import JournalFailedError
-from journal.frame_output import PACE_TIMES, DiskPace
+from journal.frame_output import PACE_TIMES, SLOW_SHARE, DiskPace
 from journal.reader import Journal
 from journal.recover import recover
 from journal.tail import Follower
@@ -97,21 +97,32 @@ def test_a_disk_that_was_slow_is_left_to_the_writers_thread(tmp_path: Path, rele
     writer.close()
 
 
-def test_one_slow_time_counts_until_as_many_were_fast() -> None:
+def test_a_disk_is_fast_while_at_most_an_eighth_of_its_last_times_were_slow() -> None:
     pace = DiskPace(1_000)
     assert not pace.is_fast
     pace.note(1_000)
     assert pace.is_fast
     pace.note(1_001)
-    for _ in range(PACE_TIMES - 1):
+    for _ in range(SLOW_SHARE - 2):
+        assert not pace.is_fast
+        pace.note(5)
+    assert pace.is_fast
+    for _ in range(PACE_TIMES):
+        pace.note(5)
+    for is_fast in (True, True, False):
+        pace.note(1_001)
+        assert pace.is_fast is is_fast
+    for _ in range(PACE_TIMES - 3):
         pace.note(5)
         assert not pace.is_fast
-    pace.note(5)
+    pace.note_in_thread(1_001)  # proves nothing
+    assert not pace.is_fast
+    pace.note_in_thread(5)  # the first of the slow ones is forgotten
     assert pace.is_fast
 
 
-def test_a_caller_does_not_wait_for_a_sync_of_the_thread(tmp_path: Path) -> None:
-    """The thread's sync hangs. The caller returns at once, and its record is durable once the disk continues."""
+def test_a_caller_waits_only_for_a_moment_for_a_sync_of_the_thread(tmp_path: Path) -> None:
+    """The thread's sync hangs. The caller writes and returns, and its record is durable once the disk continues."""
     writer, disk = begun(tmp_path / "s")
     disk.may_sync.clear()
     disk.is_syncing.clear()
@@ -119,12 +130,51 @@ def test_a_caller_does_not_wait_for_a_sync_of_the_thread(tmp_path: Path) -> None
     writer.wake()
     assert disk.is_syncing.wait(PATIENCE_S)
     assert not committed(writer, 2)
+    assert disk.calls[-1] == ("write", True)
     assert writer.durable_token(1) is None
     assert writer.durable_token(2) is None
     disk.may_sync.set()
     writer.wait_durable(2, PATIENCE_S)
-    assert True not in [is_main for _, is_main in disk.calls]
+    assert ("sync", True) not in disk.calls
     writer.close()
+
+
+def test_an_order_waits_for_the_end_of_a_sync_of_the_thread(tmp_path: Path) -> None:
+    """It is written meanwhile, and synced by its caller as soon as the thread is done."""
+    writer, disk = begun(tmp_path / "s")
+    disk.may_sync.clear()
+    disk.is_syncing.clear()
+    writer.append_step([record(1)], urgent=True)
+    writer.wake()
+    assert disk.is_syncing.wait(PATIENCE_S)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("journal.writer.TURN_S_MAX", float(PATIENCE_S))
+        threading.Timer(0.05, disk.may_sync.set).start()
+        assert committed(writer, 2)
+    assert disk.calls[-2:] == [("write", True), ("sync", True)]
+    assert writer.durable_token(2) is not None
+    writer.close()
+
+
+def test_an_urgent_record_without_an_order_is_written_at_once_and_synced_soon(tmp_path: Path) -> None:
+    """The caller writes it; the writer's thread, which sleeps, syncs it within URGENT_SYNC_S, or an order before."""
+    writer, disk = begun(tmp_path / "s")
+    writer.append_step([record(1)], urgent=True)
+    writer.write_deferred()
+    assert writer.written_seq == 1
+    assert not writer.has_deferred
+    writer.wait_durable(1, PATIENCE_S)
+    assert disk.calls == [("write", True), ("sync", False)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("journal.writer.URGENT_SYNC_S", 3600.0)
+        writer.append_step([record(2)], urgent=True)
+        writer.write_deferred()
+        assert writer.durable_seq == 1
+        assert committed(writer, 3)
+    assert writer.durable_seq == 3
+    assert disk.calls[2:] == [("write", True), ("write", True), ("sync", True)], "one sync for both"
+    writer.close()
+    assert list(Journal.open(tmp_path / "s").records()) == [record(seq) for seq in range(4)]
 
 
 def test_a_long_segment_ends_in_the_writers_thread(tmp_path: Path) -> None:
@@ -198,7 +248,8 @@ def test_a_caller_cannot_miss_a_failure_of_the_thread(tmp_path: Path, verb: str)
         disk.may_fail.set()
         writer._writer_thread.join(0.05)
         assert writer.failed is None
-        assert not writer._output.enter_turns(syncs=True)
+        write_turn, sync_turn = writer._output.turns
+        assert (write_turn if verb == "write" else sync_turn).locked()
     disk.fails = ""
     assert not writer.commit()
     with pytest.raises(JournalFailedError):

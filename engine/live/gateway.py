@@ -147,7 +147,7 @@ class Gateway:
     async def flush(self) -> None:
         """Bring records that wait to the disk, and send the requests that may then leave, before other tasks run.
 
-        A disk that was slow lately is left to the journal's thread, and so are records without such a request.
+        A disk that was slow lately is left to the journal's thread.
         """
         self._commit()
         await self._send_waiting()
@@ -155,21 +155,42 @@ class Gateway:
     def flush_now(self) -> None:
         """Do the same without waiting for a socket. A request that must wait gets a task."""
         self._commit()
-        if self._waiting and not self._sends_waiting:
-            self._nursery.start_soon(self._send_waiting)
+        self._start_sending()
+
+    def release(self) -> None:
+        """Send requests whose records are now durable. No-op after `close`."""
+        self._send_released()
+        self._start_sending()
 
     def _commit(self) -> None:
         """Bring records to the disk and send requests without waiting. Those that must wait for a socket are queued."""
         assert self._writer is not None, "attach comes first"
-        if self._held and self._writer.commit():
-            while (due := self._next_released()) is not None:
-                signed = due[3]
-                if signed is None or not signed.data:
-                    self._nursery.start_soon(self._send_durable, *due)
-                elif self._waiting or self._sends_waiting or not self._begin_now(*due):
-                    self._waiting.append(due)
-        if self._writer.has_deferred:  # no order waits for it, or it is written and needs its sync
+        if not self._held:
+            if self._writer.has_deferred:
+                self._writer.write_deferred()
+            return
+        if self._writer.commit():
+            self._send_released()
+        if self._writer.has_deferred:  # it is written and needs its sync
             self._writer.wake()
+
+    def _send_released(self) -> None:
+        """Send requests whose records are durable, without waiting. Those that must wait for a socket are queued."""
+        while (due := self._next_released()) is not None:
+            _, seq, request, signed = due
+            if signed is None or not signed.data:
+                self._nursery.start_soon(self._send_durable, *due)
+                continue
+            answer, borrower = None, None
+            if not (self._waiting or self._sends_waiting) and (borrower := self._enter_turn(*due)) is not None:
+                answer = self._at_once[request.venue].begin_now(signed.message, signed.data, self._clock)
+            if not self._is_begun(seq, request, answer, borrower):
+                self._waiting.append(due)
+
+    def _start_sending(self) -> None:
+        """Start a task for the requests that wait for a socket, unless there is one."""
+        if self._waiting and not self._sends_waiting:
+            self._nursery.start_soon(self._send_waiting)
 
     async def _send_waiting(self) -> None:
         """Send the requests that wait for a socket, in their order. No-op while another task does."""
@@ -181,11 +202,6 @@ class Gateway:
                 await self._send_at_once(*self._waiting.popleft())
         finally:
             self._sends_waiting = False
-
-    def release(self) -> None:
-        """Send requests whose records are now durable. No-op after `close`."""
-        while (due := self._next_released()) is not None:
-            self._nursery.start_soon(self._send_durable, *due)
 
     def _next_released(self) -> _Due | None:
         """Remove and return the oldest request that waits, with its token, or None if its record is not durable."""
@@ -202,14 +218,6 @@ class Gateway:
             answer = await self._at_once[request.venue].begin(signed.message, signed.data, self._clock)
         if not self._is_begun(seq, request, answer, borrower):
             self._nursery.start_soon(self._send_durable, token, seq, request, signed)
-
-    def _begin_now(self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None) -> bool:
-        """Send a request if an idle connection takes it without waiting. Return False if nothing was sent."""
-        borrower = self._enter_turn(token, seq, request, signed)
-        answer = None
-        if signed is not None and borrower is not None:
-            answer = self._at_once[request.venue].begin_now(signed.message, signed.data, self._clock)
-        return self._is_begun(seq, request, answer, borrower)
 
     def _enter_turn(
         self, token: Durable, seq: int, request: RequestBody, signed: SignedRequest | None

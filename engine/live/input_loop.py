@@ -111,7 +111,7 @@ class InputLoop:
                 now_ns = wall_ns()
                 is_behind = now_ns - self._read_ns > BATCH_NS_MAX
                 if item is not None and not (has_request or budget <= 0 or is_behind):
-                    if self._writer.has_deferred:
+                    if self._writer.has_deferred and not ingress.is_empty:
                         self._writer.wake()  # a private record must not wait for the decisions behind it
                     continue
                 wait_s = 0.0

@@ -142,7 +142,7 @@ class LiveSession:
         make_folder(self.plan.folder.parent)
         return JournalWriter.create(
             self.plan.folder,
-            on_durable=lambda _seq: call_in_trio(token, self._release_requests),
+            on_durable=lambda _seq: call_in_trio(token, self._gateway.release),
             on_failure=lambda _error: call_in_trio(token, self.ingress.wake),
             on_low_space=lambda free_bytes: call_in_trio(token, partial(self._halt_for_space, free_bytes)),
             free_bytes_min=config.free_bytes_min,
@@ -325,9 +325,6 @@ class LiveSession:
             self._end.set(EndedBy.JOURNAL, str(error))
 
     # ---- reactions to the journal's threads
-
-    def _release_requests(self) -> None:
-        self._gateway.release()
 
     def _halt_for_space(self, free_bytes: int) -> None:
         """Halt trading while there is still room to record what becomes of the open orders."""
