@@ -17,7 +17,7 @@ from journal.reader import Journal
 from journal.record import INPUTS, Kind, Record
 from journal.record_columns import NO_CAUSE, RecordColumns
 
-COLUMN_RECORDS = 2_048  # records whose rows are in memory together
+COLUMN_RECORDS = 8_192  # records whose rows are in memory together; a row group of a segment has fewer of long frames
 DECODED_BYTES = 1 << 22  # of frames that are decoded at once, about
 InputRun = list[Record] | RecordedInputs
 
