@@ -241,6 +241,15 @@ WRITERS = _Writers(  # hot loops write `WRITERS[type(value)](value)`, which is `
 )
 
 
+class CanonicalText(str):
+    """Canonical JSON that was made before. Within another value it is written as it is."""
+
+    __slots__ = ()
+
+
+WRITERS[CanonicalText] = str
+
+
 def canonical(value: Any) -> str:
     """Return canonical JSON: sorted keys, no spaces, decimals as plain strings, finite shortest-repr floats only.
 

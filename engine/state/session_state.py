@@ -41,7 +41,7 @@ from engine.state.market_polls import MarketPolls
 from engine.state.mode import ModeState
 from engine.state.order_blocks import OrderBlocks
 from engine.state.order_budgets import OrderBudgets
-from engine.state.orders import Orders
+from engine.state.orders import Order, Orders
 from engine.state.pending_requests import PendingRequests
 from engine.state.pnl_lines import PnlLines
 from engine.state.positions import Positions
@@ -54,7 +54,7 @@ from engine.state.strategy_events import StrategyEvents
 from engine.state.strategy_states import StrategyStatuses
 from engine.state.timers import Timers
 from engine.state.wallets import Wallets
-from journal.record import Record, canonical
+from journal.record import CanonicalText, Record, canonical
 
 PART_VERSION = 2
 PART_VERSIONS = {"limits": 3, "modes": 3, "orders": 3, "reconciling": 3, "timers": 3}  # those whose names changed since
@@ -149,6 +149,7 @@ class State:
     __slots__ = (
         "_cause",
         "_hash",
+        "_order_texts",
         "_source",
         "account",
         "blocks_decided",
@@ -183,6 +184,7 @@ class State:
         self.blocks_liveness = b""
         self.blocks_told: InstrumentBlocks | None = None
         self.blocks_reasons: tuple[ModeReason, ...] = ()  # as the mode states `blocks_told`
+        self._order_texts: dict[str, tuple[Order, CanonicalText]] = {}  # of the closed orders of the last digest
         self._hash: Any = sha256()
         self._source: str = ""  # of the last frame in the hash
         self._cause: int | None = None
@@ -259,13 +261,26 @@ class State:
 
     def digests(self) -> dict[str, tuple[int, str]]:
         """Return part -> (version, sha256 over its logical content)."""
+        written = {"orders": self._written_orders()}
         parts = {
-            f"account.{name}": (PART_VERSIONS.get(name, PART_VERSION), digest(getattr(self.account, name)))
+            f"account.{name}": (
+                PART_VERSIONS.get(name, PART_VERSION),
+                digest(written.get(name) or getattr(self.account, name)),
+            )
             for name in checkpoint_parts(self.account)
         }
         parts.update({f"market.{name}": found for name, found in self.market.digests().items()})
         parts["inputs"] = (PART_VERSION, self.input_hash.hex())
         return parts
+
+    def _written_orders(self) -> Orders:
+        """Return the orders with the closed ones as text. That of an order is made once: a CHECKPOINT states many."""
+        known, texts = self._order_texts, dict[str, tuple[Order, CanonicalText]]()
+        for name, order in self.account.orders.closed.items():
+            before = known.get(name)
+            texts[name] = before if before and before[0] is order else (order, CanonicalText(canonical(order)))
+        self._order_texts = texts
+        return replace(self.account.orders, closed={name: text for name, (_, text) in texts.items()})
 
 
 def hashed_bytes(record: Record) -> bytes:
