@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.market.jit import compiled, move_within
+from engine.market.jit import JIT, compiled, move_within
 from engine.market.rows import ORDER_ADDED, Rows
 
 SLOTS: Final = 65_536  # the window then has 94 to 97 % of the levels in the BTCUSDT captures
@@ -261,8 +261,22 @@ def forget_window(side: Rows) -> None:
 
 def levels_of(side: Rows, count: int, n: int) -> Rows:
     """Return the best n levels as two rows, keys and sizes, best last."""
+    if not JIT and n >= count:
+        return _all_levels(side, count)
     levels: Rows = np.empty((2, min(n, count)), np.int64)
     best_levels(side, count, levels)
+    return levels
+
+
+def _all_levels(side: Rows, count: int) -> Rows:
+    """Return what best_levels writes for all levels: in plain Python, its search takes 17 ms in a capture's book."""
+    blocks = np.flatnonzero(side[N_BLOCKS:N_SLOTS]) if side[N_COUNT] else np.empty(0, np.int64)
+    place, within = np.nonzero(side[N_SLOTS:N_FAR].reshape(-1, BLOCK)[blocks])
+    slots = blocks[place] * BLOCK + within
+    far = side[N_FAR : N_FAR + 2 * (count - side[N_COUNT])].reshape(-1, 2)
+    keys = np.concatenate((far[:, 0], side[N_BASE] + slots * side[N_TICK]))
+    sizes = np.concatenate((far[:, 1], side[N_SLOTS + slots]))
+    levels: Rows = np.take((keys, sizes), np.argsort(keys), axis=1)
     return levels
 
 
