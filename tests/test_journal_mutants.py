@@ -46,16 +46,17 @@ class Mutant(NamedTuple):
     function: str
     line: str
     instead: str = "pass"
+    session: int = 0  # the first whose images kill it
 
 
 BY_IMAGES = [
     Mutant("sync before acknowledging", FrameOutput, "sync", "self._disk.sync(open_name(self.first_seq))"),
-    Mutant("acknowledge what was written, not what waits", JournalWriter, "_make_durable", "self._output.sync()", "self._output.sync(); self._output.durable_seq = self._next_seq - 1"),
+    Mutant("acknowledge what was written, not what waits", JournalWriter, "_make_durable", "self._output.sync()", "self._output.sync(); self._output.durable_seq = self._next_seq - 1", session=5),
     Mutant("a token only for what is durable", JournalWriter, "durable_token", "self.durable_seq if self._waits_for_sync else self.written_seq", "self.written_seq"),
-    Mutant("a frame vouches only for what was synced", FrameOutput, "write", "encode_frame(records, self.durable_seq)", "encode_frame(records, self.written_seq)"),
+    Mutant("a frame vouches only for what was synced", FrameOutput, "write", "encode_frame(records, self.durable_seq)", "encode_frame(records, self.written_seq)", session=10),
     Mutant("sync the folder before the session begins", FrameOutput, "begin", "self._disk.sync_folder()"),
-    Mutant("sync the folder after a new segment", FrameOutput, "roll", "self._disk.sync_folder()"),
-    Mutant("sync the old segment before a new one", JournalWriter, "_write", "if self.durable_seq != self.written_seq:", "self._output.durable_seq = self.written_seq\n            if False:"),
+    Mutant("sync the folder after a new segment", FrameOutput, "roll", "self._disk.sync_folder()", session=5),
+    Mutant("sync the old segment before a new one", JournalWriter, "_write", "if self.durable_seq != self.written_seq:", "self._output.durable_seq = self.written_seq\n            if False:", session=5),
     Mutant("sync the sealed file before its rename", journal.seal, "write_sealed", "disk.sync(temporary)"),
     Mutant("seal under another name", journal.seal, "write_sealed", 'f"{first_seq:012d}.tmp"', "sealed_name(first_seq)"),
     Mutant("sync the folder before unlinking the open segment", journal.seal, "seal", "disk.sync_folder()"),
@@ -71,11 +72,11 @@ BY_IMAGES = [
 ]  # fmt: skip
 
 BY_IMAGES_OF_MERGES = [
-    Mutant("sync the folder before unlinking what was merged", journal.recover, "unlink_merged", "if seqs:", "if False:"),
+    Mutant("sync the folder before unlinking what was merged", journal.recover, "unlink_merged", "if seqs:", "if False:", session=11),
     Mutant("the last that was merged goes after the others", journal.recover, "unlink_merged", "(merged.keys() - lasts, lasts)", "(merged.keys(),)"),
-    Mutant("a merged segment is there before the lines of the others go", journal.seal, "write_sealed", "if instead_of:", "if False:"),
-    Mutant("a merge that was cut off is finished", journal.recover, "_recover", "finish_merge(disk, merged)"),
-    Mutant("what was merged is no second copy", journal.recover, "superseded", "set(footer.parts) <= set(holder.parts)", "False"),
+    Mutant("a merged segment is there before the lines of the others go", journal.seal, "write_sealed", "if instead_of:", "if False:", session=16),
+    Mutant("a merge that was cut off is finished", journal.recover, "_recover", "finish_merge(disk, merged)", session=5),
+    Mutant("what was merged is no second copy", journal.recover, "superseded", "set(footer.parts) <= set(holder.parts)", "False", session=5),
 ]  # fmt: skip
 
 BY_TESTS = [
@@ -118,7 +119,8 @@ def apply(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(other, mutant.function, made[mutant.function])
 
 
-def images_until_killed(tally: Tally) -> str:
+def images_until_killed(tally: Tally, session: int = 0) -> str:
+    tally.sessions = session
     while tally.images < IMAGES_MAX:
         try:
             for _ in tally.try_session(SEED, tally.sessions):
@@ -145,8 +147,8 @@ def test_the_crash_images_kill(
     apply(mutant, monkeypatch)
     monkeypatch.setattr(power_cuts, "MERGED", float(mutant in BY_IMAGES_OF_MERGES))
     tally = Tally(tmp_path)
-    broken = images_until_killed(tally)
-    print(f"\n{tally.images:5} images, {tally.sessions:3} sessions: without {mutant.rule!r}: {broken[:150]}")
+    broken = images_until_killed(tally, mutant.session)
+    print(f"\n{tally.images:5} images, until session {tally.sessions:3}: without {mutant.rule!r}: {broken[:150]}")
     record_property("images", tally.images)
     assert broken, f"nothing noticed that {mutant.rule!r} was gone"
 
