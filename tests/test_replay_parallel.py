@@ -21,14 +21,14 @@ PIECES = 3
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replay.rebuild.SNAPSHOT_RECORDS", 1_000)
+    monkeypatch.setattr("replay.rebuild.SNAPSHOT_RECORDS", 500)
 
 
 @pytest.fixture(scope="module")
 def long_session(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a session of about 10,000 records without a snapshot."""
-    folder = sealed(tmp_path_factory.mktemp("journals") / "s", seconds=29)
-    assert Journal.open(folder).last_seq > 10_000
+    """Return a session of about 5,000 records without a snapshot."""
+    folder = sealed(tmp_path_factory.mktemp("journals") / "s", seconds=14.5)
+    assert Journal.open(folder).last_seq > 5_000
     return folder
 
 
@@ -132,13 +132,13 @@ def test_no_piece_begins_at_a_damaged_snapshot(long_session: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_command_reports_the_number_of_pieces(long_session: Path, tmp_path: Path) -> None:
-    copy = reseal(long_session, tmp_path / "copy", until=6_000)
+    copy = reseal(long_session, tmp_path / "copy", until=3_000)
 
     def verbatim(*words: object) -> tuple[int, str]:
         ended = CliRunner().invoke(main, ["replay", str(copy), "--trust-code", *map(str, words)])
         return ended.exit_code, ended.output
 
-    until = ("--until", 5_900)
+    until = ("--until", 2_900)
     assert "in one piece; a long session's snapshots are kept now" in verbatim(*until, "--workers", 2)[1]
     code, told = verbatim(*until, "--workers", 2)
     assert (code, told.splitlines()[-1]) == (0, "replay: identical")
