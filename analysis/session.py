@@ -111,7 +111,7 @@ class Session(SessionIdentity):
         """
         from analysis.why import order_story
 
-        return order_story(self._one("why").folder, self._last_filled() if order is None else order)
+        return order_story(self._one("why").folder, order)
 
     def replay(
         self,
@@ -315,14 +315,6 @@ class Session(SessionIdentity):
 
         self._decided("tear_sheet")
         return session_tear_sheet(self, benchmark=benchmark, with_prices=with_prices)
-
-    def _last_filled(self) -> str:
-        filled = self.sql("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1").result().rows
-        if not filled:
-            from analysis.why import UnknownOrderError
-
-            raise UnknownOrderError(f"{self.folder} has no fill. What to do: name an order of its view `orders`.")
-        return str(filled[0][0])
 
     def _until(self, until: Moment | None) -> tuple[int | None, int | None]:
         return (None, None) if until is None else find_moment(self.journal, moment_text(until))

@@ -3,13 +3,16 @@
 Follows an order into the sessions before if it began there. Reads journals only.
 """
 
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from analysis import sql_session
-from analysis.market_rows import decoding_context
+from engine.session_record import read_session
+from engine.session_venues import SessionVenues
 from engine.suggestions import nearest
 from journal.errors import JournalError
 from journal.reader import Journal
@@ -61,12 +64,12 @@ class Story(msgspec.Struct, frozen=True):
         return story_json(self)
 
 
-def order_story(folder: Path, order: str) -> Story:
+def order_story(folder: Path, order: str | None) -> Story:
     """Return the story of an order.
 
     Args:
         folder: The session that holds the order's latest records.
-        order: The client's or the venue's order id.
+        order: The client's or the venue's order id. None: the order that was filled last.
 
     Raises:
         UnknownOrderError: The session has no order of this name.
@@ -82,27 +85,27 @@ class StoryReader:
         self._folder = folder
         self._chapters: dict[Path, _Chapter] = {}
 
-    def story(self, order: str) -> Story:
+    def story(self, order: str | None) -> Story:
         """Return the story of an order, as `order_story` does."""
         chapters: list[tuple[str, list[StoryLink]]] = []
-        row: dict[str, Any] | None = None
         missing = ""
-        name, chapter_folder = "", self._folder
+        chapter = self._chapter(self._folder)
+        name, row = chapter.find_order(chapter.last_filled() if order is None else order)
+        chapter_row = row
         while True:
-            chapter = self._chapter(chapter_folder)
-            name = name or chapter.resolve_order_id(order)
-            chapter_row = chapter.order_row(name)
-            row = row or chapter_row
-            chapters.append((chapter.session, chapter.chain(name)))
+            chapters.append((chapter.session, chapter.chain(name, chapter_row)))
             is_carried = chapter_row is not None and chapter_row["origin"] == "carried"
             previous = chapter.previous_session()
             if not is_carried or not previous or len(chapters) >= SESSIONS_MAX:
                 break
             try:
-                chapter_folder = find_by_name(self._folder.resolve().parent, previous)
+                folder = find_by_name(self._folder.resolve().parent, previous)
             except JournalError as error:
                 missing = f"The order began in session {previous}, which cannot be opened: {error}"
                 break
+            chapter = self._chapter(folder)
+            chapter_row = chapter.order_row(name)
+            row = row or chapter_row
         return Story(
             client_order_id=name,
             order=row,
@@ -126,57 +129,87 @@ class _Chapter:
         self.session = str(self._fields.get("session", folder.name))
         self._connection = sql_session.connect(folder)
 
+    @cached_property
+    def _markets(self) -> FrameDecoder:
+        return FrameDecoder(SessionVenues(read_session(self._journal.session_record().body or "")))
+
     def previous_session(self) -> str:
         return str((self._fields.get("previous") or {}).get("session", ""))
 
-    def resolve_order_id(self, order: str) -> str:
-        """Return the client order id of an order that is named by either id."""
+    def last_filled(self) -> str:
+        """Return the client order id of the order that was filled last."""
+        filled = self._rows("SELECT client_order_id FROM fills ORDER BY seq DESC LIMIT 1")
+        if not filled:
+            raise UnknownOrderError(
+                f"{self._journal.folder} has no fill. What to do: name an order of its view `orders`."
+            )
+        return str(filled[0][0])
+
+    def find_order(self, order: str) -> tuple[str, dict[str, Any] | None]:
+        """Return the client order id of an order that either id names, and its row of `orders`.
+
+        A refused intent has an id and no row.
+        """
+        if (row := self.order_row(order)) is not None:
+            return str(row["client_order_id"]), row
         known = self._rows(
             "SELECT client_order_id, venue_order_id FROM orders "
             "UNION SELECT key, NULL FROM journal WHERE kind = 'INTENT'"
         )
-        by_name = {name: row[0] for row in known for name in row if name is not None}
-        if order in by_name:
-            return str(by_name[order])
-        near = sorted(name for name in by_name if order and order in name)[:NEAR_MAX]
-        near = near or nearest(order, by_name)
+        names = {name for row in known for name in row if name is not None}
+        if order in names:
+            return order, None
+        near = sorted(name for name in names if order and order in name)[:NEAR_MAX]
+        near = near or nearest(order, names)
         hint = f"near it: {', '.join(near)}" if near else f"there are {len({row[0] for row in known})} orders"
         remedy = f"verbatim sql {self.session} 'FROM orders' lists them"
         raise UnknownOrderError(f"no order {order!r} in session {self.session}; {hint}. What to do: {remedy}.")
 
-    def order_row(self, name: str) -> dict[str, Any] | None:
-        """Return the order's row of the view `orders`, or None if the order was never sent."""
+    def order_row(self, order: str) -> dict[str, Any] | None:
+        """Return an order's row of the view `orders` by either id, or None if it was not sent."""
         result = sql_session.run_query(
-            self._connection, "SELECT * FROM orders WHERE client_order_id = ?", values=[name]
+            self._connection,
+            "SELECT * FROM orders WHERE client_order_id = $1 OR venue_order_id = $1 "
+            "ORDER BY client_order_id = $1 DESC, created_ns",
+            values=[order],
         )
         return dict(zip(result.columns, result.rows[0], strict=True)) if result.rows else None
 
-    def chain(self, name: str) -> list[StoryLink]:
-        """Return every record that has the order's name as key, and the causes of all, latest first."""
-        markets = FrameDecoder(decoding_context(self._journal))
-        keys = self._rows("SELECT list_id FROM orders WHERE client_order_id = ? AND list_id <> ''", [name])
-        names = [name, *(row[0] for row in keys)]
-        named = (
-            Record(row[0], row[1], Kind(row[2]), *row[3:])
-            for row in self._rows(f"SELECT {_COLUMNS} FROM journal WHERE list_contains(?, key)", [names])
-        )
-        records = CausalWalk(self._journal, markets).with_causes(named)
-        sent = {
-            row[0]: row[1:]
-            for row in self._rows(
-                "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests "
-                "WHERE list_contains(?, client_order_id)",
-                [names],
-            )
-        }
-        return [self._link(records[seq], records, markets, sent.get(seq)) for seq in sorted(records, reverse=True)]
+    def chain(self, name: str, row: Mapping[str, Any] | None) -> list[StoryLink]:
+        """Return every record that has the order's name as key, and the causes of all, latest first.
 
-    def _link(
-        self, record: Record, records: dict[int, Record], markets: FrameDecoder, sent: tuple[Any, ...] | None
-    ) -> StoryLink:
+        Args:
+            name: The order's client order id.
+            row: The order's row of the view `orders`; its list's records belong to the chain, too.
+        """
+        names = [name] if row is None or not row["list_id"] else [name, row["list_id"]]
+        named = self._records("list_contains(?, key)", names)
+        records = CausalWalk(self._journal, self._markets).with_causes(named)
+        requests = [seq for seq, each in records.items() if each.kind is Kind.REQUEST and each.key in names]
+        answers = self._records("kind IN ('BROKER', 'FEED') AND meta IS NOT NULL AND list_contains(?, cause)", requests)
+        first = {answer.cause: answer for answer in reversed(answers)}
+        return [self._link(records[seq], records, first.get(seq)) for seq in sorted(records, reverse=True)]
+
+    def _link(self, record: Record, records: dict[int, Record], answer: Record | None) -> StoryLink:
         cause = None if record.cause is None else records.get(record.cause)
         delta_ns = None if cause is None else record.time_ns - cause.time_ns
-        return StoryLink(self.session, record, describe(record, markets), delta_ns, *(sent or ()))
+        link = StoryLink(self.session, record, describe(record, self._markets), delta_ns)
+        if answer is None:
+            return link
+        meta = msgspec.json.decode(answer.meta or "{}")
+        sent_ns = meta.get("sent_ns")
+        return msgspec.structs.replace(
+            link,
+            sent_ns=sent_ns,
+            answered_by=answer.seq,
+            latency_ns=answer.time_ns - (record.time_ns if sent_ns is None else sent_ns),
+            outcome=meta.get("outcome"),
+        )
+
+    def _records(self, condition: str, values: list[Any]) -> list[Record]:
+        """Return the records that fulfil a condition of SQL with one question mark, in their order."""
+        rows = self._rows(f"SELECT {_COLUMNS} FROM journal WHERE {condition} ORDER BY seq", [values])
+        return [Record(row[0], row[1], Kind(row[2]), *row[3:]) for row in rows]
 
     def _rows(self, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
         return sql_session.query_rows(self._connection, query, values)

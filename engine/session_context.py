@@ -14,7 +14,7 @@ from engine.market.indicators.ema import EmaSpec
 from engine.market.indicators.indicator import TRADE, IndicatorSpec
 from engine.market.market_state import Market
 from engine.market.views import BarSpec, Stream, TriggerSpec
-from engine.model import ONLY, Instrument, RateLimits, find_instrument
+from engine.model import ONLY, Instrument, find_instrument
 from engine.requests import LinkPlan, LinkRole
 from engine.risk.budget_answers import has_budgets
 from engine.risk.context import BoundRule, RiskContext
@@ -22,7 +22,8 @@ from engine.risk.limits_of import limits_of
 from engine.risk.loss_limits import loss_limits
 from engine.risk.rule_choice import RuleChoice
 from engine.session_accounts import SessionAccounts
-from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody, VenueSettings
+from engine.session_record import MILLISECOND_NS, SECOND_NS, SessionBody
+from engine.session_venues import SessionVenues
 from engine.state.orders import Order
 from engine.state.reducer_settings import ReducerSettings
 from engine.state.safety_orders import SafetyOrders
@@ -37,7 +38,7 @@ from engine.venues.optional_parts import HasHistory, HistoryCodec
 from engine.venues.order_ids import ORDER_MARK
 from engine.venues.polling import PolledLinks
 from engine.venues.venue import MarketCodec, Venue
-from engine.venues.venue_lookup import make_venue, venue_class
+from engine.venues.venue_lookup import venue_class
 
 PROOF_SLACK_NS = SECOND_NS
 
@@ -64,7 +65,7 @@ class _MarketDialects(dict[str, MarketCodec]):
         return dialect
 
 
-class SessionContext:
+class SessionContext(SessionVenues):
     """The fixed part of a session: see the module's head."""
 
     def __init__(self, body: SessionBody, strategies: dict[str, LoadedStrategy] | None = None) -> None:
@@ -75,28 +76,17 @@ class SessionContext:
             strategies: Replace the recorded strategies, for a replay with an edited one.
 
         """
-        self.body = body
+        super().__init__(body)
         self.settings = body.engine
         self.safeguards = body.safeguards
         loaded = {settings.name: load(settings) for settings in body.strategies} if strategies is None else strategies
         self.strategies = loaded
-        self.instruments = {instrument.id: instrument for instrument in body.instruments}
         self.instrument_by_name = _by_name(self.instruments)  # as strategies name them
         self.limits_of = {name: limits_of(body.risk, each) for name, each in self.instruments.items()}
         self.review_contexts: dict[str, RiskContext] = {}  # by instrument: what the reviews of its orders share
-        self.loss_limits = loss_limits(body.risk, [venue_class(each).name for each in body.venues])
-        self.indexes = {name: index for index, name in enumerate(self.instruments)}
-        self.venues: dict[str, Venue] = {}
-        self.rate_limits: dict[str, RateLimits] = {}
-        venue_settings: dict[str, VenueSettings] = {}
-        for settings in body.venues:
-            name = venue_class(settings).name
-            own = [instrument for instrument in body.instruments if instrument.venue == name]
-            first = self.indexes[own[0].id] if own else 0
-            assert own == list(body.instruments[first : first + len(own)]), f"{name}: its instruments are not together"
-            self.venues[name] = make_venue(settings, own, first=first)
-            self.rate_limits[name] = settings.rate_limits
-            venue_settings[name] = settings
+        self.loss_limits = loss_limits(body.risk, list(self.venues))
+        venue_settings = {venue_class(settings).name: settings for settings in body.venues}
+        self.rate_limits = {name: settings.rate_limits for name, settings in venue_settings.items()}
         self.factories = {
             name: RequestFactory(venue, body.engine, body.safeguards) for name, venue in self.venues.items()
         }

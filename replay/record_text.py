@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -30,12 +30,16 @@ from engine.record_codec import (
     read_timer,
     read_verdict,
 )
-from engine.session_context import SessionContext
+from engine.session_venues import SessionVenues
 from engine.venues.polling import decode_polled
 from engine.venues.venue import Decoded, RowsAndEvents, Venue
 from journal.printable import in_one_line, join_lines
 from journal.record import Kind, Record, canonical, plain
 
+if TYPE_CHECKING:
+    from engine.strategy.loading import LoadedStrategy
+
+NO_STRATEGIES: Final[Mapping[str, "LoadedStrategy"]] = {}
 MICROSECOND_NS = 1_000
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
@@ -46,11 +50,18 @@ TEXT_MAX = 240
 class FrameDecoder:
     """Reads the frames of one session with its venues."""
 
-    def __init__(self, context: SessionContext | None) -> None:
-        """Take the venues of `context`. Without it frames are shown as text."""
+    def __init__(
+        self, context: SessionVenues | None, strategies: Mapping[str, "LoadedStrategy"] = NO_STRATEGIES
+    ) -> None:
+        """Take the venues of `context`. Without it frames are shown as text.
+
+        Args:
+            context: The session's venues.
+            strategies: They watch other instruments than the SESSION record states for the strategies of their names.
+        """
         self._context = context
         self._instruments = [] if context is None else list(context.instruments.values())
-        self.watched = {} if context is None else _watched_instruments(context)
+        self.watched = {} if context is None else _watched_instruments(context, strategies)
 
     def venue(self, source: str) -> Venue | None:
         """Return the venue that a source belongs to, or None if the session has not declared it."""
@@ -79,10 +90,12 @@ class FrameDecoder:
         return self._instruments[row[r.INSTRUMENT]]
 
 
-def _watched_instruments(context: SessionContext) -> Mapping[str, frozenset[str]]:
+def _watched_instruments(
+    context: SessionVenues, strategies: Mapping[str, "LoadedStrategy"]
+) -> Mapping[str, frozenset[str]]:
     """Return the ids of the instruments that each strategy declares, by strategy."""
     names = {settings.name: settings.declared.instruments for settings in context.body.strategies if settings.declared}
-    names.update({name: loaded.instruments for name, loaded in context.strategies.items()})
+    names.update({name: loaded.instruments for name, loaded in strategies.items()})
     return {
         strategy: frozenset(
             instrument.id for name in declared if (instrument := find_instrument(context.instruments, name)) is not None

@@ -281,7 +281,7 @@ class SessionReplay:
         record = difference.recorded if is_recorded else difference.replayed
         assert record is not None, "a difference has a record"
         replayed = {} if is_recorded else {output.seq: output for output in self._outputs}
-        walk = CausalWalk(self.journal, FrameDecoder(self.kernel.session))
+        walk = CausalWalk(self.journal, FrameDecoder(self.kernel.session, self.kernel.session.strategies))
         chain = tuple(link.text for link in walk.chain(record, replayed))
         return msgspec.structs.replace(difference, chain=chain, command=command)
 

@@ -86,7 +86,17 @@ ENGINE_ARROWS: dict[str, set[str]] = {
     "execution": {"market", "risk", "state", "step_context", "venues"},
     "strategy": {"market", "risk", "state", "step_context"},
     "session_accounts": {"execution"},
-    "session_context": {"execution", "market", "risk", "session_accounts", "state", "strategy", "venues"},
+    "session_venues": {"venues"},
+    "session_context": {
+        "execution",
+        "market",
+        "risk",
+        "session_accounts",
+        "session_venues",
+        "state",
+        "strategy",
+        "venues",
+    },
     "apply": {"market", "recorded_inputs", "session_context", "state", "venues"},  # no strategy: those run after it
     "handlers": {"apply", "execution", "market", "risk", "session_context", "state", "step_context", "strategy"},
     "decision_loop": {"apply", "handlers", "market", "session_context", "state", "strategy"},

@@ -9,6 +9,7 @@ import click
 
 from verbatim import check_packages
 from verbatim.exit_codes import CRASHED, FAILED, stop
+from verbatim.late_collections import late_collections
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -110,7 +111,8 @@ class LazyGroup(click.Group):
         """
         before = os.umask(0o077)
         try:
-            return super().invoke(ctx)
+            with late_collections():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             stop("interrupted", FAILED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):

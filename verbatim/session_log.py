@@ -73,7 +73,7 @@ class SessionLog:
         self._level = logging.getLevelNamesMapping()[settings.level.upper()]
         self._sink = io.StringIO()
         self._log = structlog.get_logger(self._sink)
-        self._markets = FrameDecoder(session)
+        self._markets = FrameDecoder(session, session.strategies)
         self._versions = {strategy.name: strategy.version for strategy in session.body.strategies}
         self._feeds = FeedFigures(session)
         self._trading = TradingFigures(session, latencies_ns)

@@ -67,19 +67,23 @@ def _dialect_class(kind: str) -> Any:
         if kind.startswith(prefix):
             wrapper = import_module("engine.venues.paper.any_market")  # which imports this module
             return wrapper.paper_class(_dialect_class(kind.removeprefix(prefix)), is_captured=prefix == CAPTURED)
-    installed, families = installed_venues(), installed_families()
+    installed = installed_venues()
+    families = {} if kind in installed else installed_families()  # to read them takes 8 ms
     module, _, cls = installed.get(kind, kind).partition(":")
-    names = ", ".join((*installed, *(f"{family}:NAME" for family in families)))
-    known = f"installed: {names or 'none (install verbatim-trading again)'}; name any other as package.module:Class"
     if not module or not cls:
-        raise UnknownVenueError(f"no venue {kind!r}{suggestion(kind, installed)}; {known}")
+        raise UnknownVenueError(f"no venue {kind!r}{suggestion(kind, installed)}; {_known_names()}")
     try:
         venue = _member(families[module], cls) if module in families else getattr(import_module(module), cls)
     except (ImportError, AttributeError, LookupError) as error:
-        raise UnknownVenueError(f"no venue {kind!r} ({error}); {known}") from error
+        raise UnknownVenueError(f"no venue {kind!r} ({error}); {_known_names()}") from error
     if not (isinstance(venue, type) and hasattr(venue, "links") and hasattr(venue, "instruments_of")):
-        raise UnknownVenueError(f"{kind!r} is not a venue's class (docs/venues.md); {known}")
+        raise UnknownVenueError(f"{kind!r} is not a venue's class (docs/venues.md); {_known_names()}")
     return venue
+
+
+def _known_names() -> str:
+    names = ", ".join((*installed_venues(), *(f"{family}:NAME" for family in installed_families())))
+    return f"installed: {names or 'none (install verbatim-trading again)'}; name any other as package.module:Class"
 
 
 @cache

@@ -104,7 +104,7 @@ class _Reader:
     def __init__(self, journal: Journal, session: SessionContext) -> None:
         self._journal = journal
         self._session = session
-        self._decoder = FrameDecoder(session)
+        self._decoder = FrameDecoder(session, session.strategies)
         self.rounds: list[Round] = []
         self._pending: dict[int, tuple[RoundQuery, RequestBody]] = {}  # by the seq of the request
         self._answered: RoundQuery | None = None  # of the input whose outputs follow
