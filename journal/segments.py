@@ -160,7 +160,7 @@ class SealedSegment:
         Kinds and sources are read first, and payloads only if some row matches.
         """
         if not rows.is_filtered:
-            yield self._group(group, columns).slice(*bounds)
+            yield self._first_row(group, columns) if bounds == (0, 1) else self._group(group, columns).slice(*bounds)
             return
         mask = rows.mask(self._group(group, ("kind", "source")).slice(*bounds))
         if mask.true_count:
@@ -190,6 +190,21 @@ class SealedSegment:
         if len(batches) == 1:
             return batches[0]
         return pa.concat_batches(batches) if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
+
+    def _first_row(self, group: int, columns: Sequence[str] | None) -> pa.RecordBatch:
+        """Return the first row of a row group, whose other rows are not decoded."""
+        names = SCHEMA.names if columns is None else list(columns)
+        try:
+            batch = next(self._file.iter_batches(1, row_groups=[group], columns=names, use_threads=False), None)
+            if batch is not None:
+                _check_words(pa.Table.from_batches([batch]))
+        except UNREADABLE as error:
+            raise DamagedJournalError(
+                self.path, f"row group {group} cannot be read: {self._bad_column(group)}"
+            ) from error
+        if batch is None:
+            raise DamagedJournalError(self.path, f"row group {group} does not have the rows that the footer states")
+        return batch.select(names)
 
     def _bad_column(self, group: int) -> str:
         """Return the first damaged column of a row group, for a message.

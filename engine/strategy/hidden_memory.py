@@ -6,7 +6,7 @@ case, because its place cannot be read. This changes no decision: the guard's ow
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from enum import Enum
@@ -29,12 +29,15 @@ class HiddenMemory:
 
     def keep(self) -> None:
         """Keep the contents, to compare later ones with."""
-        self._before = {where: _contents(value) for where, value in self._values()}
+        self._before = {where: _contents(_reached(value)) for where, value in self._values()}
 
     def changed_names(self) -> tuple[str, ...]:
         """Return the names behind which something changed since `keep`, or behind which an iterator is."""
+        found = ((where, list(_reached(value))) for where, value in self._values())
         return tuple(
-            where for where, value in self._values() if _contents(value) != self._before.get(where) or _iterates(value)
+            where
+            for where, reached in found
+            if _contents(reached) != self._before.get(where) or any(isinstance(value, Iterator) for value in reached)
         )
 
     def _values(self) -> Iterator[tuple[str, Any]]:
@@ -44,13 +47,9 @@ class HiddenMemory:
                     yield f"{module_name}.py {name}", value
 
 
-def _contents(root: Any) -> list[Any]:
-    """Return the plain values that an object reaches, in order, with the types of their holders."""
-    return [value if isinstance(value, _PLAIN) else type(value) for value in _reached(root)]
-
-
-def _iterates(root: Any) -> bool:
-    return any(isinstance(value, Iterator) for value in _reached(root))
+def _contents(reached: Iterable[Any]) -> list[Any]:
+    """Return the plain values among objects, in order, and the types of the others."""
+    return [value if isinstance(value, _PLAIN) else type(value) for value in reached]
 
 
 def _reached(root: Any) -> Iterator[Any]:
