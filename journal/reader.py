@@ -84,8 +84,6 @@ class Journal:
             for reader in opened.values():
                 reader.close()
         self._begins: dict[int, int] = {}  # session time at which a segment begins, once it was needed
-        self._unread: dict[int, SealedSegment] = {}  # the last one, until a reader gets it
-        self._chain: str | None = None  # once a footer stated it
         self._open = {segment.first_seq: segment for segment in segments}
         if missing := [seq for seq in listed if seq not in opened and seq not in self._sealed_seqs]:
             raise DamagedJournalError(folder, f"{CHECKSUMS} names {sealed_name(missing[0])}, which is missing")
@@ -104,11 +102,8 @@ class Journal:
     def _end(self) -> tuple[int, bool]:
         """Return the last record's seq, and True if the session was closed."""
         for first_seq in reversed(self._seqs):
-            if isinstance(segment := self._segment_from(first_seq), SealedSegment):
-                self._unread[first_seq], self._chain = segment, segment.footer.chain
-                return segment.last_seq, segment.footer.final
-            if segment is not None:
-                return segment.last_seq, False
+            if (segment := self._segment_from(first_seq)) is not None:
+                return segment.last_seq, isinstance(segment, SealedSegment) and segment.footer.final
         raise DamagedJournalError(self.folder, "its segments were removed while it was opened")
 
     def _refuse_damage(self) -> None:
@@ -125,7 +120,7 @@ class Journal:
     def _segment_with(self, seq: int) -> "_OpenSegment | SealedSegment":
         """Return the segment that contains record `seq`.
 
-        Each call returns another file of a sealed one, so threads do not share a file.
+        Each call opens a sealed one again, so threads do not share a file.
         """
         at = bisect_right(self._seqs, seq)
         for first_seq in reversed(self._seqs[:at]):
@@ -145,8 +140,6 @@ class Journal:
         """Return the segment that begins at `first_seq`, or None if a merge has put it into the segment before it."""
         if segment := self._open.get(first_seq):
             return segment
-        if unread := self._unread.pop(first_seq, None):
-            return unread
         try:
             return SealedSegment(self.folder / sealed_name(first_seq))
         except FileNotFoundError:
@@ -251,11 +244,10 @@ class Journal:
     @property
     def chain(self) -> str:
         """The session root over all sealed segments."""
-        if self._chain is None:
-            segments = map(self._segment_from, reversed(self._seqs))
-            sealed = (segment for segment in segments if isinstance(segment, SealedSegment))
-            self._chain = next((segment.footer.chain for segment in sealed), CHAIN_START)
-        return self._chain
+        for seq in reversed(self._seqs):
+            if isinstance(segment := self._segment_from(seq), SealedSegment):
+                return segment.footer.chain
+        return CHAIN_START
 
     def check_seams(self) -> None:
         """Open every segment and refuse a gap, for readers that do not cross each seam themselves."""

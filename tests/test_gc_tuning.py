@@ -10,7 +10,6 @@ from engine.gc_tuning import (
     freeze_started,
     rare_collections,
 )
-from verbatim.late_collections import OBJECTS_MAX, late_collections
 
 
 def test_young_objects_are_collected_while_idle_and_those_of_the_start_never() -> None:
@@ -28,23 +27,6 @@ def test_young_objects_are_collected_while_idle_and_those_of_the_start_never() -
         freeze_started()
         assert gc.get_freeze_count() >= frozen + len(kept)
     assert gc.get_freeze_count() == 0
-    assert gc.get_threshold() == before
-
-
-def test_a_command_collects_for_the_first_time_after_its_packages_are_loaded() -> None:
-    """Hold as many objects as a start makes, then more; a part with rare collections keeps its own rule."""
-    before = gc.get_threshold()
-    gc.collect()
-    with late_collections():
-        held = [[number] for number in range(OBJECTS_MAX // 2)]
-        assert gc.get_count()[0] >= len(held), "no collection came"
-        with rare_collections():
-            within = gc.get_threshold()
-            gc.collect()
-            assert gc.get_threshold() == within != before
-        held += [[number] for number in range(OBJECTS_MAX)]
-        assert gc.get_threshold() == before, "the first one came"
-        assert gc.get_count()[0] < OBJECTS_MAX // 2
     assert gc.get_threshold() == before
 
 

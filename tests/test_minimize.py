@@ -36,7 +36,7 @@ SHY = 'quote.bid - Decimal("5" if {} else "0"),'
 def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("days") / "journals"
     root.mkdir()
-    session(root / f"20260101T000000Z-{ID}", seconds=2).stop()
+    session(root / f"20260101T000000Z-{ID}", seconds=3).stop()
     return root
 
 
@@ -202,7 +202,7 @@ def test_a_run_is_minimal_when_starts_differ_irregularly(journals: Path, tmp_pat
     output = parse_output(bisect(journals, "--bad", bad))
     assert output.records < len(seqs) / 2, "far from where the first halves would have led"
     check_minimal(journals, bad, output)
-    beginnings = [seq for seq in seqs if seq < output.last][:: len(seqs) // 10]
+    beginnings = [seq for seq in seqs if seq < output.last][:: len(seqs) // 20]
     shows = [
         decided(folder, None, first, output.last) != decided(folder, bad, first, output.last) for first in beginnings
     ]

@@ -9,7 +9,6 @@ import click
 
 from verbatim import check_packages
 from verbatim.exit_codes import CRASHED, FAILED, stop
-from verbatim.late_collections import late_collections
 from verbatim.terminal import echo
 
 if TYPE_CHECKING:
@@ -111,8 +110,7 @@ class LazyGroup(click.Group):
         """
         before = os.umask(0o077)
         try:
-            with late_collections():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except KeyboardInterrupt:
             stop("interrupted", FAILED)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
