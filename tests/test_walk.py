@@ -13,6 +13,10 @@ CALLED_BY_VALUE = {
     ("engine/risk/review.py", "engine/risk/rules/"): "every module of the package lists its rules",
     ("engine/sequencer.py", "journal/writer.py"): "the sequencer is given the function that appends",
     ("engine/strategy/decider.py", "engine/strategy/api.py"): "the strategy's own code calls the view",
+    ("engine/live/gateway.py", "engine/live/transport/"): "`begin_now` returns the function that receives the answer",
+    ("engine/record_codec.py", "journal/record.py"): "the writer of a body calls those of its fields",
+    ("engine/step_context.py", "engine/record_codec.py"): "the text of a body is written by the writer of its type",
+    ("engine/step_context.py", "journal/record.py"): "the writer of a body calls those of its fields",
     ("engine/step_context.py", "engine/state/"): "engine/state/account_fold.py has the reducers of each kind of change",
     ("engine/strategy/runner.py", "engine/strategy/api.py"): "a decision is tested for its truth",
 }
