@@ -150,8 +150,14 @@ class _Chapter:
 
         A refused intent has an id and no row.
         """
-        if (row := self.order_row(order)) is not None:
-            return str(row["client_order_id"]), row
+        rows = self._order_rows(order)
+        if len(rows) > 1 and rows[0]["client_order_id"] != order:
+            found = ", ".join(str(row["client_order_id"]) for row in rows[:NEAR_MAX])
+            raise UnknownOrderError(
+                f"{order!r} is the id of several venues' orders: {found}. What to do: name one of them."
+            )
+        if rows:
+            return str(rows[0]["client_order_id"]), rows[0]
         known = self._rows(
             "SELECT client_order_id, venue_order_id FROM orders "
             "UNION SELECT key, NULL FROM journal WHERE kind = 'INTENT'"
@@ -165,15 +171,19 @@ class _Chapter:
         remedy = f"verbatim sql {self.session} 'FROM orders' lists them"
         raise UnknownOrderError(f"no order {order!r} in session {self.session}; {hint}. What to do: {remedy}.")
 
-    def order_row(self, order: str) -> dict[str, Any] | None:
-        """Return an order's row of the view `orders` by either id, or None if it was not sent."""
+    def order_row(self, name: str) -> dict[str, Any] | None:
+        """Return an order's row of the view `orders` by the client's id, or None if it was not sent."""
+        return next((row for row in self._order_rows(name) if row["client_order_id"] == name), None)
+
+    def _order_rows(self, order: str) -> list[dict[str, Any]]:
+        """Return the rows of the view `orders` with an id of the client's or the venue's, the client's first."""
         result = sql_session.run_query(
             self._connection,
             "SELECT * FROM orders WHERE client_order_id = $1 OR venue_order_id = $1 "
             "ORDER BY client_order_id = $1 DESC, created_ns",
             values=[order],
         )
-        return dict(zip(result.columns, result.rows[0], strict=True)) if result.rows else None
+        return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
 
     def chain(self, name: str, row: Mapping[str, Any] | None) -> list[StoryLink]:
         """Return every record that has the order's name as key, and the causes of all, latest first.

@@ -178,7 +178,10 @@ class Sequencer:
 
 
 class UnrecordedSequencer(Sequencer):
-    """A sequencer whose steps are passed on as they are: an output becomes text when it is read."""
+    """A sequencer whose steps are passed on as they are: an output becomes text when it is read.
+
+    So one that cannot be written does not break its step here, as it does where a journal is written.
+    """
 
     def __init__(self, kernel: Kernel, on_step: OnStep) -> None:
         super().__init__(kernel, self._pass_on)

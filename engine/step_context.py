@@ -127,6 +127,12 @@ class StepContext:
         self.account = self.state.account = move(self.account, change, Stamp(seq, self.time_ns))
         return seq
 
+    def take_back(self, account: Account, count: int) -> None:
+        """Remove the outputs after the first `count`, for which the account was `account`."""
+        self.next_seq -= len(self.outputs) - count
+        del self.outputs[count:]
+        self.account = self.state.account = account
+
     def quote(self, index: int) -> Quote | None:
         """Return the last quote of an instrument with its age at this step."""
         return self.market.quote(index, self.time_ns)

@@ -1,7 +1,8 @@
-"""A context that passes any error on: after it nothing can be written."""
+"""Contexts that pass any error on: after it nothing can be written."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 
@@ -20,6 +21,17 @@ class FinalErrors:
             return False
         self._fail(error)
         return True
+
+
+@contextmanager
+def hold(turn: threading.Lock, fail: Callable[[BaseException], None]) -> Iterator[None]:
+    """Hold a turn. An error reaches `fail` before the turn ends, so the next holder cannot miss it, and is raised."""
+    with turn:
+        try:
+            yield
+        except BaseException as error:
+            fail(error)
+            raise
 
 
 class HeldTurn:

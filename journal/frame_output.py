@@ -60,6 +60,11 @@ class FrameOutput:
         self.bytes += len(frame)
         self.frames += 1
 
+    def hasten_sync(self) -> None:
+        """Make the sync of what is written due at once."""
+        if self.sync_due_s < math.inf:
+            self.sync_due_s = 0.0
+
     def sync(self) -> None:
         """Bring what is written to stable storage."""
         self.sync_due_s = math.inf  # first: a record written after this line is synced, or waits again
@@ -94,6 +99,15 @@ class DiskPace:
     def note(self, took_ns: int) -> None:
         """Note the time of a caller's write, with its sync where that is waited for."""
         self._were_slow.append(took_ns > self._ns_max)
+
+    def note_slow(self) -> None:
+        """Note that a caller waited for a turn in vain."""
+        self._were_slow.append(True)
+
+    def note_write(self, took_ns: int) -> None:
+        """Note the time of a caller's write without a sync. A short one proves nothing: a sync may be slow."""
+        if took_ns > self._ns_max:
+            self.note_slow()
 
     def note_in_thread(self, took_ns: int) -> None:
         """Note a time of the writer's thread. A long one proves nothing: the thread may have waited for the caller."""

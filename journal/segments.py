@@ -192,7 +192,7 @@ class SealedSegment:
         return pa.concat_batches(batches) if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
     def _first_row(self, group: int, columns: Sequence[str] | None) -> pa.RecordBatch:
-        """Return the first row of a row group, whose other rows are not decoded."""
+        """Return the first row of a row group. The other rows are not decoded, so damage in them is not found here."""
         names = SCHEMA.names if columns is None else list(columns)
         try:
             batch = next(self._file.iter_batches(1, row_groups=[group], columns=names, use_threads=False), None)

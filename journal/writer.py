@@ -12,15 +12,14 @@ import atexit
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from journal.disk import Disk, RealDisk
 from journal.durable import Durable, make_token
 from journal.errors import JournalBehindError, JournalFailedError
-from journal.final_errors import FinalErrors, HeldTurn
+from journal.final_errors import FinalErrors, HeldTurn, hold
 from journal.frame_output import DiskPace, FrameOutput
 from journal.record import Record
 from journal.sealer import Sealer
@@ -186,6 +185,7 @@ class JournalWriter:
         """Let the writer's thread write urgent steps that were deferred, and sync what is written."""
         with self._lock:
             self._urgent, self.has_deferred = True, False
+            self._output.hasten_sync()  # also if a caller takes the groups and `_urgent` before the thread runs
             self._work_arrived.notify()
 
     def write_deferred(self) -> None:
@@ -193,7 +193,9 @@ class JournalWriter:
 
         Not at once: an order that comes next would wait for that sync and for its own.
         """
+        began_ns = time.monotonic_ns()
         if self._write_now(URGENT_SYNC_S):
+            self._pace.note_write(time.monotonic_ns() - began_ns)
             with self._lock:
                 if self._output.sync_due_s < self._wakes_s:
                     self._work_arrived.notify()
@@ -212,17 +214,22 @@ class JournalWriter:
             with self._sync_turn:
                 self._make_durable(reports=False)
         else:
-            self.wake()
-            return False
+            return self._leave_to_thread(is_slow=True)
         self._pace.note(time.monotonic_ns() - began_ns)
         return self.failed is None
+
+    def _leave_to_thread(self, *, is_slow: bool) -> bool:
+        """Wake the writer's thread and return False. `is_slow`: a turn did not come in time."""
+        if is_slow:
+            self._pace.note_slow()
+        self.wake()
+        return False
 
     def _write_now(self, sync_within_s: float) -> bool:
         """Write what waits in the caller's thread. If that must not be, wake the writer's thread and return False."""
         is_due = self.pending_bytes <= COMMIT_BYTES_MAX and not self._output.is_segment_over and self._pace.is_fast
         if not (is_due and self._write_turn.begin(TURN_S_MAX)):
-            self.wake()
-            return False
+            return self._leave_to_thread(is_slow=is_due)
         with self._write_turn:
             self.has_deferred = False
             sync_due_s = time.monotonic() + sync_within_s
@@ -307,7 +314,7 @@ class JournalWriter:
             had_groups = closing = False
             while not closing:
                 self._wait_until_due(more_expected=had_groups)
-                with self._turn(self._output.write_turn):
+                with hold(self._output.write_turn, self._fail):
                     groups, sync, closing = self._next_groups()
                     if self._abandoned:
                         return
@@ -315,8 +322,9 @@ class JournalWriter:
                         self._write(group)
                 had_groups, due_s = bool(groups), self._output.sync_due_s
                 if due_s < math.inf and (sync or time.monotonic() >= due_s):
-                    with self._turn(self._output.sync_turn):
-                        self._make_durable()
+                    with hold(self._output.sync_turn, self._fail):
+                        if self._output.sync_due_s < math.inf:  # else a caller has synced it meanwhile
+                            self._make_durable()
             self._output.close()
             self._sealer.put(self._output.first_seq, final=self._final)
 
@@ -357,7 +365,7 @@ class JournalWriter:
 
     def _write(self, records: list[Record]) -> None:
         if self._output.is_segment_over:
-            with self._turn(self._output.sync_turn):
+            with hold(self._output.sync_turn, self._fail):
                 if self.durable_seq != self.written_seq:
                     self._make_durable()
                 self._output.roll(records[0].seq, lambda first_seq: self._sealer.put(first_seq, final=False))
@@ -380,16 +388,6 @@ class JournalWriter:
         if reports and self._options.on_durable is not None:
             self._options.on_durable(self.durable_seq)
         self._space.check(at_once=reports)
-
-    @contextmanager
-    def _turn(self, turn: threading.Lock) -> Iterator[None]:
-        """Hold a turn. An error is noted before the turn ends, so the next holder cannot miss it."""
-        with turn:
-            try:
-                yield
-            except BaseException as error:
-                self._fail(error)
-                raise
 
     def _fail(self, error: BaseException) -> None:
         with self._work_arrived:

@@ -63,6 +63,18 @@ class MumblingAccount(SpotAccount):
         return replace(request, params=(("symbol", object()),))
 
 
+class CancelsMumbling(SpotAccount):
+    def cancel(self, *order):
+        request = super().cancel(*order)
+        return replace(request, params=(("symbol", object()),))
+
+
+class Mute(BinanceSpot):
+    def __init__(self, instruments, recv_window_ms=5000):
+        super().__init__(instruments, recv_window_ms)
+        self.account = CancelsMumbling(recv_window_ms)
+
+
 class Mumbling(Stumbling):
     def __init__(self, instruments, recv_window_ms=5000):
         super().__init__(instruments, recv_window_ms)
@@ -135,3 +147,25 @@ def test_a_decision_that_breaks_leaves_a_halt_that_outlives_a_restart(
     again = VirtualSession(venue, tmp_path / "two", strategies=[chosen], session="bbbbbbbb", opening=state).run(10)
     assert again.state.account.modes.mode.value == "halted"
     assert not again.kinds(Kind.INTENT)
+
+
+def test_a_cancel_that_cannot_be_written_does_not_cost_the_record_of_the_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core fails at the cancel of a stop, and again at the cancel that follows the failure."""
+    (tmp_path / "stumbling.py").write_text(STUMBLING)
+    monkeypatch.syspath_prepend(tmp_path)
+    chosen = read_strategy(f"{Path(__file__).parent}/strategies/once.py:Once", parameters={"below": "100"})
+    session = VirtualSession(CalmVenue(), tmp_path / "one", strategies=[chosen], dialect="stumbling:Mute").run(10)
+    [order] = session.state.account.orders.live
+    with pytest.raises(CoreError, match="broke the core: TypeError: "):
+        session.stop()
+    session.kill()
+    recover(tmp_path / "one")
+    verdict = replay_session(tmp_path / "one")
+    assert verdict.identical, verdict.text()
+    records = list(Journal.open(tmp_path / "one").records())
+    assert any(f"order {order} is not cancelled: TypeError" in (record.body or "") for record in records)
+    _, state, _ = rebuild(tmp_path / "one")
+    assert "broke the core: TypeError" in state.account.modes.halted_for.text
+    assert list(state.account.orders.live) == [order]

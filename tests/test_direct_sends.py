@@ -226,6 +226,21 @@ async def test_orders_of_several_steps_leave_in_their_order_where_each_waits_for
         assert [end["cause"] for end in ends] == list(range(used.next_seq - 4, used.next_seq))
 
 
+async def test_a_sync_that_ends_after_the_session_sends_nothing(tmp_path: Path) -> None:
+    """The session closes while a durable order waits for its socket. The journal reports a sync after that."""
+    exchange = Exchange()
+    async with rig(tmp_path / "s", exchange.handle, uses_tls=True) as used:
+        await used.warm()
+        sent = len(exchange.heads)
+        used.place()
+        used.gateway.flush_now()
+        used.gateway.close()
+        assert not used.gateway.is_holding
+        await trio.testing.wait_all_tasks_blocked()
+    used.gateway.release()
+    assert len(exchange.heads) == sent
+
+
 async def test_what_a_socket_does_not_take_at_once_follows_in_the_task_of_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,53 @@ def test_an_urgent_record_without_an_order_is_written_at_once_and_synced_soon(tm
     assert list(Journal.open(tmp_path / "s").records()) == [record(seq) for seq in range(4)]
 
 
+def test_a_turn_that_does_not_come_counts_as_a_slow_disk(tmp_path: Path) -> None:
+    """The thread's sync hangs: one order waits for its turn in vain, the next waits for nothing."""
+    writer, disk = begun(tmp_path / "s")
+    disk.may_sync.clear()
+    disk.is_syncing.clear()
+    writer.append_step([record(1)], urgent=True)
+    writer.wake()
+    assert disk.is_syncing.wait(PATIENCE_S)
+    assert not committed(writer, 2)
+    assert not committed(writer, 3)
+    assert [verb for verb, is_main in disk.calls if is_main] == ["write"], "the second one wrote nothing itself"
+    disk.may_sync.set()
+    writer.wait_durable(3, PATIENCE_S)
+    writer.close()
+
+
+def test_a_write_that_is_slow_without_an_order_counts_as_a_slow_disk(tmp_path: Path) -> None:
+    writer, disk = begun(tmp_path / "s")
+    writer._pace._ns_max = -1  # every write is slow from here on
+    for seq in (1, 2):
+        writer.append_step([record(seq)], urgent=True)
+        writer.write_deferred()
+        writer.wait_durable(seq, PATIENCE_S)
+    assert disk.calls == [("write", True), ("sync", False), ("write", False), ("sync", False)]
+    writer.close()
+
+
+def test_a_sync_that_is_wanted_at_once_is_not_put_off_by_a_later_write(tmp_path: Path) -> None:
+    """An order left before its sync, and an answer is written while the thread is busy: both are synced after that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("journal.writer.URGENT_SYNC_S", 3600.0)
+        writer, disk = begun(tmp_path / "s", release=Release.WRITTEN)
+        disk.may_sync.clear()
+        disk.is_syncing.clear()
+        writer.append_step([record(1)], urgent=True)
+        writer.wake()
+        assert disk.is_syncing.wait(PATIENCE_S)
+        assert committed(writer, 2)
+        writer.wake()
+        writer.append_step([record(3)], urgent=True)
+        writer.write_deferred()
+        assert writer.written_seq == 3
+        disk.may_sync.set()
+        writer.wait_durable(3, PATIENCE_S)
+        writer.close()
+
+
 def test_a_long_segment_ends_in_the_writers_thread(tmp_path: Path) -> None:
     writer, disk = begun(tmp_path / "s", segment_bytes=1)
     assert not committed(writer, 1)

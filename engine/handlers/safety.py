@@ -15,7 +15,7 @@ from engine.session_context import SessionContext
 from engine.session_record import SECOND_NS
 from engine.state.orders import Order
 from engine.state.safety_orders import SafetyOrder, probe_name
-from engine.step_context import StepContext
+from engine.step_context import StepContext, records_of
 
 SOURCE = "safety"  # of the records that safety orders lead to
 ALARM_AFTER_NS = 10 * SECOND_NS  # a safety order that is not done by then needs a person
@@ -161,9 +161,12 @@ def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
         name, instrument = order.client_order_id, session.instruments.get(order.order.instrument)
         if instrument is None or order.cancel_seq:
             continue
+        before, count = step.account, len(step.outputs)
         try:
             session.factories[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
+            records_of(step.outputs[count:])  # one that cannot be written must not cost the record of the failure
         except Exception as error:  # noqa: BLE001 - the failed code may be the one that cancels
+            step.take_back(before, count)
             step.note(NoteLevel.ALARM, f"order {name} is not cancelled: {type(error).__name__}: {error}", key=name)
 
 

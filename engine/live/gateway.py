@@ -188,8 +188,8 @@ class Gateway:
                 self._waiting.append(due)
 
     def _start_sending(self) -> None:
-        """Start a task for the requests that wait for a socket, unless there is one."""
-        if self._waiting and not self._sends_waiting:
+        """Start a task for the requests that wait for a socket, unless there is one. No-op after `close`."""
+        if self._waiting and not self._sends_waiting and not self._closed:
             self._nursery.start_soon(self._send_waiting)
 
     async def _send_waiting(self) -> None:

@@ -112,7 +112,7 @@ class InputLoop:
                 is_behind = now_ns - self._read_ns > BATCH_NS_MAX
                 if item is not None and not (has_request or budget <= 0 or is_behind):
                     if self._writer.has_deferred and not ingress.is_empty:
-                        self._writer.wake()  # a private record must not wait for the decisions behind it
+                        self._writer.wake()  # a private record must not wait for the decisions of the inputs behind it
                     continue
                 wait_s = 0.0
                 if self._writer.has_deferred:
