@@ -51,6 +51,7 @@ import trio
 import journal.record
 from engine.kernel import Kernel
 from engine.live.ingress import Ingress
+from journal.frame_output import DiskPace
 from journal.record import Kind, Record
 from verbatim.cli import main as verbatim
 
@@ -87,7 +88,7 @@ WALK_HEAD = """# The walk of one quote, one order and one fill
 Code that is not ours may be between the two: a strategy's `decide`, or a library. A test checks that each function exists and that the one above it calls it.
 
 Between the second part and the third, `OutputDispatcher.dispatch` hands the order to `Gateway.perform`, which signs it, and `Gateway.flush_now` (or `flush`, in the input loop) writes and syncs its record with
-`JournalWriter.commit`. If the disk was slow, the order waits until the journal's thread has reported a sync: `Gateway.release` is called.
+`JournalWriter.commit`. If the disk was slow, as in this walk, the order waits until the journal's thread has reported a sync: `Gateway.release` is called.
 """
 
 STRATEGY = '''
@@ -273,7 +274,11 @@ def orders_in(values: Iterable[object]) -> Iterator[str]:
 
 
 def traced_session(folder: Path, seconds: float) -> Tracer:
-    """Run a session of so many seconds against the simulated venue, and return what was traced."""
+    """Run a session of so many seconds against the simulated venue, and return what was traced.
+
+    The disk counts as slow, so each order waits for the writer's thread: else the machine's load would decide on which
+    of two ways an order leaves.
+    """
     tracer = Tracer()
     file = folder / "resting.py"
     file.write_text(STRATEGY)
@@ -287,13 +292,14 @@ def traced_session(folder: Path, seconds: float) -> Tracer:
         "--json",
     ]
     run, trio.run = trio.run, partial(trio.run, instruments=[tracer])
+    is_fast, DiskPace.is_fast = DiskPace.is_fast, property(lambda _pace: False)
     try:
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as printed:
             verbatim(["demo", *options], standalone_mode=False)
     except SystemExit as error:
         raise SystemExit(f"the session failed ({error.code}): {printed.getvalue()}") from error
     finally:
-        trio.run = run
+        trio.run, DiskPace.is_fast = run, is_fast
     return tracer
 
 
