@@ -27,7 +27,7 @@ _COLUMNS = "seq, time_ns, kind, source, cause, key, recv_ns, meta, payload, body
 
 
 class UnknownOrderError(Exception):
-    """The session has no order of this name. The text is one line with the nearest names."""
+    """The session has no order of this name, or several. The text is one line with the nearest names."""
 
 
 class StoryLink(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from checked_sessions import CheckedSessions, check_journal, mode, notes
 from msgspec.structs import replace
 from steered_market import FuturesVenue
 
+from analysis.why import UnknownOrderError, order_story
 from engine.mode_reasons import Mode
 from engine.session_record import new_engine_settings
 from engine.venue_choices import VenueTrouble
@@ -67,6 +68,10 @@ def test_a_basis_is_opened_at_both_venues(basis: CheckedSessions) -> None:
     assert D("0.0099") < bought <= D("0.01"), "the fee of spot is in BTC"
     assert (mode(session), notes(session, "alarm")) == (Mode.RUNNING, [])
     session.stop()
+    one, other = session.facts("order_accepted")[:2]
+    assert one["venue_order_id"] == other["venue_order_id"], "each venue numbers its own orders"
+    with pytest.raises(UnknownOrderError, match=f"{one['client_order_id']}, {other['client_order_id']}. What to do"):
+        order_story(session.folder, one["venue_order_id"])
 
 
 def test_a_killed_session_goes_on_with_both_legs(basis: CheckedSessions) -> None:
