@@ -61,7 +61,7 @@ class FrameOutput:
         self.frames += 1
 
     def hasten_sync(self) -> None:
-        """Make the sync of what is written due at once."""
+        """Make the sync of unsynced records due at once."""
         if self.sync_due_s < math.inf:
             self.sync_due_s = 0.0
 
@@ -101,7 +101,7 @@ class DiskPace:
         self._were_slow.append(took_ns > self._ns_max)
 
     def note_slow(self) -> None:
-        """Note that a caller waited for a turn in vain."""
+        """Note that a turn did not come in time."""
         self._were_slow.append(True)
 
     def note_write(self, took_ns: int) -> None:

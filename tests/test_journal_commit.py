@@ -178,7 +178,7 @@ def test_an_urgent_record_without_an_order_is_written_at_once_and_synced_soon(tm
 
 
 def test_a_turn_that_does_not_come_counts_as_a_slow_disk(tmp_path: Path) -> None:
-    """The thread's sync hangs: one order waits for its turn in vain, the next waits for nothing."""
+    """The thread's sync hangs: one order waits for a turn that does not come, the next waits for nothing."""
     writer, disk = begun(tmp_path / "s")
     disk.may_sync.clear()
     disk.is_syncing.clear()
