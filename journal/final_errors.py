@@ -24,7 +24,7 @@ class FinalErrors:
 
 
 @contextmanager
-def hold(turn: threading.Lock, fail: Callable[[BaseException], None]) -> Iterator[None]:
+def exclusive_turn(turn: threading.Lock, fail: Callable[[BaseException], None]) -> Iterator[None]:
     """Hold a turn. An error reaches `fail` before the turn ends, so the next holder cannot miss it, and is raised."""
     with turn:
         try:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 from journal.disk import Disk, RealDisk
 from journal.durable import Durable, make_token
 from journal.errors import JournalBehindError, JournalFailedError
-from journal.final_errors import FinalErrors, HeldTurn, hold
+from journal.final_errors import FinalErrors, HeldTurn, exclusive_turn
 from journal.frame_output import DiskPace, FrameOutput
 from journal.record import Record
 from journal.sealer import Sealer
@@ -314,7 +314,7 @@ class JournalWriter:
             had_groups = closing = False
             while not closing:
                 self._wait_until_due(more_expected=had_groups)
-                with hold(self._output.write_turn, self._fail):
+                with exclusive_turn(self._output.write_turn, self._fail):
                     groups, sync, closing = self._next_groups()
                     if self._abandoned:
                         return
@@ -322,7 +322,7 @@ class JournalWriter:
                         self._write(group)
                 had_groups, due_s = bool(groups), self._output.sync_due_s
                 if due_s < math.inf and (sync or time.monotonic() >= due_s):
-                    with hold(self._output.sync_turn, self._fail):
+                    with exclusive_turn(self._output.sync_turn, self._fail):
                         if self._output.sync_due_s < math.inf:  # else a caller has synced it meanwhile
                             self._make_durable()
             self._output.close()
@@ -365,7 +365,7 @@ class JournalWriter:
 
     def _write(self, records: list[Record]) -> None:
         if self._output.is_segment_over:
-            with hold(self._output.sync_turn, self._fail):
+            with exclusive_turn(self._output.sync_turn, self._fail):
                 if self.durable_seq != self.written_seq:
                     self._make_durable()
                 self._output.roll(records[0].seq, lambda first_seq: self._sealer.put(first_seq, final=False))
