@@ -71,6 +71,15 @@ def begun(folder: Path, **options: object) -> tuple[JournalWriter, WatchedDisk]:
     return writer, disk
 
 
+def hang_a_sync(writer: JournalWriter, disk: WatchedDisk) -> None:
+    """Let the writer's thread begin the sync of record 1, which ends with `may_sync`."""
+    disk.may_sync.clear()
+    disk.is_syncing.clear()
+    writer.append_step([record(1)], urgent=True)
+    writer.wake()
+    assert disk.is_syncing.wait(PATIENCE_S)
+
+
 def committed(writer: JournalWriter, seq: int) -> bool:
     writer.append_step([record(seq)], urgent=True)
     return writer.commit()
@@ -124,11 +133,7 @@ def test_a_disk_is_fast_while_at_most_an_eighth_of_its_last_times_were_slow() ->
 def test_a_caller_waits_only_for_a_moment_for_a_sync_of_the_thread(tmp_path: Path) -> None:
     """The thread's sync hangs. The caller writes and returns, and its record is durable once the disk continues."""
     writer, disk = begun(tmp_path / "s")
-    disk.may_sync.clear()
-    disk.is_syncing.clear()
-    writer.append_step([record(1)], urgent=True)
-    writer.wake()
-    assert disk.is_syncing.wait(PATIENCE_S)
+    hang_a_sync(writer, disk)
     assert not committed(writer, 2)
     assert disk.calls[-1] == ("write", True)
     assert writer.durable_token(1) is None
@@ -142,11 +147,7 @@ def test_a_caller_waits_only_for_a_moment_for_a_sync_of_the_thread(tmp_path: Pat
 def test_an_order_waits_for_the_end_of_a_sync_of_the_thread(tmp_path: Path) -> None:
     """It is written meanwhile, and synced by its caller as soon as the thread is done."""
     writer, disk = begun(tmp_path / "s")
-    disk.may_sync.clear()
-    disk.is_syncing.clear()
-    writer.append_step([record(1)], urgent=True)
-    writer.wake()
-    assert disk.is_syncing.wait(PATIENCE_S)
+    hang_a_sync(writer, disk)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("journal.writer.TURN_S_MAX", float(PATIENCE_S))
         threading.Timer(0.05, disk.may_sync.set).start()
@@ -180,11 +181,7 @@ def test_an_urgent_record_without_an_order_is_written_at_once_and_synced_soon(tm
 def test_a_turn_that_does_not_come_counts_as_a_slow_disk(tmp_path: Path) -> None:
     """The thread's sync hangs: one order waits for a turn that does not come, the next waits for nothing."""
     writer, disk = begun(tmp_path / "s")
-    disk.may_sync.clear()
-    disk.is_syncing.clear()
-    writer.append_step([record(1)], urgent=True)
-    writer.wake()
-    assert disk.is_syncing.wait(PATIENCE_S)
+    hang_a_sync(writer, disk)
     assert not committed(writer, 2)
     assert not committed(writer, 3)
     assert [verb for verb, is_main in disk.calls if is_main] == ["write"], "the second one wrote nothing itself"
@@ -209,11 +206,7 @@ def test_a_sync_that_is_wanted_at_once_is_not_put_off_by_a_later_write(tmp_path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("journal.writer.URGENT_SYNC_S", 3600.0)
         writer, disk = begun(tmp_path / "s", release=Release.WRITTEN)
-        disk.may_sync.clear()
-        disk.is_syncing.clear()
-        writer.append_step([record(1)], urgent=True)
-        writer.wake()
-        assert disk.is_syncing.wait(PATIENCE_S)
+        hang_a_sync(writer, disk)
         assert committed(writer, 2)
         writer.wake()
         writer.append_step([record(3)], urgent=True)
