@@ -154,7 +154,7 @@ class _Chapter:
         if len(rows) > 1 and rows[0]["client_order_id"] != order:
             found = ", ".join(str(row["client_order_id"]) for row in rows[:NEAR_MAX])
             raise UnknownOrderError(
-                f"{order!r} is the id of several venues' orders: {found}. What to do: name one of them."
+                f"{order!r} is the venue's id of several orders: {found}. What to do: name one of them."
             )
         if rows:
             return str(rows[0]["client_order_id"]), rows[0]
@@ -201,6 +201,7 @@ class _Chapter:
         return [self._link(records[seq], records, first.get(seq)) for seq in sorted(records, reverse=True)]
 
     def _link(self, record: Record, records: dict[int, Record], answer: Record | None) -> StoryLink:
+        """Return a record's link. That of a request has the figures that the view `requests` states."""
         cause = None if record.cause is None else records.get(record.cause)
         delta_ns = None if cause is None else record.time_ns - cause.time_ns
         link = StoryLink(self.session, record, describe(record, self._markets), delta_ns)

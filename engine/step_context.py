@@ -127,8 +127,8 @@ class StepContext:
         self.account = self.state.account = move(self.account, change, Stamp(seq, self.time_ns))
         return seq
 
-    def take_back(self, account: Account, count: int) -> None:
-        """Remove the outputs after the first `count`, for which the account was `account`."""
+    def remove_outputs(self, count: int, account: Account) -> None:
+        """Remove the outputs after the first `count`. `account` is the account before they were folded."""
         self.next_seq -= len(self.outputs) - count
         del self.outputs[count:]
         self.account = self.state.account = account

@@ -8,6 +8,7 @@ import pytest
 from calm_venue import CalmVenue
 from click.testing import CliRunner
 
+from analysis import sql_session
 from analysis.why import UnknownOrderError, order_story
 from engine.session_record import EngineSettings
 from journal.record import Kind, Record
@@ -58,6 +59,15 @@ def test_a_fill_leads_back_to_the_quote_and_its_link(tmp_path: Path) -> None:
     assert request.outcome == "answer"
     assert request.sent_ns == request.record.time_ns  # in virtual time it leaves as soon as it is decided
     assert request.latency_ns == answer.record.time_ns - request.sent_ns
+    asked = [link for link in story.chain if link.record.kind is Kind.REQUEST and link.answered_by]
+    stated = sql_session.query_rows(
+        sql_session.connect(session.folder),
+        "SELECT seq, sent_ns, answer_seq, latency_ns, outcome FROM requests WHERE list_contains(?, seq) ORDER BY seq DESC",
+        [[link.record.seq for link in asked]],
+    )
+    assert stated == [
+        (link.record.seq, link.sent_ns, link.answered_by, link.latency_ns, link.outcome) for link in asked
+    ], "the view has the same figures"
     quote = next(link for link in story.chain if link.what.startswith("quote BTCUSDT: bid "))
     assert b"bookTicker" in (quote.record.payload or b"")
 

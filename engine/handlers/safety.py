@@ -166,7 +166,7 @@ def cancel_after_failure(session: SessionContext, step: StepContext) -> None:
             session.factories[instrument.venue].cancel(step, client_order_id=name, instrument=instrument)
             records_of(step.outputs[count:])  # one that cannot be written must not cost the record of the failure
         except Exception as error:  # noqa: BLE001 - the failed code may be the one that cancels
-            step.take_back(before, count)
+            step.remove_outputs(count, before)
             step.note(NoteLevel.ALARM, f"order {name} is not cancelled: {type(error).__name__}: {error}", key=name)
 
 

@@ -261,11 +261,10 @@ class State:
 
     def digests(self) -> dict[str, tuple[int, str]]:
         """Return part -> (version, sha256 over its logical content)."""
-        written = {"orders": self._written_orders()}
         parts = {
             f"account.{name}": (
                 PART_VERSIONS.get(name, PART_VERSION),
-                digest(written.get(name) or getattr(self.account, name)),
+                digest(self._written_orders() if name == "orders" else getattr(self.account, name)),
             )
             for name in checkpoint_parts(self.account)
         }
